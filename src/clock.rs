@@ -1,0 +1,135 @@
+//! Time. The only file that reads a clock.
+//!
+//! Inside one run every age is measured on a timeline that starts at the wall clock's reading and then follows the
+//! monotonic clock, so that a wall clock that is set back cannot make a stale response fresh. Across restarts the
+//! timeline begins at the wall clock again.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+/// A point in time: milliseconds since the Unix epoch, negative before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(pub i64);
+
+/// A span of time in whole seconds, as `delta-seconds` of RFC 9111 §1.2.2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Seconds(pub u64);
+
+impl Seconds {
+    /// What a larger value is taken for (RFC 9111 §1.2.2).
+    pub const MAX: Seconds = Seconds(1 << 31);
+
+    pub fn saturating_add(self, other: Seconds) -> Seconds {
+        Seconds(self.0.saturating_add(other.0))
+    }
+    pub fn saturating_sub(self, other: Seconds) -> Seconds {
+        Seconds(self.0.saturating_sub(other.0))
+    }
+}
+
+impl Timestamp {
+    pub fn from_seconds(seconds: i64) -> Timestamp {
+        Timestamp(seconds.saturating_mul(1000))
+    }
+
+    /// Whole seconds from `earlier` to `self`, rounded down; zero where `earlier` is the later one.
+    pub fn since(self, earlier: Timestamp) -> Seconds {
+        Seconds(self.0.saturating_sub(earlier.0).max(0) as u64 / 1000)
+    }
+
+    pub fn plus(self, seconds: Seconds) -> Timestamp {
+        let ms = i64::try_from(seconds.0).unwrap_or(i64::MAX).saturating_mul(1000);
+        Timestamp(self.0.saturating_add(ms))
+    }
+
+    pub fn minus(self, seconds: Seconds) -> Timestamp {
+        let ms = i64::try_from(seconds.0).unwrap_or(i64::MAX).saturating_mul(1000);
+        Timestamp(self.0.saturating_sub(ms))
+    }
+}
+
+/// Where the time comes from.
+#[derive(Debug, Clone)]
+pub enum Clock {
+    System {
+        started: Instant,
+        wall: Timestamp,
+    },
+    /// For tests: stands still until it is moved.
+    Manual(Arc<AtomicI64>),
+}
+
+impl Clock {
+    pub fn system() -> Clock {
+        Clock::System { started: Instant::now(), wall: wall_clock() }
+    }
+
+    pub fn manual(at: Timestamp) -> Clock {
+        Clock::Manual(Arc::new(AtomicI64::new(at.0)))
+    }
+
+    /// The timeline on which ages are measured.
+    pub fn now(&self) -> Timestamp {
+        match self {
+            Clock::System { started, wall } => {
+                let run = i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);
+                Timestamp(wall.0.saturating_add(run))
+            }
+            Clock::Manual(at) => Timestamp(at.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// What the machine believes the date to be: for comparing with dates that others wrote.
+    pub fn wall(&self) -> Timestamp {
+        match self {
+            Clock::System { .. } => wall_clock(),
+            Clock::Manual(_) => self.now(),
+        }
+    }
+
+    /// Moves a manual clock; nothing on the system's.
+    pub fn advance(&self, by: Duration) {
+        if let Clock::Manual(at) = self {
+            at.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::Relaxed);
+        }
+    }
+}
+
+/// A reading of the monotonic clock, for time-outs and for how long something took.
+pub fn instant() -> Instant {
+    Instant::now()
+}
+
+fn wall_clock() -> Timestamp {
+    let ms = |d: Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);
+    Timestamp(match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(after) => ms(after),
+        Err(before) => -ms(before.duration()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_never_negative_and_never_overflows() {
+        assert_eq!(Timestamp(5_000).since(Timestamp(1_001)), Seconds(3));
+        assert_eq!(Timestamp(1_000).since(Timestamp(5_000)), Seconds(0));
+        assert_eq!(Timestamp(i64::MAX).since(Timestamp(i64::MIN)), Seconds(i64::MAX as u64 / 1000));
+        assert_eq!(Timestamp(0).plus(Seconds(u64::MAX)), Timestamp(i64::MAX));
+    }
+
+    #[test]
+    fn a_manual_clock_moves_only_when_told() {
+        let clock = Clock::manual(Timestamp(1_000));
+        assert_eq!(clock.now(), Timestamp(1_000));
+        clock.advance(Duration::from_secs(2));
+        assert_eq!((clock.now(), clock.wall()), (Timestamp(3_000), Timestamp(3_000)));
+    }
+}

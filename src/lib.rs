@@ -1,0 +1,8 @@
+//! Larder: a caching HTTP proxy.
+pub mod clock;
+pub mod fields;
+pub mod key;
+pub mod message;
+pub mod origin;
+pub mod policy;
+pub mod store;
