@@ -1,5 +1,7 @@
 //! Larder: a caching HTTP proxy.
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod fields;
 pub mod key;
 pub mod message;

@@ -1,0 +1,245 @@
+//! What can be typed. The only file that names clap; what the words mean and which are valid is for [`crate::config`].
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::{
+    ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand, builder::FalseyValueParser, parser::ValueSource,
+};
+
+use crate::config::default;
+
+const EXAMPLES: &str = "\
+Examples:
+  larder --port 3000 --origin http://dummyjson.com     caches that site on http://127.0.0.1:3000
+  larder --origin https://api.example.com/v2           port 3000, below the path /v2 of the origin
+  larder --origin http://127.0.0.1:8080 --default-ttl 0s --disk 50G
+  larder --clear-cache                                 forgets everything, also beside a running Larder
+  larder stats                                         what is stored, and how much room it takes";
+
+const UNITS: &str = "\
+Sizes take a unit, and every unit is binary: 10G, 10GiB and 10GB are all 10 x 1024^3 bytes (B, K, M, G, T).
+Durations take one unit: 500ms, 30s, 5m, 1h, 2d. Each flag can be set by the variable beside it; the flag wins.";
+
+/// The command line and the environment, as they were typed.
+#[derive(Debug, Clone, Parser)]
+#[command(
+    name = "larder",
+    version,
+    about = "A caching HTTP proxy that follows RFC 9111 and keeps its cache across restarts.",
+    before_help = EXAMPLES,
+    after_help = UNITS,
+    help_template = "{before-help}{about-with-newline}\n{usage-heading} {usage}\n\n{all-args}{after-help}",
+    override_usage = "larder --origin URL [OPTIONS]\n       larder --clear-cache [--origin URL | --cache-dir DIR]\n       larder stats [--json] [--origin URL | --cache-dir DIR]",
+    disable_help_subcommand = true,
+    max_term_width = 120
+)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// Port to listen on; 0 lets the system choose
+    #[arg(long, env = "LARDER_PORT", default_value = default::PORT, hide_env_values = true)]
+    pub port: String,
+
+    /// Address to listen on
+    #[arg(long, env = "LARDER_HOST", default_value = default::HOST, hide_env_values = true)]
+    pub host: String,
+
+    /// The site to stand in front of: http(s)://host[:port][/base]
+    #[arg(long, env = "LARDER_ORIGIN", value_name = "URL", global = true, hide_env_values = true)]
+    pub origin: Option<String>,
+
+    /// PEM file of certificates to trust for the origin, besides the system's
+    #[arg(long, env = "LARDER_ORIGIN_CA", value_name = "FILE", hide_env_values = true)]
+    pub origin_ca: Option<PathBuf>,
+
+    /// Clear the cache of --origin or --cache-dir, or every cache in the default place, and end
+    #[arg(long, env = "LARDER_CLEAR_CACHE", value_parser = FalseyValueParser::new(), hide_env_values = true)]
+    pub clear_cache: bool,
+
+    /// Folder of the cache [default: a folder for each origin in ~/.cache/larder]
+    #[arg(long, env = "LARDER_CACHE_DIR", value_name = "DIR", global = true, hide_env_values = true)]
+    pub cache_dir: Option<PathBuf>,
+
+    /// Memory for stored responses
+    #[arg(long, env = "LARDER_MEMORY", value_name = "SIZE", default_value = default::MEMORY, hide_env_values = true)]
+    pub memory: String,
+
+    /// Disk space the cache folder may take
+    #[arg(long, env = "LARDER_DISK", value_name = "SIZE", default_value = default::DISK, hide_env_values = true)]
+    pub disk: String,
+
+    /// Largest body that is stored [default: a quarter of --disk]
+    #[arg(long, env = "LARDER_MAX_OBJECT", value_name = "SIZE", hide_env_values = true)]
+    pub max_object: Option<String>,
+
+    /// How long a response without freshness of its own is fresh; 0s: not at all
+    #[arg(long, env = "LARDER_DEFAULT_TTL", value_name = "TIME", default_value = default::DEFAULT_TTL, hide_env_values = true)]
+    pub default_ttl: String,
+
+    /// Let clients reload from the origin (no-cache, max-age, min-fresh, Pragma in requests)
+    #[arg(long, env = "LARDER_CLIENT_RELOAD", value_parser = FalseyValueParser::new(), hide_env_values = true)]
+    pub client_reload: bool,
+
+    /// Store responses without freshness also where the request carried a Cookie
+    #[arg(long, env = "LARDER_IGNORE_COOKIES", value_parser = FalseyValueParser::new(), hide_env_values = true)]
+    pub ignore_cookies: bool,
+
+    /// RFC 9111 to the letter: no default lifetime, Set-Cookie stored like any field
+    #[arg(long, env = "LARDER_STRICT", value_parser = FalseyValueParser::new(), hide_env_values = true)]
+    pub strict: bool,
+
+    /// Host names that are served; any other gets 400 [default: any]
+    #[arg(long, env = "LARDER_ALLOW_HOST", value_name = "NAME", value_delimiter = ',', hide_env_values = true)]
+    pub allow_host: Vec<String>,
+
+    /// Worker threads [default: one for each core]
+    #[arg(long, env = "LARDER_WORKERS", value_name = "N", hide_env_values = true)]
+    pub workers: Option<String>,
+
+    /// Time to reach the origin: name, TCP and TLS
+    #[arg(long, env = "LARDER_CONNECT_TIMEOUT", value_name = "TIME", default_value = default::CONNECT_TIMEOUT, hide_env_values = true)]
+    pub connect_timeout: String,
+
+    /// Time for the origin to begin its answer
+    #[arg(long, env = "LARDER_FIRST_BYTE_TIMEOUT", value_name = "TIME", default_value = default::FIRST_BYTE_TIMEOUT, hide_env_values = true)]
+    pub first_byte_timeout: String,
+
+    /// Longest pause within the origin's answer
+    #[arg(long, env = "LARDER_BETWEEN_BYTES_TIMEOUT", value_name = "TIME", default_value = default::BETWEEN_BYTES_TIMEOUT, hide_env_values = true)]
+    pub between_bytes_timeout: String,
+
+    /// Time for a client to send a request's head
+    #[arg(long, env = "LARDER_HEAD_TIMEOUT", value_name = "TIME", default_value = default::HEAD_TIMEOUT, hide_env_values = true)]
+    pub head_timeout: String,
+
+    /// How long an idle client connection stays open
+    #[arg(long, env = "LARDER_KEEP_ALIVE", value_name = "TIME", default_value = default::KEEP_ALIVE, hide_env_values = true)]
+    pub keep_alive: String,
+
+    /// Longest pause within a request's body
+    #[arg(long, env = "LARDER_BODY_TIMEOUT", value_name = "TIME", default_value = default::BODY_TIMEOUT, hide_env_values = true)]
+    pub body_timeout: String,
+
+    /// How long a client may take no bytes of its response
+    #[arg(long, env = "LARDER_WRITE_TIMEOUT", value_name = "TIME", default_value = default::WRITE_TIMEOUT, hide_env_values = true)]
+    pub write_timeout: String,
+
+    /// Largest head of a request
+    #[arg(long, env = "LARDER_MAX_HEAD", value_name = "SIZE", default_value = default::MAX_HEAD, hide_env_values = true)]
+    pub max_head: String,
+
+    /// Longest target (path and query) of a request
+    #[arg(long, env = "LARDER_MAX_TARGET", value_name = "SIZE", default_value = default::MAX_TARGET, hide_env_values = true)]
+    pub max_target: String,
+
+    /// Client connections at once
+    #[arg(long, env = "LARDER_MAX_CONNECTIONS", value_name = "N", default_value = default::MAX_CONNECTIONS, hide_env_values = true)]
+    pub max_connections: String,
+
+    /// Client connections at once from one address
+    #[arg(long, env = "LARDER_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N", default_value = default::MAX_CONNECTIONS_PER_ADDRESS, hide_env_values = true)]
+    pub max_connections_per_address: String,
+
+    /// How long running requests may take to end after SIGTERM
+    #[arg(long, env = "LARDER_SHUTDOWN_TIMEOUT", value_name = "TIME", default_value = default::SHUTDOWN_TIMEOUT, hide_env_values = true)]
+    pub shutdown_timeout: String,
+
+    /// Log more (twice: everything)
+    #[arg(short, long, env = "LARDER_VERBOSE", action = ArgAction::Count, global = true, hide_env_values = true)]
+    pub verbose: u8,
+
+    /// Log less: no line for each request (twice: errors only)
+    #[arg(short, long, env = "LARDER_QUIET", action = ArgAction::Count, global = true, hide_env_values = true)]
+    pub quiet: u8,
+
+    /// Which of them came from the environment, by the names of the fields above.
+    #[arg(skip)]
+    from_environment: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Show what is stored and how much room it takes
+    Stats {
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+impl Arguments {
+    /// Reads the words (the first is the program's name) and the environment. The error prints itself and knows its exit
+    /// code (2; 0 for `--help`): call `exit()` on it.
+    pub fn read(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Arguments, clap::Error> {
+        let matches = Arguments::command().try_get_matches_from(words)?;
+        let mut arguments = Arguments::from_arg_matches(&matches)?;
+        // A variable for a global flag shows up in the subcommand's matches too, and there its source is the same.
+        let from_environment = |id: &&str| matches.value_source(id) == Some(ValueSource::EnvVariable);
+        arguments.from_environment =
+            matches.ids().map(|id| id.as_str()).filter(from_environment).map(str::to_owned).collect();
+        Ok(arguments)
+    }
+
+    /// What the user calls this field: `--max-head`, or `LARDER_MAX_HEAD` where that is where it came from.
+    pub fn name_of(&self, field: &str) -> String {
+        if self.from_environment.iter().any(|id| id == field) {
+            format!("LARDER_{}", field.to_ascii_uppercase())
+        } else {
+            format!("--{}", field.replace('_', "-"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_has_a_variable_that_is_named_after_it() {
+        for arg in Arguments::command().get_arguments() {
+            if let (Some(long), Some(variable)) = (arg.get_long(), arg.get_env()) {
+                assert_eq!(
+                    format!("LARDER_{}", long.replace('-', "_").to_ascii_uppercase()),
+                    variable.to_string_lossy()
+                );
+            } else {
+                assert_eq!(arg.get_long(), None, "{} has no variable", arg.get_id());
+            }
+        }
+    }
+
+    #[test]
+    fn help_begins_with_examples() {
+        let help = Arguments::read(["larder", "--help"]).unwrap_err().to_string();
+        assert!(help.starts_with("Examples:\n  larder --port 3000 --origin http"), "{help}");
+        for line in help.lines() {
+            assert!(line.len() <= 120, "{line}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_flag_is_a_usage_error() {
+        assert_eq!(Arguments::read(["larder", "--orign", "http://a"]).unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn the_folder_can_be_named_behind_a_subcommand_too() {
+        for words in [["larder", "--cache-dir", "/x", "stats"], ["larder", "stats", "--cache-dir", "/x"]] {
+            let arguments = Arguments::read(words).unwrap();
+            assert_eq!(arguments.command, Some(Command::Stats { json: false }));
+            assert_eq!(arguments.cache_dir, Some(PathBuf::from("/x")));
+        }
+    }
+
+    #[test]
+    fn verbosity_counts() {
+        let arguments = Arguments::read(["larder", "-vv", "-q"]).unwrap();
+        assert_eq!((arguments.verbose, arguments.quiet), (2, 1));
+    }
+}

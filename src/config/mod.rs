@@ -1,0 +1,358 @@
+//! What is valid: every default, every unit and every cross-check. Each part of the program gets its own options out of it.
+
+mod folder;
+mod origin;
+mod units;
+
+use std::{fmt, path::PathBuf, time::Duration};
+
+pub use folder::Surroundings;
+pub use origin::Origin;
+pub use units::{show_duration, show_size};
+
+use crate::{
+    cli::{Arguments, Command},
+    clock::Seconds,
+    policy, store,
+};
+
+/// What holds where nothing was typed, as one would type it.
+pub mod default {
+    pub const PORT: &str = "3000";
+    pub const HOST: &str = "127.0.0.1";
+    pub const MEMORY: &str = "256MiB";
+    pub const DISK: &str = "10GiB";
+    /// `--max-object`, as a fraction of `--disk`.
+    pub const MAX_OBJECT_FRACTION: u64 = 4;
+    pub const DEFAULT_TTL: &str = "1h";
+    pub const CONNECT_TIMEOUT: &str = "5s";
+    pub const FIRST_BYTE_TIMEOUT: &str = "60s";
+    pub const BETWEEN_BYTES_TIMEOUT: &str = "60s";
+    pub const HEAD_TIMEOUT: &str = "10s";
+    pub const KEEP_ALIVE: &str = "75s";
+    pub const BODY_TIMEOUT: &str = "30s";
+    pub const WRITE_TIMEOUT: &str = "30s";
+    pub const MAX_HEAD: &str = "32KiB";
+    pub const MAX_TARGET: &str = "8KiB";
+    pub const MAX_CONNECTIONS: &str = "10000";
+    pub const MAX_CONNECTIONS_PER_ADDRESS: &str = "1024";
+    pub const SHUTDOWN_TIMEOUT: &str = "30s";
+}
+
+/// How the origin's connections are kept: not flags, since nobody has needed to turn them.
+mod fixed {
+    use std::time::Duration;
+    /// Shorter than the keep-alive of the usual servers (nginx 75 s, node 5 s is below all).
+    pub const ORIGIN_IDLE: Duration = Duration::from_secs(30);
+    pub const ORIGIN_MAX_AGE: Duration = Duration::from_secs(300);
+    /// For each worker.
+    pub const ORIGIN_CONNECTIONS: usize = 256;
+    pub const ORIGIN_MAX_HEAD: usize = 64 << 10;
+    /// What awc can take.
+    pub const ORIGIN_MAX_FIELDS: usize = 96;
+    /// Below this the store's own files leave no room for a response.
+    pub const LEAST_DISK: u64 = 16 << 20;
+    /// More threads than this serve nobody.
+    pub const MOST_WORKERS: u64 = 1024;
+}
+
+/// One setting that is not right: which, what is wrong, what would be right. One line; exit code 2.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// As the user called it: `--disk` or `LARDER_DISK`.
+    pub setting: String,
+    pub problem: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.setting, self.problem)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// What the program is to do.
+#[derive(Debug, Clone)]
+pub enum Task {
+    Serve(Box<Config>),
+    Clear(Folders),
+    Stats { folders: Folders, json: bool },
+}
+
+/// Which caches are meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Folders {
+    One(PathBuf),
+    /// The folder of every origin below this one.
+    Below(PathBuf),
+}
+
+/// Everything that a running Larder needs to know, all of it valid.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub listen: Listen,
+    pub origin: Origin,
+    /// Hosts that are served, in lower case, with a port only where one was typed; empty: any.
+    pub allow_hosts: Vec<String>,
+    pub workers: usize,
+    /// How long running requests may take to end after SIGTERM.
+    pub shutdown_timeout: Duration,
+    pub store: store::Options,
+    pub policy: policy::Options,
+    pub origin_client: crate::origin::Options,
+    pub client: ClientLimits,
+}
+
+/// Where to listen; port 0 lets the system choose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    /// A name or an address, IPv6 without brackets.
+    pub host: String,
+    pub port: u16,
+}
+
+/// What a client may take up, by the names of the flags.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientLimits {
+    pub head_timeout: Duration,
+    pub keep_alive: Duration,
+    pub body_timeout: Duration,
+    pub write_timeout: Duration,
+    /// Bytes of a request's head.
+    pub max_head: usize,
+    /// Bytes of a request's target.
+    pub max_target: usize,
+    pub max_connections: usize,
+    pub max_connections_per_address: usize,
+}
+
+impl Task {
+    /// What the arguments ask for.
+    pub fn new(arguments: &Arguments, surroundings: &Surroundings) -> Result<Task, ConfigError> {
+        let reader = Reader { arguments, surroundings };
+        if let Some(Command::Stats { json }) = arguments.command {
+            return Ok(Task::Stats { folders: reader.folders()?, json });
+        }
+        if arguments.clear_cache {
+            return Ok(Task::Clear(reader.folders()?));
+        }
+        reader.config().map(|config| Task::Serve(Box::new(config)))
+    }
+}
+
+/// The arguments on their way to being a [`Config`].
+struct Reader<'a> {
+    arguments: &'a Arguments,
+    surroundings: &'a Surroundings,
+}
+
+impl Reader<'_> {
+    fn config(&self) -> Result<Config, ConfigError> {
+        let a = self.arguments;
+        let origin = self.origin()?.ok_or_else(|| {
+            self.error("origin", "is missing; name the site to stand in front of: larder --origin http://example.com")
+        })?;
+        let listen = Listen { host: self.listen_host()?, port: self.number("port", &a.port, 0, 65535)? as u16 };
+        Ok(Config {
+            listen,
+            allow_hosts: self.allow_hosts()?,
+            workers: match &a.workers {
+                Some(text) => self.number("workers", text, 1, fixed::MOST_WORKERS)? as usize,
+                None => self.surroundings.cores.max(1),
+            },
+            shutdown_timeout: self.duration("shutdown_timeout", &a.shutdown_timeout)?,
+            store: self.store(&origin)?,
+            policy: self.policy()?,
+            origin_client: self.origin_client(&origin)?,
+            client: self.client()?,
+            origin,
+        })
+    }
+
+    fn store(&self, origin: &Origin) -> Result<store::Options, ConfigError> {
+        let a = self.arguments;
+        let disk = self.size("disk", &a.disk)?;
+        if disk < fixed::LEAST_DISK {
+            let least = show_size(fixed::LEAST_DISK);
+            return Err(self.error("disk", format!("{:?} is too little for a cache; give it at least {least}", a.disk)));
+        }
+        let max_object = match &a.max_object {
+            Some(text) => self.size("max_object", text)?,
+            None => disk / default::MAX_OBJECT_FRACTION,
+        };
+        if max_object > disk {
+            let problem = format!(
+                "{} is more than the whole cache may take ({}); lower it or raise --disk",
+                show_size(max_object),
+                show_size(disk)
+            );
+            return Err(self.error("max_object", problem));
+        }
+        Ok(store::Options {
+            folder: match self.cache_dir()? {
+                Some(folder) => folder,
+                None => folder::of_origin(&self.caches()?, origin),
+            },
+            memory: self.size("memory", &a.memory)?,
+            disk,
+            max_object,
+        })
+    }
+
+    fn policy(&self) -> Result<policy::Options, ConfigError> {
+        let a = self.arguments;
+        let default_ttl = self.duration("default_ttl", &a.default_ttl)?;
+        if default_ttl.subsec_millis() != 0 {
+            return Err(
+                self.error("default_ttl", format!("{:?} is no whole number of seconds; write 1s or 0s", a.default_ttl))
+            );
+        }
+        Ok(policy::Options {
+            strict: a.strict,
+            default_ttl: Seconds(default_ttl.as_secs()),
+            client_reload: a.client_reload,
+            ignore_cookies: a.ignore_cookies,
+        })
+    }
+
+    fn origin_client(&self, origin: &Origin) -> Result<crate::origin::Options, ConfigError> {
+        let a = self.arguments;
+        if let Some(file) = &a.origin_ca {
+            std::fs::File::open(file).map_err(|e| {
+                self.error("origin_ca", format!("cannot read {}: {e}; name a file of PEM certificates", file.display()))
+            })?;
+        }
+        Ok(crate::origin::Options {
+            https: origin.https,
+            host: origin.host.clone(),
+            port: origin.port,
+            ca: a.origin_ca.clone(),
+            connect_timeout: self.timeout("connect_timeout", &a.connect_timeout)?,
+            first_byte_timeout: self.timeout("first_byte_timeout", &a.first_byte_timeout)?,
+            between_bytes_timeout: self.timeout("between_bytes_timeout", &a.between_bytes_timeout)?,
+            idle_timeout: fixed::ORIGIN_IDLE,
+            max_age: fixed::ORIGIN_MAX_AGE,
+            max_connections: fixed::ORIGIN_CONNECTIONS,
+            max_head: fixed::ORIGIN_MAX_HEAD,
+            max_fields: fixed::ORIGIN_MAX_FIELDS,
+        })
+    }
+
+    fn client(&self) -> Result<ClientLimits, ConfigError> {
+        let a = self.arguments;
+        let max_head = self.bounded_size("max_head", &a.max_head, 1 << 10, 128 << 10)?;
+        let max_target = self.bounded_size("max_target", &a.max_target, 256, 128 << 10)?;
+        if max_target > max_head {
+            let problem = format!(
+                "{} is more than the whole head may have ({}); lower it or raise --max-head",
+                show_size(max_target),
+                show_size(max_head)
+            );
+            return Err(self.error("max_target", problem));
+        }
+        let max_connections = self.number("max_connections", &a.max_connections, 1, 1_000_000)?;
+        let per_address = self.number("max_connections_per_address", &a.max_connections_per_address, 1, 1_000_000)?;
+        Ok(ClientLimits {
+            head_timeout: self.timeout("head_timeout", &a.head_timeout)?,
+            keep_alive: self.timeout("keep_alive", &a.keep_alive)?,
+            body_timeout: self.timeout("body_timeout", &a.body_timeout)?,
+            write_timeout: self.timeout("write_timeout", &a.write_timeout)?,
+            max_head: max_head as usize,
+            max_target: max_target as usize,
+            max_connections: max_connections as usize,
+            max_connections_per_address: per_address.min(max_connections) as usize,
+        })
+    }
+
+    fn origin(&self) -> Result<Option<Origin>, ConfigError> {
+        let origin = self.arguments.origin.as_deref().map(Origin::parse).transpose();
+        origin.map_err(|problem| self.error("origin", problem))
+    }
+
+    fn folders(&self) -> Result<Folders, ConfigError> {
+        Ok(match (self.cache_dir()?, self.origin()?) {
+            (Some(folder), _) => Folders::One(folder),
+            (None, Some(origin)) => Folders::One(folder::of_origin(&self.caches()?, &origin)),
+            (None, None) => Folders::Below(self.caches()?),
+        })
+    }
+
+    fn caches(&self) -> Result<PathBuf, ConfigError> {
+        let unknown =
+            "is missing, and neither XDG_CACHE_HOME nor HOME names a place; write --cache-dir /path/to/a/folder";
+        self.surroundings.caches().ok_or_else(|| self.error("cache_dir", unknown))
+    }
+
+    fn cache_dir(&self) -> Result<Option<PathBuf>, ConfigError> {
+        let Some(typed) = &self.arguments.cache_dir else { return Ok(None) };
+        let wrong =
+            |e| self.error("cache_dir", format!("{typed:?} is no folder ({e}); write a path like /var/cache/larder"));
+        std::path::absolute(typed).map(Some).map_err(wrong)
+    }
+
+    fn listen_host(&self) -> Result<String, ConfigError> {
+        let typed = &self.arguments.host;
+        // An address may stand without its brackets here, where no port follows.
+        let bracketed =
+            if typed.contains(':') && !typed.starts_with('[') { format!("[{typed}]") } else { typed.clone() };
+        let host = origin::host(&bracketed).map_err(|_| {
+            self.error(
+                "host",
+                format!("{typed:?} is no address; write one of this machine's, like 127.0.0.1, 0.0.0.0 or ::1"),
+            )
+        })?;
+        Ok(host.trim_matches(['[', ']']).to_owned())
+    }
+
+    fn allow_hosts(&self) -> Result<Vec<String>, ConfigError> {
+        let one = |typed: &String| {
+            let (host, port) = origin::host_and_port(typed, 0).map_err(|_| {
+                self.error("allow_host", format!("{typed:?} is no host; write a name like example.com, or name:port"))
+            })?;
+            let host = host.trim_end_matches('.');
+            Ok(if port == 0 { host.to_owned() } else { format!("{host}:{port}") })
+        };
+        self.arguments.allow_host.iter().map(one).collect()
+    }
+
+    fn size(&self, field: &str, text: &str) -> Result<u64, ConfigError> {
+        units::size(text).map_err(|problem| self.error(field, problem))
+    }
+
+    fn bounded_size(&self, field: &str, text: &str, least: u64, most: u64) -> Result<u64, ConfigError> {
+        let size = self.size(field, text)?;
+        if !(least..=most).contains(&size) {
+            let problem =
+                format!("{text:?} is out of range; write a size from {} to {}", show_size(least), show_size(most));
+            return Err(self.error(field, problem));
+        }
+        Ok(size)
+    }
+
+    fn duration(&self, field: &str, text: &str) -> Result<Duration, ConfigError> {
+        units::duration(text).map_err(|problem| self.error(field, problem))
+    }
+
+    /// A duration in which something can happen.
+    fn timeout(&self, field: &str, text: &str) -> Result<Duration, ConfigError> {
+        let duration = self.duration(field, text)?;
+        if duration.is_zero() {
+            return Err(self.error(field, format!("{text:?} leaves no time at all; write a duration like 30s")));
+        }
+        Ok(duration)
+    }
+
+    fn number(&self, field: &str, text: &str, least: u64, most: u64) -> Result<u64, ConfigError> {
+        let plain = text.bytes().all(|b| b.is_ascii_digit());
+        let number = text.parse().ok().filter(|n| plain && (least..=most).contains(n));
+        number.ok_or_else(|| self.error(field, format!("{text:?} is no number from {least} to {most}")))
+    }
+
+    fn error(&self, field: &str, problem: impl Into<String>) -> ConfigError {
+        ConfigError { setting: self.arguments.name_of(field), problem: problem.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests;

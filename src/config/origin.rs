@@ -1,0 +1,190 @@
+//! The origin's URL.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+const FORM: &str = "write http://host, https://host, with :port and /base where you need them";
+
+/// Where the origin is: `http(s)://host[:port][/base]`, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    pub https: bool,
+    /// Lower case; an IPv6 address in brackets.
+    pub host: String,
+    pub port: u16,
+    /// What stands before each request's path: empty, or begins with `/` and does not end with one.
+    pub base: String,
+    /// All of it in its one normal form: no default port, no slash at the end.
+    pub url: String,
+}
+
+impl Origin {
+    /// Takes a URL apart. The error says what is wrong and what would be right, in one line.
+    pub fn parse(text: &str) -> Result<Origin, String> {
+        let (https, rest) = scheme(text)?;
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
+        if authority.contains('@') {
+            // Not repeated: it may hold a password.
+            return Err(format!(
+                "a user name or a password in the URL is not supported; leave out what stands before the @ ({FORM})"
+            ));
+        }
+        let (host, port) = host_and_port(authority, if https { 443 } else { 80 })?;
+        let base = base(path)?;
+        let mut origin = Origin { https, host, port, base, url: String::new() };
+        origin.url = format!("{}://{}{}", origin.scheme(), origin.authority(), origin.base);
+        Ok(origin)
+    }
+
+    pub fn scheme(&self) -> &'static str {
+        if self.https { "https" } else { "http" }
+    }
+
+    /// What the Host field says: the port only where it is not the scheme's own (RFC 9110 §4.2).
+    pub fn authority(&self) -> String {
+        match (self.https, self.port) {
+            (false, 80) | (true, 443) => self.host.clone(),
+            (_, port) => format!("{}:{port}", self.host),
+        }
+    }
+}
+
+fn scheme(text: &str) -> Result<(bool, &str), String> {
+    if text.is_empty() {
+        return Err(format!("no URL was given; {FORM}"));
+    }
+    match text.split_once("://") {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => Ok((false, rest)),
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => Ok((true, rest)),
+        Some((scheme, _)) => Err(format!("{scheme:?} is no scheme that Larder speaks; {FORM}")),
+        None => Err(format!("{text:?} does not begin with http:// or https://; {FORM}")),
+    }
+}
+
+pub fn host_and_port(authority: &str, default_port: u16) -> Result<(String, u16), String> {
+    let (host, port) = match authority.rfind(':') {
+        Some(colon) if !authority.ends_with(']') => (&authority[..colon], &authority[colon + 1..]),
+        _ => (authority, ""),
+    };
+    let port = match port {
+        "" => default_port,
+        digits => digits
+            .parse()
+            .ok()
+            .filter(|port| *port != 0 && digits.bytes().all(|b| b.is_ascii_digit()))
+            .ok_or_else(|| format!("{digits:?} is no port; write a number from 1 to 65535"))?,
+    };
+    Ok((self::host(host)?, port))
+}
+
+/// A name or an address, in lower case.
+pub fn host(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err(format!("the host is missing; {FORM}"));
+    }
+    if let Some(address) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        let address: Ipv6Addr =
+            address.parse().map_err(|_| format!("{address:?} is no IPv6 address; write one like [2001:db8::1]"))?;
+        return Ok(format!("[{address}]"));
+    }
+    if text.contains(':') {
+        return Err(format!("{text:?} is no host; an IPv6 address stands in brackets, like [2001:db8::1]"));
+    }
+    if !text.is_ascii() {
+        return Err(format!("{text:?} is not ASCII; write the name in its xn-- form"));
+    }
+    let known = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+    if !text.bytes().all(known) || text.starts_with('.') || text.contains("..") || text.len() > 253 {
+        return Err(format!("{text:?} is no host; write a name like example.com, or an address"));
+    }
+    // Resolvers read such names as addresses in forms that nobody means (RFC 3986 §7.4).
+    let last = text.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+    if last.bytes().all(|b| b.is_ascii_digit()) && text.parse::<Ipv4Addr>().is_err() {
+        return Err(format!("{text:?} is no IPv4 address; write four numbers like 192.0.2.1"));
+    }
+    Ok(text.to_ascii_lowercase())
+}
+
+fn base(path: &str) -> Result<String, String> {
+    if path.contains('#') {
+        return Err("a fragment (#...) never reaches an origin; leave it out".to_owned());
+    }
+    if path.contains('?') {
+        return Err("a query (?...) is not supported; leave it out, each request brings its own".to_owned());
+    }
+    // The characters of a path (RFC 3986 §3.3).
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@%".contains(&b);
+    if let Some(bad) = path.bytes().position(|b| !allowed(b)) {
+        let bad = path[path.floor_char_boundary(bad)..].chars().next().unwrap_or_default();
+        return Err(format!("{bad:?} cannot stand in a path; write it percent-encoded"));
+    }
+    Ok(path.trim_end_matches('/').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_taken_apart_into_one_normal_form() {
+        for (text, https, host, port, base, url) in [
+            ("http://dummyjson.com", false, "dummyjson.com", 80, "", "http://dummyjson.com"),
+            ("HTTP://DummyJSON.com:80/", false, "dummyjson.com", 80, "", "http://dummyjson.com"),
+            ("https://a.example:8443/v2/", true, "a.example", 8443, "/v2", "https://a.example:8443/v2"),
+            ("https://a.example:443/a/b", true, "a.example", 443, "/a/b", "https://a.example/a/b"),
+            ("http://[2001:DB8::1]:81", false, "[2001:db8::1]", 81, "", "http://[2001:db8::1]:81"),
+            ("http://[::1]", false, "[::1]", 80, "", "http://[::1]"),
+            ("http://127.0.0.1:8080", false, "127.0.0.1", 8080, "", "http://127.0.0.1:8080"),
+            ("http://my_service:5000/a%20b", false, "my_service", 5000, "/a%20b", "http://my_service:5000/a%20b"),
+        ] {
+            let origin = Origin::parse(text).unwrap();
+            assert_eq!(
+                (origin.https, &*origin.host, origin.port, &*origin.base, &*origin.url),
+                (https, host, port, base, url)
+            );
+            assert_eq!(Origin::parse(&origin.url).unwrap(), origin, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_origin_is_refused_in_words() {
+        for (text, words) in [
+            ("", "no URL was given"),
+            ("dummyjson.com", "does not begin with http://"),
+            ("localhost:3000", "does not begin with http://"),
+            ("ftp://a", "\"ftp\" is no scheme"),
+            ("http://", "the host is missing"),
+            ("http:///path", "the host is missing"),
+            ("http://:80", "the host is missing"),
+            ("http://u:secret@a", "a user name or a password"),
+            ("http://a?x=1", "a query"),
+            ("http://a/b#c", "a fragment"),
+            ("http://a:0", "\"0\" is no port"),
+            ("http://a:+80", "\"+80\" is no port"),
+            ("http://a:65536", "\"65536\" is no port"),
+            ("http://::1", "stands in brackets"),
+            ("http://[::g]", "is no IPv6 address"),
+            ("http://a b", "is no host"),
+            ("http://a..b", "is no host"),
+            ("http://1.2.3", "is no IPv4 address"),
+            ("http://0x7f.1", "is no IPv4 address"),
+            ("http://bücher.example", "xn--"),
+            ("http://a/b c", "' ' cannot stand in a path"),
+            ("http://a/ü", "'ü' cannot stand in a path"),
+            ("http://a/b\r\nX: y", "cannot stand in a path"),
+        ] {
+            let error = Origin::parse(text).unwrap_err();
+            assert!(error.contains(words), "{text}: {error}");
+            assert_eq!(error.lines().count(), 1, "{error}");
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_host_field_names_a_port_only_where_it_is_not_the_default() {
+        let authority = |url| Origin::parse(url).unwrap().authority();
+        assert_eq!(authority("http://a:80"), "a");
+        assert_eq!(authority("http://a:443"), "a:443");
+        assert_eq!(authority("https://a:443"), "a");
+    }
+}

@@ -1,0 +1,156 @@
+use super::*;
+
+fn task(words: &[&str]) -> Result<Task, ConfigError> {
+    let arguments = Arguments::read([&["larder"], words].concat()).unwrap();
+    Task::new(&arguments, &Surroundings { home: Some("/home/a".into()), cores: 6, ..Surroundings::default() })
+}
+
+fn config(words: &[&str]) -> Config {
+    match task(&[&["--origin", "http://a.example"], words].concat()).unwrap() {
+        Task::Serve(config) => *config,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn error(words: &[&str]) -> String {
+    let error = task(&[&["--origin", "http://a.example"], words].concat()).unwrap_err().to_string();
+    assert_eq!(error.lines().count(), 1, "{error}");
+    error
+}
+
+#[test]
+fn the_defaults_are_the_documented_ones() {
+    let config = config(&[]);
+    assert_eq!(config.listen, Listen { host: "127.0.0.1".into(), port: 3000 });
+    assert_eq!((config.workers, config.shutdown_timeout), (6, Duration::from_secs(30)));
+    assert_eq!(
+        (config.store.memory, config.store.disk, config.store.max_object),
+        (256 << 20, 10 << 30, (10 << 30) / 4)
+    );
+    assert!(config.store.folder.starts_with("/home/a/.cache/larder"));
+    let policy = &config.policy;
+    assert_eq!(
+        (policy.default_ttl, policy.strict, policy.client_reload, policy.ignore_cookies),
+        (Seconds(3600), false, false, false)
+    );
+    let origin = &config.origin_client;
+    assert_eq!(
+        [origin.connect_timeout, origin.first_byte_timeout, origin.between_bytes_timeout].map(|d| d.as_secs()),
+        [5, 60, 60]
+    );
+    assert_eq!(
+        config.client,
+        ClientLimits {
+            head_timeout: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(75),
+            body_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
+            max_head: 32 << 10,
+            max_target: 8 << 10,
+            max_connections: 10_000,
+            max_connections_per_address: 1024,
+        }
+    );
+    assert!(config.allow_hosts.is_empty());
+}
+
+#[test]
+fn the_largest_object_follows_the_disk() {
+    assert_eq!(config(&["--disk", "1G"]).store.max_object, 256 << 20);
+    assert_eq!(config(&["--disk", "1G", "--max-object", "1G"]).store.max_object, 1 << 30);
+    assert_eq!(
+        error(&["--disk", "1G", "--max-object", "2G"]),
+        "--max-object: 2 GiB is more than the whole cache may take (1 GiB); lower it or raise --disk"
+    );
+}
+
+#[test]
+fn fewer_connections_than_one_address_may_have_is_no_error() {
+    assert_eq!(config(&["--max-connections", "100"]).client.max_connections_per_address, 100);
+}
+
+#[test]
+fn listening_addresses_may_stand_with_and_without_brackets() {
+    for typed in ["::1", "[::1]"] {
+        assert_eq!(config(&["--host", typed]).listen.host, "::1");
+    }
+    assert_eq!(config(&["--host", "Localhost", "--port", "0"]).listen, Listen { host: "localhost".into(), port: 0 });
+}
+
+#[test]
+fn allowed_hosts_are_in_the_form_that_targets_have() {
+    let config = config(&["--allow-host", "Example.COM.,b:8080", "--allow-host", "[::1]"]);
+    assert_eq!(config.allow_hosts, ["example.com", "b:8080", "[::1]"]);
+}
+
+#[test]
+fn what_is_not_valid_names_the_flag_what_is_wrong_and_what_would_be_right() {
+    for (words, expected) in [
+        (&["--port", "http"][..], "--port: \"http\" is no number from 0 to 65535"),
+        (&["--port", "70000"], "--port: \"70000\" is no number from 0 to 65535"),
+        (&["--port", "+80"], "--port: \"+80\" is no number from 0 to 65535"),
+        (&["--workers", "0"], "--workers: \"0\" is no number from 1 to 1024"),
+        (
+            &["--host", "a b"],
+            "--host: \"a b\" is no address; write one of this machine's, like 127.0.0.1, 0.0.0.0 or ::1",
+        ),
+        (
+            &["--memory", "256"],
+            "--memory: \"256\" has no unit; write a whole number and a unit, like 512K, 256MiB or 10G (each unit is binary: 1K is 1024)",
+        ),
+        (&["--disk", "1M"], "--disk: \"1M\" is too little for a cache; give it at least 16 MiB"),
+        (
+            &["--default-ttl", "1M"],
+            "--default-ttl: \"M\" in \"1M\" is no unit of a duration; write a whole number and a unit, like 30s, 5m, 1h or 2d",
+        ),
+        (&["--default-ttl", "1500ms"], "--default-ttl: \"1500ms\" is no whole number of seconds; write 1s or 0s"),
+        (&["--connect-timeout", "0s"], "--connect-timeout: \"0s\" leaves no time at all; write a duration like 30s"),
+        (&["--max-head", "1M"], "--max-head: \"1M\" is out of range; write a size from 1 KiB to 128 KiB"),
+        (
+            &["--max-head", "4K"],
+            "--max-target: 8 KiB is more than the whole head may have (4 KiB); lower it or raise --max-head",
+        ),
+        (&["--allow-host", "a/b"], "--allow-host: \"a/b\" is no host; write a name like example.com, or name:port"),
+        (
+            &["--origin-ca", "/no/such.pem"],
+            "--origin-ca: cannot read /no/such.pem: No such file or directory (os error 2); name a file of PEM certificates",
+        ),
+    ] {
+        assert_eq!(error(words), expected);
+    }
+}
+
+#[test]
+fn an_origin_is_required_for_serving_only() {
+    let missing = task(&[]).unwrap_err();
+    assert_eq!(missing.setting, "--origin");
+    assert!(missing.problem.contains("larder --origin http://example.com"));
+    assert!(
+        matches!(task(&["--clear-cache"]).unwrap(), Task::Clear(Folders::Below(below)) if below.as_os_str() == "/home/a/.cache/larder")
+    );
+    assert!(matches!(task(&["stats", "--json"]).unwrap(), Task::Stats { folders: Folders::Below(_), json: true }));
+    assert_eq!(task(&["--origin", "dummyjson.com", "--clear-cache"]).unwrap_err().setting, "--origin");
+}
+
+#[test]
+fn clearing_an_origin_means_the_folder_that_serving_it_uses() {
+    let served = config(&[]).store.folder;
+    assert!(matches!(
+        task(&["--clear-cache", "--origin", "HTTP://A.example:80/"]).unwrap(),
+        Task::Clear(Folders::One(folder)) if folder == served
+    ));
+    assert!(matches!(
+        task(&["--clear-cache", "--origin", "http://a.example", "--cache-dir", "/c"]).unwrap(),
+        Task::Clear(Folders::One(folder)) if folder.as_os_str() == "/c"
+    ));
+}
+
+#[test]
+fn without_a_place_for_caches_the_user_is_told_to_name_one() {
+    let arguments = Arguments::read(["larder", "--origin", "http://a"]).unwrap();
+    let error = Task::new(&arguments, &Surroundings::default()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "--cache-dir: is missing, and neither XDG_CACHE_HOME nor HOME names a place; write --cache-dir /path/to/a/folder"
+    );
+}
