@@ -1,10 +1,14 @@
 //! Larder: a caching HTTP proxy.
+pub mod admin;
+pub mod announce;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod fields;
 pub mod key;
+pub mod logging;
 pub mod message;
 pub mod origin;
 pub mod policy;
+pub mod server;
 pub mod store;

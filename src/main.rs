@@ -1,1 +1,113 @@
-fn main() {}
+//! Parse the command line, start logging, run, turn an error into an exit code: 1 at run time, 2 for usage.
+
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use larder::{
+    admin,
+    cli::Arguments,
+    config::{Folders, Surroundings, Task, show_size},
+    logging, server,
+    store::Cleared,
+};
+use serde_json::{Map, Value};
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::read(std::env::args_os()) {
+        Ok(arguments) => arguments,
+        Err(error) => error.exit(),
+    };
+    logging::start(arguments.verbose, arguments.quiet);
+    match Task::new(&arguments, &Surroundings::read()) {
+        Err(error) => fail(2, &error),
+        Ok(Task::Serve(config)) => server::run(*config).map_or_else(|error| fail(1, &error), |()| ExitCode::SUCCESS),
+        Ok(Task::Clear(folders)) => clear(&folders),
+        Ok(Task::Stats { folders, json }) => stats(&folders, json),
+    }
+}
+
+fn fail(code: u8, error: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("error: {error}");
+    ExitCode::from(code)
+}
+
+fn say(line: &str) {
+    // Whoever stopped reading does not want to know.
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// Clears each folder, also when another could not be cleared, and says what it removed.
+fn clear(folders: &Folders) -> ExitCode {
+    each(folders, |folder| {
+        let cleared = admin::clear::clear(folder, offline_clear)?;
+        let Some(Cleared { responses, bytes }) = cleared else { return Ok(false) };
+        say(&format!("{}: removed {responses} stored responses, {}", folder.display(), show_size(bytes)));
+        Ok(true)
+    })
+}
+
+fn stats(folders: &Folders, json: bool) -> ExitCode {
+    let mut all = Map::new();
+    let code = each(folders, |folder| {
+        let Some(stats) = admin::stats(folder, offline_stats)? else { return Ok(false) };
+        if json {
+            all.insert(folder.display().to_string(), stats);
+        } else {
+            say(&folder.display().to_string());
+            admin::show(&stats).iter().for_each(|line| say(&format!("  {line}")));
+        }
+        Ok(true)
+    });
+    if json {
+        say(&Value::Object(all).to_string());
+    }
+    code
+}
+
+/// Does `work` for each folder that is there; says so where none is (`Ok(false)`). Fails if one of them failed.
+fn each(folders: &Folders, mut work: impl FnMut(&Path) -> Result<bool, String>) -> ExitCode {
+    let (place, paths) = match folders {
+        Folders::One(folder) => (folder, vec![folder.clone()]),
+        Folders::Below(parent) => match below(parent) {
+            Ok(paths) => (parent, paths),
+            Err(error) => return fail(1, &format!("cannot list {}: {error}", parent.display())),
+        },
+    };
+    let (mut code, mut found) = (ExitCode::SUCCESS, false);
+    for path in &paths {
+        match work(path) {
+            Ok(there) => found |= there,
+            Err(error) => {
+                found = true;
+                code = fail(1, &format!("{}: {error}", path.display()));
+            }
+        }
+    }
+    if !found {
+        eprintln!("there is no cache at {}", place.display());
+    }
+    code
+}
+
+fn below(parent: &Path) -> io::Result<Vec<PathBuf>> {
+    let folders = match std::fs::read_dir(parent) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        folders => folders?,
+    };
+    let mut paths: Vec<PathBuf> = folders.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    paths.sort();
+    Ok(paths)
+}
+
+// The two that the store answers where no Larder runs: to be connected to `store::clear_folder` and its numbers.
+
+fn offline_clear(_folder: &Path) -> Result<Cleared, String> {
+    Err("the store cannot be cleared offline yet".to_owned())
+}
+
+fn offline_stats(_folder: &Path) -> Result<Value, String> {
+    Err("the store cannot be read offline yet".to_owned())
+}

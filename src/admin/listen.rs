@@ -1,0 +1,102 @@
+//! The running Larder's side of the control socket.
+
+use std::{
+    fs, io,
+    io::{BufRead, BufReader, Read, Write},
+    os::unix::{
+        fs::{FileTypeExt, PermissionsExt},
+        net::{UnixListener, UnixStream},
+    },
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+use super::{Address, Command};
+
+/// How long a client of the socket may take for its line, and to take its answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+const LONGEST_LINE: u64 = 256;
+
+/// The control socket, as long as it lives; dropping it ends its thread and removes its file.
+pub struct Listening {
+    address: Address,
+    stopping: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Opens the control socket in `folder` and answers from `handler` on a thread of its own, one client at a time. A socket
+/// file that nobody listens on is replaced; one that somebody listens on is `AddrInUse`.
+pub fn listen(
+    folder: &Path,
+    handler: impl Fn(Command) -> Result<Value, String> + Send + 'static,
+) -> io::Result<Listening> {
+    let address = Address::of(folder)?;
+    remove_stale(&address.path)?;
+    let listener = UnixListener::bind(&address.path)?;
+    fs::set_permissions(&address.path, fs::Permissions::from_mode(0o600))?;
+    let stopping = Arc::new(AtomicBool::new(false));
+    let stop = stopping.clone();
+    let thread = std::thread::Builder::new().name("control".to_owned()).spawn(move || {
+        for stream in listener.incoming() {
+            if stop.load(Ordering::Acquire) {
+                return;
+            }
+            // A client that went away is no concern of ours.
+            let _ = stream.and_then(|stream| answer(stream, &handler));
+        }
+    })?;
+    Ok(Listening { address, stopping, thread: Some(thread) })
+}
+
+fn remove_stale(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(file) if !file.file_type().is_socket() => {
+            Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{} is there and is no socket", path.display())))
+        }
+        Ok(_) => match UnixStream::connect(path) {
+            Ok(_) => Err(io::Error::new(
+                io::ErrorKind::AddrInUse,
+                "another Larder is running on this cache folder".to_owned(),
+            )),
+            Err(_) => fs::remove_file(path),
+        },
+    }
+}
+
+fn answer(mut stream: UnixStream, handler: &impl Fn(Command) -> Result<Value, String>) -> io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut line = String::new();
+    BufReader::new((&stream).take(LONGEST_LINE)).read_line(&mut line)?;
+    let result = match Command::parse(line.trim_end()) {
+        Some(Command::Ping) => Ok(json!({ "pid": std::process::id(), "version": env!("CARGO_PKG_VERSION") })),
+        Some(command) => handler(command),
+        None => Err("no such command; the commands are clear, stats and ping".to_owned()),
+    };
+    let answer = match result {
+        Ok(value) => json!({ "ok": value }),
+        Err(error) => json!({ "error": error }),
+    };
+    stream.write_all(format!("{answer}\n").as_bytes())
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.stopping.store(true, Ordering::Release);
+        // Wakes the thread; where nobody can connect any more there is nothing to wait for either.
+        let woken = UnixStream::connect(&self.address.path).is_ok();
+        let _ = fs::remove_file(&self.address.path);
+        if let (true, Some(thread)) = (woken, self.thread.take()) {
+            let _ = thread.join();
+        }
+    }
+}

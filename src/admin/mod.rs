@@ -1,0 +1,71 @@
+//! The control socket: how `larder --clear-cache` and `larder stats` reach a Larder that is running.
+//!
+//! A Unix socket `control` (mode 0600) in the cache folder. The client sends one line, a [`Command`]'s word; the answer is
+//! one line of JSON, `{"ok": ...}` or `{"error": "..."}`, then the connection ends.
+
+mod ask;
+pub mod clear;
+mod listen;
+mod stats;
+
+use std::{
+    fs::File,
+    io,
+    os::{fd::AsRawFd, unix::net::SocketAddr},
+    path::{Path, PathBuf},
+};
+
+pub use ask::{AskError, ask};
+
+pub use listen::{Listening, listen};
+pub use stats::{show, stats};
+
+/// The socket's name in the cache folder.
+pub const SOCKET: &str = "control";
+
+/// What can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// Forget everything; answers `{"responses": n, "bytes": n}`.
+    Clear,
+    /// What is stored; answers an object of numbers.
+    Stats,
+    /// Are you there; answers `{"pid": n, "version": "..."}` without asking the handler.
+    Ping,
+}
+
+impl Command {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Command::Clear => "clear",
+            Command::Stats => "stats",
+            Command::Ping => "ping",
+        }
+    }
+
+    fn parse(line: &str) -> Option<Command> {
+        [Command::Clear, Command::Stats, Command::Ping].into_iter().find(|command| command.as_str() == line)
+    }
+}
+
+/// A path to the socket that fits into a socket address (108 bytes), however long the folder's own is.
+struct Address {
+    path: PathBuf,
+    /// Holds the folder open where `path` goes through its descriptor.
+    _folder: Option<File>,
+}
+
+impl Address {
+    fn of(folder: &Path) -> io::Result<Address> {
+        let path = folder.join(SOCKET);
+        if SocketAddr::from_pathname(&path).is_ok() {
+            return Ok(Address { path, _folder: None });
+        }
+        let folder = File::open(folder)?;
+        let path = PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd()));
+        Ok(Address { path, _folder: Some(folder) })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+use std::{
+    fs,
+    io::{Read, Write},
+    os::unix::{
+        fs::PermissionsExt,
+        net::{UnixListener, UnixStream},
+    },
+};
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn counting(command: Command) -> Result<Value, String> {
+    match command {
+        Command::Clear => Err("the disk is on fire".to_owned()),
+        _ => Ok(json!({ "responses": 7 })),
+    }
+}
+
+#[test]
+fn the_running_one_answers_what_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let _listening = listen(folder.path(), counting).unwrap();
+    assert_eq!(ask(folder.path(), Command::Stats).unwrap(), json!({ "responses": 7 }));
+    assert_eq!(ask(folder.path(), Command::Ping).unwrap()["pid"], std::process::id());
+    let refused = ask(folder.path(), Command::Clear).unwrap_err();
+    assert!(matches!(&refused, AskError::Refused(why) if why == "the disk is on fire"), "{refused}");
+}
+
+#[test]
+fn the_socket_is_for_its_owner_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let _listening = listen(folder.path(), counting).unwrap();
+    let mode = fs::metadata(folder.path().join(SOCKET)).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn without_a_listener_the_answer_is_not_running() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(matches!(ask(folder.path(), Command::Ping), Err(AskError::NotRunning)));
+    assert!(matches!(ask(&folder.path().join("missing"), Command::Ping), Err(AskError::NotRunning)));
+    // A socket file whose process has died.
+    drop(UnixListener::bind(folder.path().join(SOCKET)).unwrap());
+    assert!(matches!(ask(folder.path(), Command::Ping), Err(AskError::NotRunning)));
+}
+
+#[test]
+fn a_dead_socket_file_is_replaced_and_a_live_one_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(UnixListener::bind(folder.path().join(SOCKET)).unwrap());
+    let listening = listen(folder.path(), counting).unwrap();
+    let second = listen(folder.path(), counting).err().unwrap();
+    assert_eq!(second.kind(), io::ErrorKind::AddrInUse);
+    assert!(ask(folder.path(), Command::Ping).is_ok());
+    drop(listening);
+    assert!(!folder.path().join(SOCKET).exists());
+}
+
+#[test]
+fn a_file_that_is_no_socket_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(SOCKET), "mine").unwrap();
+    assert_eq!(listen(folder.path(), counting).err().unwrap().kind(), io::ErrorKind::AlreadyExists);
+    assert_eq!(fs::read(folder.path().join(SOCKET)).unwrap(), b"mine");
+}
+
+#[test]
+fn a_folder_whose_path_is_too_long_for_a_socket_address_works_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let deep = folder.path().join("d".repeat(120)).join("e".repeat(120));
+    fs::create_dir_all(&deep).unwrap();
+    assert!(matches!(ask(&deep, Command::Ping), Err(AskError::NotRunning)));
+    let listening = listen(&deep, counting).unwrap();
+    assert_eq!(ask(&deep, Command::Stats).unwrap(), json!({ "responses": 7 }));
+    drop(listening);
+    assert!(!deep.join(SOCKET).exists());
+}
+
+#[test]
+fn nonsense_gets_an_answer_in_words_and_ends_the_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let _listening = listen(folder.path(), counting).unwrap();
+    for line in ["drop tables\n".to_owned(), "\n".to_owned(), format!("{}\n", "x".repeat(5000)), "clear".to_owned()] {
+        let mut stream = UnixStream::connect(folder.path().join(SOCKET)).unwrap();
+        stream.write_all(line.as_bytes()).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut answer = Vec::new();
+        // Bytes that were not read make the end a reset.
+        let _ = stream.read_to_end(&mut answer);
+        assert!(answer.starts_with(b"{\"error\":"), "{line:?}: {answer:?}");
+    }
+    assert!(ask(folder.path(), Command::Ping).is_ok());
+}
