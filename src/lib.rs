@@ -2,6 +2,7 @@
 pub mod admin;
 pub mod announce;
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod fields;
@@ -10,5 +11,6 @@ pub mod logging;
 pub mod message;
 pub mod origin;
 pub mod policy;
+pub mod proxy;
 pub mod server;
 pub mod store;

@@ -1,52 +1,235 @@
-//! Composition. A stub until the lead's stands here: it binds, says so, and waits.
+//! Composition: the store, the workers, the listener, the control socket and the signals.
 
-use std::{fmt, io, net::TcpListener};
-
-use crate::{
-    announce::{Holdings, announce},
-    config::{Config, Listen},
+use std::{
+    fmt, io,
+    net::{SocketAddr, TcpListener, ToSocketAddrs},
+    rc::Rc,
+    sync::{Arc, mpsc},
+    thread::JoinHandle,
+    time::Duration,
 };
 
-/// Why Larder cannot run, in one line; exit code 1.
+use actix_server::ServerHandle;
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    admin,
+    announce::{Holdings, announce},
+    client,
+    clock::Clock,
+    config::Config,
+    origin::{Origin, Prepared},
+    proxy::{self, Context, Shared, Site},
+    store::{FolderLock, OpenError, Store},
+};
+
+/// Why Larder cannot run. One line; exit code 1.
 #[derive(Debug)]
-pub struct RunError(pub String);
+pub enum RunError {
+    Listen { host: String, port: u16, error: io::Error },
+    Folder(OpenError),
+    Origin(String),
+    Server(io::Error),
+}
 
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match self {
+            RunError::Listen { host, port, error } if error.kind() == io::ErrorKind::AddrInUse => {
+                write!(f, "--port: {port} is taken on {host}; stop what listens there or name another port")
+            }
+            RunError::Listen { host, port, error } => write!(f, "--host, --port: cannot listen on {host}:{port}: {error}"),
+            RunError::Folder(error) => write!(f, "--cache-dir: {error}"),
+            RunError::Origin(error) => write!(f, "--origin-ca: {error}"),
+            RunError::Server(error) => write!(f, "the server could not run: {error}"),
+        }
     }
 }
 
 impl std::error::Error for RunError {}
 
+/// Runs until SIGINT or SIGTERM, then lets running requests end. A second signal ends at once.
 pub fn run(config: Config) -> Result<(), RunError> {
-    let listener = bind(&config.listen)?;
-    let address = listener.local_addr().map_err(|e| RunError(e.to_string()))?;
-    for line in announce(&config, &[address], Holdings::default()) {
-        eprintln!("{line}");
+    let quiet = !log::log_enabled!(log::Level::Warn);
+    let running = start(config.clone(), Clock::system())?;
+    if !quiet {
+        let holdings = Holdings::default();
+        for line in announce(&config, &[running.address], holdings) {
+            eprintln!("{line}");
+        }
     }
-    loop {
-        std::thread::park();
+    let stopping = running.handle.clone();
+    let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Server)?;
+    rt.block_on(async {
+        let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+            return;
+        };
+        let mut asked = false;
+        let ended = running.ended();
+        tokio::pin!(ended);
+        loop {
+            tokio::select! {
+                () = &mut ended => return,
+                _ = term.recv() => {}
+                _ = int.recv() => {}
+            }
+            if asked {
+                log::warn!("stopped without waiting for the requests under way");
+                std::process::exit(1);
+            }
+            asked = true;
+            log::info!("stopping: waiting up to {:?} for the requests under way", config.shutdown_timeout);
+            drop(stopping.stop(true));
+        }
+    });
+    Ok(())
+}
+
+/// A Larder that runs on threads of its own.
+pub struct Running {
+    pub address: SocketAddr,
+    pub store: Store,
+    handle: ServerHandle,
+    thread: Option<JoinHandle<()>>,
+    done: Option<tokio::sync::oneshot::Receiver<()>>,
+}
+
+/// Starts listening; returns when requests are accepted.
+pub fn start(config: Config, clock: Clock) -> Result<Running, RunError> {
+    let listener = listen(&config)?;
+    let address = listener.local_addr().map_err(RunError::Server)?;
+    let origin = Origin::prepare(config.origin_client.clone()).map_err(RunError::Origin)?;
+    let lock = match Store::lock(&config.store.folder) {
+        Ok(lock) => Some(lock),
+        Err(error @ (OpenError::Locked | OpenError::Unsafe(_))) => return Err(RunError::Folder(error)),
+        Err(error) => {
+            log::error!("--cache-dir: {error}; running without a store on disk until that is mended");
+            None
+        }
+    };
+    let store = Store::open(config.store.clone(), clock.clone());
+    let shared = Arc::new(Shared::default());
+    let (tell, told) = mpsc::channel();
+    let (done_tell, done) = tokio::sync::oneshot::channel();
+    let kept = store.clone();
+    let thread = std::thread::Builder::new()
+        .name("server".to_owned())
+        .spawn(move || serve(config, clock, listener, origin, lock, kept, shared, tell, done_tell))
+        .map_err(RunError::Server)?;
+    let handle = told.recv().unwrap_or_else(|_| Err(io::Error::other("it ended at once"))).map_err(RunError::Server)?;
+    Ok(Running { address, store, handle, thread: Some(thread), done: Some(done) })
+}
+
+#[expect(clippy::too_many_arguments, reason = "the captures of one thread")]
+fn serve(
+    config: Config,
+    clock: Clock,
+    listener: TcpListener,
+    origin: Prepared,
+    lock: Option<FolderLock>,
+    store: Store,
+    shared: Arc<Shared>,
+    tell: mpsc::Sender<io::Result<ServerHandle>>,
+    done: tokio::sync::oneshot::Sender<()>,
+) {
+    let control = control(&config, &store, &shared);
+    let site = Site { https: config.origin.https, authority: config.origin.authority(), base: config.origin.base.clone() };
+    let pseudonym: Arc<str> = pseudonym().into();
+    let options = config.client_options();
+    let closing = store.clone();
+    let worker = move || {
+        let cx = Rc::new(Context {
+            origin: Origin::new(origin.clone()),
+            secure_origin: origin.secure_twin().map(Origin::new),
+            site_url: site.url(),
+            site: site.clone(),
+            hosts: config.allow_hosts.clone(),
+            pseudonym: pseudonym.clone(),
+            store: store.clone(),
+            clock: clock.clone(),
+            policy: config.policy.clone(),
+            shared: shared.clone(),
+        });
+        move |presented| proxy::handle(cx.clone(), presented)
+    };
+    actix_rt::System::new().block_on(async move {
+        match client::run(vec![listener], options, worker) {
+            Ok(server) => {
+                let _ = tell.send(Ok(server.handle()));
+                if let Err(error) = server.await {
+                    log::error!("the server ended: {error}");
+                }
+            }
+            Err(error) => drop(tell.send(Err(error))),
+        }
+        closing.close().await;
+    });
+    drop(control);
+    drop(lock);
+    let _ = done.send(());
+}
+
+/// The control socket; without it Larder runs all the same.
+fn control(config: &Config, store: &Store, shared: &Arc<Shared>) -> Option<admin::Listening> {
+    let (store, shared) = (store.clone(), shared.clone());
+    let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    let handler = move |command| match command {
+        admin::Command::Clear => {
+            let cleared = rt.block_on(store.clear()).map_err(|error| error.to_string())?;
+            shared.forget_flights();
+            Ok(json!({ "responses": cleared.responses, "bytes": cleared.bytes }))
+        }
+        admin::Command::Stats => serde_json::to_value(store.stats()).map_err(|error| error.to_string()),
+        admin::Command::Ping => Ok(json!({})),
+    };
+    match admin::listen(&config.store.folder, handler) {
+        Ok(listening) => Some(listening),
+        Err(error) => {
+            log::warn!("no control socket in {}: {error}; --clear-cache cannot reach this Larder", config.store.folder.display());
+            None
+        }
     }
 }
 
-fn bind(listen: &Listen) -> Result<TcpListener, RunError> {
-    let Listen { host, port } = listen;
-    TcpListener::bind((host.as_str(), *port)).map_err(|error| {
-        RunError(match error.kind() {
-            io::ErrorKind::AddrInUse => {
-                format!(
-                    "--port: {port} on {host} is taken; stop what listens there, or choose another, like --port {}",
-                    port.wrapping_add(1).max(1024)
-                )
+fn listen(config: &Config) -> Result<TcpListener, RunError> {
+    let (host, port) = (config.listen.host.clone(), config.listen.port);
+    let bind = || {
+        let mut last = io::Error::new(io::ErrorKind::AddrNotAvailable, "the name has no address");
+        for address in (host.as_str(), port).to_socket_addrs()? {
+            match client::bind(address) {
+                Ok(listener) => return Ok(listener),
+                Err(error) => last = error,
             }
-            io::ErrorKind::PermissionDenied => {
-                format!("--port: this user may not listen on {port}; choose one from 1024 on")
-            }
-            io::ErrorKind::AddrNotAvailable => {
-                format!("--host: {host} is no address of this machine; 127.0.0.1 is, and 0.0.0.0 stands for all it has")
-            }
-            _ => format!("--host, --port: cannot listen on port {port} of {host}: {error}"),
-        })
-    })
+        }
+        Err(last)
+    };
+    bind().map_err(|error| RunError::Listen { host: host.clone(), port, error })
+}
+
+/// One for each process, so that a loop is told from another Larder in the chain.
+fn pseudonym() -> String {
+    let seed = format!("{:?} {}", Clock::system().now(), std::process::id());
+    format!("larder-{}", &blake3::hash(seed.as_bytes()).to_hex()[..8])
+}
+
+impl Running {
+    async fn ended(mut self) {
+        if let Some(done) = self.done.take() {
+            let _ = done.await;
+        }
+    }
+
+    /// Stops accepting, waits for the requests under way, and writes what is to be written.
+    pub fn stop(mut self, graceful: bool) {
+        drop(self.handle.stop(graceful));
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// How long a stop may take at most, of what the configuration allows, in whole seconds as actix counts.
+pub fn shutdown_seconds(timeout: Duration) -> u64 {
+    timeout.as_secs().max(1)
 }

@@ -1,0 +1,152 @@
+//! One fetch for many. Knows no HTTP: a key, one who leads, those who follow, and what the leader lands.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::watch;
+
+/// The flights under way, shared by all workers.
+pub struct Flights<K, T>(Arc<Mutex<HashMap<K, watch::Receiver<Option<T>>>>>);
+
+impl<K, T> Clone for Flights<K, T> {
+    fn clone(&self) -> Self {
+        Flights(self.0.clone())
+    }
+}
+
+impl<K, T> Default for Flights<K, T> {
+    fn default() -> Self {
+        Flights(Arc::default())
+    }
+}
+
+/// What became of joining.
+pub enum Join<K: Eq + Hash + Clone, T> {
+    Lead(Lead<K, T>),
+    Follow(Follow<T>),
+}
+
+/// The duty to land something. As long as it lives others follow; dropped without landing, the next to join leads.
+pub struct Lead<K: Eq + Hash + Clone, T> {
+    flights: Flights<K, T>,
+    key: K,
+    landing: watch::Sender<Option<T>>,
+}
+
+/// A place behind a leader.
+pub struct Follow<T>(watch::Receiver<Option<T>>);
+
+impl<K: Eq + Hash + Clone, T: Clone> Flights<K, T> {
+    pub fn join(&self, key: &K) -> Join<K, T> {
+        let mut flights = self.lock();
+        if let Some(flight) = flights.get(key) {
+            return Join::Follow(Follow(flight.clone()));
+        }
+        let (landing, flight) = watch::channel(None);
+        flights.insert(key.clone(), flight);
+        Join::Lead(Lead { flights: self.clone(), key: key.clone(), landing })
+    }
+}
+
+impl<K: Eq + Hash, T> Flights<K, T> {
+    /// Those who join from now on do not follow these flights; those who follow already still do.
+    pub fn forget(&self, gone: impl Fn(&K) -> bool) {
+        self.lock().retain(|key, _| !gone(key));
+    }
+}
+
+impl<K, T> Flights<K, T> {
+    // a panic while it was held left the map whole: every change to it is one call
+    fn lock(&self) -> MutexGuard<'_, HashMap<K, watch::Receiver<Option<T>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Eq + Hash + Clone, T> Lead<K, T> {
+    /// Tells all followers, those to come included, for as long as the lead is kept.
+    pub fn land(&self, landed: T) {
+        self.landing.send_replace(Some(landed));
+    }
+}
+
+impl<K: Eq + Hash + Clone, T> Drop for Lead<K, T> {
+    fn drop(&mut self) {
+        let mut flights = self.flights.lock();
+        // it may be another's by now: flights can be forgotten
+        if flights.get(&self.key).is_some_and(|flight| flight.same_channel(&self.landing.subscribe())) {
+            flights.remove(&self.key);
+        }
+    }
+}
+
+impl<T: Clone> Follow<T> {
+    /// What the leader landed; `None`: it gave up, join again.
+    pub async fn landed(mut self) -> Option<T> {
+        self.0.wait_for(Option::is_some).await.ok().and_then(|landed| landed.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lead(flights: &Flights<u8, u8>) -> Lead<u8, u8> {
+        match flights.join(&1) {
+            Join::Lead(lead) => lead,
+            Join::Follow(_) => panic!("somebody leads already"),
+        }
+    }
+
+    fn follow(flights: &Flights<u8, u8>) -> Follow<u8> {
+        match flights.join(&1) {
+            Join::Follow(follow) => follow,
+            Join::Lead(_) => panic!("nobody leads"),
+        }
+    }
+
+    #[actix_rt::test]
+    async fn followers_get_what_the_leader_lands_also_those_that_come_later() {
+        let flights = Flights::default();
+        let leader = lead(&flights);
+        let early = follow(&flights);
+        leader.land(7);
+        let late = follow(&flights);
+        assert_eq!((early.landed().await, late.landed().await), (Some(7), Some(7)));
+    }
+
+    #[actix_rt::test]
+    async fn when_the_leader_gives_up_followers_are_told_and_the_next_to_join_leads() {
+        let flights = Flights::default();
+        let leader = lead(&flights);
+        let waiting = follow(&flights);
+        drop(leader);
+        assert_eq!(waiting.landed().await, None);
+        drop(lead(&flights));
+    }
+
+    #[actix_rt::test]
+    async fn a_forgotten_flight_still_lands_but_nobody_joins_it() {
+        let flights = Flights::default();
+        let old = lead(&flights);
+        let waiting = follow(&flights);
+        flights.forget(|key| *key == 1);
+        let new = lead(&flights);
+        old.land(1);
+        drop(old);
+        new.land(2);
+        assert_eq!((waiting.landed().await, follow(&flights).landed().await), (Some(1), Some(2)));
+    }
+
+    #[actix_rt::test]
+    async fn a_leader_that_landed_and_left_still_reaches_those_who_wait() {
+        let flights = Flights::default();
+        let leader = lead(&flights);
+        let waiting = follow(&flights);
+        leader.land(3);
+        drop(leader);
+        assert_eq!(waiting.landed().await, Some(3));
+    }
+}

@@ -1,0 +1,129 @@
+//! One exchange with the origin, in the words of both sides.
+
+use std::{pin::Pin, sync::Once, task::Poll};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use http::header;
+
+use super::{
+    Content, Context,
+    forward::{self, Conditions},
+};
+use crate::{
+    client::Connection,
+    fields::date,
+    message::{FieldName, FieldValue, Fields, Method, Request, ResponseHead},
+    origin::{Origin, OriginError, OriginRequest, OriginResponse, Upload},
+    policy::Times,
+};
+
+/// What came back, and when.
+pub struct Answered {
+    pub response: OriginResponse,
+    pub times: Times,
+}
+
+/// Asks the origin. `added` stands in for the client's fields of the same names. Interim responses go to `interim`.
+pub async fn send(
+    cx: &Context,
+    request: &Request,
+    content: Content,
+    conditions: Conditions,
+    added: &[(FieldName, FieldValue)],
+    interim: Option<Connection>,
+) -> Result<Answered, OriginError> {
+    let mut fields = forward::fields(request, &cx.site, &cx.pseudonym, conditions);
+    for (name, value) in added {
+        fields.set(name.clone(), value.clone());
+    }
+    if matches!(content, Content::Stream(_)) && matches!(request.method, Method::GET | Method::HEAD) {
+        // an origin that ignores such a body takes it for the next request: there must be none on that connection
+        fields.append(header::CONNECTION, FieldValue::from_static("close"));
+    }
+    let again = matches!(content, Content::None).then(|| fields.clone());
+    let first = ask(cx, &cx.origin, request, fields, upload(content, &request.method), interim.clone()).await?;
+    match (&cx.secure_origin, again) {
+        (Some(secure), Some(fields)) if points_to_https(cx, request, &first.response.head) => {
+            static HINT: Once = Once::new();
+            let url = format!("https://{}{}", cx.site.authority, cx.site.base);
+            HINT.call_once(|| log::warn!("the origin redirects to https: name it as --origin {url}"));
+            ask(cx, secure, request, fields, upload(Content::None, &request.method), interim).await
+        }
+        _ => Ok(first),
+    }
+}
+
+async fn ask(
+    cx: &Context,
+    origin: &Origin,
+    request: &Request,
+    fields: Fields,
+    body: Option<Upload>,
+    interim: Option<Connection>,
+) -> Result<Answered, OriginError> {
+    let outgoing = OriginRequest { method: request.method.clone(), target: cx.site.target(request), fields, body };
+    let sent = cx.clock.now();
+    let mut response = origin
+        .send(outgoing, move |response| {
+            if let Some(client) = &interim {
+                client.send_interim(response.status, &response.fields);
+            }
+        })
+        .await?;
+    let times = Times { request: sent, response: cx.clock.now(), received: cx.clock.wall() };
+    turn_inward(cx, &mut response.head.fields, times);
+    Ok(Answered { response, times })
+}
+
+/// Date is there (RFC 9110 §6.6.1), and references to the origin lead through Larder.
+fn turn_inward(cx: &Context, fields: &mut Fields, times: Times) {
+    if !fields.contains(&header::DATE) {
+        fields.append(header::DATE, date::write(times.received));
+    }
+    for name in [header::LOCATION, header::CONTENT_LOCATION] {
+        let inward = fields.only(&name).and_then(|value| cx.site.inward(value.to_str().ok()?));
+        if let Some(value) = inward.and_then(|inward| FieldValue::try_from(inward).ok()) {
+            fields.set(name, value);
+        }
+    }
+}
+
+/// Whether an http origin says that the same URL is to be had by https.
+fn points_to_https(cx: &Context, request: &Request, response: &ResponseHead) -> bool {
+    let moved = matches!(response.status.as_u16(), 301 | 302 | 307 | 308);
+    let location = response.fields.only(&header::LOCATION).and_then(|value| value.to_str().ok());
+    let Some((authority, rest)) = location.and_then(|l| l.strip_prefix("https://")).map(|l| {
+        let end = l.find('/').unwrap_or(l.len());
+        l.split_at(end)
+    }) else {
+        return false;
+    };
+    let host = cx.site.authority.strip_suffix(":80").unwrap_or(&cx.site.authority);
+    let rest = if rest.is_empty() { "/" } else { rest };
+    moved && authority.strip_suffix(":443").unwrap_or(authority).eq_ignore_ascii_case(host) && rest == cx.site.target(request)
+}
+
+fn upload(content: Content, method: &Method) -> Option<Upload> {
+    match content {
+        Content::None if forward::expects_content(method) => {
+            Some(Upload { length: Some(0), pieces: Box::pin(Pieces(None)) })
+        }
+        Content::None => None,
+        Content::Read(bytes) => {
+            Some(Upload { length: Some(bytes.len() as u64), pieces: Box::pin(Pieces(Some(bytes))) })
+        }
+        Content::Stream(body) => Some(Upload { length: body.length(), pieces: body.into_stream() }),
+    }
+}
+
+/// A stream of at most one piece.
+struct Pieces(Option<Bytes>);
+
+impl Stream for Pieces {
+    type Item = std::io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut std::task::Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(self.0.take().map(Ok))
+    }
+}

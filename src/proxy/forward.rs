@@ -1,0 +1,141 @@
+//! The request as it goes out to the origin.
+
+use std::net::IpAddr;
+
+use http::header;
+
+use crate::message::{FieldName, FieldValue, Fields, Method, Request};
+
+/// The origin's URL, in the parts that requests and responses are made from.
+#[derive(Debug, Clone)]
+pub struct Site {
+    pub https: bool,
+    /// Host, and port where it is not the scheme's own, as Host bears it.
+    pub authority: String,
+    /// Begins with `/`, does not end with one; empty: none.
+    pub base: String,
+}
+
+impl Site {
+    /// `http://host:port/base`.
+    pub fn url(&self) -> String {
+        format!("{}://{}{}", if self.https { "https" } else { "http" }, self.authority, self.base)
+    }
+
+    /// The target in the origin's eyes.
+    pub fn target(&self, request: &Request) -> String {
+        format!("{}{}", self.base, request.target.path_and_query)
+    }
+
+    /// A reference that points at the origin, as one that points at the same place through Larder; `None`: it points
+    /// elsewhere, or is relative already.
+    pub fn inward(&self, reference: &str) -> Option<String> {
+        let path = if let Some((scheme, rest)) = reference.split_once("://") {
+            let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+            let (authority, path) = rest.split_at(end);
+            let own_port = if self.https { ":443" } else { ":80" };
+            let bare = authority.strip_suffix(own_port).unwrap_or(authority);
+            let ours = scheme.eq_ignore_ascii_case(if self.https { "https" } else { "http" })
+                && bare.eq_ignore_ascii_case(&self.authority);
+            ours.then_some(path)?
+        } else if reference.starts_with('/') && !reference.starts_with("//") && !self.base.is_empty() {
+            reference
+        } else {
+            return None;
+        };
+        let inside = path.strip_prefix(self.base.as_str())?;
+        match inside.as_bytes().first() {
+            Some(b'/') => Some(inside.to_owned()),
+            None | Some(b'?' | b'#') => Some(format!("/{inside}")),
+            Some(_) => None,
+        }
+    }
+}
+
+/// Which of the client's own conditions go out (RFC 9110 §13.1, §14.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conditions {
+    /// All: the answer is for this client alone.
+    AsAsked,
+    /// Range and If-Range: a part may be stored as a part.
+    RangeOnly,
+    /// None: the answer is to be shared.
+    None,
+}
+
+const CONDITIONAL: [FieldName; 4] =
+    [header::IF_MATCH, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::IF_UNMODIFIED_SINCE];
+
+/// The fields of the outgoing request: the client's without what is Larder's to say, then Larder's.
+pub fn fields(request: &Request, site: &Site, pseudonym: &str, conditions: Conditions) -> Fields {
+    let mut out = Fields::with_capacity(request.fields.len() + 8);
+    out.append(header::HOST, value(&site.authority));
+    for (name, value) in request.fields.iter() {
+        let kept = match conditions {
+            Conditions::AsAsked => true,
+            Conditions::RangeOnly => !CONDITIONAL.contains(name),
+            Conditions::None => !CONDITIONAL.contains(name) && *name != header::RANGE && *name != header::IF_RANGE,
+        };
+        if kept {
+            out.append(name.clone(), value.clone());
+        }
+    }
+    let version = if request.http_10 { "1.0" } else { "1.1" };
+    out.append(header::VIA, value(&format!("{version} {pseudonym}")));
+    let mut forwarded = String::new();
+    if let Some(peer) = request.peer {
+        out.append(FieldName::from_static("x-forwarded-for"), value(&peer.to_string()));
+        forwarded = match peer {
+            IpAddr::V4(peer) => format!("for={peer};"),
+            IpAddr::V6(peer) => format!("for=\"[{peer}]\";"),
+        };
+    }
+    if !request.target.authority.is_empty() {
+        out.append(FieldName::from_static("x-forwarded-host"), value(&request.target.authority));
+        forwarded.push_str(&format!("host=\"{}\";", request.target.authority));
+    }
+    out.append(FieldName::from_static("x-forwarded-proto"), FieldValue::from_static("http"));
+    forwarded.push_str("proto=http");
+    out.append(header::FORWARDED, value(&forwarded));
+    out
+}
+
+/// Whether a request of this method bears a length even where it has no body (RFC 9110 §8.6).
+pub fn expects_content(method: &Method) -> bool {
+    matches!(*method, Method::POST | Method::PUT | Method::PATCH)
+}
+
+// what is written here was parsed before: an authority, an address, a pseudonym
+fn value(text: &str) -> FieldValue {
+    FieldValue::from_str(text).unwrap_or_else(|_| FieldValue::from_static(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site(https: bool, base: &str) -> Site {
+        Site { https, authority: "origin.test:8080".to_owned(), base: base.to_owned() }
+    }
+
+    #[test]
+    fn a_reference_to_the_origin_becomes_one_to_larder() {
+        let plain = site(false, "");
+        assert_eq!(plain.inward("http://origin.test:8080/a?b#c").as_deref(), Some("/a?b#c"));
+        assert_eq!(plain.inward("HTTP://Origin.Test:8080").as_deref(), Some("/"));
+        assert_eq!(plain.inward("http://origin.test:8080?q").as_deref(), Some("/?q"));
+        for elsewhere in ["https://origin.test:8080/a", "http://origin.test/a", "http://other/a", "/a", "a", "//x/y"] {
+            assert_eq!(plain.inward(elsewhere), None, "{elsewhere}");
+        }
+    }
+
+    #[test]
+    fn a_base_path_is_taken_off_what_points_below_it() {
+        let based = site(true, "/api");
+        assert_eq!(based.inward("https://origin.test:8080/api/x").as_deref(), Some("/x"));
+        assert_eq!(based.inward("/api/x").as_deref(), Some("/x"));
+        assert_eq!(based.inward("/api").as_deref(), Some("/"));
+        assert_eq!(based.inward("/apix"), None);
+        assert_eq!(based.inward("/other"), None);
+    }
+}

@@ -1,0 +1,198 @@
+//! One request, top to bottom. The only orchestrator: methods, sizes and protocols are parameters of what it calls.
+
+mod access;
+mod collapse;
+mod exchange;
+mod fetch;
+mod fill;
+mod forward;
+mod request;
+mod respond;
+mod shared;
+
+use std::{rc::Rc, sync::Arc};
+
+use bytes::{Bytes, BytesMut};
+pub use forward::Site;
+pub use request::normal_authority;
+pub use shared::Shared;
+
+use crate::{
+    client::{Connection, Presented, Reply, RequestBody},
+    clock::Clock,
+    key::{self, CacheKey},
+    message::{Method, Request, StoredResponse},
+    origin::Origin,
+    policy::{
+        self, Fwd, Reason,
+        reuse::{Reuse, reuse},
+        vary,
+    },
+    store::{Slot, Store},
+};
+
+/// Bytes of a QUERY's content up to which it is read for its key; a longer one is relayed.
+const QUERY_CONTENT: u64 = 64 * 1024;
+
+/// What one worker works with.
+pub struct Context {
+    pub origin: Origin,
+    /// The same host by https, for an http origin that redirects there.
+    pub secure_origin: Option<Origin>,
+    pub site: Site,
+    /// `site.url()`: part of every key.
+    pub site_url: String,
+    /// The hosts that are served; empty: any.
+    pub hosts: Vec<String>,
+    /// Larder's name in Via, one for each process: a loop is seen by it.
+    pub pseudonym: Arc<str>,
+    pub store: Store,
+    pub clock: Clock,
+    pub policy: policy::Options,
+    pub shared: Arc<Shared>,
+}
+
+/// A request that was understood, and what came with it.
+struct Asked {
+    request: Request,
+    content: Content,
+    connection: Connection,
+    /// The key of its URL; what a GET of it is stored under, for all methods but QUERY.
+    primary: CacheKey,
+}
+
+/// A request's body.
+enum Content {
+    None,
+    /// Read for the key (QUERY).
+    Read(Bytes),
+    Stream(RequestBody),
+}
+
+/// What is stored for a request.
+struct Found {
+    stored: Option<Arc<StoredResponse>>,
+    /// Responses are stored for this URL, none for this request's nominated fields.
+    variants: bool,
+    /// Where the response to this request would be stored, as far as can be told: those with the same key are one flight.
+    key: CacheKey,
+}
+
+/// Answers a request.
+pub async fn handle(cx: Rc<Context>, presented: Presented) -> Reply {
+    let mut log = access::Entry::begin(&presented);
+    let reply = match admit(&cx, presented).await {
+        Ok(asked) => answer(&cx, asked, &mut log).await,
+        Err(refusal) => respond::refused(&refusal, &mut log),
+    };
+    log.end(reply)
+}
+
+/// Reads and believes the request.
+async fn admit(cx: &Context, mut presented: Presented) -> Result<Asked, respond::Refusal> {
+    let fields = std::mem::take(&mut presented.fields);
+    let rules = request::Rules { hosts: &cx.hosts, pseudonym: &cx.pseudonym };
+    let request = request::parse(&presented, fields, &rules).inspect_err(|_| presented.connection.close_after())?;
+    let content = match presented.body {
+        body if body.is_empty() => Content::None,
+        body if is_query(&request.method) => read_content(body).await?,
+        body => Content::Stream(body),
+    };
+    let digest = match &content {
+        Content::Read(bytes) => {
+            let content_type = request.fields.first(&http::header::CONTENT_TYPE).map_or(&b""[..], |v| v.as_bytes());
+            Some(key::content_digest(content_type, bytes))
+        }
+        _ => None,
+    };
+    let method = if is_query(&request.method) { &request.method } else { &Method::GET };
+    let primary = CacheKey::of(&cx.site_url, method, &request.target, digest.as_ref());
+    Ok(Asked { request, content, connection: presented.connection, primary })
+}
+
+/// A QUERY's content for its key; put back in front of the rest where it is too long for that.
+async fn read_content(body: RequestBody) -> Result<Content, respond::Refusal> {
+    if body.length().is_none_or(|length| length > QUERY_CONTENT) {
+        return Ok(Content::Stream(body));
+    }
+    let mut pieces = body.into_stream();
+    let mut content = BytesMut::new();
+    while let Some(piece) = std::future::poll_fn(|task| pieces.as_mut().poll_next(task)).await {
+        content.extend_from_slice(&piece.map_err(|_| respond::Refusal::Content)?);
+    }
+    Ok(Content::Read(content.freeze()))
+}
+
+async fn answer(cx: &Rc<Context>, asked: Asked, log: &mut access::Entry) -> Reply {
+    let found = find(cx, &asked).await;
+    let now = cx.clock.now();
+    let decision = match &asked.content {
+        // a body on GET may change the answer and is in no key (cache poisoning by fat GET)
+        Content::Stream(_) if !is_unsafe(&asked.request.method) => Reuse::Pass(Fwd::Bypass, Reason::RequestContent),
+        _ => {
+            let stored = found.stored.as_deref().map(|stored| &stored.head);
+            reuse(&asked.request, stored, found.variants, now, &cx.policy)
+        }
+    };
+    match (decision, &found.stored) {
+        (Reuse::Serve(reason), Some(stored)) => respond::hit(cx, &asked.request, stored, reason, now, log),
+        (Reuse::Refresh(reason), Some(stored)) => {
+            let reply = respond::hit(cx, &asked.request, stored, reason, now, log);
+            fetch::refresh(cx, asked, found, reason);
+            reply
+        }
+        (Reuse::Refuse(reason), _) => respond::refused(&respond::Refusal::OnlyIfCached(reason), log),
+        (Reuse::Validate(fwd, reason), _) => fetch::fetch(cx, asked, found, fetch::Way::Validate, fwd, reason, log).await,
+        (Reuse::Complete(reason), _) => {
+            fetch::fetch(cx, asked, found, fetch::Way::Complete, Fwd::Partial, reason, log).await
+        }
+        (Reuse::Fetch(fwd, reason), _) => fetch::fetch(cx, asked, found, fetch::Way::Fetch, fwd, reason, log).await,
+        (Reuse::Pass(fwd, reason), _) => fetch::fetch(cx, asked, found, fetch::Way::Pass, fwd, reason, log).await,
+        (Reuse::Serve(reason) | Reuse::Refresh(reason), None) => {
+            fetch::fetch(cx, asked, found, fetch::Way::Fetch, Fwd::Miss, reason, log).await
+        }
+    }
+}
+
+/// Looks up what is stored for a request (RFC 9111 §4.1).
+async fn find(cx: &Context, asked: &Asked) -> Found {
+    let mut found = Found { stored: None, variants: false, key: asked.primary };
+    let looked_up = is_query(&asked.request.method) || matches!(asked.request.method, Method::GET | Method::HEAD);
+    if !looked_up || matches!(asked.content, Content::Stream(_)) {
+        return found;
+    }
+    match look_up(cx, &asked.primary).await {
+        None => {}
+        Some(Slot::Response(stored)) => found.stored = Some(stored),
+        Some(Slot::Variants(variants)) => {
+            found.variants = true;
+            if let Some(newest) = variants.first() {
+                found.key = asked.primary.variant(&vary::renominate(&newest.nominated, &asked.request.fields));
+            }
+            for variant in variants.iter().filter(|v| vary::matches(&v.nominated, &asked.request.fields)) {
+                if let Some(Slot::Response(stored)) = look_up(cx, &variant.key).await {
+                    found.key = variant.key;
+                    found.stored = Some(stored);
+                    break;
+                }
+            }
+        }
+    }
+    found
+}
+
+async fn look_up(cx: &Context, key: &CacheKey) -> Option<Slot> {
+    match cx.store.recall(key) {
+        Some(slot) => Some(slot),
+        None => cx.store.lookup(key).await,
+    }
+}
+
+/// QUERY (RFC 10008): safe, and its content is part of what is asked.
+fn is_query(method: &Method) -> bool {
+    method.as_str() == "QUERY"
+}
+
+fn is_unsafe(method: &Method) -> bool {
+    !(is_query(method) || matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE))
+}

@@ -1,0 +1,220 @@
+//! From what was presented to a request that may be believed: RFC 9112 §3.2, RFC 9110 §7.
+
+use std::net::Ipv6Addr;
+
+use http::header;
+
+use super::respond::Refusal;
+use crate::{
+    client::Presented,
+    fields::hop_by_hop,
+    message::{FieldName, FieldValue, Fields, Method, Request, Target},
+};
+
+/// Fields by which a stranger could change the response behind the cache key's back, or make the origin see another
+/// request than the one that was keyed. Larder sets its own in their place.
+const UNTRUSTED: [&str; 12] = [
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-host",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-host",
+    "x-original-url",
+    "x-real-ip",
+    "x-rewrite-url",
+];
+
+/// What a request is judged by besides itself.
+pub struct Rules<'a> {
+    /// The hosts that are served; empty: any.
+    pub hosts: &'a [String],
+    /// Larder's name in Via.
+    pub pseudonym: &'a str,
+}
+
+/// Believes a request, or says what is wrong with it.
+pub fn parse(presented: &Presented, fields: Fields, rules: &Rules<'_>) -> Result<Request, Refusal> {
+    let mut fields = fields;
+    if presented.method == Method::CONNECT {
+        return Err(Refusal::Connect);
+    }
+    if lists(&fields, &header::UPGRADE, "websocket") {
+        return Err(Refusal::Upgrade);
+    }
+    let host = host(&fields, presented.http_10)?;
+    let target = target(&presented.target, &presented.method, host)?;
+    if !rules.hosts.is_empty() && !rules.hosts.iter().any(|served| serves(served, &target.authority)) {
+        return Err(Refusal::Host("this host is not served here"));
+    }
+    hop_by_hop::strip_request(&mut fields).map_err(Refusal::Nominated)?;
+    if fields.values(&header::VIA).any(|via| mentions(via.as_bytes(), rules.pseudonym)) {
+        return Err(Refusal::Loop);
+    }
+    // actix has answered 100-continue for us; an expectation never leaves Larder
+    if fields.values(&header::EXPECT).any(|expect| !expect.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        return Err(Refusal::Expectation);
+    }
+    let max_forwards = FieldName::from_static("max-forwards");
+    if matches!(presented.method, Method::OPTIONS | Method::TRACE)
+        && let Some(hops) = fields.only(&max_forwards).and_then(|hops| hops.to_str().ok()?.parse::<u32>().ok())
+    {
+        let Some(left) = hops.checked_sub(1) else { return Err(Refusal::LastHop) };
+        fields.set(max_forwards, FieldValue::from(left));
+    }
+    fields.retain(|name, _| {
+        *name != header::EXPECT
+            && *name != header::HOST
+            && *name != header::CONTENT_LENGTH
+            && !UNTRUSTED.contains(&name.as_str())
+    });
+    Ok(Request { method: presented.method.clone(), target, fields, peer: presented.peer, http_10: presented.http_10 })
+}
+
+/// The Host field's value, normalised (RFC 9112 §3.2); empty where HTTP/1.0 sent none.
+fn host(fields: &Fields, http_10: bool) -> Result<String, Refusal> {
+    let mut lines = fields.values(&header::HOST);
+    match (lines.next(), lines.next()) {
+        (Some(value), None) => {
+            value.to_str().ok().and_then(normal_authority).ok_or(Refusal::Host("the Host field is no host name"))
+        }
+        (None, _) if http_10 => Ok(String::new()),
+        (None, _) => Err(Refusal::Host("there is no Host field")),
+        (Some(_), Some(_)) => Err(Refusal::Host("there is more than one Host field")),
+    }
+}
+
+/// The four forms of RFC 9112 §3.2; the authority of an absolute form has to agree with Host.
+fn target(presented: &str, method: &Method, host: String) -> Result<Target, Refusal> {
+    if presented == "*" && *method == Method::OPTIONS {
+        return Err(Refusal::Asterisk);
+    }
+    if presented.bytes().any(|byte| byte <= b' ' || byte == 0x7f || byte == b'#') {
+        return Err(Refusal::Target("it holds a character that no target may hold"));
+    }
+    if presented.starts_with('/') {
+        return Ok(Target { authority: host, path_and_query: presented.to_owned() });
+    }
+    let absolute = presented
+        .get(..7)
+        .filter(|scheme| scheme.eq_ignore_ascii_case("http://"))
+        .map(|_| &presented[7..])
+        .ok_or(Refusal::Target("it is neither a path nor an http URL"))?;
+    let end = absolute.find(['/', '?']).unwrap_or(absolute.len());
+    let (authority, rest) = absolute.split_at(end);
+    let authority = normal_authority(authority).ok_or(Refusal::Target("its host is no host name"))?;
+    if !host.is_empty() && host != authority {
+        return Err(Refusal::Target("its host is not the one in the Host field"));
+    }
+    let path_and_query = if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") };
+    Ok(Target { authority, path_and_query })
+}
+
+/// `host [":" port]` (RFC 3986 §3.2) in one spelling: lower case, without a trailing dot or the scheme's own port.
+/// `None`: it is none.
+pub fn normal_authority(authority: &str) -> Option<String> {
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(literal) => {
+            let (address, port) = literal.split_once(']')?;
+            let address: Ipv6Addr = address.parse().ok()?;
+            (format!("[{address}]"), port.strip_prefix(':').or_else(|| port.is_empty().then_some(""))?)
+        }
+        None => {
+            let (host, port) = authority.split_once(':').unwrap_or((authority, ""));
+            let name = host.strip_suffix('.').unwrap_or(host);
+            let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&b);
+            if name.is_empty() || name.starts_with('.') || name.contains(',') || !name.bytes().all(allowed) {
+                return None;
+            }
+            (name.to_ascii_lowercase(), port)
+        }
+    };
+    if !port.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    match port {
+        "" => Some(host),
+        port => match port.parse::<u16>().ok()? {
+            80 => Some(host),
+            port => Some(format!("{host}:{port}")),
+        },
+    }
+}
+
+/// Whether a name of `--allow-host`, with or without a port, covers this authority.
+fn serves(served: &str, authority: &str) -> bool {
+    served == authority
+        || authority.strip_prefix(served).and_then(|port| port.strip_prefix(':')).is_some_and(|port| !port.contains(':'))
+}
+
+/// Whether a list-valued field names this token.
+fn lists(fields: &Fields, name: &FieldName, token: &str) -> bool {
+    fields
+        .values(name)
+        .flat_map(|value| value.as_bytes().split(|&b| b == b','))
+        .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+}
+
+/// Whether a Via field names this pseudonym as one of its received-by (RFC 9110 §7.6.3).
+fn mentions(via: &[u8], pseudonym: &str) -> bool {
+    via.split(|b| b", \t".contains(b)).any(|word| word == pseudonym.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_host_has_one_spelling() {
+        for (written, normal) in [
+            ("example.com", "example.com"),
+            ("EXAMPLE.com.", "example.com"),
+            ("example.com:80", "example.com"),
+            ("example.com:8080", "example.com:8080"),
+            ("example.com:", "example.com"),
+            ("[::1]:3000", "[::1]:3000"),
+            ("[0:0::1]", "[::1]"),
+            ("127.0.0.1:3000", "127.0.0.1:3000"),
+        ] {
+            assert_eq!(normal_authority(written).as_deref(), Some(normal), "{written}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_host_is_refused() {
+        for bad in
+            ["", ".", "..", "a, b", "a b", "a@b", "a/b", "a:99999", "a:b", "a:80:80", "[::1", "[::1]x", "[x]", "a\0b", "a,b"]
+        {
+            assert_eq!(normal_authority(bad), None, "{bad:?}");
+        }
+    }
+
+    fn target_of(presented: &str) -> Option<(String, String)> {
+        target(presented, &Method::GET, "good".to_owned()).ok().map(|t| (t.authority, t.path_and_query))
+    }
+
+    #[test]
+    fn a_target_is_a_path_or_an_absolute_form_of_the_host_that_the_client_named() {
+        let good = |path: &str| Some(("good".to_owned(), path.to_owned()));
+        assert_eq!(target_of("/a?b=%2F../c"), good("/a?b=%2F../c"));
+        assert_eq!(target_of("//evil/x"), good("//evil/x"));
+        assert_eq!(target_of("http://good/x"), good("/x"));
+        assert_eq!(target_of("HTTP://GOOD:80?q"), good("/?q"));
+        assert_eq!(target_of("http://good"), good("/"));
+        for bad in
+            ["*", "evil", "http:evil", "evil:80", "http://evil/x", "https://good/", "?x=1", "@evil/", "/a#f", "http://", "\\a"]
+        {
+            assert_eq!(target_of(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_allowed_host_without_a_port_covers_every_port() {
+        assert!(serves("shop.test", "shop.test:3000") && serves("shop.test:3000", "shop.test:3000"));
+        assert!(!serves("shop.test", "shop.test.evil") && !serves("shop.test:3000", "shop.test:3001"));
+        assert!(!serves("::1", "[::1]:80"));
+    }
+}

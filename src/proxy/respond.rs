@@ -1,0 +1,461 @@
+//! Answers: the fields that Larder adds, the part that was asked for, and errors in words.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use futures_core::Stream;
+use http::header;
+use serde_json::json;
+
+use super::{Context, access, fill::FillReader};
+use crate::{
+    client::{Reply, ReplyBody},
+    clock::Timestamp,
+    fields::cache_status::CacheStatus,
+    message::{
+        FieldName, FieldValue, Fields, Method, Part, Request, ResponseHead, StatusCode, StoredBody, StoredHead,
+        StoredResponse,
+    },
+    origin::{OriginBody, OriginError, OriginResponse},
+    policy::{
+        Fwd, Reason,
+        freshness::{current_age, freshness_lifetime},
+        selection::{self, Selection, select},
+    },
+    store,
+};
+
+/// Bytes of a stored body handed to a socket at a time.
+const PIECE: u64 = 64 * 1024;
+/// Between the parts of a multipart/byteranges answer; 128 random bits would do no more: the lengths frame the parts.
+const BOUNDARY: &str = "larder-3f0c7a1e9b5d4c28";
+
+/// How an answer came about: Cache-Status, X-Cache and the log say it.
+#[derive(Debug, Clone)]
+pub struct Verdict {
+    /// `None`: the origin was not asked.
+    pub fwd: Option<Fwd>,
+    pub fwd_status: Option<u16>,
+    pub reason: Reason,
+    /// The bytes came from the cache, though the origin was asked.
+    pub from_cache: bool,
+    pub stored: bool,
+    pub collapsed: bool,
+}
+
+impl Verdict {
+    pub fn forwarded(fwd: Fwd, reason: Reason) -> Verdict {
+        Verdict { fwd: Some(fwd), fwd_status: None, reason, from_cache: false, stored: false, collapsed: false }
+    }
+
+    fn hit(reason: Reason) -> Verdict {
+        Verdict { fwd: None, fwd_status: None, reason, from_cache: true, stored: false, collapsed: false }
+    }
+
+    /// HIT: the bytes came from the cache.
+    pub fn word(&self) -> &'static str {
+        if self.from_cache { "HIT" } else { "MISS" }
+    }
+
+    fn cache_status(&self, ttl: Option<i64>) -> CacheStatus {
+        CacheStatus {
+            hit: self.fwd.is_none(),
+            fwd: self.fwd.map(Fwd::as_str),
+            fwd_status: self.fwd_status,
+            ttl,
+            stored: self.stored,
+            collapsed: self.collapsed,
+            detail: self.reason.as_str(),
+        }
+    }
+}
+
+/// Why Larder answers by itself, and not with a response of the origin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    Target(&'static str),
+    Host(&'static str),
+    /// Connection nominates a field that is not the client's to remove.
+    Nominated(FieldName),
+    Content,
+    Connect,
+    Upgrade,
+    /// `OPTIONS *`: about Larder itself.
+    Asterisk,
+    Expectation,
+    Loop,
+    /// Max-Forwards has come to zero.
+    LastHop,
+    OnlyIfCached(Reason),
+}
+
+impl Refusal {
+    fn status(&self) -> StatusCode {
+        match self {
+            Refusal::Target(_) | Refusal::Host(_) | Refusal::Nominated(_) | Refusal::Content => StatusCode::BAD_REQUEST,
+            Refusal::Connect | Refusal::Upgrade => StatusCode::NOT_IMPLEMENTED,
+            Refusal::Asterisk => StatusCode::NO_CONTENT,
+            Refusal::LastHop => StatusCode::OK,
+            Refusal::Expectation => StatusCode::EXPECTATION_FAILED,
+            Refusal::Loop => StatusCode::LOOP_DETECTED,
+            Refusal::OnlyIfCached(_) => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            Refusal::Target(why) => format!("The request target is not one that is served here: {why}."),
+            Refusal::Host(why) => format!("The request names no host that is served here: {why}."),
+            Refusal::Nominated(name) => format!("Connection must not name the field {name}."),
+            Refusal::Content => "The request's content did not come to its end.".to_owned(),
+            Refusal::Connect => "Larder does not open tunnels: send the request itself.".to_owned(),
+            Refusal::Upgrade => "Larder does not pass WebSocket on: connect to the origin directly.".to_owned(),
+            Refusal::Asterisk | Refusal::LastHop => String::new(),
+            Refusal::Expectation => "The only expectation that is understood is 100-continue.".to_owned(),
+            Refusal::Loop => {
+                "The request has come through this proxy before: the origin it is configured with leads back to it."
+                    .to_owned()
+            }
+            Refusal::OnlyIfCached(_) => {
+                "Only a stored response was asked for (only-if-cached), and none may be used.".to_owned()
+            }
+        }
+    }
+}
+
+/// A fresh (or allowed stale) stored response.
+pub fn hit(
+    cx: &Rc<Context>,
+    request: &Request,
+    stored: &StoredResponse,
+    reason: Reason,
+    now: Timestamp,
+    log: &mut access::Entry,
+) -> Reply {
+    self::stored(cx, request, stored, Verdict::hit(reason), now, log)
+}
+
+/// An answer from a stored response.
+pub fn stored(
+    cx: &Rc<Context>,
+    request: &Request,
+    stored: &StoredResponse,
+    verdict: Verdict,
+    now: Timestamp,
+    log: &mut access::Entry,
+) -> Reply {
+    let source = Source::Stored(stored.body.clone());
+    let length = stored.body.length();
+    from_stored_head(cx, request, &stored.head, source, Some(length), verdict, now, log)
+}
+
+/// An answer from a response that is being stored, for a client that did not cause it.
+pub fn filling(
+    cx: &Rc<Context>,
+    request: &Request,
+    head: &StoredHead,
+    reader: FillReader,
+    length: Option<u64>,
+    verdict: Verdict,
+    log: &mut access::Entry,
+) -> Reply {
+    from_stored_head(cx, request, head, Source::Fill(reader), length, verdict, cx.clock.now(), log)
+}
+
+#[expect(clippy::too_many_arguments, reason = "what an answer is made from")]
+fn from_stored_head(
+    cx: &Rc<Context>,
+    request: &Request,
+    head: &StoredHead,
+    source: Source,
+    length: Option<u64>,
+    verdict: Verdict,
+    now: Timestamp,
+    log: &mut access::Entry,
+) -> Reply {
+    let age = current_age(head, now);
+    let lifetime = freshness_lifetime(head, &cx.policy).0;
+    let ttl = (lifetime.0.min(i64::MAX as u64) as i64).saturating_sub(age.0.min(i64::MAX as u64) as i64);
+    let mut fields = own_fields(cx, &head.head.fields, &verdict, Some(ttl));
+    fields.append(header::AGE, FieldValue::from(age.0));
+    let whole = match head.part {
+        Some(part) => part.complete,
+        None => length,
+    };
+    cut(request, head.head.status, fields, source, whole, length, head.part, verdict, log)
+}
+
+/// The answer for the client that caused a response to be stored: with the origin's own fields.
+#[expect(clippy::too_many_arguments, reason = "what an answer is made from")]
+pub fn fresh_from_origin(
+    cx: &Rc<Context>,
+    request: &Request,
+    head: ResponseHead,
+    part: Option<Part>,
+    reader: FillReader,
+    length: Option<u64>,
+    verdict: Verdict,
+    log: &mut access::Entry,
+) -> Reply {
+    let fields = own_fields(cx, &head.fields, &verdict, None);
+    if part.is_some() || head.status != StatusCode::OK {
+        let body = body(request, Source::Fill(reader), 0, length);
+        return finish(head.status, fields, body, verdict, log);
+    }
+    cut(request, head.status, fields, Source::Fill(reader), length, length, None, verdict, log)
+}
+
+/// A response for this client alone.
+pub fn relayed(
+    cx: &Rc<Context>,
+    request: &Request,
+    response: OriginResponse,
+    verdict: Verdict,
+    log: &mut access::Entry,
+) -> Reply {
+    let OriginResponse { head, length, body } = response;
+    let fields = own_fields(cx, &head.fields, &verdict, None);
+    let body = match (request.method == Method::HEAD, head.status.as_u16()) {
+        (true, _) => ReplyBody::Empty(length),
+        (_, 204 | 304) => ReplyBody::Empty(None),
+        _ if length == Some(0) => ReplyBody::Empty(Some(0)),
+        _ => ReplyBody::Stream { length, pieces: Box::pin(relay(body)) },
+    };
+    finish(head.status, fields, body, verdict, log)
+}
+
+/// The origin did not answer.
+pub fn failed(cx: &Rc<Context>, error: &OriginError, verdict: Verdict, log: &mut access::Entry) -> Reply {
+    let status = error.status();
+    log::warn!("{error} ({})", cx.site_url);
+    let mut fields = own_fields(cx, &Fields::new(), &verdict, None);
+    append(&mut fields, "proxy-status", &format!("larder; error={}", error.proxy_status()));
+    let body = problem(&mut fields, status, error.public());
+    finish(status, fields, body, verdict, log)
+}
+
+/// Larder answers by itself.
+pub fn refused(refusal: &Refusal, log: &mut access::Entry) -> Reply {
+    let status = refusal.status();
+    let reason = match refusal {
+        Refusal::OnlyIfCached(reason) => *reason,
+        _ => Reason::Refused,
+    };
+    let verdict = Verdict::forwarded(Fwd::Bypass, reason);
+    let mut fields = Fields::with_capacity(6);
+    append(&mut fields, "x-cache", verdict.word());
+    append(&mut fields, "cache-status", &format!("larder; detail=\"{}\"", reason.as_str()));
+    let body = match refusal {
+        Refusal::Asterisk | Refusal::LastHop => {
+            append(&mut fields, "allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, QUERY");
+            ReplyBody::Empty((status == StatusCode::OK).then_some(0))
+        }
+        _ => problem(&mut fields, status, &refusal.detail()),
+    };
+    finish(status, fields, body, verdict, log)
+}
+
+/// RFC 9457. Holds nothing of the request.
+fn problem(fields: &mut Fields, status: StatusCode, detail: &str) -> ReplyBody {
+    append(fields, "content-type", "application/problem+json");
+    append(fields, "cache-control", "no-store");
+    let title = status.canonical_reason().unwrap_or("Error");
+    let mut text = json!({ "title": title, "status": status.as_u16(), "detail": detail }).to_string();
+    text.push('\n');
+    ReplyBody::Bytes(Bytes::from(text))
+}
+
+/// The response's fields with what Larder says about it; no framing fields, no Age where a new one follows.
+fn own_fields(cx: &Context, theirs: &Fields, verdict: &Verdict, ttl: Option<i64>) -> Fields {
+    let mut fields = Fields::with_capacity(theirs.len() + 5);
+    for (name, value) in theirs.iter() {
+        let replaced = *name == header::CONTENT_LENGTH || (ttl.is_some() && *name == header::AGE) || name.as_str() == "x-cache";
+        if !replaced {
+            fields.append(name.clone(), value.clone());
+        }
+    }
+    append(&mut fields, "x-cache", verdict.word());
+    fields.append(FieldName::from_static("cache-status"), verdict.cache_status(ttl).value());
+    append(&mut fields, "via", &format!("1.1 {}", cx.pseudonym));
+    fields
+}
+
+/// The part of a response that answers the request's conditions and ranges.
+#[expect(clippy::too_many_arguments, reason = "what an answer is made from")]
+fn cut(
+    request: &Request,
+    status: StatusCode,
+    mut fields: Fields,
+    source: Source,
+    whole: Option<u64>,
+    held: Option<u64>,
+    part: Option<Part>,
+    verdict: Verdict,
+    log: &mut access::Entry,
+) -> Reply {
+    let head = ResponseHead { status, fields };
+    let selection = select(request, &head, whole, part);
+    fields = head.fields;
+    let first = part.map_or(0, |part| part.first);
+    let total = whole.map_or("*".to_owned(), |whole| whole.to_string());
+    let range = |from: u64, to: u64| format!("bytes {from}-{to}/{total}");
+    let (status, body) = match selection {
+        Selection::Whole => (status, body(request, source, 0, held)),
+        Selection::NotModified => {
+            fields = selection::not_modified_fields(&ResponseHead { status, fields });
+            (StatusCode::NOT_MODIFIED, ReplyBody::Empty(None))
+        }
+        Selection::Part(from, to) => {
+            append(&mut fields, "content-range", &range(from, to));
+            (StatusCode::PARTIAL_CONTENT, body(request, source, from - first, Some(to - from + 1)))
+        }
+        Selection::Parts(ranges) => {
+            let inner = fields.first(&header::CONTENT_TYPE).cloned();
+            let boundary = format!("multipart/byteranges; boundary={BOUNDARY}");
+            let opening = |from, to| {
+                let mut text = format!("\r\n--{BOUNDARY}\r\n").into_bytes();
+                if let Some(inner) = &inner {
+                    text.extend_from_slice(b"content-type: ");
+                    text.extend_from_slice(inner.as_bytes());
+                    text.extend_from_slice(b"\r\n");
+                }
+                text.extend_from_slice(format!("content-range: {}\r\n\r\n", range(from, to)).as_bytes());
+                Bytes::from(text)
+            };
+            let mut segments = Vec::with_capacity(ranges.len() * 2 + 1);
+            for (from, to) in ranges {
+                segments.push(Segment::Text(opening(from, to)));
+                segments.push(Segment::Body(from - first, to - from + 1));
+            }
+            segments.push(Segment::Text(Bytes::from(format!("\r\n--{BOUNDARY}--\r\n"))));
+            fields.remove(&header::CONTENT_TYPE);
+            append(&mut fields, "content-type", &boundary);
+            let length = segments.iter().map(Segment::length).sum();
+            (StatusCode::PARTIAL_CONTENT, stream(request, source, segments, Some(length)))
+        }
+        Selection::NotSatisfiable => {
+            append(&mut fields, "content-range", &format!("bytes */{total}"));
+            (StatusCode::RANGE_NOT_SATISFIABLE, ReplyBody::Empty(Some(0)))
+        }
+    };
+    finish(status, fields, body, verdict, log)
+}
+
+fn finish(status: StatusCode, fields: Fields, body: ReplyBody, verdict: Verdict, log: &mut access::Entry) -> Reply {
+    log.settle(status, &verdict);
+    Reply { status, fields, body }
+}
+
+/// Where an answer's bytes come from.
+enum Source {
+    Stored(StoredBody),
+    Fill(FillReader),
+}
+
+/// A stretch of an answer's body.
+enum Segment {
+    Text(Bytes),
+    /// From, and how many.
+    Body(u64, u64),
+}
+
+impl Segment {
+    fn length(&self) -> u64 {
+        match self {
+            Segment::Text(text) => text.len() as u64,
+            Segment::Body(_, length) => *length,
+        }
+    }
+}
+
+/// `length` bytes from `from` on; to the end where the length is unknown.
+fn body(request: &Request, source: Source, from: u64, length: Option<u64>) -> ReplyBody {
+    match (source, length) {
+        (Source::Stored(StoredBody::Memory(bytes)), Some(length)) if request.method != Method::HEAD => {
+            ReplyBody::Bytes(bytes.slice(from as usize..(from + length) as usize))
+        }
+        (source, length) => stream(request, source, vec![Segment::Body(from, length.unwrap_or(u64::MAX))], length),
+    }
+}
+
+fn stream(request: &Request, source: Source, segments: Vec<Segment>, length: Option<u64>) -> ReplyBody {
+    if request.method == Method::HEAD {
+        return ReplyBody::Empty(length);
+    }
+    if length == Some(0) {
+        return ReplyBody::Empty(Some(0));
+    }
+    ReplyBody::Stream { length, pieces: Box::pin(pieces(source, segments)) }
+}
+
+/// The bytes of all segments in turn. A break of the source is an error.
+fn pieces(source: Source, segments: Vec<Segment>) -> impl Stream<Item = std::io::Result<Bytes>> {
+    let started = (source, segments.into_iter(), None);
+    futures_util::stream::unfold(started, |(mut source, mut segments, mut segment)| async move {
+        loop {
+            match segment.take() {
+                None => match segments.next()? {
+                    Segment::Text(text) => return Some((Ok(text), (source, segments, None))),
+                    Segment::Body(from, length) => {
+                        source.seek(from);
+                        segment = Some((from, length));
+                    }
+                },
+                Some((_, 0)) => {}
+                Some((from, left)) => match source.read(from, left).await {
+                    Some(Ok(bytes)) => {
+                        let n = bytes.len() as u64;
+                        return Some((Ok(bytes), (source, segments, Some((from + n, left - n)))));
+                    }
+                    Some(Err(error)) => return Some((Err(error), (source, Vec::new().into_iter(), None))),
+                    // the end of a body of unknown length; of a known one it is a break, and the length will tell
+                    None => {}
+                },
+            }
+        }
+    })
+}
+
+impl Source {
+    fn seek(&mut self, from: u64) {
+        if let Source::Fill(reader) = self {
+            reader.skip_to(from);
+        }
+    }
+
+    async fn read(&mut self, from: u64, left: u64) -> Option<std::io::Result<Bytes>> {
+        match self {
+            Source::Fill(reader) => {
+                Some(reader.next(left).await?.map_err(|_| std::io::Error::other("the origin broke the response off")))
+            }
+            Source::Stored(body) if from >= body.length() => None,
+            Source::Stored(body) => Some(match store::read(body, from, left.min(PIECE) as usize).await {
+                Ok(bytes) if bytes.is_empty() => Err(std::io::ErrorKind::UnexpectedEof.into()),
+                Ok(bytes) => Ok(bytes),
+                Err(error) => {
+                    log::error!("a stored body could not be read: {error:?}");
+                    Err(std::io::Error::other("the stored response could not be read"))
+                }
+            }),
+        }
+    }
+}
+
+fn relay(body: OriginBody) -> impl Stream<Item = std::io::Result<Bytes>> {
+    futures_util::stream::unfold(Some(body), |body| async move {
+        let mut body = body?;
+        match body.next().await? {
+            Ok(bytes) => Some((Ok(bytes), Some(body))),
+            Err(error) => {
+                log::warn!("a response was broken off: {error}");
+                Some((Err(std::io::Error::other("the origin broke the response off")), None))
+            }
+        }
+    })
+}
+
+fn append(fields: &mut Fields, name: &'static str, value: &str) {
+    if let Ok(value) = FieldValue::from_str(value) {
+        fields.append(FieldName::from_static(name), value);
+    }
+}

@@ -1,0 +1,83 @@
+//! What the workers of one process share about requests under way.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use super::{collapse::Flights, fetch::Landing};
+use crate::{
+    clock::{Seconds, Timestamp},
+    key::CacheKey,
+};
+
+/// For how long a key whose answer could not be shared is not collapsed again.
+const ALONE: Seconds = Seconds(10);
+/// For how long an invalidation is remembered: longer than a request to the origin takes.
+const INVALIDATED: Seconds = Seconds(600);
+/// Keys that either memory holds; past that the oldest half goes.
+const KEYS: usize = 16 * 1024;
+
+#[derive(Default)]
+pub struct Shared {
+    pub(super) flights: Flights<FlightKey, Landing>,
+    alone: Mutex<HashMap<CacheKey, Timestamp>>,
+    invalidated: Mutex<HashMap<CacheKey, Timestamp>>,
+}
+
+/// A URL's key, and the key of the variant of it that is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct FlightKey {
+    pub primary: CacheKey,
+    pub variant: CacheKey,
+}
+
+impl Shared {
+    /// The answer for this key was for one client alone: the next ones do not wait for each other.
+    pub(super) fn note_alone(&self, key: CacheKey, now: Timestamp) {
+        remember(&mut lock(&self.alone), key, now);
+    }
+
+    pub(super) fn note_shareable(&self, key: &CacheKey) {
+        lock(&self.alone).remove(key);
+    }
+
+    pub(super) fn goes_alone(&self, key: &CacheKey, now: Timestamp) -> bool {
+        lock(&self.alone).get(key).is_some_and(|noted| now.since(*noted) < ALONE)
+    }
+
+    /// What was asked for before now is not to be stored, nor followed by those who come after.
+    pub(super) fn note_invalidated(&self, primary: CacheKey, now: Timestamp) {
+        let mut invalidated = lock(&self.invalidated);
+        if invalidated.len() >= KEYS {
+            invalidated.retain(|_, noted| now.since(*noted) < INVALIDATED);
+        }
+        remember(&mut invalidated, primary, now);
+        drop(invalidated);
+        self.flights.forget(|flight| flight.primary == primary);
+    }
+
+    /// Whether this URL was invalidated at or after this time.
+    pub(super) fn invalidated_since(&self, primary: &CacheKey, time: Timestamp) -> bool {
+        lock(&self.invalidated).get(primary).is_some_and(|noted| *noted >= time)
+    }
+
+    /// After a clearing nobody follows what began before it.
+    pub fn forget_flights(&self) {
+        self.flights.forget(|_| true);
+    }
+}
+
+fn remember(keys: &mut HashMap<CacheKey, Timestamp>, key: CacheKey, now: Timestamp) {
+    if keys.len() >= KEYS {
+        let mut times: Vec<Timestamp> = keys.values().copied().collect();
+        let (_, median, _) = times.select_nth_unstable(KEYS / 2);
+        let median = *median;
+        keys.retain(|_, noted| *noted > median);
+    }
+    keys.insert(key, now);
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
