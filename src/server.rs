@@ -19,6 +19,7 @@ use crate::{
     client,
     clock::Clock,
     config::Config,
+    message::FieldValue,
     origin::{Origin, Prepared},
     proxy::{self, Context, Shared, Site},
     store::{FolderLock, OpenError, Store},
@@ -55,7 +56,7 @@ pub fn run(config: Config) -> Result<(), RunError> {
     let running = start(config.clone(), Clock::system())?;
     if !quiet {
         let holdings = Holdings::default();
-        for line in announce(&config, &[running.address], holdings) {
+        for line in announce(&config, &[running.addr], holdings) {
             eprintln!("{line}");
         }
     }
@@ -88,7 +89,7 @@ pub fn run(config: Config) -> Result<(), RunError> {
 
 /// A Larder that runs on threads of its own.
 pub struct Running {
-    pub address: SocketAddr,
+    pub addr: SocketAddr,
     pub store: Store,
     handle: ServerHandle,
     thread: Option<JoinHandle<()>>,
@@ -98,7 +99,7 @@ pub struct Running {
 /// Starts listening; returns when requests are accepted.
 pub fn start(config: Config, clock: Clock) -> Result<Running, RunError> {
     let listener = listen(&config)?;
-    let address = listener.local_addr().map_err(RunError::Server)?;
+    let addr = listener.local_addr().map_err(RunError::Server)?;
     let origin = Origin::prepare(config.origin_client.clone()).map_err(RunError::Origin)?;
     let lock = match Store::lock(&config.store.folder) {
         Ok(lock) => Some(lock),
@@ -118,7 +119,7 @@ pub fn start(config: Config, clock: Clock) -> Result<Running, RunError> {
         .spawn(move || serve(config, clock, listener, origin, lock, kept, shared, tell, done_tell))
         .map_err(RunError::Server)?;
     let handle = told.recv().unwrap_or_else(|_| Err(io::Error::other("it ended at once"))).map_err(RunError::Server)?;
-    Ok(Running { address, store, handle, thread: Some(thread), done: Some(done) })
+    Ok(Running { addr, store, handle, thread: Some(thread), done: Some(done) })
 }
 
 #[expect(clippy::too_many_arguments, reason = "the captures of one thread")]
@@ -136,6 +137,7 @@ fn serve(
     let control = control(&config, &store, &shared);
     let site = Site { https: config.origin.https, authority: config.origin.authority(), base: config.origin.base.clone() };
     let pseudonym: Arc<str> = pseudonym().into();
+    let Ok(via) = FieldValue::try_from(format!("1.1 {pseudonym}")) else { return };
     let options = config.client_options();
     let closing = store.clone();
     let worker = move || {
@@ -146,6 +148,7 @@ fn serve(
             site: site.clone(),
             hosts: config.allow_hosts.clone(),
             pseudonym: pseudonym.clone(),
+            via: via.clone(),
             store: store.clone(),
             clock: clock.clone(),
             policy: config.policy.clone(),
@@ -221,8 +224,8 @@ impl Running {
     }
 
     /// Stops accepting, waits for the requests under way, and writes what is to be written.
-    pub fn stop(mut self, graceful: bool) {
-        drop(self.handle.stop(graceful));
+    pub fn stop(mut self) {
+        drop(self.handle.stop(true));
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

@@ -127,6 +127,8 @@ pub struct ClientLimits {
     pub max_connections_per_address: usize,
 }
 
+impl Config { pub fn client_options(&self) -> crate::client::Options { todo!() } }
+
 impl Task {
     /// What the arguments ask for.
     pub fn new(arguments: &Arguments, surroundings: &Surroundings) -> Result<Task, ConfigError> {

@@ -102,7 +102,8 @@ pub struct Origin;
 
 impl Origin {
     /// Fails where the CA file cannot be read.
-    pub fn new(_options: Options) -> Result<Origin, String> {
+    pub fn prepare(_o: Options) -> Result<Prepared, String> { todo!() }
+    pub fn new(_options: Prepared) -> Origin {
         todo!()
     }
 
@@ -115,3 +116,8 @@ impl Origin {
         todo!()
     }
 }
+
+impl std::fmt::Display for OriginError { fn fmt(&self, _f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { todo!() } }
+impl OriginError { pub fn status(&self) -> StatusCode { todo!() } pub fn public(&self) -> &'static str { todo!() } pub fn proxy_status(&self) -> &'static str { todo!() } }
+#[derive(Clone)] pub struct Prepared;
+impl Prepared { pub fn secure_twin(&self) -> Option<Prepared> { None } }

@@ -32,5 +32,6 @@ impl Fwd {
 /// A named reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
-    NotStored,
+    NotStored, Validated, OriginError, Partial, RequestContent, Refused,
 }
+impl Reason { pub fn as_str(self) -> &'static str { todo!() } }

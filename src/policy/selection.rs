@@ -18,3 +18,5 @@ pub enum Selection {
 pub fn select(_request: &Request, _response: &ResponseHead, _length: Option<u64>, _part: Option<Part>) -> Selection {
     todo!()
 }
+
+pub fn not_modified_fields(_r: &ResponseHead) -> crate::message::Fields { todo!() }

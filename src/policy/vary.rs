@@ -4,3 +4,5 @@ use crate::message::{Fields, Nominated};
 pub fn matches(_nominated: &[Nominated], _request: &Fields) -> bool {
     todo!()
 }
+
+pub fn renominate(_n: &[Nominated], _request: &Fields) -> Vec<Nominated> { todo!() }

@@ -79,7 +79,7 @@ async fn ask(
 /// Date is there (RFC 9110 §6.6.1), and references to the origin lead through Larder.
 fn turn_inward(cx: &Context, fields: &mut Fields, times: Times) {
     if !fields.contains(&header::DATE) {
-        fields.append(header::DATE, date::write(times.received));
+        fields.append(header::DATE, date::format(times.received));
     }
     for name in [header::LOCATION, header::CONTENT_LOCATION] {
         let inward = fields.only(&name).and_then(|value| cx.site.inward(value.to_str().ok()?));

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     client::{Connection, Reply},
+    clock::Timestamp,
     key::CacheKey,
     message::{Method, Request, ResponseHead, StoredBody, StoredHead, StoredResponse},
     origin::{OriginBody, OriginError, OriginResponse},
@@ -72,7 +73,7 @@ enum Outcome {
 
 /// A question to the origin that outlives the client that asked it.
 struct Question {
-    request: Request,
+    request: Rc<Request>,
     content: Content,
     interim: Option<Connection>,
     primary: CacheKey,
@@ -96,7 +97,7 @@ pub async fn fetch(
     let mut verdict = Verdict::forwarded(fwd, reason);
     let flight = FlightKey { primary: asked.primary, variant: found.key };
     let collapses = collapses(&asked, way) && !cx.shared.goes_alone(&flight.variant, cx.clock.now());
-    let mut question = Question::new(asked, found, way);
+    let question = Question::new(asked, found, way);
     let request = question.request.clone();
     let mut joining = collapses;
     while joining {
@@ -118,7 +119,6 @@ pub async fn fetch(
             },
         }
     }
-    question.interim = question.interim.filter(|_| !request.http_10);
     let outcome = ask(cx, question, None, Some(&flight)).await;
     reply(cx, &request, outcome, verdict, log)
 }
@@ -130,7 +130,7 @@ pub fn refresh(cx: &Rc<Context>, asked: Asked, found: Found, _reason: Reason) {
         let mut question = Question::new(asked, found, Way::Validate);
         question.interim = None;
         if question.request.method == Method::HEAD {
-            question.request.method = Method::GET;
+            Rc::make_mut(&mut question.request).method = Method::GET;
         }
         actix_rt::spawn(lead_flight(cx.clone(), question, lead, flight, None));
     }
@@ -357,13 +357,15 @@ impl Answer<'_> {
         let status = head.status.as_u16();
         let length = length.map(|n| n + joined.sides.iter().flatten().map(|b| b.len() as u64).sum::<u64>());
         let stored = Arc::new(joined.head);
+        // what an unsafe request's own answer invalidated is what it replaces
+        let since = if is_unsafe(&request.method) { times.response.plus_millisecond() } else { times.request };
         let fill = Fill::new();
         let Some(reader) = fill.reader() else { return Outcome::Failed(OriginError::Closed) };
         let lead = lead.filter(|_| stored.part.is_none() || request.method != Method::GET);
         if let Some(lead) = &lead {
             lead.land(Landing::Filling(stored.clone(), fill.clone(), length, status));
         }
-        let task = store_filled(cx.clone(), fill, body, length, joined.sides, stored.clone(), primary, epoch, times, lead);
+        let task = store_filled(cx.clone(), fill, body, length, joined.sides, stored.clone(), primary, epoch, since, lead);
         actix_rt::spawn(task);
         Outcome::Filling { head, stored, reader, length, status, combined: joined.combined }
     }
@@ -379,7 +381,7 @@ async fn store_filled(
     head: Arc<StoredHead>,
     primary: CacheKey,
     epoch: Epoch,
-    times: Times,
+    since: Timestamp,
     mut lead: Option<Flying>,
 ) {
     let filled = fill.run(async || body.next().await, length, sides, &cx.store, || drop(lead.take())).await;
@@ -389,7 +391,7 @@ async fn store_filled(
         Err(Unfilled::Origin(error)) => return log::warn!("{}: not stored: {error}", head.asked),
         Err(why) => return log::debug!("{}: not stored: {why:?}", head.asked),
     };
-    if cx.shared.invalidated_since(&primary, times.request) {
+    if cx.shared.invalidated_since(&primary, since) {
         return;
     }
     let head = Arc::unwrap_or_clone(head);

@@ -21,7 +21,7 @@ use crate::{
     client::{Connection, Presented, Reply, RequestBody},
     clock::Clock,
     key::{self, CacheKey},
-    message::{Method, Request, StoredResponse},
+    message::{FieldValue, Method, Request, StoredResponse},
     origin::Origin,
     policy::{
         self, Fwd, Reason,
@@ -46,6 +46,8 @@ pub struct Context {
     pub hosts: Vec<String>,
     /// Larder's name in Via, one for each process: a loop is seen by it.
     pub pseudonym: Arc<str>,
+    /// The Via line of every answer.
+    pub via: FieldValue,
     pub store: Store,
     pub clock: Clock,
     pub policy: policy::Options,
@@ -54,7 +56,7 @@ pub struct Context {
 
 /// A request that was understood, and what came with it.
 struct Asked {
-    request: Request,
+    request: Rc<Request>,
     content: Content,
     connection: Connection,
     /// The key of its URL; what a GET of it is stored under, for all methods but QUERY.
@@ -107,7 +109,7 @@ async fn admit(cx: &Context, mut presented: Presented) -> Result<Asked, respond:
     };
     let method = if is_query(&request.method) { &request.method } else { &Method::GET };
     let primary = CacheKey::of(&cx.site_url, method, &request.target, digest.as_ref());
-    Ok(Asked { request, content, connection: presented.connection, primary })
+    Ok(Asked { request: Rc::new(request), content, connection: presented.connection, primary })
 }
 
 /// A QUERY's content for its key; put back in front of the rest where it is too long for that.

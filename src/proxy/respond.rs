@@ -65,7 +65,7 @@ impl Verdict {
             ttl,
             stored: self.stored,
             collapsed: self.collapsed,
-            detail: self.reason.as_str(),
+            detail: Some(self.reason.as_str()),
         }
     }
 }
@@ -274,9 +274,9 @@ fn own_fields(cx: &Context, theirs: &Fields, verdict: &Verdict, ttl: Option<i64>
             fields.append(name.clone(), value.clone());
         }
     }
-    append(&mut fields, "x-cache", verdict.word());
-    fields.append(FieldName::from_static("cache-status"), verdict.cache_status(ttl).value());
-    append(&mut fields, "via", &format!("1.1 {}", cx.pseudonym));
+    fields.append(FieldName::from_static("x-cache"), FieldValue::from_static(verdict.word()));
+    verdict.cache_status(ttl).append_to(&mut fields);
+    fields.append(header::VIA, cx.via.clone());
     fields
 }
 
@@ -343,6 +343,8 @@ fn cut(
 
 fn finish(status: StatusCode, fields: Fields, body: ReplyBody, verdict: Verdict, log: &mut access::Entry) -> Reply {
     log.settle(status, &verdict);
+    let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let body = if bodiless { ReplyBody::Empty(None) } else { body };
     Reply { status, fields, body }
 }
 
