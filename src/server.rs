@@ -1,9 +1,13 @@
 //! Composition. A stub until the lead's stands here: it binds, says so, and waits.
 
-use std::{fmt, io, net::TcpListener};
+use std::{
+    fmt, io,
+    net::{SocketAddr, TcpListener},
+};
 
 use crate::{
     announce::{Holdings, announce},
+    clock::Clock,
     config::{Config, Listen},
 };
 
@@ -18,6 +22,22 @@ impl fmt::Display for RunError {
 }
 
 impl std::error::Error for RunError {}
+
+/// A Larder that runs beside its caller.
+pub struct Running {
+    pub addr: SocketAddr,
+}
+
+impl Running {
+    /// Ends it, and waits for that.
+    pub fn stop(self) {}
+}
+
+/// Starts it; on return it listens.
+pub fn start(config: Config, _clock: Clock) -> Result<Running, RunError> {
+    let addr = bind(&config.listen)?.local_addr().map_err(|e| RunError(e.to_string()))?;
+    Ok(Running { addr })
+}
 
 pub fn run(config: Config) -> Result<(), RunError> {
     let listener = bind(&config.listen)?;
