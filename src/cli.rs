@@ -218,6 +218,21 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_lists_every_flag_with_its_default() {
+        let readme = include_str!("../README.md");
+        for arg in Arguments::command().get_arguments() {
+            let flag = format!("`--{}", arg.get_long().unwrap());
+            let row = readme.lines().find(|row| row.strip_prefix("| ").is_some_and(|row| row.starts_with(&flag)));
+            let row = row.unwrap_or_else(|| panic!("README.md has no row for {flag}`"));
+            let default = match arg.get_default_values() {
+                [value] if arg.get_action().takes_values() => value.to_string_lossy(),
+                _ => continue,
+            };
+            assert!(row.contains(&format!("| {default} |")), "README.md has another default than {default}: {row}");
+        }
+    }
+
+    #[test]
     fn help_begins_with_examples() {
         let help = Arguments::read(["larder", "--help"]).unwrap_err().to_string();
         assert!(help.starts_with("Examples:\n  larder --port 3000 --origin http"), "{help}");

@@ -68,21 +68,3 @@ fn clearing_and_counting_where_there_is_no_cache_says_so_and_is_no_error() {
     }
     assert!(!home.path().join(".cache").exists(), "asking must not create anything");
 }
-
-#[test]
-fn the_readme_lists_every_flag_with_its_default() {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let mut command = larder(&["--help"]);
-    let help = String::from_utf8(command.env("COLUMNS", "1000").output().unwrap().stdout).unwrap();
-    let mut flags = 0;
-    for line in help.lines().filter(|line| line.contains("[env: LARDER_")) {
-        let flag = line.split_whitespace().find(|word| word.starts_with("--")).unwrap().trim_end_matches("...");
-        let row = readme.lines().find(|row| row.starts_with('|') && row.contains(&format!("`{flag}")));
-        let row = row.unwrap_or_else(|| panic!("README.md has no row for {flag}"));
-        if let Some((_, default)) = line.split_once("[default: ").map(|(a, b)| (a, b.split(']').next().unwrap())) {
-            assert!(row.contains(default), "README.md has another default for {flag}: {row}");
-        }
-        flags += 1;
-    }
-    assert!(flags > 25, "{flags} flags in:\n{help}");
-}
