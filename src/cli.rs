@@ -10,15 +10,18 @@ use crate::config::default;
 
 const EXAMPLES: &str = "\
 Examples:
-  larder --port 3000 --origin http://dummyjson.com     caches that site on http://127.0.0.1:3000
-  larder --origin https://api.example.com/v2           port 3000, below the path /v2 of the origin
-  larder --origin http://127.0.0.1:8080 --default-ttl 0s --disk 50G
-  larder --clear-cache                                 forgets everything, also beside a running Larder
-  larder stats                                         what is stored, and how much room it takes";
+  larder --port 3000 --origin http://dummyjson.com   caches that site on http://127.0.0.1:3000
+  larder --origin https://api.example.com/v2         port 3000, below the path /v2 of the origin
+  larder --origin http://127.0.0.1:8080 --disk 50G --default-ttl 0s
+  larder --clear-cache                               forgets everything, also while Larder runs
+  larder stats                                       what is stored, and how much room it takes";
 
 const UNITS: &str = "\
 Sizes take a unit, and every unit is binary: 10G, 10GiB and 10GB are all 10 x 1024^3 bytes (B, K, M, G, T).
 Durations take one unit: 500ms, 30s, 5m, 1h, 2d. Each flag can be set by the variable beside it; the flag wins.";
+
+/// The heading of what is seldom turned.
+const LIMITS: &str = "Timeouts and limits";
 
 /// The command line and the environment, as they were typed.
 #[derive(Debug, Clone, Parser)]
@@ -98,51 +101,51 @@ pub struct Arguments {
     pub workers: Option<String>,
 
     /// Time to reach the origin: name, TCP and TLS
-    #[arg(long, env = "LARDER_CONNECT_TIMEOUT", value_name = "TIME", default_value = default::CONNECT_TIMEOUT, hide_env_values = true)]
+    #[arg(help_heading = LIMITS, long, env = "LARDER_CONNECT_TIMEOUT", value_name = "TIME", default_value = default::CONNECT_TIMEOUT, hide_env_values = true)]
     pub connect_timeout: String,
 
     /// Time for the origin to begin its answer
-    #[arg(long, env = "LARDER_FIRST_BYTE_TIMEOUT", value_name = "TIME", default_value = default::FIRST_BYTE_TIMEOUT, hide_env_values = true)]
+    #[arg(help_heading = LIMITS, long, env = "LARDER_FIRST_BYTE_TIMEOUT", value_name = "TIME", default_value = default::FIRST_BYTE_TIMEOUT, hide_env_values = true)]
     pub first_byte_timeout: String,
 
     /// Longest pause within the origin's answer
-    #[arg(long, env = "LARDER_BETWEEN_BYTES_TIMEOUT", value_name = "TIME", default_value = default::BETWEEN_BYTES_TIMEOUT, hide_env_values = true)]
+    #[arg(help_heading = LIMITS, long, env = "LARDER_BETWEEN_BYTES_TIMEOUT", value_name = "TIME", default_value = default::BETWEEN_BYTES_TIMEOUT, hide_env_values = true)]
     pub between_bytes_timeout: String,
 
     /// Time for a client to send a request's head
-    #[arg(long, env = "LARDER_HEAD_TIMEOUT", value_name = "TIME", default_value = default::HEAD_TIMEOUT, hide_env_values = true)]
+    #[arg(help_heading = LIMITS, long, env = "LARDER_HEAD_TIMEOUT", value_name = "TIME", default_value = default::HEAD_TIMEOUT, hide_env_values = true)]
     pub head_timeout: String,
 
     /// How long an idle client connection stays open
-    #[arg(long, env = "LARDER_KEEP_ALIVE", value_name = "TIME", default_value = default::KEEP_ALIVE, hide_env_values = true)]
+    #[arg(help_heading = LIMITS, long, env = "LARDER_KEEP_ALIVE", value_name = "TIME", default_value = default::KEEP_ALIVE, hide_env_values = true)]
     pub keep_alive: String,
 
     /// Longest pause within a request's body
-    #[arg(long, env = "LARDER_BODY_TIMEOUT", value_name = "TIME", default_value = default::BODY_TIMEOUT, hide_env_values = true)]
+    #[arg(help_heading = LIMITS, long, env = "LARDER_BODY_TIMEOUT", value_name = "TIME", default_value = default::BODY_TIMEOUT, hide_env_values = true)]
     pub body_timeout: String,
 
     /// How long a client may take no bytes of its response
-    #[arg(long, env = "LARDER_WRITE_TIMEOUT", value_name = "TIME", default_value = default::WRITE_TIMEOUT, hide_env_values = true)]
+    #[arg(help_heading = LIMITS, long, env = "LARDER_WRITE_TIMEOUT", value_name = "TIME", default_value = default::WRITE_TIMEOUT, hide_env_values = true)]
     pub write_timeout: String,
 
     /// Largest head of a request
-    #[arg(long, env = "LARDER_MAX_HEAD", value_name = "SIZE", default_value = default::MAX_HEAD, hide_env_values = true)]
+    #[arg(help_heading = LIMITS, long, env = "LARDER_MAX_HEAD", value_name = "SIZE", default_value = default::MAX_HEAD, hide_env_values = true)]
     pub max_head: String,
 
     /// Longest target (path and query) of a request
-    #[arg(long, env = "LARDER_MAX_TARGET", value_name = "SIZE", default_value = default::MAX_TARGET, hide_env_values = true)]
+    #[arg(help_heading = LIMITS, long, env = "LARDER_MAX_TARGET", value_name = "SIZE", default_value = default::MAX_TARGET, hide_env_values = true)]
     pub max_target: String,
 
     /// Client connections at once
-    #[arg(long, env = "LARDER_MAX_CONNECTIONS", value_name = "N", default_value = default::MAX_CONNECTIONS, hide_env_values = true)]
+    #[arg(help_heading = LIMITS, long, env = "LARDER_MAX_CONNECTIONS", value_name = "N", default_value = default::MAX_CONNECTIONS, hide_env_values = true)]
     pub max_connections: String,
 
     /// Client connections at once from one address
-    #[arg(long, env = "LARDER_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N", default_value = default::MAX_CONNECTIONS_PER_ADDRESS, hide_env_values = true)]
+    #[arg(help_heading = LIMITS, long, env = "LARDER_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N", default_value = default::MAX_CONNECTIONS_PER_ADDRESS, hide_env_values = true)]
     pub max_connections_per_address: String,
 
     /// How long running requests may take to end after SIGTERM
-    #[arg(long, env = "LARDER_SHUTDOWN_TIMEOUT", value_name = "TIME", default_value = default::SHUTDOWN_TIMEOUT, hide_env_values = true)]
+    #[arg(help_heading = LIMITS, long, env = "LARDER_SHUTDOWN_TIMEOUT", value_name = "TIME", default_value = default::SHUTDOWN_TIMEOUT, hide_env_values = true)]
     pub shutdown_timeout: String,
 
     /// Log more (twice: everything)
@@ -211,6 +214,21 @@ mod tests {
             } else {
                 assert_eq!(arg.get_long(), None, "{} has no variable", arg.get_id());
             }
+        }
+    }
+
+    #[test]
+    fn the_readme_lists_every_flag_with_its_default() {
+        let readme = include_str!("../README.md");
+        for arg in Arguments::command().get_arguments() {
+            let flag = format!("`--{}", arg.get_long().unwrap());
+            let row = readme.lines().find(|row| row.strip_prefix("| ").is_some_and(|row| row.starts_with(&flag)));
+            let row = row.unwrap_or_else(|| panic!("README.md has no row for {flag}`"));
+            let default = match arg.get_default_values() {
+                [value] if arg.get_action().takes_values() => value.to_string_lossy(),
+                _ => continue,
+            };
+            assert!(row.contains(&format!("| {default} |")), "README.md has another default than {default}: {row}");
         }
     }
 

@@ -16,7 +16,6 @@ use std::{
 };
 
 pub use ask::{AskError, ask};
-
 pub use listen::{Listening, listen};
 pub use stats::{show, stats};
 

@@ -1,0 +1,6 @@
+//! The integration tests: one binary, one file a topic. Names are sentences, nothing sleeps, every test owns its ports and
+//! folders.
+
+mod cli;
+mod support;
+mod tidy;

@@ -1,0 +1,186 @@
+//! A raw blocking client: it sends the bytes it is told to, and tells how each message ended.
+
+use std::{
+    io::{self, Read, Write},
+    net::{Shutdown, SocketAddr, TcpStream},
+};
+
+use super::{PATIENCE, message};
+
+/// How a message ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Its framing says that it is whole.
+    Whole,
+    /// It had no framing; the connection was closed in order.
+    Closed,
+    /// The connection was closed before the framing's end.
+    Cut,
+    /// The connection was reset, or the framing is broken.
+    Broken,
+}
+
+#[derive(Debug, Clone)]
+pub struct Response {
+    /// Status and fields of the 1xx responses before it.
+    pub interim: Vec<(u16, Vec<(String, String)>)>,
+    /// The final head, byte for byte.
+    pub head: Vec<u8>,
+    pub status: u16,
+    pub fields: Vec<(String, String)>,
+    /// Content, without its framing.
+    pub body: Vec<u8>,
+    pub end: End,
+}
+
+impl Response {
+    pub fn field(&self, name: &str) -> Option<&str> {
+        message::field(&self.fields, name)
+    }
+
+    /// The values of all lines of this name.
+    pub fn values(&self, name: &str) -> Vec<&str> {
+        let same = self.fields.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name));
+        same.map(|(_, value)| value.as_str()).collect()
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The X-Cache word.
+    pub fn x_cache(&self) -> &str {
+        self.field("X-Cache").unwrap_or("(none)")
+    }
+}
+
+/// A request without a body, with Host. `fields`: lines without their line ends.
+pub fn request(method: &str, target: &str, fields: &[&str]) -> Vec<u8> {
+    let mut head = format!("{method} {target} HTTP/1.1\r\nHost: larder.test\r\n");
+    for field in fields {
+        head.push_str(&format!("{field}\r\n"));
+    }
+    format!("{head}\r\n").into_bytes()
+}
+
+/// One connection.
+pub struct Client {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Client {
+    pub fn connect(address: SocketAddr) -> Client {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Client { stream, buffer: Vec::new() }
+    }
+
+    /// Panics where the other side has gone; see [`Client::try_send`].
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Client {
+        self.stream.write_all(bytes.as_ref()).unwrap();
+        self
+    }
+
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.stream.write_all(bytes.as_ref())
+    }
+
+    pub fn get(&mut self, target: &str) -> Response {
+        self.ask("GET", target, &[])
+    }
+
+    pub fn ask(&mut self, method: &str, target: &str, fields: &[&str]) -> Response {
+        self.send(request(method, target, fields)).response(method)
+    }
+
+    /// Reads the answer to a request of this method. Panics where not even its head comes.
+    pub fn response(&mut self, method: &str) -> Response {
+        let mut response = self.head();
+        self.body(method, &mut response);
+        response
+    }
+
+    /// Reads the interim responses and the head; the body is still to come.
+    pub fn head(&mut self) -> Response {
+        let mut interim = Vec::new();
+        loop {
+            let head = message::read_head(&mut self.stream, &mut self.buffer).expect("a response head");
+            let head = head.expect("a response, but the connection was closed");
+            let line = String::from_utf8_lossy(&head).lines().next().unwrap_or_default().to_owned();
+            let status = line.split(' ').nth(1).and_then(|status| status.parse().ok());
+            let status = status.unwrap_or_else(|| panic!("no status line: {line:?}"));
+            let fields = message::fields(&head);
+            if (100..200).contains(&status) && status != 101 {
+                interim.push((status, fields));
+            } else {
+                return Response { interim, head, status, fields, body: Vec::new(), end: End::Whole };
+            }
+        }
+    }
+
+    /// Reads the rest of the body of a response whose head was read.
+    pub fn body(&mut self, method: &str, response: &mut Response) {
+        let (stream, buffer, body) = (&mut self.stream, &mut self.buffer, &mut response.body);
+        let chunked = message::field(&response.fields, "Transfer-Encoding").is_some();
+        let length = message::field(&response.fields, "Content-Length").map(|length| length.parse::<usize>());
+        let had = body.len();
+        let (result, whole) = match length {
+            _ if method == "HEAD" || matches!(response.status, 204 | 304) => (Ok(()), End::Whole),
+            _ if chunked => (message::read_chunked(stream, buffer, body), End::Whole),
+            Some(Ok(length)) => (message::read_exactly(stream, buffer, length - had, body), End::Whole),
+            Some(Err(_)) => panic!("a Content-Length that is none"),
+            None => (message::read_to_end(stream, buffer, body), End::Closed),
+        };
+        response.end = match result {
+            Ok(()) => whole,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => End::Cut,
+            Err(error) if is_timeout(&error) => panic!("no end of the body in {PATIENCE:?}"),
+            Err(_) => End::Broken,
+        };
+    }
+
+    /// Reads this many bytes as they come, framing and all.
+    pub fn bytes(&mut self, length: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        message::read_exactly(&mut self.stream, &mut self.buffer, length, &mut bytes).expect("more bytes");
+        bytes
+    }
+
+    /// Waits until the other side has closed or reset the connection; what came before that.
+    pub fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        match message::read_to_end(&mut self.stream, &mut self.buffer, &mut rest) {
+            Err(error) if is_timeout(&error) => panic!("still open after {PATIENCE:?}"),
+            _ => rest,
+        }
+    }
+
+    /// Tells the other side that nothing more will come.
+    pub fn finish(&mut self) {
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    /// The local address, to find the connection in logs.
+    pub fn address(&self) -> SocketAddr {
+        self.stream.local_addr().unwrap()
+    }
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
+impl Read for Client {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.buffer.is_empty() {
+            return self.stream.read(into);
+        }
+        let n = into.len().min(self.buffer.len());
+        into[..n].copy_from_slice(&self.buffer[..n]);
+        self.buffer.drain(..n);
+        Ok(n)
+    }
+}

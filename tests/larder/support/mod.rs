@@ -1,0 +1,18 @@
+//! What the tests stand on: an origin that sends any bytes, a client that hides nothing, and Larder between them.
+// Each topic uses its own part of it.
+#![allow(dead_code, unused_imports)]
+
+pub mod client;
+pub mod message;
+pub mod origin;
+pub mod proxy;
+mod tests;
+
+pub use client::{Client, End, Response, request};
+pub use origin::{Gate, Origin, RecordedRequest, Step, respond};
+pub use proxy::{Proxy, Spawned};
+
+use std::time::Duration;
+
+/// How long a test waits for what must happen before it fails. Never how long something takes.
+pub const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,0 +1,187 @@
+//! Larder: inside the test's process with a clock that the test moves, or as the real program.
+
+use std::{
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Condvar, Mutex},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use larder::{
+    cli::Arguments,
+    clock::{Clock, Timestamp},
+    config::{Config, Surroundings, Task},
+    server::{self, Running},
+};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{Client, Origin, PATIENCE, Response};
+
+/// Larder in this process, on a port and in a folder of its own.
+pub struct Proxy {
+    pub address: SocketAddr,
+    pub clock: Clock,
+    folder: tempfile::TempDir,
+    config: Config,
+    running: Option<Running>,
+}
+
+/// What the flags make of themselves, for a port and a folder that are nobody else's.
+pub fn config(origin: &str, folder: &Path, flags: &[&str]) -> Config {
+    let folder = folder.to_str().unwrap();
+    let words =
+        [&["larder", "--origin", origin, "--port", "0", "--cache-dir", folder, "--workers", "2"], flags].concat();
+    let arguments = Arguments::read(words).unwrap();
+    match Task::new(&arguments, &Surroundings::default()).unwrap() {
+        Task::Serve(config) => *config,
+        other => panic!("{other:?}"),
+    }
+}
+
+impl Proxy {
+    /// Starts it in front of this origin, at a time that every test shares: 2026-01-01T00:00:00Z.
+    pub fn start(origin: &Origin, flags: &[&str]) -> Proxy {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(&origin.url(), &folder.path().join("cache"), flags);
+        Proxy::with(config, folder)
+    }
+
+    fn with(config: Config, folder: tempfile::TempDir) -> Proxy {
+        let clock = Clock::manual(Timestamp::from_seconds(1_767_225_600));
+        let running = server::start(config.clone(), clock.clone()).unwrap();
+        Proxy { address: running.addr, clock, folder, config, running: Some(running) }
+    }
+
+    /// Stops it and starts it again on the same folder and the same clock.
+    pub fn restart(&mut self) {
+        self.stop();
+        let running = server::start(self.config.clone(), self.clock.clone()).unwrap();
+        self.address = running.addr;
+        self.running = Some(running);
+    }
+
+    pub fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.stop();
+        }
+    }
+
+    /// The cache folder.
+    pub fn folder(&self) -> PathBuf {
+        self.config.store.folder.clone()
+    }
+
+    pub fn client(&self) -> Client {
+        Client::connect(self.address)
+    }
+
+    pub fn get(&self, target: &str) -> Response {
+        self.client().get(target)
+    }
+
+    pub fn advance(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// The program itself, as a user runs it, in an environment without a home.
+pub fn larder(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
+    command.args(words).env_clear().stdin(Stdio::null());
+    command
+}
+
+/// A running program.
+pub struct Spawned {
+    pub address: SocketAddr,
+    child: Child,
+    log: Arc<(Mutex<Vec<String>>, Condvar)>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Spawned {
+    /// Starts it on a free port; returns when it says that it is listening.
+    pub fn start(origin: &str, folder: &Path, flags: &[&str]) -> Spawned {
+        let folder = folder.to_str().unwrap();
+        let words = [&["--origin", origin, "--port", "0", "--cache-dir", folder, "--workers", "2"], flags].concat();
+        Spawned::from(larder(&words))
+    }
+
+    pub fn from(mut command: Command) -> Spawned {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let log = Arc::new((Mutex::new(Vec::new()), Condvar::new()));
+        let (lines, of_thread) = (BufReader::new(child.stderr.take().unwrap()).lines(), log.clone());
+        let reader = std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                of_thread.0.lock().unwrap().push(line);
+                of_thread.1.notify_all();
+            }
+        });
+        let mut spawned = Spawned { address: ([0; 4], 0).into(), child, log, reader: Some(reader) };
+        let line = spawned.await_line("listening on http://");
+        let address = line.rsplit("http://").next().unwrap().trim();
+        spawned.address = address.parse().unwrap_or_else(|_| panic!("no address: {line:?}"));
+        spawned
+    }
+
+    /// Waits for a line of stderr that holds this text.
+    pub fn await_line(&self, text: &str) -> String {
+        let found = |lines: &Vec<String>| lines.iter().find(|line| line.contains(text)).cloned();
+        let lines = self.log.0.lock().unwrap();
+        let (lines, _) = self.log.1.wait_timeout_while(lines, PATIENCE, |lines| found(lines).is_none()).unwrap();
+        found(&lines).unwrap_or_else(|| panic!("waited for {text:?} in {lines:#?}"))
+    }
+
+    /// Everything on stderr so far.
+    pub fn log(&self) -> Vec<String> {
+        self.log.0.lock().unwrap().clone()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn client(&self) -> Client {
+        Client::connect(self.address)
+    }
+
+    pub fn get(&self, target: &str) -> Response {
+        self.client().get(target)
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id() as i32).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// SIGTERM, then waits for its end.
+    pub fn stop(mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        self.child.wait().unwrap()
+    }
+
+    /// SIGKILL.
+    pub fn kill(mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Spawned {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+    }
+}

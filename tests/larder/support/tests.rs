@@ -1,0 +1,94 @@
+//! The tests' own tools, tested: what they claim of a message must be true.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::{Client, End, Gate, Origin, Step, request, respond};
+
+fn cut(bytes: &str) -> Vec<Step> {
+    vec![Step::Send(bytes.as_bytes().to_vec()), Step::Close]
+}
+
+#[test]
+fn the_client_knows_a_whole_message_from_a_cut_one() {
+    for (answer, body, end) in [
+        (respond(200, &[], "hello"), "hello", End::Whole),
+        (cut("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello"), "hello", End::Cut),
+        (cut("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"), "hello", End::Cut),
+        (
+            cut("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nA: b\r\n\r\n"),
+            "hello",
+            End::Whole,
+        ),
+        (cut("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\nhello\r\n"), "", End::Broken),
+        (cut("HTTP/1.1 200 OK\r\n\r\nhello"), "hello", End::Closed),
+        (cut("HTTP/1.1 204 No\r\n\r\n"), "", End::Whole),
+    ] {
+        let origin = Origin::always(answer);
+        let response = Client::connect(origin.address).get("/");
+        assert_eq!((response.text().as_str(), response.end), (body, end));
+    }
+}
+
+#[test]
+fn a_reset_is_broken() {
+    let gate = Gate::closed();
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello".to_vec();
+    let origin = Origin::always(vec![Step::Send(answer), Step::Wait(gate.clone()), Step::Reset]);
+    let mut client = Client::connect(origin.address);
+    let mut response = client.send(request("GET", "/", &[])).head();
+    response.body = client.bytes(5);
+    gate.open();
+    client.body("GET", &mut response);
+    assert_eq!((response.text().as_str(), response.end), ("hello", End::Broken));
+}
+
+#[test]
+fn the_origin_records_what_it_was_asked_on_which_connection() {
+    let origin =
+        Origin::answering(|request| respond(200, &["X-A: 1"], format!("{} {}", request.method, request.target)));
+    let mut client = Client::connect(origin.address);
+    assert_eq!(client.get("/a").text(), "GET /a");
+    client.send("POST /b HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
+    assert_eq!(client.response("POST").text(), "POST /b");
+    assert_eq!(Client::connect(origin.address).ask("GET", "/c", &["Cookie: a"]).field("x-a"), Some("1"));
+    let seen: Vec<_> = origin.requests().iter().map(|r| (r.index, r.connection, r.turn, r.body.len())).collect();
+    assert_eq!(seen, [(0, 0, 0, 0), (1, 0, 1, 5), (2, 1, 0, 0)]);
+    assert_eq!(origin.requests()[2].field("cookie"), Some("a"));
+    assert!(origin.requests()[0].head.starts_with(b"GET /a HTTP/1.1\r\nHost: larder.test\r\n"));
+    assert_eq!((origin.request_count(), origin.connection_count()), (3, 2));
+    drop(client);
+    origin.await_no_connections();
+}
+
+#[test]
+fn a_script_answers_in_turn_and_then_complains() {
+    let origin = Origin::script(vec![respond(200, &[], "one"), respond(404, &[], "two")]);
+    let mut client = Client::connect(origin.address);
+    assert_eq!([client.get("/").status, client.get("/").status, client.get("/").status], [200, 404, 500]);
+}
+
+#[test]
+fn an_answer_can_be_held_and_can_come_before_the_body() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let calls = std::sync::Arc::new(AtomicUsize::new(0));
+    let counted = calls.clone();
+    let origin = Origin::before_bodies(move |_| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        vec![
+            Step::Send(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".to_vec()),
+            Step::Wait(held.clone()),
+            Step::Send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n".to_vec()),
+            Step::ReadBody,
+        ]
+    });
+    let mut client = Client::connect(origin.address);
+    client.send("POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\n");
+    origin.await_requests(1);
+    gate.open();
+    let response = client.response("POST");
+    assert_eq!((response.status, response.interim[0].0), (413, 103));
+    assert_eq!(client.send("abcd").get("/next").status, 413);
+    assert_eq!(origin.await_requests(2)[0].body, b"abcd");
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
+}

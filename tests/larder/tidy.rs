@@ -1,0 +1,243 @@
+//! What can be enforced is enforced: who may use what, how long a file is, which words it speaks.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+const LONGEST_FILE: usize = 450;
+
+/// The crate's own modules, and which others of them each may use (design.md §3). Those not named may use all.
+const FENCES: &[(&str, &[&str])] = &[
+    ("clock", &[]),
+    ("logging", &[]),
+    ("cli", &["config"]),
+    ("config", &["cli", "client", "clock", "origin", "policy", "store"]),
+    ("announce", &["config", "policy"]),
+    ("admin", &["config", "store"]),
+    ("key", &["message"]),
+    ("message", &["clock", "key", "store"]),
+    ("fields", &["clock", "message"]),
+    ("policy", &["clock", "fields", "message"]),
+    ("store", &["clock", "key", "message"]),
+    ("origin", &["clock", "fields", "message"]),
+    ("client", &["clock", "fields", "message"]),
+    ("proxy", &["clock", "fields", "key", "message", "origin", "policy", "store"]),
+];
+
+/// Crates, and the only places that may name them.
+const CRATES: &[(&str, &[&str])] = &[
+    ("clap", &["cli.rs"]),
+    ("sled", &["store/disk.rs"]),
+    ("bincode", &["store/record.rs"]),
+    ("awc", &["origin/"]),
+    ("actix_", &["client/", "origin/", "server.rs", "main.rs"]),
+    ("env_logger", &["logging.rs"]),
+];
+
+/// Words that stand for nothing, or for something that has a better name (design.md §2).
+const NEVER: &[&str] = &[
+    "util",
+    "utils",
+    "helper",
+    "helpers",
+    "manager",
+    "common",
+    "upstream",
+    "downstream",
+    "backend",
+    "stampede",
+    "dogpile",
+];
+
+struct Source {
+    /// Below src/ or tests/, with `/`.
+    name: String,
+    /// Without comments and what stands in quotes.
+    code: String,
+    lines: usize,
+    tests: bool,
+}
+
+impl Source {
+    /// The code that ships: what stands before the file's tests.
+    fn shipped(&self) -> &str {
+        match self.tests {
+            true => "",
+            false => self.code.split("#[cfg(test)]").next().unwrap(),
+        }
+    }
+
+    fn module(&self) -> &str {
+        self.name.split('/').next().unwrap().trim_end_matches(".rs")
+    }
+}
+
+fn sources(folder: &str) -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let (mut open, mut sources): (Vec<PathBuf>, Vec<Source>) = (vec![root.clone()], Vec::new());
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(fs::read_dir(&path).unwrap().map(|child| child.unwrap().path()));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            let name = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
+            let tests = folder == "tests" || name.ends_with("tests.rs") || name.contains("tests/");
+            sources.push(Source { lines: text.lines().count(), code: bare(&text), name, tests });
+        }
+    }
+    sources.sort_by(|a, b| a.name.cmp(&b.name));
+    sources
+}
+
+/// Takes comments and the contents of string literals out; lines stay lines.
+fn bare(text: &str) -> String {
+    let (mut code, mut rest) = (String::new(), text);
+    while let Some(c) = rest.chars().next() {
+        if rest.starts_with("//") {
+            rest = &rest[rest.find('\n').unwrap_or(rest.len())..];
+        } else if let Some(raw) = rest.strip_prefix("r#\"") {
+            rest = &raw[raw.find("\"#").map_or(raw.len(), |end| end + 2)..];
+        } else if c == '"' {
+            let mut escaped = false;
+            let end = rest[1..].find(|c| {
+                let ends = c == '"' && !escaped;
+                escaped = c == '\\' && !escaped;
+                ends
+            });
+            code.push_str("\"\"");
+            rest = &rest[end.map_or(rest.len(), |end| end + 2)..];
+        } else if rest.starts_with("'\"'") || rest.starts_with("b'\"'") {
+            rest = &rest[rest[2..].find('\'').unwrap() + 3..];
+        } else {
+            code.push(c);
+            rest = &rest[c.len_utf8()..];
+        }
+    }
+    code
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+/// The first name of each path that begins with `crate::`, also of those in braces.
+fn own_modules_used(code: &str) -> BTreeSet<String> {
+    let name = |text: &str| text.trim_start().chars().take_while(|c| is_word(*c)).collect::<String>();
+    let mut names = BTreeSet::new();
+    for (at, _) in code.match_indices("crate::") {
+        let rest = &code[at + "crate::".len()..];
+        let Some(group) = rest.strip_prefix('{') else {
+            names.insert(name(rest));
+            continue;
+        };
+        let mut depth = 0;
+        names.insert(name(group));
+        for (i, c) in group.char_indices() {
+            match c {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => drop(names.insert(name(&group[i + 1..]))),
+                _ => {}
+            }
+        }
+    }
+    names.remove("");
+    names
+}
+
+#[test]
+fn modules_use_only_what_the_design_lets_them() {
+    let mut broken = Vec::new();
+    for source in sources("src") {
+        let Some((module, allowed)) = FENCES.iter().find(|(module, _)| *module == source.module()) else { continue };
+        for used in own_modules_used(source.shipped()) {
+            if used != *module && !allowed.contains(&used.as_str()) {
+                broken.push(format!("src/{} uses crate::{used}", source.name));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn crates_are_named_only_where_they_are_fenced() {
+    let mut broken = Vec::new();
+    for source in sources("src") {
+        for (name, places) in CRATES {
+            let own = |at: usize| !source.code[..at].ends_with(is_word);
+            let path = |at: usize| source.code[at..].trim_start_matches(is_word).starts_with("::");
+            let named = source.code.match_indices(name).any(|(at, _)| {
+                own(at) && path(at) && {
+                    let whole: String = source.code[at..].chars().take_while(|c| is_word(*c)).collect();
+                    whole == *name || name.ends_with('_')
+                }
+            });
+            if named && !places.iter().any(|place| source.name.starts_with(place)) {
+                broken.push(format!("src/{} names {name}", source.name));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn no_file_is_longer_than_a_reader_can_hold() {
+    let long = |folder: &'static str| {
+        let long = sources(folder).into_iter().filter(|source| source.lines > LONGEST_FILE);
+        long.map(move |source| format!("{folder}/{}: {} lines", source.name, source.lines)).collect::<Vec<_>>()
+    };
+    assert_eq!([long("src"), long("tests")].concat(), [""; 0]);
+}
+
+#[test]
+fn names_are_the_fields_own_words() {
+    let mut broken = Vec::new();
+    for source in sources("src") {
+        let mut before = "";
+        for word in source.code.split(|c| !is_word(c)).filter(|word| !word.is_empty()) {
+            let defined = matches!(before, "fn" | "struct" | "enum" | "trait" | "mod" | "type" | "const" | "static");
+            let empty = defined && (word.starts_with("get_") || word.starts_with("do_"));
+            if empty || parts(word).iter().any(|part| NEVER.contains(&part.as_str())) {
+                broken.push(format!("src/{}: {word}", source.name));
+            }
+            before = word;
+        }
+    }
+    broken.dedup();
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+/// `HttpProxy_helper` as `http`, `proxy`, `helper`.
+fn parts(word: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    for c in word.chars() {
+        if c == '_' || c.is_uppercase() {
+            parts.push(String::new());
+        }
+        if c != '_' {
+            parts.last_mut().unwrap().extend(c.to_lowercase());
+        }
+    }
+    parts
+}
+
+#[test]
+fn no_test_makes_time_pass_by_sleeping() {
+    let tests = |source: &Source| source.code[source.shipped().len()..].to_owned();
+    for source in sources("src").iter().chain(&sources("tests")) {
+        let call = concat!("sle", "ep(");
+        assert!(!tests(source).contains(call), "{} sleeps", source.name);
+    }
+}
+
+#[test]
+fn the_scanner_sees_code_and_nothing_else() {
+    assert_eq!(bare("a // b\nc \"d\\\" // e\" f '\"' g r#\"h\"# i"), "a \nc \"\" f  g  i");
+    let used = own_modules_used("use crate::{ a::{b, c}, d, e::f };\ncrate::g::h(); use crate::i;");
+    assert_eq!(used.into_iter().collect::<Vec<_>>(), ["a", "d", "e", "g", "i"]);
+    assert_eq!(parts("HttpProxy_helper").concat(), "httpproxyhelper");
+    assert!(sources("src").len() > 10);
+}
