@@ -40,7 +40,9 @@ impl fmt::Display for RunError {
             RunError::Listen { host, port, error } if error.kind() == io::ErrorKind::AddrInUse => {
                 write!(f, "--port: {port} is taken on {host}; stop what listens there or name another port")
             }
-            RunError::Listen { host, port, error } => write!(f, "--host, --port: cannot listen on {host}:{port}: {error}"),
+            RunError::Listen { host, port, error } => {
+                write!(f, "--host, --port: cannot listen on {host}:{port}: {error}")
+            }
             RunError::Folder(error) => write!(f, "--cache-dir: {error}"),
             RunError::Origin(error) => write!(f, "--origin-ca: {error}"),
             RunError::Server(error) => write!(f, "the server could not run: {error}"),
@@ -135,7 +137,8 @@ fn serve(
     done: tokio::sync::oneshot::Sender<()>,
 ) {
     let control = control(&config, &store, &shared);
-    let site = Site { https: config.origin.https, authority: config.origin.authority(), base: config.origin.base.clone() };
+    let site =
+        Site { https: config.origin.https, authority: config.origin.authority(), base: config.origin.base.clone() };
     let pseudonym: Arc<str> = pseudonym().into();
     let Ok(via) = FieldValue::try_from(format!("1.1 {pseudonym}")) else { return };
     let options = config.client_options();
@@ -189,7 +192,10 @@ fn control(config: &Config, store: &Store, shared: &Arc<Shared>) -> Option<admin
     match admin::listen(&config.store.folder, handler) {
         Ok(listening) => Some(listening),
         Err(error) => {
-            log::warn!("no control socket in {}: {error}; --clear-cache cannot reach this Larder", config.store.folder.display());
+            log::warn!(
+                "no control socket in {}: {error}; --clear-cache cannot reach this Larder",
+                config.store.folder.display()
+            );
             None
         }
     }

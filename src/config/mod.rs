@@ -127,7 +127,11 @@ pub struct ClientLimits {
     pub max_connections_per_address: usize,
 }
 
-impl Config { pub fn client_options(&self) -> crate::client::Options { todo!() } }
+impl Config {
+    pub fn client_options(&self) -> crate::client::Options {
+        todo!()
+    }
+}
 
 impl Task {
     /// What the arguments ask for.

@@ -102,7 +102,9 @@ pub struct Origin;
 
 impl Origin {
     /// Fails where the CA file cannot be read.
-    pub fn prepare(_o: Options) -> Result<Prepared, String> { todo!() }
+    pub fn prepare(_o: Options) -> Result<Prepared, String> {
+        todo!()
+    }
     pub fn new(_options: Prepared) -> Origin {
         todo!()
     }
@@ -117,7 +119,26 @@ impl Origin {
     }
 }
 
-impl std::fmt::Display for OriginError { fn fmt(&self, _f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { todo!() } }
-impl OriginError { pub fn status(&self) -> StatusCode { todo!() } pub fn public(&self) -> &'static str { todo!() } pub fn proxy_status(&self) -> &'static str { todo!() } }
-#[derive(Clone)] pub struct Prepared;
-impl Prepared { pub fn secure_twin(&self) -> Option<Prepared> { None } }
+impl std::fmt::Display for OriginError {
+    fn fmt(&self, _f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        todo!()
+    }
+}
+impl OriginError {
+    pub fn status(&self) -> StatusCode {
+        todo!()
+    }
+    pub fn public(&self) -> &'static str {
+        todo!()
+    }
+    pub fn proxy_status(&self) -> &'static str {
+        todo!()
+    }
+}
+#[derive(Clone)]
+pub struct Prepared;
+impl Prepared {
+    pub fn secure_twin(&self) -> Option<Prepared> {
+        None
+    }
+}

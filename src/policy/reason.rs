@@ -32,6 +32,15 @@ impl Fwd {
 /// A named reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
-    NotStored, Validated, OriginError, Partial, RequestContent, Refused,
+    NotStored,
+    Validated,
+    OriginError,
+    Partial,
+    RequestContent,
+    Refused,
 }
-impl Reason { pub fn as_str(self) -> &'static str { todo!() } }
+impl Reason {
+    pub fn as_str(self) -> &'static str {
+        todo!()
+    }
+}

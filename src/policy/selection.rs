@@ -19,4 +19,6 @@ pub fn select(_request: &Request, _response: &ResponseHead, _length: Option<u64>
     todo!()
 }
 
-pub fn not_modified_fields(_r: &ResponseHead) -> crate::message::Fields { todo!() }
+pub fn not_modified_fields(_r: &ResponseHead) -> crate::message::Fields {
+    todo!()
+}

@@ -5,4 +5,6 @@ pub fn matches(_nominated: &[Nominated], _request: &Fields) -> bool {
     todo!()
 }
 
-pub fn renominate(_n: &[Nominated], _request: &Fields) -> Vec<Nominated> { todo!() }
+pub fn renominate(_n: &[Nominated], _request: &Fields) -> Vec<Nominated> {
+    todo!()
+}

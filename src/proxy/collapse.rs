@@ -107,7 +107,7 @@ mod tests {
         }
     }
 
-    #[actix_rt::test]
+    #[tokio::test]
     async fn followers_get_what_the_leader_lands_also_those_that_come_later() {
         let flights = Flights::default();
         let leader = lead(&flights);
@@ -117,7 +117,7 @@ mod tests {
         assert_eq!((early.landed().await, late.landed().await), (Some(7), Some(7)));
     }
 
-    #[actix_rt::test]
+    #[tokio::test]
     async fn when_the_leader_gives_up_followers_are_told_and_the_next_to_join_leads() {
         let flights = Flights::default();
         let leader = lead(&flights);
@@ -127,7 +127,7 @@ mod tests {
         drop(lead(&flights));
     }
 
-    #[actix_rt::test]
+    #[tokio::test]
     async fn a_forgotten_flight_still_lands_but_nobody_joins_it() {
         let flights = Flights::default();
         let old = lead(&flights);
@@ -140,7 +140,7 @@ mod tests {
         assert_eq!((waiting.landed().await, follow(&flights).landed().await), (Some(1), Some(2)));
     }
 
-    #[actix_rt::test]
+    #[tokio::test]
     async fn a_leader_that_landed_and_left_still_reaches_those_who_wait() {
         let flights = Flights::default();
         let leader = lead(&flights);

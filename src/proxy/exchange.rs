@@ -101,7 +101,9 @@ fn points_to_https(cx: &Context, request: &Request, response: &ResponseHead) -> 
     };
     let host = cx.site.authority.strip_suffix(":80").unwrap_or(&cx.site.authority);
     let rest = if rest.is_empty() { "/" } else { rest };
-    moved && authority.strip_suffix(":443").unwrap_or(authority).eq_ignore_ascii_case(host) && rest == cx.site.target(request)
+    moved
+        && authority.strip_suffix(":443").unwrap_or(authority).eq_ignore_ascii_case(host)
+        && rest == cx.site.target(request)
 }
 
 fn upload(content: Content, method: &Method) -> Option<Upload> {

@@ -64,10 +64,24 @@ pub enum Landing {
 /// What came of asking.
 enum Outcome {
     /// A stored response answers: the origin said that it is current, or failed.
-    Stored { stored: Arc<StoredResponse>, reason: Reason, status: Option<u16> },
+    Stored {
+        stored: Arc<StoredResponse>,
+        reason: Reason,
+        status: Option<u16>,
+    },
     /// Storable, and on its way into the store.
-    Filling { head: ResponseHead, stored: Arc<StoredHead>, reader: FillReader, length: Option<u64>, status: u16, combined: bool },
-    Relay { response: OriginResponse, reason: Reason },
+    Filling {
+        head: ResponseHead,
+        stored: Arc<StoredHead>,
+        reader: FillReader,
+        length: Option<u64>,
+        status: u16,
+        combined: bool,
+    },
+    Relay {
+        response: OriginResponse,
+        reason: Reason,
+    },
     Failed(OriginError),
 }
 
@@ -156,9 +170,7 @@ fn collapses(asked: &Asked, way: Way) -> bool {
     match way {
         Way::Pass => false,
         Way::Validate => true,
-        Way::Fetch | Way::Complete => {
-            shareable(http::header::RANGE) && shareable(http::header::AUTHORIZATION)
-        }
+        Way::Fetch | Way::Complete => shareable(http::header::RANGE) && shareable(http::header::AUTHORIZATION),
     }
 }
 
@@ -201,7 +213,8 @@ async fn ask(cx: &Rc<Context>, question: Question, lead: Option<Flying>, flight:
             Content::Read(bytes) => Content::Read(bytes.clone()),
             _ => Content::None,
         };
-        let sent = exchange::send(cx, &request, std::mem::replace(&mut content, again), conditions, &added, interim.clone());
+        let sent =
+            exchange::send(cx, &request, std::mem::replace(&mut content, again), conditions, &added, interim.clone());
         let Answered { response, times } = match sent.await {
             Ok(answered) => answered,
             Err(error) => {
@@ -295,7 +308,12 @@ fn after_effects(
 }
 
 /// A stale stored response in place of a failed exchange, where that is allowed (RFC 5861 §4).
-fn stand_in(cx: &Context, request: &Request, stored: Option<&Arc<StoredResponse>>, status: Option<u16>) -> Option<Outcome> {
+fn stand_in(
+    cx: &Context,
+    request: &Request,
+    stored: Option<&Arc<StoredResponse>>,
+    status: Option<u16>,
+) -> Option<Outcome> {
     let stored = stored?;
     let reason = validation::on_error(request, &stored.head, status, cx.clock.now(), &cx.policy).ok()?;
     Some(Outcome::Stored { stored: stored.clone(), reason, status })
@@ -365,7 +383,8 @@ impl Answer<'_> {
         if let Some(lead) = &lead {
             lead.land(Landing::Filling(stored.clone(), fill.clone(), length, status));
         }
-        let task = store_filled(cx.clone(), fill, body, length, joined.sides, stored.clone(), primary, epoch, since, lead);
+        let task =
+            store_filled(cx.clone(), fill, body, length, joined.sides, stored.clone(), primary, epoch, since, lead);
         actix_rt::spawn(task);
         Outcome::Filling { head, stored, reader, length, status, combined: joined.combined }
     }
@@ -400,7 +419,13 @@ async fn store_filled(
 }
 
 /// The answer for the client whose request went to the origin.
-fn reply(cx: &Rc<Context>, request: &Request, outcome: Outcome, mut verdict: Verdict, log: &mut access::Entry) -> Reply {
+fn reply(
+    cx: &Rc<Context>,
+    request: &Request,
+    outcome: Outcome,
+    mut verdict: Verdict,
+    log: &mut access::Entry,
+) -> Reply {
     match outcome {
         Outcome::Stored { stored, reason, status } => {
             verdict.reason = reason;

@@ -144,7 +144,9 @@ async fn answer(cx: &Rc<Context>, asked: Asked, log: &mut access::Entry) -> Repl
             reply
         }
         (Reuse::Refuse(reason), _) => respond::refused(&respond::Refusal::OnlyIfCached(reason), log),
-        (Reuse::Validate(fwd, reason), _) => fetch::fetch(cx, asked, found, fetch::Way::Validate, fwd, reason, log).await,
+        (Reuse::Validate(fwd, reason), _) => {
+            fetch::fetch(cx, asked, found, fetch::Way::Validate, fwd, reason, log).await
+        }
         (Reuse::Complete(reason), _) => {
             fetch::fetch(cx, asked, found, fetch::Way::Complete, Fwd::Partial, reason, log).await
         }

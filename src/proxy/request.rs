@@ -147,7 +147,10 @@ pub fn normal_authority(authority: &str) -> Option<String> {
 /// Whether a name of `--allow-host`, with or without a port, covers this authority.
 fn serves(served: &str, authority: &str) -> bool {
     served == authority
-        || authority.strip_prefix(served).and_then(|port| port.strip_prefix(':')).is_some_and(|port| !port.contains(':'))
+        || authority
+            .strip_prefix(served)
+            .and_then(|port| port.strip_prefix(':'))
+            .is_some_and(|port| !port.contains(':'))
 }
 
 /// Whether a list-valued field names this token.
@@ -185,9 +188,10 @@ mod tests {
 
     #[test]
     fn what_is_no_host_is_refused() {
-        for bad in
-            ["", ".", "..", "a, b", "a b", "a@b", "a/b", "a:99999", "a:b", "a:80:80", "[::1", "[::1]x", "[x]", "a\0b", "a,b"]
-        {
+        for bad in [
+            "", ".", "..", "a, b", "a b", "a@b", "a/b", "a:99999", "a:b", "a:80:80", "[::1", "[::1]x", "[x]", "a\0b",
+            "a,b",
+        ] {
             assert_eq!(normal_authority(bad), None, "{bad:?}");
         }
     }
@@ -204,9 +208,19 @@ mod tests {
         assert_eq!(target_of("http://good/x"), good("/x"));
         assert_eq!(target_of("HTTP://GOOD:80?q"), good("/?q"));
         assert_eq!(target_of("http://good"), good("/"));
-        for bad in
-            ["*", "evil", "http:evil", "evil:80", "http://evil/x", "https://good/", "?x=1", "@evil/", "/a#f", "http://", "\\a"]
-        {
+        for bad in [
+            "*",
+            "evil",
+            "http:evil",
+            "evil:80",
+            "http://evil/x",
+            "https://good/",
+            "?x=1",
+            "@evil/",
+            "/a#f",
+            "http://",
+            "\\a",
+        ] {
             assert_eq!(target_of(bad), None, "{bad}");
         }
     }

@@ -269,7 +269,8 @@ fn problem(fields: &mut Fields, status: StatusCode, detail: &str) -> ReplyBody {
 fn own_fields(cx: &Context, theirs: &Fields, verdict: &Verdict, ttl: Option<i64>) -> Fields {
     let mut fields = Fields::with_capacity(theirs.len() + 5);
     for (name, value) in theirs.iter() {
-        let replaced = *name == header::CONTENT_LENGTH || (ttl.is_some() && *name == header::AGE) || name.as_str() == "x-cache";
+        let replaced =
+            *name == header::CONTENT_LENGTH || (ttl.is_some() && *name == header::AGE) || name.as_str() == "x-cache";
         if !replaced {
             fields.append(name.clone(), value.clone());
         }

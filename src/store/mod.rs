@@ -129,9 +129,30 @@ pub async fn read(_body: &crate::message::StoredBody, _from: u64, _length: usize
     todo!()
 }
 
-pub struct FolderLock; 
-#[derive(Debug)] pub enum OpenError { Locked, Unsafe(String), Io(std::io::Error) }
-impl std::fmt::Display for OpenError { fn fmt(&self, _f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { todo!() } }
-impl std::fmt::Display for StoreError { fn fmt(&self, _f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { todo!() } }
-#[derive(serde::Serialize)] pub struct Stats;
-impl Store { pub fn lock(_f: &std::path::Path) -> Result<FolderLock, OpenError> { todo!() } pub fn stats(&self) -> Stats { todo!() } }
+pub struct FolderLock;
+#[derive(Debug)]
+pub enum OpenError {
+    Locked,
+    Unsafe(String),
+    Io(std::io::Error),
+}
+impl std::fmt::Display for OpenError {
+    fn fmt(&self, _f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        todo!()
+    }
+}
+impl std::fmt::Display for StoreError {
+    fn fmt(&self, _f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        todo!()
+    }
+}
+#[derive(serde::Serialize)]
+pub struct Stats;
+impl Store {
+    pub fn lock(_f: &std::path::Path) -> Result<FolderLock, OpenError> {
+        todo!()
+    }
+    pub fn stats(&self) -> Stats {
+        todo!()
+    }
+}

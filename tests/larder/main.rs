@@ -2,5 +2,8 @@
 //! folders.
 
 mod cli;
+mod collapse;
+mod framing;
+mod interim;
 mod support;
 mod tidy;

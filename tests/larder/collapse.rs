@@ -1,0 +1,192 @@
+//! One fetch for many, and never one answer for those who must not share it.
+
+use std::thread;
+
+use crate::support::{End, Gate, Origin, Proxy, Response, Step, respond};
+
+const FRESH: &str = "Cache-Control: max-age=600";
+
+/// An origin that holds its first answers until the gate opens.
+fn held(gate: &Gate, answer: impl Fn(&crate::support::RecordedRequest) -> Vec<Step> + Send + Sync + 'static) -> Origin {
+    let gate = gate.clone();
+    Origin::answering(move |request| {
+        let mut steps = vec![Step::Wait(gate.clone())];
+        steps.extend(answer(request));
+        steps
+    })
+}
+
+/// Asks from this many clients at once; opens the gate when all have asked and `arrived` of them reached the origin.
+fn at_once(
+    proxy: &Proxy,
+    origin: &Origin,
+    gate: &Gate,
+    clients: usize,
+    arrived: usize,
+    fields: fn(usize) -> Vec<String>,
+) -> Vec<Response> {
+    thread::scope(|scope| {
+        let asking: Vec<_> = (0..clients)
+            .map(|n| {
+                let mut client = proxy.client();
+                let fields = fields(n);
+                let lines: Vec<&str> = fields.iter().map(String::as_str).collect();
+                client.send(crate::support::request("GET", "/a", &lines));
+                scope.spawn(move || client.response("GET"))
+            })
+            .collect();
+        origin.await_requests(arrived);
+        gate.open();
+        asking.into_iter().map(|client| client.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn concurrent_requests_for_a_cold_key_are_one_request_to_the_origin() {
+    let gate = Gate::closed();
+    let origin = held(&gate, |_| respond(200, &[FRESH], "shared"));
+    let proxy = Proxy::start(&origin, &[]);
+    let answers = at_once(&proxy, &origin, &gate, 40, 1, |_| Vec::new());
+    assert!(answers.iter().all(|answer| answer.text() == "shared" && answer.end == End::Whole));
+    assert_eq!(origin.request_count(), 1);
+    let collapsed = answers.iter().filter(|a| a.field("Cache-Status").unwrap().contains("collapsed")).count();
+    let hits = answers.iter().filter(|a| a.x_cache() == "HIT").count();
+    assert_eq!(collapsed + hits, 39);
+}
+
+#[test]
+fn followers_stream_a_body_as_it_arrives() {
+    let (head, rest) = (Gate::closed(), Gate::closed());
+    let (first, second) = (head.clone(), rest.clone());
+    let origin = Origin::answering(move |_| {
+        vec![
+            Step::Wait(first.clone()),
+            Step::Send(b"HTTP/1.1 200 OK\r\nCache-Control: max-age=600\r\nContent-Length: 10\r\n\r\nhello".to_vec()),
+            Step::Wait(second.clone()),
+            Step::Send(b"world".to_vec()),
+        ]
+    });
+    let proxy = Proxy::start(&origin, &[]);
+    let mut clients: Vec<_> = (0..5).map(|_| proxy.client()).collect();
+    for client in &mut clients {
+        client.send("GET /a HTTP/1.1\r\nHost: larder.test\r\n\r\n");
+    }
+    origin.await_requests(1);
+    head.open();
+    for client in &mut clients {
+        assert_eq!(client.head().status, 200);
+        assert_eq!(client.bytes(5), b"hello");
+    }
+    rest.open();
+    for client in &mut clients {
+        assert_eq!(client.bytes(5), b"world");
+    }
+    assert_eq!(origin.request_count(), 1);
+}
+
+#[test]
+fn a_client_that_leaves_does_not_spoil_the_fill() {
+    let gate = Gate::closed();
+    let origin = held(&gate, |_| respond(200, &[FRESH], "for all"));
+    let proxy = Proxy::start(&origin, &[]);
+    let mut leaver = proxy.client();
+    leaver.send("GET /a HTTP/1.1\r\nHost: larder.test\r\n\r\n");
+    origin.await_requests(1);
+    drop(leaver);
+    gate.open();
+    assert_eq!(proxy.get("/a").text(), "for all");
+    assert_eq!(origin.request_count(), 1);
+}
+
+#[test]
+fn a_hundred_users_each_get_their_own_private_answer() {
+    let gate = Gate::closed();
+    let origin = held(&gate, |request| {
+        respond(200, &["Cache-Control: private"], format!("for {}", request.field("X-User").unwrap()))
+    });
+    let proxy = Proxy::start(&origin, &[]);
+    let answers = at_once(&proxy, &origin, &gate, 100, 1, |n| vec![format!("X-User: {n}")]);
+    for (n, answer) in answers.iter().enumerate() {
+        assert_eq!((answer.text(), answer.x_cache()), (format!("for {n}"), "MISS"));
+    }
+    assert_eq!(origin.request_count(), 100);
+}
+
+#[test]
+fn requests_with_authorization_do_not_wait_for_each_other() {
+    let gate = Gate::closed();
+    let origin = held(&gate, |request| respond(200, &[FRESH], request.field("Authorization").unwrap()));
+    let proxy = Proxy::start(&origin, &[]);
+    let answers = at_once(&proxy, &origin, &gate, 8, 8, |n| vec![format!("Authorization: Bearer {n}")]);
+    for (n, answer) in answers.iter().enumerate() {
+        assert_eq!(answer.text(), format!("Bearer {n}"));
+    }
+}
+
+#[test]
+fn a_follower_whose_nominated_fields_differ_gets_its_own_answer() {
+    let gate = Gate::closed();
+    let origin = held(&gate, |request| {
+        respond(200, &[FRESH, "Vary: X-Tone"], format!("in {}", request.field("X-Tone").unwrap()))
+    });
+    let proxy = Proxy::start(&origin, &[]);
+    let answers = at_once(&proxy, &origin, &gate, 12, 1, |n| vec![format!("X-Tone: {}", n % 3)]);
+    for (n, answer) in answers.iter().enumerate() {
+        assert_eq!(answer.text(), format!("in {}", n % 3));
+    }
+}
+
+#[test]
+fn a_failure_is_shared_and_is_one_request_to_the_origin() {
+    let gate = Gate::closed();
+    let origin = held(&gate, |_| vec![Step::Close]);
+    let proxy = Proxy::start(&origin, &[]);
+    let answers = at_once(&proxy, &origin, &gate, 20, 1, |_| Vec::new());
+    assert!(answers.iter().all(|answer| answer.status == 502));
+    assert!(origin.request_count() <= 2, "{}", origin.request_count());
+}
+
+#[test]
+fn an_answer_that_was_asked_for_before_an_invalidation_is_not_followed_nor_stored_after_it() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let origin = Origin::answering(move |request| match (request.method.as_str(), request.index) {
+        ("GET", 0) => [vec![Step::Wait(held.clone())], respond(200, &[FRESH], "old")].concat(),
+        ("GET", _) => respond(200, &[FRESH], "new"),
+        _ => respond(204, &[], ""),
+    });
+    let proxy = Proxy::start(&origin, &[]);
+    let mut early = proxy.client();
+    early.send("GET /a HTTP/1.1\r\nHost: larder.test\r\n\r\n");
+    origin.await_requests(1);
+    assert_eq!(proxy.client().ask("DELETE", "/a", &[]).status, 204);
+    assert_eq!(proxy.get("/a").text(), "new");
+    gate.open();
+    assert_eq!(early.response("GET").text(), "old");
+    assert_eq!(proxy.get("/a").text(), "new");
+}
+
+#[test]
+fn stale_while_revalidate_answers_at_once_and_validates_behind() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let origin = Origin::answering(move |request| match request.index {
+        0 => respond(200, &["Cache-Control: max-age=1, stale-while-revalidate=60"], "old"),
+        _ => [vec![Step::Wait(held.clone())], respond(200, &[FRESH], "new")].concat(),
+    });
+    let proxy = Proxy::start(&origin, &[]);
+    assert_eq!(proxy.get("/a").text(), "old");
+    proxy.advance(5);
+    for _ in 0..3 {
+        let stale = proxy.get("/a");
+        assert_eq!((stale.text().as_str(), stale.x_cache()), ("old", "HIT"));
+    }
+    origin.await_requests(2);
+    gate.open();
+    origin.await_requests(2);
+    let mut fresh = proxy.get("/a");
+    while fresh.text() == "old" {
+        fresh = proxy.get("/a");
+    }
+    assert_eq!((fresh.text().as_str(), origin.request_count()), ("new", 2));
+}
