@@ -1,1 +1,96 @@
+//! Cache-Status (RFC 9211).
 
+use std::fmt::Write;
+
+use super::CACHE_STATUS;
+use crate::message::{FieldValue, Fields};
+
+/// What this cache did with one request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CacheStatus {
+    /// Answered without going forward.
+    pub hit: bool,
+    /// Why it went forward: a token of RFC 9211 §2.2.
+    pub fwd: Option<&'static str>,
+    /// The status of the response that came, where it differs from the one that is sent.
+    pub fwd_status: Option<u16>,
+    /// The response that came was stored.
+    pub stored: bool,
+    /// It waited for another request's response.
+    pub collapsed: bool,
+    /// How many seconds it stays fresh; negative: stale since.
+    pub ttl: Option<i64>,
+    /// Printable ASCII.
+    pub detail: Option<&'static str>,
+}
+
+impl CacheStatus {
+    /// `larder; hit; ttl=30; detail="..."`
+    pub fn member(&self) -> String {
+        let mut member = String::with_capacity(96);
+        member.push_str("larder");
+        let mut parameter = |name: &str, value: &dyn std::fmt::Display| {
+            // writing to a String cannot fail
+            let _ = write!(member, "; {name}{value}");
+        };
+        if self.hit {
+            parameter("hit", &"");
+        }
+        if let Some(fwd) = self.fwd {
+            parameter("fwd=", &fwd);
+        }
+        if let Some(status) = self.fwd_status {
+            parameter("fwd-status=", &status);
+        }
+        if self.stored {
+            parameter("stored", &"");
+        }
+        if self.collapsed {
+            parameter("collapsed", &"");
+        }
+        if let Some(ttl) = self.ttl {
+            parameter("ttl=", &ttl);
+        }
+        if let Some(detail) = self.detail {
+            parameter("detail=", &format_args!("\"{detail}\""));
+        }
+        member
+    }
+
+    /// Adds the member behind those of caches nearer to the origin.
+    pub fn append_to(&self, fields: &mut Fields) {
+        if let Ok(value) = FieldValue::try_from(self.member()) {
+            fields.append(CACHE_STATUS.clone(), value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_member_parses_as_a_structured_field() {
+        let hit =
+            CacheStatus { hit: true, ttl: Some(-3), detail: Some("stale-while-revalidate"), ..Default::default() };
+        assert_eq!(hit.member(), r#"larder; hit; ttl=-3; detail="stale-while-revalidate""#);
+        let miss = CacheStatus {
+            fwd: Some("uri-miss"),
+            fwd_status: Some(304),
+            stored: true,
+            collapsed: true,
+            ..Default::default()
+        };
+        assert_eq!(miss.member(), "larder; fwd=uri-miss; fwd-status=304; stored; collapsed");
+        for member in [hit.member(), miss.member()] {
+            sfv::Parser::new(&member).parse::<sfv::List>().unwrap();
+        }
+    }
+
+    #[test]
+    fn it_is_added_behind_what_was_there() {
+        let mut fields: Fields = [(CACHE_STATUS.clone(), FieldValue::from_static("Other; hit"))].into_iter().collect();
+        CacheStatus { hit: true, ..Default::default() }.append_to(&mut fields);
+        assert_eq!(fields.values(&CACHE_STATUS).collect::<Vec<_>>(), ["Other; hit", "larder; hit"]);
+    }
+}

@@ -1,1 +1,115 @@
+//! Fields that concern one connection only (RFC 9110 §7.6.1).
 
+use http::header::*;
+
+use super::list::members;
+use crate::message::{FieldName, Fields};
+
+static HOP_BY_HOP: [&str; 12] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authenticate",
+    "proxy-authentication-info",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "http2-settings",
+    "proxy-authentication",
+];
+
+/// What Connection may not take away: it is for everyone on the way, or others lean on its being there.
+fn is_end_to_end(name: &FieldName) -> bool {
+    static END_TO_END: [FieldName; 14] = [
+        HOST,
+        CONTENT_LENGTH,
+        CONTENT_TYPE,
+        CONTENT_ENCODING,
+        CONTENT_RANGE,
+        CACHE_CONTROL,
+        AUTHORIZATION,
+        COOKIE,
+        VIA,
+        FORWARDED,
+        VARY,
+        EXPIRES,
+        AGE,
+        DATE,
+    ];
+    END_TO_END.contains(name) || *name == super::CDN_CACHE_CONTROL || name.as_str().starts_with("x-forwarded-")
+}
+
+fn nominated(fields: &Fields) -> Vec<FieldName> {
+    let lines = fields.values(&CONNECTION).flat_map(|line| members(line.as_bytes()));
+    lines.filter_map(|member| FieldName::from_bytes(member).ok()).collect()
+}
+
+/// Removes the hop-by-hop fields of a response, those that Connection nominates included. A nomination of a field that is
+/// meant for everyone has no effect.
+pub fn strip(response: &mut Fields) {
+    let nominated = nominated(response);
+    response
+        .retain(|name, _| !HOP_BY_HOP.contains(&name.as_str()) && (!nominated.contains(name) || is_end_to_end(name)));
+}
+
+/// Removes the hop-by-hop fields of a request. Errs with the field that Connection nominates though it is meant for
+/// everyone: whoever sends that wants it to be lost on the way, and the answer is 400.
+pub fn strip_request(request: &mut Fields) -> Result<(), FieldName> {
+    let nominated = nominated(request);
+    if let Some(name) = nominated.iter().find(|name| is_end_to_end(name)) {
+        return Err(name.clone());
+    }
+    request.retain(|name, _| !HOP_BY_HOP.contains(&name.as_str()) && !nominated.contains(name));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(lines: &[(&'static str, &str)]) -> Fields {
+        lines.iter().map(|(name, value)| (FieldName::from_static(name), value.parse().unwrap())).collect()
+    }
+
+    fn names(fields: &Fields) -> Vec<&str> {
+        fields.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
+    #[test]
+    fn nominated_fields_and_the_known_ones_go() {
+        let mut response = fields(&[
+            ("connection", "a, B"),
+            ("connection", "x, ,@"),
+            ("a", "1"),
+            ("b", "2"),
+            ("c", "3"),
+            ("x", "4"),
+            ("keep-alive", "timeout=5"),
+            ("transfer-encoding", "chunked"),
+            ("proxy-authentication-info", "q"),
+        ]);
+        strip(&mut response);
+        assert_eq!(names(&response), ["c"]);
+    }
+
+    #[test]
+    fn a_response_cannot_lose_what_keeps_it_out_of_the_cache() {
+        let mut response =
+            fields(&[("connection", "cache-control, vary, close"), ("cache-control", "private"), ("vary", "*")]);
+        strip(&mut response);
+        assert_eq!(names(&response), ["cache-control", "vary"]);
+    }
+
+    #[test]
+    fn a_request_that_nominates_an_end_to_end_field_is_refused() {
+        for name in ["host", "Content-Length", "cache-control", "authorization", "cookie", "via", "x-forwarded-for"] {
+            let mut request = fields(&[("connection", "close"), ("connection", name), ("host", "h")]);
+            assert_eq!(strip_request(&mut request).unwrap_err().as_str(), name.to_ascii_lowercase());
+        }
+        let mut request = fields(&[("connection", "close, te"), ("te", "trailers"), ("host", "h")]);
+        strip_request(&mut request).unwrap();
+        assert_eq!(names(&request), ["host"]);
+    }
+}

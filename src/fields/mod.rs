@@ -1,8 +1,21 @@
 //! Syntax of field values: total parsers. They never fail and never decide.
 
+pub mod age;
 pub mod cache_control;
 pub mod cache_status;
 pub mod date;
 pub mod etag;
 pub mod hop_by_hop;
+mod list;
 pub mod range;
+
+pub use list::members;
+
+use crate::message::FieldName;
+
+/// RFC 9213's field for caches such as this one.
+pub static CDN_CACHE_CONTROL: FieldName = FieldName::from_static("cdn-cache-control");
+/// RFC 9211.
+pub static CACHE_STATUS: FieldName = FieldName::from_static("cache-status");
+pub static CONTENT_MD5: FieldName = FieldName::from_static("content-md5");
+pub static SET_COOKIE2: FieldName = FieldName::from_static("set-cookie2");
