@@ -1,15 +1,126 @@
-use super::{Options, Reason};
+//! RFC 9111 §4.2.
+
+use http::header::{DATE, EXPIRES, LAST_MODIFIED};
+
+use super::{Options, Reason, Times, directives::Governing};
 use crate::{
     clock::{Seconds, Timestamp},
-    message::StoredHead,
+    fields::{age, date},
+    message::{Fields, ResponseHead, StatusCode, StoredHead},
 };
 
+/// No heuristic lifetime is longer: a week.
+const LONGEST_HEURISTIC: Seconds = Seconds(7 * 24 * 3600);
+
 /// How long a response is fresh, and where that was said (RFC 9111 §4.2.1, §4.2.2, RFC 9213).
-pub fn freshness_lifetime(_stored: &StoredHead, _options: &Options) -> (Seconds, Reason) {
-    todo!()
+pub fn freshness_lifetime(stored: &StoredHead, options: &Options) -> (Seconds, Reason) {
+    lifetime(stored, &Governing::of(&stored.head.fields), options)
+}
+
+pub(super) fn lifetime(stored: &StoredHead, governing: &Governing, options: &Options) -> (Seconds, Reason) {
+    explicit_lifetime(&stored.head.fields, governing, stored.received)
+        .unwrap_or_else(|| heuristic_lifetime(stored, governing, options))
+}
+
+/// RFC 9111 §4.2.1: the first of these that is there. `received`: the wall clock as the response came in.
+pub(super) fn explicit_lifetime(
+    response: &Fields,
+    governing: &Governing,
+    received: Timestamp,
+) -> Option<(Seconds, Reason)> {
+    let said = &governing.directives;
+    let targeted = |reason| if governing.targeted { Reason::CdnCacheControl } else { reason };
+    if let Some(seconds) = said.s_maxage {
+        return Some((seconds, targeted(Reason::SMaxage)));
+    }
+    if let Some(seconds) = said.max_age {
+        return Some((seconds, targeted(Reason::MaxAge)));
+    }
+    if governing.targeted || !response.contains(&EXPIRES) {
+        return None;
+    }
+    // what is no date, or is there twice, lies in the past (RFC 9111 §5.3)
+    let lifetime = match date::only(response, &EXPIRES, received) {
+        Some(expires) => expires.since(date_of(response, received)),
+        None => Seconds(0),
+    };
+    Some((lifetime, Reason::Expires))
+}
+
+/// RFC 9111 §4.2.2, and the default lifetime.
+fn heuristic_lifetime(stored: &StoredHead, governing: &Governing, options: &Options) -> (Seconds, Reason) {
+    const NONE: (Seconds, Reason) = (Seconds(0), Reason::NoFreshness);
+    let ResponseHead { status, fields } = &stored.head;
+    let public = governing.directives.public;
+    if !heuristically_cacheable(*status, options) && !(options.strict && public) {
+        return NONE;
+    }
+    if stored.credentials && !options.strict {
+        return NONE;
+    }
+    match date::only(fields, &LAST_MODIFIED, stored.received) {
+        Some(modified) => {
+            let tenth = Seconds(date_of(fields, stored.received).since(modified).0 / 10);
+            (tenth.min(LONGEST_HEURISTIC), Reason::LastModified)
+        }
+        None if options.strict || options.default_ttl == Seconds(0) => NONE,
+        None => (options.default_ttl, Reason::DefaultTtl),
+    }
+}
+
+/// The statuses that may be stored without being told to (RFC 9110 §15.1). Unless strict, refusals that one client's odd
+/// request can provoke are not among them: they would be everyone's answer.
+pub(super) fn heuristically_cacheable(status: StatusCode, options: &Options) -> bool {
+    match status.as_u16() {
+        200 | 203 | 204 | 206 | 300 | 301 | 308 | 404 | 410 => true,
+        405 | 414 | 501 => options.strict,
+        _ => false,
+    }
+}
+
+/// `date_value` (RFC 9111 §4.2.3): when the response was generated, as the origin's clock says; without a valid Date,
+/// when it came in.
+pub(super) fn date_of(response: &Fields, received: Timestamp) -> Timestamp {
+    date::only(response, &DATE, received).unwrap_or(received)
+}
+
+/// `corrected_initial_age` (RFC 9111 §4.2.3).
+pub(super) fn initial_age(response: &Fields, times: Times) -> Seconds {
+    let apparent_age = times.received.since(date_of(response, times.received));
+    let response_delay = times.response.since(times.request);
+    let corrected_age = age::age(response).unwrap_or_default().saturating_add(response_delay);
+    apparent_age.max(corrected_age)
 }
 
 /// RFC 9111 §4.2.3.
-pub fn current_age(_stored: &StoredHead, _now: Timestamp) -> Seconds {
-    todo!()
+pub fn current_age(stored: &StoredHead, now: Timestamp) -> Seconds {
+    stored.initial_age.saturating_add(now.since(stored.response_time))
+}
+
+/// How a stored response stands at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Freshness {
+    pub age: Seconds,
+    pub lifetime: Seconds,
+    /// It was stored later than now is: the clock went back across a restart, and no age can be told.
+    pub clock_went_back: bool,
+}
+
+impl Freshness {
+    pub fn of(stored: &StoredHead, governing: &Governing, now: Timestamp, options: &Options) -> Freshness {
+        Freshness {
+            age: current_age(stored, now),
+            lifetime: lifetime(stored, governing, options).0,
+            clock_went_back: stored.response_time > now.plus(Seconds(1)),
+        }
+    }
+
+    pub fn is_fresh(&self) -> bool {
+        !self.clock_went_back && self.lifetime > self.age
+    }
+
+    /// Stale for no longer than `limit`.
+    pub fn stale_within(&self, limit: Seconds) -> bool {
+        !self.clock_went_back && self.age.saturating_sub(self.lifetime) <= limit
+    }
 }

@@ -1,6 +1,111 @@
+//! What an unsafe request makes untrue (RFC 9111 §4.4).
+
+use http::header::{CONTENT_LOCATION, LOCATION};
+
+use super::is_safe;
 use crate::message::{Request, ResponseHead, Target};
 
-/// The targets whose stored responses an answer to an unsafe request invalidates (RFC 9111 §4.4).
-pub fn invalidates(_request: &Request, _response: &ResponseHead) -> Vec<Target> {
-    todo!()
+/// The targets whose stored responses an answer to an unsafe request invalidates (RFC 9111 §4.4): its own, and those in
+/// Location and Content-Location that have the same authority. None where the answer is an error.
+pub fn invalidates(request: &Request, response: &ResponseHead) -> Vec<Target> {
+    if is_safe(&request.method) || !(response.status.is_success() || response.status.is_redirection()) {
+        return Vec::new();
+    }
+    let mut targets = vec![request.target.clone()];
+    for name in [&LOCATION, &CONTENT_LOCATION] {
+        for value in response.fields.values(name) {
+            targets.extend(resolve(&request.target, value.as_bytes()));
+        }
+    }
+    targets.dedup();
+    targets
+}
+
+/// What a URI reference means at `base` (RFC 3986 §5.2), fragment left out; `None`: it is none, or leads to another
+/// authority.
+pub(super) fn resolve(base: &Target, reference: &[u8]) -> Option<Target> {
+    let reference = std::str::from_utf8(reference).ok()?.trim();
+    if reference.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
+        return None;
+    }
+    let reference = reference.split('#').next()?;
+    let (default_port, hierarchical) = match scheme(reference) {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (":80", rest),
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (":443", rest),
+        Some(_) => return None,
+        None => (":80", reference),
+    };
+    let path_and_query = match hierarchical.strip_prefix("//") {
+        Some(rest) => {
+            let end = rest.find(['/', '?']).unwrap_or(rest.len());
+            let (authority, path_and_query) = rest.split_at(end);
+            if !same_authority(authority, default_port, &base.authority) {
+                return None;
+            }
+            path_and_query
+        }
+        None if hierarchical.len() < reference.len() => return None,
+        None => return Some(with_path(base, relative(&base.path_and_query, reference))),
+    };
+    let (path, query) = split_query(path_and_query);
+    let path = if path.is_empty() { "/".to_owned() } else { without_dots(path) };
+    Some(with_path(base, path + query))
+}
+
+fn with_path(base: &Target, path_and_query: String) -> Target {
+    Target { authority: base.authority.clone(), path_and_query }
+}
+
+/// The scheme and what stands behind its colon.
+fn scheme(reference: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = reference.split_once(':')?;
+    let valid = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    valid.then_some((scheme, rest))
+}
+
+fn same_authority(authority: &str, default_port: &str, base: &str) -> bool {
+    let bare = authority.strip_suffix(default_port).unwrap_or(authority);
+    let base = base.strip_suffix(default_port).unwrap_or(base);
+    bare.trim_end_matches('.').eq_ignore_ascii_case(base)
+}
+
+/// RFC 3986 §5.2.2 for a reference without scheme and authority.
+fn relative(base: &str, reference: &str) -> String {
+    let (base_path, base_query) = split_query(base);
+    let (path, query) = split_query(reference);
+    if path.is_empty() {
+        return format!("{base_path}{}", if query.is_empty() { base_query } else { query });
+    }
+    if path.starts_with('/') {
+        return without_dots(path) + query;
+    }
+    let folder = &base_path[..base_path.rfind('/').map_or(0, |slash| slash + 1)];
+    without_dots(&format!("{folder}{path}")) + query
+}
+
+/// The query keeps its question mark.
+fn split_query(path_and_query: &str) -> (&str, &str) {
+    path_and_query.split_at(path_and_query.find('?').unwrap_or(path_and_query.len()))
+}
+
+/// RFC 3986 §5.2.4, for a path that begins with a slash.
+fn without_dots(path: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    let mut segments = path.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        let last = segments.peek().is_none();
+        match segment {
+            "." if last => kept.push(""),
+            "." => {}
+            ".." => {
+                kept.pop();
+                if last {
+                    kept.push("");
+                }
+            }
+            segment => kept.push(segment),
+        }
+    }
+    format!("/{}", kept.join("/"))
 }

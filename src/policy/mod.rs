@@ -3,8 +3,10 @@
 //! Nothing here reads a clock, logs, or fails. Every "no" is a [`Reason`]. Each function follows the clause order of its
 //! section of the RFC, so that it can be proof-read with two windows open.
 
+mod directives;
 pub mod freshness;
 pub mod invalidation;
+mod negotiation;
 mod reason;
 pub mod reuse;
 pub mod selection;
@@ -14,7 +16,10 @@ pub mod vary;
 
 pub use reason::{Fwd, Reason};
 
-use crate::clock::{Seconds, Timestamp};
+use crate::{
+    clock::{Seconds, Timestamp},
+    message::Method,
+};
 
 /// What an operator may choose about the policy.
 #[derive(Debug, Clone)]
@@ -39,4 +44,14 @@ pub struct Times {
     pub response: Timestamp,
     /// The wall clock as the response's head came in: for comparing with Date, Expires and Last-Modified.
     pub received: Timestamp,
+}
+
+/// Safe methods change nothing, so an answer to them invalidates nothing (RFC 9110 §9.2.1). Unknown ones are not safe.
+fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE) || is_query(method)
+}
+
+/// RFC 10008: like GET, with content that is part of the question.
+fn is_query(method: &Method) -> bool {
+    method.as_str() == "QUERY"
 }

@@ -29,18 +29,99 @@ impl Fwd {
     }
 }
 
-/// A named reason.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Reason {
-    NotStored,
-    Validated,
-    OriginError,
-    Partial,
-    RequestContent,
-    Refused,
+/// Declares the reasons, each with the words that Cache-Status, logs and statistics say for it.
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident => $words:literal,)+) => {
+        /// A named reason.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Reason {
+            $($(#[$doc])* $name,)+
+        }
+
+        impl Reason {
+            pub const ALL: &'static [Reason] = &[$(Reason::$name,)+];
+
+            /// For people; printable ASCII without quotes, so that it fits into a structured field's string.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Reason::$name => $words,)+
+                }
+            }
+        }
+    };
 }
-impl Reason {
-    pub fn as_str(self) -> &'static str {
-        todo!()
+
+reasons! {
+    // Where a lifetime comes from.
+    CdnCacheControl => "CDN-Cache-Control",
+    SMaxage => "s-maxage",
+    MaxAge => "max-age",
+    Expires => "Expires",
+    /// A tenth of the age since Last-Modified.
+    LastModified => "heuristic from Last-Modified",
+    DefaultTtl => "default lifetime (see --default-ttl)",
+    NoFreshness => "no freshness in the response",
+
+    // Why a stored response is used.
+    Fresh => "fresh",
+    FreshDirectivesIgnored => "fresh; request directives ignored (see --client-reload)",
+    StaleWhileRevalidate => "stale-while-revalidate",
+    MaxStale => "stale, max-stale in the request",
+    StaleIfError => "stale-if-error",
+    Disconnected => "stale, the origin cannot be reached",
+
+    // Why a stored response is not used as it is.
+    NotStored => "nothing stored",
+    VaryMiss => "stored for other values of the fields in Vary",
+    Stale => "stale",
+    NoCache => "no-cache",
+    Invalidated => "invalidated",
+    ClockWentBack => "stored in the future: the clock went back",
+    RequestNoCache => "no-cache in the request",
+    RequestMaxAge => "max-age in the request",
+    RequestMinFresh => "min-fresh in the request",
+    PartMissing => "only a part is stored",
+    OnlyIfCached => "only-if-cached in the request",
+    /// If-Match or If-Unmodified-Since.
+    Precondition => "a precondition that only the origin can evaluate",
+    UnsafeMethod => "method is not safe",
+    MethodNotCached => "method is not cached",
+
+    // Why a response is not stored.
+    RequestNoStore => "no-store in the request",
+    NoStore => "no-store",
+    Private => "private",
+    Authorization => "Authorization in the request without public, s-maxage or must-revalidate",
+    SetCookie => "Set-Cookie without public or s-maxage and a lifetime",
+    CookieWithoutFreshness => "Cookie in the request and no explicit freshness (see --ignore-cookies)",
+    NotAFinalResponse => "status is never stored",
+    NotUnderstood => "must-understand with an unknown status",
+    StatusWithoutFreshness => "status is not stored without explicit freshness",
+    PartUnknown => "partial content without a single Content-Range",
+    PartLength => "Content-Length and Content-Range disagree",
+    PostNotForGet => "POST without Content-Location of the target and explicit freshness",
+    VaryStar => "Vary: *",
+    VaryTooLong => "Vary names too many fields",
+    NeverReusable => "never reusable: no lifetime and no validator",
+
+    // Why a stored response does not stand in for a failure.
+    NotAnError => "the origin answered",
+    StaleForbidden => "must not be used stale",
+    StaleNotAllowed => "no stale-if-error",
+    StaleTooLong => "stale for longer than stale-if-error",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_words_of_its_own_that_fit_into_a_structured_string() {
+        let mut seen = std::collections::HashSet::new();
+        for reason in Reason::ALL {
+            let words = reason.as_str();
+            assert!(seen.insert(words), "{words} twice");
+            assert!(words.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b'"' && b != b'\\'), "{words}");
+        }
     }
 }

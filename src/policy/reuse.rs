@@ -1,7 +1,19 @@
-use super::{Fwd, Options, Reason};
+//! May a stored response be used (RFC 9111 §4)?
+
+use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE};
+
+use super::{
+    Fwd, Options, Reason,
+    directives::{Governing, followed},
+    freshness::Freshness,
+    is_query, is_safe,
+    selection::is_covered,
+    validation::{completion, conditions},
+};
 use crate::{
     clock::Timestamp,
-    message::{Request, StoredHead},
+    fields::cache_control::RequestDirectives,
+    message::{Method, Request, StoredHead},
 };
 
 /// What is to be done with a request (RFC 9111 §4).
@@ -26,11 +38,103 @@ pub enum Reuse {
 /// `stored`: the selected stored response, if any. `variants`: responses are stored for this URL, but none for this
 /// request's nominated fields.
 pub fn reuse(
-    _request: &Request,
-    _stored: Option<&StoredHead>,
-    _variants: bool,
-    _now: Timestamp,
-    _options: &Options,
+    request: &Request,
+    stored: Option<&StoredHead>,
+    variants: bool,
+    now: Timestamp,
+    options: &Options,
 ) -> Reuse {
-    todo!()
+    // the method is understood and one that stored responses answer
+    if !is_safe(&request.method) {
+        return Reuse::Pass(Fwd::Method, Reason::UnsafeMethod);
+    }
+    let is_head = request.method == Method::HEAD;
+    if !is_head && request.method != Method::GET && !is_query(&request.method) {
+        return Reuse::Pass(Fwd::Method, Reason::MethodNotCached);
+    }
+    let (asked, ignored) = followed(&request.fields, options);
+    match decide(request, stored, variants, &asked, now, options) {
+        Reuse::Serve(Reason::Fresh) if ignored => Reuse::Serve(Reason::FreshDirectivesIgnored),
+        Reuse::Serve(reason) => Reuse::Serve(reason),
+        // RFC 9111 §5.2.1.7
+        _ if asked.only_if_cached => Reuse::Refuse(Reason::OnlyIfCached),
+        // RFC 9111 §5.2.1.5: no part of the answer may be stored
+        _ if asked.no_store => Reuse::Pass(Fwd::Request, Reason::RequestNoStore),
+        // what answers HEAD cannot be stored, but may freshen
+        Reuse::Validate(fwd, reason) | Reuse::Fetch(fwd, reason) if is_head => Reuse::Pass(fwd, reason),
+        Reuse::Refresh(reason) if is_head => Reuse::Pass(Fwd::Stale, reason),
+        Reuse::Complete(reason) if is_head => Reuse::Pass(Fwd::Partial, reason),
+        decided => decided,
+    }
+}
+
+fn decide(
+    request: &Request,
+    stored: Option<&StoredHead>,
+    variants: bool,
+    asked: &RequestDirectives,
+    now: Timestamp,
+    options: &Options,
+) -> Reuse {
+    // RFC 9111 §4.3.2: a cache cannot evaluate these
+    if request.fields.contains(&IF_MATCH) || request.fields.contains(&IF_UNMODIFIED_SINCE) {
+        return Reuse::Pass(Fwd::Request, Reason::Precondition);
+    }
+    if asked.no_store && (options.strict || options.client_reload) {
+        return Reuse::Pass(Fwd::Request, Reason::RequestNoStore);
+    }
+    let Some(stored) = stored else {
+        return if variants {
+            Reuse::Fetch(Fwd::VaryMiss, Reason::VaryMiss)
+        } else {
+            Reuse::Fetch(Fwd::UriMiss, Reason::NotStored)
+        };
+    };
+    let covered = is_covered(request, stored);
+    let validate = |fwd, reason| match covered && !conditions(stored).is_empty() {
+        true => Reuse::Validate(fwd, reason),
+        false => Reuse::Fetch(fwd, reason),
+    };
+    if stored.invalidated {
+        return validate(Fwd::Stale, Reason::Invalidated);
+    }
+    let governing = Governing::of(&stored.head.fields);
+    if governing.always_validate() {
+        return validate(Fwd::Stale, Reason::NoCache);
+    }
+    if asked.no_cache {
+        return validate(Fwd::Request, Reason::RequestNoCache);
+    }
+    let freshness = Freshness::of(stored, &governing, now, options);
+    if freshness.clock_went_back {
+        return validate(Fwd::Stale, Reason::ClockWentBack);
+    }
+    if asked.max_age.is_some_and(|limit| freshness.age > limit) && asked.max_stale.is_none() {
+        return validate(Fwd::Request, Reason::RequestMaxAge);
+    }
+    if asked.min_fresh.is_some_and(|span| freshness.lifetime < freshness.age.saturating_add(span)) {
+        return validate(Fwd::Request, Reason::RequestMinFresh);
+    }
+    if freshness.is_fresh() {
+        return match covered {
+            true => Reuse::Serve(Reason::Fresh),
+            false if completion(request, stored, options).is_some() => Reuse::Complete(Reason::PartMissing),
+            false => Reuse::Fetch(Fwd::Partial, Reason::PartMissing),
+        };
+    }
+    // RFC 9111 §4.2.4: stale, and yet allowed
+    if covered
+        && asked.max_stale.is_some_and(|limit| freshness.stale_within(limit))
+        && !governing.forbids_stale_unasked()
+    {
+        return Reuse::Serve(Reason::MaxStale);
+    }
+    let window = governing.directives.stale_while_revalidate;
+    if stored.part.is_none()
+        && window.is_some_and(|window| freshness.stale_within(window))
+        && !governing.forbids_stale_extensions(options.strict)
+    {
+        return Reuse::Refresh(Reason::StaleWhileRevalidate);
+    }
+    validate(Fwd::Stale, Reason::Stale)
 }

@@ -1,4 +1,17 @@
-use crate::message::{Part, Request, ResponseHead};
+//! Which part of a stored response answers a request: conditions (RFC 9110 §13, RFC 9111 §4.3.2) and ranges
+//! (RFC 9110 §14).
+
+use http::header::*;
+
+use super::{Options, freshness::date_of};
+use crate::{
+    clock::Timestamp,
+    fields::{CDN_CACHE_CONTROL, date, etag, etag::EntityTag, range, range::ByteRange},
+    message::{FieldName, Fields, Method, Part, Request, ResponseHead, StatusCode, StoredHead},
+};
+
+/// More ranges than this in one request and the whole is sent.
+const MOST_RANGES: usize = 8;
 
 /// What of a response answers the request's conditions and ranges (RFC 9110 §13.2.2, §14.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,9 +27,158 @@ pub enum Selection {
     NotSatisfiable,
 }
 
-/// `length`: of the whole representation. `part`: the bytes that are there, where they are not all.
-pub fn select(_request: &Request, _response: &ResponseHead, _length: Option<u64>, _part: Option<Part>) -> Selection {
-    todo!()
+/// `length`: of the whole representation; `None`: not known yet. Where only a part is stored, `reuse` has seen to it that
+/// it answers the request.
+pub fn select(request: &Request, stored: &StoredHead, length: Option<u64>, options: &Options) -> Selection {
+    if not_modified(request, stored, options) {
+        return Selection::NotModified;
+    }
+    let Some(ranges) = asked_ranges(request, stored) else { return Selection::Whole };
+    match stored.part {
+        Some(part) => covered(&ranges, part, held(&stored.head, part)).unwrap_or(Selection::Whole),
+        None => length.map_or(Selection::Whole, |length| of_whole(&ranges, length)),
+    }
+}
+
+/// Is what is stored all that the request asks for?
+pub(super) fn is_covered(request: &Request, stored: &StoredHead) -> bool {
+    let Some(part) = stored.part else { return true };
+    let ranges = asked_ranges(request, stored);
+    ranges.is_some_and(|ranges| covered(&ranges, part, held(&stored.head, part)).is_some())
+}
+
+/// The ranges to be answered; `None`: the whole is (RFC 9110 §13.1.5, §14.2).
+pub(super) fn asked_ranges(request: &Request, stored: &StoredHead) -> Option<Vec<ByteRange>> {
+    if request.method == Method::HEAD || stored.head.status != StatusCode::OK {
+        return None;
+    }
+    if request.fields.contains(&IF_RANGE) && !if_range_holds(&request.fields, stored) {
+        return None;
+    }
+    let ranges = range::ranges(&request.fields)?;
+    (ranges.len() <= MOST_RANGES).then_some(ranges)
+}
+
+fn of_whole(ranges: &[ByteRange], length: u64) -> Selection {
+    let found: Vec<_> = ranges.iter().filter_map(|range| range.within(length)).collect();
+    match found.as_slice() {
+        [] => Selection::NotSatisfiable,
+        [(first, last)] => Selection::Part(*first, *last),
+        several if overlap(several) => Selection::Whole,
+        _ => Selection::Parts(found),
+    }
+}
+
+/// What of a stored part answers these ranges; `None`: something is missing. `held`: how many bytes the part really
+/// has. Where that is not what Content-Range told, a suffix is counted from the end of them and the rest from their start.
+fn covered(ranges: &[ByteRange], part: Part, held: u64) -> Option<Selection> {
+    let lacking = part.length().checked_sub(held.max(1))?;
+    let mut found = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        // without the whole length the end of an open range is unknown
+        let (first, last) = match (part.complete, *range) {
+            (Some(complete), range) => match range.within(complete) {
+                Some(bytes) => bytes,
+                None => continue,
+            },
+            (None, ByteRange::Between(first, last)) => (first, last),
+            (None, _) => return None,
+        };
+        if first < part.first || last > part.last {
+            return None;
+        }
+        found.push(match range {
+            ByteRange::Suffix(_) => (first.checked_sub(lacking).filter(|at| *at >= part.first)?, last - lacking),
+            _ => (first, last.min(part.last - lacking)),
+        });
+    }
+    if found.iter().any(|(first, last)| first > last) || overlap(&found) {
+        return None;
+    }
+    Some(match found.as_slice() {
+        [] => Selection::NotSatisfiable,
+        [(first, last)] => Selection::Part(*first, *last),
+        _ => Selection::Parts(found),
+    })
+}
+
+/// The bytes that a stored part has: what Content-Length says, or else Content-Range.
+fn held(response: &ResponseHead, part: Part) -> u64 {
+    content_length(&response.fields).map_or(part.length(), |length| length.min(part.length()))
+}
+
+pub(super) fn content_length(fields: &Fields) -> Option<u64> {
+    fields.only(&CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn overlap(ranges: &[(u64, u64)]) -> bool {
+    let mut sorted = ranges.to_vec();
+    sorted.sort_unstable();
+    sorted.windows(2).any(|pair| pair[1].0 <= pair[0].1)
+}
+
+/// RFC 9110 §13.2.2, steps 3 and 4; only where the answer would be a success without them (§13.2.1).
+fn not_modified(request: &Request, stored: &StoredHead, options: &Options) -> bool {
+    if !stored.head.status.is_success() {
+        return false;
+    }
+    if request.fields.contains(&IF_NONE_MATCH) {
+        return if_none_match_finds(&request.fields, &stored.head.fields);
+    }
+    matches!(request.method, Method::GET | Method::HEAD)
+        && is_unmodified(&request.fields, stored, options).unwrap_or(false)
+}
+
+fn if_none_match_finds(request: &Fields, response: &Fields) -> bool {
+    let stored = entity_tag(response);
+    request.values(&IF_NONE_MATCH).any(|line| {
+        line.as_bytes().trim_ascii() == b"*"
+            || stored.is_some_and(|stored| etag::tags(line.as_bytes()).any(|tag| tag.matches_weakly(&stored)))
+    })
+}
+
+/// Not modified since If-Modified-Since; `None`: it is not there, or is no date. Without Last-Modified the Date counts
+/// (RFC 9111 §4.3.2). Strict: as the conformance suite has it, a response that knows no date of
+/// modification was not modified.
+fn is_unmodified(request: &Fields, stored: &StoredHead, options: &Options) -> Option<bool> {
+    let (fields, now) = (&stored.head.fields, stored.received);
+    let since = date::only(request, &IF_MODIFIED_SINCE, now)?;
+    match date::only(fields, &LAST_MODIFIED, now) {
+        Some(modified) => Some(modified <= since),
+        None if options.strict && !fields.contains(&LAST_MODIFIED) => Some(true),
+        None => Some(date_of(fields, now) <= since),
+    }
+}
+
+/// RFC 9110 §13.1.5: strong comparison, or exactly the same date where that is a strong validator.
+fn if_range_holds(request: &Fields, stored: &StoredHead) -> bool {
+    let Some(asked) = request.only(&IF_RANGE) else { return false };
+    let asked = asked.as_bytes().trim_ascii();
+    if asked.starts_with(b"\"") || asked.starts_with(b"W/") {
+        let tags = EntityTag::parse(asked).zip(entity_tag(&stored.head.fields));
+        return tags.is_some_and(|(asked, stored)| asked.matches_strongly(&stored));
+    }
+    let modified = strong_last_modified(&stored.head.fields, stored.received);
+    modified.is_some() && date::parse(asked, stored.received) == modified
+}
+
+pub(super) fn entity_tag(response: &Fields) -> Option<EntityTag<'_>> {
+    EntityTag::parse(response.only(&ETAG)?.as_bytes())
+}
+
+/// Last-Modified where nothing can have changed unseen within its second (RFC 9110 §8.8.2.2). `now`: roughly.
+pub(super) fn strong_last_modified(response: &Fields, now: Timestamp) -> Option<Timestamp> {
+    let modified = date::only(response, &LAST_MODIFIED, now)?;
+    (date::only(response, &DATE, now)?.since(modified).0 >= 1).then_some(modified)
+}
+
+/// The fields that a 304 carries (RFC 9110 §15.4.5). Last-Modified only where there is no entity tag.
+pub fn not_modified_fields(response: &ResponseHead) -> Fields {
+    static ALWAYS: [FieldName; 6] = [CACHE_CONTROL, CONTENT_LOCATION, DATE, ETAG, EXPIRES, VARY];
+    let tagged = response.fields.contains(&ETAG);
+    let kept =
+        |name: &FieldName| ALWAYS.contains(name) || *name == CDN_CACHE_CONTROL || (!tagged && *name == LAST_MODIFIED);
+    response.fields.iter().filter(|(name, _)| kept(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 pub fn not_modified_fields(_r: &ResponseHead) -> crate::message::Fields {

@@ -1,13 +1,177 @@
-use super::{Options, Reason, Times};
-use crate::message::{Request, ResponseHead, StoredHead};
+//! May a response be stored, and as what (RFC 9111 §3)?
+
+use http::header::*;
+
+use super::{
+    Options, Reason, Times,
+    directives::Governing,
+    freshness::{Freshness, explicit_lifetime, heuristically_cacheable, initial_age},
+    invalidation::resolve,
+    is_query,
+    selection::content_length,
+    validation::conditions,
+    vary::nominate,
+};
+use crate::{
+    clock::Seconds,
+    fields::{SET_COOKIE2, cache_control::RequestDirectives, cache_control::Scope, date, range},
+    message::{Fields, Method, Part, Request, ResponseHead, StatusCode, StoredHead},
+};
 
 /// May this response be stored, and as what (RFC 9111 §3)? Fields that must not be stored are gone from the result.
-/// For an answer to POST the result is what a later GET may use (RFC 9110 §9.3.3).
+/// For an answer to POST the result is what a later GET may use (RFC 9110 §9.3.3). A 206 becomes a head of status 200
+/// without Content-Range and with `part`, from which 206 is built again; its Content-Length stays that of the part.
 pub fn storing(
-    _request: &Request,
-    _response: &ResponseHead,
-    _times: Times,
-    _options: &Options,
+    request: &Request,
+    response: &ResponseHead,
+    times: Times,
+    options: &Options,
 ) -> Result<StoredHead, Reason> {
-    todo!()
+    let governing = Governing::of(&response.fields);
+    let said = &governing.directives;
+    let explicit = explicit_lifetime(&response.fields, &governing, times.received).is_some();
+    // the request method is understood by the cache
+    let method = storable_method(request, response, explicit)?;
+    // the response status code is final
+    let status = response.status;
+    if status.as_u16() < 200 || status == StatusCode::NOT_MODIFIED {
+        return Err(Reason::NotAFinalResponse);
+    }
+    // if the status is 206, or must-understand is present, the cache understands the status
+    let part = part(response, options)?;
+    if said.must_understand && !is_understood(status) {
+        return Err(Reason::NotUnderstood);
+    }
+    // no-store is not present; must-understand takes its place (RFC 9111 §5.2.2.3)
+    if RequestDirectives::parse(&request.fields).no_store {
+        return Err(Reason::RequestNoStore);
+    }
+    if said.no_store && !said.must_understand {
+        return Err(Reason::NoStore);
+    }
+    // the cache is shared: private is not present, or allows a shared cache to store a modified response
+    if said.private == Some(Scope::Response) {
+        return Err(Reason::Private);
+    }
+    // the cache is shared: Authorization is not present, or a directive allows it
+    let authorization = request.fields.contains(&AUTHORIZATION);
+    if authorization && !governing.allows_authorized() {
+        return Err(Reason::Authorization);
+    }
+    // there is a lifetime, or public, or a heuristically cacheable status
+    let allowed = explicit || said.public || heuristically_cacheable(status, options);
+    let server_error = !options.strict && status.is_server_error() && !explicit;
+    if !allowed || server_error {
+        return Err(Reason::StatusWithoutFreshness);
+    }
+    if !options.strict {
+        careful(request, response, &governing, explicit, options)?;
+    }
+    let fields = stored_fields(response, &governing, part.is_some(), times, options);
+    let stored = StoredHead {
+        asked: format!("{method} http://{}{}", request.target.authority, request.target.path_and_query),
+        initial_age: initial_age(&fields, times),
+        nominated: nominate(&fields, &request.fields, options)?,
+        head: ResponseHead { status: if part.is_some() { StatusCode::OK } else { status }, fields },
+        request_time: times.request,
+        response_time: times.response,
+        received: times.received,
+        part: part.filter(|part| !is_whole(part)),
+        invalidated: false,
+        credentials: authorization || (request.fields.contains(&COOKIE) && !options.strict && !options.ignore_cookies),
+    };
+    reusable(stored, &governing, times, options)
+}
+
+/// The method that a stored response answers.
+fn storable_method<'a>(request: &'a Request, response: &ResponseHead, explicit: bool) -> Result<&'a Method, Reason> {
+    match &request.method {
+        method if *method == Method::GET || is_query(method) => Ok(method),
+        method if *method == Method::POST => {
+            let location = response.fields.only(&CONTENT_LOCATION);
+            let about = location.and_then(|value| resolve(&request.target, value.as_bytes()));
+            let is_target = about.is_some_and(|about| about == request.target);
+            // a part of what a POST did is no part of what a GET gets
+            let whole = response.status != StatusCode::PARTIAL_CONTENT;
+            if explicit && is_target && whole { Ok(&Method::GET) } else { Err(Reason::PostNotForGet) }
+        }
+        _ => Err(Reason::MethodNotCached),
+    }
+}
+
+/// The part that a 206 holds. One whose Content-Length tells of another part is refused, unless strict: the conformance
+/// suite has such parts, and wants them used.
+fn part(response: &ResponseHead, options: &Options) -> Result<Option<Part>, Reason> {
+    if response.status != StatusCode::PARTIAL_CONTENT {
+        return Ok(None);
+    }
+    let part = range::content_range(&response.fields).ok_or(Reason::PartUnknown)?;
+    let lies = content_length(&response.fields).is_some_and(|length| length != part.length());
+    if lies && !options.strict { Err(Reason::PartLength) } else { Ok(Some(part)) }
+}
+
+fn is_whole(part: &Part) -> bool {
+    part.first == 0 && part.complete == Some(part.length())
+}
+
+/// The status codes whose meaning for a cache is known here: those of RFC 9110 §15 and a few more that are alike.
+fn is_understood(status: StatusCode) -> bool {
+    matches!(
+        status.as_u16(),
+        200..=206 | 300..=303 | 307 | 308 | 400..=417 | 421 | 422 | 426 | 428 | 429 | 431 | 451 | 500..=505 | 511
+    )
+}
+
+/// What Larder asks for beyond the RFC, so that nobody gets another one's page.
+fn careful(
+    request: &Request,
+    response: &ResponseHead,
+    governing: &Governing,
+    explicit: bool,
+    options: &Options,
+) -> Result<(), Reason> {
+    let said = &governing.directives;
+    let sets_cookie = response.fields.contains(&SET_COOKIE) || response.fields.contains(&SET_COOKIE2);
+    if sets_cookie && !(explicit && (said.public || said.s_maxage.is_some())) {
+        return Err(Reason::SetCookie);
+    }
+    if request.fields.contains(&COOKIE) && !explicit && !options.ignore_cookies {
+        return Err(Reason::CookieWithoutFreshness);
+    }
+    Ok(())
+}
+
+fn stored_fields(
+    response: &ResponseHead,
+    governing: &Governing,
+    is_part: bool,
+    times: Times,
+    options: &Options,
+) -> Fields {
+    let mut fields = response.fields.clone();
+    fields.retain(|name, _| {
+        let cookie = *name == SET_COOKIE || *name == SET_COOKIE2;
+        !governing.drops(name) && !(cookie && !options.strict) && !(is_part && *name == CONTENT_RANGE)
+    });
+    // RFC 9110 §6.6.1
+    if !fields.contains(&DATE) {
+        fields.append(DATE, date::format(times.received));
+    }
+    fields
+}
+
+/// A response that can never answer anything only takes room.
+fn reusable(stored: StoredHead, governing: &Governing, times: Times, options: &Options) -> Result<StoredHead, Reason> {
+    let freshness = Freshness::of(&stored, governing, times.response, options);
+    let said = &governing.directives;
+    let extension = said.stale_while_revalidate.max(said.stale_if_error).unwrap_or(Seconds(0));
+    let usable = freshness.lifetime.saturating_add(extension) > freshness.age;
+    // errors of the origin only for as long as it said
+    if !options.strict && stored.head.status.is_server_error() && !freshness.is_fresh() {
+        return Err(Reason::StatusWithoutFreshness);
+    }
+    if !conditions(&stored).is_empty() || (usable && !governing.always_validate()) {
+        return Ok(stored);
+    }
+    Err(if governing.always_validate() { Reason::NoCache } else { Reason::NeverReusable })
 }

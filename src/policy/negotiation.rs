@@ -1,0 +1,104 @@
+//! Accept-Encoding and Accept-Language in a form that is equal for all values that mean the same (RFC 9110 §12.5).
+
+use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE};
+
+use crate::{
+    fields::members,
+    message::{FieldName, Fields},
+};
+
+/// A weight (RFC 9110 §12.4.2) in thousandths.
+type Weight = u16;
+
+/// The codings that a request accepts, sorted; `None`: malformed.
+pub(super) fn codings(request: &Fields) -> Option<Vec<u8>> {
+    const KNOWN: [&[u8]; 4] = [b"br", b"deflate", b"gzip", b"zstd"];
+    let mut said = weighted(request, &ACCEPT_ENCODING)?;
+    for (coding, _) in &mut said {
+        // RFC 9110 §8.4.1.3: the old name of the same thing
+        if coding == b"x-gzip" {
+            *coding = b"gzip".to_vec();
+        }
+    }
+    let weight = |coding: &[u8]| said.iter().find(|(name, _)| name == coding).map(|(_, weight)| *weight);
+    let others = weight(b"*");
+    let mut accepted: Vec<&[u8]> =
+        said.iter().filter(|(name, weight)| *weight > 0 && name != b"*").map(|(name, _)| name.as_slice()).collect();
+    if others.is_some_and(|weight| weight > 0) {
+        accepted.extend(KNOWN.iter().filter(|coding| weight(coding).is_none()));
+        accepted.push(b"*");
+    }
+    // acceptable unless excluded
+    if weight(b"identity").or(others).is_none_or(|weight| weight > 0) {
+        accepted.push(b"identity");
+    }
+    accepted.sort_unstable();
+    accepted.dedup();
+    Some(accepted.join(&b","[..]))
+}
+
+/// The languages that a request asks for, the best liked first; those liked alike are sorted. `None`: malformed.
+pub(super) fn languages(request: &Fields) -> Option<Vec<u8>> {
+    let mut said = weighted(request, &ACCEPT_LANGUAGE)?;
+    said.sort_unstable_by(|(a, a_weight), (b, b_weight)| b_weight.cmp(a_weight).then_with(|| a.cmp(b)));
+    let mut normal = Vec::new();
+    let mut above = None;
+    for (language, weight) in said {
+        normal.extend_from_slice(match above {
+            None if weight == 0 => b"!",
+            None => b"",
+            Some(_) if weight == 0 => b">!",
+            Some(before) if before == weight => b",",
+            Some(_) => b">",
+        });
+        normal.extend(language);
+        above = Some(weight);
+    }
+    Some(normal)
+}
+
+/// Does a request prefer this language (in lower case) to every other?
+pub(super) fn likes_best(request: &Fields, language: &[u8]) -> bool {
+    let Some(said) = weighted(request, &ACCEPT_LANGUAGE) else { return false };
+    let best = said.iter().map(|(_, weight)| *weight).max().unwrap_or(0);
+    let mut liked = said.iter().filter(|(_, weight)| *weight == best);
+    best > 0 && liked.next().is_some_and(|(name, _)| name == language) && liked.next().is_none()
+}
+
+/// The members of a list with their weights, names in lower case; `None` where one is malformed.
+fn weighted(request: &Fields, name: &FieldName) -> Option<Vec<(Vec<u8>, Weight)>> {
+    let lines = request.values(name).flat_map(|line| members(line.as_bytes()));
+    lines.filter(|member| !member.is_empty()).map(member_weight).collect()
+}
+
+fn member_weight(member: &[u8]) -> Option<(Vec<u8>, Weight)> {
+    let mut parts = member.split(|byte| *byte == b';').map(|part| part.trim_ascii());
+    let name = parts.next()?;
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    if name.is_empty() || !name.iter().all(is_name) {
+        return None;
+    }
+    let weight = match parts.next() {
+        None => 1000,
+        Some([b'q' | b'Q', b'=', value @ ..]) => qvalue(value)?,
+        Some(_) => return None,
+    };
+    parts.next().is_none().then(|| (name.to_ascii_lowercase(), weight))
+}
+
+fn qvalue(text: &[u8]) -> Option<Weight> {
+    let (whole, decimals) = match text {
+        [whole] => (whole, &b""[..]),
+        [whole, b'.', decimals @ ..] if decimals.len() <= 3 => (whole, decimals),
+        _ => return None,
+    };
+    if !decimals.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let thousandths = (0..3).fold(0, |n, at| n * 10 + decimals.get(at).map_or(0, |digit| Weight::from(digit - b'0')));
+    match whole {
+        b'0' => Some(thousandths),
+        b'1' if thousandths == 0 => Some(1000),
+        _ => None,
+    }
+}
