@@ -70,6 +70,8 @@ reasons! {
     StaleIfError => "stale-if-error",
     Disconnected => "stale, the origin cannot be reached",
 
+    Validated => "validated",
+
     // Why a stored response is not used as it is.
     NotStored => "nothing stored",
     VaryMiss => "stored for other values of the fields in Vary",
@@ -87,7 +89,10 @@ reasons! {
     UnsafeMethod => "method is not safe",
     MethodNotCached => "method is not cached",
 
+    RequestContent => "content in a request of this method",
+
     // Why a response is not stored.
+    OriginError => "an error does not displace a stored response",
     RequestNoStore => "no-store in the request",
     NoStore => "no-store",
     Private => "private",
@@ -103,6 +108,9 @@ reasons! {
     VaryStar => "Vary: *",
     VaryTooLong => "Vary names too many fields",
     NeverReusable => "never reusable: no lifetime and no validator",
+
+    // Why the origin was not asked at all.
+    Refused => "refused",
 
     // Why a stored response does not stand in for a failure.
     NotAnError => "the origin answered",

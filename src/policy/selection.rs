@@ -180,7 +180,3 @@ pub fn not_modified_fields(response: &ResponseHead) -> Fields {
         |name: &FieldName| ALWAYS.contains(name) || *name == CDN_CACHE_CONTROL || (!tagged && *name == LAST_MODIFIED);
     response.fields.iter().filter(|(name, _)| kept(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
-
-pub fn not_modified_fields(_r: &ResponseHead) -> crate::message::Fields {
-    todo!()
-}

@@ -46,6 +46,11 @@ pub fn matches(nominated: &[Nominated], request: &Fields) -> bool {
     })
 }
 
+/// The same nominated fields, with the values that another request gives them.
+pub fn renominate(nominated: &[Nominated], request: &Fields) -> Vec<Nominated> {
+    nominated.iter().map(|(name, _)| (name.clone(), normalised(name, request))).collect()
+}
+
 /// The names in Vary, sorted, each once.
 pub(super) fn names(response: &Fields, options: &Options) -> Result<Vec<FieldName>, Reason> {
     let mut names = Vec::new();
@@ -93,8 +98,4 @@ fn normalised(name: &FieldName, request: &Fields) -> Option<Vec<u8>> {
 fn as_list(name: &FieldName, request: &Fields) -> Vec<u8> {
     let members: Vec<&[u8]> = request.values(name).flat_map(|line| members(line.as_bytes())).collect();
     members.join(&b","[..])
-}
-
-pub fn renominate(_n: &[Nominated], _request: &Fields) -> Vec<Nominated> {
-    todo!()
 }

@@ -201,7 +201,7 @@ async fn ask(cx: &Rc<Context>, question: Question, lead: Option<Flying>, flight:
         let (conditions, added) = match (way, &stored) {
             (Way::Validate, Some(stored)) => (Conditions::None, validation::conditions(&stored.head)),
             (Way::Complete, Some(stored)) if stored.body.length() <= COMPLETED => {
-                (Conditions::None, validation::completion(&request, &stored.head).unwrap_or_default())
+                (Conditions::None, validation::completion(&request, &stored.head, &cx.policy).unwrap_or_default())
             }
             (Way::Pass, _) => (Conditions::AsAsked, Vec::new()),
             _ => (Conditions::RangeOnly, Vec::new()),
@@ -439,7 +439,7 @@ fn reply(
             if combined {
                 return respond::filling(cx, request, &stored, reader, length, verdict, log);
             }
-            respond::fresh_from_origin(cx, request, head, stored.part, reader, length, verdict, log)
+            respond::fresh_from_origin(cx, request, head, &stored, reader, length, verdict, log)
         }
         Outcome::Relay { response, reason } => {
             verdict.fwd_status = Some(response.head.status.as_u16());

@@ -13,7 +13,7 @@ use crate::{
     clock::Timestamp,
     fields::cache_status::CacheStatus,
     message::{
-        FieldName, FieldValue, Fields, Method, Part, Request, ResponseHead, StatusCode, StoredBody, StoredHead,
+        FieldName, FieldValue, Fields, Method, Request, ResponseHead, StatusCode, StoredBody, StoredHead,
         StoredResponse,
     },
     origin::{OriginBody, OriginError, OriginResponse},
@@ -29,6 +29,9 @@ use crate::{
 const PIECE: u64 = 64 * 1024;
 /// Between the parts of a multipart/byteranges answer; 128 random bits would do no more: the lengths frame the parts.
 const BOUNDARY: &str = "larder-3f0c7a1e9b5d4c28";
+
+/// The fields that Larder writes on every answer from the store.
+const OWN: [&str; 4] = ["age", "cache-status", "via", "x-cache"];
 
 /// How an answer came about: Cache-Status, X-Cache and the log say it.
 #[derive(Debug, Clone)]
@@ -182,7 +185,7 @@ fn from_stored_head(
         Some(part) => part.complete,
         None => length,
     };
-    cut(request, head.head.status, fields, source, whole, length, head.part, verdict, log)
+    cut(cx, request, head, fields, source, whole, length, verdict, log)
 }
 
 /// The answer for the client that caused a response to be stored: with the origin's own fields.
@@ -191,18 +194,18 @@ pub fn fresh_from_origin(
     cx: &Rc<Context>,
     request: &Request,
     head: ResponseHead,
-    part: Option<Part>,
+    stored: &StoredHead,
     reader: FillReader,
     length: Option<u64>,
     verdict: Verdict,
     log: &mut access::Entry,
 ) -> Reply {
     let fields = own_fields(cx, &head.fields, &verdict, None);
-    if part.is_some() || head.status != StatusCode::OK {
+    if stored.part.is_some() || head.status != StatusCode::OK {
         let body = body(request, Source::Fill(reader), 0, length);
         return finish(head.status, fields, body, verdict, log);
     }
-    cut(request, head.status, fields, Source::Fill(reader), length, length, None, verdict, log)
+    cut(cx, request, stored, fields, Source::Fill(reader), length, length, verdict, log)
 }
 
 /// A response for this client alone.
@@ -284,26 +287,25 @@ fn own_fields(cx: &Context, theirs: &Fields, verdict: &Verdict, ttl: Option<i64>
 /// The part of a response that answers the request's conditions and ranges.
 #[expect(clippy::too_many_arguments, reason = "what an answer is made from")]
 fn cut(
+    cx: &Context,
     request: &Request,
-    status: StatusCode,
+    stored: &StoredHead,
     mut fields: Fields,
     source: Source,
     whole: Option<u64>,
     held: Option<u64>,
-    part: Option<Part>,
     verdict: Verdict,
     log: &mut access::Entry,
 ) -> Reply {
-    let head = ResponseHead { status, fields };
-    let selection = select(request, &head, whole, part);
-    fields = head.fields;
-    let first = part.map_or(0, |part| part.first);
+    let selection = select(request, stored, whole, &cx.policy);
+    let first = stored.part.map_or(0, |part| part.first);
     let total = whole.map_or("*".to_owned(), |whole| whole.to_string());
     let range = |from: u64, to: u64| format!("bytes {from}-{to}/{total}");
     let (status, body) = match selection {
-        Selection::Whole => (status, body(request, source, 0, held)),
+        Selection::Whole => (stored.head.status, body(request, source, 0, held)),
         Selection::NotModified => {
-            fields = selection::not_modified_fields(&ResponseHead { status, fields });
+            let kept = selection::not_modified_fields(&stored.head);
+            fields.retain(|name, _| kept.contains(name) || OWN.contains(&name.as_str()));
             (StatusCode::NOT_MODIFIED, ReplyBody::Empty(None))
         }
         Selection::Part(from, to) => {
