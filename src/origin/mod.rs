@@ -92,6 +92,8 @@ pub enum OriginError {
     Truncated,
     /// The bytes are no message that can be framed safely.
     Protocol(&'static str),
+    /// It failed a moment ago and was not asked again.
+    Failing,
     /// The client's body failed.
     Upload,
 }

@@ -197,6 +197,13 @@ async fn ask(cx: &Rc<Context>, question: Question, lead: Option<Flying>, flight:
             lead.land(landing);
         }
     };
+    // a failing origin is not asked by every request that has something to answer with
+    if !cx.shared.health.may_ask(cx.clock.now())
+        && let Some(outcome) = stand_in(cx, &request, stored.as_ref(), None)
+    {
+        land(Landing::Failed(OriginError::Failing));
+        return outcome;
+    }
     loop {
         let (conditions, added) = match (way, &stored) {
             (Way::Validate, Some(stored)) => (Conditions::None, validation::conditions(&stored.head)),
@@ -216,8 +223,14 @@ async fn ask(cx: &Rc<Context>, question: Question, lead: Option<Flying>, flight:
         let sent =
             exchange::send(cx, &request, std::mem::replace(&mut content, again), conditions, &added, interim.clone());
         let Answered { response, times } = match sent.await {
-            Ok(answered) => answered,
+            Ok(answered) => {
+                cx.shared.health.answered();
+                answered
+            }
             Err(error) => {
+                if !matches!(error, OriginError::Upload) {
+                    cx.shared.health.failed(cx.clock.now());
+                }
                 land(Landing::Failed(error.clone()));
                 return stand_in(cx, &request, stored.as_ref(), None).unwrap_or(Outcome::Failed(error));
             }

@@ -6,6 +6,7 @@ mod exchange;
 mod fetch;
 mod fill;
 mod forward;
+mod health;
 mod request;
 mod respond;
 mod shared;

@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::{collapse::Flights, fetch::Landing};
+use super::{collapse::Flights, fetch::Landing, health::Health};
 use crate::{
     clock::{Seconds, Timestamp},
     key::CacheKey,
@@ -21,6 +21,7 @@ const KEYS: usize = 16 * 1024;
 #[derive(Default)]
 pub struct Shared {
     pub(super) flights: Flights<FlightKey, Landing>,
+    pub(super) health: Health,
     alone: Mutex<HashMap<CacheKey, Timestamp>>,
     invalidated: Mutex<HashMap<CacheKey, Timestamp>>,
 }
