@@ -21,7 +21,7 @@ use crate::{
     config::Config,
     message::FieldValue,
     origin::{Origin, Prepared},
-    proxy::{self, Context, Shared, Site},
+    proxy::{self, Context, Secure, Shared, Site},
     store::{FolderLock, OpenError, Store},
 };
 
@@ -102,7 +102,7 @@ pub struct Running {
 pub fn start(config: Config, clock: Clock) -> Result<Running, RunError> {
     let listener = listen(&config)?;
     let addr = listener.local_addr().map_err(RunError::Server)?;
-    let origin = Origin::prepare(config.origin_client.clone()).map_err(RunError::Origin)?;
+    let origin = Prepared::new(config.origin_client.clone()).map_err(RunError::Origin)?;
     let lock = match Store::lock(&config.store.folder) {
         Ok(lock) => Some(lock),
         Err(error @ (OpenError::Locked | OpenError::Unsafe(_))) => return Err(RunError::Folder(error)),
@@ -142,11 +142,12 @@ fn serve(
     let pseudonym: Arc<str> = pseudonym().into();
     let Ok(via) = FieldValue::try_from(format!("1.1 {pseudonym}")) else { return };
     let options = config.client_options();
+    let twin = Arc::default();
     let closing = store.clone();
     let worker = move || {
         let cx = Rc::new(Context {
-            origin: Origin::new(origin.clone()),
-            secure_origin: origin.secure_twin().map(Origin::new),
+            origin: Origin::new(&origin),
+            secure: Secure::of(&config.origin_client, &twin),
             site_url: site.url(),
             site: site.clone(),
             hosts: config.allow_hosts.clone(),

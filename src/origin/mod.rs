@@ -1,10 +1,40 @@
 //! The other side: requests to the origin over awc, made safe by `framing`.
+//!
+//! awc brings the pool and the HTTP/1.1 codec. It is driven through its connector service, with one constant request head
+//! and no body: what goes over the wire is written, and what comes in is read, by [`framing`]'s stream below it. Per
+//! request an [`exchange`] holds what both sides of awc need to know of each other.
 
-use std::{path::PathBuf, pin::Pin, time::Duration};
+mod chunk;
+mod connect;
+mod errors;
+mod exchange;
+mod framing;
+mod head;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod upload;
 
+use std::{future::poll_fn, io, path::PathBuf, pin::Pin, rc::Rc, sync::Arc, time::Duration};
+
+use actix_http::{Payload, RequestHead, RequestHeadType, body::None as NoBody};
+use actix_service::Service;
+use awc::error::{ConnectError, SendRequestError};
 use bytes::Bytes;
-use futures_core::Stream;
+use futures_core::{Stream, future::LocalBoxFuture};
+use http::Uri;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::{AbortHandle, spawn_local},
+    time::timeout,
+};
 
+pub use self::errors::OriginError;
+use self::{
+    connect::Connector,
+    exchange::{Exchange, Wait},
+    tls::Tls,
+};
 use crate::message::{Fields, Method, ResponseHead, StatusCode};
 
 /// Which origin, and how long it may take.
@@ -34,10 +64,13 @@ pub struct Options {
     pub max_fields: usize,
 }
 
-/// A request body on its way; `length` where the client said it.
+/// The pieces of a request's body.
+pub type Pieces = Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>;
+
+/// A request body on its way; `length` where the client said it. Without it the body goes out chunked.
 pub struct Upload {
     pub length: Option<u64>,
-    pub pieces: Pin<Box<dyn Stream<Item = std::io::Result<Bytes>>>>,
+    pub pieces: Pieces,
 }
 
 /// What is sent.
@@ -66,81 +99,156 @@ pub struct OriginResponse {
     pub body: OriginBody,
 }
 
-/// The response's bytes; ends with `None` only where its end was proven (RFC 9112 §8).
-pub struct OriginBody;
+/// An origin whose options were checked; what the workers share.
+#[derive(Clone)]
+pub struct Prepared {
+    options: Arc<Options>,
+    tls: Option<Tls>,
+}
 
-impl OriginBody {
-    pub async fn next(&mut self) -> Option<Result<Bytes, OriginError>> {
-        todo!()
+impl Prepared {
+    /// Reads the certificates to trust. Fails, in words, where the host cannot be one for TLS or `ca` cannot be used.
+    pub fn new(options: Options) -> Result<Prepared, String> {
+        let host = connect::unbracketed(&options.host);
+        let tls = options.https.then(|| Tls::new(host, options.ca.as_deref())).transpose()?;
+        Ok(Prepared { tls, options: Arc::new(options) })
     }
 }
 
-/// What went wrong between Larder and the origin.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OriginError {
-    Resolve(String),
-    Refused(String),
-    Tls(String),
-    ConnectTimeout,
-    /// No connection became free in time.
-    Exhausted,
-    FirstByteTimeout,
-    BodyTimeout,
-    /// Closed before the response, or within its head.
-    Closed,
-    /// Closed within the body.
-    Truncated,
-    /// The bytes are no message that can be framed safely.
-    Protocol(&'static str),
-    /// It failed a moment ago and was not asked again.
-    Failing,
-    /// The client's body failed.
-    Upload,
+/// How long the connection may wait for what.
+#[derive(Debug, Clone, Copy)]
+struct Timeouts {
+    connect: Duration,
+    first_byte: Duration,
+    between_bytes: Duration,
 }
+
+type Call = Box<dyn Fn() -> LocalBoxFuture<'static, Result<Payload, SendRequestError>>>;
 
 /// The client of one worker: cheap to clone, bound to its thread.
 #[derive(Clone)]
-pub struct Origin;
+pub struct Origin(Rc<Client>);
+
+struct Client {
+    call: Call,
+    permits: Arc<Semaphore>,
+    timeouts: Timeouts,
+    sweep: AbortHandle,
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.sweep.abort();
+    }
+}
 
 impl Origin {
-    /// Fails where the CA file cannot be read.
-    pub fn prepare(_o: Options) -> Result<Prepared, String> {
-        todo!()
-    }
-    pub fn new(_options: Prepared) -> Origin {
-        todo!()
+    /// Must be called within the worker's runtime: it begins to sweep the pool there.
+    pub fn new(prepared: &Prepared) -> Origin {
+        let Options { max_head, max_fields, .. } = *prepared.options;
+        let dialled = prepared.clone();
+        let connector = Connector::new(max_head, max_fields, move || Box::pin(connect::dial(dialled.clone())));
+        Origin::over(connector, &prepared.options)
     }
 
-    /// Sends a request. `interim` is called for each 1xx but 101 and 100, as it comes in.
+    fn over(connector: Connector, options: &Options) -> Origin {
+        let sweep = spawn_local(connector.sweeping(options.idle_timeout, options.max_age)).abort_handle();
+        // The pool's key is the authority, and there is one origin. awc's own limit counts all origins together.
+        let uri = Uri::from_static("http://origin/");
+        let mut head = RequestHead::default();
+        head.uri = uri.clone();
+        let head = Rc::new(head);
+        let pool = awc::Connector::new()
+            .connector(connector)
+            .limit(0)
+            .timeout(options.connect_timeout)
+            .conn_keep_alive(options.idle_timeout)
+            .conn_lifetime(options.max_age)
+            .finish();
+        let pool = Rc::new(pool);
+        let call: Call = Box::new(move || {
+            let (pool, connect) = (pool.clone(), awc::Connect { uri: uri.clone(), addr: None });
+            let head = RequestHeadType::Rc(head.clone(), None);
+            Box::pin(async move {
+                let connection = pool.call(connect).await?;
+                let (_, payload) = connection.send_request(head, NoBody::new()).await?;
+                Ok(payload)
+            })
+        });
+        let timeouts = Timeouts {
+            connect: options.connect_timeout,
+            first_byte: options.first_byte_timeout,
+            between_bytes: options.between_bytes_timeout,
+        };
+        let permits = Arc::new(Semaphore::new(options.max_connections));
+        Origin(Rc::new(Client { call, permits, timeouts, sweep }))
+    }
+
+    /// Sends a request. `interim` is called for each 1xx but 101 and 100, as it comes in. Dropping the future closes the
+    /// connection.
+    ///
+    /// A response may come before the body of the request is out. If it is a refusal, the rest is not sent; otherwise it
+    /// is sent while the response's body is read.
     pub async fn send(
         &self,
-        _request: OriginRequest,
-        _interim: impl FnMut(Interim) + 'static,
+        request: OriginRequest,
+        interim: impl FnMut(Interim) + 'static,
     ) -> Result<OriginResponse, OriginError> {
-        todo!()
+        let Client { call, permits, timeouts, .. } = &*self.0;
+        let exchange = Exchange::new(request, interim)?;
+        let permit = match timeout(timeouts.connect, permits.clone().acquire_owned()).await {
+            Ok(Ok(permit)) => permit,
+            _ => return Err(OriginError::Exhausted),
+        };
+        let payload = loop {
+            match attempt(call, timeouts, &exchange).await {
+                Err(error) if exchange.may_go_again(&error) => exchange.again.set(true),
+                outcome => break outcome?,
+            }
+        };
+        let Some(head) = exchange.take_answer() else { return Err(OriginError::Closed) };
+        // with nothing to read the connection is back in the pool already
+        let reading = (!matches!(payload, Payload::None)).then_some((payload, permit));
+        Ok(OriginResponse {
+            head: ResponseHead { status: head.status, fields: head.fields },
+            length: head.length,
+            body: OriginBody { reading, exchange, timeouts: *timeouts },
+        })
     }
 }
 
-impl std::fmt::Display for OriginError {
-    fn fmt(&self, _f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        todo!()
+async fn attempt(call: &Call, timeouts: &Timeouts, exchange: &Rc<Exchange>) -> Result<Payload, OriginError> {
+    exchange.wait.set(Wait::Other);
+    match exchange.in_time(timeouts, exchange.scope(call())).await? {
+        Ok(payload) => Ok(payload),
+        Err(error) => Err(exchange.take_failure().unwrap_or(match error {
+            SendRequestError::Connect(ConnectError::Timeout) => OriginError::ConnectTimeout,
+            _ => OriginError::Closed,
+        })),
     }
 }
-impl OriginError {
-    pub fn status(&self) -> StatusCode {
-        todo!()
-    }
-    pub fn public(&self) -> &'static str {
-        todo!()
-    }
-    pub fn proxy_status(&self) -> &'static str {
-        todo!()
-    }
+
+/// The response's bytes; ends with `None` only where its end was proven (RFC 9112 §8). Dropping it before that closes the
+/// connection.
+pub struct OriginBody {
+    /// `None` once it has ended.
+    reading: Option<(Payload, OwnedSemaphorePermit)>,
+    exchange: Rc<Exchange>,
+    timeouts: Timeouts,
 }
-#[derive(Clone)]
-pub struct Prepared;
-impl Prepared {
-    pub fn secure_twin(&self) -> Option<Prepared> {
-        None
+
+impl OriginBody {
+    /// The next bytes. `None` after the last, and after an error.
+    pub async fn next(&mut self) -> Option<Result<Bytes, OriginError>> {
+        let (payload, _) = self.reading.as_mut()?;
+        let next = poll_fn(|cx| Pin::new(&mut *payload).poll_next(cx));
+        let ended = match self.exchange.in_time(&self.timeouts, next).await {
+            Ok(Some(Ok(bytes))) => return Some(Ok(bytes)),
+            Ok(None) => None,
+            Ok(Some(Err(_))) => Some(Err(self.exchange.take_failure().unwrap_or(OriginError::Truncated))),
+            Err(error) => Some(Err(error)),
+        };
+        self.reading = None;
+        ended
     }
 }

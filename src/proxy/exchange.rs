@@ -1,6 +1,11 @@
 //! One exchange with the origin, in the words of both sides.
 
-use std::{pin::Pin, sync::Once, task::Poll};
+use std::{
+    cell::OnceCell,
+    pin::Pin,
+    sync::{Arc, Once, OnceLock},
+    task::Poll,
+};
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -14,9 +19,35 @@ use crate::{
     client::Connection,
     fields::date,
     message::{FieldName, FieldValue, Fields, Method, Request, ResponseHead},
-    origin::{Origin, OriginError, OriginRequest, OriginResponse, Upload},
+    origin::{self, Origin, OriginError, OriginRequest, OriginResponse, Prepared, Upload},
     policy::Times,
 };
+
+/// The origin's host by https, for an http origin that redirects there. Made when it is first needed.
+pub struct Secure {
+    options: origin::Options,
+    prepared: Arc<OnceLock<Option<Prepared>>>,
+    client: OnceCell<Option<Origin>>,
+}
+
+impl Secure {
+    /// `prepared` is shared by the workers. `None`: the origin is not on the port that has a twin.
+    pub fn of(options: &origin::Options, prepared: &Arc<OnceLock<Option<Prepared>>>) -> Option<Secure> {
+        if options.https || options.port != 80 {
+            return None;
+        }
+        let options = origin::Options { https: true, port: 443, ..options.clone() };
+        Some(Secure { options, prepared: prepared.clone(), client: OnceCell::new() })
+    }
+
+    fn client(&self) -> Option<&Origin> {
+        let prepared = self.prepared.get_or_init(|| {
+            let prepared = Prepared::new(self.options.clone());
+            prepared.inspect_err(|error| log::warn!("the origin redirects to https, which cannot be used: {error}")).ok()
+        });
+        self.client.get_or_init(|| prepared.as_ref().map(Origin::new)).as_ref()
+    }
+}
 
 /// What came back, and when.
 pub struct Answered {
@@ -43,8 +74,9 @@ pub async fn send(
     }
     let again = matches!(content, Content::None).then(|| fields.clone());
     let first = ask(cx, &cx.origin, request, fields, upload(content, &request.method), interim.clone()).await?;
-    match (&cx.secure_origin, again) {
-        (Some(secure), Some(fields)) if points_to_https(cx, request, &first.response.head) => {
+    let secure = cx.secure.as_ref().filter(|_| points_to_https(cx, request, &first.response.head));
+    match (secure.and_then(Secure::client), again) {
+        (Some(secure), Some(fields)) => {
             static HINT: Once = Once::new();
             let url = format!("https://{}{}", cx.site.authority, cx.site.base);
             HINT.call_once(|| log::warn!("the origin redirects to https: name it as --origin {url}"));

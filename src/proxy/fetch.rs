@@ -201,7 +201,7 @@ async fn ask(cx: &Rc<Context>, question: Question, lead: Option<Flying>, flight:
     if !cx.shared.health.may_ask(cx.clock.now())
         && let Some(outcome) = stand_in(cx, &request, stored.as_ref(), None)
     {
-        land(Landing::Failed(OriginError::Failing));
+        land(Landing::Erred(503));
         return outcome;
     }
     loop {

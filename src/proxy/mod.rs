@@ -14,6 +14,7 @@ mod shared;
 use std::{rc::Rc, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
+pub use exchange::Secure;
 pub use forward::Site;
 pub use request::normal_authority;
 pub use shared::Shared;
@@ -39,7 +40,7 @@ const QUERY_CONTENT: u64 = 64 * 1024;
 pub struct Context {
     pub origin: Origin,
     /// The same host by https, for an http origin that redirects there.
-    pub secure_origin: Option<Origin>,
+    pub secure: Option<Secure>,
     pub site: Site,
     /// `site.url()`: part of every key.
     pub site_url: String,

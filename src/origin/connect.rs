@@ -1,0 +1,157 @@
+//! New connections: the name resolved anew for each, its addresses tried side by side, TLS where there is TLS.
+
+use std::{
+    cell::RefCell,
+    future::Future,
+    io,
+    net::SocketAddr,
+    rc::{Rc, Weak},
+    time::Duration,
+};
+
+use actix_http::Uri;
+use actix_service::Service;
+use actix_tls::connect::{ConnectError, ConnectInfo, Connection as Connected};
+use futures_core::future::LocalBoxFuture;
+use tokio::{
+    net::{TcpStream, lookup_host},
+    task::JoinSet,
+    time::timeout,
+};
+
+use super::{
+    OriginError, Prepared,
+    exchange::Exchange,
+    framing::{Connection, OriginStream, Transport, Watched},
+};
+
+/// How long an address has before the next one is tried beside it (RFC 8305 §5).
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+type Dial = Rc<dyn Fn() -> LocalBoxFuture<'static, Result<Transport, OriginError>>>;
+
+/// The service that awc asks for a connection where its pool has none.
+#[derive(Clone)]
+pub(super) struct Connector {
+    dial: Dial,
+    max_head: usize,
+    max_fields: usize,
+    open: Rc<RefCell<Vec<Watched>>>,
+}
+
+impl Connector {
+    pub(super) fn new(
+        max_head: usize,
+        max_fields: usize,
+        dial: impl Fn() -> LocalBoxFuture<'static, Result<Transport, OriginError>> + 'static,
+    ) -> Connector {
+        Connector { dial: Rc::new(dial), max_head, max_fields, open: Rc::default() }
+    }
+
+    /// Closes idle connections whose time has come, for as long as there is a connector.
+    pub(super) fn sweeping(
+        &self,
+        idle_timeout: Duration,
+        max_age: Duration,
+    ) -> impl Future<Output = ()> + 'static + use<> {
+        let open: Weak<RefCell<Vec<Watched>>> = Rc::downgrade(&self.open);
+        let pause = (idle_timeout.min(max_age) / 2).clamp(Duration::from_millis(10), Duration::from_secs(5));
+        async move {
+            while let Some(open) = open.upgrade() {
+                open.borrow_mut().retain(|watched| {
+                    let connection = watched.upgrade();
+                    if let Some(connection) = &connection {
+                        connection.borrow_mut().sweep(idle_timeout, max_age);
+                    }
+                    connection.is_some()
+                });
+                drop(open);
+                tokio::time::sleep(pause).await;
+            }
+        }
+    }
+}
+
+impl Service<ConnectInfo<Uri>> for Connector {
+    type Response = Connected<Uri, OriginStream>;
+    type Error = ConnectError;
+    type Future = LocalBoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    actix_service::always_ready!();
+
+    fn call(&self, asked: ConnectInfo<Uri>) -> Self::Future {
+        let this = self.clone();
+        Box::pin(async move {
+            let transport = match (this.dial)().await {
+                Ok(transport) => transport,
+                Err(error) => {
+                    if let Some(exchange) = Exchange::current() {
+                        exchange.fail(error);
+                    }
+                    return Err(ConnectError::Io(io::ErrorKind::NotConnected.into()));
+                }
+            };
+            let connection = Connection::new(transport, this.max_head, this.max_fields);
+            let mut open = this.open.borrow_mut();
+            if open.len() == open.capacity() {
+                open.retain(|watched| watched.strong_count() > 0);
+            }
+            open.push(Rc::downgrade(&connection));
+            Ok(Connected::new(asked.request().clone(), OriginStream::new(connection)))
+        })
+    }
+}
+
+/// Opens a connection to the origin.
+pub(super) async fn dial(origin: Prepared) -> Result<Transport, OriginError> {
+    let host = unbracketed(&origin.options.host);
+    let addresses: Vec<SocketAddr> = lookup_host((host, origin.options.port))
+        .await
+        .map_err(|error| OriginError::Resolve(format!("{host}: {error}")))?
+        .collect();
+    let tcp = first_to_connect(addresses).await.map_err(|(address, error)| {
+        let Some(address) = address else { return OriginError::Resolve(format!("{host} has no address")) };
+        let why = format!("{address}: {error}");
+        if error.kind() == io::ErrorKind::ConnectionRefused {
+            OriginError::Refused(why)
+        } else {
+            OriginError::Unreachable(why)
+        }
+    })?;
+    Ok(match &origin.tls {
+        None => Box::new(tcp),
+        Some(tls) => Box::new(tls.handshake(tcp).await?),
+    })
+}
+
+/// An IPv6 address as look-ups and TLS want it.
+pub(super) fn unbracketed(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
+/// Tries the addresses in their order, each a moment after the one before or at once when that failed.
+async fn first_to_connect(addresses: Vec<SocketAddr>) -> Result<TcpStream, (Option<SocketAddr>, io::Error)> {
+    let mut rest = addresses.into_iter();
+    let mut attempts = JoinSet::new();
+    let mut failed = (None, io::ErrorKind::NotFound.into());
+    loop {
+        let more = match rest.next() {
+            Some(address) => {
+                attempts.spawn(async move {
+                    let tcp = TcpStream::connect(address).await.map_err(|error| (Some(address), error))?;
+                    tcp.set_nodelay(true).map_err(|error| (Some(address), error))?;
+                    Ok(tcp)
+                });
+                true
+            }
+            None => false,
+        };
+        let delay = if more && rest.len() > 0 { ATTEMPT_DELAY } else { Duration::MAX };
+        match timeout(delay, attempts.join_next()).await {
+            Ok(Some(Ok(Ok(tcp)))) => return Ok(tcp),
+            Ok(Some(Ok(Err(error)))) => failed = error,
+            Ok(Some(Err(_))) | Err(_) => {}
+            Ok(None) => return Err(failed),
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Heads: the response's parsed, the request's written. What either says about framing is decided here (RFC 9112 §6).
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::header;
+
+use super::OriginRequest;
+use crate::message::{FieldName, FieldValue, Fields, Method, StatusCode};
+
+/// How the response's end is found (RFC 9112 §6.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// In bytes; 0 also where a body is not allowed.
+    Length(u64),
+    Chunked,
+    /// By the end of the connection.
+    Close,
+}
+
+/// One response head, interim or final.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) status: StatusCode,
+    /// Without hop-by-hop fields; at most one Content-Length, in plain digits.
+    pub(super) fields: Fields,
+    /// Content-Length, also where it frames nothing.
+    pub(super) length: Option<u64>,
+    pub(super) framing: Framing,
+    /// The connection may carry another request after this response (RFC 9112 §9.3).
+    pub(super) persistent: bool,
+}
+
+/// Parses the head that `bytes` begin with, and how long it is; `None`: there is more of it to come.
+pub(super) fn parse(bytes: &[u8], method: &Method, max_fields: usize) -> Result<Option<(Head, usize)>, &'static str> {
+    let mut slots = Vec::<httparse::Header>::with_capacity(max_fields);
+    let mut response = httparse::Response::new(&mut []);
+    let mut parser = httparse::ParserConfig::default();
+    // RFC 9112 §5.1: a proxy removes them from responses
+    parser.allow_spaces_after_header_name_in_responses(true);
+    let slots = &mut slots.spare_capacity_mut()[..max_fields];
+    let end = match parser.parse_response_with_uninit_headers(&mut response, bytes, slots) {
+        Ok(httparse::Status::Complete(end)) => end,
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(httparse::Error::TooManyHeaders) => return Err("its head has more field lines than allowed"),
+        Err(httparse::Error::Status | httparse::Error::Version) => return Err("its status line is malformed"),
+        Err(_) => return Err("its head is malformed"),
+    };
+    let code = response.code.unwrap_or(0);
+    if !(100..600).contains(&code) {
+        return Err("its status code is not between 100 and 599");
+    }
+    let status = StatusCode::from_u16(code).map_err(|_| "its status code is not between 100 and 599")?;
+    let lines = Lines::of(response.headers, response.version == Some(0))?;
+
+    let bodiless = *method == Method::HEAD || status.is_informational() || code == 204 || code == 304;
+    let framing = match (bodiless, lines.chunked, lines.length) {
+        (true, ..) => Framing::Length(0),
+        (_, true, _) => Framing::Chunked,
+        (_, _, Some(length)) => Framing::Length(length),
+        _ => Framing::Close,
+    };
+    // RFC 9110 §8.6: neither may have one
+    let length = lines.length.filter(|_| !status.is_informational() && code != 204);
+    let head = Head {
+        status,
+        fields: lines.fields(response.headers, length)?,
+        length,
+        framing,
+        persistent: lines.persistent && framing != Framing::Close,
+    };
+    Ok(Some((head, end)))
+}
+
+/// What a head's lines say to this hop.
+struct Lines<'a> {
+    length: Option<u64>,
+    chunked: bool,
+    persistent: bool,
+    /// Names in Connection (RFC 9110 §7.6.1).
+    nominated: Vec<&'a [u8]>,
+}
+
+impl<'a> Lines<'a> {
+    fn of(lines: &'a [httparse::Header<'a>], http_10: bool) -> Result<Lines<'a>, &'static str> {
+        let (mut close, mut keep_alive) = (false, false);
+        let mut this = Lines { length: None, chunked: false, persistent: false, nominated: Vec::new() };
+        for line in lines {
+            if line.name.eq_ignore_ascii_case("content-length") {
+                // RFC 9112 §6.3: a list of equal lengths may be taken for one
+                for member in members(line.value) {
+                    let length = digits(member).ok_or("its Content-Length is no number")?;
+                    if this.length.replace(length).is_some_and(|other| other != length) {
+                        return Err("its Content-Lengths differ");
+                    }
+                }
+            } else if line.name.eq_ignore_ascii_case("transfer-encoding") {
+                if this.chunked || http_10 || !line.value.trim_ascii().eq_ignore_ascii_case(b"chunked") {
+                    return Err("its Transfer-Encoding is not chunked alone");
+                }
+                this.chunked = true;
+            } else if line.name.eq_ignore_ascii_case("connection") {
+                for member in members(line.value) {
+                    close |= member.eq_ignore_ascii_case(b"close");
+                    keep_alive |= member.eq_ignore_ascii_case(b"keep-alive");
+                    this.nominated.push(member);
+                }
+            }
+        }
+        if this.chunked && this.length.is_some() {
+            return Err("it has both Content-Length and Transfer-Encoding");
+        }
+        this.persistent = !close && (!http_10 || keep_alive);
+        Ok(this)
+    }
+
+    fn hop_by_hop(&self, name: &FieldName) -> bool {
+        HOP_BY_HOP.contains(name)
+            || (!NEVER_NOMINATED.contains(name)
+                && self.nominated.iter().any(|n| n.eq_ignore_ascii_case(name.as_str().as_bytes())))
+    }
+
+    fn fields(&self, lines: &[httparse::Header<'_>], length: Option<u64>) -> Result<Fields, &'static str> {
+        let mut fields = Fields::with_capacity(lines.len());
+        let mut length = length;
+        for line in lines {
+            let name = FieldName::from_bytes(line.name.as_bytes()).map_err(|_| "a field name is malformed")?;
+            if name == header::CONTENT_LENGTH {
+                if let Some(length) = length.take() {
+                    fields.append(name, length.into());
+                }
+            } else if !self.hop_by_hop(&name) {
+                let value = FieldValue::from_bytes(line.value).map_err(|_| "a field value is malformed")?;
+                fields.append(name, value);
+            }
+        }
+        Ok(fields)
+    }
+}
+
+static HOP_BY_HOP: [FieldName; 9] = [
+    header::CONNECTION,
+    FieldName::from_static("keep-alive"),
+    FieldName::from_static("proxy-connection"),
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::PROXY_AUTHENTICATE,
+    FieldName::from_static("proxy-authentication-info"),
+];
+
+/// Losing one of these would make a cache less careful, so an origin cannot nominate them.
+static NEVER_NOMINATED: [FieldName; 3] = [header::CONTENT_LENGTH, header::CACHE_CONTROL, header::VARY];
+
+fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii)
+}
+
+fn digits(value: &[u8]) -> Option<u64> {
+    let plain = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(value).ok().filter(|_| plain)?.parse().ok()
+}
+
+/// The request's head as it goes out: the caller's fields in their order, and the framing of its body.
+pub(super) fn write(request: &OriginRequest) -> Result<Bytes, &'static str> {
+    // anything else would begin a second line, or a second request
+    if request.target.is_empty() || request.target.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
+        return Err("the request's target holds a space or a control character");
+    }
+    let mut out =
+        BytesMut::with_capacity(128 + request.target.len() + request.fields.size() + 4 * request.fields.len());
+    for part in [request.method.as_str(), " ", &request.target, " HTTP/1.1\r\n"] {
+        out.put_slice(part.as_bytes());
+    }
+    let mut line = |name: &FieldName, value: &[u8]| {
+        for part in [name.as_str().as_bytes(), b": ", value, b"\r\n"] {
+            out.put_slice(part);
+        }
+    };
+    for (name, value) in request.fields.iter() {
+        // framing is ours; Expect never leaves us
+        if ![header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::EXPECT].contains(name) {
+            line(name, value.as_bytes());
+        }
+    }
+    match request.body.as_ref().map(|upload| upload.length) {
+        Some(Some(length)) => line(&header::CONTENT_LENGTH, length.to_string().as_bytes()),
+        Some(None) => line(&header::TRANSFER_ENCODING, b"chunked"),
+        None => {}
+    }
+    out.put_slice(b"\r\n");
+    Ok(out.freeze())
+}

@@ -1,0 +1,9 @@
+//! The origin client against origins that say byte for byte what a test wants.
+
+mod framing;
+mod pool;
+mod retry;
+mod rig;
+mod timeouts;
+mod tls;
+mod upload;
