@@ -11,6 +11,7 @@ use std::{
 
 use actix_server::ServerHandle;
 use serde_json::json;
+use socket2::{Domain, Socket, Type};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
@@ -24,6 +25,9 @@ use crate::{
     proxy::{self, Context, Secure, Shared, Site},
     store::{FolderLock, OpenError, Store},
 };
+
+/// Connections that may wait to be accepted; the system bounds it by its own limit.
+const BACKLOG: i32 = 4096;
 
 /// Why Larder cannot run. One line; exit code 1.
 #[derive(Debug)]
@@ -204,17 +208,26 @@ fn control(config: &Config, store: &Store, shared: &Arc<Shared>) -> Option<admin
 
 fn listen(config: &Config) -> Result<TcpListener, RunError> {
     let (host, port) = (config.listen.host.clone(), config.listen.port);
-    let bind = || {
+    let first = || {
         let mut last = io::Error::new(io::ErrorKind::AddrNotAvailable, "the name has no address");
         for address in (host.as_str(), port).to_socket_addrs()? {
-            match client::bind(address) {
+            match bind(address) {
                 Ok(listener) => return Ok(listener),
                 Err(error) => last = error,
             }
         }
         Err(last)
     };
-    bind().map_err(|error| RunError::Listen { host: host.clone(), port, error })
+    first().map_err(|error| RunError::Listen { host: host.clone(), port, error })
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 /// One for each process, so that a loop is told from another Larder in the chain.

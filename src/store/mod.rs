@@ -68,91 +68,39 @@ pub struct Cleared {
     pub bytes: u64,
 }
 
-/// The store. Cheap to clone; shared by all workers.
-#[derive(Clone)]
-pub struct Store(Arc<()>);
-
+/// Temporary: memory only, until the store branch is merged.
+#[derive(Clone, Default)]
+pub struct Store(Arc<std::sync::Mutex<std::collections::HashMap<CacheKey, Slot>>>);
 impl Store {
-    /// Never fails: where the folder cannot be used the store holds nothing, says so in the log, and tries again.
-    pub fn open(_options: Options, _clock: Clock) -> Store {
-        todo!()
+    pub fn open(_options: Options, _clock: Clock) -> Store { Store::default() }
+    pub fn epoch(&self) -> Epoch { Epoch(0) }
+    pub fn recall(&self, key: &CacheKey) -> Option<Slot> { self.0.lock().unwrap().get(key).cloned() }
+    pub async fn lookup(&self, key: &CacheKey) -> Option<Slot> { self.recall(key) }
+    pub fn put(&self, primary: CacheKey, response: StoredResponse, _epoch: Epoch) {
+        let mut map = self.0.lock().unwrap();
+        let response = Arc::new(response);
+        if response.key == primary { map.insert(primary, Slot::Response(response)); return; }
+        let mut variants = match map.get(&primary) { Some(Slot::Variants(v)) => v.to_vec(), _ => Vec::new() };
+        variants.retain(|v| v.key != response.key);
+        variants.insert(0, Variant { key: response.key, nominated: response.head.nominated.clone(), response_time: response.head.response_time });
+        map.insert(primary, Slot::Variants(Arc::new(variants)));
+        map.insert(response.key, Slot::Response(response));
     }
-
-    pub fn epoch(&self) -> Epoch {
-        todo!()
+    pub fn freshen(&self, primary: CacheKey, stored: &StoredResponse, head: StoredHead, epoch: Epoch) {
+        self.put(primary, StoredResponse { key: stored.key, head, body: stored.body.clone() }, epoch);
     }
-
-    /// The memory tier alone: no waiting, no I/O.
-    pub fn recall(&self, _key: &CacheKey) -> Option<Slot> {
-        todo!()
-    }
-
-    /// Memory, then disk. An error is `None`, counted and logged here.
-    pub async fn lookup(&self, _key: &CacheKey) -> Option<Slot> {
-        todo!()
-    }
-
-    /// Stores a response under the key of its URL (`primary`); one with nominated fields becomes a variant there. At once
-    /// visible to `recall`; written behind. Nothing happens where the epoch has moved.
-    pub fn put(&self, _primary: CacheKey, _response: StoredResponse, _epoch: Epoch) {
-        todo!()
-    }
-
-    /// Replaces the head of a stored response, the body stays; if it is still the one that is stored.
-    pub fn freshen(&self, _primary: CacheKey, _stored: &StoredResponse, _head: StoredHead, _epoch: Epoch) {
-        todo!()
-    }
-
-    /// Forgets what is stored for a URL, all variants of it (RFC 9111 §4.4). Gone from `recall` and `lookup` on return.
-    pub fn invalidate(&self, _primary: &CacheKey) {
-        todo!()
-    }
-
-    /// Begins a body on disk, for one that does not stay in memory.
-    pub fn begin_body(&self, _length: Option<u64>) -> Result<BodyWriter, StoreError> {
-        todo!()
-    }
-
-    /// Forgets everything and gives the disk back. On return the next lookup finds nothing.
-    pub async fn clear(&self) -> Result<Cleared, StoreError> {
-        todo!()
-    }
-
-    /// Writes what is queued and makes it durable.
-    pub async fn close(&self) {
-        todo!()
-    }
+    pub fn invalidate(&self, primary: &CacheKey) { self.0.lock().unwrap().remove(primary); }
+    pub fn begin_body(&self, _length: Option<u64>) -> Result<BodyWriter, StoreError> { Err(StoreError::Closed) }
+    pub async fn clear(&self) -> Result<Cleared, StoreError> { self.0.lock().unwrap().clear(); Ok(Cleared::default()) }
+    pub async fn close(&self) {}
+    pub fn lock(_f: &std::path::Path) -> Result<FolderLock, OpenError> { Ok(FolderLock) }
+    pub fn stats(&self) -> Stats { Stats }
 }
-
-/// Bytes of a stored body, `from..from + length`, in pieces fit for a socket.
-pub async fn read(_body: &crate::message::StoredBody, _from: u64, _length: usize) -> Result<Bytes, StoreError> {
-    todo!()
+pub async fn read(body: &crate::message::StoredBody, from: u64, length: usize) -> Result<Bytes, StoreError> {
+    match body { crate::message::StoredBody::Memory(b) => Ok(b.slice(from as usize..(from as usize + length).min(b.len()))), _ => Err(StoreError::Closed) }
 }
-
 pub struct FolderLock;
-#[derive(Debug)]
-pub enum OpenError {
-    Locked,
-    Unsafe(String),
-    Io(std::io::Error),
-}
-impl std::fmt::Display for OpenError {
-    fn fmt(&self, _f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        todo!()
-    }
-}
-impl std::fmt::Display for StoreError {
-    fn fmt(&self, _f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        todo!()
-    }
-}
-#[derive(serde::Serialize)]
-pub struct Stats;
-impl Store {
-    pub fn lock(_f: &std::path::Path) -> Result<FolderLock, OpenError> {
-        todo!()
-    }
-    pub fn stats(&self) -> Stats {
-        todo!()
-    }
-}
+#[derive(Debug)] pub enum OpenError { Locked, Unsafe(String), Io(std::io::Error) }
+impl std::fmt::Display for OpenError { fn fmt(&self, _f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { Ok(()) } }
+impl std::fmt::Display for StoreError { fn fmt(&self, _f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { Ok(()) } }
+#[derive(serde::Serialize)] pub struct Stats;
