@@ -1,4 +1,5 @@
 //! Larder: a caching HTTP proxy.
+pub mod client;
 pub mod clock;
 pub mod fields;
 pub mod key;
