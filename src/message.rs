@@ -84,6 +84,15 @@ impl Fields {
     }
 }
 
+impl IntoIterator for Fields {
+    type Item = (FieldName, FieldValue);
+    type IntoIter = std::vec::IntoIter<(FieldName, FieldValue)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
 impl FromIterator<(FieldName, FieldValue)> for Fields {
     fn from_iter<I: IntoIterator<Item = (FieldName, FieldValue)>>(lines: I) -> Fields {
         Fields(lines.into_iter().collect())

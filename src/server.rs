@@ -6,7 +6,6 @@ use std::{
     rc::Rc,
     sync::{Arc, mpsc},
     thread::JoinHandle,
-    time::Duration,
 };
 
 use actix_server::ServerHandle;
@@ -86,7 +85,7 @@ pub fn run(config: Config) -> Result<(), RunError> {
                 std::process::exit(1);
             }
             asked = true;
-            log::info!("stopping: waiting up to {:?} for the requests under way", config.shutdown_timeout);
+            log::info!("stopping: waiting up to {:?} for the requests under way", config.client.shutdown_timeout);
             drop(stopping.stop(true));
         }
     });
@@ -145,7 +144,7 @@ fn serve(
         Site { https: config.origin.https, authority: config.origin.authority(), base: config.origin.base.clone() };
     let pseudonym: Arc<str> = pseudonym().into();
     let Ok(via) = FieldValue::try_from(format!("1.1 {pseudonym}")) else { return };
-    let options = config.client_options();
+    let options = config.client.clone();
     let twin = Arc::default();
     let closing = store.clone();
     let worker = move || {
@@ -250,9 +249,4 @@ impl Running {
             let _ = thread.join();
         }
     }
-}
-
-/// How long a stop may take at most, of what the configuration allows, in whole seconds as actix counts.
-pub fn shutdown_seconds(timeout: Duration) -> u64 {
-    timeout.as_secs().max(1)
 }

@@ -1,63 +1,188 @@
-//! stub until the client branch is merged
-use crate::message::*;
+//! Everything between a client's socket and the core: listening, framing, deadlines and limits.
+//!
+//! `stream` is the I/O type that actix drives. It reads request heads itself (`head`), refuses what is ambiguous
+//! (`refusal`) and hands actix one request at a time, in a fixed form; the request as the client sent it goes to the core
+//! (`adapter`). `connection` is the state behind it, `framing` the end of a request's body, `request_body` and
+//! `reply_body` the two streams, `deadline` the tick that ends what takes too long, `limits` how many may come.
+
+mod adapter;
+mod connection;
+mod deadline;
+mod framing;
+mod head;
+mod limits;
+mod options;
+mod refusal;
+mod reply_body;
+mod request_body;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    cell::RefCell,
+    io,
+    net::{IpAddr, TcpListener},
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use actix_http::{HttpService, KeepAlive, error::DispatchError};
+use actix_server::Server;
+use actix_service::{IntoServiceFactory as _, ServiceFactoryExt as _, fn_service, map_config};
+use actix_web::{App, dev::AppConfig};
 use bytes::Bytes;
 use futures_core::Stream;
-use std::{net::IpAddr, pin::Pin};
+use tokio::net::TcpStream;
+
+use self::{
+    connection::{Shared, State},
+    deadline::Worker,
+    limits::{Admissions, Full},
+    stream::ClientStream,
+};
+pub use self::{
+    head::FIELDS_BOUND,
+    options::{Counter, Counters, Options},
+    request_body::RequestBody,
+};
+use crate::message::{Fields, Method, StatusCode};
+
+/// A request as it came in, before anything is believed about it. Its framing is sound: there is one Host field in an
+/// HTTP/1.1 request, and at most one of Content-Length and `Transfer-Encoding: chunked`.
 pub struct Presented {
     pub method: Method,
+    /// The request-target as in the request line, byte for byte: any form, a fragment included (RFC 9112 §3.2).
     pub target: String,
     pub http_10: bool,
+    /// All field lines in their order, hop-by-hop fields included.
     pub fields: Fields,
     pub peer: Option<IpAddr>,
     pub body: RequestBody,
     pub connection: Connection,
 }
-pub struct RequestBody;
-impl RequestBody {
-    pub fn length(&self) -> Option<u64> {
-        None
-    }
-    pub fn is_empty(&self) -> bool {
-        true
-    }
-    pub fn into_stream(self) -> Pin<Box<dyn Stream<Item = std::io::Result<Bytes>>>> {
-        todo!()
-    }
-    pub async fn discard(self, _limit: u64) -> bool {
-        true
-    }
-}
+
+/// The client's connection as the core sees it, for the one exchange it was given for: cheap to clone, bound to its
+/// thread, without effect once the next request is there.
 #[derive(Clone)]
-pub struct Connection;
-impl Connection {
-    pub fn send_interim(&self, _status: StatusCode, _fields: &Fields) -> bool {
-        false
-    }
-    pub fn close_after(&self) {}
+pub struct Connection {
+    shared: Shared,
+    exchange: u64,
 }
+
+impl Connection {
+    /// Sends an interim response (RFC 9110 §15.2) but 100 and 101; false if it was not sent: to an HTTP/1.0 client, or
+    /// when the final response has begun.
+    pub fn send_interim(&self, status: StatusCode, fields: &Fields) -> bool {
+        self.shared.borrow_mut().send_interim(self.exchange, status, fields)
+    }
+
+    /// The response to this request is the last on the connection. To be called before it is returned.
+    pub fn close_after(&self) {
+        let mut state = self.shared.borrow_mut();
+        if state.exchange == self.exchange {
+            state.persistent = false;
+        }
+    }
+}
+
+/// What the core answers. Content-Length, Transfer-Encoding and Connection follow from `body` and the connection; where
+/// they stand in `fields` they are left out. Date is added where there is none. A 400 ends the connection.
 pub struct Reply {
     pub status: StatusCode,
     pub fields: Fields,
     pub body: ReplyBody,
 }
+
+/// Pieces of a body; an `Err` breaks the connection off visibly.
+pub type Pieces = Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>;
+
 pub enum ReplyBody {
+    /// No body. `Some(n)`: with `Content-Length: n` all the same (HEAD, 304); `None`: 204, 304, or HEAD of unknown length.
     Empty(Option<u64>),
     Bytes(Bytes),
-    Stream { length: Option<u64>, pieces: Pin<Box<dyn Stream<Item = std::io::Result<Bytes>>>> },
+    /// Fewer bytes than `length` break the connection off; what goes beyond is cut. Without a length the body is chunked,
+    /// or ends with the connection (HTTP/1.0).
+    Stream {
+        length: Option<u64>,
+        pieces: Pieces,
+    },
 }
 
-pub struct Options;
-pub fn run<H, F>(
-    _l: Vec<std::net::TcpListener>,
-    _o: Options,
-    _f: impl Fn() -> H + Clone + Send + 'static,
-) -> std::io::Result<actix_server::Server>
+/// Serves on these listeners: to be awaited within an actix or tokio runtime; its `handle()` stops it. `factory` is called
+/// on each worker, for each listener, and what it makes gets every request. Fails where a listener cannot be used.
+pub fn run<M, H, F>(listeners: Vec<TcpListener>, options: Options, factory: M) -> io::Result<Server>
 where
+    M: Fn() -> H + Clone + Send + 'static,
     H: Fn(Presented) -> F + Clone + 'static,
     F: Future<Output = Reply> + 'static,
 {
-    todo!()
+    let options = Arc::new(options);
+    let admissions = Admissions::new(&options);
+    let mut server = Server::build()
+        .workers(options.workers.max(1))
+        // ours is the limit that is met first
+        .max_concurrent_connections(admissions.most().saturating_add(1024))
+        .shutdown_timeout(options.shutdown_timeout.as_secs());
+    if !options.signals {
+        server = server.disable_signals();
+    }
+    let stop = server.graceful_shutdown_signal();
+    for listener in listeners {
+        let (options, admissions, stop, factory) = (options.clone(), admissions.clone(), stop.clone(), factory.clone());
+        server = server.listen("larder", listener, move || {
+            let worker = Worker::new(options.clone());
+            let handler = factory();
+            let app = App::new().default_service(fn_service(move |request| adapter::answer(request, handler.clone())));
+            // deadlines, keep-alive and the end of connections are ours
+            let http = HttpService::build()
+                .keep_alive(KeepAlive::Os)
+                .client_request_timeout(Duration::ZERO)
+                .client_disconnect_timeout(Duration::ZERO)
+                .h1_allow_half_closed(false)
+                .on_connect_ext(|io: &ClientStream, data| {
+                    data.insert(io.0.clone());
+                })
+                .h1(map_config(app.into_factory(), |_| AppConfig::default()));
+            let (admissions, stop) = (admissions.clone(), stop.clone());
+            fn_service(move |io: TcpStream| {
+                let opened = open(io, &worker, &admissions);
+                if let Ok((io, _)) = &opened {
+                    worker.watch(&io.0, &stop);
+                }
+                std::future::ready(opened)
+            })
+            .and_then(http)
+        })?;
+    }
+    Ok(server.run())
 }
-pub fn bind(_a: std::net::SocketAddr) -> std::io::Result<std::net::TcpListener> {
-    todo!()
+
+type Opened = (ClientStream, Option<std::net::SocketAddr>);
+
+/// Takes a connection on, or turns it away in words.
+fn open(io: TcpStream, worker: &Rc<Worker>, admissions: &Arc<Admissions>) -> Result<Opened, DispatchError> {
+    let peer = io.peer_addr().ok();
+    let counters = &worker.options.counters;
+    match admissions.admit(peer.map(|peer| peer.ip())) {
+        Ok(admission) => {
+            counters.connections.add();
+            // without it, the end of a response waits 40 ms for an acknowledgement
+            let _ = io.set_nodelay(true);
+            let state = State::new(io, worker.clone(), peer.map(|peer| peer.ip()), admission);
+            Ok((ClientStream(Rc::new(RefCell::new(state))), peer))
+        }
+        Err(full) => {
+            match full {
+                Full::Connections => counters.over_connections.add(),
+                Full::Address => counters.over_address.add(),
+            }
+            // as good as can be without waiting: a request that is there already must not turn the answer into a reset
+            let _ = io.try_read(&mut [0; 4096]);
+            let _ = io.try_write(&full.refusal().response());
+            Err(DispatchError::Io(io::ErrorKind::ConnectionRefused.into()))
+        }
+    }
 }

@@ -12,6 +12,7 @@ pub use units::{show_duration, show_size};
 
 use crate::{
     cli::{Arguments, Command},
+    client,
     clock::Seconds,
     policy, store,
 };
@@ -95,13 +96,10 @@ pub struct Config {
     pub origin: Origin,
     /// Hosts that are served, in lower case, with a port only where one was typed; empty: any.
     pub allow_hosts: Vec<String>,
-    pub workers: usize,
-    /// How long running requests may take to end after SIGTERM.
-    pub shutdown_timeout: Duration,
     pub store: store::Options,
     pub policy: policy::Options,
     pub origin_client: crate::origin::Options,
-    pub client: ClientLimits,
+    pub client: client::Options,
 }
 
 /// Where to listen; port 0 lets the system choose.
@@ -110,27 +108,6 @@ pub struct Listen {
     /// A name or an address, IPv6 without brackets.
     pub host: String,
     pub port: u16,
-}
-
-/// What a client may take up, by the names of the flags.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClientLimits {
-    pub head_timeout: Duration,
-    pub keep_alive: Duration,
-    pub body_timeout: Duration,
-    pub write_timeout: Duration,
-    /// Bytes of a request's head.
-    pub max_head: usize,
-    /// Bytes of a request's target.
-    pub max_target: usize,
-    pub max_connections: usize,
-    pub max_connections_per_address: usize,
-}
-
-impl Config {
-    pub fn client_options(&self) -> crate::client::Options {
-        todo!()
-    }
 }
 
 impl Task {
@@ -163,11 +140,6 @@ impl Reader<'_> {
         Ok(Config {
             listen,
             allow_hosts: self.allow_hosts()?,
-            workers: match &a.workers {
-                Some(text) => self.number("workers", text, 1, fixed::MOST_WORKERS)? as usize,
-                None => self.surroundings.cores.max(1),
-            },
-            shutdown_timeout: self.duration("shutdown_timeout", &a.shutdown_timeout)?,
             store: self.store(&origin)?,
             policy: self.policy()?,
             origin_client: self.origin_client(&origin)?,
@@ -245,7 +217,7 @@ impl Reader<'_> {
         })
     }
 
-    fn client(&self) -> Result<ClientLimits, ConfigError> {
+    fn client(&self) -> Result<client::Options, ConfigError> {
         let a = self.arguments;
         let max_head = self.bounded_size("max_head", &a.max_head, 1 << 10, 128 << 10)?;
         let max_target = self.bounded_size("max_target", &a.max_target, 256, 128 << 10)?;
@@ -259,7 +231,12 @@ impl Reader<'_> {
         }
         let max_connections = self.number("max_connections", &a.max_connections, 1, 1_000_000)?;
         let per_address = self.number("max_connections_per_address", &a.max_connections_per_address, 1, 1_000_000)?;
-        Ok(ClientLimits {
+        Ok(client::Options {
+            workers: match &a.workers {
+                Some(text) => self.number("workers", text, 1, fixed::MOST_WORKERS)? as usize,
+                None => self.surroundings.cores.max(1),
+            },
+            shutdown_timeout: self.duration("shutdown_timeout", &a.shutdown_timeout)?,
             head_timeout: self.timeout("head_timeout", &a.head_timeout)?,
             keep_alive: self.timeout("keep_alive", &a.keep_alive)?,
             body_timeout: self.timeout("body_timeout", &a.body_timeout)?,
@@ -268,6 +245,7 @@ impl Reader<'_> {
             max_target: max_target as usize,
             max_connections: max_connections as usize,
             max_connections_per_address: per_address.min(max_connections) as usize,
+            ..client::Options::default()
         })
     }
 

@@ -22,7 +22,7 @@ fn error(words: &[&str]) -> String {
 fn the_defaults_are_the_documented_ones() {
     let config = config(&[]);
     assert_eq!(config.listen, Listen { host: "127.0.0.1".into(), port: 3000 });
-    assert_eq!((config.workers, config.shutdown_timeout), (6, Duration::from_secs(30)));
+    assert_eq!((config.client.workers, config.client.shutdown_timeout), (6, Duration::from_secs(30)));
     assert_eq!(
         (config.store.memory, config.store.disk, config.store.max_object),
         (256 << 20, 10 << 30, (10 << 30) / 4)
@@ -38,19 +38,13 @@ fn the_defaults_are_the_documented_ones() {
         [origin.connect_timeout, origin.first_byte_timeout, origin.between_bytes_timeout].map(|d| d.as_secs()),
         [5, 60, 60]
     );
+    let client = &config.client;
     assert_eq!(
-        config.client,
-        ClientLimits {
-            head_timeout: Duration::from_secs(10),
-            keep_alive: Duration::from_secs(75),
-            body_timeout: Duration::from_secs(30),
-            write_timeout: Duration::from_secs(30),
-            max_head: 32 << 10,
-            max_target: 8 << 10,
-            max_connections: 10_000,
-            max_connections_per_address: 1024,
-        }
+        [client.head_timeout, client.keep_alive, client.body_timeout, client.write_timeout].map(|d| d.as_secs()),
+        [10, 75, 30, 30]
     );
+    assert_eq!((client.max_head, client.max_target), (32 << 10, 8 << 10));
+    assert_eq!((client.max_connections, client.max_connections_per_address), (10_000, 1024));
     assert!(config.allow_hosts.is_empty());
 }
 

@@ -72,35 +72,84 @@ pub struct Cleared {
 #[derive(Clone, Default)]
 pub struct Store(Arc<std::sync::Mutex<std::collections::HashMap<CacheKey, Slot>>>);
 impl Store {
-    pub fn open(_options: Options, _clock: Clock) -> Store { Store::default() }
-    pub fn epoch(&self) -> Epoch { Epoch(0) }
-    pub fn recall(&self, key: &CacheKey) -> Option<Slot> { self.0.lock().unwrap().get(key).cloned() }
-    pub async fn lookup(&self, key: &CacheKey) -> Option<Slot> { self.recall(key) }
+    pub fn open(_options: Options, _clock: Clock) -> Store {
+        Store::default()
+    }
+    pub fn epoch(&self) -> Epoch {
+        Epoch(0)
+    }
+    pub fn recall(&self, key: &CacheKey) -> Option<Slot> {
+        self.0.lock().unwrap().get(key).cloned()
+    }
+    pub async fn lookup(&self, key: &CacheKey) -> Option<Slot> {
+        self.recall(key)
+    }
     pub fn put(&self, primary: CacheKey, response: StoredResponse, _epoch: Epoch) {
         let mut map = self.0.lock().unwrap();
         let response = Arc::new(response);
-        if response.key == primary { map.insert(primary, Slot::Response(response)); return; }
-        let mut variants = match map.get(&primary) { Some(Slot::Variants(v)) => v.to_vec(), _ => Vec::new() };
+        if response.key == primary {
+            map.insert(primary, Slot::Response(response));
+            return;
+        }
+        let mut variants = match map.get(&primary) {
+            Some(Slot::Variants(v)) => v.to_vec(),
+            _ => Vec::new(),
+        };
         variants.retain(|v| v.key != response.key);
-        variants.insert(0, Variant { key: response.key, nominated: response.head.nominated.clone(), response_time: response.head.response_time });
+        variants.insert(
+            0,
+            Variant {
+                key: response.key,
+                nominated: response.head.nominated.clone(),
+                response_time: response.head.response_time,
+            },
+        );
         map.insert(primary, Slot::Variants(Arc::new(variants)));
         map.insert(response.key, Slot::Response(response));
     }
     pub fn freshen(&self, primary: CacheKey, stored: &StoredResponse, head: StoredHead, epoch: Epoch) {
         self.put(primary, StoredResponse { key: stored.key, head, body: stored.body.clone() }, epoch);
     }
-    pub fn invalidate(&self, primary: &CacheKey) { self.0.lock().unwrap().remove(primary); }
-    pub fn begin_body(&self, _length: Option<u64>) -> Result<BodyWriter, StoreError> { Err(StoreError::Closed) }
-    pub async fn clear(&self) -> Result<Cleared, StoreError> { self.0.lock().unwrap().clear(); Ok(Cleared::default()) }
+    pub fn invalidate(&self, primary: &CacheKey) {
+        self.0.lock().unwrap().remove(primary);
+    }
+    pub fn begin_body(&self, _length: Option<u64>) -> Result<BodyWriter, StoreError> {
+        Err(StoreError::Closed)
+    }
+    pub async fn clear(&self) -> Result<Cleared, StoreError> {
+        self.0.lock().unwrap().clear();
+        Ok(Cleared::default())
+    }
     pub async fn close(&self) {}
-    pub fn lock(_f: &std::path::Path) -> Result<FolderLock, OpenError> { Ok(FolderLock) }
-    pub fn stats(&self) -> Stats { Stats }
+    pub fn lock(_f: &std::path::Path) -> Result<FolderLock, OpenError> {
+        Ok(FolderLock)
+    }
+    pub fn stats(&self) -> Stats {
+        Stats
+    }
 }
 pub async fn read(body: &crate::message::StoredBody, from: u64, length: usize) -> Result<Bytes, StoreError> {
-    match body { crate::message::StoredBody::Memory(b) => Ok(b.slice(from as usize..(from as usize + length).min(b.len()))), _ => Err(StoreError::Closed) }
+    match body {
+        crate::message::StoredBody::Memory(b) => Ok(b.slice(from as usize..(from as usize + length).min(b.len()))),
+        _ => Err(StoreError::Closed),
+    }
 }
 pub struct FolderLock;
-#[derive(Debug)] pub enum OpenError { Locked, Unsafe(String), Io(std::io::Error) }
-impl std::fmt::Display for OpenError { fn fmt(&self, _f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { Ok(()) } }
-impl std::fmt::Display for StoreError { fn fmt(&self, _f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { Ok(()) } }
-#[derive(serde::Serialize)] pub struct Stats;
+#[derive(Debug)]
+pub enum OpenError {
+    Locked,
+    Unsafe(String),
+    Io(std::io::Error),
+}
+impl std::fmt::Display for OpenError {
+    fn fmt(&self, _f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        Ok(())
+    }
+}
+impl std::fmt::Display for StoreError {
+    fn fmt(&self, _f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        Ok(())
+    }
+}
+#[derive(serde::Serialize)]
+pub struct Stats;

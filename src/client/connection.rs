@@ -1,0 +1,538 @@
+//! One connection of a client: what is known of it, shared by the I/O type that actix drives (`stream`), the request's
+//! body, the reply's body, the core's handle and the worker's tick.
+//!
+//! actix is given one request at a time: the next head is handed over when the response before it has gone out to the
+//! last byte. So whatever actix writes belongs to the one exchange that runs, and while the core has not answered yet
+//! nothing of actix's waits anywhere: that is when an interim response may be written.
+
+use std::{
+    cell::RefCell,
+    io,
+    net::IpAddr,
+    pin::{Pin, pin},
+    rc::Rc,
+    task::{Context, Poll, Waker, ready},
+};
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::{
+    io::{AsyncReadExt, AsyncWrite},
+    net::TcpStream,
+};
+
+use super::{
+    deadline::Worker,
+    framing::{Framing, Step},
+    head::{Head, Scan},
+    limits::Admission,
+    refusal::Refusal,
+};
+use crate::message::{Fields, StatusCode};
+
+/// What is read at once, and kept of a request body before the core takes it.
+const READ: usize = 4 << 10;
+const BODY_READ: usize = 16 << 10;
+const BODY_AHEAD: usize = 64 << 10;
+/// Pipelined requests are read this far ahead; reading on is how an abort is noticed.
+const PIPELINED: usize = 8 << 10;
+/// Interim responses that the client does not take.
+const OUTPUT_BOUND: usize = 64 << 10;
+
+/// What the connection is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Waits for a request head, or is in the middle of one.
+    Head,
+    /// The core has the request and has not answered.
+    Handling,
+    /// The core has answered; actix writes. `streamed`: what it writes depends on others.
+    Answering { streamed: bool },
+    /// actix has the whole response in its buffer, or has written it.
+    Flushing,
+    /// The response is out; what is left of the request's body is read away.
+    Draining,
+    /// Closed for writing; late bytes are read away so that no reset overtakes the response.
+    Lingering,
+}
+
+/// A connection's state. Bound to its worker's thread.
+pub(super) struct State {
+    pub io: TcpStream,
+    pub worker: Rc<Worker>,
+    pub peer: Option<IpAddr>,
+    _admission: Admission,
+    pub phase: Phase,
+    /// When the phase began, in the worker's milliseconds.
+    pub since: u64,
+    pub opened: u64,
+    /// Received and not yet taken.
+    pub input: BytesMut,
+    scan: Scan,
+    /// Ours (interim responses, refusals); goes out before anything that actix writes.
+    output: BytesMut,
+    /// Read by the adapter as soon as actix calls it.
+    pub head: Option<Head>,
+    /// Which exchange runs; handles of an older one have no effect.
+    pub exchange: u64,
+    pub body: Incoming,
+    /// The request allows a further one.
+    pub persistent: bool,
+    pub http_10: bool,
+    /// The task that drives actix's dispatcher.
+    waker: Option<Waker>,
+    /// Since when the client takes nothing of what waits for it.
+    pub stalled: Option<u64>,
+    /// The client's side is at its end.
+    eof: bool,
+    /// `eof` is passed on unless the answer is there by the next look.
+    eof_soon: bool,
+    /// No further byte goes to actix: it shuts the connection down.
+    pub closed: bool,
+    /// We answered instead of actix: what it still writes is swallowed.
+    muted: bool,
+    /// A response without a length was broken off: only a reset tells the client.
+    reset: bool,
+    /// Bytes may still come in when the connection is shut down.
+    linger: bool,
+    /// The last read found nothing and left a waker with the socket.
+    parked: bool,
+}
+
+/// The body of the request that runs.
+pub(super) struct Incoming {
+    pub framing: Framing,
+    /// The core still holds it.
+    pub held: bool,
+    /// The reader that waits for the next piece.
+    pub reader: Option<Waker>,
+    /// It failed: what its reader gets.
+    failure: Option<io::ErrorKind>,
+    expects_continue: bool,
+    /// Bytes that came in; and for how long, and since when, they were waited for.
+    pub received: u64,
+    pub waited: u64,
+    pub quiet_since: u64,
+    discarded: u64,
+}
+
+impl Incoming {
+    fn new(framing: Framing, expects_continue: bool) -> Incoming {
+        Incoming {
+            framing,
+            held: true,
+            reader: None,
+            failure: None,
+            expects_continue,
+            received: 0,
+            waited: 0,
+            quiet_since: 0,
+            discarded: 0,
+        }
+    }
+
+    fn fail(&mut self, kind: io::ErrorKind) {
+        self.failure = Some(kind);
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+    }
+}
+
+impl State {
+    pub fn new(io: TcpStream, worker: Rc<Worker>, peer: Option<IpAddr>, admission: Admission) -> State {
+        let now = worker.now();
+        State {
+            io,
+            worker,
+            peer,
+            _admission: admission,
+            phase: Phase::Head,
+            since: now,
+            opened: now,
+            input: BytesMut::new(),
+            scan: Scan::default(),
+            output: BytesMut::new(),
+            head: None,
+            exchange: 0,
+            body: Incoming::new(Framing::Done, false),
+            persistent: true,
+            http_10: false,
+            waker: None,
+            stalled: None,
+            eof: false,
+            eof_soon: false,
+            closed: false,
+            muted: false,
+            reset: false,
+            linger: false,
+            parked: false,
+        }
+    }
+
+    pub fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.since = self.worker.now();
+    }
+
+    pub fn wake(&self) {
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
+    }
+
+    pub fn register(&mut self, waker: &Waker) {
+        if !self.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            self.waker = Some(waker.clone());
+        }
+    }
+
+    /// The next head for actix, empty at the connection's end.
+    pub fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<&'static [u8]> {
+        loop {
+            if self.closed {
+                return Poll::Ready(b"");
+            }
+            match self.phase {
+                Phase::Head => match self.take_head() {
+                    Ok(Some(canonical)) => return Poll::Ready(canonical),
+                    Ok(None) if self.eof || (self.input.is_empty() && self.worker.stopping()) => {
+                        self.closed = true;
+                        continue;
+                    }
+                    Ok(None) => {}
+                    Err(refusal) => {
+                        self.refuse(refusal);
+                        continue;
+                    }
+                },
+                Phase::Draining => {
+                    if self.drained() {
+                        self.enter(Phase::Head);
+                    }
+                    if self.closed || self.phase == Phase::Head {
+                        continue;
+                    }
+                }
+                _ => {}
+            }
+            if self.eof {
+                return self.end_of_input(cx);
+            }
+            match ready!(self.poll_receive(cx)) {
+                Ok(true) => {}
+                Ok(false) => self.eof = true,
+                Err(_) => self.closed = true,
+            }
+            if let Some(reader) = self.body.reader.take() {
+                reader.wake();
+            }
+        }
+    }
+
+    /// The client sends nothing more. A core that is working for it is stopped; an answer that is there goes out.
+    fn end_of_input(&mut self, cx: &mut Context<'_>) -> Poll<&'static [u8]> {
+        let pending = matches!(self.phase, Phase::Handling | Phase::Answering { streamed: true });
+        if !pending && !matches!(self.phase, Phase::Draining | Phase::Lingering) {
+            return Poll::Pending;
+        }
+        // an answer from the cache comes within the same poll: this is the moment to let it
+        if self.phase == Phase::Handling && !self.eof_soon && self.body.framing == Framing::Done {
+            self.eof_soon = true;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.body.fail(io::ErrorKind::UnexpectedEof);
+        self.closed = true;
+        Poll::Ready(b"")
+    }
+
+    fn take_head(&mut self) -> Result<Option<&'static [u8]>, Refusal> {
+        let Some(head) = self.scan.head(&mut self.input, &self.worker.options)? else { return Ok(None) };
+        let canonical = head.canonical();
+        self.worker.options.counters.requests.add();
+        self.exchange += 1;
+        self.body = Incoming::new(
+            match head.length {
+                Some(length) if length > 0 => Framing::Length(length),
+                _ if head.chunked => Framing::Chunked(Default::default()),
+                _ => Framing::Done,
+            },
+            head.expects_continue,
+        );
+        self.persistent = head.persistent && !self.worn_out();
+        self.http_10 = head.http_10;
+        self.head = Some(head);
+        self.eof_soon = false;
+        self.enter(Phase::Handling);
+        Ok(Some(canonical))
+    }
+
+    /// Has lived its life: the request at hand is its last.
+    fn worn_out(&self) -> bool {
+        let options = &self.worker.options;
+        let age = self.worker.now() - self.opened;
+        self.worker.stopping()
+            || self.exchange >= options.max_requests
+            || u128::from(age) >= options.max_age.as_millis()
+    }
+
+    /// `Ok(true)`: something came in; `Ok(false)`: the client's side has ended.
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let body = self.body.framing != Framing::Done;
+        let bound = match self.phase {
+            Phase::Head => self.worker.options.max_head + 1,
+            _ if body => BODY_AHEAD,
+            _ => PIPELINED,
+        };
+        self.parked = false;
+        if self.input.len() >= bound {
+            return Poll::Pending;
+        }
+        if self.input.capacity() - self.input.len() < READ / 4 {
+            self.input.reserve(if body { BODY_READ } else { READ });
+        }
+        let first = self.phase == Phase::Head && self.input.is_empty();
+        match pin!(self.io.read_buf(&mut self.input)).poll(cx) {
+            Poll::Pending => {
+                self.parked = true;
+                Poll::Pending
+            }
+            Poll::Ready(Ok(0)) => Poll::Ready(Ok(false)),
+            Poll::Ready(Ok(received)) => {
+                let now = self.worker.now();
+                if first {
+                    self.since = now;
+                }
+                self.body.received += received as u64;
+                self.body.quiet_since = now;
+                Poll::Ready(Ok(true))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+        }
+    }
+
+    /// The next piece of the body of exchange `exchange`.
+    pub fn poll_body(&mut self, exchange: u64, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        if let Some(kind) = self.body.failure {
+            return Poll::Ready(Some(Err(kind.into())));
+        }
+        if exchange != self.exchange || matches!(self.phase, Phase::Draining | Phase::Lingering) {
+            return Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())));
+        }
+        match self.body.framing.next(&mut self.input, &self.worker.options) {
+            Ok(Step::Piece(piece)) => Poll::Ready(Some(Ok(piece))),
+            Ok(Step::Done) => Poll::Ready(None),
+            Ok(Step::More) => {
+                if std::mem::take(&mut self.body.expects_continue) && self.phase == Phase::Handling {
+                    self.send(b"HTTP/1.1 100 Continue\r\n\r\n");
+                }
+                if self.body.reader.is_none() {
+                    self.body.quiet_since = self.worker.now();
+                }
+                self.body.reader = Some(cx.waker().clone());
+                // it may have stopped reading because enough was there
+                if !self.parked {
+                    self.wake();
+                }
+                Poll::Pending
+            }
+            Err(refusal) => {
+                self.refuse(refusal);
+                Poll::Ready(Some(Err(io::ErrorKind::InvalidData.into())))
+            }
+        }
+    }
+
+    /// Reads the rest of the body away; true once its end was seen.
+    fn drained(&mut self) -> bool {
+        loop {
+            match self.body.framing.next(&mut self.input, &self.worker.options) {
+                Ok(Step::Done) => return true,
+                Ok(Step::More) => return false,
+                Ok(Step::Piece(piece)) => {
+                    self.body.discarded += piece.len() as u64;
+                    if self.body.discarded > self.worker.options.drain_limit {
+                        self.close();
+                        return false;
+                    }
+                }
+                Err(_) => {
+                    self.worker.options.counters.refused.add();
+                    self.close();
+                    return false;
+                }
+            }
+        }
+    }
+
+    /// Whether the connection can go on after a response that is begun now.
+    pub fn outlives_body(&self) -> bool {
+        match self.body.framing.rest() {
+            Some(0) => true,
+            _ if self.body.expects_continue || self.body.failure.is_some() => false,
+            Some(rest) => self.body.held || rest <= self.worker.options.drain_limit,
+            None => true,
+        }
+    }
+
+    /// Answers in place of the core where nothing of an answer is on its way yet, and ends the connection.
+    pub fn refuse(&mut self, refusal: Refusal) {
+        self.worker.options.counters.refused.add();
+        if matches!(self.phase, Phase::Head | Phase::Handling) {
+            self.muted = true;
+            self.send(&refusal.response());
+        }
+        let kind = if refusal.status == StatusCode::REQUEST_TIMEOUT {
+            io::ErrorKind::TimedOut
+        } else {
+            io::ErrorKind::InvalidData
+        };
+        self.body.fail(kind);
+        self.close();
+    }
+
+    /// Ends the connection after what has been written already.
+    pub fn close(&mut self) {
+        self.closed = true;
+        self.linger = true;
+        self.wake();
+    }
+
+    /// Ends the connection in the middle of a response, so that the client sees it.
+    pub fn break_off(&mut self, close_delimited: bool) {
+        self.worker.options.counters.broken.add();
+        self.reset = close_delimited;
+        self.closed = true;
+        self.wake();
+    }
+
+    /// actix has the last byte of the response.
+    pub fn response_over(&mut self, exchange: u64) {
+        if exchange == self.exchange && matches!(self.phase, Phase::Answering { .. }) {
+            self.enter(Phase::Flushing);
+        }
+    }
+
+    /// All that actix had was written.
+    fn flushed(&mut self) {
+        if self.phase != Phase::Flushing || self.closed {
+            return;
+        }
+        let unread = self.body.framing != Framing::Done;
+        self.linger = unread || !self.input.is_empty();
+        if unread {
+            // whoever still reads it comes too late
+            self.body.fail(io::ErrorKind::ConnectionAborted);
+        }
+        if !self.persistent {
+            self.closed = true;
+        } else {
+            self.enter(if unread { Phase::Draining } else { Phase::Head });
+        }
+        if !self.parked || !self.input.is_empty() || self.worker.stopping() {
+            self.wake();
+        }
+    }
+
+    /// Sends an interim response if nothing of a final one is on its way.
+    pub fn send_interim(&mut self, exchange: u64, status: StatusCode, fields: &Fields) -> bool {
+        let safe = exchange == self.exchange && self.phase == Phase::Handling && !self.closed && !self.http_10;
+        let interim = status.is_informational() && !matches!(status.as_u16(), 100 | 101);
+        if !safe || !interim || self.output.len() > OUTPUT_BOUND {
+            return false;
+        }
+        let reason = status.canonical_reason().unwrap_or_default();
+        let mut head = format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).into_bytes();
+        for (name, value) in fields.iter() {
+            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                head.extend_from_slice(part);
+            }
+        }
+        head.extend_from_slice(b"\r\n");
+        self.send(&head);
+        true
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        self.output.extend_from_slice(bytes);
+        // what the socket does not take now goes out with the dispatcher's next flush
+        match self.io.try_write(&self.output) {
+            Ok(written) => self.output.advance(written),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => self.closed = true,
+        }
+        if !self.output.is_empty() {
+            self.wake();
+        }
+    }
+
+    fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.output.is_empty() {
+            let written = Pin::new(&mut self.io).poll_write(cx, &self.output);
+            let written = ready!(self.progress(written))?;
+            self.output.advance(written);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Notes since when the client takes nothing.
+    fn progress(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &written {
+            Poll::Ready(_) => self.stalled = None,
+            Poll::Pending if self.stalled.is_none() => self.stalled = Some(self.worker.now()),
+            Poll::Pending => {}
+        }
+        written
+    }
+
+    pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.muted {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        ready!(self.poll_output(cx))?;
+        let written = Pin::new(&mut self.io).poll_write(cx, bytes);
+        self.progress(written)
+    }
+
+    /// actix calls it when its own buffer is empty.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_output(cx))?;
+        self.flushed();
+        Poll::Ready(Ok(()))
+    }
+
+    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.reset {
+            return Poll::Ready(self.io.set_zero_linger());
+        }
+        ready!(self.poll_output(cx))?;
+        if self.phase != Phase::Lingering {
+            ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
+            self.enter(Phase::Lingering);
+        }
+        while self.linger && !self.eof {
+            self.input.clear();
+            match ready!(self.poll_receive(cx)) {
+                Ok(true) => {}
+                Ok(false) | Err(_) => self.eof = true,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// The client has not taken a byte for too long: nothing can be said to it any more.
+    pub fn give_up(&mut self) {
+        self.reset = true;
+        self.output.clear();
+        self.muted = true;
+        let _ = self.io.set_zero_linger();
+        self.close();
+    }
+
+    pub fn stop_lingering(&mut self) {
+        self.linger = false;
+        self.wake();
+    }
+}
+
+pub(super) type Shared = Rc<RefCell<State>>;

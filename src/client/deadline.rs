@@ -1,0 +1,177 @@
+//! Time on the client side: one coarse tick for each worker looks at all of its connections, so that a request costs no
+//! timer. A deadline is kept to within two ticks.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::{Rc, Weak},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use actix_server::GracefulShutdownSignal;
+
+use super::{
+    Options,
+    connection::{Phase, Shared, State},
+    refusal::Refusal,
+};
+use crate::{clock, message::StatusCode};
+
+/// What the connections of one worker and one listener share.
+pub(super) struct Worker {
+    pub options: Arc<Options>,
+    started: Instant,
+    /// Milliseconds since `started`, as of the last tick.
+    now: Cell<u64>,
+    ticking: Cell<bool>,
+    stopping: Cell<bool>,
+    connections: RefCell<Vec<Weak<RefCell<State>>>>,
+}
+
+impl Worker {
+    pub fn new(options: Arc<Options>) -> Rc<Worker> {
+        Rc::new(Worker {
+            options,
+            started: clock::instant(),
+            now: Cell::new(0),
+            ticking: Cell::new(false),
+            stopping: Cell::new(false),
+            connections: RefCell::default(),
+        })
+    }
+
+    /// Milliseconds; up to one tick behind.
+    pub fn now(&self) -> u64 {
+        self.now.get()
+    }
+
+    /// The server is being stopped: nothing new is begun.
+    pub fn stopping(&self) -> bool {
+        self.stopping.get()
+    }
+
+    /// Watches over a connection from now on. Called on the worker's thread.
+    pub fn watch(self: &Rc<Worker>, connection: &Shared, stop: &GracefulShutdownSignal) {
+        self.connections.borrow_mut().push(Rc::downgrade(connection));
+        if !self.ticking.replace(true) {
+            self.elapse();
+            actix_rt::spawn(self.clone().tick());
+            actix_rt::spawn(self.clone().stop_on(stop.clone()));
+        }
+    }
+
+    fn elapse(&self) {
+        self.now.set(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX));
+    }
+
+    async fn tick(self: Rc<Worker>) {
+        let mut interval = tokio::time::interval(period(&self.options));
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            interval.tick().await;
+            let before = self.now();
+            self.elapse();
+            self.each(|state| {
+                if let Some(end) = overdue(state, self.now(), self.now() - before) {
+                    expire(state, end);
+                }
+            });
+        }
+    }
+
+    async fn stop_on(self: Rc<Worker>, stop: GracefulShutdownSignal) {
+        stop.notified().await;
+        self.stopping.set(true);
+        self.each(|state| state.wake());
+    }
+
+    fn each(&self, mut look: impl FnMut(&mut State)) {
+        self.connections.borrow_mut().retain(|connection| match connection.upgrade() {
+            Some(connection) => {
+                look(&mut connection.borrow_mut());
+                true
+            }
+            None => false,
+        });
+    }
+}
+
+/// An eighth of the shortest deadline, between 5 ms and a second.
+fn period(options: &Options) -> Duration {
+    let shortest = [
+        options.head_timeout,
+        options.keep_alive,
+        options.body_timeout,
+        options.write_timeout,
+        options.drain_timeout,
+        options.min_rate_grace,
+    ];
+    let shortest = shortest.into_iter().min().unwrap_or_default();
+    (shortest / 8).clamp(Duration::from_millis(5), Duration::from_secs(1))
+}
+
+/// Which deadline a connection has missed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Overdue {
+    /// In the middle of a head.
+    Head,
+    /// Without a request.
+    Idle,
+    Body,
+    Write,
+    Drain,
+    Linger,
+}
+
+/// `elapsed`: milliseconds since the last look.
+fn overdue(state: &mut State, now: u64, elapsed: u64) -> Option<Overdue> {
+    let options = &state.worker.options;
+    let over = |since: u64, limit: Duration| u128::from(now.saturating_sub(since)) >= limit.as_millis();
+    if state.stalled.is_some_and(|since| over(since, options.write_timeout)) {
+        return Some(Overdue::Write);
+    }
+    match state.phase {
+        Phase::Head if !state.input.is_empty() => over(state.since, options.head_timeout).then_some(Overdue::Head),
+        Phase::Head => {
+            let limit = if state.exchange == 0 { options.head_timeout } else { options.keep_alive };
+            over(state.since, limit).then_some(Overdue::Idle)
+        }
+        Phase::Draining => over(state.since, options.drain_timeout).then_some(Overdue::Drain),
+        Phase::Lingering => over(state.since, options.drain_timeout).then_some(Overdue::Linger),
+        Phase::Flushing => None,
+        Phase::Handling | Phase::Answering { .. } => {
+            let body = &mut state.body;
+            body.reader.as_ref()?;
+            body.waited += elapsed;
+            let waited = u128::from(body.waited);
+            let slow = waited >= options.min_rate_grace.as_millis()
+                && u128::from(body.received) * 1000 < u128::from(options.min_rate) * waited;
+            (slow || over(body.quiet_since, options.body_timeout)).then_some(Overdue::Body)
+        }
+    }
+}
+
+fn expire(state: &mut State, end: Overdue) {
+    let late = |detail| Refusal { status: StatusCode::REQUEST_TIMEOUT, detail };
+    let options = state.worker.options.clone();
+    match end {
+        Overdue::Head => {
+            options.counters.head_timeouts.add();
+            state.refuse(late("The request's head did not end in time."));
+        }
+        Overdue::Idle => {
+            state.closed = true;
+            state.wake();
+        }
+        Overdue::Body => {
+            options.counters.body_timeouts.add();
+            state.refuse(late("The request's body did not come in time."));
+        }
+        Overdue::Write => {
+            options.counters.write_timeouts.add();
+            state.give_up();
+        }
+        Overdue::Drain => state.close(),
+        Overdue::Linger => state.stop_lingering(),
+    }
+}

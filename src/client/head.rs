@@ -1,0 +1,263 @@
+//! A request's head, from bytes to plain data, or a refusal (RFC 9112 §2, §3, §5, §6).
+//!
+//! actix never sees what a client sent as a head: it gets one of four fixed heads (`Head::canonical`), so there are no
+//! two parsers that could differ about where a message ends.
+
+use std::mem::MaybeUninit;
+
+use bytes::{Buf, Bytes, BytesMut};
+use http::header;
+use memchr::memchr;
+
+use super::{Options, refusal::Refusal};
+use crate::message::{FieldName, FieldValue, Fields, Method, StatusCode};
+
+/// The most field lines that can be asked for with `max_fields`.
+pub const FIELDS_BOUND: usize = 256;
+
+/// What " HTTP/1.1" takes at the end of a request line.
+const VERSION: usize = 9;
+
+/// A sound request head.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub method: Method,
+    pub target: String,
+    pub http_10: bool,
+    pub fields: Fields,
+    /// Content-Length.
+    pub length: Option<u64>,
+    pub chunked: bool,
+    /// The client wants, or at least allows, a further request on this connection (RFC 9112 §9.3).
+    pub persistent: bool,
+    /// The client waits for 100 (RFC 9110 §10.1.1).
+    pub expects_continue: bool,
+}
+
+impl Head {
+    /// What actix gets instead: enough for it to frame the response as this request needs it.
+    pub fn canonical(&self) -> &'static [u8] {
+        match (self.method == Method::HEAD, self.http_10) {
+            (false, false) => b"GET / HTTP/1.1\r\nhost:-\r\n\r\n",
+            (true, false) => b"HEAD / HTTP/1.1\r\nhost:-\r\n\r\n",
+            (false, true) => b"GET / HTTP/1.0\r\nconnection:keep-alive\r\n\r\n",
+            (true, true) => b"HEAD / HTTP/1.0\r\nconnection:keep-alive\r\n\r\n",
+        }
+    }
+}
+
+/// How far the bytes of a head that is still coming in were looked at, so that each is looked at once.
+#[derive(Debug, Default)]
+pub(super) struct Scan {
+    /// Where the line begins that has not ended yet.
+    line: usize,
+    /// Where to look on for its end.
+    at: usize,
+    /// The empty line before a request line was taken away (RFC 9112 §2.2).
+    skipped: bool,
+}
+
+impl Scan {
+    /// Takes the head from the front of `input` once it is whole; `None` while it is not.
+    pub fn head(&mut self, input: &mut BytesMut, options: &Options) -> Result<Option<Head>, Refusal> {
+        if !self.skipped && input.starts_with(b"\r\n") {
+            input.advance(2);
+            *self = Scan { skipped: true, ..Scan::default() };
+        }
+        let Some(end) = self.end(input, options)? else { return Ok(None) };
+        *self = Scan::default();
+        parse(input.split_to(end).freeze(), options).map(Some)
+    }
+
+    /// The head's length, once the empty line at its end is there.
+    fn end(&mut self, input: &[u8], options: &Options) -> Result<Option<usize>, Refusal> {
+        while let Some(offset) = memchr(b'\n', &input[self.at..]) {
+            let newline = self.at + offset;
+            if newline == self.line || input[newline - 1] != b'\r' {
+                return Err(Refusal::malformed("A line of the request does not end with CR and LF."));
+            }
+            let line = &input[self.line..newline - 1];
+            if self.line == 0 {
+                request_line(line, options)?;
+            }
+            self.line = newline + 1;
+            self.at = self.line;
+            if line.is_empty() {
+                return over_head(self.line, options).map(|()| Some(self.line));
+            }
+        }
+        if self.line == 0 {
+            request_line_so_far(input, options)?;
+        }
+        self.at = input.len();
+        over_head(self.at, options).map(|()| None)
+    }
+}
+
+fn over_head(length: usize, options: &Options) -> Result<(), Refusal> {
+    if length <= options.max_head {
+        return Ok(());
+    }
+    Err(Refusal { status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, detail: "The request's head is too long." })
+}
+
+fn over_method(length: usize, options: &Options) -> Result<(), Refusal> {
+    if length <= options.max_method {
+        return Ok(());
+    }
+    Err(Refusal { status: StatusCode::NOT_IMPLEMENTED, detail: "The method is longer than any that is known here." })
+}
+
+fn over_target(length: usize, options: &Options) -> Result<(), Refusal> {
+    if length <= options.max_target {
+        return Ok(());
+    }
+    Err(Refusal { status: StatusCode::URI_TOO_LONG, detail: "The request-target is too long." })
+}
+
+/// Lengths and version of a whole request line; its characters are httparse's business.
+fn request_line(line: &[u8], options: &Options) -> Result<(), Refusal> {
+    let method = memchr(b' ', line).unwrap_or(line.len());
+    over_method(method, options)?;
+    if !line.ends_with(b" HTTP/1.1") && !line.ends_with(b" HTTP/1.0") {
+        return Err(Refusal::malformed("The request line is not one of HTTP/1.1 or HTTP/1.0."));
+    }
+    over_target((line.len() - VERSION).saturating_sub(method + 1), options)
+}
+
+/// The same while its end has not come: what can be refused already is.
+fn request_line_so_far(line: &[u8], options: &Options) -> Result<(), Refusal> {
+    let waits_for_lf = line == b"\r";
+    if line.first().is_some_and(|byte| !byte.is_ascii_graphic()) && !waits_for_lf {
+        return Err(Refusal::malformed("This is not an HTTP/1.1 request."));
+    }
+    let method = memchr(b' ', line).unwrap_or(line.len());
+    over_method(method, options)?;
+    over_target(line.len().saturating_sub(method + 1 + VERSION + 1), options)
+}
+
+fn parse(head: Bytes, options: &Options) -> Result<Head, Refusal> {
+    let mut lines = [const { MaybeUninit::uninit() }; FIELDS_BOUND];
+    let mut parsed = httparse::Request::new(&mut []);
+    match parsed.parse_with_uninit_headers(&head, &mut lines) {
+        Ok(httparse::Status::Complete(length)) if length == head.len() => {}
+        Err(httparse::Error::TooManyHeaders) => return Err(too_many_fields()),
+        Err(error) => return Err(Refusal::malformed(sentence(error))),
+        Ok(_) => return Err(Refusal::malformed("The request's head is malformed.")),
+    }
+    let (Some(method), Some(target), Some(version)) = (parsed.method, parsed.path, parsed.version) else {
+        return Err(Refusal::malformed("The request line is malformed."));
+    };
+    if parsed.headers.len() > options.max_fields {
+        return Err(too_many_fields());
+    }
+    let method = Method::from_bytes(method.as_bytes()).map_err(|_| Refusal::malformed("The method is malformed."))?;
+    let mut framing = Framing::default();
+    let mut fields = Fields::with_capacity(parsed.headers.len());
+    for line in parsed.headers.iter() {
+        let name = FieldName::from_bytes(line.name.as_bytes());
+        let value = FieldValue::from_maybe_shared(head.slice_ref(line.value));
+        let (Ok(name), Ok(value)) = (name, value) else {
+            return Err(Refusal::malformed("A field is malformed."));
+        };
+        framing.read(&name, value.as_bytes())?;
+        fields.append(name, value);
+    }
+    let http_10 = version == 0;
+    framing.check(http_10)?;
+    Ok(Head {
+        persistent: framing.persistent(&method, http_10),
+        method,
+        target: target.to_owned(),
+        http_10,
+        fields,
+        length: framing.length,
+        chunked: framing.chunked,
+        expects_continue: framing.expects_continue && !http_10,
+    })
+}
+
+fn too_many_fields() -> Refusal {
+    Refusal { status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, detail: "The request has too many fields." }
+}
+
+fn sentence(error: httparse::Error) -> &'static str {
+    match error {
+        httparse::Error::HeaderName => "A field name is malformed.",
+        httparse::Error::HeaderValue => "A field value is malformed.",
+        httparse::Error::NewLine => "A line of the request does not end with CR and LF.",
+        httparse::Error::Version => "The HTTP version is malformed.",
+        _ => "The request line is malformed.",
+    }
+}
+
+/// What the fields say about the message's end and the connection's future.
+#[derive(Default)]
+struct Framing {
+    hosts: usize,
+    length: Option<u64>,
+    chunked: bool,
+    close: bool,
+    keep_alive: bool,
+    websocket: bool,
+    expects_continue: bool,
+}
+
+impl Framing {
+    fn read(&mut self, name: &FieldName, value: &[u8]) -> Result<(), Refusal> {
+        match *name {
+            header::HOST => self.hosts += 1,
+            header::CONTENT_LENGTH if self.length.is_some() => {
+                return Err(Refusal::malformed("Content-Length appears more than once."));
+            }
+            header::CONTENT_LENGTH => self.length = Some(content_length(value)?),
+            header::TRANSFER_ENCODING if self.chunked || !value.eq_ignore_ascii_case(b"chunked") => {
+                return Err(Refusal::malformed("The only transfer coding understood here is a single `chunked`."));
+            }
+            header::TRANSFER_ENCODING => self.chunked = true,
+            header::CONNECTION => {
+                for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+                    self.close |= option.eq_ignore_ascii_case(b"close");
+                    self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                }
+            }
+            header::EXPECT => self.expects_continue |= value.eq_ignore_ascii_case(b"100-continue"),
+            header::UPGRADE => self.websocket |= value.eq_ignore_ascii_case(b"websocket"),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// RFC 9112 §3.2 and §6.3, without any of the ways out that they leave.
+    fn check(&self, http_10: bool) -> Result<(), Refusal> {
+        if self.hosts > 1 || (self.hosts == 0 && !http_10) {
+            return Err(Refusal::malformed("A request needs exactly one Host field."));
+        }
+        if self.chunked && http_10 {
+            return Err(Refusal::malformed("HTTP/1.0 has no Transfer-Encoding."));
+        }
+        if self.chunked && self.length.is_some() {
+            return Err(Refusal::malformed("Content-Length and Transfer-Encoding exclude each other."));
+        }
+        Ok(())
+    }
+
+    /// After CONNECT and for WebSocket a client may go on in another protocol: nothing behind the head is a request.
+    fn persistent(&self, method: &Method, http_10: bool) -> bool {
+        let asked = if http_10 { self.keep_alive && !self.close } else { !self.close };
+        asked && *method != Method::CONNECT && !self.websocket
+    }
+}
+
+/// RFC 9110 §8.6, without leading zeros.
+fn content_length(value: &[u8]) -> Result<u64, Refusal> {
+    let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit) && (value == b"0" || value[0] != b'0');
+    if !digits {
+        return Err(Refusal::malformed("Content-Length is not a number."));
+    }
+    let length = std::str::from_utf8(value).ok().and_then(|value| value.parse::<u64>().ok());
+    match length.filter(|length| *length <= super::framing::LENGTH_BOUND) {
+        Some(length) => Ok(length),
+        None => Err(super::framing::too_large()),
+    }
+}

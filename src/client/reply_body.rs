@@ -1,0 +1,99 @@
+//! The reply's body as actix writes it.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use actix_http::body::{BodySize, MessageBody};
+use bytes::Bytes;
+
+use super::{Pieces, connection::Shared};
+
+/// A whole body would stay in actix's write buffer until the client has taken all of it.
+const SLICE: usize = 64 << 10;
+
+/// What actix asks for pieces. Dropping it is how the connection learns that actix has the whole response.
+pub(super) struct Outgoing {
+    connection: Shared,
+    exchange: u64,
+    size: BodySize,
+    content: Content,
+}
+
+pub(super) enum Content {
+    /// Nothing is written, whatever the size says.
+    Nothing,
+    Bytes(Bytes),
+    /// `rest`: bytes still owed, where a length was promised.
+    Stream {
+        rest: Option<u64>,
+        pieces: Pieces,
+        close_delimited: bool,
+    },
+    /// The connection is being broken off.
+    Broken,
+}
+
+impl Outgoing {
+    pub fn new(connection: Shared, exchange: u64, size: BodySize, content: Content) -> Outgoing {
+        Outgoing { connection, exchange, size, content }
+    }
+}
+
+impl Content {
+    /// `Err(close_delimited)`: it cannot be completed.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, bool>> {
+        match self {
+            Content::Nothing => Poll::Ready(Ok(None)),
+            Content::Broken => Poll::Pending,
+            Content::Bytes(bytes) if bytes.is_empty() => Poll::Ready(Ok(None)),
+            Content::Bytes(bytes) => Poll::Ready(Ok(Some(bytes.split_to(bytes.len().min(SLICE))))),
+            Content::Stream { rest: Some(0), .. } => Poll::Ready(Ok(None)),
+            Content::Stream { rest, pieces, close_delimited } => loop {
+                match pieces.as_mut().poll_next(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    // actix would take an empty piece for the last chunk
+                    Poll::Ready(Some(Ok(piece))) if piece.is_empty() => {}
+                    Poll::Ready(Some(Ok(mut piece))) => {
+                        if let Some(rest) = rest {
+                            piece.truncate(usize::try_from(*rest).unwrap_or(usize::MAX));
+                            *rest -= piece.len() as u64;
+                        }
+                        return Poll::Ready(Ok(Some(piece)));
+                    }
+                    Poll::Ready(None) if rest.is_none() => return Poll::Ready(Ok(None)),
+                    Poll::Ready(None | Some(Err(_))) => return Poll::Ready(Err(*close_delimited)),
+                }
+            },
+        }
+    }
+}
+
+impl MessageBody for Outgoing {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        self.size
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        match self.content.poll_piece(cx) {
+            Poll::Ready(Ok(piece)) => Poll::Ready(piece.map(Ok)),
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(close_delimited)) => {
+                // an error given to actix would be logged as one of ours; the connection just ends here
+                self.content = Content::Broken;
+                self.connection.borrow_mut().break_off(close_delimited);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        self.connection.borrow_mut().response_over(self.exchange);
+    }
+}

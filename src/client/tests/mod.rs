@@ -1,0 +1,4 @@
+//! The client side over real sockets.
+
+mod replies;
+mod rig;

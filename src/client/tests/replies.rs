@@ -1,0 +1,228 @@
+//! What the core answers, on the wire.
+
+use std::{io, pin::Pin};
+
+use bytes::Bytes;
+use futures_core::Stream;
+
+use super::rig::{Server, statuses};
+use crate::{
+    client::{Options, Presented, Reply, ReplyBody},
+    message::{FieldName, FieldValue, Fields, StatusCode},
+};
+
+/// A stream that is there already.
+struct Ready(std::vec::IntoIter<io::Result<Bytes>>);
+
+impl Stream for Ready {
+    type Item = io::Result<Bytes>;
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<io::Result<Bytes>>> {
+        std::task::Poll::Ready(self.0.next())
+    }
+}
+
+fn stream(length: Option<u64>, pieces: &[Result<&'static str, ()>]) -> ReplyBody {
+    let pieces: Vec<_> = pieces
+        .iter()
+        .map(|piece| piece.map(|piece| Bytes::from_static(piece.as_bytes())).map_err(|()| io::Error::other("gone")))
+        .collect();
+    ReplyBody::Stream { length, pieces: Box::pin(Ready(pieces.into_iter())) }
+}
+
+fn reply(status: u16, body: ReplyBody) -> Reply {
+    Reply { status: StatusCode::from_u16(status).unwrap(), fields: Fields::new(), body }
+}
+
+/// Answers each path with the reply of that name.
+async fn core(presented: Presented) -> Reply {
+    match presented.target.as_str() {
+        "/large" => reply(200, ReplyBody::Bytes(Bytes::from(vec![b'x'; 1 << 20]))),
+        "/none" => reply(204, ReplyBody::Empty(None)),
+        "/304" => reply(304, ReplyBody::Empty(Some(77))),
+        "/304-bare" => reply(304, ReplyBody::Empty(None)),
+        "/head" => reply(200, ReplyBody::Empty(Some(1234))),
+        "/head-unknown" => reply(200, ReplyBody::Empty(None)),
+        "/stream" => reply(200, stream(None, &[Ok("one"), Ok(""), Ok("two")])),
+        "/sized" => reply(200, stream(Some(6), &[Ok("one"), Ok("two")])),
+        "/long" => reply(200, stream(Some(6), &[Ok("one"), Ok("two and more")])),
+        "/short" => reply(200, stream(Some(10), &[Ok("one")])),
+        "/broken-sized" => reply(200, stream(Some(10), &[Ok("one"), Err(())])),
+        "/broken" => reply(200, stream(None, &[Ok("one"), Err(())])),
+        "/odd" => reply(299, ReplyBody::Bytes(Bytes::new())),
+        "/bad" => reply(400, ReplyBody::Bytes(Bytes::new())),
+        "/last" => {
+            presented.connection.close_after();
+            reply(200, ReplyBody::Empty(None))
+        }
+        "/fields" => {
+            let mut fields = Fields::new();
+            for (name, value) in [
+                ("set-cookie", "a=1"),
+                ("date", "Thu, 01 Jan 1970 00:00:00 GMT"),
+                ("set-cookie", "b=2"),
+                ("content-length", "999"),
+                ("transfer-encoding", "chunked"),
+                ("connection", "x"),
+            ] {
+                fields.append(FieldName::from_static(name), FieldValue::from_static(value));
+            }
+            Reply { status: StatusCode::OK, fields, body: ReplyBody::Bytes(Bytes::from_static(b"hello")) }
+        }
+        _ => reply(200, ReplyBody::Bytes(Bytes::from(format!("{} {}", presented.method, presented.target)))),
+    }
+}
+
+fn server() -> Server {
+    Server::start(Options::default(), core)
+}
+
+fn get(target: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n")
+}
+
+/// The last request of a connection.
+fn last(method: &str, target: &str) -> String {
+    format!("{method} {target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+}
+
+#[test]
+fn a_whole_body_has_its_length_and_a_date_and_nothing_else() {
+    let text = server().ask(last("GET", "/x"));
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    assert_eq!(body, "GET /x");
+    let names: Vec<_> = head.lines().skip(1).map(|line| line.split(':').next().unwrap()).collect();
+    assert_eq!(names, ["content-length", "connection", "date"], "{head}");
+}
+
+#[test]
+fn fields_keep_their_repeats_and_the_origins_date_and_framing_is_ours() {
+    let text = server().ask(last("GET", "/fields"));
+    assert_eq!(text.matches("set-cookie: ").count(), 2, "{text}");
+    assert!(text.find("a=1").unwrap() < text.find("b=2").unwrap());
+    assert_eq!(text.matches("date: ").count(), 1);
+    assert!(text.contains("1970"));
+    assert!(text.contains("content-length: 5\r\n") && !text.contains("999") && !text.contains("chunked"));
+    assert!(!text.contains("server"));
+}
+
+#[test]
+fn statuses_without_a_body_have_none() {
+    let server = server();
+    let mut client = server.connect();
+    for (target, with, without) in [
+        ("/none", "204 No Content", "content-length"),
+        ("/304", "content-length: 77\r\n", "chunked"),
+        ("/304-bare", "304", "content-length"),
+    ] {
+        client.send(get(target));
+        let head = client.until("\r\n\r\n");
+        assert!(head.contains(with) && !head.contains(without), "{head}");
+    }
+    client.send(get("/after"));
+    assert!(client.until("GET /after").ends_with("\r\n\r\nGET /after"));
+}
+
+#[test]
+fn head_has_the_length_and_no_body() {
+    let server = server();
+    let mut client = server.connect();
+    for (target, length) in [("/head", true), ("/head-unknown", false), ("/stream", false), ("/x", true)] {
+        client.send(format!("HEAD {target} HTTP/1.1\r\nHost: h\r\n\r\n"));
+        let head = client.until("\r\n\r\n");
+        assert_eq!(head.contains("content-length: "), length, "{head}");
+    }
+    client.send(get("/after"));
+    let text = client.until("GET /after");
+    assert!(text.starts_with("HTTP/1.1 200 OK\r\n"), "{text}");
+}
+
+#[test]
+fn streams_are_chunked_for_1_1_and_end_with_the_connection_for_1_0() {
+    let server = server();
+    let text = server.ask(last("GET", "/stream"));
+    assert!(text.contains("transfer-encoding: chunked\r\n"));
+    assert!(text.ends_with("3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"), "{text}");
+    let text = server.ask("GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    assert!(text.ends_with("\r\n\r\nonetwo") && !text.contains("chunked") && !text.contains("keep-alive"), "{text}");
+    let mut client = server.connect();
+    client.send("GET /sized HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET /x HTTP/1.0\r\n\r\n");
+    let text = client.rest().text;
+    assert_eq!(statuses(&text), [200, 200], "{text}");
+    assert!(text.contains("connection: keep-alive\r\n") && text.contains("onetwo"));
+}
+
+#[test]
+fn more_than_the_promised_length_is_cut() {
+    let text = server().ask(last("GET", "/long"));
+    assert!(text.ends_with("\r\n\r\nonetwo"), "{text}");
+}
+
+#[test]
+fn a_stream_that_breaks_is_seen_to_break() {
+    let server = server();
+    for target in ["/short", "/broken-sized", "/broken"] {
+        let mut client = server.connect();
+        client.send(get(target));
+        let rest = client.rest();
+        assert!(rest.text.contains("one"), "{target}: {rest:?}");
+        assert!(!rest.text.contains("\r\n0\r\n"), "{target}: {rest:?}");
+        assert_eq!(rest.text.contains("content-length: 10"), target != "/broken");
+    }
+    let mut client = server.connect();
+    client.send("GET /broken HTTP/1.0\r\n\r\n");
+    assert_eq!(client.rest().broken, Some(io::ErrorKind::ConnectionReset));
+    assert_eq!(server.counters.broken.count(), 4);
+}
+
+#[test]
+fn a_large_body_comes_whole() {
+    let text = server().ask(last("GET", "/large"));
+    assert_eq!(text.split_once("\r\n\r\n").unwrap().1.len(), 1 << 20);
+}
+
+#[test]
+fn a_status_without_a_reason_phrase_gets_none() {
+    assert!(server().ask(last("GET", "/odd")).starts_with("HTTP/1.1 299 \r\n"));
+}
+
+#[test]
+fn the_connection_ends_after_a_400_and_when_the_core_says_so() {
+    let server = server();
+    for target in ["/bad", "/last"] {
+        let text = server.ask(get(target) + &get("/after"));
+        assert_eq!(statuses(&text).len(), 1, "{text}");
+        assert!(text.contains("connection: close\r\n"));
+    }
+}
+
+#[test]
+fn forty_pipelined_requests_get_forty_answers_in_order() {
+    let server = server();
+    let requests: String = (0..40).map(|n| get(&format!("/n{n}"))).collect();
+    let mut client = server.connect();
+    client.send(requests);
+    for n in 0..40 {
+        assert!(client.until(&format!("GET /n{n}")).starts_with("HTTP/1.1 200 OK\r\n"));
+    }
+}
+
+#[test]
+fn a_request_that_waits_behind_another_does_not_change_its_answer() {
+    let server = server();
+    let text = server.ask(get("/stream") + "HEAD /x HTTP/1.1\r\nHost: h\r\n\r\n" + &last("GET", "/y"));
+    assert_eq!(statuses(&text), [200, 200, 200]);
+    assert!(text.contains("two\r\n0\r\n\r\n") && text.ends_with("GET /y"), "{text}");
+}
+
+#[test]
+fn a_client_that_ends_its_side_still_gets_what_the_core_has_at_once() {
+    let server = server();
+    let mut client = server.connect();
+    client.send(get("/large") + &get("/x"));
+    client.end_sending();
+    let rest = client.rest();
+    assert!(rest.text.len() > 1 << 20 && rest.text.ends_with("GET /x"), "{}", rest.text.len());
+}
