@@ -3,6 +3,7 @@
 
 mod cli;
 mod collapse;
+mod forwarding;
 mod framing;
 mod interim;
 mod support;
