@@ -7,4 +7,5 @@ mod forwarding;
 mod framing;
 mod interim;
 mod support;
+mod targets;
 mod tidy;
