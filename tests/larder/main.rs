@@ -6,6 +6,7 @@ mod collapse;
 mod forwarding;
 mod framing;
 mod interim;
+mod storing;
 mod support;
 mod targets;
 mod tidy;
