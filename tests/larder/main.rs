@@ -6,6 +6,7 @@ mod collapse;
 mod forwarding;
 mod framing;
 mod interim;
+mod reuse;
 mod storing;
 mod support;
 mod targets;
