@@ -100,6 +100,7 @@ reasons! {
     SetCookie => "Set-Cookie without public or s-maxage and a lifetime",
     CookieWithoutFreshness => "Cookie in the request and no explicit freshness (see --ignore-cookies)",
     NotAFinalResponse => "status is never stored",
+    OwnCondition => "answers this request's own precondition or range",
     NotUnderstood => "must-understand with an unknown status",
     StatusWithoutFreshness => "status is not stored without explicit freshness",
     PartUnknown => "partial content without a single Content-Range",

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     clock::Seconds,
     fields::{SET_COOKIE2, cache_control::RequestDirectives, cache_control::Scope, date, range},
-    message::{Fields, Method, Part, Request, ResponseHead, StatusCode, StoredHead},
+    message::{FieldName, Fields, Method, Part, Request, ResponseHead, StatusCode, StoredHead},
 };
 
 /// May this response be stored, and as what (RFC 9111 §3)? Fields that must not be stored are gone from the result.
@@ -36,6 +36,9 @@ pub fn storing(
     let status = response.status;
     if status.as_u16() < 200 || status == StatusCode::NOT_MODIFIED {
         return Err(Reason::NotAFinalResponse);
+    }
+    if answers_own_condition(request, status) {
+        return Err(Reason::OwnCondition);
     }
     // if the status is 206, or must-understand is present, the cache understands the status
     let part = part(response, options)?;
@@ -108,6 +111,17 @@ fn part(response: &ResponseHead, options: &Options) -> Result<Option<Part>, Reas
     let part = range::content_range(&response.fields).ok_or(Reason::PartUnknown)?;
     let lies = content_length(&response.fields).is_some_and(|length| length != part.length());
     if lies && !options.strict { Err(Reason::PartLength) } else { Ok(Some(part)) }
+}
+
+/// A refusal of this request's own precondition or range says nothing to requests without them, and no key tells them
+/// apart.
+fn answers_own_condition(request: &Request, status: StatusCode) -> bool {
+    let asked = |name: &FieldName| request.fields.contains(name);
+    match status {
+        StatusCode::PRECONDITION_FAILED => [IF_MATCH, IF_UNMODIFIED_SINCE, IF_NONE_MATCH].iter().any(asked),
+        StatusCode::RANGE_NOT_SATISFIABLE => asked(&RANGE),
+        _ => false,
+    }
 }
 
 fn is_whole(part: &Part) -> bool {
