@@ -11,3 +11,5 @@ mod storing;
 mod support;
 mod targets;
 mod tidy;
+mod validation;
+mod vary;
