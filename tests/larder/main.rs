@@ -6,6 +6,8 @@ mod collapse;
 mod forwarding;
 mod framing;
 mod interim;
+mod invalidation;
+mod poisoning;
 mod ranges;
 mod reuse;
 mod stale;
