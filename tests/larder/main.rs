@@ -3,10 +3,12 @@
 
 mod cli;
 mod collapse;
+mod errors;
 mod forwarding;
 mod framing;
 mod interim;
 mod invalidation;
+mod logs;
 mod poisoning;
 mod ranges;
 mod reuse;
