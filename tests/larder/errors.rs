@@ -1,6 +1,8 @@
 //! What clients are told where the origin does not answer: in words, at once, and nothing of anybody's request.
 
-use std::{net::TcpListener, time::Instant};
+use std::net::TcpListener;
+
+use larder::clock;
 
 use crate::support::{Client, End, Gate, Origin, Proxy, Response, Step, respond};
 
@@ -29,7 +31,7 @@ fn assert_problem(answer: &Response, status: u16, error: &str) {
 fn an_origin_that_is_down_is_a_502_at_once() {
     let proxy = Proxy::before(&nobody(), &[]);
     for _ in 0..3 {
-        let asked = Instant::now();
+        let asked = clock::instant();
         assert_problem(&proxy.get("/"), 502, "connection_refused");
         // the default would let it try for five seconds
         assert!(asked.elapsed().as_secs() < 2);
