@@ -3,6 +3,7 @@
 
 mod cli;
 mod collapse;
+mod cuts;
 mod errors;
 mod forwarding;
 mod framing;
@@ -11,6 +12,7 @@ mod invalidation;
 mod logs;
 mod poisoning;
 mod ranges;
+mod responses;
 mod reuse;
 mod stale;
 mod storing;
