@@ -14,6 +14,7 @@ mod poisoning;
 mod ranges;
 mod responses;
 mod reuse;
+mod soak;
 mod stale;
 mod storing;
 mod support;
