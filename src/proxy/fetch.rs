@@ -118,7 +118,7 @@ pub async fn fetch(
         match cx.shared.flights.join(&flight) {
             Join::Lead(lead) => {
                 let (told, tell) = oneshot::channel();
-                actix_rt::spawn(lead_flight(cx.clone(), question, lead, flight, Some(told)));
+                tokio::task::spawn_local(lead_flight(cx.clone(), question, lead, flight, Some(told)));
                 let outcome = tell.await.unwrap_or(Outcome::Failed(OriginError::Closed));
                 return reply(cx, &request, outcome, verdict, log);
             }
@@ -146,7 +146,7 @@ pub fn refresh(cx: &Rc<Context>, asked: Asked, found: Found, _reason: Reason) {
         if question.request.method == Method::HEAD {
             Rc::make_mut(&mut question.request).method = Method::GET;
         }
-        actix_rt::spawn(lead_flight(cx.clone(), question, lead, flight, None));
+        tokio::task::spawn_local(lead_flight(cx.clone(), question, lead, flight, None));
     }
 }
 
@@ -282,7 +282,7 @@ async fn ask(cx: &Rc<Context>, question: Question, lead: Option<Flying>, flight:
                 if let (Some(flight), true) = (flight, lead.is_some()) {
                     cx.shared.note_alone(flight.variant, times.response);
                 }
-                if way == Way::Complete {
+                if way == Way::Complete && status == 206 {
                     way = Way::Fetch;
                     continue;
                 }
@@ -398,7 +398,7 @@ impl Answer<'_> {
         }
         let task =
             store_filled(cx.clone(), fill, body, length, joined.sides, stored.clone(), primary, epoch, since, lead);
-        actix_rt::spawn(task);
+        tokio::task::spawn_local(task);
         Outcome::Filling { head, stored, reader, length, status, combined: joined.combined }
     }
 }
