@@ -34,8 +34,8 @@ pub fn storing(
     let method = storable_method(request, response, explicit)?;
     // the response status code is final
     let status = response.status;
-    if status.as_u16() < 200 || status == StatusCode::NOT_MODIFIED {
-        return Err(Reason::NotAFinalResponse);
+    if status.as_u16() < 200 || !answers_more_than_this_request(status) {
+        return Err(Reason::StatusNeverStored);
     }
     // if the status is 206, or must-understand is present, the cache understands the status
     let part = part(response, options)?;
@@ -112,6 +112,11 @@ fn part(response: &ResponseHead, options: &Options) -> Result<Option<Part>, Reas
     let part = range::content_range(&response.fields).ok_or(Reason::PartUnknown)?;
     let lies = content_length(&response.fields).is_some_and(|length| length != part.length());
     if lies && !options.strict { Err(Reason::PartLength) } else { Ok(Some(part)) }
+}
+
+/// What answers conditions and ranges tells nothing to a request without them, whatever lifetime it bears.
+fn answers_more_than_this_request(status: StatusCode) -> bool {
+    !matches!(status.as_u16(), 304 | 412 | 416)
 }
 
 fn is_whole(part: &Part) -> bool {

@@ -105,7 +105,7 @@ fn kept(asked: &Request, status: u16, fields: Fields, options: &Options) -> Opti
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn nothing_that_peers_send_makes_a_decision_panic(

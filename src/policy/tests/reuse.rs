@@ -127,6 +127,9 @@ fn request_directives_are_followed_where_the_operator_says_so() {
         assert_eq!(decide(&asked, &head, seconds, &strict()), followed, "{line} with --strict");
         assert_eq!(decide(&asked, &head, seconds, &usual()), usually, "{line}");
     }
+    let swr = stored(&["Cache-Control: max-age=1, stale-while-revalidate=9"], &usual());
+    let asked = get(&["Cache-Control: only-if-cached"]);
+    assert_eq!(decide(&asked, &swr, 3, &usual()), Reuse::Serve(Reason::StaleWhileRevalidate));
     let post = request("POST", &["Cache-Control: only-if-cached"]);
     assert_eq!(decide(&post, &head, 0, &usual()), Reuse::Pass(Fwd::Method, Reason::UnsafeMethod));
 }
