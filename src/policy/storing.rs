@@ -15,7 +15,7 @@ use super::{
 use crate::{
     clock::Seconds,
     fields::{SET_COOKIE2, cache_control::RequestDirectives, cache_control::Scope, date, range},
-    message::{Fields, Method, Part, Request, ResponseHead, StatusCode, StoredHead},
+    message::{FieldName, Fields, Method, Part, Request, ResponseHead, StatusCode, StoredHead},
 };
 
 /// May this response be stored, and as what (RFC 9111 §3)? Fields that must not be stored are gone from the result.
@@ -34,8 +34,8 @@ pub fn storing(
     let method = storable_method(request, response, explicit)?;
     // the response status code is final
     let status = response.status;
-    if status.as_u16() < 200 || status == StatusCode::NOT_MODIFIED {
-        return Err(Reason::NotAFinalResponse);
+    if status.as_u16() < 200 || !answers_more_than_this_request(status) {
+        return Err(Reason::StatusNeverStored);
     }
     // if the status is 206, or must-understand is present, the cache understands the status
     let part = part(response, options)?;
@@ -67,7 +67,11 @@ pub fn storing(
     if !options.strict {
         careful(request, response, &governing, explicit, options)?;
     }
-    let fields = stored_fields(response, &governing, part.is_some(), times, options);
+    let mut fields = response.fields.clone();
+    retain_storable(&mut fields, &governing, times, options);
+    if part.is_some() {
+        fields.remove(&CONTENT_RANGE);
+    }
     let stored = StoredHead {
         asked: format!("{method} http://{}{}", request.target.authority, request.target.path_and_query),
         initial_age: initial_age(&fields, times),
@@ -110,6 +114,11 @@ fn part(response: &ResponseHead, options: &Options) -> Result<Option<Part>, Reas
     if lies && !options.strict { Err(Reason::PartLength) } else { Ok(Some(part)) }
 }
 
+/// What answers conditions and ranges tells nothing to a request without them, whatever lifetime it bears.
+fn answers_more_than_this_request(status: StatusCode) -> bool {
+    !matches!(status.as_u16(), 304 | 412 | 416)
+}
+
 fn is_whole(part: &Part) -> bool {
     part.first == 0 && part.complete == Some(part.length())
 }
@@ -141,23 +150,13 @@ fn careful(
     Ok(())
 }
 
-fn stored_fields(
-    response: &ResponseHead,
-    governing: &Governing,
-    is_part: bool,
-    times: Times,
-    options: &Options,
-) -> Fields {
-    let mut fields = response.fields.clone();
-    fields.retain(|name, _| {
-        let cookie = *name == SET_COOKIE || *name == SET_COOKIE2;
-        !governing.drops(name) && !(cookie && !options.strict) && !(is_part && *name == CONTENT_RANGE)
-    });
-    // RFC 9110 §6.6.1
+/// Removes the fields that must not be stored, and adds the Date that a recipient owes (RFC 9110 §6.6.1).
+pub(super) fn retain_storable(fields: &mut Fields, governing: &Governing, times: Times, options: &Options) {
+    let cookie = |name: &FieldName| *name == SET_COOKIE || *name == SET_COOKIE2;
+    fields.retain(|name, _| !governing.drops(name) && (options.strict || !cookie(name)));
     if !fields.contains(&DATE) {
         fields.append(DATE, date::format(times.received));
     }
-    fields
 }
 
 /// A response that can never answer anything only takes room.
