@@ -169,6 +169,11 @@ impl Peer {
         let _ = self.said.send(words.into());
     }
 
+    /// For saying something after the connection is gone.
+    pub(super) fn voice(&self) -> UnboundedSender<String> {
+        self.said.clone()
+    }
+
     /// Until the test says to go on, or is over.
     pub(super) fn wait(&self) {
         let _ = self.told.lock().unwrap().recv();
