@@ -10,6 +10,13 @@ use crate::{
 
 const SHORT: Duration = Duration::from_millis(40);
 
+/// Lets time pass for the client's timers, and for nobody else.
+async fn later(by: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(by).await;
+    tokio::time::resume();
+}
+
 #[test]
 fn an_origin_that_does_not_answer_is_left_after_the_first_byte_timeout() {
     run(async {
@@ -35,18 +42,29 @@ fn the_first_byte_timeout_begins_with_the_end_of_the_upload() {
             peer.head();
             peer.say("head");
             peer.take(4);
+            peer.say("body");
             peer.rest();
             peer.say("closed");
         });
-        let client = Client::new(Options { first_byte_timeout: SHORT, ..server.options() });
+        let client = server.client();
         let (feed, source) = fed();
-        let upload = client.upload(Method::POST, Some(4), source);
-        let mut upload = std::pin::pin!(upload);
+        let body = Some(Upload { length: Some(4), pieces: source });
+        let sent = client.0.send(OriginRequest { body, ..request(Method::POST, "/") }, |_| {});
+        let mut upload = std::pin::pin!(sent);
+        tokio::select! {
+            _ = &mut upload => panic!("there is no answer"),
+            said = server.heard() => assert_eq!(said, "head"),
+        }
         // the client takes its time: no time-out of the origin's
-        assert!(tokio::time::timeout(3 * SHORT, &mut upload).await.is_err());
-        assert_eq!(server.heard().await, "head");
+        let limit = server.options().first_byte_timeout;
+        later(3 * limit).await;
         feed.send("body".into()).unwrap();
-        assert_eq!(soon(upload).await.unwrap_err(), OriginError::FirstByteTimeout);
+        tokio::select! {
+            _ = &mut upload => panic!("it has only begun to wait"),
+            said = server.heard() => assert_eq!(said, "body"),
+        }
+        later(limit + SHORT).await;
+        assert_eq!(upload.await.err(), Some(OriginError::FirstByteTimeout));
         assert_eq!(server.heard().await, "closed");
     });
 }
@@ -54,8 +72,6 @@ fn the_first_byte_timeout_begins_with_the_end_of_the_upload() {
 #[test]
 fn an_interim_response_begins_the_first_byte_timeout_anew() {
     run(async {
-        // more than one time-out passes in all, less than one between any two
-        let limit = Duration::from_millis(400);
         let server = Server::new(|mut peer| {
             peer.head();
             for _ in 0..4 {
@@ -65,16 +81,20 @@ fn an_interim_response_begins_the_first_byte_timeout_anew() {
             peer.wait();
             peer.send(OK);
         });
-        let client = Client::new(Options { first_byte_timeout: limit, ..server.options() });
+        let client = server.client();
+        let (told, mut interims) = tokio::sync::mpsc::unbounded_channel();
+        let sent = client.0.send(request(Method::GET, "/"), move |interim| told.send(interim.status).unwrap());
         let paced = async {
-            for _ in 0..5 {
-                tokio::time::sleep(limit / 3).await;
+            // more than one time-out passes in all, less than one between any two
+            for _ in 0..4 {
                 server.go_on();
+                assert_eq!(soon(interims.recv()).await.unwrap(), 102);
+                later(server.options().first_byte_timeout * 2 / 3).await;
             }
+            server.go_on();
         };
-        let (got, ()) = tokio::join!(client.got(), paced);
-        got.is(200, "ok");
-        assert_eq!(got.interims, [102; 4]);
+        let (response, ()) = tokio::join!(sent, paced);
+        read(response.unwrap()).await.is(200, "ok");
     });
 }
 
@@ -100,10 +120,10 @@ fn a_reader_that_takes_its_time_is_no_fault_of_the_origins() {
     run(async {
         let server =
             Server::answering("HTTP/1.1 200 OK\r\nContent-Length: 20000\r\n\r\n".to_owned() + &"x".repeat(20_000));
-        let client = Client::new(Options { between_bytes_timeout: SHORT, ..server.options() });
+        let client = server.client();
         let mut response = client.0.send(request(Method::GET, "/"), |_| {}).await.unwrap();
         let first = response.body.next().await.unwrap().unwrap();
-        tokio::time::sleep(3 * SHORT).await;
+        later(3 * server.options().between_bytes_timeout).await;
         let rest = read(response).await.body.unwrap();
         assert_eq!(first.len() + rest.len(), 20_000);
     });

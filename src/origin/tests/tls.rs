@@ -10,7 +10,7 @@ use tokio_rustls::rustls::{
 };
 
 use super::rig::{Client, OK, Peer, Server, run};
-use crate::origin::{Options, OriginError, Prepared};
+use crate::origin::{Options, Origin, OriginError, Prepared};
 
 type Session = StreamOwned<ServerConnection, std::net::TcpStream>;
 
@@ -114,10 +114,16 @@ fn a_body_without_a_length_is_whole_only_with_close_notify() {
 }
 
 #[test]
+fn what_was_prepared_can_go_to_every_worker() {
+    fn goes<T: Clone + Send + Sync + 'static>() {}
+    goes::<Prepared>();
+}
+
+#[test]
 fn an_address_in_brackets_or_not_is_a_name_for_tls() {
     for host in ["[::1]", "127.0.0.1", "example.com"] {
         let server = Server::answering(OK);
-        assert!(Prepared::new(Options { https: true, host: host.into(), ..server.options() }).is_ok());
+        assert!(Origin::prepare(Options { https: true, host: host.into(), ..server.options() }).is_ok());
     }
 }
 
@@ -147,14 +153,14 @@ fn a_ca_file_that_cannot_be_used_is_told_at_once() {
     let server = Server::answering(OK);
     let with = |ca: &std::path::Path| {
         let options = Options { https: true, ca: Some(ca.to_owned()), ..server.options() };
-        Prepared::new(options).err().unwrap()
+        Origin::prepare(options).err().unwrap()
     };
     assert!(with("/nonexistent/ca.pem".as_ref()).contains("/nonexistent/ca.pem"));
     let file = NamedTempFile::new().unwrap();
     assert!(with(file.path()).contains("holds no certificate"));
     std::fs::write(file.path(), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
     assert!(with(file.path()).contains("cannot trust"));
-    let bad = Prepared::new(Options { https: true, host: "a_b c".into(), ..server.options() }).err().unwrap();
+    let bad = Origin::prepare(Options { https: true, host: "a_b c".into(), ..server.options() }).err().unwrap();
     assert!(bad.contains("a_b c"), "{bad}");
 }
 
