@@ -10,6 +10,7 @@ mod errors;
 mod exchange;
 mod framing;
 mod head;
+mod sending;
 #[cfg(test)]
 mod tests;
 mod tls;
