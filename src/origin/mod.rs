@@ -10,6 +10,7 @@ mod errors;
 mod exchange;
 mod framing;
 mod head;
+mod sending;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -106,15 +107,6 @@ pub struct Prepared {
     tls: Option<Tls>,
 }
 
-impl Prepared {
-    /// Reads the certificates to trust. Fails, in words, where the host cannot be one for TLS or `ca` cannot be used.
-    pub fn new(options: Options) -> Result<Prepared, String> {
-        let host = connect::unbracketed(&options.host);
-        let tls = options.https.then(|| Tls::new(host, options.ca.as_deref())).transpose()?;
-        Ok(Prepared { tls, options: Arc::new(options) })
-    }
-}
-
 /// How long the connection may wait for what.
 #[derive(Debug, Clone, Copy)]
 struct Timeouts {
@@ -143,12 +135,19 @@ impl Drop for Client {
 }
 
 impl Origin {
+    /// Reads the certificates to trust, once for all workers. Fails, in words, where the host cannot be one for TLS or
+    /// `ca` cannot be used.
+    pub fn prepare(options: Options) -> Result<Prepared, String> {
+        let host = connect::unbracketed(&options.host);
+        let tls = options.https.then(|| Tls::new(host, options.ca.as_deref())).transpose()?;
+        Ok(Prepared { tls, options: Arc::new(options) })
+    }
+
     /// Must be called within the worker's runtime: it begins to sweep the pool there.
-    pub fn new(prepared: &Prepared) -> Origin {
-        let Options { max_head, max_fields, .. } = *prepared.options;
-        let dialled = prepared.clone();
-        let connector = Connector::new(max_head, max_fields, move || Box::pin(connect::dial(dialled.clone())));
-        Origin::over(connector, &prepared.options)
+    pub fn new(prepared: Prepared) -> Origin {
+        let options = prepared.options.clone();
+        let dial = move || -> LocalBoxFuture<'static, _> { Box::pin(connect::dial(prepared.clone())) };
+        Origin::over(Connector::new(options.max_head, options.max_fields, dial), &options)
     }
 
     fn over(connector: Connector, options: &Options) -> Origin {
