@@ -10,7 +10,7 @@ use std::{
     io,
     net::IpAddr,
     pin::{Pin, pin},
-    rc::Rc,
+    rc::{Rc, Weak},
     task::{Context, Poll, Waker, ready},
 };
 
@@ -89,7 +89,7 @@ pub(super) struct State {
     /// No further byte goes to actix: it shuts the connection down.
     pub closed: bool,
     /// We answered instead of actix: what it still writes is swallowed.
-    muted: bool,
+    pub muted: bool,
     /// A response without a length was broken off: only a reset tells the client.
     reset: bool,
     /// Bytes may still come in when the connection is shut down.
@@ -130,7 +130,7 @@ impl Incoming {
         }
     }
 
-    fn fail(&mut self, kind: io::ErrorKind) {
+    pub fn fail(&mut self, kind: io::ErrorKind) {
         self.failure = Some(kind);
         if let Some(reader) = self.reader.take() {
             reader.wake();
@@ -236,7 +236,7 @@ impl State {
             return Poll::Pending;
         }
         // an answer from the cache comes within the same poll: this is the moment to let it
-        if self.phase == Phase::Handling && !self.eof_soon && self.body.framing == Framing::Done {
+        if self.phase == Phase::Handling && !self.eof_soon {
             self.eof_soon = true;
             cx.waker().wake_by_ref();
             return Poll::Pending;
@@ -441,7 +441,8 @@ impl State {
         if !safe || !interim || self.output.len() > OUTPUT_BOUND {
             return false;
         }
-        let reason = status.canonical_reason().unwrap_or_default();
+        // `http` 0.2 does not know RFC 8297
+        let reason = if status.as_u16() == 103 { "Early Hints" } else { status.canonical_reason().unwrap_or_default() };
         let mut head = format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).into_bytes();
         for (name, value) in fields.iter() {
             for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
@@ -535,4 +536,6 @@ impl State {
     }
 }
 
+/// Held by whoever drives the connection; all others hold it weakly, so that the socket closes with its driver.
 pub(super) type Shared = Rc<RefCell<State>>;
+pub(super) type Handle = Weak<RefCell<State>>;

@@ -9,14 +9,14 @@ use std::{
 use actix_http::body::{BodySize, MessageBody};
 use bytes::Bytes;
 
-use super::{Pieces, connection::Shared};
+use super::{Pieces, connection::Handle};
 
 /// A whole body would stay in actix's write buffer until the client has taken all of it.
 const SLICE: usize = 64 << 10;
 
 /// What actix asks for pieces. Dropping it is how the connection learns that actix has the whole response.
 pub(super) struct Outgoing {
-    connection: Shared,
+    connection: Handle,
     exchange: u64,
     size: BodySize,
     content: Content,
@@ -37,7 +37,7 @@ pub(super) enum Content {
 }
 
 impl Outgoing {
-    pub fn new(connection: Shared, exchange: u64, size: BodySize, content: Content) -> Outgoing {
+    pub fn new(connection: Handle, exchange: u64, size: BodySize, content: Content) -> Outgoing {
         Outgoing { connection, exchange, size, content }
     }
 }
@@ -79,13 +79,19 @@ impl MessageBody for Outgoing {
     }
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        // what is swallowed would never end where the stream does not
+        if self.connection.upgrade().is_some_and(|state| state.borrow().muted) {
+            return Poll::Pending;
+        }
         match self.content.poll_piece(cx) {
             Poll::Ready(Ok(piece)) => Poll::Ready(piece.map(Ok)),
             Poll::Pending => Poll::Pending,
             Poll::Ready(Err(close_delimited)) => {
                 // an error given to actix would be logged as one of ours; the connection just ends here
                 self.content = Content::Broken;
-                self.connection.borrow_mut().break_off(close_delimited);
+                if let Some(state) = self.connection.upgrade() {
+                    state.borrow_mut().break_off(close_delimited);
+                }
                 Poll::Pending
             }
         }
@@ -94,6 +100,8 @@ impl MessageBody for Outgoing {
 
 impl Drop for Outgoing {
     fn drop(&mut self) {
-        self.connection.borrow_mut().response_over(self.exchange);
+        if let Some(state) = self.connection.upgrade() {
+            state.borrow_mut().response_over(self.exchange);
+        }
     }
 }

@@ -1,4 +1,10 @@
 //! The client side over real sockets.
 
+mod attacks;
+mod bodies;
+mod deadlines;
+mod heads;
+mod interim;
+mod limits;
 mod replies;
 mod rig;

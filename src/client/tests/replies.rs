@@ -5,7 +5,7 @@ use std::{io, pin::Pin};
 use bytes::Bytes;
 use futures_core::Stream;
 
-use super::rig::{Server, statuses};
+use super::rig::{Server, get, last, statuses};
 use crate::{
     client::{Options, Presented, Reply, ReplyBody},
     message::{FieldName, FieldValue, Fields, StatusCode},
@@ -77,15 +77,6 @@ async fn core(presented: Presented) -> Reply {
 
 fn server() -> Server {
     Server::start(Options::default(), core)
-}
-
-fn get(target: &str) -> String {
-    format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n")
-}
-
-/// The last request of a connection.
-fn last(method: &str, target: &str) -> String {
-    format!("{method} {target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
 }
 
 #[test]
