@@ -105,7 +105,7 @@ pub struct Running {
 pub fn start(config: Config, clock: Clock) -> Result<Running, RunError> {
     let listener = listen(&config)?;
     let addr = listener.local_addr().map_err(RunError::Server)?;
-    let origin = Prepared::new(config.origin_client.clone()).map_err(RunError::Origin)?;
+    let origin = Origin::prepare(config.origin_client.clone()).map_err(RunError::Origin)?;
     let lock = match Store::lock(&config.store.folder) {
         Ok(lock) => Some(lock),
         Err(error @ (OpenError::Locked | OpenError::Unsafe(_))) => return Err(RunError::Folder(error)),
@@ -149,7 +149,7 @@ fn serve(
     let closing = store.clone();
     let worker = move || {
         let cx = Rc::new(Context {
-            origin: Origin::new(&origin),
+            origin: Origin::new(origin.clone()),
             secure: Secure::of(&config.origin_client, &twin),
             site_url: site.url(),
             site: site.clone(),
