@@ -1,12 +1,15 @@
 //! One request, top to bottom. The only orchestrator: methods, sizes and protocols are parameters of what it calls.
 
 mod access;
+mod ask;
 mod collapse;
+mod content;
 mod exchange;
 mod fetch;
 mod fill;
 mod forward;
 mod health;
+mod refusal;
 mod request;
 mod respond;
 mod shared;
@@ -87,13 +90,13 @@ pub async fn handle(cx: Rc<Context>, presented: Presented) -> Reply {
     let mut log = access::Entry::begin(&presented);
     let reply = match admit(&cx, presented).await {
         Ok(asked) => answer(&cx, asked, &mut log).await,
-        Err(refusal) => respond::refused(&refusal, &mut log),
+        Err(refusal) => refusal::refused(&refusal, &mut log),
     };
     log.end(reply)
 }
 
 /// Reads and believes the request.
-async fn admit(cx: &Context, mut presented: Presented) -> Result<Asked, respond::Refusal> {
+async fn admit(cx: &Context, mut presented: Presented) -> Result<Asked, refusal::Refusal> {
     let fields = std::mem::take(&mut presented.fields);
     let rules = request::Rules { hosts: &cx.hosts, pseudonym: &cx.pseudonym };
     let request = request::parse(&presented, fields, &rules).inspect_err(|_| presented.connection.close_after())?;
@@ -115,14 +118,14 @@ async fn admit(cx: &Context, mut presented: Presented) -> Result<Asked, respond:
 }
 
 /// A QUERY's content for its key; put back in front of the rest where it is too long for that.
-async fn read_content(body: RequestBody) -> Result<Content, respond::Refusal> {
+async fn read_content(body: RequestBody) -> Result<Content, refusal::Refusal> {
     if body.length().is_none_or(|length| length > QUERY_CONTENT) {
         return Ok(Content::Stream(body));
     }
     let mut pieces = body.into_stream();
     let mut content = BytesMut::new();
     while let Some(piece) = std::future::poll_fn(|task| pieces.as_mut().poll_next(task)).await {
-        content.extend_from_slice(&piece.map_err(|_| respond::Refusal::Content)?);
+        content.extend_from_slice(&piece.map_err(|_| refusal::Refusal::Content)?);
     }
     Ok(Content::Read(content.freeze()))
 }
@@ -145,7 +148,7 @@ async fn answer(cx: &Rc<Context>, asked: Asked, log: &mut access::Entry) -> Repl
             fetch::refresh(cx, asked, found, reason);
             reply
         }
-        (Reuse::Refuse(reason), _) => respond::refused(&respond::Refusal::OnlyIfCached(reason), log),
+        (Reuse::Refuse(reason), _) => refusal::refused(&refusal::Refusal::OnlyIfCached(reason), log),
         (Reuse::Validate(fwd, reason), _) => {
             fetch::fetch(cx, asked, found, fetch::Way::Validate, fwd, reason, log).await
         }

@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 use http::header;
 
-use super::respond::Refusal;
+use super::refusal::Refusal;
 use crate::{
     client::Presented,
     fields::hop_by_hop,
