@@ -65,13 +65,18 @@ fn an_upload_is_sent_once_more_as_long_as_it_is_remembered() {
             assert_eq!(server.heard().await, said);
         }
 
-        let server = racy(true);
+        // this much of it is not
+        let server = Server::new(|mut peer| {
+            peer.head();
+            peer.send(OK);
+            peer.head();
+            peer.take(100_000);
+        });
         let client = server.client();
         client.got().await.is(200, "ok");
-        let (body, pulled) = zeros(16 << 20);
+        let (body, _) = zeros(16 << 20);
         let lost = client.upload(Method::PUT, Some(16 << 20), body).await.unwrap_err();
         assert_eq!(lost, OriginError::Closed);
-        assert!(pulled.get() > 64 * 1024);
         assert_eq!(server.connections(), 1);
     });
 }
