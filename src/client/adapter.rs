@@ -54,7 +54,7 @@ fn respond(shared: &Shared, exchange: u64, status: StatusCode, fields: Fields, f
     let mut state = shared.borrow_mut();
     state.persistent &= !framed.close_delimited
         && status != StatusCode::BAD_REQUEST
-        && state.outlives_body()
+        && state.body.can_end(&state.worker.options)
         && !state.worker.stopping();
     state.enter(Phase::Answering { streamed: matches!(framed.content, Content::Stream { .. }) });
     let persistent = state.persistent;

@@ -17,10 +17,10 @@ fn whole(bytes: &[u8]) -> Result<Option<Head>, StatusCode> {
 
 /// A byte at a time: the first result that is one.
 fn trickled(bytes: &[u8]) -> Result<Option<Head>, StatusCode> {
-    let (mut scan, mut input) = (Scan::default(), BytesMut::new());
+    let (mut scan, mut input, options) = (Scan::default(), BytesMut::new(), Options::default());
     for byte in bytes {
         input.extend_from_slice(&[*byte]);
-        if let Some(head) = scan.head(&mut input, &Options::default()).map_err(|refusal| refusal.status)? {
+        if let Some(head) = scan.head(&mut input, &options).map_err(|refusal| refusal.status)? {
             return Ok(Some(head));
         }
     }
