@@ -87,7 +87,9 @@ pub(super) struct State {
     pub closed: bool,
     /// We answered instead of actix: what it still writes is swallowed.
     pub muted: bool,
-    /// A response without a length was broken off: only a reset tells the client.
+    /// The response that is written ends with the connection: if it is cut short only a reset tells the client.
+    pub close_delimited: bool,
+    /// The client gets a reset whatever state it is in.
     reset: bool,
     /// Bytes may still come in when the connection is shut down.
     linger: bool,
@@ -119,6 +121,7 @@ impl State {
             eof_soon: false,
             closed: false,
             muted: false,
+            close_delimited: false,
             reset: false,
             linger: false,
             parked: false,
@@ -210,6 +213,7 @@ impl State {
         self.body = Incoming::of(&head);
         self.persistent = head.persistent && !self.worn_out();
         self.http_10 = head.http_10;
+        self.close_delimited = false;
         self.head = Some(head);
         self.eof_soon = false;
         self.enter(Phase::Handling);
@@ -311,9 +315,8 @@ impl State {
     }
 
     /// Ends the connection in the middle of a response, so that the client sees it.
-    pub fn break_off(&mut self, close_delimited: bool) {
+    pub fn break_off(&mut self) {
         self.worker.options.counters.broken.add();
-        self.reset = close_delimited;
         self.closed = true;
         self.wake();
     }
@@ -387,8 +390,9 @@ impl State {
     }
 
     pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.reset {
-            return Poll::Ready(self.io.set_zero_linger());
+        if self.must_reset() {
+            // the reset goes out when the socket is dropped
+            return Poll::Ready(Ok(()));
         }
         ready!(self.poll_output(cx))?;
         if self.phase != Phase::Lingering {
@@ -410,8 +414,20 @@ impl State {
         self.reset = true;
         self.output.clear();
         self.muted = true;
-        let _ = self.io.set_zero_linger();
         self.close();
+    }
+
+    fn must_reset(&self) -> bool {
+        self.reset || (self.close_delimited && matches!(self.phase, Phase::Answering { .. }))
+    }
+
+    /// The dispatcher lets go of the connection, for whatever reason.
+    pub fn dropped(&mut self) {
+        // a core that still reads the body must not wait for ever
+        self.body.fail(io::ErrorKind::ConnectionAborted);
+        if self.must_reset() {
+            let _ = self.io.set_zero_linger();
+        }
     }
 
     pub fn stop_lingering(&mut self) {

@@ -115,8 +115,17 @@ fn over_target(length: usize, options: &Options) -> Result<(), Refusal> {
     Err(Refusal { status: StatusCode::URI_TOO_LONG, detail: "The request-target is too long." })
 }
 
+/// Another protocol is known by its first byte.
+fn begins(line: &[u8]) -> Result<(), Refusal> {
+    if line.first().is_some_and(|byte| !byte.is_ascii_graphic()) {
+        return Err(Refusal::malformed("This is not an HTTP/1.1 request."));
+    }
+    Ok(())
+}
+
 /// Lengths and version of a whole request line; its characters are httparse's business.
 fn request_line(line: &[u8], options: &Options) -> Result<(), Refusal> {
+    begins(line)?;
     let method = memchr(b' ', line).unwrap_or(line.len());
     over_method(method, options)?;
     if !line.ends_with(b" HTTP/1.1") && !line.ends_with(b" HTTP/1.0") {
@@ -127,10 +136,10 @@ fn request_line(line: &[u8], options: &Options) -> Result<(), Refusal> {
 
 /// The same while its end has not come: what can be refused already is.
 fn request_line_so_far(line: &[u8], options: &Options) -> Result<(), Refusal> {
-    let waits_for_lf = line == b"\r";
-    if line.first().is_some_and(|byte| !byte.is_ascii_graphic()) && !waits_for_lf {
-        return Err(Refusal::malformed("This is not an HTTP/1.1 request."));
+    if line == b"\r" {
+        return Ok(());
     }
+    begins(line)?;
     let method = memchr(b' ', line).unwrap_or(line.len());
     over_method(method, options)?;
     over_target(line.len().saturating_sub(method + 1 + VERSION + 1), options)

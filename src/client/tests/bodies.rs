@@ -123,6 +123,27 @@ fn extensions_and_trailers_have_limits() {
     assert_eq!(chunked(format!("0\r\na: {}", "b".repeat(9000))), Err(400), "before its line ends");
 }
 
+/// Bytes of which chunked bodies are made, and of which they should not be.
+fn scraps() -> impl proptest::strategy::Strategy<Value = Vec<u8>> {
+    use proptest::prelude::*;
+    let scrap = prop_oneof![
+        4 => proptest::sample::select(vec![
+            "5\r\nhello\r\n", "1;a=b\r\nx\r\n", "0\r\n", "\r\n", "a: b\r\n", "5", "\n", "\r", ";", "\"", "a", "0",
+        ])
+        .prop_map(|text| text.as_bytes().to_vec()),
+        1 => any::<[u8; 1]>().prop_map(|byte| byte.to_vec()),
+    ];
+    proptest::collection::vec(scrap, 0..12).prop_map(|scraps| scraps.concat())
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_bytes_are_framed_the_same_at_once_and_byte_by_byte(bytes in scraps()) {
+        // what lies behind the end is left alone in both
+        let _ = chunked(&bytes);
+    }
+}
+
 fn post(target: &str, fields: &str, body: &str) -> String {
     format!("POST {target} HTTP/1.1\r\nHost: h\r\n{fields}\r\n\r\n{body}")
 }

@@ -208,3 +208,28 @@ fn persistence_follows_version_and_connection_options() {
     assert!(!persistent("CONNECT a:1 HTTP/1.1", ""));
     assert!(!persistent("GET / HTTP/1.1", "Upgrade: WebSocket\r\n"));
 }
+
+/// Bytes of which heads are made, and of which they should not be.
+fn scraps() -> impl proptest::strategy::Strategy<Value = Vec<u8>> {
+    use proptest::prelude::*;
+    let scrap = prop_oneof![
+        4 => proptest::sample::select(vec![
+            "GET / HTTP/1.1\r\n", "POST /a HTTP/1.0\r\n", "Host: h\r\n", "Content-Length: 5\r\n", "\r\n",
+            "Transfer-Encoding: chunked\r\n", "X: y\r\n", "\n", "\r", " ", ":", "a", "HTTP/1.1", "\0",
+        ])
+        .prop_map(|text| text.as_bytes().to_vec()),
+        1 => any::<[u8; 1]>().prop_map(|byte| byte.to_vec()),
+    ];
+    proptest::collection::vec(scrap, 0..12).prop_map(|scraps| scraps.concat())
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_bytes_give_the_same_at_once_and_byte_by_byte(bytes in scraps()) {
+        let show = |outcome: Result<Option<Head>, StatusCode>| outcome.map(|head| head.map(|head| {
+            (head.method, head.target, head.fields, head.length, head.chunked, head.persistent)
+        }));
+        let (whole, trickled) = (show(whole(&bytes)), show(trickled(&bytes)));
+        proptest::prop_assert_eq!(whole, trickled);
+    }
+}
