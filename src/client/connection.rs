@@ -74,8 +74,9 @@ pub(super) struct State {
     /// Which exchange runs; handles of an older one have no effect.
     pub exchange: u64,
     pub body: Incoming,
-    /// The request allows a further one.
+    /// A further request is read after this one; and whether the client has said that it sends none.
     pub persistent: bool,
+    last: bool,
     pub http_10: bool,
     /// The task that drives actix's dispatcher.
     waker: Option<Waker>,
@@ -115,6 +116,7 @@ impl State {
             exchange: 0,
             body: Incoming::none(),
             persistent: true,
+            last: false,
             http_10: false,
             waker: None,
             eof: false,
@@ -211,7 +213,8 @@ impl State {
         self.worker.options.counters.requests.add();
         self.exchange += 1;
         self.body = Incoming::of(&head);
-        self.persistent = head.persistent && !self.worn_out();
+        self.persistent = !head.last && !head.tunnel && !self.worn_out();
+        self.last = head.last;
         self.http_10 = head.http_10;
         self.close_delimited = false;
         self.head = Some(head);
@@ -334,7 +337,7 @@ impl State {
             return;
         }
         let unread = !self.body.is_over();
-        self.linger = unread || !self.input.is_empty();
+        self.linger = unread || !self.last || !self.input.is_empty();
         if unread {
             // whoever still reads it comes too late
             self.body.fail(io::ErrorKind::ConnectionAborted);

@@ -61,7 +61,8 @@ impl Worker {
     }
 
     fn elapse(&self) {
-        self.now.set(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX));
+        let run = clock::instant().duration_since(self.started).as_millis();
+        self.now.set(u64::try_from(run).unwrap_or(u64::MAX));
     }
 
     async fn tick(self: Rc<Worker>) {

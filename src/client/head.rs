@@ -28,8 +28,10 @@ pub(super) struct Head {
     /// Content-Length.
     pub length: Option<u64>,
     pub chunked: bool,
-    /// The client wants, or at least allows, a further request on this connection (RFC 9112 §9.3).
-    pub persistent: bool,
+    /// The client sends nothing behind this request (RFC 9112 §9.3).
+    pub last: bool,
+    /// CONNECT or WebSocket: what comes behind the head may be another protocol, and is never a request.
+    pub tunnel: bool,
     /// The client waits for 100 (RFC 9110 §10.1.1).
     pub expects_continue: bool,
 }
@@ -175,7 +177,8 @@ fn parse(head: Bytes, options: &Options) -> Result<Head, Refusal> {
     let http_10 = version == 0;
     framing.check(http_10)?;
     Ok(Head {
-        persistent: framing.persistent(&method, http_10),
+        last: framing.close || (http_10 && !framing.keep_alive),
+        tunnel: framing.websocket || method == Method::CONNECT,
         method,
         target: target.to_owned(),
         http_10,
@@ -249,12 +252,6 @@ impl Framing {
             return Err(Refusal::malformed("Content-Length and Transfer-Encoding exclude each other."));
         }
         Ok(())
-    }
-
-    /// After CONNECT and for WebSocket a client may go on in another protocol: nothing behind the head is a request.
-    fn persistent(&self, method: &Method, http_10: bool) -> bool {
-        let asked = if http_10 { self.keep_alive && !self.close } else { !self.close };
-        asked && *method != Method::CONNECT && !self.websocket
     }
 }
 

@@ -301,11 +301,14 @@ fn a_client_that_leaves_stops_the_core() {
         }
     });
     let wait = || told.recv_timeout(Duration::from_secs(5)).unwrap();
-    let mut client = server.connect();
-    client.send(get("/"));
-    assert_eq!(wait(), "waits");
-    drop(client);
-    assert_eq!(wait(), "dropped");
+    for linger in [None, Some(Duration::ZERO)] {
+        let mut client = server.connect();
+        client.send(get("/"));
+        assert_eq!(wait(), "waits");
+        socket2::SockRef::from(&client.socket).set_linger(linger).unwrap();
+        drop(client);
+        assert_eq!(wait(), "dropped", "by a FIN, by a reset");
+    }
 
     let mut client = server.connect();
     client.send(post("/upload", "Content-Length: 5", "ab"));

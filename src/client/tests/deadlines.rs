@@ -68,10 +68,15 @@ fn an_idle_connection_is_closed_without_a_word() {
 fn a_body_that_stalls_is_answered_408() {
     let server = Server::start(Options { body_timeout: SHORT, ..Options::default() }, echo);
     for framing in ["Content-Length: 10", "Transfer-Encoding: chunked"] {
-        let text = server.ask(format!("POST / HTTP/1.1\r\nHost: h\r\n{framing}\r\n\r\n5\r\nab"));
-        assert_eq!(statuses(&text), [408], "{text}");
+        let mut client = server.connect();
+        client.send(format!("POST / HTTP/1.1\r\nHost: h\r\n{framing}\r\n\r\n5\r\nab"));
+        assert_eq!(statuses(&client.until("time.")), [408]);
+        // late bytes are no request
+        client.send(get("/smuggled"));
+        assert_eq!(client.rest().text, "\"}\n");
     }
     assert_eq!(server.counters.body_timeouts.count(), 2);
+    assert_eq!(server.counters.requests.count(), 2);
 }
 
 #[test]
