@@ -54,8 +54,9 @@ fn respond(shared: &Shared, exchange: u64, status: StatusCode, fields: Fields, f
     let mut state = shared.borrow_mut();
     state.persistent &= !framed.close_delimited
         && status != StatusCode::BAD_REQUEST
-        && state.outlives_body()
+        && state.body.can_end(&state.worker.options)
         && !state.worker.stopping();
+    state.close_delimited = framed.close_delimited;
     state.enter(Phase::Answering { streamed: matches!(framed.content, Content::Stream { .. }) });
     let persistent = state.persistent;
     drop(state);
@@ -125,7 +126,7 @@ fn frame(head_only: bool, http_10: bool, status: StatusCode, body: ReplyBody) ->
             let close_delimited = length.is_none() && http_10;
             Framed {
                 size: length.map_or(BodySize::Stream, BodySize::Sized),
-                content: Content::Stream { rest: length, pieces, close_delimited },
+                content: Content::Stream { rest: length, pieces },
                 length_field: None,
                 close_delimited,
             }

@@ -61,7 +61,8 @@ impl Worker {
     }
 
     fn elapse(&self) {
-        self.now.set(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX));
+        let run = clock::instant().duration_since(self.started).as_millis();
+        self.now.set(u64::try_from(run).unwrap_or(u64::MAX));
     }
 
     async fn tick(self: Rc<Worker>) {
@@ -127,7 +128,7 @@ enum Overdue {
 fn overdue(state: &mut State, now: u64, elapsed: u64) -> Option<Overdue> {
     let options = &state.worker.options;
     let over = |since: u64, limit: Duration| u128::from(now.saturating_sub(since)) >= limit.as_millis();
-    if state.stalled.is_some_and(|since| over(since, options.write_timeout)) {
+    if state.output.stalled.is_some_and(|since| over(since, options.write_timeout)) {
         return Some(Overdue::Write);
     }
     match state.phase {
@@ -139,15 +140,7 @@ fn overdue(state: &mut State, now: u64, elapsed: u64) -> Option<Overdue> {
         Phase::Draining => over(state.since, options.drain_timeout).then_some(Overdue::Drain),
         Phase::Lingering => over(state.since, options.drain_timeout).then_some(Overdue::Linger),
         Phase::Flushing => None,
-        Phase::Handling | Phase::Answering { .. } => {
-            let body = &mut state.body;
-            body.reader.as_ref()?;
-            body.waited += elapsed;
-            let waited = u128::from(body.waited);
-            let slow = waited >= options.min_rate_grace.as_millis()
-                && u128::from(body.received) * 1000 < u128::from(options.min_rate) * waited;
-            (slow || over(body.quiet_since, options.body_timeout)).then_some(Overdue::Body)
-        }
+        Phase::Handling | Phase::Answering { .. } => state.body.is_late(now, elapsed, options).then_some(Overdue::Body),
     }
 }
 

@@ -2,16 +2,19 @@
 //!
 //! `stream` is the I/O type that actix drives. It reads request heads itself (`head`), refuses what is ambiguous
 //! (`refusal`) and hands actix one request at a time, in a fixed form; the request as the client sent it goes to the core
-//! (`adapter`). `connection` is the state behind it, `framing` the end of a request's body, `request_body` and
-//! `reply_body` the two streams, `deadline` the tick that ends what takes too long, `limits` how many may come.
+//! (`adapter`). `connection` is the state behind it, with the request's body (`incoming`, its end in `framing`) and what
+//! goes out (`output`); `request_body` and `reply_body` are the two streams that the core and actix read, `deadline` is the
+//! tick that ends what takes too long, `limits` says how many may come.
 
 mod adapter;
 mod connection;
 mod deadline;
 mod framing;
 mod head;
+mod incoming;
 mod limits;
 mod options;
+mod output;
 mod refusal;
 mod reply_body;
 mod request_body;

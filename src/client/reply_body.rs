@@ -20,6 +20,8 @@ pub(super) struct Outgoing {
     exchange: u64,
     size: BodySize,
     content: Content,
+    /// actix has asked to the end; it does not ask where the size is zero or none.
+    over: bool,
 }
 
 pub(super) enum Content {
@@ -30,28 +32,30 @@ pub(super) enum Content {
     Stream {
         rest: Option<u64>,
         pieces: Pieces,
-        close_delimited: bool,
     },
     /// The connection is being broken off.
     Broken,
 }
 
+/// The stream failed, or ended too early.
+struct Incomplete;
+
 impl Outgoing {
     pub fn new(connection: Handle, exchange: u64, size: BodySize, content: Content) -> Outgoing {
-        Outgoing { connection, exchange, size, content }
+        Outgoing { connection, exchange, size, content, over: size.is_eof() }
     }
 }
 
 impl Content {
-    /// `Err(close_delimited)`: it cannot be completed.
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, bool>> {
+    /// The next piece; an error where it cannot be completed.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Incomplete>> {
         match self {
             Content::Nothing => Poll::Ready(Ok(None)),
             Content::Broken => Poll::Pending,
             Content::Bytes(bytes) if bytes.is_empty() => Poll::Ready(Ok(None)),
             Content::Bytes(bytes) => Poll::Ready(Ok(Some(bytes.split_to(bytes.len().min(SLICE))))),
             Content::Stream { rest: Some(0), .. } => Poll::Ready(Ok(None)),
-            Content::Stream { rest, pieces, close_delimited } => loop {
+            Content::Stream { rest, pieces } => loop {
                 match pieces.as_mut().poll_next(cx) {
                     Poll::Pending => return Poll::Pending,
                     // actix would take an empty piece for the last chunk
@@ -64,7 +68,7 @@ impl Content {
                         return Poll::Ready(Ok(Some(piece)));
                     }
                     Poll::Ready(None) if rest.is_none() => return Poll::Ready(Ok(None)),
-                    Poll::Ready(None | Some(Err(_))) => return Poll::Ready(Err(*close_delimited)),
+                    Poll::Ready(None | Some(Err(_))) => return Poll::Ready(Err(Incomplete)),
                 }
             },
         }
@@ -84,13 +88,16 @@ impl MessageBody for Outgoing {
             return Poll::Pending;
         }
         match self.content.poll_piece(cx) {
-            Poll::Ready(Ok(piece)) => Poll::Ready(piece.map(Ok)),
+            Poll::Ready(Ok(piece)) => {
+                self.over = piece.is_none();
+                Poll::Ready(piece.map(Ok))
+            }
             Poll::Pending => Poll::Pending,
-            Poll::Ready(Err(close_delimited)) => {
+            Poll::Ready(Err(Incomplete)) => {
                 // an error given to actix would be logged as one of ours; the connection just ends here
                 self.content = Content::Broken;
                 if let Some(state) = self.connection.upgrade() {
-                    state.borrow_mut().break_off(close_delimited);
+                    state.borrow_mut().break_off();
                 }
                 Poll::Pending
             }
@@ -100,7 +107,7 @@ impl MessageBody for Outgoing {
 
 impl Drop for Outgoing {
     fn drop(&mut self) {
-        if let Some(state) = self.connection.upgrade() {
+        if let Some(state) = self.connection.upgrade().filter(|_| self.over) {
             state.borrow_mut().response_over(self.exchange);
         }
     }

@@ -15,8 +15,7 @@ pub(super) struct ClientStream(pub Shared);
 
 impl Drop for ClientStream {
     fn drop(&mut self) {
-        // a core that still reads the body must not wait for ever
-        self.0.borrow_mut().body.fail(io::ErrorKind::ConnectionAborted);
+        self.0.borrow_mut().dropped();
     }
 }
 

@@ -17,10 +17,10 @@ fn whole(bytes: &[u8]) -> Result<Option<Head>, StatusCode> {
 
 /// A byte at a time: the first result that is one.
 fn trickled(bytes: &[u8]) -> Result<Option<Head>, StatusCode> {
-    let (mut scan, mut input) = (Scan::default(), BytesMut::new());
+    let (mut scan, mut input, options) = (Scan::default(), BytesMut::new(), Options::default());
     for byte in bytes {
         input.extend_from_slice(&[*byte]);
-        if let Some(head) = scan.head(&mut input, &Options::default()).map_err(|refusal| refusal.status)? {
+        if let Some(head) = scan.head(&mut input, &options).map_err(|refusal| refusal.status)? {
             return Ok(Some(head));
         }
     }
@@ -50,7 +50,7 @@ fn a_head_is_read_byte_for_byte_and_nothing_behind_it() {
     assert_eq!((head.method.as_str(), head.target.as_str(), head.http_10), ("GET", "//a/../b?c#d", false));
     let lines: Vec<_> = head.fields.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
     assert_eq!(lines, [("b", "2"), ("host", "h"), ("a", "1"), ("b", "3")]);
-    assert!(head.persistent);
+    assert!(!head.last && !head.tunnel);
     assert_eq!(&input[..], b"next");
 }
 
@@ -195,16 +195,42 @@ fn limits_have_their_own_statuses() {
 }
 
 #[test]
-fn persistence_follows_version_and_connection_options() {
-    let persistent = |line: &str, fields: &str| {
-        whole(format!("{line}\r\nHost: h\r\n{fields}\r\n").as_bytes()).unwrap().unwrap().persistent
+fn the_last_request_is_known_by_version_and_connection_options() {
+    let of = |line: &str, fields: &str| {
+        let head = whole(format!("{line}\r\nHost: h\r\n{fields}\r\n").as_bytes()).unwrap().unwrap();
+        (head.last, head.tunnel)
     };
-    assert!(persistent("GET / HTTP/1.1", ""));
-    assert!(persistent("GET / HTTP/1.1", "Connection: upgrade\r\nUpgrade: foo\r\n"));
-    assert!(!persistent("GET / HTTP/1.1", "Connection: x, CLOSE\r\n"));
-    assert!(!persistent("GET / HTTP/1.1", "Connection: keep-alive\r\nConnection: close\r\n"));
-    assert!(!persistent("GET / HTTP/1.0", ""));
-    assert!(persistent("GET / HTTP/1.0", "Connection: Keep-Alive\r\n"));
-    assert!(!persistent("CONNECT a:1 HTTP/1.1", ""));
-    assert!(!persistent("GET / HTTP/1.1", "Upgrade: WebSocket\r\n"));
+    assert_eq!(of("GET / HTTP/1.1", ""), (false, false));
+    assert_eq!(of("GET / HTTP/1.1", "Connection: upgrade\r\nUpgrade: foo\r\n"), (false, false));
+    assert_eq!(of("GET / HTTP/1.1", "Connection: x, CLOSE\r\n"), (true, false));
+    assert_eq!(of("GET / HTTP/1.1", "Connection: keep-alive\r\nConnection: close\r\n"), (true, false));
+    assert_eq!(of("GET / HTTP/1.0", ""), (true, false));
+    assert_eq!(of("GET / HTTP/1.0", "Connection: Keep-Alive\r\n"), (false, false));
+    assert_eq!(of("CONNECT a:1 HTTP/1.1", ""), (false, true));
+    assert_eq!(of("GET / HTTP/1.1", "Upgrade: WebSocket\r\n"), (false, true));
+}
+
+/// Bytes of which heads are made, and of which they should not be.
+fn scraps() -> impl proptest::strategy::Strategy<Value = Vec<u8>> {
+    use proptest::prelude::*;
+    let scrap = prop_oneof![
+        4 => proptest::sample::select(vec![
+            "GET / HTTP/1.1\r\n", "POST /a HTTP/1.0\r\n", "Host: h\r\n", "Content-Length: 5\r\n", "\r\n",
+            "Transfer-Encoding: chunked\r\n", "X: y\r\n", "\n", "\r", " ", ":", "a", "HTTP/1.1", "\0",
+        ])
+        .prop_map(|text| text.as_bytes().to_vec()),
+        1 => any::<[u8; 1]>().prop_map(|byte| byte.to_vec()),
+    ];
+    proptest::collection::vec(scrap, 0..12).prop_map(|scraps| scraps.concat())
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_bytes_give_the_same_at_once_and_byte_by_byte(bytes in scraps()) {
+        let show = |outcome: Result<Option<Head>, StatusCode>| outcome.map(|head| head.map(|head| {
+            (head.method, head.target, head.fields, head.length, head.chunked, head.last)
+        }));
+        let (whole, trickled) = (show(whole(&bytes)), show(trickled(&bytes)));
+        proptest::prop_assert_eq!(whole, trickled);
+    }
 }

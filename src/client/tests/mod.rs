@@ -6,5 +6,6 @@ mod deadlines;
 mod heads;
 mod interim;
 mod limits;
+mod pipelines;
 mod replies;
 mod rig;

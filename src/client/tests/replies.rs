@@ -169,6 +169,36 @@ fn a_stream_that_breaks_is_seen_to_break() {
 }
 
 #[test]
+fn a_response_that_ends_with_the_connection_is_reset_also_when_the_server_is_stopped_hard() {
+    let server = Server::start(Options::default(), |_: Presented| async {
+        let first = stream(None, &[Ok("one")]);
+        let ReplyBody::Stream { pieces, .. } = first else { unreachable!() };
+        reply(200, ReplyBody::Stream { length: None, pieces: Box::pin(ThenNothing(pieces)) })
+    });
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.0\r\n\r\n");
+    client.until("one");
+    drop(server);
+    assert_eq!(client.rest().broken, Some(io::ErrorKind::ConnectionReset));
+}
+
+/// What was there, and then a wait without an end.
+struct ThenNothing(crate::client::Pieces);
+
+impl Stream for ThenNothing {
+    type Item = io::Result<Bytes>;
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<io::Result<Bytes>>> {
+        match self.0.as_mut().poll_next(cx) {
+            std::task::Poll::Ready(Some(piece)) => std::task::Poll::Ready(Some(piece)),
+            _ => std::task::Poll::Pending,
+        }
+    }
+}
+
+#[test]
 fn a_large_body_comes_whole() {
     let text = server().ask(last("GET", "/large"));
     assert_eq!(text.split_once("\r\n\r\n").unwrap().1.len(), 1 << 20);
