@@ -23,6 +23,7 @@ use super::{
     OriginError, Prepared,
     exchange::Exchange,
     framing::{Connection, OriginStream, Transport, Watched},
+    head::Limits,
 };
 
 /// How long an address has before the next one is tried beside it (RFC 8305 §5).
@@ -34,18 +35,16 @@ type Dial = Rc<dyn Fn() -> LocalBoxFuture<'static, Result<Transport, OriginError
 #[derive(Clone)]
 pub(super) struct Connector {
     dial: Dial,
-    max_head: usize,
-    max_fields: usize,
+    limits: Limits,
     open: Rc<RefCell<Vec<Watched>>>,
 }
 
 impl Connector {
     pub(super) fn new(
-        max_head: usize,
-        max_fields: usize,
+        limits: Limits,
         dial: impl Fn() -> LocalBoxFuture<'static, Result<Transport, OriginError>> + 'static,
     ) -> Connector {
-        Connector { dial: Rc::new(dial), max_head, max_fields, open: Rc::default() }
+        Connector { dial: Rc::new(dial), limits, open: Rc::default() }
     }
 
     /// Closes idle connections whose time has come, for as long as there is a connector.
@@ -91,7 +90,7 @@ impl Service<ConnectInfo<Uri>> for Connector {
                     return Err(ConnectError::Io(io::ErrorKind::NotConnected.into()));
                 }
             };
-            let connection = Connection::new(transport, this.max_head, this.max_fields);
+            let connection = Connection::new(transport, this.limits);
             let mut open = this.open.borrow_mut();
             if open.len() == open.capacity() {
                 open.retain(|watched| watched.strong_count() > 0);

@@ -43,6 +43,8 @@ pub(super) struct Exchange {
     failure: RefCell<Option<OriginError>>,
     /// This is the second try: it must not take a pooled connection.
     pub(super) again: Cell<bool>,
+    /// The connection is not to be used again.
+    pub(super) last: bool,
     /// The connection had carried another request before.
     reused: Cell<bool>,
     /// Bytes of the request were handed to the connection.
@@ -58,6 +60,7 @@ impl Exchange {
     ) -> Result<Rc<Exchange>, OriginError> {
         Ok(Rc::new(Exchange {
             head: head::write(&request).map_err(OriginError::Protocol)?,
+            last: request.fields.contains(&http::header::CONNECTION),
             method: request.method,
             upload: RefCell::new(request.body.map(Replay::new)),
             interim: RefCell::new(Box::new(interim)),

@@ -85,13 +85,12 @@ pub(super) struct Connection {
     used: bool,
     opened: Instant,
     idle_since: Instant,
-    max_head: usize,
-    max_fields: usize,
+    limits: head::Limits,
     exchange: Option<Rc<Exchange>>,
 }
 
 impl Connection {
-    pub(super) fn new(io: Transport, max_head: usize, max_fields: usize) -> Rc<RefCell<Connection>> {
+    pub(super) fn new(io: Transport, limits: head::Limits) -> Rc<RefCell<Connection>> {
         let now = Instant::now();
         Rc::new(RefCell::new(Connection {
             io: Some(io),
@@ -105,8 +104,7 @@ impl Connection {
             used: false,
             opened: now,
             idle_since: now,
-            max_head,
-            max_fields,
+            limits,
             exchange: None,
         }))
     }
@@ -234,7 +232,7 @@ impl Connection {
                     }
                     // no head is complete without another line's end: spares the re-parsing of what comes slowly
                     let line_end = memchr::memchr(b'\n', &self.unread[before..]).is_some();
-                    self.parse = line_end || self.unread.len() > self.max_head;
+                    self.parse = line_end || self.unread.len() > self.limits.head;
                 }
                 _ => return self.fail(OriginError::Closed),
             }
@@ -244,9 +242,9 @@ impl Connection {
     /// Takes one head out of `unread`, if it is there in full; true for a final one.
     fn take_head(&mut self) -> Result<bool, &'static str> {
         let Some(exchange) = self.exchange.clone() else { return Err("there is no request") };
-        let parsed = head::parse(&self.unread, &exchange.method, self.max_fields)?;
+        let parsed = head::parse(&self.unread, &exchange.method, self.limits)?;
         let size = parsed.as_ref().map_or(self.unread.len(), |(_, end)| *end);
-        if size > self.max_head {
+        if size > self.limits.head {
             return Err("its head is larger than allowed");
         }
         let Some((head, end)) = parsed else { return Ok(false) };
@@ -265,7 +263,7 @@ impl Connection {
             self.parse = !self.unread.is_empty();
             return Ok(false);
         }
-        self.keep = head.persistent;
+        self.keep = head.persistent && !exchange.last;
         // whoever says no before the request is out does not want the rest of it
         if self.sending.unfinished() && !head.status.is_success() {
             self.sending.abandon();

@@ -63,6 +63,15 @@ pub struct Options {
     pub max_head: usize,
     /// Field lines of a response head.
     pub max_fields: usize,
+    /// Take a body in a transfer coding that is not understood for one that ends with the connection (RFC 9112 §6.3,
+    /// rule 4), and its bytes for the content; off: such a response is an error.
+    pub any_coding: bool,
+}
+
+impl Options {
+    fn limits(&self) -> head::Limits {
+        head::Limits { head: self.max_head, fields: self.max_fields, any_coding: self.any_coding }
+    }
 }
 
 /// The pieces of a request's body.
@@ -79,7 +88,8 @@ pub struct OriginRequest {
     pub method: Method,
     /// Origin-form, base path included.
     pub target: String,
-    /// All fields as they go out, Host included; no framing fields: they follow from `body`.
+    /// All fields as they go out, Host included; no framing fields: they follow from `body`. Connection only as `close`:
+    /// the connection is then not used again, whatever the origin says.
     pub fields: Fields,
     pub body: Option<Upload>,
 }
@@ -147,7 +157,7 @@ impl Origin {
     pub fn new(prepared: Prepared) -> Origin {
         let options = prepared.options.clone();
         let dial = move || -> LocalBoxFuture<'static, _> { Box::pin(connect::dial(prepared.clone())) };
-        Origin::over(Connector::new(options.max_head, options.max_fields, dial), &options)
+        Origin::over(Connector::new(options.limits(), dial), &options)
     }
 
     fn over(connector: Connector, options: &Options) -> Origin {

@@ -345,7 +345,7 @@ impl Io for DuplexStream {
 /// Answers with `parts` one after the other, then closes (or does not).
 async fn in_parts(parts: Vec<Vec<u8>>, close: bool) -> Result<Got, OriginError> {
     let options = options("127.0.0.1:1".parse().unwrap());
-    let connector = Connector::new(options.max_head, options.max_fields, move || {
+    let connector = Connector::new(options.limits(), move || {
         let parts = parts.clone();
         Box::pin(async move {
             let (ours, mut theirs) = tokio::io::duplex(1 << 16);

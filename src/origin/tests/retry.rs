@@ -221,7 +221,7 @@ fn a_request_of_which_nothing_was_written_may_be_sent_again_whatever_its_method(
         let options = options("127.0.0.1:1".parse().unwrap());
         let dialled = Rc::new(Cell::new(0));
         let count = dialled.clone();
-        let connector = Connector::new(options.max_head, options.max_fields, move || {
+        let connector = Connector::new(options.limits(), move || {
             count.set(count.get() + 1);
             Box::pin(async {
                 let (inner, mut theirs) = tokio::io::duplex(4096);

@@ -203,6 +203,7 @@ pub(super) fn options(address: SocketAddr) -> Options {
         max_connections: 64,
         max_head: 64 * 1024,
         max_fields: 200,
+        any_coding: false,
     }
 }
 

@@ -33,12 +33,17 @@ pub struct Proxy {
 pub fn config(origin: &str, folder: &Path, flags: &[&str]) -> Config {
     let folder = folder.to_str().unwrap();
     let words =
-        [&["larder", "--origin", origin, "--port", "0", "--cache-dir", folder, "--workers", "2"], flags].concat();
+        [&["larder", "--origin", origin, "--port", "0", "--cache-dir", folder], workers(flags), flags].concat();
     let arguments = Arguments::read(words).unwrap();
     match Task::new(&arguments, &Surroundings::default()).unwrap() {
         Task::Serve(config) => *config,
         other => panic!("{other:?}"),
     }
+}
+
+/// Two workers, where the flags do not say otherwise.
+fn workers(flags: &[&str]) -> &'static [&'static str] {
+    if flags.contains(&"--workers") { &[] } else { &["--workers", "2"] }
 }
 
 impl Proxy {
@@ -112,7 +117,7 @@ impl Spawned {
     /// Starts it on a free port; returns when it says that it is listening.
     pub fn start(origin: &str, folder: &Path, flags: &[&str]) -> Spawned {
         let folder = folder.to_str().unwrap();
-        let words = [&["--origin", origin, "--port", "0", "--cache-dir", folder, "--workers", "2"], flags].concat();
+        let words = [&["--origin", origin, "--port", "0", "--cache-dir", folder], workers(flags), flags].concat();
         Spawned::from(larder(&words))
     }
 
