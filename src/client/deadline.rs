@@ -50,14 +50,18 @@ impl Worker {
         self.stopping.get()
     }
 
-    /// Watches over a connection from now on. Called on the worker's thread.
-    pub fn watch(self: &Rc<Worker>, connection: &Shared, stop: &GracefulShutdownSignal) {
-        self.connections.borrow_mut().push(Rc::downgrade(connection));
+    /// Begins to tick, with the first connection. Called on the worker's thread.
+    pub fn start(self: &Rc<Worker>, stop: &GracefulShutdownSignal) {
         if !self.ticking.replace(true) {
             self.elapse();
             actix_rt::spawn(self.clone().tick());
             actix_rt::spawn(self.clone().stop_on(stop.clone()));
         }
+    }
+
+    /// Watches over a connection from now on.
+    pub fn watch(&self, connection: &Shared) {
+        self.connections.borrow_mut().push(Rc::downgrade(connection));
     }
 
     fn elapse(&self) {

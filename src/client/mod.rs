@@ -155,11 +155,8 @@ where
                 .h1(map_config(app.into_factory(), |_| AppConfig::default()));
             let (admissions, stop) = (admissions.clone(), stop.clone());
             fn_service(move |io: TcpStream| {
-                let opened = open(io, &worker, &admissions);
-                if let Ok((io, _)) = &opened {
-                    worker.watch(&io.0, &stop);
-                }
-                std::future::ready(opened)
+                worker.start(&stop);
+                std::future::ready(open(io, &worker, &admissions))
             })
             .and_then(http)
         })?;
@@ -179,7 +176,9 @@ fn open(io: TcpStream, worker: &Rc<Worker>, admissions: &Arc<Admissions>) -> Res
             // without it, the end of a response waits 40 ms for an acknowledgement
             let _ = io.set_nodelay(true);
             let state = State::new(io, worker.clone(), peer.map(|peer| peer.ip()), admission);
-            Ok((ClientStream(Rc::new(RefCell::new(state))), peer))
+            let shared = Rc::new(RefCell::new(state));
+            worker.watch(&shared);
+            Ok((ClientStream(shared), peer))
         }
         Err(full) => {
             match full {

@@ -194,6 +194,45 @@ fn a_large_body_streams_through() {
 }
 
 #[test]
+fn a_body_can_be_read_by_a_task_of_its_own() {
+    let server = Server::start(Options::default(), |presented: Presented| async {
+        let read = actix_rt::spawn(collect(presented.body));
+        let length = read.await.unwrap().unwrap().len();
+        let hinted = actix_rt::spawn(async move {
+            presented.connection.send_interim(crate::message::StatusCode::PROCESSING, &Default::default())
+        });
+        text_reply(200, format!("got {length}, hinted {}", hinted.await.unwrap()))
+    });
+    let body = "x".repeat(1 << 20);
+    let mut client = server.connect();
+    for _ in 0..3 {
+        client.send(post("/", &format!("Content-Length: {}", body.len()), &body));
+        client.until("102 Processing\r\n\r\nHTTP/1.1 200 OK\r\n");
+        client.until("got 1048576, hinted true");
+    }
+}
+
+#[test]
+fn a_task_that_still_reads_the_body_when_the_client_has_its_answer_is_told() {
+    let (tell, told) = mpsc::channel();
+    let server = Server::start(Options::default(), move |presented: Presented| {
+        let tell = tell.clone();
+        async move {
+            actix_rt::spawn(async move { tell.send(collect(presented.body).await.map_err(|error| error.kind())) });
+            text_reply(200, "early".into())
+        }
+    });
+    let mut client = server.connect();
+    client.send(post("/", "Content-Length: 9", "abc"));
+    client.until("early");
+    assert_eq!(told.recv_timeout(Duration::from_secs(5)).unwrap(), Err(io::ErrorKind::ConnectionAborted));
+    client.send("defghi".to_owned() + &post("/", "Content-Length: 9", "abc"));
+    client.until("early");
+    drop(client);
+    assert_eq!(told.recv_timeout(Duration::from_secs(5)).unwrap(), Err(io::ErrorKind::ConnectionAborted));
+}
+
+#[test]
 fn a_small_unread_body_is_read_away_and_never_taken_for_a_request() {
     let server = Server::start(Options::default(), blind);
     let smuggled = get("/smuggled");

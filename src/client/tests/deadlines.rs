@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use super::rig::{Server, blind, echo, get, last, statuses, text_reply};
 use crate::client::{Options, Presented, ReplyBody};
 
-const SHORT: Duration = Duration::from_millis(50);
+const SHORT: Duration = Duration::from_millis(100);
 
 #[test]
 fn a_head_that_does_not_end_is_answered_408_on_every_request() {
@@ -62,6 +62,19 @@ fn an_idle_connection_is_closed_without_a_word() {
     client.until("unread");
     let rest = client.rest();
     assert_eq!((rest.text.as_str(), rest.broken), ("", None));
+}
+
+#[test]
+fn the_first_connection_has_its_time_however_long_the_server_waited_for_it() {
+    let options = Options { keep_alive: SHORT, head_timeout: SHORT, ..Options::default() };
+    let (waiting, other) = (Server::start(options.clone(), blind), Server::start(options, blind));
+    // by the other one's deadline this one's clock has gone on as far
+    assert_eq!(other.connect().rest().text, "");
+    let mut first = waiting.connect();
+    // the connection is taken on, and ticked, before this one's end
+    assert_eq!(other.ask("GET / HTTP/1.0\r\n\r\n").len(), waiting.ask("GET / HTTP/1.0\r\n\r\n").len());
+    first.send(get("/"));
+    first.until("unread");
 }
 
 #[test]
