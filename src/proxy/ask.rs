@@ -266,8 +266,8 @@ async fn store_filled(
     let body = match filled {
         Ok(Filled::Memory(bytes)) => StoredBody::Memory(bytes),
         Ok(Filled::Disk(body)) => StoredBody::Disk(body),
-        Err(Unfilled::Origin(error)) => return log::warn!("{}: not stored: {error}", head.asked),
-        Err(why) => return log::debug!("{}: not stored: {why:?}", head.asked),
+        Err(why @ Unfilled::Origin(_)) => return log::warn!("{}: not stored: {why}", head.asked),
+        Err(why) => return log::debug!("{}: not stored: {why}", head.asked),
     };
     let as_announced = head.part.is_none_or(|part| part.length() == body.length());
     if !as_announced && !cx.policy.strict {

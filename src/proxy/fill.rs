@@ -73,6 +73,16 @@ pub enum Unfilled {
     Abandoned,
 }
 
+impl std::fmt::Display for Unfilled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Unfilled::Origin(error) => error.fmt(f),
+            Unfilled::Store(error) => error.fmt(f),
+            Unfilled::Abandoned => f.write_str("nobody waits for the rest of it"),
+        }
+    }
+}
+
 impl Fill {
     pub fn new() -> Arc<Fill> {
         let (progress, _) = watch::channel(Progress::Growing(0));

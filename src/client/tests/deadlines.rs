@@ -47,7 +47,7 @@ fn trickle(client: &super::rig::Client, bytes: &'static [u8]) -> std::thread::Jo
     let mut sender = client.socket.try_clone().unwrap();
     std::thread::spawn(move || {
         while sender.write_all(bytes).is_ok() {
-            std::thread::sleep(Duration::from_millis(1));
+            std::thread::park_timeout(Duration::from_millis(1));
         }
     })
 }

@@ -32,8 +32,7 @@ pub struct Proxy {
 /// What the flags make of themselves, for a port and a folder that are nobody else's.
 pub fn config(origin: &str, folder: &Path, flags: &[&str]) -> Config {
     let folder = folder.to_str().unwrap();
-    let words =
-        [&["larder", "--origin", origin, "--port", "0", "--cache-dir", folder], workers(flags), flags].concat();
+    let words = [&["larder", "--origin", origin, "--port", "0", "--cache-dir", folder], workers(flags), flags].concat();
     let arguments = Arguments::read(words).unwrap();
     match Task::new(&arguments, &Surroundings::default()).unwrap() {
         Task::Serve(config) => *config,
