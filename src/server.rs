@@ -9,6 +9,7 @@ use std::{
 };
 
 use actix_server::ServerHandle;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::json;
 use socket2::{Domain, Socket, Type};
 use tokio::signal::unix::{SignalKind, signal};
@@ -140,6 +141,7 @@ fn serve(
     done: tokio::sync::oneshot::Sender<()>,
 ) {
     let control = control(&config, &store, &shared);
+    raise_descriptor_limit();
     let site =
         Site { https: config.origin.https, authority: config.origin.authority(), base: config.origin.base.clone() };
     let pseudonym: Arc<str> = pseudonym().into();
@@ -227,6 +229,15 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// As many open files as the system lets this process have: each connection is one.
+fn raise_descriptor_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        log::debug!("the limit of open files stays as it is: {error}");
+    }
 }
 
 /// One for each process, so that a loop is told from another Larder in the chain.
