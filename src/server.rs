@@ -6,6 +6,7 @@ use std::{
     rc::Rc,
     sync::{Arc, mpsc},
     thread::JoinHandle,
+    time::Duration,
 };
 
 use actix_server::ServerHandle;
@@ -23,11 +24,14 @@ use crate::{
     message::FieldValue,
     origin::{Origin, Prepared},
     proxy::{self, Context, Secure, Shared, Site},
-    store::{FolderLock, OpenError, Store},
+    store::{OpenError, State, Store},
 };
 
 /// Connections that may wait to be accepted; the system bounds it by its own limit.
 const BACKLOG: i32 = 4096;
+
+/// How long the start-up lines wait for the store to be open; requests do not.
+const OPENING: Duration = Duration::from_secs(1);
 
 /// Why Larder cannot run. One line; exit code 1.
 #[derive(Debug)]
@@ -47,7 +51,7 @@ impl fmt::Display for RunError {
             RunError::Listen { host, port, error } => {
                 write!(f, "--host, --port: cannot listen on {host}:{port}: {error}")
             }
-            RunError::Folder(error) => write!(f, "--cache-dir: {error}"),
+            RunError::Folder(error) => error.fmt(f),
             RunError::Origin(error) => write!(f, "--origin-ca: {error}"),
             RunError::Server(error) => write!(f, "the server could not run: {error}"),
         }
@@ -60,14 +64,14 @@ impl std::error::Error for RunError {}
 pub fn run(config: Config) -> Result<(), RunError> {
     let quiet = !log::log_enabled!(log::Level::Warn);
     let running = start(config.clone(), Clock::system())?;
+    let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Server)?;
     if !quiet {
-        let holdings = Holdings::default();
+        let holdings = rt.block_on(holdings(&running.store));
         for line in announce(&config, &[running.addr], holdings) {
             eprintln!("{line}");
         }
     }
     let stopping = running.handle.clone();
-    let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Server)?;
     rt.block_on(async {
         let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
             return;
@@ -93,6 +97,18 @@ pub fn run(config: Config) -> Result<(), RunError> {
     Ok(())
 }
 
+/// What the store holds, if it says so soon.
+async fn holdings(store: &Store) -> Holdings {
+    if tokio::time::timeout(OPENING, store.opened()).await.is_err() {
+        return Holdings::default();
+    }
+    let stats = store.stats();
+    match stats.state {
+        State::Open => Holdings { disk: Some(stats.disk_used), responses: Some(stats.responses) },
+        _ => Holdings::default(),
+    }
+}
+
 /// A Larder that runs on threads of its own.
 pub struct Running {
     pub addr: SocketAddr,
@@ -109,20 +125,21 @@ pub fn start(config: Config, clock: Clock) -> Result<Running, RunError> {
     let origin = Origin::prepare(config.origin_client.clone()).map_err(RunError::Origin)?;
     let lock = match Store::lock(&config.store.folder) {
         Ok(lock) => Some(lock),
-        Err(error @ (OpenError::Locked | OpenError::Unsafe(_))) => return Err(RunError::Folder(error)),
-        Err(error) => {
-            log::error!("--cache-dir: {error}; running without a store on disk until that is mended");
+        // the disk may recover: the store tries again
+        Err(error @ OpenError::Io(..)) => {
+            log::error!("{error}; running without a store on disk until that is mended");
             None
         }
+        Err(error) => return Err(RunError::Folder(error)),
     };
-    let store = Store::open(config.store.clone(), clock.clone());
+    let store = Store::open_with(config.store.clone(), clock.clone(), lock);
     let shared = Arc::new(Shared::default());
     let (tell, told) = mpsc::channel();
     let (done_tell, done) = tokio::sync::oneshot::channel();
     let kept = store.clone();
     let thread = std::thread::Builder::new()
         .name("server".to_owned())
-        .spawn(move || serve(config, clock, listener, origin, lock, kept, shared, tell, done_tell))
+        .spawn(move || serve(config, clock, listener, origin, kept, shared, tell, done_tell))
         .map_err(RunError::Server)?;
     let handle = told.recv().unwrap_or_else(|_| Err(io::Error::other("it ended at once"))).map_err(RunError::Server)?;
     Ok(Running { addr, store, handle, thread: Some(thread), done: Some(done) })
@@ -134,7 +151,6 @@ fn serve(
     clock: Clock,
     listener: TcpListener,
     origin: Prepared,
-    lock: Option<FolderLock>,
     store: Store,
     shared: Arc<Shared>,
     tell: mpsc::Sender<io::Result<ServerHandle>>,
@@ -178,7 +194,6 @@ fn serve(
         closing.close().await;
     });
     drop(control);
-    drop(lock);
     let _ = done.send(());
 }
 

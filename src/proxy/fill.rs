@@ -222,7 +222,7 @@ fn worth_finishing(total: u64, known: Option<u64>) -> bool {
 /// Where a fill's bytes go beside memory.
 enum Spill {
     Memory,
-    Disk(BodyWriter),
+    Disk(Box<BodyWriter>),
     Refused,
 }
 
@@ -244,7 +244,7 @@ impl Spill {
                     writer.append(piece).await?;
                 }
                 fill.lock().disk = Some(writer.reader());
-                *self = Spill::Disk(writer);
+                *self = Spill::Disk(Box::new(writer));
             }
             Spill::Disk(writer) => {
                 writer.append(piece).await?;
