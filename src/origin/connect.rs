@@ -154,3 +154,55 @@ async fn first_to_connect(addresses: Vec<SocketAddr>) -> Result<TcpStream, (Opti
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use socket2::{Domain, Socket, Type};
+
+    use super::*;
+
+    fn run<T>(test: impl Future<Output = T>) -> T {
+        actix_rt::System::new().block_on(test)
+    }
+
+    fn refusing() -> SocketAddr {
+        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    }
+
+    /// Answers no more: its queue is full. Holds the sockets that make it so.
+    fn silent() -> (SocketAddr, Vec<Socket>) {
+        let socket = || Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let listener = socket();
+        listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+        listener.listen(0).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut sockets = vec![listener];
+        for _ in 0..4 {
+            let waiting = socket();
+            waiting.set_nonblocking(true).unwrap();
+            let _ = waiting.connect(&address);
+            sockets.push(waiting);
+        }
+        (address.as_socket().unwrap(), sockets)
+    }
+
+    #[test]
+    fn an_address_that_refuses_or_says_nothing_does_not_keep_the_next_one_from_being_tried() {
+        let there = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (silent, _sockets) = silent();
+        let addresses = vec![refusing(), silent, there.local_addr().unwrap()];
+        let tcp = run(async { timeout(Duration::from_secs(10), first_to_connect(addresses)).await }).unwrap().unwrap();
+        assert_eq!(tcp.peer_addr().unwrap(), there.local_addr().unwrap());
+        assert!(tcp.nodelay().unwrap());
+    }
+
+    #[test]
+    fn where_no_address_answers_the_last_one_is_told() {
+        let (first, last) = (refusing(), refusing());
+        let (address, error) = run(first_to_connect(vec![first, last])).unwrap_err();
+        assert_eq!((address, error.kind()), (Some(last), io::ErrorKind::ConnectionRefused));
+        assert_eq!(run(first_to_connect(Vec::new())).unwrap_err().0, None);
+    }
+}

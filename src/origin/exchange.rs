@@ -114,12 +114,12 @@ impl Exchange {
     }
 
     /// Whether the request may be sent once more after this (RFC 9110 §9.2.2): a pooled connection died before the first
-    /// byte of the response, and either doing it twice is as doing it once, or nothing of it was sent.
+    /// byte of the response, and either doing it twice is as doing it once, or nothing of it was sent. Never true of a
+    /// second try, whose connection is a new one.
     pub(super) fn may_go_again(&self, error: &OriginError) -> bool {
         let idempotent =
             matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS" | "TRACE" | "QUERY" | "PUT" | "DELETE");
         *error == OriginError::Closed
-            && !self.again.get()
             && self.reused.get()
             && !self.responded.get()
             && (idempotent || !self.started.get())

@@ -26,7 +26,7 @@ use futures_core::{Stream, future::LocalBoxFuture};
 use http::Uri;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    task::{AbortHandle, spawn_local},
+    task::spawn_local,
     time::timeout,
 };
 
@@ -135,13 +135,6 @@ struct Client {
     call: Call,
     permits: Arc<Semaphore>,
     timeouts: Timeouts,
-    sweep: AbortHandle,
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        self.sweep.abort();
-    }
 }
 
 impl Origin {
@@ -161,7 +154,7 @@ impl Origin {
     }
 
     fn over(connector: Connector, options: &Options) -> Origin {
-        let sweep = spawn_local(connector.sweeping(options.idle_timeout, options.max_age)).abort_handle();
+        spawn_local(connector.sweeping(options.idle_timeout, options.max_age));
         // The pool's key is the authority, and there is one origin. awc's own limit counts all origins together.
         let uri = Uri::from_static("http://origin/");
         let mut head = RequestHead::default();
@@ -190,7 +183,7 @@ impl Origin {
             between_bytes: options.between_bytes_timeout,
         };
         let permits = Arc::new(Semaphore::new(options.max_connections));
-        Origin(Rc::new(Client { call, permits, timeouts, sweep }))
+        Origin(Rc::new(Client { call, permits, timeouts }))
     }
 
     /// Sends a request. `interim` is called for each 1xx but 101 and 100, as it comes in. Dropping the future closes the

@@ -1,10 +1,12 @@
 //! The cache folder: whose it is, who may read it, who holds it, what it occupies.
 //!
-//!     lock           held by the process that uses the folder
-//!     live/gen-N/    the generations
-//!     filling/       bodies that are being written
-//!     gone-N/        cleared, about to be removed
-//!     set-aside-N/   what could not be read; the newest one is kept
+//! ```text
+//! lock           held by the process that uses the folder
+//! live/gen-N/    the generations
+//! filling/       bodies that are being written
+//! gone-N/        cleared, about to be removed
+//! set-aside-N/   what could not be read; the newest one is kept
+//! ```
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions},

@@ -1,6 +1,6 @@
 //! Origins that take too long.
 
-use std::time::Duration;
+use std::{future::Future, pin::Pin, time::Duration};
 
 use super::rig::{Client, OK, Server, fed, read, request, run, soon, zeros};
 use crate::{
@@ -15,6 +15,14 @@ async fn later(by: Duration) {
     tokio::time::pause();
     tokio::time::advance(by).await;
     tokio::time::resume();
+}
+
+async fn still_pending<F: Future>(future: &mut Pin<&mut F>) {
+    tokio::select! {
+        biased;
+        _ = future => panic!("it is over"),
+        () = std::future::ready(()) => {}
+    }
 }
 
 #[test]
@@ -58,6 +66,7 @@ fn the_first_byte_timeout_begins_with_the_end_of_the_upload() {
         // the client takes its time: no time-out of the origin's
         let limit = server.options().first_byte_timeout;
         later(3 * limit).await;
+        still_pending(&mut upload).await;
         feed.send("body".into()).unwrap();
         tokio::select! {
             _ = &mut upload => panic!("it has only begun to wait"),
@@ -151,13 +160,23 @@ fn an_upload_that_the_origin_does_not_take_is_left() {
 #[test]
 fn a_handshake_that_is_not_answered_is_left_after_the_connect_timeout() {
     run(async {
-        // takes the connection, and says nothing
         let mut server = Server::new(|mut peer| {
+            peer.take(1);
+            peer.say("hello");
             peer.rest();
             peer.say("closed");
         });
-        let client = Client::new(Options { https: true, connect_timeout: SHORT, ..server.options() });
-        assert_eq!(client.get().await.unwrap_err(), OriginError::ConnectTimeout);
+        let limit = Duration::from_secs(60);
+        let client = Client::new(Options { https: true, connect_timeout: limit, ..server.options() });
+        let mut sent = std::pin::pin!(client.0.send(request(Method::GET, "/"), |_| {}));
+        tokio::select! {
+            _ = &mut sent => panic!("there is no answer"),
+            said = server.heard() => assert_eq!(said, "hello"),
+        }
+        later(limit / 2).await;
+        still_pending(&mut sent).await;
+        later(limit).await;
+        assert_eq!(sent.await.err(), Some(OriginError::ConnectTimeout));
         assert_eq!(server.heard().await, "closed");
     });
 }

@@ -176,13 +176,3 @@ fn an_origin_that_is_not_there_is_told_from_a_name_that_is_not_there() {
         assert_eq!(unknown.proxy_status(), "dns_error", "{unknown}");
     });
 }
-
-#[test]
-fn every_address_of_a_name_is_tried() {
-    run(async {
-        // localhost is ::1 as well on most machines, and nobody listens there
-        let server = Server::answering(OK);
-        let client = Client::new(Options { host: "localhost".into(), ..server.options() });
-        client.got().await.is(200, "ok");
-    });
-}
