@@ -139,7 +139,7 @@ pub fn start(config: Config, clock: Clock) -> Result<Running, RunError> {
     let kept = store.clone();
     let thread = std::thread::Builder::new()
         .name("server".to_owned())
-        .spawn(move || serve(config, clock, listener, origin, kept, shared, tell, done_tell))
+        .spawn(move || serve(config, clock, listener, addr, origin, kept, shared, tell, done_tell))
         .map_err(RunError::Server)?;
     let handle = told.recv().unwrap_or_else(|_| Err(io::Error::other("it ended at once"))).map_err(RunError::Server)?;
     Ok(Running { addr, store, handle, thread: Some(thread), done: Some(done) })
@@ -150,6 +150,7 @@ fn serve(
     config: Config,
     clock: Clock,
     listener: TcpListener,
+    addr: SocketAddr,
     origin: Prepared,
     store: Store,
     shared: Arc<Shared>,
@@ -172,6 +173,7 @@ fn serve(
             site_url: site.url(),
             site: site.clone(),
             hosts: config.allow_hosts.clone(),
+            port: addr.port(),
             pseudonym: pseudonym.clone(),
             via: via.clone(),
             store: store.clone(),

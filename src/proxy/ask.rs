@@ -150,7 +150,7 @@ fn after_effects(
 ) {
     if is_unsafe(&request.method) {
         for target in invalidation::invalidates(request, &response.head) {
-            let key = CacheKey::of(&cx.site_url, &Method::GET, &target, None);
+            let key = cx.key(&Method::GET, &target, None);
             cx.shared.note_invalidated(key, times.response);
             cx.store.invalidate(&key);
         }

@@ -26,7 +26,7 @@ use crate::{
     client::{Connection, Presented, Reply, RequestBody},
     clock::Clock,
     key::{self, CacheKey},
-    message::{FieldValue, Method, Request, StoredResponse},
+    message::{FieldValue, Method, Request, StoredResponse, Target},
     origin::Origin,
     policy::{
         self, Fwd, Reason,
@@ -49,6 +49,8 @@ pub struct Context {
     pub site_url: String,
     /// The hosts that are served; empty: any.
     pub hosts: Vec<String>,
+    /// Where Larder listens.
+    pub port: u16,
     /// Larder's name in Via, one for each process: a loop is seen by it.
     pub pseudonym: Arc<str>,
     /// The Via line of every answer.
@@ -57,6 +59,17 @@ pub struct Context {
     pub clock: Clock,
     pub policy: policy::Options,
     pub shared: Arc<Shared>,
+}
+
+impl Context {
+    /// The key of a method and a URL. This machine's own names for Larder are one: a cache outlives a change of port.
+    fn key(&self, method: &Method, target: &Target, content: Option<&[u8; 32]>) -> CacheKey {
+        let authority = match request::is_own_name(&target.authority, self.port) {
+            true => "",
+            false => &target.authority,
+        };
+        CacheKey::of(&self.site_url, method, authority, &target.path_and_query, content)
+    }
 }
 
 /// A request that was understood, and what came with it.
@@ -113,7 +126,7 @@ async fn admit(cx: &Context, mut presented: Presented) -> Result<Asked, refusal:
         _ => None,
     };
     let method = if is_query(&request.method) { &request.method } else { &Method::GET };
-    let primary = CacheKey::of(&cx.site_url, method, &request.target, digest.as_ref());
+    let primary = cx.key(method, &request.target, digest.as_ref());
     Ok(Asked { request: Rc::new(request), content, connection: presented.connection, primary })
 }
 
