@@ -3,7 +3,22 @@
 
 mod cli;
 mod collapse;
+mod cuts;
+mod errors;
+mod forwarding;
 mod framing;
 mod interim;
+mod invalidation;
+mod logs;
+mod poisoning;
+mod ranges;
+mod responses;
+mod reuse;
+mod soak;
+mod stale;
+mod storing;
 mod support;
+mod targets;
 mod tidy;
+mod validation;
+mod vary;

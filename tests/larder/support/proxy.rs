@@ -29,27 +29,35 @@ pub struct Proxy {
     running: Option<Running>,
 }
 
-/// What the flags make of themselves, for a port and a folder that are nobody else's.
+/// The words for a port and a folder that are nobody else's, and two workers where the flags do not name a number.
+fn words<'a>(origin: &'a str, folder: &'a Path, flags: &[&'a str]) -> Vec<&'a str> {
+    let mut words = vec!["--origin", origin, "--port", "0", "--cache-dir", folder.to_str().unwrap()];
+    if !flags.contains(&"--workers") {
+        words.extend(["--workers", "2"]);
+    }
+    words.extend(flags);
+    words
+}
+
+/// What the flags make of themselves.
 pub fn config(origin: &str, folder: &Path, flags: &[&str]) -> Config {
-    let folder = folder.to_str().unwrap();
-    let words = [&["larder", "--origin", origin, "--port", "0", "--cache-dir", folder], workers(flags), flags].concat();
-    let arguments = Arguments::read(words).unwrap();
+    let arguments = Arguments::read([vec!["larder"], words(origin, folder, flags)].concat()).unwrap();
     match Task::new(&arguments, &Surroundings::default()).unwrap() {
         Task::Serve(config) => *config,
         other => panic!("{other:?}"),
     }
 }
 
-/// Two workers, where the flags do not say otherwise.
-fn workers(flags: &[&str]) -> &'static [&'static str] {
-    if flags.contains(&"--workers") { &[] } else { &["--workers", "2"] }
-}
-
 impl Proxy {
     /// Starts it in front of this origin, at a time that every test shares: 2026-01-01T00:00:00Z.
     pub fn start(origin: &Origin, flags: &[&str]) -> Proxy {
+        Proxy::before(&origin.url(), flags)
+    }
+
+    /// The same in front of the origin of this URL, be there one or not.
+    pub fn before(origin: &str, flags: &[&str]) -> Proxy {
         let folder = tempfile::tempdir().unwrap();
-        let config = config(&origin.url(), &folder.path().join("cache"), flags);
+        let config = config(origin, &folder.path().join("cache"), flags);
         Proxy::with(config, folder)
     }
 
@@ -115,9 +123,7 @@ pub struct Spawned {
 impl Spawned {
     /// Starts it on a free port; returns when it says that it is listening.
     pub fn start(origin: &str, folder: &Path, flags: &[&str]) -> Spawned {
-        let folder = folder.to_str().unwrap();
-        let words = [&["--origin", origin, "--port", "0", "--cache-dir", folder], workers(flags), flags].concat();
-        Spawned::from(larder(&words))
+        Spawned::from(larder(&words(origin, folder, flags)))
     }
 
     pub fn from(mut command: Command) -> Spawned {
