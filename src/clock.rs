@@ -4,6 +4,8 @@
 //! monotonic clock, so that a wall clock that is set back cannot make a stale response fresh. Across restarts the
 //! timeline begins at the wall clock again.
 
+#![expect(clippy::disallowed_methods, reason = "this is the file that reads the time")]
+
 use std::{
     sync::{
         Arc,

@@ -1,6 +1,6 @@
 //! The cache key: blake3 over length-prefixed parts, so that no two requests share one by moving a delimiter.
 
-use crate::message::{Method, Nominated, Target};
+use crate::message::{Method, Nominated};
 
 /// 32 bytes that name a stored response, or the set of its variants.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,13 +33,19 @@ impl Parts {
 impl CacheKey {
     /// The key of a method and a URL (RFC 9111 §2) at this origin (its URL, base path included, so that one folder can
     /// serve several in turn). HEAD shares GET's. `content` is the digest of what a QUERY (RFC 10008) carries.
-    pub fn of(origin: &str, method: &Method, target: &Target, content: Option<&[u8; 32]>) -> CacheKey {
+    pub fn of(
+        origin: &str,
+        method: &Method,
+        authority: &str,
+        path_and_query: &str,
+        content: Option<&[u8; 32]>,
+    ) -> CacheKey {
         let method = if *method == Method::HEAD { &Method::GET } else { method };
         Parts::new(b'u')
             .add(origin.as_bytes())
             .add(method.as_str().as_bytes())
-            .add(target.authority.as_bytes())
-            .add(target.path_and_query.as_bytes())
+            .add(authority.as_bytes())
+            .add(path_and_query.as_bytes())
             .add(content.map_or(&[], |digest| &digest[..]))
             .key()
     }

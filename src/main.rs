@@ -11,7 +11,7 @@ use larder::{
     cli::Arguments,
     config::{Folders, Surroundings, Task, show_size},
     logging, server,
-    store::Cleared,
+    store::{self, Cleared},
 };
 use serde_json::{Map, Value};
 
@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     logging::start(arguments.verbose, arguments.quiet);
+    store::restrict_umask();
     match Task::new(&arguments, &Surroundings::read()) {
         Err(error) => fail(2, &error),
         Ok(Task::Serve(config)) => server::run(*config).map_or_else(|error| fail(1, &error), |()| ExitCode::SUCCESS),
@@ -102,12 +103,13 @@ fn below(parent: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-// The two that the store answers where no Larder runs: to be connected to `store::clear_folder` and its numbers.
+// The two that the store answers where no Larder runs.
 
-fn offline_clear(_folder: &Path) -> Result<Cleared, String> {
-    Err("the store cannot be cleared offline yet".to_owned())
+fn offline_clear(folder: &Path) -> Result<Cleared, String> {
+    store::clear_folder(folder).map_err(|error| error.to_string())
 }
 
-fn offline_stats(_folder: &Path) -> Result<Value, String> {
-    Err("the store cannot be read offline yet".to_owned())
+fn offline_stats(folder: &Path) -> Result<Value, String> {
+    let stats = store::stats_of(folder).map_err(|error| error.to_string())?;
+    serde_json::to_value(stats).map_err(|error| error.to_string())
 }

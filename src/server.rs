@@ -6,9 +6,11 @@ use std::{
     rc::Rc,
     sync::{Arc, mpsc},
     thread::JoinHandle,
+    time::Duration,
 };
 
 use actix_server::ServerHandle;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::json;
 use socket2::{Domain, Socket, Type};
 use tokio::signal::unix::{SignalKind, signal};
@@ -22,11 +24,14 @@ use crate::{
     message::FieldValue,
     origin::{Origin, Prepared},
     proxy::{self, Context, Secure, Shared, Site},
-    store::{FolderLock, OpenError, Store},
+    store::{OpenError, State, Store},
 };
 
 /// Connections that may wait to be accepted; the system bounds it by its own limit.
 const BACKLOG: i32 = 4096;
+
+/// How long the start-up lines wait for the store to be open; requests do not.
+const OPENING: Duration = Duration::from_secs(1);
 
 /// Why Larder cannot run. One line; exit code 1.
 #[derive(Debug)]
@@ -46,7 +51,7 @@ impl fmt::Display for RunError {
             RunError::Listen { host, port, error } => {
                 write!(f, "--host, --port: cannot listen on {host}:{port}: {error}")
             }
-            RunError::Folder(error) => write!(f, "--cache-dir: {error}"),
+            RunError::Folder(error) => error.fmt(f),
             RunError::Origin(error) => write!(f, "--origin-ca: {error}"),
             RunError::Server(error) => write!(f, "the server could not run: {error}"),
         }
@@ -59,14 +64,14 @@ impl std::error::Error for RunError {}
 pub fn run(config: Config) -> Result<(), RunError> {
     let quiet = !log::log_enabled!(log::Level::Warn);
     let running = start(config.clone(), Clock::system())?;
+    let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Server)?;
     if !quiet {
-        let holdings = Holdings::default();
+        let holdings = rt.block_on(holdings(&running.store));
         for line in announce(&config, &[running.addr], holdings) {
             eprintln!("{line}");
         }
     }
     let stopping = running.handle.clone();
-    let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Server)?;
     rt.block_on(async {
         let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
             return;
@@ -92,6 +97,18 @@ pub fn run(config: Config) -> Result<(), RunError> {
     Ok(())
 }
 
+/// What the store holds, if it says so soon.
+async fn holdings(store: &Store) -> Holdings {
+    if tokio::time::timeout(OPENING, store.opened()).await.is_err() {
+        return Holdings::default();
+    }
+    let stats = store.stats();
+    match stats.state {
+        State::Open => Holdings { disk: Some(stats.disk_used), responses: Some(stats.responses) },
+        _ => Holdings::default(),
+    }
+}
+
 /// A Larder that runs on threads of its own.
 pub struct Running {
     pub addr: SocketAddr,
@@ -105,23 +122,24 @@ pub struct Running {
 pub fn start(config: Config, clock: Clock) -> Result<Running, RunError> {
     let listener = listen(&config)?;
     let addr = listener.local_addr().map_err(RunError::Server)?;
-    let origin = Prepared::new(config.origin_client.clone()).map_err(RunError::Origin)?;
+    let origin = Origin::prepare(config.origin_client.clone()).map_err(RunError::Origin)?;
     let lock = match Store::lock(&config.store.folder) {
         Ok(lock) => Some(lock),
-        Err(error @ (OpenError::Locked | OpenError::Unsafe(_))) => return Err(RunError::Folder(error)),
-        Err(error) => {
-            log::error!("--cache-dir: {error}; running without a store on disk until that is mended");
+        // the disk may recover: the store tries again
+        Err(error @ OpenError::Io(..)) => {
+            log::error!("{error}; running without a store on disk until that is mended");
             None
         }
+        Err(error) => return Err(RunError::Folder(error)),
     };
-    let store = Store::open(config.store.clone(), clock.clone());
+    let store = Store::open_with(config.store.clone(), clock.clone(), lock);
     let shared = Arc::new(Shared::default());
     let (tell, told) = mpsc::channel();
     let (done_tell, done) = tokio::sync::oneshot::channel();
     let kept = store.clone();
     let thread = std::thread::Builder::new()
         .name("server".to_owned())
-        .spawn(move || serve(config, clock, listener, origin, lock, kept, shared, tell, done_tell))
+        .spawn(move || serve(config, clock, listener, addr, origin, kept, shared, tell, done_tell))
         .map_err(RunError::Server)?;
     let handle = told.recv().unwrap_or_else(|_| Err(io::Error::other("it ended at once"))).map_err(RunError::Server)?;
     Ok(Running { addr, store, handle, thread: Some(thread), done: Some(done) })
@@ -132,14 +150,15 @@ fn serve(
     config: Config,
     clock: Clock,
     listener: TcpListener,
+    addr: SocketAddr,
     origin: Prepared,
-    lock: Option<FolderLock>,
     store: Store,
     shared: Arc<Shared>,
     tell: mpsc::Sender<io::Result<ServerHandle>>,
     done: tokio::sync::oneshot::Sender<()>,
 ) {
     let control = control(&config, &store, &shared);
+    raise_descriptor_limit();
     let site =
         Site { https: config.origin.https, authority: config.origin.authority(), base: config.origin.base.clone() };
     let pseudonym: Arc<str> = pseudonym().into();
@@ -149,11 +168,12 @@ fn serve(
     let closing = store.clone();
     let worker = move || {
         let cx = Rc::new(Context {
-            origin: Origin::new(&origin),
+            origin: Origin::new(origin.clone()),
             secure: Secure::of(&config.origin_client, &twin),
             site_url: site.url(),
             site: site.clone(),
             hosts: config.allow_hosts.clone(),
+            port: addr.port(),
             pseudonym: pseudonym.clone(),
             via: via.clone(),
             store: store.clone(),
@@ -176,7 +196,6 @@ fn serve(
         closing.close().await;
     });
     drop(control);
-    drop(lock);
     let _ = done.send(());
 }
 
@@ -227,6 +246,15 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// As many open files as the system lets this process have: each connection is one.
+fn raise_descriptor_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        log::debug!("the limit of open files stays as it is: {error}");
+    }
 }
 
 /// One for each process, so that a loop is told from another Larder in the chain.

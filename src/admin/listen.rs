@@ -22,6 +22,8 @@ use super::{Address, Command};
 
 /// How long a client of the socket may take for its line, and to take its answer.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Between two tries to accept a client, where that fails.
+const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_LINE: u64 = 256;
 
 /// The control socket, as long as it lives; dropping it ends its thread and removes its file.
@@ -48,8 +50,12 @@ pub fn listen(
             if stop.load(Ordering::Acquire) {
                 return;
             }
-            // A client that went away is no concern of ours.
-            let _ = stream.and_then(|stream| answer(stream, &handler));
+            match stream {
+                // A client that went away is no concern of ours.
+                Ok(stream) => drop(answer(stream, &handler)),
+                // Out of descriptors, most likely: trying again at once would keep a core busy.
+                Err(_) => std::thread::sleep(PAUSE),
+            }
         }
     })?;
     Ok(Listening { address, stopping, thread: Some(thread) })

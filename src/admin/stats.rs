@@ -8,7 +8,7 @@ use super::{AskError, Command, ask};
 use crate::config::show_size;
 
 /// The numbers of one cache folder, from the Larder that runs on it, or else from `offline`. `None`: there is no cache.
-/// A flat object; names of sizes end in `bytes`.
+/// A flat object; names of sizes end in `bytes`, `_used` or `_limit`.
 pub fn stats(folder: &Path, offline: impl FnOnce(&Path) -> Result<Value, String>) -> Result<Option<Value>, String> {
     match ask(folder, Command::Stats) {
         Ok(answer) => Ok(Some(answer)),
@@ -21,9 +21,8 @@ pub fn stats(folder: &Path, offline: impl FnOnce(&Path) -> Result<Value, String>
 /// The numbers for people, one a line.
 pub fn show(stats: &Value) -> Vec<String> {
     let line = |(name, value): (&String, &Value)| match (value, value.as_u64()) {
-        (_, Some(bytes)) if name.ends_with("bytes") => {
-            let name = name.trim_end_matches("bytes").trim_end_matches('_');
-            format!("{}: {}", if name.is_empty() { "size" } else { name }.replace('_', " "), show_size(bytes))
+        (_, Some(bytes)) if ["bytes", "_used", "_limit"].iter().any(|end| name.ends_with(end)) => {
+            format!("{}: {}", name.replace('_', " "), show_size(bytes))
         }
         (Value::String(text), _) => format!("{}: {text}", name.replace('_', " ")),
         _ => format!("{}: {value}", name.replace('_', " ")),
@@ -40,8 +39,8 @@ mod tests {
 
     #[test]
     fn sizes_and_counts_read_well() {
-        let stats = json!({ "responses": 7, "bytes": 2048, "disk_bytes": 1 << 30, "set_aside": 0, "state": "open" });
-        assert_eq!(show(&stats), ["size: 2 KiB", "disk: 1 GiB", "responses: 7", "set aside: 0", "state: open"]);
+        let stats = json!({ "responses": 7, "bytes": 2048, "disk_used": 1 << 30, "set_aside": 0, "state": "open" });
+        assert_eq!(show(&stats), ["bytes: 2 KiB", "disk used: 1 GiB", "responses: 7", "set aside: 0", "state: open"]);
     }
 
     #[test]

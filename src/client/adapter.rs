@@ -1,5 +1,7 @@
 //! Between actix's types and the core's.
 
+use std::rc::Rc;
+
 use actix_http::{ConnectionType, body::BodySize};
 use actix_web::{
     HttpResponse,
@@ -9,10 +11,10 @@ use http::header;
 
 use super::{
     Connection, Presented, Reply, ReplyBody, RequestBody,
-    connection::{Phase, Shared, State},
+    connection::{Handle, Phase, Shared},
     reply_body::{Content, Outgoing},
 };
-use crate::message::{FieldName, Fields, StatusCode};
+use crate::message::{Fields, StatusCode};
 
 /// Answers a request that actix has handed over, by means of the core's handler.
 pub(super) async fn answer<H, F>(request: ServiceRequest, handler: H) -> Result<ServiceResponse, actix_web::Error>
@@ -20,15 +22,16 @@ where
     H: Fn(Presented) -> F,
     F: Future<Output = Reply>,
 {
-    let shared = request.conn_data::<Shared>().cloned();
+    let shared = request.conn_data::<Handle>().and_then(Handle::upgrade);
     let Some((shared, presented)) = shared.and_then(|shared| present(&shared).map(|presented| (shared, presented)))
     else {
         return Ok(request.into_response(HttpResponse::InternalServerError().finish()));
     };
     let exchange = presented.connection.exchange;
-    let head_only = presented.method == http::Method::HEAD;
-    let reply = handler(presented).await;
-    Ok(request.into_response(respond(&shared, exchange, head_only, reply)))
+    let (head_only, http_10) = (presented.method == http::Method::HEAD, presented.http_10);
+    let Reply { status, fields, body } = handler(presented).await;
+    let framed = frame(head_only, http_10, status, body);
+    Ok(request.into_response(respond(&shared, exchange, status, fields, framed)))
 }
 
 /// The request whose head the connection has just passed on.
@@ -42,22 +45,25 @@ fn present(shared: &Shared) -> Option<Presented> {
         http_10: head.http_10,
         fields: head.fields,
         peer: state.peer,
-        body: RequestBody::new(shared.clone(), exchange, head.length, head.chunked),
-        connection: Connection { shared: shared.clone(), exchange },
+        body: RequestBody::new(Rc::downgrade(shared), exchange, head.length, head.chunked),
+        connection: Connection { state: Rc::downgrade(shared), exchange },
     })
 }
 
-fn respond(shared: &Shared, exchange: u64, head_only: bool, reply: Reply) -> HttpResponse {
+fn respond(shared: &Shared, exchange: u64, status: StatusCode, fields: Fields, framed: Framed) -> HttpResponse {
     let mut state = shared.borrow_mut();
-    let framed = frame(&mut state, head_only, reply.status, reply.body);
-    state.persistent &= !framed.close_delimited && reply.status != StatusCode::BAD_REQUEST && state.outlives_body();
+    state.persistent &= !framed.close_delimited
+        && status != StatusCode::BAD_REQUEST
+        && state.body.can_end(&state.worker.options)
+        && !state.worker.stopping();
+    state.close_delimited = framed.close_delimited;
     state.enter(Phase::Answering { streamed: matches!(framed.content, Content::Stream { .. }) });
     let persistent = state.persistent;
     drop(state);
 
-    let mut response = HttpResponse::with_body(reply.status, ());
+    let mut response = HttpResponse::with_body(status, ());
     let head = response.head_mut();
-    if reply.status.canonical_reason().is_none() {
+    if status.canonical_reason().is_none() {
         // actix would make one up
         head.reason = Some("");
     }
@@ -65,18 +71,17 @@ fn respond(shared: &Shared, exchange: u64, head_only: bool, reply: Reply) -> Htt
         head.set_connection_type(ConnectionType::Close);
     }
     head.no_chunking(framed.close_delimited);
-    append(head.headers_mut(), reply.fields);
+    append(head.headers_mut(), fields);
     if let Some(length) = framed.length_field {
         head.headers_mut().append(header::CONTENT_LENGTH, length.into());
     }
-    response.set_body(Outgoing::new(shared.clone(), exchange, framed.size, framed.content)).map_into_boxed_body()
+    response.set_body(Outgoing::new(Rc::downgrade(shared), exchange, framed.size, framed.content)).map_into_boxed_body()
 }
 
 /// The framing fields are not the core's to set: they follow from the body.
 fn append(headers: &mut actix_http::header::HeaderMap, fields: Fields) {
     for (name, value) in fields {
         if !matches!(name, header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::CONNECTION) {
-            let name: FieldName = name;
             headers.append(name, value);
         }
     }
@@ -92,7 +97,7 @@ struct Framed {
 }
 
 /// RFC 9112 §6.3: which statuses and methods have a body, and how its end is told.
-fn frame(state: &mut State, head_only: bool, status: StatusCode, body: ReplyBody) -> Framed {
+fn frame(head_only: bool, http_10: bool, status: StatusCode, body: ReplyBody) -> Framed {
     let bodiless =
         |size, length_field| Framed { size, content: Content::Nothing, length_field, close_delimited: false };
     let length = match &body {
@@ -118,10 +123,10 @@ fn frame(state: &mut State, head_only: bool, status: StatusCode, body: ReplyBody
             close_delimited: false,
         },
         ReplyBody::Stream { length, pieces } => {
-            let close_delimited = length.is_none() && state.http_10;
+            let close_delimited = length.is_none() && http_10;
             Framed {
                 size: length.map_or(BodySize::Stream, BodySize::Sized),
-                content: Content::Stream { rest: length, pieces, close_delimited },
+                content: Content::Stream { rest: length, pieces },
                 length_field: None,
                 close_delimited,
             }

@@ -10,11 +10,11 @@ use std::{
     io,
     net::IpAddr,
     pin::{Pin, pin},
-    rc::Rc,
+    rc::{Rc, Weak},
     task::{Context, Poll, Waker, ready},
 };
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use tokio::{
     io::{AsyncReadExt, AsyncWrite},
     net::TcpStream,
@@ -22,9 +22,11 @@ use tokio::{
 
 use super::{
     deadline::Worker,
-    framing::{Framing, Step},
+    framing::Step,
     head::{Head, Scan},
+    incoming::{Drained, Incoming},
     limits::Admission,
+    output::{self, Output},
     refusal::Refusal,
 };
 use crate::message::{Fields, StatusCode};
@@ -35,8 +37,6 @@ const BODY_READ: usize = 16 << 10;
 const BODY_AHEAD: usize = 64 << 10;
 /// Pipelined requests are read this far ahead; reading on is how an abort is noticed.
 const PIPELINED: usize = 8 << 10;
-/// Interim responses that the client does not take.
-const OUTPUT_BOUND: usize = 64 << 10;
 
 /// What the connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,20 +68,18 @@ pub(super) struct State {
     /// Received and not yet taken.
     pub input: BytesMut,
     scan: Scan,
-    /// Ours (interim responses, refusals); goes out before anything that actix writes.
-    output: BytesMut,
+    pub output: Output,
     /// Read by the adapter as soon as actix calls it.
     pub head: Option<Head>,
     /// Which exchange runs; handles of an older one have no effect.
     pub exchange: u64,
     pub body: Incoming,
-    /// The request allows a further one.
+    /// A further request is read after this one; and whether the client has said that it sends none.
     pub persistent: bool,
+    last: bool,
     pub http_10: bool,
     /// The task that drives actix's dispatcher.
     waker: Option<Waker>,
-    /// Since when the client takes nothing of what waits for it.
-    pub stalled: Option<u64>,
     /// The client's side is at its end.
     eof: bool,
     /// `eof` is passed on unless the answer is there by the next look.
@@ -89,53 +87,15 @@ pub(super) struct State {
     /// No further byte goes to actix: it shuts the connection down.
     pub closed: bool,
     /// We answered instead of actix: what it still writes is swallowed.
-    muted: bool,
-    /// A response without a length was broken off: only a reset tells the client.
+    pub muted: bool,
+    /// The response that is written ends with the connection: if it is cut short only a reset tells the client.
+    pub close_delimited: bool,
+    /// The client gets a reset whatever state it is in.
     reset: bool,
     /// Bytes may still come in when the connection is shut down.
     linger: bool,
     /// The last read found nothing and left a waker with the socket.
     parked: bool,
-}
-
-/// The body of the request that runs.
-pub(super) struct Incoming {
-    pub framing: Framing,
-    /// The core still holds it.
-    pub held: bool,
-    /// The reader that waits for the next piece.
-    pub reader: Option<Waker>,
-    /// It failed: what its reader gets.
-    failure: Option<io::ErrorKind>,
-    expects_continue: bool,
-    /// Bytes that came in; and for how long, and since when, they were waited for.
-    pub received: u64,
-    pub waited: u64,
-    pub quiet_since: u64,
-    discarded: u64,
-}
-
-impl Incoming {
-    fn new(framing: Framing, expects_continue: bool) -> Incoming {
-        Incoming {
-            framing,
-            held: true,
-            reader: None,
-            failure: None,
-            expects_continue,
-            received: 0,
-            waited: 0,
-            quiet_since: 0,
-            discarded: 0,
-        }
-    }
-
-    fn fail(&mut self, kind: io::ErrorKind) {
-        self.failure = Some(kind);
-        if let Some(reader) = self.reader.take() {
-            reader.wake();
-        }
-    }
 }
 
 impl State {
@@ -151,18 +111,19 @@ impl State {
             opened: now,
             input: BytesMut::new(),
             scan: Scan::default(),
-            output: BytesMut::new(),
+            output: Output::default(),
             head: None,
             exchange: 0,
-            body: Incoming::new(Framing::Done, false),
+            body: Incoming::none(),
             persistent: true,
+            last: false,
             http_10: false,
             waker: None,
-            stalled: None,
             eof: false,
             eof_soon: false,
             closed: false,
             muted: false,
+            close_delimited: false,
             reset: false,
             linger: false,
             parked: false,
@@ -205,14 +166,17 @@ impl State {
                         continue;
                     }
                 },
-                Phase::Draining => {
-                    if self.drained() {
+                Phase::Draining => match self.body.drain(&mut self.input, &self.worker.options) {
+                    Drained::End => {
                         self.enter(Phase::Head);
-                    }
-                    if self.closed || self.phase == Phase::Head {
                         continue;
                     }
-                }
+                    Drained::More => {}
+                    Drained::Never => {
+                        self.close();
+                        continue;
+                    }
+                },
                 _ => {}
             }
             if self.eof {
@@ -222,9 +186,6 @@ impl State {
                 Ok(true) => {}
                 Ok(false) => self.eof = true,
                 Err(_) => self.closed = true,
-            }
-            if let Some(reader) = self.body.reader.take() {
-                reader.wake();
             }
         }
     }
@@ -236,7 +197,7 @@ impl State {
             return Poll::Pending;
         }
         // an answer from the cache comes within the same poll: this is the moment to let it
-        if self.phase == Phase::Handling && !self.eof_soon && self.body.framing == Framing::Done {
+        if self.phase == Phase::Handling && !self.eof_soon {
             self.eof_soon = true;
             cx.waker().wake_by_ref();
             return Poll::Pending;
@@ -251,16 +212,11 @@ impl State {
         let canonical = head.canonical();
         self.worker.options.counters.requests.add();
         self.exchange += 1;
-        self.body = Incoming::new(
-            match head.length {
-                Some(length) if length > 0 => Framing::Length(length),
-                _ if head.chunked => Framing::Chunked(Default::default()),
-                _ => Framing::Done,
-            },
-            head.expects_continue,
-        );
-        self.persistent = head.persistent && !self.worn_out();
+        self.body = Incoming::of(&head);
+        self.persistent = !head.last && !head.tunnel && !self.worn_out();
+        self.last = head.last;
         self.http_10 = head.http_10;
+        self.close_delimited = false;
         self.head = Some(head);
         self.eof_soon = false;
         self.enter(Phase::Handling);
@@ -278,7 +234,7 @@ impl State {
 
     /// `Ok(true)`: something came in; `Ok(false)`: the client's side has ended.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        let body = self.body.framing != Framing::Done;
+        let body = !self.body.is_over();
         let bound = match self.phase {
             Phase::Head => self.worker.options.max_head + 1,
             _ if body => BODY_AHEAD,
@@ -299,12 +255,10 @@ impl State {
             }
             Poll::Ready(Ok(0)) => Poll::Ready(Ok(false)),
             Poll::Ready(Ok(received)) => {
-                let now = self.worker.now();
                 if first {
-                    self.since = now;
+                    self.since = self.worker.now();
                 }
-                self.body.received += received as u64;
-                self.body.quiet_since = now;
+                self.body.arrived(received);
                 Poll::Ready(Ok(true))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -319,17 +273,14 @@ impl State {
         if exchange != self.exchange || matches!(self.phase, Phase::Draining | Phase::Lingering) {
             return Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())));
         }
-        match self.body.framing.next(&mut self.input, &self.worker.options) {
+        match self.body.next(&mut self.input, &self.worker.options) {
             Ok(Step::Piece(piece)) => Poll::Ready(Some(Ok(piece))),
             Ok(Step::Done) => Poll::Ready(None),
             Ok(Step::More) => {
                 if std::mem::take(&mut self.body.expects_continue) && self.phase == Phase::Handling {
                     self.send(b"HTTP/1.1 100 Continue\r\n\r\n");
                 }
-                if self.body.reader.is_none() {
-                    self.body.quiet_since = self.worker.now();
-                }
-                self.body.reader = Some(cx.waker().clone());
+                self.body.wait(cx.waker(), self.worker.now());
                 // it may have stopped reading because enough was there
                 if !self.parked {
                     self.wake();
@@ -340,38 +291,6 @@ impl State {
                 self.refuse(refusal);
                 Poll::Ready(Some(Err(io::ErrorKind::InvalidData.into())))
             }
-        }
-    }
-
-    /// Reads the rest of the body away; true once its end was seen.
-    fn drained(&mut self) -> bool {
-        loop {
-            match self.body.framing.next(&mut self.input, &self.worker.options) {
-                Ok(Step::Done) => return true,
-                Ok(Step::More) => return false,
-                Ok(Step::Piece(piece)) => {
-                    self.body.discarded += piece.len() as u64;
-                    if self.body.discarded > self.worker.options.drain_limit {
-                        self.close();
-                        return false;
-                    }
-                }
-                Err(_) => {
-                    self.worker.options.counters.refused.add();
-                    self.close();
-                    return false;
-                }
-            }
-        }
-    }
-
-    /// Whether the connection can go on after a response that is begun now.
-    pub fn outlives_body(&self) -> bool {
-        match self.body.framing.rest() {
-            Some(0) => true,
-            _ if self.body.expects_continue || self.body.failure.is_some() => false,
-            Some(rest) => self.body.held || rest <= self.worker.options.drain_limit,
-            None => true,
         }
     }
 
@@ -399,9 +318,8 @@ impl State {
     }
 
     /// Ends the connection in the middle of a response, so that the client sees it.
-    pub fn break_off(&mut self, close_delimited: bool) {
+    pub fn break_off(&mut self) {
         self.worker.options.counters.broken.add();
-        self.reset = close_delimited;
         self.closed = true;
         self.wake();
     }
@@ -418,8 +336,8 @@ impl State {
         if self.phase != Phase::Flushing || self.closed {
             return;
         }
-        let unread = self.body.framing != Framing::Done;
-        self.linger = unread || !self.input.is_empty();
+        let unread = !self.body.is_over();
+        self.linger = unread || !self.last || !self.input.is_empty();
         if unread {
             // whoever still reads it comes too late
             self.body.fail(io::ErrorKind::ConnectionAborted);
@@ -437,61 +355,34 @@ impl State {
     /// Sends an interim response if nothing of a final one is on its way.
     pub fn send_interim(&mut self, exchange: u64, status: StatusCode, fields: &Fields) -> bool {
         let safe = exchange == self.exchange && self.phase == Phase::Handling && !self.closed && !self.http_10;
-        let interim = status.is_informational() && !matches!(status.as_u16(), 100 | 101);
-        if !safe || !interim || self.output.len() > OUTPUT_BOUND {
+        if !safe || self.output.is_full() {
             return false;
         }
-        let reason = status.canonical_reason().unwrap_or_default();
-        let mut head = format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).into_bytes();
-        for (name, value) in fields.iter() {
-            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-                head.extend_from_slice(part);
-            }
-        }
-        head.extend_from_slice(b"\r\n");
-        self.send(&head);
+        let Some(interim) = output::interim(status, fields) else { return false };
+        self.send(&interim);
         true
     }
 
     fn send(&mut self, bytes: &[u8]) {
-        self.output.extend_from_slice(bytes);
-        // what the socket does not take now goes out with the dispatcher's next flush
-        match self.io.try_write(&self.output) {
-            Ok(written) => self.output.advance(written),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => self.closed = true,
-        }
-        if !self.output.is_empty() {
-            self.wake();
+        match self.output.send(&self.io, bytes) {
+            Ok(false) => {}
+            Ok(true) => self.wake(),
+            Err(_) => {
+                self.closed = true;
+                self.wake();
+            }
         }
     }
 
     fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.output.is_empty() {
-            let written = Pin::new(&mut self.io).poll_write(cx, &self.output);
-            let written = ready!(self.progress(written))?;
-            self.output.advance(written);
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    /// Notes since when the client takes nothing.
-    fn progress(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        match &written {
-            Poll::Ready(_) => self.stalled = None,
-            Poll::Pending if self.stalled.is_none() => self.stalled = Some(self.worker.now()),
-            Poll::Pending => {}
-        }
-        written
+        self.output.poll_flush(&mut self.io, cx, self.worker.now())
     }
 
     pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if self.muted {
             return Poll::Ready(Ok(bytes.len()));
         }
-        ready!(self.poll_output(cx))?;
-        let written = Pin::new(&mut self.io).poll_write(cx, bytes);
-        self.progress(written)
+        self.output.poll_write(&mut self.io, cx, bytes, self.worker.now())
     }
 
     /// actix calls it when its own buffer is empty.
@@ -502,8 +393,9 @@ impl State {
     }
 
     pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.reset {
-            return Poll::Ready(self.io.set_zero_linger());
+        if self.must_reset() {
+            // the reset goes out when the socket is dropped
+            return Poll::Ready(Ok(()));
         }
         ready!(self.poll_output(cx))?;
         if self.phase != Phase::Lingering {
@@ -525,8 +417,20 @@ impl State {
         self.reset = true;
         self.output.clear();
         self.muted = true;
-        let _ = self.io.set_zero_linger();
         self.close();
+    }
+
+    fn must_reset(&self) -> bool {
+        self.reset || (self.close_delimited && matches!(self.phase, Phase::Answering { .. }))
+    }
+
+    /// The dispatcher lets go of the connection, for whatever reason.
+    pub fn dropped(&mut self) {
+        // a core that still reads the body must not wait for ever
+        self.body.fail(io::ErrorKind::ConnectionAborted);
+        if self.must_reset() {
+            let _ = self.io.set_zero_linger();
+        }
     }
 
     pub fn stop_lingering(&mut self) {
@@ -535,4 +439,6 @@ impl State {
     }
 }
 
+/// Held by whoever drives the connection; all others hold it weakly, so that the socket closes with its driver.
 pub(super) type Shared = Rc<RefCell<State>>;
+pub(super) type Handle = Weak<RefCell<State>>;

@@ -50,9 +50,8 @@ impl Worker {
         self.stopping.get()
     }
 
-    /// Watches over a connection from now on. Called on the worker's thread.
-    pub fn watch(self: &Rc<Worker>, connection: &Shared, stop: &GracefulShutdownSignal) {
-        self.connections.borrow_mut().push(Rc::downgrade(connection));
+    /// Begins to tick, with the first connection. Called on the worker's thread.
+    pub fn start(self: &Rc<Worker>, stop: &GracefulShutdownSignal) {
         if !self.ticking.replace(true) {
             self.elapse();
             actix_rt::spawn(self.clone().tick());
@@ -60,8 +59,14 @@ impl Worker {
         }
     }
 
+    /// Watches over a connection from now on.
+    pub fn watch(&self, connection: &Shared) {
+        self.connections.borrow_mut().push(Rc::downgrade(connection));
+    }
+
     fn elapse(&self) {
-        self.now.set(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX));
+        let run = clock::instant().duration_since(self.started).as_millis();
+        self.now.set(u64::try_from(run).unwrap_or(u64::MAX));
     }
 
     async fn tick(self: Rc<Worker>) {
@@ -127,7 +132,7 @@ enum Overdue {
 fn overdue(state: &mut State, now: u64, elapsed: u64) -> Option<Overdue> {
     let options = &state.worker.options;
     let over = |since: u64, limit: Duration| u128::from(now.saturating_sub(since)) >= limit.as_millis();
-    if state.stalled.is_some_and(|since| over(since, options.write_timeout)) {
+    if state.output.stalled.is_some_and(|since| over(since, options.write_timeout)) {
         return Some(Overdue::Write);
     }
     match state.phase {
@@ -139,15 +144,7 @@ fn overdue(state: &mut State, now: u64, elapsed: u64) -> Option<Overdue> {
         Phase::Draining => over(state.since, options.drain_timeout).then_some(Overdue::Drain),
         Phase::Lingering => over(state.since, options.drain_timeout).then_some(Overdue::Linger),
         Phase::Flushing => None,
-        Phase::Handling | Phase::Answering { .. } => {
-            let body = &mut state.body;
-            body.reader.as_ref()?;
-            body.waited += elapsed;
-            let waited = u128::from(body.waited);
-            let slow = waited >= options.min_rate_grace.as_millis()
-                && u128::from(body.received) * 1000 < u128::from(options.min_rate) * waited;
-            (slow || over(body.quiet_since, options.body_timeout)).then_some(Overdue::Body)
-        }
+        Phase::Handling | Phase::Answering { .. } => state.body.is_late(now, elapsed, options).then_some(Overdue::Body),
     }
 }
 

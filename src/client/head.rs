@@ -28,8 +28,10 @@ pub(super) struct Head {
     /// Content-Length.
     pub length: Option<u64>,
     pub chunked: bool,
-    /// The client wants, or at least allows, a further request on this connection (RFC 9112 §9.3).
-    pub persistent: bool,
+    /// The client sends nothing behind this request (RFC 9112 §9.3).
+    pub last: bool,
+    /// CONNECT or WebSocket: what comes behind the head may be another protocol, and is never a request.
+    pub tunnel: bool,
     /// The client waits for 100 (RFC 9110 §10.1.1).
     pub expects_continue: bool,
 }
@@ -115,8 +117,17 @@ fn over_target(length: usize, options: &Options) -> Result<(), Refusal> {
     Err(Refusal { status: StatusCode::URI_TOO_LONG, detail: "The request-target is too long." })
 }
 
+/// Another protocol is known by its first byte.
+fn begins(line: &[u8]) -> Result<(), Refusal> {
+    if line.first().is_some_and(|byte| !byte.is_ascii_graphic()) {
+        return Err(Refusal::malformed("This is not an HTTP/1.1 request."));
+    }
+    Ok(())
+}
+
 /// Lengths and version of a whole request line; its characters are httparse's business.
 fn request_line(line: &[u8], options: &Options) -> Result<(), Refusal> {
+    begins(line)?;
     let method = memchr(b' ', line).unwrap_or(line.len());
     over_method(method, options)?;
     if !line.ends_with(b" HTTP/1.1") && !line.ends_with(b" HTTP/1.0") {
@@ -127,10 +138,10 @@ fn request_line(line: &[u8], options: &Options) -> Result<(), Refusal> {
 
 /// The same while its end has not come: what can be refused already is.
 fn request_line_so_far(line: &[u8], options: &Options) -> Result<(), Refusal> {
-    let waits_for_lf = line == b"\r";
-    if line.first().is_some_and(|byte| !byte.is_ascii_graphic()) && !waits_for_lf {
-        return Err(Refusal::malformed("This is not an HTTP/1.1 request."));
+    if line == b"\r" {
+        return Ok(());
     }
+    begins(line)?;
     let method = memchr(b' ', line).unwrap_or(line.len());
     over_method(method, options)?;
     over_target(line.len().saturating_sub(method + 1 + VERSION + 1), options)
@@ -166,7 +177,8 @@ fn parse(head: Bytes, options: &Options) -> Result<Head, Refusal> {
     let http_10 = version == 0;
     framing.check(http_10)?;
     Ok(Head {
-        persistent: framing.persistent(&method, http_10),
+        last: framing.close || (http_10 && !framing.keep_alive),
+        tunnel: framing.websocket || method == Method::CONNECT,
         method,
         target: target.to_owned(),
         http_10,
@@ -240,12 +252,6 @@ impl Framing {
             return Err(Refusal::malformed("Content-Length and Transfer-Encoding exclude each other."));
         }
         Ok(())
-    }
-
-    /// After CONNECT and for WebSocket a client may go on in another protocol: nothing behind the head is a request.
-    fn persistent(&self, method: &Method, http_10: bool) -> bool {
-        let asked = if http_10 { self.keep_alive && !self.close } else { !self.close };
-        asked && *method != Method::CONNECT && !self.websocket
     }
 }
 

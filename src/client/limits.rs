@@ -146,6 +146,12 @@ mod tests {
     }
 
     #[test]
+    fn some_files_are_never_for_connections() {
+        let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        assert!((admissions(usize::MAX, 0).most() as u64) <= files - RESERVE);
+    }
+
+    #[test]
     fn addresses_of_one_ipv6_network_count_as_one() {
         let v6 = |text: &str| network(text.parse().unwrap());
         assert_eq!(v6("2001:db8::1"), v6("2001:db8::ffff:1"));

@@ -2,16 +2,19 @@
 //!
 //! `stream` is the I/O type that actix drives. It reads request heads itself (`head`), refuses what is ambiguous
 //! (`refusal`) and hands actix one request at a time, in a fixed form; the request as the client sent it goes to the core
-//! (`adapter`). `connection` is the state behind it, `framing` the end of a request's body, `request_body` and
-//! `reply_body` the two streams, `deadline` the tick that ends what takes too long, `limits` how many may come.
+//! (`adapter`). `connection` is the state behind it, with the request's body (`incoming`, its end in `framing`) and what
+//! goes out (`output`); `request_body` and `reply_body` are the two streams that the core and actix read, `deadline` is the
+//! tick that ends what takes too long, `limits` says how many may come.
 
 mod adapter;
 mod connection;
 mod deadline;
 mod framing;
 mod head;
+mod incoming;
 mod limits;
 mod options;
+mod output;
 mod refusal;
 mod reply_body;
 mod request_body;
@@ -21,7 +24,7 @@ mod tests;
 
 use std::{
     cell::RefCell,
-    io,
+    io::{self, Read as _, Write as _},
     net::{IpAddr, TcpListener},
     pin::Pin,
     rc::Rc,
@@ -38,7 +41,7 @@ use futures_core::Stream;
 use tokio::net::TcpStream;
 
 use self::{
-    connection::{Shared, State},
+    connection::{Handle, State},
     deadline::Worker,
     limits::{Admissions, Full},
     stream::ClientStream,
@@ -68,7 +71,7 @@ pub struct Presented {
 /// thread, without effect once the next request is there.
 #[derive(Clone)]
 pub struct Connection {
-    shared: Shared,
+    state: Handle,
     exchange: u64,
 }
 
@@ -76,12 +79,16 @@ impl Connection {
     /// Sends an interim response (RFC 9110 §15.2) but 100 and 101; false if it was not sent: to an HTTP/1.0 client, or
     /// when the final response has begun.
     pub fn send_interim(&self, status: StatusCode, fields: &Fields) -> bool {
-        self.shared.borrow_mut().send_interim(self.exchange, status, fields)
+        match self.state.upgrade() {
+            Some(state) => state.borrow_mut().send_interim(self.exchange, status, fields),
+            None => false,
+        }
     }
 
     /// The response to this request is the last on the connection. To be called before it is returned.
     pub fn close_after(&self) {
-        let mut state = self.shared.borrow_mut();
+        let Some(state) = self.state.upgrade() else { return };
+        let mut state = state.borrow_mut();
         if state.exchange == self.exchange {
             state.persistent = false;
         }
@@ -143,16 +150,13 @@ where
                 .client_disconnect_timeout(Duration::ZERO)
                 .h1_allow_half_closed(false)
                 .on_connect_ext(|io: &ClientStream, data| {
-                    data.insert(io.0.clone());
+                    data.insert(Rc::downgrade(&io.0));
                 })
                 .h1(map_config(app.into_factory(), |_| AppConfig::default()));
             let (admissions, stop) = (admissions.clone(), stop.clone());
             fn_service(move |io: TcpStream| {
-                let opened = open(io, &worker, &admissions);
-                if let Ok((io, _)) = &opened {
-                    worker.watch(&io.0, &stop);
-                }
-                std::future::ready(opened)
+                worker.start(&stop);
+                std::future::ready(open(io, &worker, &admissions))
             })
             .and_then(http)
         })?;
@@ -172,16 +176,21 @@ fn open(io: TcpStream, worker: &Rc<Worker>, admissions: &Arc<Admissions>) -> Res
             // without it, the end of a response waits 40 ms for an acknowledgement
             let _ = io.set_nodelay(true);
             let state = State::new(io, worker.clone(), peer.map(|peer| peer.ip()), admission);
-            Ok((ClientStream(Rc::new(RefCell::new(state))), peer))
+            let shared = Rc::new(RefCell::new(state));
+            worker.watch(&shared);
+            Ok((ClientStream(shared), peer))
         }
         Err(full) => {
             match full {
                 Full::Connections => counters.over_connections.add(),
                 Full::Address => counters.over_address.add(),
             }
-            // as good as can be without waiting: a request that is there already must not turn the answer into a reset
-            let _ = io.try_read(&mut [0; 4096]);
-            let _ = io.try_write(&full.refusal().response());
+            // as good as can be without waiting (tokio's own calls would, for readiness): a request that is there already
+            // must not turn the answer into a reset
+            if let Ok(mut io) = io.into_std() {
+                let _ = io.read(&mut [0; 4096]);
+                let _ = io.write(&full.refusal().response());
+            }
             Err(DispatchError::Io(io::ErrorKind::ConnectionRefused.into()))
         }
     }

@@ -8,7 +8,8 @@ use std::{
     time::Duration,
 };
 
-/// Workers, deadlines and limits of the client side. `Options::default()` holds the defaults named at each field.
+/// Workers, deadlines and limits of the client side. `Options::default()` holds the defaults named at each field. A
+/// deadline of zero is over at once: what is valid is checked where options are made.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Threads that serve; the machine's cores.
@@ -37,7 +38,7 @@ pub struct Options {
 
     /// Bytes of a request line and its fields together: 431; 32 KiB.
     pub max_head: usize,
-    /// Field lines of a head: 431; 96. Never above [`super::head::FIELDS_BOUND`].
+    /// Field lines of a head: 431; 96. At most [`super::FIELDS_BOUND`].
     pub max_fields: usize,
     /// Bytes of a request-target: 414; 8 KiB.
     pub max_target: usize,

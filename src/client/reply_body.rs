@@ -9,17 +9,19 @@ use std::{
 use actix_http::body::{BodySize, MessageBody};
 use bytes::Bytes;
 
-use super::{Pieces, connection::Shared};
+use super::{Pieces, connection::Handle};
 
 /// A whole body would stay in actix's write buffer until the client has taken all of it.
 const SLICE: usize = 64 << 10;
 
 /// What actix asks for pieces. Dropping it is how the connection learns that actix has the whole response.
 pub(super) struct Outgoing {
-    connection: Shared,
+    connection: Handle,
     exchange: u64,
     size: BodySize,
     content: Content,
+    /// actix has asked to the end; it does not ask where the size is zero or none.
+    over: bool,
 }
 
 pub(super) enum Content {
@@ -30,28 +32,30 @@ pub(super) enum Content {
     Stream {
         rest: Option<u64>,
         pieces: Pieces,
-        close_delimited: bool,
     },
     /// The connection is being broken off.
     Broken,
 }
 
+/// The stream failed, or ended too early.
+struct Incomplete;
+
 impl Outgoing {
-    pub fn new(connection: Shared, exchange: u64, size: BodySize, content: Content) -> Outgoing {
-        Outgoing { connection, exchange, size, content }
+    pub fn new(connection: Handle, exchange: u64, size: BodySize, content: Content) -> Outgoing {
+        Outgoing { connection, exchange, size, content, over: size.is_eof() }
     }
 }
 
 impl Content {
-    /// `Err(close_delimited)`: it cannot be completed.
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, bool>> {
+    /// The next piece; an error where it cannot be completed.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Incomplete>> {
         match self {
             Content::Nothing => Poll::Ready(Ok(None)),
             Content::Broken => Poll::Pending,
             Content::Bytes(bytes) if bytes.is_empty() => Poll::Ready(Ok(None)),
             Content::Bytes(bytes) => Poll::Ready(Ok(Some(bytes.split_to(bytes.len().min(SLICE))))),
             Content::Stream { rest: Some(0), .. } => Poll::Ready(Ok(None)),
-            Content::Stream { rest, pieces, close_delimited } => loop {
+            Content::Stream { rest, pieces } => loop {
                 match pieces.as_mut().poll_next(cx) {
                     Poll::Pending => return Poll::Pending,
                     // actix would take an empty piece for the last chunk
@@ -64,7 +68,7 @@ impl Content {
                         return Poll::Ready(Ok(Some(piece)));
                     }
                     Poll::Ready(None) if rest.is_none() => return Poll::Ready(Ok(None)),
-                    Poll::Ready(None | Some(Err(_))) => return Poll::Ready(Err(*close_delimited)),
+                    Poll::Ready(None | Some(Err(_))) => return Poll::Ready(Err(Incomplete)),
                 }
             },
         }
@@ -79,13 +83,22 @@ impl MessageBody for Outgoing {
     }
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        // what is swallowed would never end where the stream does not
+        if self.connection.upgrade().is_some_and(|state| state.borrow().muted) {
+            return Poll::Pending;
+        }
         match self.content.poll_piece(cx) {
-            Poll::Ready(Ok(piece)) => Poll::Ready(piece.map(Ok)),
+            Poll::Ready(Ok(piece)) => {
+                self.over = piece.is_none();
+                Poll::Ready(piece.map(Ok))
+            }
             Poll::Pending => Poll::Pending,
-            Poll::Ready(Err(close_delimited)) => {
+            Poll::Ready(Err(Incomplete)) => {
                 // an error given to actix would be logged as one of ours; the connection just ends here
                 self.content = Content::Broken;
-                self.connection.borrow_mut().break_off(close_delimited);
+                if let Some(state) = self.connection.upgrade() {
+                    state.borrow_mut().break_off();
+                }
                 Poll::Pending
             }
         }
@@ -94,6 +107,8 @@ impl MessageBody for Outgoing {
 
 impl Drop for Outgoing {
     fn drop(&mut self) {
-        self.connection.borrow_mut().response_over(self.exchange);
+        if let Some(state) = self.connection.upgrade().filter(|_| self.over) {
+            state.borrow_mut().response_over(self.exchange);
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use futures_core::Stream;
 
-use super::connection::Shared;
+use super::connection::Handle;
 
 /// The request's body: read it, or drop it and let the connection deal with the rest.
 ///
@@ -17,14 +17,14 @@ use super::connection::Shared;
 /// `InvalidData` (malformed chunks; the client has got a 400), `TimedOut` (408), `ConnectionAborted` (the response is
 /// out: too late). A client that waits for `100 Continue` gets it when the stream is polled for the first time.
 pub struct RequestBody {
-    connection: Shared,
+    connection: Handle,
     exchange: u64,
     length: Option<u64>,
     announced: bool,
 }
 
 impl RequestBody {
-    pub(super) fn new(connection: Shared, exchange: u64, length: Option<u64>, chunked: bool) -> RequestBody {
+    pub(super) fn new(connection: Handle, exchange: u64, length: Option<u64>, chunked: bool) -> RequestBody {
         RequestBody { connection, exchange, length, announced: chunked || length.is_some_and(|length| length > 0) }
     }
 
@@ -44,7 +44,9 @@ impl RequestBody {
 
     /// Reads to the end; false where there were more than `limit` bytes, or the end did not come in `drain_timeout`.
     pub async fn discard(mut self, limit: u64) -> bool {
-        let patience = self.connection.borrow().worker.options.drain_timeout;
+        let Some(patience) = self.connection.upgrade().map(|state| state.borrow().worker.options.drain_timeout) else {
+            return false;
+        };
         let end = async {
             let mut read = 0;
             while let Some(piece) = std::future::poll_fn(|cx| Pin::new(&mut self).poll_next(cx)).await {
@@ -67,13 +69,17 @@ impl Stream for RequestBody {
         if !self.announced {
             return Poll::Ready(None);
         }
-        self.connection.borrow_mut().poll_body(self.exchange, cx)
+        match self.connection.upgrade() {
+            Some(state) => state.borrow_mut().poll_body(self.exchange, cx),
+            None => Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into()))),
+        }
     }
 }
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
-        let mut state = self.connection.borrow_mut();
+        let Some(state) = self.connection.upgrade() else { return };
+        let mut state = state.borrow_mut();
         if state.exchange == self.exchange {
             state.body.held = false;
             state.body.reader = None;

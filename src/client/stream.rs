@@ -13,6 +13,12 @@ use super::connection::Shared;
 /// actix's end of a connection.
 pub(super) struct ClientStream(pub Shared);
 
+impl Drop for ClientStream {
+    fn drop(&mut self) {
+        self.0.borrow_mut().dropped();
+    }
+}
+
 impl AsyncRead for ClientStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut state = self.0.borrow_mut();

@@ -49,8 +49,7 @@ mod fixed {
     /// For each worker.
     pub const ORIGIN_CONNECTIONS: usize = 256;
     pub const ORIGIN_MAX_HEAD: usize = 64 << 10;
-    /// What awc can take.
-    pub const ORIGIN_MAX_FIELDS: usize = 96;
+    pub const ORIGIN_MAX_FIELDS: usize = 256;
     /// Below this the store's own files leave no room for a response.
     pub const LEAST_DISK: u64 = 16 << 20;
     /// More threads than this serve nobody.
@@ -214,6 +213,7 @@ impl Reader<'_> {
             max_connections: fixed::ORIGIN_CONNECTIONS,
             max_head: fixed::ORIGIN_MAX_HEAD,
             max_fields: fixed::ORIGIN_MAX_FIELDS,
+            any_coding: a.strict,
         })
     }
 

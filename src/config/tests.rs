@@ -148,3 +148,25 @@ fn without_a_place_for_caches_the_user_is_told_to_name_one() {
         "--cache-dir: is missing, and neither XDG_CACHE_HOME nor HOME names a place; write --cache-dir /path/to/a/folder"
     );
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_text_at_all_breaks_a_parser_or_its_one_line_of_error(text in "(https?://)?(\\PC|[\\[\\]:/?#@.0-9a-c\\n]){0,30}") {
+        for error in [Origin::parse(&text).err(), units::size(&text).err(), units::duration(&text).err()].into_iter().flatten() {
+            assert_eq!(error.lines().count(), 1, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_url_in_its_normal_form_stays_as_it_is(text in "https?://[a-zA-Z0-9.:\\[\\]-]{1,20}(/[a-z/%.]{0,8})?") {
+        if let Ok(origin) = Origin::parse(&text) {
+            assert_eq!(Origin::parse(&origin.url), Ok(origin));
+        }
+    }
+
+    #[test]
+    fn a_size_that_was_read_is_shown_as_one_that_reads_the_same(n in 0u64..1024, unit in "[bkmgtBKMGT]") {
+        let bytes = units::size(&format!("{n}{unit}")).unwrap();
+        assert_eq!(units::size(&show_size(bytes)), Ok(bytes));
+    }
+}

@@ -98,7 +98,7 @@ impl ResponseDirectives {
     }
 
     fn add(&mut self, name: &[u8], argument: Argument<'_>) {
-        match name.to_ascii_lowercase().as_slice() {
+        match lower_case(name, &mut [0; 32]) {
             b"no-store" => self.no_store = true,
             b"no-cache" => self.no_cache = argument.scope().and(self.no_cache.take()),
             b"private" => self.private = argument.scope().and(self.private.take()),
@@ -135,7 +135,7 @@ impl RequestDirectives {
         let mut directives = RequestDirectives::default();
         for_each(fields, |name, argument| {
             let seconds = argument.seconds();
-            match name.to_ascii_lowercase().as_slice() {
+            match lower_case(name, &mut [0; 32]) {
                 b"no-store" => directives.no_store = true,
                 b"no-cache" => directives.no_cache = true,
                 b"only-if-cached" => directives.only_if_cached = true,
@@ -157,6 +157,14 @@ impl RequestDirectives {
         }
         directives
     }
+}
+
+/// A name in lower case; empty where it is too long to be one that is known.
+fn lower_case<'b>(name: &[u8], buffer: &'b mut [u8; 32]) -> &'b [u8] {
+    let Some(lower) = buffer.get_mut(..name.len()) else { return b"" };
+    lower.copy_from_slice(name);
+    lower.make_ascii_lowercase();
+    lower
 }
 
 /// Keeps the shorter of two spans.

@@ -5,7 +5,7 @@ use http::header::*;
 use super::list::members;
 use crate::message::{FieldName, Fields};
 
-static HOP_BY_HOP: [&str; 12] = [
+static HOP_BY_HOP: [&str; 11] = [
     "connection",
     "keep-alive",
     "proxy-connection",
@@ -17,7 +17,6 @@ static HOP_BY_HOP: [&str; 12] = [
     "transfer-encoding",
     "upgrade",
     "http2-settings",
-    "proxy-authentication",
 ];
 
 /// What Connection may not take away: it is for everyone on the way, or others lean on its being there.

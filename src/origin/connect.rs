@@ -23,6 +23,7 @@ use super::{
     OriginError, Prepared,
     exchange::Exchange,
     framing::{Connection, OriginStream, Transport, Watched},
+    head::Limits,
 };
 
 /// How long an address has before the next one is tried beside it (RFC 8305 §5).
@@ -34,18 +35,16 @@ type Dial = Rc<dyn Fn() -> LocalBoxFuture<'static, Result<Transport, OriginError
 #[derive(Clone)]
 pub(super) struct Connector {
     dial: Dial,
-    max_head: usize,
-    max_fields: usize,
+    limits: Limits,
     open: Rc<RefCell<Vec<Watched>>>,
 }
 
 impl Connector {
     pub(super) fn new(
-        max_head: usize,
-        max_fields: usize,
+        limits: Limits,
         dial: impl Fn() -> LocalBoxFuture<'static, Result<Transport, OriginError>> + 'static,
     ) -> Connector {
-        Connector { dial: Rc::new(dial), max_head, max_fields, open: Rc::default() }
+        Connector { dial: Rc::new(dial), limits, open: Rc::default() }
     }
 
     /// Closes idle connections whose time has come, for as long as there is a connector.
@@ -91,7 +90,7 @@ impl Service<ConnectInfo<Uri>> for Connector {
                     return Err(ConnectError::Io(io::ErrorKind::NotConnected.into()));
                 }
             };
-            let connection = Connection::new(transport, this.max_head, this.max_fields);
+            let connection = Connection::new(transport, this.limits);
             let mut open = this.open.borrow_mut();
             if open.len() == open.capacity() {
                 open.retain(|watched| watched.strong_count() > 0);
@@ -153,5 +152,57 @@ async fn first_to_connect(addresses: Vec<SocketAddr>) -> Result<TcpStream, (Opti
             Ok(Some(Err(_))) | Err(_) => {}
             Ok(None) => return Err(failed),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use socket2::{Domain, Socket, Type};
+
+    use super::*;
+
+    fn run<T>(test: impl Future<Output = T>) -> T {
+        actix_rt::System::new().block_on(test)
+    }
+
+    fn refusing() -> SocketAddr {
+        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    }
+
+    /// Answers no more: its queue is full. Holds the sockets that make it so.
+    fn silent() -> (SocketAddr, Vec<Socket>) {
+        let socket = || Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let listener = socket();
+        listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+        listener.listen(0).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut sockets = vec![listener];
+        for _ in 0..4 {
+            let waiting = socket();
+            waiting.set_nonblocking(true).unwrap();
+            let _ = waiting.connect(&address);
+            sockets.push(waiting);
+        }
+        (address.as_socket().unwrap(), sockets)
+    }
+
+    #[test]
+    fn an_address_that_refuses_or_says_nothing_does_not_keep_the_next_one_from_being_tried() {
+        let there = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (silent, _sockets) = silent();
+        let addresses = vec![refusing(), silent, there.local_addr().unwrap()];
+        let tcp = run(async { timeout(Duration::from_secs(10), first_to_connect(addresses)).await }).unwrap().unwrap();
+        assert_eq!(tcp.peer_addr().unwrap(), there.local_addr().unwrap());
+        assert!(tcp.nodelay().unwrap());
+    }
+
+    #[test]
+    fn where_no_address_answers_the_last_one_is_told() {
+        let (first, last) = (refusing(), refusing());
+        let (address, error) = run(first_to_connect(vec![first, last])).unwrap_err();
+        assert_eq!((address, error.kind()), (Some(last), io::ErrorKind::ConnectionRefused));
+        assert_eq!(run(first_to_connect(Vec::new())).unwrap_err().0, None);
     }
 }

@@ -43,6 +43,8 @@ pub(super) struct Exchange {
     failure: RefCell<Option<OriginError>>,
     /// This is the second try: it must not take a pooled connection.
     pub(super) again: Cell<bool>,
+    /// The connection is not to be used again.
+    pub(super) last: bool,
     /// The connection had carried another request before.
     reused: Cell<bool>,
     /// Bytes of the request were handed to the connection.
@@ -58,6 +60,7 @@ impl Exchange {
     ) -> Result<Rc<Exchange>, OriginError> {
         Ok(Rc::new(Exchange {
             head: head::write(&request).map_err(OriginError::Protocol)?,
+            last: request.fields.contains(&http::header::CONNECTION),
             method: request.method,
             upload: RefCell::new(request.body.map(Replay::new)),
             interim: RefCell::new(Box::new(interim)),
@@ -111,12 +114,12 @@ impl Exchange {
     }
 
     /// Whether the request may be sent once more after this (RFC 9110 §9.2.2): a pooled connection died before the first
-    /// byte of the response, and either doing it twice is as doing it once, or nothing of it was sent.
+    /// byte of the response, and either doing it twice is as doing it once, or nothing of it was sent. Never true of a
+    /// second try, whose connection is a new one.
     pub(super) fn may_go_again(&self, error: &OriginError) -> bool {
         let idempotent =
             matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS" | "TRACE" | "QUERY" | "PUT" | "DELETE");
         *error == OriginError::Closed
-            && !self.again.get()
             && self.reused.get()
             && !self.responded.get()
             && (idempotent || !self.started.get())

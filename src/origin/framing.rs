@@ -13,7 +13,7 @@ use std::{
 };
 
 use actix_rt::net::{ActixStream, Ready};
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BytesMut};
 use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
@@ -27,6 +27,7 @@ use super::{
     chunk::ChunkScan,
     exchange::{Exchange, Wait},
     head::{self, Framing},
+    sending::Sending,
 };
 
 /// Interim responses in front of one final response.
@@ -66,31 +67,17 @@ enum Rx {
     Ended,
 }
 
-/// The request's body, as far as it went.
-#[derive(PartialEq, Eq)]
-enum Tx {
-    Body,
-    Done,
-    /// Its rest is not wanted, or cannot be sent: the connection ends with the response.
-    Abandoned,
-}
-
 pub(super) struct Connection {
     /// `None`: closed.
     io: Option<Transport>,
     rx: Rx,
-    tx: Tx,
+    sending: Sending,
     /// Read from the origin, not yet looked at.
     unread: BytesMut,
     /// `unread` may hold a whole head.
     parse: bool,
     /// For awc, before anything else.
     out: BytesMut,
-    /// For the origin, before anything else.
-    unsent: Bytes,
-    unflushed: bool,
-    /// Bytes of the request so far.
-    written: u64,
     interims: usize,
     /// May carry another request after this one.
     keep: bool,
@@ -98,31 +85,26 @@ pub(super) struct Connection {
     used: bool,
     opened: Instant,
     idle_since: Instant,
-    max_head: usize,
-    max_fields: usize,
+    limits: head::Limits,
     exchange: Option<Rc<Exchange>>,
 }
 
 impl Connection {
-    pub(super) fn new(io: Transport, max_head: usize, max_fields: usize) -> Rc<RefCell<Connection>> {
+    pub(super) fn new(io: Transport, limits: head::Limits) -> Rc<RefCell<Connection>> {
         let now = Instant::now();
         Rc::new(RefCell::new(Connection {
             io: Some(io),
             rx: Rx::Idle,
-            tx: Tx::Done,
+            sending: Sending::default(),
             unread: BytesMut::new(),
             parse: false,
             out: BytesMut::new(),
-            unsent: Bytes::new(),
-            unflushed: false,
-            written: 0,
             interims: 0,
             keep: true,
             used: false,
             opened: now,
             idle_since: now,
-            max_head,
-            max_fields,
+            limits,
             exchange: None,
         }))
     }
@@ -161,7 +143,7 @@ impl Connection {
 
     /// The response's last byte goes to awc.
     fn finish(&mut self) {
-        if !self.keep || !self.unread.is_empty() || self.tx != Tx::Done || self.sending() {
+        if !self.keep || !self.unread.is_empty() || !self.sending.completed() {
             self.io = None;
         }
         self.rx = Rx::Idle;
@@ -170,88 +152,24 @@ impl Connection {
         self.idle_since = Instant::now();
     }
 
-    // ---- the request ----
-
     /// awc has a head to write: the exchange's goes out in its stead.
     fn begin(&mut self) -> io::Result<()> {
         let Some(exchange) = Exchange::current() else { return Err(io::ErrorKind::InvalidInput.into()) };
         exchange.begin(self.used);
-        self.unsent = exchange.head.clone();
-        self.tx = if exchange.upload.borrow().is_some() { Tx::Body } else { Tx::Done };
+        self.sending = Sending::of(&exchange);
         self.exchange = Some(exchange);
-        (self.rx, self.keep, self.parse, self.unflushed) = (Rx::Head, true, false, false);
-        (self.written, self.interims) = (0, 0);
+        (self.rx, self.keep, self.parse, self.interims) = (Rx::Head, true, false, 0);
         Ok(())
-    }
-
-    fn sending(&self) -> bool {
-        self.tx == Tx::Body || !self.unsent.is_empty() || self.unflushed
-    }
-
-    fn abandon(&mut self) {
-        self.tx = Tx::Abandoned;
-        self.unsent = Bytes::new();
-        self.unflushed = false;
-    }
-
-    /// Sends what can be sent now. A failed write is no error yet: the origin may have answered before it closed.
-    fn send(&mut self, cx: &mut Context<'_>) -> Result<(), OriginError> {
-        let (Some(io), Some(exchange)) = (&mut self.io, &self.exchange) else { return Ok(()) };
-        loop {
-            while !self.unsent.is_empty() {
-                match Pin::new(&mut *io).poll_write(cx, &self.unsent) {
-                    Poll::Pending => return Ok(()),
-                    Poll::Ready(Ok(n)) if n > 0 => {
-                        exchange.started.set(true);
-                        self.unsent.advance(n);
-                        self.written += n as u64;
-                        self.unflushed = true;
-                    }
-                    Poll::Ready(_) => {
-                        self.abandon();
-                        return Ok(());
-                    }
-                }
-            }
-            if self.tx == Tx::Body
-                && let Some(upload) = exchange.upload.borrow_mut().as_mut()
-                && let Poll::Ready(next) = upload.poll_framed(cx)
-            {
-                match next.map_err(|()| OriginError::Upload)? {
-                    Some(bytes) => self.unsent = bytes,
-                    None => self.tx = Tx::Done,
-                }
-                continue;
-            }
-            if self.unflushed
-                && let Poll::Ready(flushed) = Pin::new(&mut *io).poll_flush(cx)
-            {
-                self.unflushed = false;
-                if flushed.is_err() {
-                    self.abandon();
-                }
-            }
-            return Ok(());
-        }
     }
 
     /// Says what is waited for, for the time-outs.
     fn pending<T>(&self) -> Poll<T> {
         if let Some(exchange) = &self.exchange {
-            exchange.wait.set(if !self.unsent.is_empty() || self.unflushed {
-                Wait::Writing(self.written)
-            } else if self.tx == Tx::Body {
-                Wait::Other
-            } else if matches!(self.rx, Rx::Head) {
-                Wait::Head(self.interims)
-            } else {
-                Wait::Body
-            });
+            let response = if matches!(self.rx, Rx::Head) { Wait::Head(self.interims) } else { Wait::Body };
+            exchange.wait.set(self.sending.waits_for().unwrap_or(response));
         }
         Poll::Pending
     }
-
-    // ---- the response ----
 
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if buf.remaining() == 0 {
@@ -265,12 +183,14 @@ impl Connection {
             ready!(self.poll_silence(cx));
             return Poll::Ready(Ok(()));
         }
-        if let Err(error) = self.send(cx) {
+        if let (Some(io), Some(exchange)) = (&mut self.io, &self.exchange)
+            && let Err(error) = self.sending.advance(io, exchange, cx)
+        {
             return self.fail(error);
         }
         loop {
             // the end is held back until the request is out, for awc takes it for the end of the exchange
-            let held_back = matches!(self.rx, Rx::Ended) && self.sending();
+            let held_back = matches!(self.rx, Rx::Ended) && self.sending.unfinished();
             if !self.out.is_empty() && !held_back {
                 let n = self.out.len().min(buf.remaining());
                 buf.put_slice(&self.out.split_to(n));
@@ -312,7 +232,7 @@ impl Connection {
                     }
                     // no head is complete without another line's end: spares the re-parsing of what comes slowly
                     let line_end = memchr::memchr(b'\n', &self.unread[before..]).is_some();
-                    self.parse = line_end || self.unread.len() > self.max_head;
+                    self.parse = line_end || self.unread.len() > self.limits.head;
                 }
                 _ => return self.fail(OriginError::Closed),
             }
@@ -322,9 +242,9 @@ impl Connection {
     /// Takes one head out of `unread`, if it is there in full; true for a final one.
     fn take_head(&mut self) -> Result<bool, &'static str> {
         let Some(exchange) = self.exchange.clone() else { return Err("there is no request") };
-        let parsed = head::parse(&self.unread, &exchange.method, self.max_fields)?;
+        let parsed = head::parse(&self.unread, &exchange.method, self.limits)?;
         let size = parsed.as_ref().map_or(self.unread.len(), |(_, end)| *end);
-        if size > self.max_head {
+        if size > self.limits.head {
             return Err("its head is larger than allowed");
         }
         let Some((head, end)) = parsed else { return Ok(false) };
@@ -343,10 +263,10 @@ impl Connection {
             self.parse = !self.unread.is_empty();
             return Ok(false);
         }
-        self.keep = head.persistent;
+        self.keep = head.persistent && !exchange.last;
         // whoever says no before the request is out does not want the rest of it
-        if self.sending() && !head.status.is_success() {
-            self.abandon();
+        if self.sending.unfinished() && !head.status.is_success() {
+            self.sending.abandon();
         }
         self.rx = match head.framing {
             Framing::Length(0) => Rx::Ended,
@@ -376,7 +296,7 @@ impl Connection {
             Framing::Chunked => self.out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
             Framing::Close => {}
         }
-        if !self.keep || self.tx == Tx::Abandoned {
+        if !self.keep || self.sending.abandoned() {
             self.out.extend_from_slice(b"connection: close\r\n");
         }
         self.out.extend_from_slice(b"\r\n");
@@ -420,7 +340,7 @@ impl Connection {
         if ended {
             self.keep &= taken == got;
             self.rx = Rx::Ended;
-            if self.sending() {
+            if self.sending.unfinished() {
                 self.out.extend_from_slice(&bytes[..taken]);
                 buf.set_filled(start);
             } else {

@@ -4,6 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http::header;
 
 use super::OriginRequest;
+use crate::fields::hop_by_hop;
 use crate::message::{FieldName, FieldValue, Fields, Method, StatusCode};
 
 /// How the response's end is found (RFC 9112 §6.3).
@@ -29,14 +30,24 @@ pub(super) struct Head {
     pub(super) persistent: bool,
 }
 
+/// What of a response head is taken.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Bytes.
+    pub(super) head: usize,
+    pub(super) fields: usize,
+    /// See [`super::Options::any_coding`].
+    pub(super) any_coding: bool,
+}
+
 /// Parses the head that `bytes` begin with, and how long it is; `None`: there is more of it to come.
-pub(super) fn parse(bytes: &[u8], method: &Method, max_fields: usize) -> Result<Option<(Head, usize)>, &'static str> {
-    let mut slots = Vec::<httparse::Header>::with_capacity(max_fields);
+pub(super) fn parse(bytes: &[u8], method: &Method, limits: Limits) -> Result<Option<(Head, usize)>, &'static str> {
+    let mut slots = Vec::<httparse::Header>::with_capacity(limits.fields);
     let mut response = httparse::Response::new(&mut []);
     let mut parser = httparse::ParserConfig::default();
     // RFC 9112 §5.1: a proxy removes them from responses
     parser.allow_spaces_after_header_name_in_responses(true);
-    let slots = &mut slots.spare_capacity_mut()[..max_fields];
+    let slots = &mut slots.spare_capacity_mut()[..limits.fields];
     let end = match parser.parse_response_with_uninit_headers(&mut response, bytes, slots) {
         Ok(httparse::Status::Complete(end)) => end,
         Ok(httparse::Status::Partial) => return Ok(None),
@@ -49,7 +60,7 @@ pub(super) fn parse(bytes: &[u8], method: &Method, max_fields: usize) -> Result<
         return Err("its status code is not between 100 and 599");
     }
     let status = StatusCode::from_u16(code).map_err(|_| "its status code is not between 100 and 599")?;
-    let lines = Lines::of(response.headers, response.version == Some(0))?;
+    let lines = Lines::of(response.headers, response.version == Some(0), limits.any_coding)?;
 
     let bodiless = *method == Method::HEAD || status.is_informational() || code == 204 || code == 304;
     let framing = match (bodiless, lines.chunked, lines.length) {
@@ -71,18 +82,18 @@ pub(super) fn parse(bytes: &[u8], method: &Method, max_fields: usize) -> Result<
 }
 
 /// What a head's lines say to this hop.
-struct Lines<'a> {
+struct Lines {
     length: Option<u64>,
     chunked: bool,
+    /// In a transfer coding that is not understood: to the connection's end (RFC 9112 §6.3, rule 4).
+    coded: bool,
     persistent: bool,
-    /// Names in Connection (RFC 9110 §7.6.1).
-    nominated: Vec<&'a [u8]>,
 }
 
-impl<'a> Lines<'a> {
-    fn of(lines: &'a [httparse::Header<'a>], http_10: bool) -> Result<Lines<'a>, &'static str> {
+impl Lines {
+    fn of(lines: &[httparse::Header<'_>], http_10: bool, any_coding: bool) -> Result<Lines, &'static str> {
         let (mut close, mut keep_alive) = (false, false);
-        let mut this = Lines { length: None, chunked: false, persistent: false, nominated: Vec::new() };
+        let mut this = Lines { length: None, chunked: false, coded: false, persistent: false };
         for line in lines {
             if line.name.eq_ignore_ascii_case("content-length") {
                 // RFC 9112 §6.3: a list of equal lengths may be taken for one
@@ -93,29 +104,24 @@ impl<'a> Lines<'a> {
                     }
                 }
             } else if line.name.eq_ignore_ascii_case("transfer-encoding") {
-                if this.chunked || http_10 || !line.value.trim_ascii().eq_ignore_ascii_case(b"chunked") {
+                let chunked = line.value.trim_ascii().eq_ignore_ascii_case(b"chunked");
+                let tolerated = any_coding && !line.value.to_ascii_lowercase().windows(7).any(|w| w == b"chunked");
+                if this.chunked || this.coded || http_10 || !(chunked || tolerated) {
                     return Err("its Transfer-Encoding is not chunked alone");
                 }
-                this.chunked = true;
+                (this.chunked, this.coded) = (chunked, !chunked);
             } else if line.name.eq_ignore_ascii_case("connection") {
                 for member in members(line.value) {
                     close |= member.eq_ignore_ascii_case(b"close");
                     keep_alive |= member.eq_ignore_ascii_case(b"keep-alive");
-                    this.nominated.push(member);
                 }
             }
         }
-        if this.chunked && this.length.is_some() {
+        if (this.chunked || this.coded) && this.length.is_some() {
             return Err("it has both Content-Length and Transfer-Encoding");
         }
         this.persistent = !close && (!http_10 || keep_alive);
         Ok(this)
-    }
-
-    fn hop_by_hop(&self, name: &FieldName) -> bool {
-        HOP_BY_HOP.contains(name)
-            || (!NEVER_NOMINATED.contains(name)
-                && self.nominated.iter().any(|n| n.eq_ignore_ascii_case(name.as_str().as_bytes())))
     }
 
     fn fields(&self, lines: &[httparse::Header<'_>], length: Option<u64>) -> Result<Fields, &'static str> {
@@ -127,29 +133,15 @@ impl<'a> Lines<'a> {
                 if let Some(length) = length.take() {
                     fields.append(name, length.into());
                 }
-            } else if !self.hop_by_hop(&name) {
+            } else if name != header::TRANSFER_ENCODING {
                 let value = FieldValue::from_bytes(line.value).map_err(|_| "a field value is malformed")?;
                 fields.append(name, value);
             }
         }
+        hop_by_hop::strip(&mut fields);
         Ok(fields)
     }
 }
-
-static HOP_BY_HOP: [FieldName; 9] = [
-    header::CONNECTION,
-    FieldName::from_static("keep-alive"),
-    FieldName::from_static("proxy-connection"),
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    header::PROXY_AUTHENTICATE,
-    FieldName::from_static("proxy-authentication-info"),
-];
-
-/// Losing one of these would make a cache less careful, so an origin cannot nominate them.
-static NEVER_NOMINATED: [FieldName; 3] = [header::CONTENT_LENGTH, header::CACHE_CONTROL, header::VARY];
 
 fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii)

@@ -10,6 +10,7 @@ mod errors;
 mod exchange;
 mod framing;
 mod head;
+mod sending;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -25,7 +26,7 @@ use futures_core::{Stream, future::LocalBoxFuture};
 use http::Uri;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    task::{AbortHandle, spawn_local},
+    task::spawn_local,
     time::timeout,
 };
 
@@ -62,6 +63,15 @@ pub struct Options {
     pub max_head: usize,
     /// Field lines of a response head.
     pub max_fields: usize,
+    /// Take a body in a transfer coding that is not understood for one that ends with the connection (RFC 9112 §6.3,
+    /// rule 4), and its bytes for the content; off: such a response is an error.
+    pub any_coding: bool,
+}
+
+impl Options {
+    fn limits(&self) -> head::Limits {
+        head::Limits { head: self.max_head, fields: self.max_fields, any_coding: self.any_coding }
+    }
 }
 
 /// The pieces of a request's body.
@@ -78,7 +88,8 @@ pub struct OriginRequest {
     pub method: Method,
     /// Origin-form, base path included.
     pub target: String,
-    /// All fields as they go out, Host included; no framing fields: they follow from `body`.
+    /// All fields as they go out, Host included; no framing fields: they follow from `body`. Connection only as `close`:
+    /// the connection is then not used again, whatever the origin says.
     pub fields: Fields,
     pub body: Option<Upload>,
 }
@@ -106,15 +117,6 @@ pub struct Prepared {
     tls: Option<Tls>,
 }
 
-impl Prepared {
-    /// Reads the certificates to trust. Fails, in words, where the host cannot be one for TLS or `ca` cannot be used.
-    pub fn new(options: Options) -> Result<Prepared, String> {
-        let host = connect::unbracketed(&options.host);
-        let tls = options.https.then(|| Tls::new(host, options.ca.as_deref())).transpose()?;
-        Ok(Prepared { tls, options: Arc::new(options) })
-    }
-}
-
 /// How long the connection may wait for what.
 #[derive(Debug, Clone, Copy)]
 struct Timeouts {
@@ -133,26 +135,26 @@ struct Client {
     call: Call,
     permits: Arc<Semaphore>,
     timeouts: Timeouts,
-    sweep: AbortHandle,
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        self.sweep.abort();
-    }
 }
 
 impl Origin {
+    /// Reads the certificates to trust, once for all workers. Fails, in words, where the host cannot be one for TLS or
+    /// `ca` cannot be used.
+    pub fn prepare(options: Options) -> Result<Prepared, String> {
+        let host = connect::unbracketed(&options.host);
+        let tls = options.https.then(|| Tls::new(host, options.ca.as_deref())).transpose()?;
+        Ok(Prepared { tls, options: Arc::new(options) })
+    }
+
     /// Must be called within the worker's runtime: it begins to sweep the pool there.
-    pub fn new(prepared: &Prepared) -> Origin {
-        let Options { max_head, max_fields, .. } = *prepared.options;
-        let dialled = prepared.clone();
-        let connector = Connector::new(max_head, max_fields, move || Box::pin(connect::dial(dialled.clone())));
-        Origin::over(connector, &prepared.options)
+    pub fn new(prepared: Prepared) -> Origin {
+        let options = prepared.options.clone();
+        let dial = move || -> LocalBoxFuture<'static, _> { Box::pin(connect::dial(prepared.clone())) };
+        Origin::over(Connector::new(options.limits(), dial), &options)
     }
 
     fn over(connector: Connector, options: &Options) -> Origin {
-        let sweep = spawn_local(connector.sweeping(options.idle_timeout, options.max_age)).abort_handle();
+        spawn_local(connector.sweeping(options.idle_timeout, options.max_age));
         // The pool's key is the authority, and there is one origin. awc's own limit counts all origins together.
         let uri = Uri::from_static("http://origin/");
         let mut head = RequestHead::default();
@@ -181,7 +183,7 @@ impl Origin {
             between_bytes: options.between_bytes_timeout,
         };
         let permits = Arc::new(Semaphore::new(options.max_connections));
-        Origin(Rc::new(Client { call, permits, timeouts, sweep }))
+        Origin(Rc::new(Client { call, permits, timeouts }))
     }
 
     /// Sends a request. `interim` is called for each 1xx but 101 and 100, as it comes in. Dropping the future closes the

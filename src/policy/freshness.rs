@@ -51,11 +51,11 @@ pub(super) fn explicit_lifetime(
 fn heuristic_lifetime(stored: &StoredHead, governing: &Governing, options: &Options) -> (Seconds, Reason) {
     const NONE: (Seconds, Reason) = (Seconds(0), Reason::NoFreshness);
     let ResponseHead { status, fields } = &stored.head;
-    let public = governing.directives.public;
-    if !heuristically_cacheable(*status, options) && !(options.strict && public) {
-        return NONE;
-    }
-    if stored.credentials && !options.strict {
+    let allowed = match options.strict {
+        true => heuristically_cacheable(*status, options) || governing.directives.public,
+        false => heuristically_cacheable(*status, options) && !stored.credentials,
+    };
+    if !allowed {
         return NONE;
     }
     match date::only(fields, &LAST_MODIFIED, stored.received) {

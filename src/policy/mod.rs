@@ -14,6 +14,9 @@ pub mod storing;
 pub mod validation;
 pub mod vary;
 
+#[cfg(test)]
+mod tests;
+
 pub use reason::{Fwd, Reason};
 
 use crate::{

@@ -56,6 +56,7 @@ pub fn reuse(
     match decide(request, stored, variants, &asked, now, options) {
         Reuse::Serve(Reason::Fresh) if ignored => Reuse::Serve(Reason::FreshDirectivesIgnored),
         Reuse::Serve(reason) => Reuse::Serve(reason),
+        Reuse::Refresh(reason) if asked.only_if_cached => Reuse::Serve(reason),
         // RFC 9111 §5.2.1.7
         _ if asked.only_if_cached => Reuse::Refuse(Reason::OnlyIfCached),
         // RFC 9111 §5.2.1.5: no part of the answer may be stored

@@ -34,11 +34,8 @@ pub fn storing(
     let method = storable_method(request, response, explicit)?;
     // the response status code is final
     let status = response.status;
-    if status.as_u16() < 200 || status == StatusCode::NOT_MODIFIED {
-        return Err(Reason::NotAFinalResponse);
-    }
-    if answers_own_condition(request, status) {
-        return Err(Reason::OwnCondition);
+    if status.as_u16() < 200 || !answers_more_than_this_request(status) {
+        return Err(Reason::StatusNeverStored);
     }
     // if the status is 206, or must-understand is present, the cache understands the status
     let part = part(response, options)?;
@@ -70,7 +67,11 @@ pub fn storing(
     if !options.strict {
         careful(request, response, &governing, explicit, options)?;
     }
-    let fields = stored_fields(response, &governing, part.is_some(), times, options);
+    let mut fields = response.fields.clone();
+    retain_storable(&mut fields, &governing, times, options);
+    if part.is_some() {
+        fields.remove(&CONTENT_RANGE);
+    }
     let stored = StoredHead {
         asked: format!("{method} http://{}{}", request.target.authority, request.target.path_and_query),
         initial_age: initial_age(&fields, times),
@@ -113,15 +114,9 @@ fn part(response: &ResponseHead, options: &Options) -> Result<Option<Part>, Reas
     if lies && !options.strict { Err(Reason::PartLength) } else { Ok(Some(part)) }
 }
 
-/// A refusal of this request's own precondition or range says nothing to requests without them, and no key tells them
-/// apart.
-fn answers_own_condition(request: &Request, status: StatusCode) -> bool {
-    let asked = |name: &FieldName| request.fields.contains(name);
-    match status {
-        StatusCode::PRECONDITION_FAILED => [IF_MATCH, IF_UNMODIFIED_SINCE, IF_NONE_MATCH].iter().any(asked),
-        StatusCode::RANGE_NOT_SATISFIABLE => asked(&RANGE),
-        _ => false,
-    }
+/// What answers conditions and ranges tells nothing to a request without them, whatever lifetime it bears.
+fn answers_more_than_this_request(status: StatusCode) -> bool {
+    !matches!(status.as_u16(), 304 | 412 | 416)
 }
 
 fn is_whole(part: &Part) -> bool {
@@ -155,23 +150,13 @@ fn careful(
     Ok(())
 }
 
-fn stored_fields(
-    response: &ResponseHead,
-    governing: &Governing,
-    is_part: bool,
-    times: Times,
-    options: &Options,
-) -> Fields {
-    let mut fields = response.fields.clone();
-    fields.retain(|name, _| {
-        let cookie = *name == SET_COOKIE || *name == SET_COOKIE2;
-        !governing.drops(name) && !(cookie && !options.strict) && !(is_part && *name == CONTENT_RANGE)
-    });
-    // RFC 9110 §6.6.1
+/// Removes the fields that must not be stored, and adds the Date that a recipient owes (RFC 9110 §6.6.1).
+pub(super) fn retain_storable(fields: &mut Fields, governing: &Governing, times: Times, options: &Options) {
+    let cookie = |name: &FieldName| *name == SET_COOKIE || *name == SET_COOKIE2;
+    fields.retain(|name, _| !governing.drops(name) && (options.strict || !cookie(name)));
     if !fields.contains(&DATE) {
         fields.append(DATE, date::format(times.received));
     }
-    fields
 }
 
 /// A response that can never answer anything only takes room.

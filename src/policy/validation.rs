@@ -7,11 +7,12 @@ use super::{
     directives::{Governing, followed},
     freshness::{Freshness, initial_age},
     selection::{asked_ranges, content_length, entity_tag, is_covered, strong_last_modified},
+    storing::retain_storable,
     vary::names,
 };
 use crate::{
     clock::Timestamp,
-    fields::{CONTENT_MD5, SET_COOKIE2, cache_control::Scope, date, etag::EntityTag},
+    fields::{CONTENT_MD5, cache_control::Scope, date, etag::EntityTag},
     message::{FieldName, FieldValue, Fields, Part, Request, ResponseHead, StatusCode, StoredHead},
 };
 
@@ -79,16 +80,15 @@ pub fn freshen(
 /// answers our own If-None-Match is about what that named, whatever entity tag it bears.
 fn is_about(stored: &StoredHead, response: &Fields, options: &Options) -> bool {
     let ours = &stored.head.fields;
+    let modified = |fields| date::only(fields, &LAST_MODIFIED, stored.received);
     match (entity_tag(response), entity_tag(ours)) {
+        // weakly, as some origins weaken the tag of what they compress, but not in their 304
         (Some(theirs), Some(ours)) => options.strict || theirs.matches_weakly(&ours),
-        (None, Some(_)) => true,
-        (theirs, None) => {
-            let modified = |fields| date::only(fields, &LAST_MODIFIED, stored.received);
-            match modified(response) {
-                Some(at) => modified(ours) == Some(at),
-                None => theirs.is_none(),
-            }
-        }
+        (theirs, tag) => match (modified(response), modified(ours)) {
+            (Some(theirs), Some(ours)) => theirs == ours,
+            (Some(_), None) => tag.is_some(),
+            (None, _) => theirs.is_none(),
+        },
     }
 }
 
@@ -101,27 +101,21 @@ fn updated(
     options: &Options,
 ) -> Option<StoredHead> {
     static OF_THE_BYTES: [FieldName; 4] = [CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG];
-    let news = Governing::of(&response.fields);
-    let cookie = |name: &FieldName| *name == SET_COOKIE || *name == SET_COOKIE2;
-    let taken = |name: &FieldName| {
-        !OF_THE_BYTES.contains(name) && *name != CONTENT_MD5 && !news.drops(name) && (options.strict || !cookie(name))
-    };
+    let taken = |name: &FieldName| !OF_THE_BYTES.contains(name) && *name != CONTENT_MD5;
     let mut fields = stored.head.fields.clone();
-    // both tell about the time of the exchange
+    // Age and Date tell about the time of the exchange
     fields.retain(|name, _| *name != AGE && *name != DATE && !(taken(name) && response.fields.contains(name)));
     for (name, value) in response.fields.iter().filter(|(name, _)| taken(name)) {
         fields.append(name.clone(), value.clone());
     }
-    if !fields.contains(&DATE) {
-        fields.append(DATE, date::format(times.received));
-    }
+    let (before, after) = (Governing::of(&stored.head.fields), Governing::of(&fields));
+    retain_storable(&mut fields, &after, times, options);
     // it varies otherwise now: what it is stored under is no longer right
     if names(&fields, options).ok()? != names(&stored.head.fields, options).ok()? {
         return None;
     }
-    let (before, after) = (Governing::of(&stored.head.fields), Governing::of(&fields));
-    let forbidden = (news.directives.no_store && !news.directives.must_understand)
-        || news.directives.private == Some(Scope::Response)
+    let forbidden = (after.directives.no_store && !after.directives.must_understand)
+        || after.directives.private == Some(Scope::Response)
         || (stored.credentials && before.allows_authorized() && !after.allows_authorized());
     Some(StoredHead {
         initial_age: initial_age(&response.fields, times),

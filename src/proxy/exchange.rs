@@ -42,12 +42,12 @@ impl Secure {
 
     fn client(&self) -> Option<&Origin> {
         let prepared = self.prepared.get_or_init(|| {
-            let prepared = Prepared::new(self.options.clone());
+            let prepared = Origin::prepare(self.options.clone());
             prepared
                 .inspect_err(|error| log::warn!("the origin redirects to https, which cannot be used: {error}"))
                 .ok()
         });
-        self.client.get_or_init(|| prepared.as_ref().map(Origin::new)).as_ref()
+        self.client.get_or_init(|| prepared.clone().map(Origin::new)).as_ref()
     }
 }
 

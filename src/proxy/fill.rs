@@ -73,6 +73,16 @@ pub enum Unfilled {
     Abandoned,
 }
 
+impl std::fmt::Display for Unfilled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Unfilled::Origin(error) => error.fmt(f),
+            Unfilled::Store(error) => error.fmt(f),
+            Unfilled::Abandoned => f.write_str("nobody waits for the rest of it"),
+        }
+    }
+}
+
 impl Fill {
     pub fn new() -> Arc<Fill> {
         let (progress, _) = watch::channel(Progress::Growing(0));
@@ -212,7 +222,7 @@ fn worth_finishing(total: u64, known: Option<u64>) -> bool {
 /// Where a fill's bytes go beside memory.
 enum Spill {
     Memory,
-    Disk(BodyWriter),
+    Disk(Box<BodyWriter>),
     Refused,
 }
 
@@ -234,7 +244,7 @@ impl Spill {
                     writer.append(piece).await?;
                 }
                 fill.lock().disk = Some(writer.reader());
-                *self = Spill::Disk(writer);
+                *self = Spill::Disk(Box::new(writer));
             }
             Spill::Disk(writer) => {
                 writer.append(piece).await?;

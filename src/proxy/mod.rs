@@ -1,12 +1,15 @@
 //! One request, top to bottom. The only orchestrator: methods, sizes and protocols are parameters of what it calls.
 
 mod access;
+mod ask;
 mod collapse;
+mod content;
 mod exchange;
 mod fetch;
 mod fill;
 mod forward;
 mod health;
+mod refusal;
 mod request;
 mod respond;
 mod shared;
@@ -15,6 +18,7 @@ use std::{rc::Rc, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 pub use exchange::Secure;
+use fetch::Way;
 pub use forward::Site;
 pub use request::normal_authority;
 pub use shared::Shared;
@@ -23,7 +27,7 @@ use crate::{
     client::{Connection, Presented, Reply, RequestBody},
     clock::Clock,
     key::{self, CacheKey},
-    message::{FieldValue, Method, Request, StoredResponse},
+    message::{FieldValue, Method, Request, StoredResponse, Target},
     origin::Origin,
     policy::{
         self, Fwd, Reason,
@@ -46,6 +50,8 @@ pub struct Context {
     pub site_url: String,
     /// The hosts that are served; empty: any.
     pub hosts: Vec<String>,
+    /// Where Larder listens.
+    pub port: u16,
     /// Larder's name in Via, one for each process: a loop is seen by it.
     pub pseudonym: Arc<str>,
     /// The Via line of every answer.
@@ -54,6 +60,17 @@ pub struct Context {
     pub clock: Clock,
     pub policy: policy::Options,
     pub shared: Arc<Shared>,
+}
+
+impl Context {
+    /// The key of a method and a URL. This machine's own names for Larder are one: a cache outlives a change of port.
+    fn key(&self, method: &Method, target: &Target, content: Option<&[u8; 32]>) -> CacheKey {
+        let authority = match request::is_own_name(&target.authority, self.port) {
+            true => "",
+            false => &target.authority,
+        };
+        CacheKey::of(&self.site_url, method, authority, &target.path_and_query, content)
+    }
 }
 
 /// A request that was understood, and what came with it.
@@ -87,19 +104,19 @@ pub async fn handle(cx: Rc<Context>, presented: Presented) -> Reply {
     let mut log = access::Entry::begin(&presented);
     let reply = match admit(&cx, presented).await {
         Ok(asked) => answer(&cx, asked, &mut log).await,
-        Err(refusal) => respond::refused(&refusal, &mut log),
+        Err(refusal) => refusal::refused(&refusal, &mut log),
     };
     log.end(reply)
 }
 
 /// Reads and believes the request.
-async fn admit(cx: &Context, mut presented: Presented) -> Result<Asked, respond::Refusal> {
+async fn admit(cx: &Context, mut presented: Presented) -> Result<Asked, refusal::Refusal> {
     let fields = std::mem::take(&mut presented.fields);
     let rules = request::Rules { hosts: &cx.hosts, pseudonym: &cx.pseudonym };
     let request = request::parse(&presented, fields, &rules).inspect_err(|_| presented.connection.close_after())?;
     let content = match presented.body {
         body if body.is_empty() => Content::None,
-        body if is_query(&request.method) => read_content(body).await?,
+        body if is_query(&request.method) => Box::pin(read_content(body)).await?,
         body => Content::Stream(body),
     };
     let digest = match &content {
@@ -110,19 +127,19 @@ async fn admit(cx: &Context, mut presented: Presented) -> Result<Asked, respond:
         _ => None,
     };
     let method = if is_query(&request.method) { &request.method } else { &Method::GET };
-    let primary = CacheKey::of(&cx.site_url, method, &request.target, digest.as_ref());
+    let primary = cx.key(method, &request.target, digest.as_ref());
     Ok(Asked { request: Rc::new(request), content, connection: presented.connection, primary })
 }
 
 /// A QUERY's content for its key; put back in front of the rest where it is too long for that.
-async fn read_content(body: RequestBody) -> Result<Content, respond::Refusal> {
+async fn read_content(body: RequestBody) -> Result<Content, refusal::Refusal> {
     if body.length().is_none_or(|length| length > QUERY_CONTENT) {
         return Ok(Content::Stream(body));
     }
     let mut pieces = body.into_stream();
     let mut content = BytesMut::new();
     while let Some(piece) = std::future::poll_fn(|task| pieces.as_mut().poll_next(task)).await {
-        content.extend_from_slice(&piece.map_err(|_| respond::Refusal::Content)?);
+        content.extend_from_slice(&piece.map_err(|_| refusal::Refusal::Content)?);
     }
     Ok(Content::Read(content.freeze()))
 }
@@ -145,17 +162,19 @@ async fn answer(cx: &Rc<Context>, asked: Asked, log: &mut access::Entry) -> Repl
             fetch::refresh(cx, asked, found, reason);
             reply
         }
-        (Reuse::Refuse(reason), _) => respond::refused(&respond::Refusal::OnlyIfCached(reason), log),
-        (Reuse::Validate(fwd, reason), _) => {
-            fetch::fetch(cx, asked, found, fetch::Way::Validate, fwd, reason, log).await
-        }
-        (Reuse::Complete(reason), _) => {
-            fetch::fetch(cx, asked, found, fetch::Way::Complete, Fwd::Partial, reason, log).await
-        }
-        (Reuse::Fetch(fwd, reason), _) => fetch::fetch(cx, asked, found, fetch::Way::Fetch, fwd, reason, log).await,
-        (Reuse::Pass(fwd, reason), _) => fetch::fetch(cx, asked, found, fetch::Way::Pass, fwd, reason, log).await,
-        (Reuse::Serve(reason) | Reuse::Refresh(reason), None) => {
-            fetch::fetch(cx, asked, found, fetch::Way::Fetch, Fwd::Miss, reason, log).await
+        (Reuse::Refuse(reason), _) => refusal::refused(&refusal::Refusal::OnlyIfCached(reason), log),
+        (decision, _) => {
+            let (way, fwd, reason) = match decision {
+                Reuse::Validate(fwd, reason) => (Way::Validate, fwd, reason),
+                Reuse::Complete(reason) => (Way::Complete, Fwd::Partial, reason),
+                Reuse::Pass(fwd, reason) => (Way::Pass, fwd, reason),
+                Reuse::Fetch(fwd, reason) => (Way::Fetch, fwd, reason),
+                Reuse::Serve(reason) | Reuse::Refresh(reason) | Reuse::Refuse(reason) => {
+                    (Way::Fetch, Fwd::Miss, reason)
+                }
+            };
+            // boxed: a hit does not carry the state of what it does not do
+            Box::pin(fetch::fetch(cx, asked, found, way, fwd, reason, log)).await
         }
     }
 }
@@ -190,7 +209,7 @@ async fn find(cx: &Context, asked: &Asked) -> Found {
 async fn look_up(cx: &Context, key: &CacheKey) -> Option<Slot> {
     match cx.store.recall(key) {
         Some(slot) => Some(slot),
-        None => cx.store.lookup(key).await,
+        None => Box::pin(cx.store.lookup(key)).await,
     }
 }
 

@@ -1,10 +1,10 @@
 //! From what was presented to a request that may be believed: RFC 9112 §3.2, RFC 9110 §7.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use http::header;
 
-use super::respond::Refusal;
+use super::refusal::Refusal;
 use crate::{
     client::Presented,
     fields::hop_by_hop,
@@ -143,6 +143,17 @@ pub fn normal_authority(authority: &str) -> Option<String> {
     }
 }
 
+/// Whether this authority is this machine's own name for the Larder that listens on this port.
+pub fn is_own_name(authority: &str, port: u16) -> bool {
+    let (host, named) = match authority.rsplit_once(':') {
+        Some((host, named)) if !host.starts_with('[') || host.ends_with(']') => (host, named.parse().ok()),
+        _ => (authority, Some(80)),
+    };
+    let loopback =
+        host == "localhost" || host == "[::1]" || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback());
+    loopback && named == Some(port)
+}
+
 /// Whether a name of `--allow-host`, with or without a port, covers this authority.
 fn serves(served: &str, authority: &str) -> bool {
     served == authority
@@ -183,6 +194,17 @@ mod tests {
         ] {
             assert_eq!(normal_authority(written).as_deref(), Some(normal), "{written}");
         }
+    }
+
+    #[test]
+    fn only_loopback_names_with_the_port_listened_on_are_larders_own() {
+        for own in ["localhost:3000", "127.0.0.1:3000", "127.1.2.3:3000", "[::1]:3000"] {
+            assert!(is_own_name(own, 3000), "{own}");
+        }
+        for other in ["localhost", "localhost:1337", "10.0.0.1:3000", "[::1]", "[::2]:3000", "evil:3000", ""] {
+            assert!(!is_own_name(other, 3000), "{other}");
+        }
+        assert!(is_own_name("localhost", 80) && is_own_name("[::1]", 80));
     }
 
     #[test]

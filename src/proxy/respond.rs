@@ -1,32 +1,29 @@
-//! Answers: the fields that Larder adds, the part that was asked for, and errors in words.
+//! Answers: the fields that Larder adds, and the part that was asked for.
 
 use std::rc::Rc;
 
 use bytes::Bytes;
-use futures_core::Stream;
 use http::header;
-use serde_json::json;
 
-use super::{Context, access, fill::FillReader};
+use super::{
+    Context, access,
+    content::{Segment, Source, body, relay, stream},
+    fill::FillReader,
+    refusal::problem,
+};
 use crate::{
     client::{Reply, ReplyBody},
     clock::Timestamp,
     fields::cache_status::CacheStatus,
-    message::{
-        FieldName, FieldValue, Fields, Method, Request, ResponseHead, StatusCode, StoredBody, StoredHead,
-        StoredResponse,
-    },
-    origin::{OriginBody, OriginError, OriginResponse},
+    message::{FieldName, FieldValue, Fields, Method, Request, ResponseHead, StatusCode, StoredHead, StoredResponse},
+    origin::{OriginError, OriginResponse},
     policy::{
         Fwd, Reason,
         freshness::{current_age, freshness_lifetime},
         selection::{self, Selection, select},
     },
-    store,
 };
 
-/// Bytes of a stored body handed to a socket at a time.
-const PIECE: u64 = 64 * 1024;
 /// Between the parts of a multipart/byteranges answer; 128 random bits would do no more: the lengths frame the parts.
 const BOUNDARY: &str = "larder-3f0c7a1e9b5d4c28";
 
@@ -69,59 +66,6 @@ impl Verdict {
             stored: self.stored,
             collapsed: self.collapsed,
             detail: Some(self.reason.as_str()),
-        }
-    }
-}
-
-/// Why Larder answers by itself, and not with a response of the origin.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
-    Target(&'static str),
-    Host(&'static str),
-    /// Connection nominates a field that is not the client's to remove.
-    Nominated(FieldName),
-    Content,
-    Connect,
-    Upgrade,
-    /// `OPTIONS *`: about Larder itself.
-    Asterisk,
-    Expectation,
-    Loop,
-    /// Max-Forwards has come to zero.
-    LastHop,
-    OnlyIfCached(Reason),
-}
-
-impl Refusal {
-    fn status(&self) -> StatusCode {
-        match self {
-            Refusal::Target(_) | Refusal::Host(_) | Refusal::Nominated(_) | Refusal::Content => StatusCode::BAD_REQUEST,
-            Refusal::Connect | Refusal::Upgrade => StatusCode::NOT_IMPLEMENTED,
-            Refusal::Asterisk => StatusCode::NO_CONTENT,
-            Refusal::LastHop => StatusCode::OK,
-            Refusal::Expectation => StatusCode::EXPECTATION_FAILED,
-            Refusal::Loop => StatusCode::LOOP_DETECTED,
-            Refusal::OnlyIfCached(_) => StatusCode::GATEWAY_TIMEOUT,
-        }
-    }
-
-    fn detail(&self) -> String {
-        match self {
-            Refusal::Target(why) => format!("The request target is not one that is served here: {why}."),
-            Refusal::Host(why) => format!("The request names no host that is served here: {why}."),
-            Refusal::Nominated(name) => format!("Connection must not name the field {name}."),
-            Refusal::Content => "The request's content did not come to its end.".to_owned(),
-            Refusal::Connect => "Larder does not open tunnels: send the request itself.".to_owned(),
-            Refusal::Upgrade => "Larder does not pass WebSocket on: connect to the origin directly.".to_owned(),
-            Refusal::Asterisk | Refusal::LastHop => String::new(),
-            Refusal::Expectation => "The only expectation that is understood is 100-continue.".to_owned(),
-            Refusal::Loop => {
-                "The request has come through this proxy before: the origin it is configured with leads back to it."
-                    .to_owned()
-            }
-            Refusal::OnlyIfCached(_) => {
-                "Only a stored response was asked for (only-if-cached), and none may be used.".to_owned()
-            }
         }
     }
 }
@@ -241,37 +185,6 @@ pub fn failed(cx: &Rc<Context>, error: &OriginError, verdict: Verdict, log: &mut
     finish(status, fields, body, verdict, log)
 }
 
-/// Larder answers by itself.
-pub fn refused(refusal: &Refusal, log: &mut access::Entry) -> Reply {
-    let status = refusal.status();
-    let reason = match refusal {
-        Refusal::OnlyIfCached(reason) => *reason,
-        _ => Reason::Refused,
-    };
-    let verdict = Verdict::forwarded(Fwd::Bypass, reason);
-    let mut fields = Fields::with_capacity(6);
-    append(&mut fields, "x-cache", verdict.word());
-    append(&mut fields, "cache-status", &format!("larder; detail=\"{}\"", reason.as_str()));
-    let body = match refusal {
-        Refusal::Asterisk | Refusal::LastHop => {
-            append(&mut fields, "allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, QUERY");
-            ReplyBody::Empty((status == StatusCode::OK).then_some(0))
-        }
-        _ => problem(&mut fields, status, &refusal.detail()),
-    };
-    finish(status, fields, body, verdict, log)
-}
-
-/// RFC 9457. Holds nothing of the request.
-fn problem(fields: &mut Fields, status: StatusCode, detail: &str) -> ReplyBody {
-    append(fields, "content-type", "application/problem+json");
-    append(fields, "cache-control", "no-store");
-    let title = status.canonical_reason().unwrap_or("Error");
-    let mut text = json!({ "title": title, "status": status.as_u16(), "detail": detail }).to_string();
-    text.push('\n');
-    ReplyBody::Bytes(Bytes::from(text))
-}
-
 /// The response's fields with what Larder says about it; no framing fields, no Age where a new one follows.
 fn own_fields(cx: &Context, theirs: &Fields, verdict: &Verdict, ttl: Option<i64>) -> Fields {
     let mut fields = Fields::with_capacity(theirs.len() + 5);
@@ -348,122 +261,20 @@ fn cut(
     finish(status, fields, body, verdict, log)
 }
 
-fn finish(status: StatusCode, fields: Fields, body: ReplyBody, verdict: Verdict, log: &mut access::Entry) -> Reply {
+pub(super) fn finish(
+    status: StatusCode,
+    fields: Fields,
+    body: ReplyBody,
+    verdict: Verdict,
+    log: &mut access::Entry,
+) -> Reply {
     log.settle(status, &verdict);
     let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let body = if bodiless { ReplyBody::Empty(None) } else { body };
     Reply { status, fields, body }
 }
 
-/// Where an answer's bytes come from.
-enum Source {
-    Stored(StoredBody),
-    Fill(FillReader),
-}
-
-/// A stretch of an answer's body.
-enum Segment {
-    Text(Bytes),
-    /// From, and how many.
-    Body(u64, u64),
-}
-
-impl Segment {
-    fn length(&self) -> u64 {
-        match self {
-            Segment::Text(text) => text.len() as u64,
-            Segment::Body(_, length) => *length,
-        }
-    }
-}
-
-/// `length` bytes from `from` on; to the end where the length is unknown.
-fn body(request: &Request, source: Source, from: u64, length: Option<u64>) -> ReplyBody {
-    match (source, length) {
-        (Source::Stored(StoredBody::Memory(bytes)), Some(length)) if request.method != Method::HEAD => {
-            ReplyBody::Bytes(bytes.slice(from as usize..(from + length) as usize))
-        }
-        (source, length) => stream(request, source, vec![Segment::Body(from, length.unwrap_or(u64::MAX))], length),
-    }
-}
-
-fn stream(request: &Request, source: Source, segments: Vec<Segment>, length: Option<u64>) -> ReplyBody {
-    if request.method == Method::HEAD {
-        return ReplyBody::Empty(length);
-    }
-    if length == Some(0) {
-        return ReplyBody::Empty(Some(0));
-    }
-    ReplyBody::Stream { length, pieces: Box::pin(pieces(source, segments)) }
-}
-
-/// The bytes of all segments in turn. A break of the source is an error.
-fn pieces(source: Source, segments: Vec<Segment>) -> impl Stream<Item = std::io::Result<Bytes>> {
-    let started = (source, segments.into_iter(), None);
-    futures_util::stream::unfold(started, |(mut source, mut segments, mut segment)| async move {
-        loop {
-            match segment.take() {
-                None => match segments.next()? {
-                    Segment::Text(text) => return Some((Ok(text), (source, segments, None))),
-                    Segment::Body(from, length) => {
-                        source.seek(from);
-                        segment = Some((from, length));
-                    }
-                },
-                Some((_, 0)) => {}
-                Some((from, left)) => match source.read(from, left).await {
-                    Some(Ok(bytes)) => {
-                        let n = bytes.len() as u64;
-                        return Some((Ok(bytes), (source, segments, Some((from + n, left - n)))));
-                    }
-                    Some(Err(error)) => return Some((Err(error), (source, Vec::new().into_iter(), None))),
-                    // the end of a body of unknown length; of a known one it is a break, and the length will tell
-                    None => {}
-                },
-            }
-        }
-    })
-}
-
-impl Source {
-    fn seek(&mut self, from: u64) {
-        if let Source::Fill(reader) = self {
-            reader.skip_to(from);
-        }
-    }
-
-    async fn read(&mut self, from: u64, left: u64) -> Option<std::io::Result<Bytes>> {
-        match self {
-            Source::Fill(reader) => {
-                Some(reader.next(left).await?.map_err(|_| std::io::Error::other("the origin broke the response off")))
-            }
-            Source::Stored(body) if from >= body.length() => None,
-            Source::Stored(body) => Some(match store::read(body, from, left.min(PIECE) as usize).await {
-                Ok(bytes) if bytes.is_empty() => Err(std::io::ErrorKind::UnexpectedEof.into()),
-                Ok(bytes) => Ok(bytes),
-                Err(error) => {
-                    log::error!("a stored body could not be read: {error:?}");
-                    Err(std::io::Error::other("the stored response could not be read"))
-                }
-            }),
-        }
-    }
-}
-
-fn relay(body: OriginBody) -> impl Stream<Item = std::io::Result<Bytes>> {
-    futures_util::stream::unfold(Some(body), |body| async move {
-        let mut body = body?;
-        match body.next().await? {
-            Ok(bytes) => Some((Ok(bytes), Some(body))),
-            Err(error) => {
-                log::warn!("a response was broken off: {error}");
-                Some((Err(std::io::Error::other("the origin broke the response off")), None))
-            }
-        }
-    })
-}
-
-fn append(fields: &mut Fields, name: &'static str, value: &str) {
+pub(super) fn append(fields: &mut Fields, name: &'static str, value: &str) {
     if let Ok(value) = FieldValue::from_str(value) {
         fields.append(FieldName::from_static(name), value);
     }

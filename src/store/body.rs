@@ -1,40 +1,326 @@
-//! Bodies beside the records.
+//! Large bodies: written while they stream in, read piece by piece, verified before a byte of them is sent.
+
+use std::{
+    fs::File,
+    os::unix::fs::FileExt,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicU64, Ordering::*},
+    },
+};
 
 use bytes::Bytes;
 
-use super::StoreError;
+use super::{
+    StoreError,
+    generation::create_file,
+    record::first_half,
+    segment::{self, FileName, Location, PIECE, Sum},
+    space::Space,
+};
+
+/// The most that one `read` gives.
+const READ: usize = 256 * 1024;
+/// So many bytes are written before they are made to reach the disk, so that the end of a large body waits for few.
+const SYNC: u64 = 32 * 1024 * 1024;
 
 /// A body on disk. Keeps its bytes readable as long as it lives, also after eviction. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct DiskBody;
+#[derive(Clone)]
+pub struct DiskBody(Arc<Body>);
+
+struct Body {
+    /// Set when the first byte is written.
+    file: OnceLock<Arc<File>>,
+    offset: u64,
+    /// What can be read.
+    length: AtomicU64,
+    piece: u32,
+    /// Set once the body is whole.
+    sums: OnceLock<Verified>,
+    /// Where it is stored; `None` while it is not.
+    home: Mutex<Option<Home>>,
+    /// While it is not stored: the file to remove when nobody wants it any more.
+    filling: Option<Filling>,
+}
+
+/// The place of a stored body.
+#[derive(Debug, Clone, Copy)]
+pub struct Home {
+    pub generation: u32,
+    pub location: Location,
+}
+
+struct Filling {
+    path: PathBuf,
+    space: Arc<Space>,
+}
+
+/// The sums of the pieces, and which of them were found right in this process's life.
+struct Verified {
+    sums: Vec<Sum>,
+    right: Vec<AtomicU64>,
+}
 
 impl DiskBody {
     pub fn length(&self) -> u64 {
-        todo!()
+        self.0.length.load(Acquire)
     }
 
-    /// Reads `from..from + length` (less at the end of the body; at most a piece or so at a time). Verified.
-    pub async fn read(&self, _from: u64, _length: usize) -> Result<Bytes, StoreError> {
-        todo!()
+    /// Reads `from..from + length` (less at the end of the body, and at most 256 KiB at a time; empty behind the end).
+    /// Verified once the body is whole.
+    pub async fn read(&self, from: u64, length: usize) -> Result<Bytes, StoreError> {
+        let body = self.clone();
+        hop(move || body.read_now(from, length)).await
+    }
+
+    /// A stored body. Reads its sums.
+    pub(super) fn stored(file: Arc<File>, generation: u32, location: Location) -> Result<DiskBody, StoreError> {
+        let sums = segment::read_sums(&file, &location)?;
+        Ok(DiskBody(Arc::new(Body {
+            file: OnceLock::from(file),
+            offset: location.offset,
+            length: AtomicU64::new(location.length),
+            piece: location.piece,
+            sums: OnceLock::from(Verified::new(sums)),
+            home: Mutex::new(Some(Home { generation, location })),
+            filling: None,
+        })))
+    }
+
+    /// All of it. Blocks.
+    pub(super) fn read_whole(&self) -> Result<Bytes, StoreError> {
+        self.0.read(0, usize::try_from(self.length()).map_err(|_| StoreError::TooLarge)?)
+    }
+
+    pub(super) fn read_now(&self, from: u64, length: usize) -> Result<Bytes, StoreError> {
+        self.0.read(from, length.min(READ))
+    }
+
+    /// Bytes of memory that it holds.
+    pub(super) fn held(&self) -> u64 {
+        256 + self.0.sums.get().map_or(0, |verified| verified.sums.len() as u64 * 17)
+    }
+
+    pub(super) fn home(&self) -> Option<Home> {
+        *self.0.home.lock().unwrap_or_else(|poison| poison.into_inner())
+    }
+
+    /// It has (another) place now.
+    pub(super) fn settle(&self, home: Home) {
+        let before = self.0.home.lock().unwrap_or_else(|poison| poison.into_inner()).replace(home);
+        if let (None, Some(filling)) = (before, &self.0.filling) {
+            filling.space.give_back(self.length());
+        }
+    }
+
+    /// The file of a body that is whole but not stored yet.
+    pub(super) fn filled(&self) -> Option<(PathBuf, Location)> {
+        let (filling, verified) = (self.0.filling.as_ref()?, self.0.sums.get()?);
+        let location = Location {
+            file: FileName::Body(0),
+            offset: 0,
+            length: self.length(),
+            piece: self.0.piece,
+            sums: segment::sum_of_sums(&verified.sums),
+        };
+        Some((filling.path.clone(), location))
+    }
+}
+
+impl std::fmt::Debug for DiskBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "DiskBody({} bytes)", self.length())
+    }
+}
+
+impl Body {
+    fn read(&self, from: u64, length: usize) -> Result<Bytes, StoreError> {
+        let end = from.saturating_add(length as u64).min(self.length.load(Acquire));
+        let Some(file) = self.file.get().filter(|_| from < end) else { return Ok(Bytes::new()) };
+        let piece = u64::from(self.piece);
+        let (first, last) = (from / piece, (end - 1) / piece);
+        let unverified = self.sums.get().filter(|verified| !(first..=last).all(|piece| verified.is_right(piece)));
+        let Some(verified) = unverified else { return self.read_exact(file, from, end) };
+        // whole pieces, to be verified
+        let start = first * piece;
+        let bytes = self.read_exact(file, start, ((last + 1) * piece).min(self.length.load(Acquire)))?;
+        for (number, part) in (first..).zip(bytes.chunks(self.piece as usize)) {
+            verified.verify(number, part)?;
+        }
+        Ok(bytes.slice((from - start) as usize..(end - start) as usize))
+    }
+
+    fn read_exact(&self, file: &File, from: u64, end: u64) -> Result<Bytes, StoreError> {
+        let mut bytes = vec![0; usize::try_from(end - from).map_err(|_| StoreError::TooLarge)?];
+        file.read_exact_at(&mut bytes, self.offset + from).map_err(StoreError::Io)?;
+        Ok(bytes.into())
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        let home = self.home.get_mut().unwrap_or_else(|poison| poison.into_inner());
+        if let (None, Some(filling)) = (home, &self.filling) {
+            filling.space.give_back(*self.length.get_mut());
+            if self.file.get().is_some()
+                && let Err(error) = std::fs::remove_file(&filling.path)
+            {
+                log::debug!("an unfinished body could not be removed: {error}");
+            }
+        }
+    }
+}
+
+impl Verified {
+    fn new(sums: Vec<Sum>) -> Verified {
+        let right = (0..sums.len().div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
+        Verified { sums, right }
+    }
+
+    fn is_right(&self, piece: u64) -> bool {
+        self.right.get((piece / 64) as usize).is_some_and(|word| word.load(Relaxed) & (1 << (piece % 64)) != 0)
+    }
+
+    fn verify(&self, piece: u64, bytes: &[u8]) -> Result<(), StoreError> {
+        if self.sums.get(piece as usize) != Some(&first_half(blake3::hash(bytes))) {
+            return Err(StoreError::Damaged("a piece of a body"));
+        }
+        if let Some(word) = self.right.get((piece / 64) as usize) {
+            word.fetch_or(1 << (piece % 64), Relaxed);
+        }
+        Ok(())
     }
 }
 
 /// A body that is being written. Dropped without `finish`: its space is given back.
-pub struct BodyWriter;
+pub struct BodyWriter {
+    body: DiskBody,
+    /// `None` while, and for ever after, an `append` did not come to its end.
+    sums: Option<Sums>,
+    /// The body may not become longer.
+    longest: u64,
+    unsynced: u64,
+}
+
+/// The sums of what was written, and of the piece that is not full yet.
+#[derive(Default)]
+struct Sums {
+    whole: Vec<Sum>,
+    part: blake3::Hasher,
+    in_part: usize,
+}
 
 impl BodyWriter {
-    /// Appends; on return `reader` can read it.
-    pub async fn append(&mut self, _bytes: Bytes) -> Result<(), StoreError> {
-        todo!()
+    pub(super) fn new(path: PathBuf, space: Arc<Space>, longest: u64) -> BodyWriter {
+        let body = DiskBody(Arc::new(Body {
+            file: OnceLock::new(),
+            offset: 0,
+            length: AtomicU64::new(0),
+            piece: PIECE,
+            sums: OnceLock::new(),
+            home: Mutex::new(None),
+            filling: Some(Filling { path, space }),
+        }));
+        BodyWriter { body, sums: Some(Sums::default()), longest, unsynced: 0 }
+    }
+
+    /// Appends; on return `reader` can read it. 64 KiB or more at a time cost least. After an error, and after an
+    /// `append` that was not waited for, the body cannot be finished.
+    pub async fn append(&mut self, bytes: Bytes) -> Result<(), StoreError> {
+        let mut sums = self.sums.take().ok_or(StoreError::Closed)?;
+        let body = self.body.clone();
+        let (at, count) = (body.length(), bytes.len() as u64);
+        let filling = body.0.filling.as_ref().ok_or(StoreError::Closed)?;
+        if at.saturating_add(count) > self.longest {
+            return Err(StoreError::TooLarge);
+        }
+        filling.space.take(count).await?;
+        self.unsynced += count;
+        let sync = self.unsynced >= SYNC;
+        let write = move || {
+            let written = body.0.append(at, &bytes, sync).map(|()| sums.add(&bytes));
+            match written {
+                Ok(()) => body.0.length.store(at + count, Release),
+                Err(_) => body.0.filling.iter().for_each(|filling| filling.space.give_back(count)),
+            }
+            written.map(|()| sums).map_err(StoreError::Io)
+        };
+        self.sums = Some(hop(write).await?);
+        if sync {
+            self.unsynced = 0;
+        }
+        Ok(())
     }
 
     /// A body that grows: what has been appended so far can be read.
     pub fn reader(&self) -> DiskBody {
-        todo!()
+        self.body.clone()
     }
 
     /// The whole body was appended: it may be stored now.
     pub async fn finish(self) -> Result<DiskBody, StoreError> {
-        todo!()
+        let sums = self.sums.ok_or(StoreError::Closed)?.finish();
+        let body = self.body;
+        hop(move || {
+            let length = body.length();
+            body.0.append(length, sums.as_flattened(), true).map_err(StoreError::Io)?;
+            body.0.sums.get_or_init(|| Verified::new(sums));
+            Ok(body)
+        })
+        .await
+    }
+}
+
+impl Body {
+    fn append(&self, at: u64, bytes: &[u8], sync: bool) -> std::io::Result<()> {
+        let file = match (self.file.get(), &self.filling) {
+            (Some(file), _) => file,
+            (None, Some(filling)) => {
+                let file = Arc::new(create_file(&filling.path)?);
+                self.file.get_or_init(|| file)
+            }
+            (None, None) => return Err(std::io::ErrorKind::NotFound.into()),
+        };
+        file.write_all_at(bytes, at)?;
+        if sync { file.sync_data() } else { Ok(()) }
+    }
+}
+
+impl Sums {
+    fn add(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let (now, rest) = bytes.split_at(bytes.len().min(PIECE as usize - self.in_part));
+            self.part.update(now);
+            self.in_part += now.len();
+            bytes = rest;
+            if self.in_part == PIECE as usize {
+                self.close_piece();
+            }
+        }
+    }
+
+    fn close_piece(&mut self) {
+        self.whole.push(first_half(self.part.finalize()));
+        self.part.reset();
+        self.in_part = 0;
+    }
+
+    fn finish(mut self) -> Vec<Sum> {
+        if self.in_part > 0 {
+            self.close_piece();
+        }
+        self.whole
+    }
+}
+
+/// Leaves the worker's thread for what may block.
+pub async fn hop<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        // it panicked, or the runtime is going down
+        Err(_) => Err(StoreError::Closed),
     }
 }

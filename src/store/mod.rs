@@ -1,17 +1,52 @@
 //! Bytes that survive a restart: the boundary between the proxy and whatever keeps stored responses.
+//!
+//! A put is at once in the memory tier ([`memory`]) and in what waits to be written ([`pending`]). One thread ([`writer`])
+//! writes it to the newest generation on disk ([`generation`]): the record to its database ([`disk`], [`record`]), a body
+//! that is not small to a file beside it ([`segment`], [`body`]), then a line to its journal ([`journal`]). The journals
+//! are read at opening and become the [`index`], which knows of each key which generation holds it. When the newest
+//! generation is full another is begun, and the oldest is dropped after what is asked for often was copied out of it.
 
 mod body;
+mod disk;
+mod folder;
+mod generation;
+mod generations;
+mod index;
+mod journal;
+mod memory;
+mod opening;
+mod pending;
+mod record;
+mod segment;
+mod shared;
+mod space;
+#[cfg(test)]
+mod tests;
+mod writer;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::Ordering::{Relaxed, SeqCst},
+        mpsc,
+    },
+};
 
 use bytes::Bytes;
+use serde::Serialize;
+use tokio::sync::oneshot;
 
 pub use body::{BodyWriter, DiskBody};
+pub use folder::{FolderLock, OpenError, clear_folder, restrict_umask, stats_of};
+use pending::Change;
+use shared::{Shared, VARIANTS};
+use writer::Command;
 
 use crate::{
     clock::{Clock, Timestamp},
     key::CacheKey,
-    message::{Nominated, StoredHead, StoredResponse},
+    message::{FieldValue, Fields, Nominated, StoredBody, StoredHead, StoredResponse},
 };
 
 /// What the store is told by the configuration.
@@ -62,94 +97,300 @@ pub enum StoreError {
 }
 
 /// What a clearing removed.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Cleared {
     pub responses: u64,
     pub bytes: u64,
 }
 
-/// Temporary: memory only, until the store branch is merged.
-#[derive(Clone, Default)]
-pub struct Store(Arc<std::sync::Mutex<std::collections::HashMap<CacheKey, Slot>>>);
+/// What the disk tier is doing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    #[default]
+    Opening,
+    Open,
+    /// It cannot be used, for this reason, and is tried again; the memory tier works alone.
+    Down(String),
+    Closed,
+}
+
+/// What there is to know about the store. Sizes in bytes; counts of events since the start.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Stats {
+    pub state: State,
+    /// Stored responses on disk.
+    pub responses: u64,
+    /// What they need, heads included.
+    pub bytes: u64,
+    pub memory_used: u64,
+    pub memory_limit: u64,
+    /// What the cache folder occupies.
+    pub disk_used: u64,
+    pub disk_limit: u64,
+    /// Stored, but not on the disk yet.
+    pub waiting: u64,
+    pub memory_hits: u64,
+    /// Lookups that the disk, or what waits for it, answered.
+    pub disk_hits: u64,
+    pub misses: u64,
+    /// Stored responses that made room for others.
+    pub evicted: u64,
+    /// Responses that reached memory only, because the disk was too slow or down.
+    pub not_written: u64,
+    /// Lookups that did not wait for the disk, because too many did.
+    pub not_read: u64,
+    /// Records and bodies that were not what was written.
+    pub damaged: u64,
+    /// Errors of the disk.
+    pub errors: u64,
+    /// Folders that could not be read and were set aside.
+    pub set_aside: u64,
+}
+
+/// The store. Cheap to clone; shared by all workers. When the last clone goes, what waits is written and the folder is
+/// let go, behind; [`Store::close`] waits for that.
+#[derive(Clone)]
+pub struct Store(Arc<Handle>);
+
+struct Handle {
+    shared: Arc<Shared>,
+    commands: mpsc::Sender<Command>,
+}
+
 impl Store {
-    pub fn open(_options: Options, _clock: Clock) -> Store {
-        Store::default()
+    /// Takes the cache folder before the store is opened, so that a second process can be refused in words.
+    pub fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
+        folder::lock(folder)
     }
+
+    /// Never fails, and returns at once: the disk is opened behind, and until then holds nothing. Where the folder cannot
+    /// be used the store says so in the log, works in memory alone, and tries again.
+    pub fn open(options: Options, clock: Clock) -> Store {
+        Store::open_with(options, clock, None)
+    }
+
+    /// The same, with the folder's lock already taken.
+    pub fn open_with(options: Options, _clock: Clock, lock: Option<FolderLock>) -> Store {
+        let shared = Arc::new(Shared::new(options));
+        let (commands, receiver) = mpsc::channel();
+        let started = std::thread::Builder::new().name("larder-store".to_owned()).spawn({
+            let shared = shared.clone();
+            move || writer::run(shared, receiver, lock)
+        });
+        if let Err(error) = started {
+            shared.say(format!("the store works in memory alone, no thread could be started: {error}"));
+            shared.state.send_replace(Some(State::Down(error.to_string())));
+        }
+        Store(Arc::new(Handle { shared, commands }))
+    }
+
+    /// Waits until opening was tried for the first time.
+    pub async fn opened(&self) {
+        // an error: the store is gone, and with it the wait
+        let _ = self.0.shared.state.subscribe().wait_for(Option::is_some).await;
+    }
+
+    pub fn stats(&self) -> Stats {
+        self.0.shared.stats()
+    }
+
     pub fn epoch(&self) -> Epoch {
-        Epoch(0)
+        self.0.shared.epoch()
     }
+
+    /// The memory tier alone: no waiting, no I/O. `None`: ask `lookup`.
     pub fn recall(&self, key: &CacheKey) -> Option<Slot> {
-        self.0.lock().unwrap().get(key).cloned()
+        let slot = self.0.shared.memory.recall(key)?;
+        self.0.shared.counters.memory_hits.fetch_add(1, Relaxed);
+        Some(slot)
     }
+
+    /// Memory, then disk. An error is `None`, counted and logged here.
     pub async fn lookup(&self, key: &CacheKey) -> Option<Slot> {
-        self.recall(key)
+        self.0.shared.lookup(key).await
     }
-    pub fn put(&self, primary: CacheKey, response: StoredResponse, _epoch: Epoch) {
-        let mut map = self.0.lock().unwrap();
-        let response = Arc::new(response);
-        if response.key == primary {
-            map.insert(primary, Slot::Response(response));
+
+    /// Stores a response under the key of its URL (`primary`); one with nominated fields becomes a variant there. At once
+    /// visible to `lookup`, and to `recall` where the memory tier takes it; written behind. Nothing happens where the
+    /// epoch has moved. Copies the fields to their exact size; a body in memory should have its exact size already.
+    pub fn put(&self, primary: CacheKey, response: StoredResponse, epoch: Epoch) {
+        let shared = &self.0.shared;
+        if response.body.length() > shared.options.max_object {
             return;
         }
-        let mut variants = match map.get(&primary) {
-            Some(Slot::Variants(v)) => v.to_vec(),
-            _ => Vec::new(),
-        };
-        variants.retain(|v| v.key != response.key);
-        variants.insert(
-            0,
-            Variant {
-                key: response.key,
-                nominated: response.head.nominated.clone(),
-                response_time: response.head.response_time,
-            },
-        );
-        map.insert(primary, Slot::Variants(Arc::new(variants)));
-        map.insert(response.key, Slot::Response(response));
+        let response = Arc::new(exact(response));
+        let key = response.key;
+        {
+            let mut shard = shared.pending.shard(&key);
+            if shared.epoch() != epoch {
+                return;
+            }
+            shared.memory.keep(key, Slot::Response(response.clone()));
+            shared.pending.add(&mut shard, key, Change::Response(response.clone()));
+        }
+        if !response.head.nominated.is_empty() {
+            self.put_variant(primary, &response, epoch);
+        }
+        self.wake();
     }
+
+    /// Adds a stored response to the variants of its URL.
+    fn put_variant(&self, primary: CacheKey, response: &StoredResponse, epoch: Epoch) {
+        let shared = &self.0.shared;
+        let new = Variant {
+            key: response.key,
+            nominated: response.head.nominated.clone(),
+            response_time: response.head.response_time,
+        };
+        let mut shard = shared.pending.shard(&primary);
+        if shared.epoch() != epoch {
+            return;
+        }
+        let known = match (shared.memory.recall(&primary), shard.waiting(&primary)) {
+            (Some(Slot::Variants(list)), _) => Some((list, true)),
+            (Some(Slot::Response(_)), _) | (_, Some(Change::Forgotten | Change::Response(_))) => {
+                Some((Arc::default(), true))
+            }
+            (None, Some(Change::Variants { list, whole })) => Some((list.clone(), *whole)),
+            (None, None) if shared.is_open() && shared.index.find(index::Print::of(&primary)).is_none() => {
+                Some((Arc::default(), true))
+            }
+            (None, None) => None,
+        };
+        let (old, whole) = known.unwrap_or_default();
+        let list = Arc::new(shared::merged(&[new], &old));
+        debug_assert!(list.len() <= VARIANTS);
+        if whole {
+            shared.memory.keep(primary, Slot::Variants(list.clone()));
+        } else {
+            shared.memory.forget(&primary);
+        }
+        shared.pending.add(&mut shard, primary, Change::Variants { list, whole });
+    }
+
+    /// Replaces the head of a stored response, the body stays; if it is still the one that is stored.
     pub fn freshen(&self, primary: CacheKey, stored: &StoredResponse, head: StoredHead, epoch: Epoch) {
+        let shared = &self.0.shared;
+        {
+            let shard = shared.pending.shard(&stored.key);
+            let held = match (shared.memory.recall(&stored.key), shard.waiting(&stored.key)) {
+                (Some(Slot::Response(held)), _) => same(&held, stored),
+                (_, Some(Change::Response(held))) => same(held, stored),
+                (Some(Slot::Variants(_)), _) | (_, Some(_)) => false,
+                // only the disk holds it, and nothing was put there since it was read that memory has forgotten again
+                (None, None) => shared.index.find(index::Print::of(&stored.key)).is_some(),
+            };
+            if !held {
+                return;
+            }
+        }
         self.put(primary, StoredResponse { key: stored.key, head, body: stored.body.clone() }, epoch);
     }
+
+    /// Forgets what is stored for a URL, all variants of it (RFC 9111 §4.4). Gone from `recall` and `lookup` on return.
     pub fn invalidate(&self, primary: &CacheKey) {
-        self.0.lock().unwrap().remove(primary);
+        let shared = &self.0.shared;
+        {
+            let mut shard = shared.pending.shard(primary);
+            shared.memory.forget(primary);
+            let on_disk = !shared.is_open() || shared.index.find(index::Print::of(primary)).is_some();
+            if on_disk || shard.waiting(primary).is_some() {
+                shared.pending.add(&mut shard, *primary, Change::Forgotten);
+            } else {
+                shard.version += 1;
+            }
+        }
+        self.wake();
     }
-    pub fn begin_body(&self, _length: Option<u64>) -> Result<BodyWriter, StoreError> {
-        Err(StoreError::Closed)
+
+    /// Begins a body on disk, for one that does not stay in memory. `length`: if it is known.
+    pub fn begin_body(&self, length: Option<u64>) -> Result<BodyWriter, StoreError> {
+        let shared = &self.0.shared;
+        if !shared.is_open() {
+            return Err(StoreError::Closed);
+        }
+        if length.is_some_and(|length| length > shared.options.max_object) {
+            return Err(StoreError::TooLarge);
+        }
+        let number = shared.next_filling.fetch_add(1, Relaxed);
+        let path = shared.options.folder.join("filling").join(number.to_string());
+        Ok(BodyWriter::new(path, shared.space.clone(), length.unwrap_or(shared.options.max_object)))
     }
+
+    /// Forgets everything and gives the disk back. On return the next lookup finds nothing.
     pub async fn clear(&self) -> Result<Cleared, StoreError> {
-        self.0.lock().unwrap().clear();
-        Ok(Cleared::default())
+        let shared = &self.0.shared;
+        shared.epoch.fetch_add(1, SeqCst);
+        let (reply, done) = oneshot::channel();
+        self.0.commands.send(Command::Clear(reply)).map_err(|_| StoreError::Closed)?;
+        done.await.map_err(|_| StoreError::Closed)?
     }
-    pub async fn close(&self) {}
-    pub fn lock(_f: &std::path::Path) -> Result<FolderLock, OpenError> {
-        Ok(FolderLock)
+
+    /// Waits until everything that was put is on the disk, or cannot be.
+    pub async fn flush(&self) {
+        let (reply, done) = oneshot::channel();
+        if self.0.commands.send(Command::Flush(reply)).is_ok() {
+            let _ = done.await;
+        }
     }
-    pub fn stats(&self) -> Stats {
-        Stats
+
+    /// Writes what is queued, makes it durable and lets the folder go. The memory tier stays.
+    pub async fn close(&self) {
+        let (reply, done) = oneshot::channel();
+        if self.0.commands.send(Command::Close(Some(reply))).is_ok() {
+            let _ = done.await;
+        }
+    }
+
+    fn wake(&self) {
+        if !self.0.shared.woken.swap(true, SeqCst) {
+            // an error: the writer has ended, nothing is to be written
+            let _ = self.0.commands.send(Command::Wake);
+        }
     }
 }
-pub async fn read(body: &crate::message::StoredBody, from: u64, length: usize) -> Result<Bytes, StoreError> {
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let _ = self.commands.send(Command::Close(None));
+    }
+}
+
+/// Is it the response that was looked up, not one that was stored in its place since?
+fn same(held: &StoredResponse, stored: &StoredResponse) -> bool {
+    held.head == stored.head && held.body.length() == stored.body.length()
+}
+
+/// Fields that do not hold on to the buffer that they were read into.
+fn exact(mut response: StoredResponse) -> StoredResponse {
+    let fields = &response.head.head.fields;
+    let copy = |value: &FieldValue| FieldValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone());
+    response.head.head.fields = fields.iter().map(|(name, value)| (name.clone(), copy(value))).collect::<Fields>();
+    response
+}
+
+/// Bytes of a stored body, `from..from + length` (less at its end, and at most 256 KiB from the disk at a time).
+pub async fn read(body: &StoredBody, from: u64, length: usize) -> Result<Bytes, StoreError> {
     match body {
-        crate::message::StoredBody::Memory(b) => Ok(b.slice(from as usize..(from as usize + length).min(b.len()))),
-        _ => Err(StoreError::Closed),
+        StoredBody::Disk(body) => body.read(from, length).await,
+        StoredBody::Memory(bytes) => {
+            let start = usize::try_from(from).unwrap_or(usize::MAX).min(bytes.len());
+            Ok(bytes.slice(start..start.saturating_add(length).min(bytes.len())))
+        }
     }
 }
-pub struct FolderLock;
-#[derive(Debug)]
-pub enum OpenError {
-    Locked,
-    Unsafe(String),
-    Io(std::io::Error),
-}
-impl std::fmt::Display for OpenError {
-    fn fmt(&self, _f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        Ok(())
-    }
-}
+
 impl std::fmt::Display for StoreError {
-    fn fmt(&self, _f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        Ok(())
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            StoreError::Closed => f.write_str("the cache on disk is not open"),
+            StoreError::TooLarge => f.write_str("too large for the cache"),
+            StoreError::Busy => f.write_str("the disk is too slow"),
+            StoreError::Io(error) => error.fmt(f),
+            StoreError::Damaged(what) => write!(f, "{what} is not what was written"),
+        }
     }
 }
-#[derive(serde::Serialize)]
-pub struct Stats;
+
+impl std::error::Error for StoreError {}

@@ -1,4 +1,11 @@
 //! The client side over real sockets.
 
+mod attacks;
+mod bodies;
+mod deadlines;
+mod heads;
+mod interim;
+mod limits;
+mod pipelines;
 mod replies;
 mod rig;

@@ -5,7 +5,7 @@ use std::{io, pin::Pin};
 use bytes::Bytes;
 use futures_core::Stream;
 
-use super::rig::{Server, statuses};
+use super::rig::{Server, get, last, statuses};
 use crate::{
     client::{Options, Presented, Reply, ReplyBody},
     message::{FieldName, FieldValue, Fields, StatusCode},
@@ -77,15 +77,6 @@ async fn core(presented: Presented) -> Reply {
 
 fn server() -> Server {
     Server::start(Options::default(), core)
-}
-
-fn get(target: &str) -> String {
-    format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n")
-}
-
-/// The last request of a connection.
-fn last(method: &str, target: &str) -> String {
-    format!("{method} {target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
 }
 
 #[test]
@@ -175,6 +166,36 @@ fn a_stream_that_breaks_is_seen_to_break() {
     client.send("GET /broken HTTP/1.0\r\n\r\n");
     assert_eq!(client.rest().broken, Some(io::ErrorKind::ConnectionReset));
     assert_eq!(server.counters.broken.count(), 4);
+}
+
+#[test]
+fn a_response_that_ends_with_the_connection_is_reset_also_when_the_server_is_stopped_hard() {
+    let server = Server::start(Options::default(), |_: Presented| async {
+        let first = stream(None, &[Ok("one")]);
+        let ReplyBody::Stream { pieces, .. } = first else { unreachable!() };
+        reply(200, ReplyBody::Stream { length: None, pieces: Box::pin(ThenNothing(pieces)) })
+    });
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.0\r\n\r\n");
+    client.until("one");
+    drop(server);
+    assert_eq!(client.rest().broken, Some(io::ErrorKind::ConnectionReset));
+}
+
+/// What was there, and then a wait without an end.
+struct ThenNothing(crate::client::Pieces);
+
+impl Stream for ThenNothing {
+    type Item = io::Result<Bytes>;
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<io::Result<Bytes>>> {
+        match self.0.as_mut().poll_next(cx) {
+            std::task::Poll::Ready(Some(piece)) => std::task::Poll::Ready(Some(piece)),
+            _ => std::task::Poll::Pending,
+        }
+    }
 }
 
 #[test]

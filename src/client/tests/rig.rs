@@ -1,6 +1,7 @@
 //! A server on port 0 with a small core behind it, and a raw client.
 
 use std::{
+    future::poll_fn,
     io::{self, Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{Arc, mpsc},
@@ -10,7 +11,10 @@ use std::{
 
 use actix_server::ServerHandle;
 
-use crate::client::{Counters, Options, Presented, Reply, run};
+use crate::{
+    client::{Counters, Options, Presented, Reply, ReplyBody, RequestBody, run},
+    message::{Fields, StatusCode},
+};
 
 /// Patience of the raw client: nothing in the tests takes as long.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -79,6 +83,52 @@ impl Drop for Server {
 pub struct Client {
     pub socket: TcpStream,
     seen: Vec<u8>,
+}
+
+/// A core that tells what it got: method, target and body.
+pub async fn echo(presented: Presented) -> Reply {
+    let asked = format!("{} {}", presented.method, presented.target);
+    match collect(presented.body).await {
+        Ok(body) => text_reply(200, format!("{asked} [{}]", text(&body))),
+        Err(error) => text_reply(502, format!("{asked} {:?}", error.kind())),
+    }
+}
+
+/// A core that never looks at the body.
+pub async fn blind(presented: Presented) -> Reply {
+    text_reply(200, format!("{} {} unread", presented.method, presented.target))
+}
+
+pub async fn collect(body: RequestBody) -> io::Result<Vec<u8>> {
+    let mut pieces = body.into_stream();
+    let mut bytes = Vec::new();
+    while let Some(piece) = poll_fn(|cx| pieces.as_mut().poll_next(cx)).await {
+        bytes.extend_from_slice(&piece?);
+    }
+    Ok(bytes)
+}
+
+pub fn text_reply(status: u16, body: String) -> Reply {
+    let status = StatusCode::from_u16(status).unwrap();
+    Reply { status, fields: Fields::new(), body: ReplyBody::Bytes(body.into()) }
+}
+
+pub fn get(target: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n")
+}
+
+/// The last request of a connection.
+pub fn last(method: &str, target: &str) -> String {
+    format!("{method} {target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+}
+
+/// Sends a word when it is dropped.
+pub struct Tell(pub mpsc::Sender<&'static str>, pub &'static str);
+
+impl Drop for Tell {
+    fn drop(&mut self) {
+        let _ = self.0.send(self.1);
+    }
 }
 
 /// How a connection ended, and all that came before.

@@ -24,7 +24,7 @@ use tokio::{
 
 use crate::{
     message::{FieldName, FieldValue, Fields, Method},
-    origin::{Options, Origin, OriginError, OriginRequest, OriginResponse, Pieces, Prepared, Upload},
+    origin::{Options, Origin, OriginError, OriginRequest, OriginResponse, Pieces, Upload},
 };
 
 pub(super) const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -169,6 +169,11 @@ impl Peer {
         let _ = self.said.send(words.into());
     }
 
+    /// For saying something after the connection is gone.
+    pub(super) fn voice(&self) -> UnboundedSender<String> {
+        self.said.clone()
+    }
+
     /// Until the test says to go on, or is over.
     pub(super) fn wait(&self) {
         let _ = self.told.lock().unwrap().recv();
@@ -198,6 +203,7 @@ pub(super) fn options(address: SocketAddr) -> Options {
         max_connections: 64,
         max_head: 64 * 1024,
         max_fields: 200,
+        any_coding: false,
     }
 }
 
@@ -227,7 +233,7 @@ pub(super) struct Client(pub(super) Origin);
 
 impl Client {
     pub(super) fn new(options: Options) -> Client {
-        Client(Origin::new(&Prepared::new(options).unwrap()))
+        Client(Origin::new(Origin::prepare(options).unwrap()))
     }
 
     pub(super) async fn send(&self, request: OriginRequest) -> Result<Got, OriginError> {
@@ -244,9 +250,8 @@ impl Client {
     }
 
     /// The answer to GET /; panics without one.
-    #[track_caller]
-    pub(super) fn got(&self) -> impl Future<Output = Got> {
-        async { self.get().await.unwrap() }
+    pub(super) async fn got(&self) -> Got {
+        self.get().await.unwrap()
     }
 
     pub(super) async fn upload(&self, method: Method, length: Option<u64>, pieces: Pieces) -> Result<Got, OriginError> {
@@ -295,7 +300,7 @@ impl<F: FnMut() -> Option<std::io::Result<Bytes>> + Unpin> Stream for FromFn<F> 
 }
 
 pub(super) fn pieces(pieces: &[&'static str]) -> Pieces {
-    let mut rest = pieces.to_vec().into_iter();
+    let mut rest = Vec::from(pieces).into_iter();
     from_fn(move || Some(Ok(Bytes::from(rest.next()?))))
 }
 

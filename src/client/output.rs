@@ -1,0 +1,93 @@
+//! What goes to the client's socket: ours (interim responses, refusals) first, then what actix writes.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, BytesMut};
+use tokio::{io::AsyncWrite, net::TcpStream};
+
+use crate::message::{Fields, StatusCode};
+
+/// Interim responses that the client does not take.
+const BOUND: usize = 64 << 10;
+
+#[derive(Default)]
+pub(super) struct Output {
+    ours: BytesMut,
+    /// Since when the client takes nothing of what waits for it.
+    pub stalled: Option<u64>,
+}
+
+impl Output {
+    /// Too much of ours waits already.
+    pub fn is_full(&self) -> bool {
+        self.ours.len() > BOUND
+    }
+
+    /// Sends what the socket takes at once; true if something is left for the next flush.
+    pub fn send(&mut self, io: &TcpStream, bytes: &[u8]) -> io::Result<bool> {
+        self.ours.extend_from_slice(bytes);
+        match io.try_write(&self.ours) {
+            Ok(written) => self.ours.advance(written),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+        Ok(!self.ours.is_empty())
+    }
+
+    /// Sends the rest of ours.
+    pub fn poll_flush(&mut self, io: &mut TcpStream, cx: &mut Context<'_>, now: u64) -> Poll<io::Result<()>> {
+        while !self.ours.is_empty() {
+            let written = Pin::new(&mut *io).poll_write(cx, &self.ours);
+            let written = ready!(self.progress(written, now))?;
+            self.ours.advance(written);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends actix's bytes behind ours.
+    pub fn poll_write(
+        &mut self,
+        io: &mut TcpStream,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+        now: u64,
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_flush(io, cx, now))?;
+        let written = Pin::new(io).poll_write(cx, bytes);
+        self.progress(written, now)
+    }
+
+    fn progress(&mut self, written: Poll<io::Result<usize>>, now: u64) -> Poll<io::Result<usize>> {
+        match &written {
+            Poll::Ready(_) => self.stalled = None,
+            Poll::Pending => self.stalled = self.stalled.or(Some(now)),
+        }
+        written
+    }
+
+    /// Nothing of ours is sent any more.
+    pub fn clear(&mut self) {
+        *self = Output::default();
+    }
+}
+
+/// An interim response in bytes; `None` for what is not one, or changes the protocol, or is sent elsewhere (100).
+pub(super) fn interim(status: StatusCode, fields: &Fields) -> Option<Vec<u8>> {
+    if !status.is_informational() || matches!(status.as_u16(), 100 | 101) {
+        return None;
+    }
+    // `http` 0.2 does not know RFC 8297
+    let reason = if status.as_u16() == 103 { "Early Hints" } else { status.canonical_reason().unwrap_or_default() };
+    let mut head = format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).into_bytes();
+    for (name, value) in fields.iter() {
+        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            head.extend_from_slice(part);
+        }
+    }
+    head.extend_from_slice(b"\r\n");
+    Some(head)
+}

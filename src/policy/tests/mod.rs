@@ -1,0 +1,78 @@
+//! Tables of decisions, one file a topic.
+
+mod freshness;
+mod invalidation;
+mod laws;
+mod reuse;
+mod selection;
+mod storing;
+mod validation;
+mod vary;
+
+use super::{Options, Reason, Times, storing::storing};
+use crate::{
+    clock::{Seconds, Timestamp},
+    fields::date,
+    message::{FieldName, FieldValue, Fields, Method, Request, ResponseHead, StatusCode, StoredHead, Target},
+};
+
+/// When every exchange here takes place: in November 2026.
+const T0: Timestamp = Timestamp(1_795_000_000_000);
+
+fn at(seconds: u64) -> Timestamp {
+    T0.plus(Seconds(seconds))
+}
+
+/// An HTTP-date so many seconds from `T0`.
+fn when(offset: i64) -> String {
+    let at = Timestamp(T0.0 + offset * 1000);
+    date::format(at).to_str().unwrap().to_owned()
+}
+
+fn times(at: Timestamp) -> Times {
+    Times { request: at, response: at, received: at }
+}
+
+fn strict() -> Options {
+    Options { strict: true, default_ttl: Seconds(0), client_reload: false, ignore_cookies: false }
+}
+
+fn usual() -> Options {
+    Options { strict: false, default_ttl: Seconds(3600), client_reload: false, ignore_cookies: false }
+}
+
+/// `Name: value` lines.
+fn fields(lines: &[&str]) -> Fields {
+    let line = |line: &&str| {
+        let (name, value) = line.split_once(':').unwrap();
+        let name = FieldName::from_bytes(name.as_bytes()).unwrap();
+        (name, FieldValue::from_bytes(value.trim().as_bytes()).unwrap())
+    };
+    lines.iter().map(line).collect()
+}
+
+fn target(path: &str) -> Target {
+    Target { authority: "h.example".to_owned(), path_and_query: path.to_owned() }
+}
+
+fn request(method: &str, lines: &[&str]) -> Request {
+    let method = Method::from_bytes(method.as_bytes()).unwrap();
+    Request { method, target: target("/a/b?q=1"), fields: fields(lines), peer: None, http_10: false }
+}
+
+fn get(lines: &[&str]) -> Request {
+    request("GET", lines)
+}
+
+fn response(status: u16, lines: &[&str]) -> ResponseHead {
+    ResponseHead { status: StatusCode::from_u16(status).unwrap(), fields: fields(lines) }
+}
+
+/// What is stored of a 200 to a GET.
+fn stored(lines: &[&str], options: &Options) -> StoredHead {
+    stored_as(200, lines, options).unwrap()
+}
+
+fn stored_as(status: u16, lines: &[&str], options: &Options) -> Result<StoredHead, Reason> {
+    storing(&get(&[]), &response(status, lines), times(T0), options)
+}

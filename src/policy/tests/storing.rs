@@ -1,0 +1,141 @@
+use super::*;
+use crate::message::Part;
+
+fn verdict(asked: &[&str], status: u16, answer: &[&str], options: &Options) -> Option<Reason> {
+    storing(&get(asked), &response(status, answer), times(T0), options).err()
+}
+
+#[test]
+fn the_clauses_of_rfc_9111_section_3_keep_responses_out() {
+    const FRESH: &str = "Cache-Control: max-age=60";
+    for (asked, status, answer, expected) in [
+        (&[][..], 200, &[FRESH][..], None),
+        (&[], 200, &["Cache-Control: No-StOrE, max-age=60"], Some(Reason::NoStore)),
+        (&["Cache-Control: no-store"], 200, &[FRESH], Some(Reason::RequestNoStore)),
+        (&[], 200, &["Cache-Control: private, max-age=60"], Some(Reason::Private)),
+        (&[], 200, &["Cache-Control: private=\"a\", max-age=60"], None),
+        (&[], 200, &["CDN-Cache-Control: max-age=60", "Cache-Control: no-store"], None),
+        (&[], 200, &["CDN-Cache-Control: private", FRESH], Some(Reason::Private)),
+        (&[], 200, &["CDN-Cache-Control: no-store", FRESH], Some(Reason::NoStore)),
+        (&[], 200, &["CDN-Cache-Control: max-age=\"60\"", "Cache-Control: no-store"], Some(Reason::NeverReusable)),
+        (&[], 200, &["CDN-Cache-Control: max-age=60, &", "Cache-Control: no-store"], Some(Reason::NoStore)),
+        (&[], 200, &["Cache-Control: max-age=60, no-store, must-understand"], None),
+        (&[], 599, &["Cache-Control: max-age=60, no-store, must-understand"], Some(Reason::NotUnderstood)),
+        (&[], 599, &["Cache-Control: max-age=60, must-understand"], Some(Reason::NotUnderstood)),
+        (&[], 599, &[FRESH], None),
+        (&[], 304, &[FRESH], Some(Reason::StatusNeverStored)),
+        (&[], 103, &[FRESH], Some(Reason::StatusNeverStored)),
+        (&["Range: bytes=9-"], 416, &[FRESH], Some(Reason::StatusNeverStored)),
+        (&[], 412, &[FRESH], Some(Reason::StatusNeverStored)),
+        (&["Authorization: x"], 200, &[FRESH], Some(Reason::Authorization)),
+        (&["Authorization: x"], 200, &["Cache-Control: max-age=60, public"], None),
+        (&["Authorization: x"], 200, &["Cache-Control: s-maxage=60"], None),
+        (&["Authorization: x"], 200, &["Cache-Control: max-age=60, must-revalidate"], None),
+        (&["Authorization: x"], 200, &["Cache-Control: max-age=60, proxy-revalidate"], Some(Reason::Authorization)),
+        (&[], 403, &["ETag: \"1\""], Some(Reason::StatusWithoutFreshness)),
+        (&[], 302, &["Location: /x"], Some(Reason::StatusWithoutFreshness)),
+        (&[], 302, &[FRESH], None),
+        (&[], 200, &["Cache-Control: max-age=0"], Some(Reason::NeverReusable)),
+        (&[], 200, &["Cache-Control: max-age=60", "Age: 60"], Some(Reason::NeverReusable)),
+        (&[], 200, &["Cache-Control: max-age=0, stale-while-revalidate=9"], None),
+        (&[], 200, &["Cache-Control: max-age=0", "ETag: \"1\""], None),
+        (&[], 200, &["Cache-Control: max-age=60, no-cache"], Some(Reason::NoCache)),
+        (&[], 200, &["Cache-Control: no-cache", "ETag: \"1\""], None),
+        (&[], 200, &[FRESH, "Vary: *"], Some(Reason::VaryStar)),
+        (&[], 200, &[FRESH, "Vary: ", "Vary: a, *"], Some(Reason::VaryStar)),
+        (&[], 200, &[FRESH, "Vary: a b"], Some(Reason::VaryStar)),
+        (&[], 200, &[FRESH, "Vary: a,b,c,d,e,f,g,h,a"], None),
+        (&[], 200, &[FRESH, "Vary: a,b,c,d,e,f,g,h,i"], Some(Reason::VaryTooLong)),
+    ] {
+        for options in [strict(), usual()] {
+            assert_eq!(verdict(asked, status, answer, &options), expected, "{asked:?} {status} {answer:?}");
+        }
+    }
+}
+
+#[test]
+fn unless_strict_personal_answers_and_errors_are_kept_out() {
+    for (asked, status, answer, usually, strictly) in [
+        (&[][..], 200, &["Cache-Control: max-age=60", "Set-Cookie: a=b"][..], Some(Reason::SetCookie), None),
+        (&[], 200, &["Cache-Control: public, max-age=60", "Set-Cookie: a=b"], None, None),
+        (&[], 200, &["Cache-Control: s-maxage=60", "Set-Cookie: a=b"], None, None),
+        (&[], 200, &["Cache-Control: public", "ETag: \"1\"", "Set-Cookie: a=b"], Some(Reason::SetCookie), None),
+        (&["Cookie: a=b"], 200, &["Cache-Control: max-age=60"], None, None),
+        (&["Cookie: a=b"], 200, &["ETag: \"1\""], Some(Reason::CookieWithoutFreshness), None),
+        (&[], 200, &[], None, Some(Reason::NeverReusable)),
+        (&[], 501, &["ETag: \"1\""], Some(Reason::StatusWithoutFreshness), None),
+        (&[], 503, &["Cache-Control: max-age=60"], None, None),
+        (&[], 503, &["Cache-Control: max-age=0", "ETag: \"1\""], Some(Reason::StatusWithoutFreshness), None),
+    ] {
+        let verdicts = (verdict(asked, status, answer, &usual()), verdict(asked, status, answer, &strict()));
+        assert_eq!(verdicts, (usually, strictly), "{asked:?} {status} {answer:?}");
+    }
+    let ignoring = Options { ignore_cookies: true, ..usual() };
+    let head = storing(&get(&["Cookie: a=b"]), &response(200, &[]), times(T0), &ignoring).unwrap();
+    assert!(!head.credentials);
+}
+
+#[test]
+fn fields_that_must_not_be_stored_are_gone() {
+    let lines = &[
+        "Cache-Control: public, max-age=60, no-cache=\"a, b\", private=c",
+        "Set-Cookie: x=y",
+        "A: 1",
+        "B: 2",
+        "C: 3",
+        "D: 4",
+    ];
+    let left = |options: &Options| {
+        let head = stored(lines, options).head;
+        head.fields.iter().map(|(name, _)| name.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(left(&usual()), ["cache-control", "d", "date"]);
+    assert_eq!(left(&strict()), ["cache-control", "set-cookie", "d", "date"]);
+}
+
+#[test]
+fn partial_content_is_stored_as_a_part_or_not_at_all() {
+    let part = |lines: &[&str], options: &Options| {
+        let lines: Vec<&str> = lines.iter().copied().chain(["Cache-Control: max-age=60"]).collect();
+        stored_as(206, &lines, options).map(|head| {
+            assert!(!head.head.fields.contains(&http::header::CONTENT_RANGE));
+            (head.head.status.as_u16(), head.part)
+        })
+    };
+    let four_to_nine = Some(Part { first: 4, last: 9, complete: Some(10) });
+    assert_eq!(part(&["Content-Range: bytes 4-9/10", "Content-Length: 6"], &usual()), Ok((200, four_to_nine)));
+    assert_eq!(part(&["Content-Range: bytes 0-9/10"], &usual()), Ok((200, None)));
+    assert_eq!(part(&["Content-Range: bytes 4-9/10", "Content-Length: 5"], &usual()), Err(Reason::PartLength));
+    assert_eq!(part(&["Content-Range: bytes 4-9/10", "Content-Length: 5"], &strict()), Ok((200, four_to_nine)));
+    for lines in [&["Content-Type: multipart/byteranges; boundary=x"][..], &["Content-Range: bytes */10"]] {
+        assert_eq!(part(lines, &strict()), Err(Reason::PartUnknown));
+    }
+    let whole = stored(&["Content-Range: odd", "Cache-Control: max-age=60"], &usual());
+    assert!(whole.part.is_none() && whole.head.fields.contains(&http::header::CONTENT_RANGE));
+}
+
+#[test]
+fn methods_other_than_get_and_query_are_not_stored_but_for_what_post_says_of_its_target() {
+    let fresh = &["Cache-Control: max-age=60", "Content-Location: /a/b?q=1"];
+    let verdict = |method: &str, lines: &[&str]| {
+        storing(&request(method, &[]), &response(200, lines), times(T0), &usual()).map(|head| head.asked)
+    };
+    assert_eq!(verdict("GET", fresh).unwrap(), "GET http://h.example/a/b?q=1");
+    assert_eq!(verdict("QUERY", fresh).unwrap(), "QUERY http://h.example/a/b?q=1");
+    assert_eq!(verdict("POST", fresh).unwrap(), "GET http://h.example/a/b?q=1");
+    assert_eq!(
+        verdict("POST", &[fresh[0], "Content-Location: http://H.example:80/a/b?q=1"]).unwrap(),
+        "GET http://h.example/a/b?q=1"
+    );
+    for lines in [
+        &fresh[..1],
+        &fresh[1..],
+        &[fresh[0], "Content-Location: /a/c"],
+        &[fresh[0], "Content-Location: http://o.example/a/b?q=1"],
+    ] {
+        assert_eq!(verdict("POST", lines), Err(Reason::PostNotForGet), "{lines:?}");
+    }
+    for method in ["HEAD", "PUT", "DELETE", "OPTIONS", "TRACE", "M-SEARCH"] {
+        assert_eq!(verdict(method, fresh), Err(Reason::MethodNotCached), "{method}");
+    }
+}

@@ -1,0 +1,271 @@
+use super::*;
+use crate::{
+    message::Part,
+    policy::{freshness::current_age, reuse::*, validation::*},
+};
+
+fn lines_of(pairs: Option<Vec<(FieldName, FieldValue)>>) -> Option<Vec<String>> {
+    let line = |(name, value): (FieldName, FieldValue)| format!("{name}: {}", value.to_str().unwrap());
+    pairs.map(|pairs| pairs.into_iter().map(line).collect())
+}
+
+fn value(head: &StoredHead, name: &'static str) -> Vec<String> {
+    let name = FieldName::from_static(name);
+    head.head.fields.values(&name).map(|value| value.to_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn every_validator_becomes_a_condition() {
+    let modified = format!("Last-Modified: {}", when(-9));
+    let since = format!("if-modified-since: {}", when(-9));
+    let asked = |lines: &[&str]| {
+        let mut all = vec!["Cache-Control: max-age=60"];
+        all.extend(lines);
+        lines_of(Some(conditions(&stored(&all, &usual())))).unwrap()
+    };
+    assert_eq!(asked(&["ETag: W/\"1\"", &modified]), ["if-none-match: W/\"1\"", &since]);
+    assert_eq!(asked(&[&modified]), [since]);
+    assert!(asked(&["Last-Modified: never", "ETag: "]).is_empty());
+}
+
+fn part_of(range: &str, extra: &[&str], options: &Options) -> StoredHead {
+    let range = format!("Content-Range: bytes {range}");
+    let mut lines = vec!["Cache-Control: max-age=60", &range];
+    lines.extend(extra);
+    stored_as(206, &lines, options).unwrap()
+}
+
+#[test]
+fn completion_asks_for_just_what_is_missing() {
+    let head = part_of("4-7/10", &["ETag: \"1\""], &usual());
+    let ask = |asked: &[&str]| lines_of(completion(&get(asked), &head, &usual()));
+    let range = |range: &str| Some(vec![format!("range: bytes={range}"), "if-range: \"1\"".to_owned()]);
+    assert_eq!(ask(&["Range: bytes=4-8"]), range("8-8"));
+    assert_eq!(ask(&["Range: bytes=8-8"]), range("8-8"));
+    assert_eq!(ask(&["Range: bytes=5-"]), range("8-"));
+    assert_eq!(ask(&["Range: bytes=0-4"]), range("0-3"));
+    for (asked, why) in [(&[][..], "both ends"), (&["Range: bytes=0-2"], "a gap"), (&["Range: bytes=4-5,8-9"], "two")] {
+        assert_eq!(ask(asked), None, "{why}");
+    }
+    let first = part_of("0-4/10", &[], &strict());
+    assert_eq!(lines_of(completion(&get(&[]), &first, &strict())), Some(vec!["range: bytes=5-".to_owned()]));
+    assert_eq!(completion(&get(&[]), &first, &usual()), None, "no strong validator");
+    assert_eq!(completion(&get(&[]), &part_of("0-4/10", &["ETag: W/\"1\""], &usual()), &usual()), None);
+    assert_eq!(completion(&get(&[]), &part_of("0-4/*", &["ETag: \"1\""], &usual()), &usual()), None);
+}
+
+#[test]
+fn a_304_replaces_all_fields_but_those_of_the_bytes() {
+    let lines = &[
+        "Cache-Control: max-age=2",
+        "ETag: \"1\"",
+        "Age: 1",
+        "Content-Length: 5",
+        "Content-Encoding: gzip",
+        "Content-MD5: a",
+        "Content-Type: text/plain",
+        "X: a",
+        "X: b",
+        "Kept: 1",
+    ];
+    let head = stored(lines, &usual());
+    let news = response(
+        304,
+        &[
+            "Cache-Control: max-age=60",
+            "ETag: \"1\"",
+            "Content-Length: 9",
+            "Content-Encoding: br",
+            "Content-MD5: b",
+            "Content-Range: bytes 0-1/2",
+            "Content-Type: text/html",
+            "X: c",
+            "X: d",
+            "Set-Cookie: a=b",
+        ],
+    );
+    let fresh = freshen(&get(&[]), &head, &news, times(at(9)), &usual()).unwrap();
+    for (name, values) in [
+        ("cache-control", &["max-age=60"][..]),
+        ("etag", &["\"1\""]),
+        ("content-length", &["5"]),
+        ("content-encoding", &["gzip"]),
+        ("content-md5", &["a"]),
+        ("content-range", &[]),
+        ("content-type", &["text/html"]),
+        ("x", &["c", "d"]),
+        ("kept", &["1"]),
+        ("set-cookie", &[]),
+        ("age", &[]),
+        ("date", &[&when(9)]),
+    ] {
+        assert_eq!(value(&fresh, name), values, "{name}");
+    }
+    assert_eq!(
+        (fresh.head.status, fresh.invalidated, current_age(&fresh, at(10))),
+        (StatusCode::OK, false, Seconds(1))
+    );
+    assert_eq!(reuse(&get(&[]), Some(&fresh), false, at(68), &usual()), Reuse::Serve(Reason::Fresh));
+}
+
+#[test]
+fn a_304_freshens_only_the_response_that_it_is_about() {
+    let (old, new) = (format!("Last-Modified: {}", when(-9)), format!("Last-Modified: {}", when(-8)));
+    for (ours, theirs, usually, strictly) in [
+        (&["ETag: \"1\""][..], &["ETag: \"1\""][..], true, true),
+        (&["ETag: \"1\""], &["ETag: W/\"1\""], true, true),
+        (&["ETag: \"1\""], &[], true, true),
+        (&["ETag: \"1\""], &["ETag: \"2\""], false, true),
+        (&["ETag: \"1\"", &old], &[&new], false, false),
+        (&["ETag: \"1\""], &[&new], true, true),
+        (&[&old], &[&old], true, true),
+        (&[&old], &[], true, true),
+        (&[&old], &[&new], false, false),
+        (&[&old], &["ETag: \"1\"", &old], true, true),
+        (&[&old], &["ETag: \"1\""], false, false),
+        (&["ETag: \"1\"", "Vary: a"], &["ETag: \"1\"", "Vary: A"], true, true),
+        (&["ETag: \"1\"", "Vary: a"], &["ETag: \"1\"", "Vary: a, b"], false, false),
+        (&["ETag: \"1\""], &["ETag: \"1\"", "Vary: *"], false, false),
+    ] {
+        let mut lines = vec!["Cache-Control: max-age=60"];
+        lines.extend(ours);
+        let about = |options: &Options| {
+            freshen(&get(&[]), &stored(&lines, options), &response(304, theirs), times(at(9)), options).is_some()
+        };
+        assert_eq!((about(&usual()), about(&strict())), (usually, strictly), "{ours:?} {theirs:?}");
+    }
+}
+
+#[test]
+fn a_304_that_forbids_storing_leaves_nothing_for_others() {
+    let head = stored(&["Cache-Control: max-age=60", "ETag: \"1\"", "A: 1"], &usual());
+    for (line, forbidden) in [
+        ("Cache-Control: no-store", true),
+        ("Cache-Control: private", true),
+        ("Cache-Control: private=\"a\", max-age=60", false),
+        ("Cache-Control: max-age=60", false),
+    ] {
+        let fresh = freshen(&get(&[]), &head, &response(304, &[line]), times(at(9)), &usual()).unwrap();
+        assert_eq!(fresh.invalidated, forbidden, "{line}");
+        assert_eq!(value(&fresh, "a").is_empty(), line.contains("\"a\""), "{line}");
+    }
+    let authorized = get(&["Authorization: x"]);
+    let lines = &["Cache-Control: public, max-age=60", "ETag: \"1\""];
+    let head = storing(&authorized, &response(200, lines), times(T0), &usual()).unwrap();
+    let news = response(304, &["Cache-Control: max-age=60"]);
+    assert!(freshen(&authorized, &head, &news, times(at(9)), &usual()).unwrap().invalidated);
+}
+
+#[test]
+fn an_answer_to_head_freshens_or_unmasks_the_stored_answer_to_get() {
+    let modified = format!("Last-Modified: {}", when(-9));
+    let head = stored(&["Cache-Control: max-age=2", "ETag: \"1\"", "T: a"], &usual());
+    let says = |status, lines: &[&str], options: &Options| {
+        freshen_by_head(&request("HEAD", &[]), &head, 5, &response(status, lines), times(at(9)), options)
+    };
+    match says(200, &["ETag: \"1\"", "Content-Length: 5", "Cache-Control: max-age=60", "T: b"], &usual()) {
+        HeadSays::Freshened(fresh) => {
+            assert_eq!(value(&fresh, "t"), ["b"]);
+            assert_eq!(reuse(&get(&[]), Some(&fresh), false, at(68), &usual()), Reuse::Serve(Reason::Fresh));
+        }
+        other => panic!("{other:?}"),
+    }
+    for lines in [
+        &["ETag: \"2\""][..],
+        &["ETag: \"1\"", "Content-Length: 6"],
+        &["ETag: \"1\"", &modified],
+        &["Content-Length: 6"],
+    ] {
+        assert_eq!(says(200, lines, &usual()), HeadSays::Changed, "{lines:?}");
+    }
+    assert_eq!(says(200, &["T: b"], &usual()), HeadSays::Nothing);
+    assert!(matches!(says(200, &["T: b"], &strict()), HeadSays::Freshened(_)));
+    assert_eq!(says(410, &["ETag: \"1\""], &strict()), HeadSays::Nothing);
+    assert_eq!(says(200, &["ETag: \"1\"", "Cache-Control: no-store"], &usual()), HeadSays::Changed);
+}
+
+#[test]
+fn parts_are_combined_when_they_adjoin_and_have_one_strong_validator() {
+    let tag = &["ETag: \"1\"", "A: new"];
+    let join = |old: &str, new: &str| {
+        combine(&part_of(old, &["ETag: \"1\"", "A: old", "B: old"], &usual()), &part_of(new, tag, &usual()))
+    };
+    for (old, new, expected) in [
+        ("0-4/10", "5-9/10", Some(None)),
+        ("5-9/10", "0-4/10", Some(None)),
+        ("0-4/10", "3-9/10", Some(None)),
+        ("0-4/10", "5-7/10", Some(Some(Part { first: 0, last: 7, complete: Some(10) }))),
+        ("2-4/*", "5-7/10", Some(Some(Part { first: 2, last: 7, complete: Some(10) }))),
+        ("0-4/10", "6-9/10", None),
+        ("0-4/10", "5-9/11", None),
+    ] {
+        let joined = join(old, new);
+        assert_eq!(joined.as_ref().map(|head| head.part), expected, "{old} {new}");
+        if let Some(joined) = joined {
+            assert_eq!((value(&joined, "a"), value(&joined, "b")), (vec!["new".to_owned()], vec!["old".to_owned()]));
+            let length = joined.part.map_or(10, |part| part.length());
+            assert_eq!(value(&joined, "content-length"), [length.to_string()]);
+        }
+    }
+    for (ours, theirs) in
+        [(&["ETag: \"1\""][..], &["ETag: \"2\""][..]), (&["ETag: W/\"1\""], &["ETag: W/\"1\""]), (&[], &[])]
+    {
+        assert_eq!(combine(&part_of("0-4/10", ours, &usual()), &part_of("5-9/10", theirs, &usual())), None, "{ours:?}");
+    }
+}
+
+#[test]
+fn a_stale_response_stands_in_for_a_failure_only_where_that_was_said() {
+    let asked = |line: &str| if line.is_empty() { get(&[]) } else { get(&[line]) };
+    for (answer, line, status, seconds, usually, strictly) in [
+        ("max-age=2, stale-if-error=60", "", None, 62, Ok(Reason::StaleIfError), Ok(Reason::StaleIfError)),
+        ("max-age=2, stale-if-error=60", "", Some(503), 62, Ok(Reason::StaleIfError), Ok(Reason::StaleIfError)),
+        ("max-age=2, stale-if-error=60", "", Some(503), 63, Err(Reason::StaleTooLong), Err(Reason::StaleTooLong)),
+        ("max-age=2, stale-if-error=60", "", Some(404), 3, Err(Reason::NotAnError), Err(Reason::NotAnError)),
+        ("max-age=2", "", Some(503), 3, Err(Reason::StaleNotAllowed), Err(Reason::StaleNotAllowed)),
+        ("max-age=2", "", None, 3, Err(Reason::StaleNotAllowed), Ok(Reason::Disconnected)),
+        (
+            "max-age=2",
+            "Cache-Control: stale-if-error=9",
+            Some(503),
+            3,
+            Ok(Reason::StaleIfError),
+            Ok(Reason::StaleIfError),
+        ),
+        ("max-age=2", "Cache-Control: max-stale=9", None, 3, Err(Reason::StaleNotAllowed), Ok(Reason::MaxStale)),
+        (
+            "max-age=2, must-revalidate, stale-if-error=60",
+            "",
+            None,
+            3,
+            Err(Reason::StaleForbidden),
+            Err(Reason::StaleForbidden),
+        ),
+        (
+            "max-age=2, proxy-revalidate, stale-if-error=60",
+            "",
+            None,
+            3,
+            Err(Reason::StaleForbidden),
+            Err(Reason::StaleForbidden),
+        ),
+        ("no-cache, stale-if-error=60", "", None, 3, Err(Reason::StaleForbidden), Err(Reason::StaleForbidden)),
+        (
+            "s-maxage=2",
+            "Cache-Control: stale-if-error=9",
+            None,
+            3,
+            Err(Reason::StaleForbidden),
+            Err(Reason::StaleForbidden),
+        ),
+        ("s-maxage=2, stale-if-error=60", "", None, 3, Ok(Reason::StaleIfError), Err(Reason::StaleForbidden)),
+    ] {
+        let lines = [&*format!("Cache-Control: {answer}"), "ETag: \"1\""];
+        let stands_in =
+            |options: &Options| on_error(&asked(line), &stored(&lines, options), status, at(seconds), options);
+        assert_eq!((stands_in(&usual()), stands_in(&strict())), (usually, strictly), "{answer} {line} {status:?}");
+    }
+    let head = stored(&["Cache-Control: max-age=2, stale-if-error=60"], &usual());
+    let invalidated = StoredHead { invalidated: true, ..head };
+    assert_eq!(on_error(&get(&[]), &invalidated, None, at(3), &usual()), Err(Reason::Invalidated));
+}

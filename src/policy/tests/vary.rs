@@ -1,0 +1,109 @@
+use super::*;
+use crate::policy::vary::{matches, nominate};
+
+fn agree(vary: &str, first: &[&str], second: &[&str]) -> bool {
+    let nominated = nominate(&fields(&[vary]), &fields(first), &strict()).unwrap();
+    matches(&nominated, &fields(second))
+}
+
+#[test]
+fn requests_match_when_their_nominated_fields_mean_the_same() {
+    for (vary, first, second, expected) in [
+        ("Vary: Foo", &["Foo: 1"][..], &["Foo: 1", "Other: 2"][..], true),
+        ("Vary: Foo", &["Foo: 1"], &["Foo: 2"], false),
+        ("Vary: Foo", &[], &["Foo: 1"], false),
+        ("Vary: Foo", &["Foo: 1"], &[], false),
+        ("Vary: Foo", &[], &[], true),
+        ("Vary: Foo", &[], &["Foo: "], false),
+        ("Vary: Foo, Bar", &["Foo: 1", "Bar: abc"], &["Bar: abc", "Foo: 1"], true),
+        ("Vary: Foo, Bar, Baz", &["Foo: 1", "Bar: abc4", "Baz: 7"], &["Foo: 1", "Bar: abc", "Baz: 7"], false),
+        ("Vary: Foo", &["Foo: 1, 2"], &["Foo: 1", "Foo: 2"], true),
+        ("Vary: Foo", &["Foo: 1,2"], &["Foo:  1, 2 "], true),
+        ("Vary: Foo", &["Foo: 1, 2"], &["Foo: 2, 1"], false),
+        ("Vary: Foo", &["Foo: \"1, 2\""], &["Foo: \"1,2\""], false),
+        ("Vary: Foo", &["Foo: a"], &["Foo: A"], false),
+    ] {
+        assert_eq!(agree(vary, first, second), expected, "{vary} {first:?} {second:?}");
+    }
+}
+
+#[test]
+fn languages_are_compared_by_preference() {
+    for (first, second, expected) in [
+        ("en, de", "de, en", true),
+        ("en, de", "eN,De", true),
+        ("en, de", "en ,   de", true),
+        ("en, de;q=0.9", "de;q=0.5, en", true),
+        ("en, de;q=0.9", "en;q=0.9, de", false),
+        ("en, de", "en, de;q=0.9", false),
+        ("en, de;q=0", "en, de;q=0.1", false),
+        ("en", "en, de;q=0", false),
+        ("en;q=x", "en", false),
+        ("en;q=x", "en;q=x", true),
+        ("", "en", false),
+    ] {
+        let lines = |value: &str| format!("Accept-Language: {value}");
+        assert_eq!(agree("Vary: Accept-Language", &[&lines(first)], &[&lines(second)]), expected, "{first} / {second}");
+    }
+}
+
+#[test]
+fn a_response_in_the_language_that_is_liked_best_matches() {
+    let response = fields(&["Vary: Accept-Language", "Content-Language: DE"]);
+    let nominated = nominate(&response, &fields(&["Accept-Language: en, de"]), &strict()).unwrap();
+    for (asked, expected) in [
+        (&["Accept-Language: fr;q=0.5, de;q=1.0"][..], true),
+        (&["Accept-Language: de"], true),
+        (&["Accept-Language: de, en"], true),
+        (&["Accept-Language: fr, de"], false),
+        (&["Accept-Language: fr, de;q=0.9"], false),
+        (&["Accept-Language: de;q=0"], false),
+        (&["Accept-Language: *"], false),
+        (&[], false),
+    ] {
+        assert_eq!(matches(&nominated, &fields(asked)), expected, "{asked:?}");
+    }
+    let several = fields(&["Vary: Accept-Language", "Content-Language: de, en"]);
+    let nominated = nominate(&several, &fields(&["Accept-Language: en, de"]), &strict()).unwrap();
+    assert!(!matches(&nominated, &fields(&["Accept-Language: de"])));
+}
+
+#[test]
+fn codings_are_compared_as_the_set_that_is_accepted() {
+    for (first, second, expected) in [
+        ("gzip, br", "br;q=0.5,GZIP", true),
+        ("x-gzip", "gzip", true),
+        ("gzip", "gzip, identity", true),
+        ("gzip, br;q=0", "gzip", true),
+        ("gzip;q=0", "identity", true),
+        ("", "identity", true),
+        ("gzip", "gzip, dcz", false),
+        ("gzip", "gzip, identity;q=0", false),
+        ("gzip", "gzip, *;q=0", false),
+        ("*", "br, deflate, gzip, zstd, identity", false),
+        ("*", "*, gzip", true),
+        ("gzip, br", "gzip", false),
+        ("gz ip", "identity", false),
+        ("gzip;q=2", "gzip", false),
+    ] {
+        let lines = |value: &str| format!("Accept-Encoding: {value}");
+        assert_eq!(agree("Vary: Accept-Encoding", &[&lines(first)], &[&lines(second)]), expected, "{first} / {second}");
+    }
+    assert!(!agree("Vary: Accept-Encoding", &[], &["Accept-Encoding: identity"]));
+}
+
+#[test]
+fn a_response_for_one_origin_varies_by_origin_unless_strict() {
+    let one = fields(&["Access-Control-Allow-Origin: https://a.example"]);
+    let names = |response: &Fields, options: &Options| {
+        let nominated = nominate(response, &fields(&["Origin: https://a.example"]), options).unwrap();
+        nominated.into_iter().map(|(name, _)| name.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&one, &usual()), ["origin"]);
+    assert!(names(&one, &strict()).is_empty());
+    assert!(names(&fields(&["Access-Control-Allow-Origin: *"]), &usual()).is_empty());
+    assert_eq!(
+        names(&fields(&["Vary: Origin, B, a", "Vary: b", "Access-Control-Allow-Origin: x"]), &usual()),
+        ["a", "b", "origin"]
+    );
+}

@@ -1,0 +1,288 @@
+//! One question to the origin, and what its answer does to the store.
+
+use std::{rc::Rc, sync::Arc};
+
+use bytes::Bytes;
+
+use super::{
+    Content, Context,
+    exchange::{self, Answered},
+    fetch::{Flying, Landing, Outcome, Question, Way},
+    fill::{Fill, Filled, Unfilled},
+    forward::Conditions,
+    is_unsafe,
+    shared::FlightKey,
+};
+use crate::{
+    clock::Timestamp,
+    key::CacheKey,
+    message::{Method, Request, StoredBody, StoredHead, StoredResponse},
+    origin::{OriginBody, OriginError, OriginResponse},
+    policy::{
+        Reason, Times, invalidation,
+        storing::storing,
+        validation::{self, HeadSays},
+    },
+    store::{self, Epoch},
+};
+
+/// Bytes of a stored part up to which it is completed rather than fetched anew.
+const COMPLETED: u64 = 8 * 1024 * 1024;
+
+/// Asks the origin and does to the store what its answer says. The lead ends when what it landed is stored.
+pub async fn ask(cx: &Rc<Context>, question: Question, lead: Option<Flying>, flight: Option<&FlightKey>) -> Outcome {
+    let epoch = cx.store.epoch();
+    let Question { request, mut content, interim, primary, stored, mut way } = question;
+    // no key knows of it: what it may have changed is for this client alone
+    let unkeyed_content = matches!(content, Content::Stream(_)) && !is_unsafe(&request.method);
+    let land = |landing: Landing| {
+        if let Some(lead) = &lead {
+            lead.land(landing);
+        }
+    };
+    // a failing origin is not asked by every request that has something to answer with
+    if !cx.shared.health.may_ask(cx.clock.now())
+        && let Some(outcome) = stand_in(cx, &request, stored.as_ref(), None)
+    {
+        land(Landing::Erred(503));
+        return outcome;
+    }
+    loop {
+        let (conditions, added) = match (way, &stored) {
+            (Way::Validate, Some(stored)) => (Conditions::None, validation::conditions(&stored.head)),
+            (Way::Complete, Some(stored)) if stored.body.length() <= COMPLETED => {
+                (Conditions::None, validation::completion(&request, &stored.head, &cx.policy).unwrap_or_default())
+            }
+            (Way::Pass, _) => (Conditions::AsAsked, Vec::new()),
+            _ => (Conditions::RangeOnly, Vec::new()),
+        };
+        if added.is_empty() && way != Way::Pass {
+            way = Way::Fetch;
+        }
+        let again = match &content {
+            Content::Read(bytes) => Content::Read(bytes.clone()),
+            _ => Content::None,
+        };
+        let sent =
+            exchange::send(cx, &request, std::mem::replace(&mut content, again), conditions, &added, interim.clone());
+        let Answered { response, times } = match sent.await {
+            Ok(answered) => {
+                cx.shared.health.answered();
+                answered
+            }
+            Err(error) => {
+                if !matches!(error, OriginError::Upload) {
+                    cx.shared.health.failed(cx.clock.now());
+                }
+                land(Landing::Failed(error.clone()));
+                return stand_in(cx, &request, stored.as_ref(), None).unwrap_or(Outcome::Failed(error));
+            }
+        };
+        let status = response.head.status.as_u16();
+        match (way, &stored) {
+            (Way::Validate, Some(stored)) if status == 304 => {
+                let Some(head) = validation::freshen(&request, &stored.head, &response.head, times, &cx.policy) else {
+                    way = Way::Fetch;
+                    continue;
+                };
+                if head.invalidated {
+                    // the 304 says that what it validates is for this client alone
+                    cx.store.invalidate(&primary);
+                } else {
+                    cx.store.freshen(primary, stored, head.clone(), epoch);
+                }
+                let stored = Arc::new(StoredResponse { key: stored.key, head, body: stored.body.clone() });
+                land(Landing::Stored(stored.clone(), status));
+                return Outcome::Stored { stored, reason: Reason::Validated, status: Some(status) };
+            }
+            (Way::Complete, _) if status != 200 && status != 206 && status < 500 => {
+                way = Way::Fetch;
+                continue;
+            }
+            (Way::Validate | Way::Complete | Way::Fetch, Some(old)) if status >= 500 => {
+                if let Some(outcome) = stand_in(cx, &request, Some(old), Some(status)) {
+                    land(Landing::Erred(status));
+                    return outcome;
+                }
+                // an error does not displace a good response
+                land(Landing::Alone);
+                return Outcome::Relay { response, reason: Reason::OriginError };
+            }
+            _ => {}
+        }
+        after_effects(cx, &request, primary, stored.as_ref(), &response, times, epoch);
+        let answer = Answer { request: &request, response, times, primary, epoch };
+        let storable = match unkeyed_content {
+            true => Err(Reason::RequestContent),
+            false => storing(&request, &answer.response.head, times, &cx.policy),
+        };
+        return match storable {
+            Ok(head) => {
+                let joined = join_parts(stored.as_ref(), head).await;
+                // it was to complete the stored part, and belongs to another representation
+                if way == Way::Complete && joined.head.part.is_some() && !joined.combined {
+                    way = Way::Fetch;
+                    continue;
+                }
+                if let Some(flight) = flight {
+                    cx.shared.note_shareable(&flight.variant);
+                }
+                answer.fill(cx, joined, lead)
+            }
+            Err(reason) => {
+                land(Landing::Alone);
+                if let (Some(flight), true) = (flight, lead.is_some()) {
+                    cx.shared.note_alone(flight.variant, times.response);
+                }
+                if way == Way::Complete && status == 206 {
+                    way = Way::Fetch;
+                    continue;
+                }
+                answer.relay(reason)
+            }
+        };
+    }
+}
+
+/// What an answer does to other stored responses: invalidation (RFC 9111 §4.4), freshening by HEAD (§4.3.5).
+fn after_effects(
+    cx: &Context,
+    request: &Request,
+    primary: CacheKey,
+    stored: Option<&Arc<StoredResponse>>,
+    response: &OriginResponse,
+    times: Times,
+    epoch: Epoch,
+) {
+    if is_unsafe(&request.method) {
+        for target in invalidation::invalidates(request, &response.head) {
+            let key = cx.key(&Method::GET, &target, None);
+            cx.shared.note_invalidated(key, times.response);
+            cx.store.invalidate(&key);
+        }
+    } else if request.method == Method::HEAD
+        && let Some(stored) = stored
+    {
+        let length = stored.body.length();
+        match validation::freshen_by_head(request, &stored.head, length, &response.head, times, &cx.policy) {
+            HeadSays::Freshened(head) => cx.store.freshen(primary, stored, *head, epoch),
+            HeadSays::Changed => cx.store.invalidate(&primary),
+            HeadSays::Nothing => {}
+        }
+    }
+}
+
+/// A stale stored response in place of a failed exchange, where that is allowed (RFC 5861 §4).
+pub fn stand_in(
+    cx: &Context,
+    request: &Request,
+    stored: Option<&Arc<StoredResponse>>,
+    status: Option<u16>,
+) -> Option<Outcome> {
+    let stored = stored?;
+    let reason = validation::on_error(request, &stored.head, status, cx.clock.now(), &cx.policy).ok()?;
+    Some(Outcome::Stored { stored: stored.clone(), reason, status })
+}
+
+/// What is to be stored, and the bytes of the old part on both sides of the new.
+struct Joined {
+    head: StoredHead,
+    sides: [Vec<Bytes>; 2],
+    combined: bool,
+}
+
+/// A new part and the stored one it continues, made one (RFC 9111 §3.4); the new one alone where it continues none.
+async fn join_parts(old: Option<&Arc<StoredResponse>>, new: StoredHead) -> Joined {
+    if let (Some(old), Some(part)) = (old, new.part)
+        && let Some(had) = old.head.part.filter(|_| old.body.length() <= COMPLETED)
+        && let Some(head) = validation::combine(&old.head, &new)
+    {
+        let before = bytes_of(&old.body, 0, part.first.saturating_sub(had.first)).await;
+        let after = bytes_of(&old.body, (part.last + 1).saturating_sub(had.first), had.length()).await;
+        if let (Some(before), Some(after)) = (before, after) {
+            return Joined { head, sides: [before, after], combined: true };
+        }
+    }
+    Joined { head: new, sides: [Vec::new(), Vec::new()], combined: false }
+}
+
+/// Bytes `from..to` of a stored body.
+async fn bytes_of(body: &StoredBody, from: u64, to: u64) -> Option<Vec<Bytes>> {
+    let to = to.min(body.length());
+    let mut at = from;
+    let mut pieces = Vec::new();
+    while at < to {
+        let piece = store::read(body, at, (to - at) as usize).await.ok().filter(|piece| !piece.is_empty())?;
+        at += piece.len() as u64;
+        pieces.push(piece);
+    }
+    Some(pieces)
+}
+
+/// The origin's answer to a question.
+struct Answer<'a> {
+    request: &'a Request,
+    response: OriginResponse,
+    times: Times,
+    primary: CacheKey,
+    epoch: Epoch,
+}
+
+impl Answer<'_> {
+    fn relay(self, reason: Reason) -> Outcome {
+        Outcome::Relay { response: self.response, reason }
+    }
+
+    /// Begins to store the answer, and to give it to everybody who waits for it.
+    fn fill(self, cx: &Rc<Context>, joined: Joined, lead: Option<Flying>) -> Outcome {
+        let Answer { request, response, times, primary, epoch } = self;
+        let OriginResponse { head, length, body } = response;
+        let status = head.status.as_u16();
+        let length = length.map(|n| n + joined.sides.iter().flatten().map(|b| b.len() as u64).sum::<u64>());
+        let stored = Arc::new(joined.head);
+        // what an unsafe request's own answer invalidated is what it replaces
+        let since = if is_unsafe(&request.method) { times.response.plus_millisecond() } else { times.request };
+        let fill = Fill::new();
+        let Some(reader) = fill.reader() else { return Outcome::Failed(OriginError::Closed) };
+        let lead = lead.filter(|_| stored.part.is_none() || request.method != Method::GET);
+        if let Some(lead) = &lead {
+            lead.land(Landing::Filling(stored.clone(), fill.clone(), length, status));
+        }
+        let task =
+            store_filled(cx.clone(), fill, body, length, joined.sides, stored.clone(), primary, epoch, since, lead);
+        tokio::task::spawn_local(task);
+        Outcome::Filling { head, stored, reader, length, status, combined: joined.combined }
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "the captures of one task")]
+async fn store_filled(
+    cx: Rc<Context>,
+    fill: Arc<Fill>,
+    mut body: OriginBody,
+    length: Option<u64>,
+    sides: [Vec<Bytes>; 2],
+    head: Arc<StoredHead>,
+    primary: CacheKey,
+    epoch: Epoch,
+    since: Timestamp,
+    mut lead: Option<Flying>,
+) {
+    let filled = fill.run(async || body.next().await, length, sides, &cx.store, || drop(lead.take())).await;
+    let body = match filled {
+        Ok(Filled::Memory(bytes)) => StoredBody::Memory(bytes),
+        Ok(Filled::Disk(body)) => StoredBody::Disk(body),
+        Err(why @ Unfilled::Origin(_)) => return log::warn!("{}: not stored: {why}", head.asked),
+        Err(why) => return log::debug!("{}: not stored: {why}", head.asked),
+    };
+    let as_announced = head.part.is_none_or(|part| part.length() == body.length());
+    if !as_announced && !cx.policy.strict {
+        return log::warn!("{}: not stored: {}", head.asked, Reason::PartLength.as_str());
+    }
+    if cx.shared.invalidated_since(&primary, since) {
+        return;
+    }
+    let head = Arc::unwrap_or_clone(head);
+    let key = if head.nominated.is_empty() { primary } else { primary.variant(&head.nominated) };
+    cx.store.put(primary, StoredResponse { key, head, body }, epoch);
+}

@@ -1,0 +1,123 @@
+//! The bytes of an answer: from memory, from disk, from a fill or from the origin.
+
+use bytes::Bytes;
+use futures_core::Stream;
+
+use super::fill::FillReader;
+use crate::{
+    client::ReplyBody,
+    message::{Method, Request, StoredBody},
+    origin::OriginBody,
+    store,
+};
+
+/// Bytes of a stored body handed to a socket at a time.
+const PIECE: u64 = 64 * 1024;
+
+/// Where an answer's bytes come from.
+pub enum Source {
+    Stored(StoredBody),
+    Fill(FillReader),
+}
+
+/// A stretch of an answer's body.
+pub enum Segment {
+    Text(Bytes),
+    /// From, and how many.
+    Body(u64, u64),
+}
+
+impl Segment {
+    pub fn length(&self) -> u64 {
+        match self {
+            Segment::Text(text) => text.len() as u64,
+            Segment::Body(_, length) => *length,
+        }
+    }
+}
+
+/// `length` bytes from `from` on; to the end where the length is unknown.
+pub fn body(request: &Request, source: Source, from: u64, length: Option<u64>) -> ReplyBody {
+    match (source, length) {
+        (Source::Stored(StoredBody::Memory(bytes)), Some(length)) if request.method != Method::HEAD => {
+            ReplyBody::Bytes(bytes.slice(from as usize..(from + length) as usize))
+        }
+        (source, length) => stream(request, source, vec![Segment::Body(from, length.unwrap_or(u64::MAX))], length),
+    }
+}
+
+pub fn stream(request: &Request, source: Source, segments: Vec<Segment>, length: Option<u64>) -> ReplyBody {
+    if request.method == Method::HEAD {
+        return ReplyBody::Empty(length);
+    }
+    if length == Some(0) {
+        return ReplyBody::Empty(Some(0));
+    }
+    ReplyBody::Stream { length, pieces: Box::pin(pieces(source, segments)) }
+}
+
+/// The bytes of all segments in turn. A break of the source is an error.
+fn pieces(source: Source, segments: Vec<Segment>) -> impl Stream<Item = std::io::Result<Bytes>> {
+    let started = (source, segments.into_iter(), None);
+    futures_util::stream::unfold(started, |(mut source, mut segments, mut segment)| async move {
+        loop {
+            match segment.take() {
+                None => match segments.next()? {
+                    Segment::Text(text) => return Some((Ok(text), (source, segments, None))),
+                    Segment::Body(from, length) => {
+                        source.seek(from);
+                        segment = Some((from, length));
+                    }
+                },
+                Some((_, 0)) => {}
+                Some((from, left)) => match source.read(from, left).await {
+                    Some(Ok(bytes)) => {
+                        let n = bytes.len() as u64;
+                        return Some((Ok(bytes), (source, segments, Some((from + n, left - n)))));
+                    }
+                    Some(Err(error)) => return Some((Err(error), (source, Vec::new().into_iter(), None))),
+                    // the end of a body of unknown length; of a known one it is a break, and the length will tell
+                    None => {}
+                },
+            }
+        }
+    })
+}
+
+impl Source {
+    fn seek(&mut self, from: u64) {
+        if let Source::Fill(reader) = self {
+            reader.skip_to(from);
+        }
+    }
+
+    async fn read(&mut self, from: u64, left: u64) -> Option<std::io::Result<Bytes>> {
+        match self {
+            Source::Fill(reader) => {
+                Some(reader.next(left).await?.map_err(|_| std::io::Error::other("the origin broke the response off")))
+            }
+            Source::Stored(body) if from >= body.length() => None,
+            Source::Stored(body) => Some(match store::read(body, from, left.min(PIECE) as usize).await {
+                Ok(bytes) if bytes.is_empty() => Err(std::io::ErrorKind::UnexpectedEof.into()),
+                Ok(bytes) => Ok(bytes),
+                Err(error) => {
+                    log::error!("a stored body could not be read: {error:?}");
+                    Err(std::io::Error::other("the stored response could not be read"))
+                }
+            }),
+        }
+    }
+}
+
+pub fn relay(body: OriginBody) -> impl Stream<Item = std::io::Result<Bytes>> {
+    futures_util::stream::unfold(Some(body), |body| async move {
+        let mut body = body?;
+        match body.next().await? {
+            Ok(bytes) => Some((Ok(bytes), Some(body))),
+            Err(error) => {
+                log::warn!("a response was broken off: {error}");
+                Some((Err(std::io::Error::other("the origin broke the response off")), None))
+            }
+        }
+    })
+}

@@ -1,0 +1,98 @@
+//! Answers that are Larder's own: refusals and errors, in words.
+
+use bytes::Bytes;
+use serde_json::json;
+
+use super::{
+    access,
+    respond::{Verdict, append, finish},
+};
+use crate::{
+    client::{Reply, ReplyBody},
+    message::{FieldName, Fields, StatusCode},
+    policy::{Fwd, Reason},
+};
+
+/// Why Larder answers by itself, and not with a response of the origin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    Target(&'static str),
+    Host(&'static str),
+    /// Connection nominates a field that is not the client's to remove.
+    Nominated(FieldName),
+    Content,
+    Connect,
+    Upgrade,
+    /// `OPTIONS *`: about Larder itself.
+    Asterisk,
+    Expectation,
+    Loop,
+    /// Max-Forwards has come to zero.
+    LastHop,
+    OnlyIfCached(Reason),
+}
+
+impl Refusal {
+    fn status(&self) -> StatusCode {
+        match self {
+            Refusal::Target(_) | Refusal::Host(_) | Refusal::Nominated(_) | Refusal::Content => StatusCode::BAD_REQUEST,
+            Refusal::Connect | Refusal::Upgrade => StatusCode::NOT_IMPLEMENTED,
+            Refusal::Asterisk => StatusCode::NO_CONTENT,
+            Refusal::LastHop => StatusCode::OK,
+            Refusal::Expectation => StatusCode::EXPECTATION_FAILED,
+            Refusal::Loop => StatusCode::LOOP_DETECTED,
+            Refusal::OnlyIfCached(_) => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            Refusal::Target(why) => format!("The request target is not one that is served here: {why}."),
+            Refusal::Host(why) => format!("The request names no host that is served here: {why}."),
+            Refusal::Nominated(name) => format!("Connection must not name the field {name}."),
+            Refusal::Content => "The request's content did not come to its end.".to_owned(),
+            Refusal::Connect => "Larder does not open tunnels: send the request itself.".to_owned(),
+            Refusal::Upgrade => "Larder does not pass WebSocket on: connect to the origin directly.".to_owned(),
+            Refusal::Asterisk | Refusal::LastHop => String::new(),
+            Refusal::Expectation => "The only expectation that is understood is 100-continue.".to_owned(),
+            Refusal::Loop => {
+                "The request has come through this proxy before: the origin it is configured with leads back to it."
+                    .to_owned()
+            }
+            Refusal::OnlyIfCached(_) => {
+                "Only a stored response was asked for (only-if-cached), and none may be used.".to_owned()
+            }
+        }
+    }
+}
+
+/// Larder answers by itself.
+pub fn refused(refusal: &Refusal, log: &mut access::Entry) -> Reply {
+    let status = refusal.status();
+    let reason = match refusal {
+        Refusal::OnlyIfCached(reason) => *reason,
+        _ => Reason::Refused,
+    };
+    let verdict = Verdict::forwarded(Fwd::Bypass, reason);
+    let mut fields = Fields::with_capacity(6);
+    append(&mut fields, "x-cache", verdict.word());
+    append(&mut fields, "cache-status", &format!("larder; detail=\"{}\"", reason.as_str()));
+    let body = match refusal {
+        Refusal::Asterisk | Refusal::LastHop => {
+            append(&mut fields, "allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, QUERY");
+            ReplyBody::Empty((status == StatusCode::OK).then_some(0))
+        }
+        _ => problem(&mut fields, status, &refusal.detail()),
+    };
+    finish(status, fields, body, verdict, log)
+}
+
+/// RFC 9457. Holds nothing of the request.
+pub fn problem(fields: &mut Fields, status: StatusCode, detail: &str) -> ReplyBody {
+    append(fields, "content-type", "application/problem+json");
+    append(fields, "cache-control", "no-store");
+    let title = status.canonical_reason().unwrap_or("Error");
+    let mut text = json!({ "title": title, "status": status.as_u16(), "detail": detail }).to_string();
+    text.push('\n');
+    ReplyBody::Bytes(Bytes::from(text))
+}

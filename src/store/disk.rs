@@ -1,0 +1,124 @@
+//! The database of one generation. The only file that names sled, and the walls around it: sled panics where its files
+//! are damaged, stays broken after the first error of a write, and does not fsync.
+
+use std::{
+    fs::File,
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+};
+
+use super::{StoreError, index::Print};
+use crate::key::CacheKey;
+
+/// Under this key stands how many lines of the journal were on the disk before a batch was written.
+const JOURNAL: &[u8] = b"journal";
+
+/// Why a database could not be opened.
+#[derive(Debug)]
+pub enum OpenFailure {
+    /// The disk would not: full, read-only, broken. Worth another try.
+    Io(io::Error),
+    /// Its files are not what was written.
+    Damaged(String),
+}
+
+pub struct Records {
+    /// Gone only while it is being dropped.
+    db: Option<sled::Db>,
+    /// sled's own file, for fsync.
+    file: File,
+    /// sled failed once: it may never come to the end of its drop.
+    broken: AtomicBool,
+}
+
+impl Records {
+    /// `cache`: bytes of pages that sled holds. `segment`: bytes that it takes from the disk at a time, a power of two.
+    pub fn open(folder: &Path, cache: u64, segment: usize) -> Result<Records, OpenFailure> {
+        let config = sled::Config::new().path(folder).cache_capacity(cache).segment_size(segment).flush_every_ms(None);
+        let db = match catch_unwind(AssertUnwindSafe(|| config.open())) {
+            Ok(Ok(db)) => db,
+            Ok(Err(sled::Error::Io(error))) => return Err(OpenFailure::Io(error)),
+            Ok(Err(error)) => return Err(OpenFailure::Damaged(error.to_string())),
+            Err(_) => return Err(OpenFailure::Damaged("sled panicked on opening".to_owned())),
+        };
+        let file = File::open(folder.join("db")).map_err(OpenFailure::Io)?;
+        Ok(Records { db: Some(db), file, broken: AtomicBool::new(false) })
+    }
+
+    /// Shows the record of a key to `read`.
+    pub fn find<T>(&self, key: &CacheKey, read: impl FnOnce(&[u8]) -> T) -> Result<Option<T>, StoreError> {
+        self.guard(|db| Ok(db.get(key.0)?.map(|record| read(&record))))
+    }
+
+    /// The key and the record that begin with this print.
+    #[allow(dead_code)] // eviction, next
+    pub fn find_print(&self, print: Print) -> Result<Option<(CacheKey, Vec<u8>)>, StoreError> {
+        self.guard(|db| {
+            let Some(found) = db.scan_prefix(print.0.to_be_bytes()).next() else { return Ok(None) };
+            let (key, record) = found?;
+            Ok(<[u8; 32]>::try_from(&key[..]).ok().map(|key| (CacheKey(key), record.to_vec())))
+        })
+    }
+
+    /// Writes records (`None`: removes) and the length of the journal that must be there with them. They
+    /// have left the process on return, but need not have reached the disk.
+    pub fn write(&self, records: Vec<(CacheKey, Option<Vec<u8>>)>, journal: u64) -> Result<(), StoreError> {
+        self.guard(|db| {
+            // not a Batch: that locks every database of the process against readers
+            for (key, record) in records {
+                match record {
+                    Some(record) => db.insert(key.0, record)?,
+                    None => db.remove(key.0)?,
+                };
+            }
+            db.insert(JOURNAL, &journal.to_be_bytes())?;
+            db.flush().map(drop)
+        })
+    }
+
+    /// How many lines the journal has at least.
+    pub fn journal(&self) -> Result<u64, StoreError> {
+        let stored = self.guard(|db| db.get(JOURNAL))?;
+        let lines = stored.and_then(|bytes| <[u8; 8]>::try_from(&bytes[..]).ok());
+        Ok(lines.map_or(0, u64::from_be_bytes))
+    }
+
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn guard<T>(&self, call: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Result<T, StoreError> {
+        let db = self.db.as_ref().ok_or(StoreError::Closed)?;
+        let done = catch_unwind(AssertUnwindSafe(|| call(db)));
+        if !matches!(done, Ok(Ok(_))) {
+            self.broken.store(true, Relaxed);
+        }
+        match done {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(sled::Error::Io(error))) => Err(StoreError::Io(error)),
+            Ok(Err(sled::Error::Corruption { .. })) => Err(StoreError::Damaged("sled reports corruption")),
+            Ok(Err(error)) => Err(StoreError::Io(io::Error::other(error.to_string()))),
+            Err(_) => Err(StoreError::Damaged("sled panicked")),
+        }
+    }
+}
+
+impl Drop for Records {
+    fn drop(&mut self) {
+        let db = self.db.take();
+        // sled unwraps an fsync on its way out, and after a panic it can wait for ever for a buffer that nobody writes
+        let close = move || {
+            if catch_unwind(AssertUnwindSafe(|| drop(db))).is_err() {
+                log::debug!("a database panicked while it was closed");
+            }
+        };
+        if *self.broken.get_mut() {
+            let closing = std::thread::Builder::new().name("larder-closing".to_owned()).spawn(close);
+            closing.map_or_else(|error| log::debug!("a broken database was not closed: {error}"), drop);
+        } else {
+            close();
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! The cache folder: whose it is, who may read it, who holds it, what it occupies.
+//!
+//! ```text
+//! lock           held by the process that uses the folder
+//! live/gen-N/    the generations
+//! filling/       bodies that are being written
+//! gone-N/        cleared, about to be removed
+//! set-aside-N/   what could not be read; the newest one is kept
+//! ```
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, Permissions},
+    io,
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rustix::fs::{FlockOperation, Mode, flock};
+
+use super::{
+    Cleared, Stats,
+    generation::Generation,
+    index::{Entry, Index},
+    journal,
+};
+
+/// Why a cache folder cannot be used. In words for the person who named it.
+#[derive(Debug)]
+pub enum OpenError {
+    /// Another process uses it.
+    Locked(PathBuf),
+    NotAFolder(PathBuf),
+    /// It belongs to the user with this number.
+    NotOurs(PathBuf, u32),
+    /// Others may write to it: its mode.
+    OpenToOthers(PathBuf, u32),
+    Io(PathBuf, io::Error),
+}
+
+impl std::fmt::Display for OpenError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            OpenError::Locked(folder) => write!(
+                f,
+                "the cache folder {} is in use by another Larder; stop that one, or name another folder with --cache-dir",
+                folder.display()
+            ),
+            OpenError::NotAFolder(folder) => {
+                write!(f, "{} is not a folder; name another one with --cache-dir", folder.display())
+            }
+            OpenError::NotOurs(folder, owner) => write!(
+                f,
+                "the cache folder {} belongs to another user (uid {owner}); name one of your own with --cache-dir",
+                folder.display()
+            ),
+            OpenError::OpenToOthers(folder, mode) => write!(
+                f,
+                "others may write to the cache folder {0} (mode {mode:04o}); run: chmod 700 {0}",
+                folder.display()
+            ),
+            OpenError::Io(folder, error) => {
+                write!(f, "the cache folder {} cannot be used: {error}", folder.display())
+            }
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+/// Held by the one process that uses a cache folder, for as long as this lives.
+#[derive(Debug, Clone)]
+pub struct FolderLock {
+    _file: Arc<File>,
+    folder: PathBuf,
+}
+
+impl FolderLock {
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+/// Files that this process creates from now on are its user's alone. Process-wide: for `main`.
+pub fn restrict_umask() {
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
+}
+
+/// Takes a cache folder, which is created (mode 0700) if it is missing.
+pub fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
+    let io = |error| OpenError::Io(folder.to_owned(), error);
+    if let Err(error) = DirBuilder::new().recursive(true).mode(0o700).create(folder)
+        && !folder.exists()
+    {
+        return Err(io(error));
+    }
+    let about = fs::metadata(folder).map_err(io)?;
+    if !about.is_dir() {
+        return Err(OpenError::NotAFolder(folder.to_owned()));
+    }
+    if about.uid() != rustix::process::geteuid().as_raw() {
+        return Err(OpenError::NotOurs(folder.to_owned(), about.uid()));
+    }
+    if about.mode() & 0o022 != 0 {
+        return Err(OpenError::OpenToOthers(folder.to_owned(), about.mode() & 0o7777));
+    }
+    let path = folder.join("lock");
+    if path.is_dir() {
+        set_aside(folder, &path).map_err(io)?;
+    }
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(io)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(FolderLock { _file: Arc::new(file), folder: folder.to_owned() }),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::Locked(folder.to_owned())),
+        Err(error) => Err(io(error.into())),
+    }
+}
+
+/// Creates a folder (mode 0700) where none is.
+pub fn create(folder: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+        done => done,
+    }
+}
+
+/// Takes everything in a folder from everyone else.
+pub fn restrict(folder: &Path) -> io::Result<()> {
+    fs::set_permissions(folder, Permissions::from_mode(0o700))?;
+    for file in fs::read_dir(folder)? {
+        let file = file?;
+        if file.file_type()?.is_dir() {
+            restrict(&file.path())?;
+        } else {
+            fs::set_permissions(file.path(), Permissions::from_mode(0o600))?;
+        }
+    }
+    Ok(())
+}
+
+/// Bytes that a file or folder occupies, as du counts them. What vanishes meanwhile counts nothing.
+pub fn occupied(path: &Path) -> u64 {
+    let Ok(about) = fs::symlink_metadata(path) else { return 0 };
+    let own = about.blocks() * 512;
+    match fs::read_dir(path) {
+        Ok(files) if about.is_dir() => own + files.flatten().map(|file| occupied(&file.path())).sum::<u64>(),
+        _ => own,
+    }
+}
+
+/// Renames what cannot be read to the next free `set-aside-N`. Older ones are removed.
+pub fn set_aside(folder: &Path, what: &Path) -> io::Result<()> {
+    let older = numbered(folder, "set-aside-")?;
+    let next = older.last().map_or(1, |(number, _)| number.saturating_add(1));
+    fs::rename(what, folder.join(format!("set-aside-{next}")))?;
+    older.iter().for_each(|(_, path)| remove(path));
+    Ok(())
+}
+
+/// What is named with this prefix and a number, by number.
+pub fn numbered(folder: &Path, prefix: &str) -> io::Result<Vec<(u32, PathBuf)>> {
+    let mut found = Vec::new();
+    for file in fs::read_dir(folder)? {
+        let file = file?;
+        let number = file.file_name().to_str().and_then(|name| name.strip_prefix(prefix)?.parse().ok());
+        found.extend(number.map(|number| (number, file.path())));
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Removes a file or a folder; what cannot be removed is tried again at the next start.
+pub fn remove(path: &Path) {
+    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    if let Err(error) = removed {
+        log::debug!("{} could not be removed: {error}", path.display());
+    }
+}
+
+/// Moves all that is stored out of the way, at once and durably, and then removes it.
+pub fn clear_live(folder: &Path) -> io::Result<()> {
+    let live = folder.join("live");
+    if live.symlink_metadata().is_ok() {
+        let next = numbered(folder, "gone-")?.last().map_or(1, |(number, _)| number.saturating_add(1));
+        fs::rename(&live, folder.join(format!("gone-{next}")))?;
+        File::open(folder)?.sync_all()?;
+    }
+    sweep(folder)
+}
+
+/// Removes what was cleared.
+pub fn sweep(folder: &Path) -> io::Result<()> {
+    numbered(folder, "gone-")?.iter().for_each(|(_, path)| remove(path));
+    Ok(())
+}
+
+/// `--clear-cache` where no proxy runs: forgets everything and gives the disk back. A folder that is not there is empty.
+pub fn clear_folder(folder: &Path) -> Result<Cleared, OpenError> {
+    if !folder.exists() {
+        return Ok(Cleared::default());
+    }
+    let lock = lock(folder)?;
+    let io = |error| OpenError::Io(folder.to_owned(), error);
+    let stats = stats_of(lock.folder())?;
+    for (_, path) in numbered(folder, "set-aside-").map_err(io)? {
+        remove(&path);
+    }
+    remove(&folder.join("filling"));
+    clear_live(folder).map_err(io)?;
+    Ok(Cleared { responses: stats.responses, bytes: stats.bytes })
+}
+
+/// What a folder holds, read without opening it: also beside a running proxy.
+pub fn stats_of(folder: &Path) -> Result<Stats, OpenError> {
+    let index = Index::new();
+    let io = |error| OpenError::Io(folder.to_owned(), error);
+    let live = folder.join("live");
+    let generations = if live.is_dir() { numbered(&live, "gen-").map_err(io)? } else { Vec::new() };
+    for (generation, _) in generations {
+        let lines = journal::read(&Generation::journal_path(&live, generation), generation);
+        for (print, size) in lines.ok().and_then(Result::ok).into_iter().flatten() {
+            match size {
+                Some(size) => index.set(print, Entry { generation, size }),
+                None => _ = index.remove(print),
+            }
+        }
+    }
+    let set_aside = if folder.is_dir() { numbered(folder, "set-aside-").map_err(io)?.len() } else { 0 };
+    Ok(Stats {
+        responses: index.responses(),
+        bytes: index.bytes(),
+        disk_used: occupied(folder),
+        set_aside: set_aside as u64,
+        ..Stats::default()
+    })
+}

@@ -1,0 +1,168 @@
+//! Which keys are on disk, and in which generation: 16 bytes each, in memory. The truth of what is stored: a record that
+//! is not named here does not exist. Built from the journals at opening.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+    sync::{
+        RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use crate::key::CacheKey;
+
+/// The first eight bytes of a key. Two keys that share them displace one another; the record tells them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Print(pub u64);
+
+impl Print {
+    pub fn of(key: &CacheKey) -> Print {
+        let [a, b, c, d, e, f, g, h, ..] = key.0;
+        Print(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+    }
+}
+
+/// Where the newest record of a key is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    pub generation: u32,
+    pub size: Size,
+}
+
+/// Bytes on disk in units of 64, rounded up; zero: a list of variants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size(pub u32);
+
+impl Size {
+    pub const LIST: Size = Size(0);
+
+    pub fn of_response(bytes: u64) -> Size {
+        Size(u32::try_from(bytes.div_ceil(64)).unwrap_or(u32::MAX).max(1))
+    }
+
+    pub fn bytes(self) -> u64 {
+        u64::from(self.0) * 64
+    }
+}
+
+/// Prints are uniform already.
+#[derive(Default)]
+struct Same(u64);
+
+impl Hasher for Same {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+}
+
+type Shard = HashMap<Print, Entry, BuildHasherDefault<Same>>;
+
+const SHARDS: usize = 64;
+
+pub struct Index {
+    shards: Vec<RwLock<Shard>>,
+    responses: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Index {
+    pub fn new() -> Index {
+        let shards = (0..SHARDS).map(|_| RwLock::default()).collect();
+        Index { shards, responses: AtomicU64::new(0), bytes: AtomicU64::new(0) }
+    }
+
+    pub fn find(&self, print: Print) -> Option<Entry> {
+        self.read(print).get(&print).copied()
+    }
+
+    pub fn set(&self, print: Print, entry: Entry) {
+        let old = self.write(print).insert(print, entry);
+        self.count(old, Some(entry));
+    }
+
+    pub fn remove(&self, print: Print) -> Option<Entry> {
+        let old = self.write(print).remove(&print);
+        self.count(old, None);
+        old
+    }
+
+    /// Everything of this generation and of those before it.
+    pub fn remove_up_to(&self, generation: u32) {
+        self.retain(|entry| entry.generation > generation);
+    }
+
+    pub fn remove_generation(&self, generation: u32) {
+        self.retain(|entry| entry.generation != generation);
+    }
+
+    pub fn remove_all(&self) {
+        self.retain(|_| false);
+    }
+
+    /// What is in this generation.
+    #[allow(dead_code)] // eviction, next
+    pub fn of_generation(&self, generation: u32) -> Vec<(Print, Size)> {
+        let mut found = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.read().unwrap_or_else(|poison| poison.into_inner());
+            found.extend(shard.iter().filter(|(_, e)| e.generation == generation).map(|(p, e)| (*p, e.size)));
+        }
+        found
+    }
+
+    pub fn responses(&self) -> u64 {
+        self.responses.load(Relaxed)
+    }
+
+    /// Of all stored responses, heads included.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Relaxed)
+    }
+
+    fn retain(&self, keep: impl Fn(&Entry) -> bool) {
+        for shard in &self.shards {
+            let mut shard = shard.write().unwrap_or_else(|poison| poison.into_inner());
+            shard.retain(|_, entry| {
+                let stays = keep(entry);
+                if !stays {
+                    self.count(Some(*entry), None);
+                }
+                stays
+            });
+            shard.shrink_to_fit();
+        }
+    }
+
+    fn count(&self, old: Option<Entry>, new: Option<Entry>) {
+        if let Some(entry) = new.filter(|entry| entry.size != Size::LIST) {
+            self.responses.fetch_add(1, Relaxed);
+            self.bytes.fetch_add(entry.size.bytes(), Relaxed);
+        }
+        if let Some(entry) = old.filter(|entry| entry.size != Size::LIST) {
+            self.responses.fetch_sub(1, Relaxed);
+            self.bytes.fetch_sub(entry.size.bytes(), Relaxed);
+        }
+    }
+
+    fn shard(&self, print: Print) -> &RwLock<Shard> {
+        // not the bits that the maps use for their buckets
+        &self.shards[(print.0 >> 40) as usize % SHARDS]
+    }
+
+    fn read(&self, print: Print) -> RwLockReadGuard<'_, Shard> {
+        self.shard(print).read().unwrap_or_else(|poison| poison.into_inner())
+    }
+
+    fn write(&self, print: Print) -> RwLockWriteGuard<'_, Shard> {
+        self.shard(print).write().unwrap_or_else(|poison| poison.into_inner())
+    }
+}

@@ -1,0 +1,123 @@
+//! Where the bytes of bodies stand on disk. Many small bodies share a segment, a file that is only ever appended to; a
+//! large one has a file of its own. Behind the body's bytes stand the sums of its pieces, 16 bytes each.
+
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    os::unix::fs::{FileExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{StoreError, record::first_half};
+
+/// Bytes that are verified together.
+pub const PIECE: u32 = 64 * 1024;
+
+/// The first half of blake3 over a piece.
+pub type Sum = [u8; 16];
+
+/// Which bytes of which file of the generation are a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Location {
+    pub file: FileName,
+    pub offset: u64,
+    /// Without the sums behind it.
+    pub length: u64,
+    /// Bytes of a piece; the last one may be shorter.
+    pub piece: u32,
+    /// The first half of blake3 over the sums.
+    pub sums: Sum,
+}
+
+/// A file of bodies in a generation's folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FileName {
+    Segment(u32),
+    /// One body's own.
+    Body(u32),
+}
+
+impl FileName {
+    pub fn path(self, folder: &Path) -> PathBuf {
+        match self {
+            FileName::Segment(number) => folder.join(format!("{number}.seg")),
+            FileName::Body(number) => folder.join(format!("{number}.body")),
+        }
+    }
+
+    /// The number in a file's name, if it is one of these.
+    pub fn number(name: &str) -> Option<u32> {
+        name.strip_suffix(".seg").or_else(|| name.strip_suffix(".body"))?.parse().ok()
+    }
+}
+
+/// The sums of a body's pieces.
+pub fn sums(body: &[u8], piece: u32) -> Vec<Sum> {
+    body.chunks(piece.max(1) as usize).map(|piece| first_half(blake3::hash(piece))).collect()
+}
+
+/// The sum that is in the record.
+pub fn sum_of_sums(sums: &[Sum]) -> Sum {
+    first_half(blake3::hash(sums.as_flattened()))
+}
+
+/// Appends whole bodies to one segment. One thread does it.
+pub struct Segment {
+    number: u32,
+    file: Arc<File>,
+    end: u64,
+    synced: u64,
+}
+
+impl Segment {
+    /// A new one.
+    pub fn create(folder: &Path, number: u32) -> io::Result<Segment> {
+        let path = FileName::Segment(number).path(folder);
+        let file = OpenOptions::new().create_new(true).read(true).write(true).mode(0o600).open(path)?;
+        Ok(Segment { number, file: Arc::new(file), end: 0, synced: 0 })
+    }
+
+    pub fn append(&mut self, body: &[u8]) -> io::Result<Location> {
+        let sums = sums(body, PIECE);
+        let location = Location {
+            file: FileName::Segment(self.number),
+            offset: self.end,
+            length: body.len() as u64,
+            piece: PIECE,
+            sums: sum_of_sums(&sums),
+        };
+        self.file.write_all_at(body, self.end)?;
+        self.file.write_all_at(sums.as_flattened(), self.end + location.length)?;
+        self.end += location.length + sums.as_flattened().len() as u64;
+        Ok(location)
+    }
+
+    pub fn sync(&mut self) -> io::Result<()> {
+        if self.synced < self.end {
+            self.file.sync_data()?;
+            self.synced = self.end;
+        }
+        Ok(())
+    }
+}
+
+/// The sums behind a body, verified.
+pub fn read_sums(file: &File, location: &Location) -> Result<Vec<Sum>, StoreError> {
+    const WRONG: StoreError = StoreError::Damaged("the sums of a body");
+    if location.piece == 0 {
+        return Err(WRONG);
+    }
+    let pieces = location.length.div_ceil(u64::from(location.piece));
+    let at = location.offset.checked_add(location.length).ok_or(WRONG)?;
+    let end = pieces.checked_mul(size_of::<Sum>() as u64).and_then(|bytes| at.checked_add(bytes)).ok_or(WRONG)?;
+    // a damaged length must not become an allocation
+    if end > file.metadata().map_err(StoreError::Io)?.len() {
+        return Err(WRONG);
+    }
+    let mut sums = vec![Sum::default(); usize::try_from(pieces).map_err(|_| WRONG)?];
+    file.read_exact_at(sums.as_flattened_mut(), at).map_err(StoreError::Io)?;
+    if sum_of_sums(&sums) != location.sums { Err(WRONG) } else { Ok(sums) }
+}

@@ -1,0 +1,239 @@
+//! What the workers and the writer share.
+
+use std::sync::{
+    Arc, Mutex, RwLock,
+    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+};
+
+use tokio::sync::{Semaphore, watch};
+
+use super::{
+    Epoch, Options, Slot, State, Stats, StoreError, Variant,
+    body::hop,
+    generation::{Found, FoundBody, Generation},
+    index::{Index, Print},
+    memory::Memory,
+    pending::{Change, Pending},
+    space::Space,
+};
+use crate::{
+    key::CacheKey,
+    message::{StoredBody, StoredResponse},
+};
+
+/// So many variants of one URL are kept.
+pub const VARIANTS: usize = 32;
+/// So many lookups may wait for the disk; further ones find nothing.
+const LOOKUPS: usize = 64;
+
+pub struct Shared {
+    pub options: Options,
+    pub memory: Memory,
+    pub pending: Pending,
+    pub index: Index,
+    /// The oldest first; the last one is written to. Empty while the store is not open.
+    pub generations: RwLock<Vec<Arc<Generation>>>,
+    pub epoch: AtomicU64,
+    pub space: Arc<Space>,
+    pub counters: Counters,
+    /// What the store is doing; `None` until opening was tried.
+    pub state: watch::Sender<Option<State>>,
+    /// The writer knows that there is something to write.
+    pub woken: AtomicBool,
+    /// A name for the next body that is being filled.
+    pub next_filling: AtomicU64,
+    permits: Arc<Semaphore>,
+    /// The last problem that was said, so that it is said once.
+    said: Mutex<String>,
+}
+
+#[derive(Default)]
+pub struct Counters {
+    pub memory_hits: AtomicU64,
+    pub disk_hits: AtomicU64,
+    pub misses: AtomicU64,
+    pub evicted: AtomicU64,
+    pub set_aside: AtomicU64,
+    pub damaged: AtomicU64,
+    pub errors: AtomicU64,
+    pub crowded: AtomicU64,
+}
+
+impl Shared {
+    pub fn new(options: Options) -> Shared {
+        // a part of the memory is the database's, a part waits to be written
+        let waiting = (options.memory / 8).clamp(4 << 20, 64 << 20);
+        Shared {
+            memory: Memory::new(options.memory - options.memory / 4),
+            pending: Pending::new(waiting),
+            index: Index::new(),
+            generations: RwLock::default(),
+            epoch: AtomicU64::new(0),
+            space: Arc::new(Space::new(options.disk)),
+            counters: Counters::default(),
+            state: watch::Sender::new(None),
+            woken: AtomicBool::new(false),
+            next_filling: AtomicU64::new(0),
+            permits: Arc::new(Semaphore::new(LOOKUPS)),
+            said: Mutex::default(),
+            options,
+        }
+    }
+
+    pub fn is_open(&self) -> bool {
+        *self.state.borrow() == Some(State::Open)
+    }
+
+    pub fn epoch(&self) -> Epoch {
+        Epoch(self.epoch.load(Relaxed))
+    }
+
+    pub fn generation(&self, number: u32) -> Option<Arc<Generation>> {
+        let generations = self.generations.read().unwrap_or_else(|poison| poison.into_inner());
+        generations.iter().rev().find(|generation| generation.number == number).cloned()
+    }
+
+    /// Memory, then what waits to be written, then the disk.
+    pub async fn lookup(self: &Arc<Self>, key: &CacheKey) -> Option<Slot> {
+        if let Some(slot) = self.memory.recall(key) {
+            self.counters.memory_hits.fetch_add(1, Relaxed);
+            return Some(slot);
+        }
+        let mut tries = 0..4;
+        while tries.next().is_some() {
+            let (version, added) = {
+                let shard = self.pending.shard(key);
+                match shard.waiting(key) {
+                    Some(Change::Forgotten) => return self.missed(),
+                    Some(Change::Response(response)) => return self.hit(Slot::Response(response.clone())),
+                    Some(Change::Variants { list, whole: true }) => return self.hit(Slot::Variants(list.clone())),
+                    Some(Change::Variants { list, whole: false }) => (shard.version, Some(list.clone())),
+                    None => (shard.version, None),
+                }
+            };
+            let found = if self.index.find(Print::of(key)).is_some() { self.read_behind(key).await } else { Ok(None) };
+            let mut shard = self.pending.shard(key);
+            if shard.version != version {
+                // it changed while the disk was read
+                continue;
+            }
+            let slot = match (found, added) {
+                (Ok(Some(Slot::Variants(stored))), Some(added)) => Some(Slot::Variants(merged(&added, &stored).into())),
+                (Ok(slot), None) => slot,
+                (Ok(_), Some(added)) if self.is_open() => Some(Slot::Variants(added)),
+                // not to be taken for all of them
+                (_, Some(added)) => return self.hit(Slot::Variants(added)),
+                (Err(StoreError::Damaged(what)), None) => {
+                    self.counters.damaged.fetch_add(1, Relaxed);
+                    log::debug!("{key:?} is damaged on disk ({what}) and is forgotten");
+                    self.pending.add(&mut shard, *key, Change::Forgotten);
+                    None
+                }
+                (Err(_), None) => None,
+            };
+            let Some(slot) = slot else { break };
+            self.memory.keep(*key, slot.clone());
+            drop(shard);
+            return self.hit(slot);
+        }
+        self.missed()
+    }
+
+    /// Reads the disk on a thread that may block.
+    async fn read_behind(self: &Arc<Self>, key: &CacheKey) -> Result<Option<Slot>, StoreError> {
+        let Ok(permit) = self.permits.clone().try_acquire_owned() else {
+            self.counters.crowded.fetch_add(1, Relaxed);
+            return Ok(None);
+        };
+        let (shared, key) = (self.clone(), *key);
+        let found = hop(move || {
+            let slot = shared.read(&key);
+            drop(permit);
+            slot
+        });
+        let found = found.await;
+        if let Err(StoreError::Io(error)) = &found {
+            self.counters.errors.fetch_add(1, Relaxed);
+            self.say(format!("reading the cache failed: {error}"));
+        }
+        found
+    }
+
+    /// What the disk holds under a key. Blocks.
+    pub fn read(&self, key: &CacheKey) -> Result<Option<Slot>, StoreError> {
+        let mut entry = self.index.find(Print::of(key));
+        while let Some(now) = entry {
+            let Some(generation) = self.generation(now.generation) else {
+                // it was dropped a moment ago, and what was in it may have moved
+                entry = self.index.find(Print::of(key)).filter(|later| later != &now);
+                continue;
+            };
+            return Ok(generation.find(key)?.map(|found| match found {
+                Found::Variants(list) => Slot::Variants(list.into()),
+                Found::Response(head, body) => {
+                    let body = match body {
+                        FoundBody::Memory(bytes) => StoredBody::Memory(bytes),
+                        FoundBody::Disk(body) => StoredBody::Disk(body),
+                    };
+                    Slot::Response(Arc::new(StoredResponse { key: *key, head, body }))
+                }
+            }));
+        }
+        Ok(None)
+    }
+
+    /// Says a problem once, until another one comes up.
+    pub fn say(&self, problem: String) {
+        let mut said = self.said.lock().unwrap_or_else(|poison| poison.into_inner());
+        if *said != problem {
+            log::warn!("{problem}");
+            *said = problem;
+        }
+    }
+
+    /// The problems are over: the next one is said again.
+    pub fn well_again(&self) -> bool {
+        !std::mem::take(&mut *self.said.lock().unwrap_or_else(|poison| poison.into_inner())).is_empty()
+    }
+
+    fn hit(&self, slot: Slot) -> Option<Slot> {
+        self.counters.disk_hits.fetch_add(1, Relaxed);
+        Some(slot)
+    }
+
+    fn missed(&self) -> Option<Slot> {
+        self.counters.misses.fetch_add(1, Relaxed);
+        None
+    }
+
+    pub fn stats(&self) -> Stats {
+        let count = |counter: &AtomicU64| counter.load(Relaxed);
+        Stats {
+            state: self.state.borrow().clone().unwrap_or(State::Opening),
+            responses: self.index.responses(),
+            bytes: self.index.bytes(),
+            memory_used: self.memory.used(),
+            memory_limit: self.options.memory,
+            disk_used: self.space.used(),
+            disk_limit: self.options.disk,
+            waiting: self.pending.bytes(),
+            memory_hits: count(&self.counters.memory_hits),
+            disk_hits: count(&self.counters.disk_hits),
+            misses: count(&self.counters.misses),
+            evicted: count(&self.counters.evicted),
+            not_written: self.pending.dropped(),
+            not_read: count(&self.counters.crowded),
+            damaged: count(&self.counters.damaged),
+            errors: count(&self.counters.errors),
+            set_aside: count(&self.counters.set_aside),
+        }
+    }
+}
+
+/// The newer variants before the older ones, none twice, the oldest left out where they are too many.
+pub fn merged(newer: &[Variant], older: &[Variant]) -> Vec<Variant> {
+    let mut list = newer.to_vec();
+    list.extend(older.iter().filter(|variant| newer.iter().all(|new| new.key != variant.key)).cloned());
+    list.truncate(VARIANTS);
+    list
+}

@@ -1,0 +1,138 @@
+//! A store in a folder of its own, and responses to put there.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use tempfile::TempDir;
+
+use crate::{
+    clock::{Clock, Seconds, Timestamp},
+    key::CacheKey,
+    message::{
+        FieldName, FieldValue, Fields, Method, ResponseHead, StatusCode, StoredBody, StoredHead, StoredResponse, Target,
+    },
+    store::{DiskBody, Options, Slot, Store, StoreError, read},
+};
+
+pub const MIB: u64 = 1 << 20;
+
+/// Runs one test's future on a runtime like a worker's.
+pub fn run<T>(test: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(test)
+}
+
+pub fn folder() -> TempDir {
+    tempfile::Builder::new().prefix("larder-store-").tempdir().expect("a folder")
+}
+
+pub fn options(folder: &Path) -> Options {
+    Options { folder: folder.join("cache"), memory: 16 * MIB, disk: 256 * MIB, max_object: 64 * MIB }
+}
+
+/// Without a memory tier: everything that is found was on the disk or waited for it.
+pub fn disk_only(folder: &Path) -> Options {
+    Options { memory: 0, ..options(folder) }
+}
+
+pub async fn open(options: Options) -> Store {
+    let store = Store::open(options, Clock::manual(Timestamp(0)));
+    store.opened().await;
+    store
+}
+
+pub fn key(name: &str) -> CacheKey {
+    let target = Target { authority: "example.org".to_owned(), path_and_query: format!("/{name}") };
+    CacheKey::of("http://origin", &Method::GET, &target.authority, &target.path_and_query, None)
+}
+
+/// Bytes that are compared, and not printed when they differ.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Content(pub Bytes);
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bytes {}", self.0.len(), &blake3::hash(&self.0).to_hex()[..8])
+    }
+}
+
+/// Bytes that only this name has.
+pub fn content(name: &str, length: usize) -> Content {
+    let mut bytes = vec![0; length];
+    blake3::Hasher::new().update(name.as_bytes()).finalize_xof().fill(&mut bytes);
+    Content(bytes.into())
+}
+
+pub fn head(name: &str) -> StoredHead {
+    let fields = [("content-type", "text/plain"), ("etag", name), ("link", "a"), ("link", "b")];
+    let fields = fields.map(|(name, value)| {
+        (FieldName::from_static(name), FieldValue::from_bytes(value.as_bytes()).expect("a field value"))
+    });
+    StoredHead {
+        asked: format!("GET http://example.org/{name}"),
+        head: ResponseHead { status: StatusCode::OK, fields: fields.into_iter().collect::<Fields>() },
+        request_time: Timestamp(1_000),
+        response_time: Timestamp(1_200),
+        received: Timestamp(1_201),
+        initial_age: Seconds(3),
+        nominated: Vec::new(),
+        part: None,
+        invalidated: false,
+        credentials: false,
+    }
+}
+
+pub fn response(name: &str, length: usize) -> StoredResponse {
+    StoredResponse { key: key(name), head: head(name), body: StoredBody::Memory(content(name, length).0) }
+}
+
+/// One of the responses of a URL that varies by language.
+pub fn variant(name: &str, language: &str, at: i64) -> StoredResponse {
+    let mut head = head(name);
+    head.nominated = vec![(FieldName::from_static("accept-language"), Some(language.as_bytes().to_vec()))];
+    head.response_time = Timestamp(at);
+    let body = StoredBody::Memory(content(&format!("{name} in {language}"), 200).0);
+    StoredResponse { key: key(name).variant(&head.nominated), head, body }
+}
+
+pub fn put(store: &Store, name: &str, length: usize) {
+    store.put(key(name), response(name, length), store.epoch());
+}
+
+/// Streams a body of this length into the store.
+pub async fn fill(store: &Store, name: &str, length: usize) -> Result<DiskBody, StoreError> {
+    let bytes = content(name, length).0;
+    let mut writer = store.begin_body(None)?;
+    for from in (0..length).step_by(50_000) {
+        writer.append(bytes.slice(from..length.min(from + 50_000))).await?;
+    }
+    writer.finish().await
+}
+
+/// All of a body, as many reads as it takes.
+pub async fn whole(body: &StoredBody) -> Result<Content, StoreError> {
+    let mut bytes = Vec::new();
+    while (bytes.len() as u64) < body.length() {
+        let more = read(body, bytes.len() as u64, usize::MAX).await?;
+        assert!(!more.is_empty(), "a read inside of a body gave nothing");
+        bytes.extend_from_slice(&more);
+    }
+    Ok(Content(bytes.into()))
+}
+
+pub async fn found(store: &Store, name: &str) -> Option<std::sync::Arc<StoredResponse>> {
+    match store.lookup(&key(name)).await {
+        Some(Slot::Response(response)) => Some(response),
+        Some(Slot::Variants(_)) => panic!("{name} has variants"),
+        None => None,
+    }
+}
+
+/// The body that is found under a name.
+pub async fn served(store: &Store, name: &str) -> Option<Content> {
+    Some(whole(&found(store, name).await?.body).await.expect("a readable body"))
+}
+
+/// Bytes in the folder, as du counts them.
+pub fn du(folder: &Path) -> u64 {
+    crate::store::folder::occupied(folder)
+}

@@ -1,0 +1,211 @@
+//! The one thread that opens, writes, syncs and clears the disk, and that tries again where the disk failed.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::Ordering::{Relaxed, SeqCst},
+        mpsc::{Receiver, RecvTimeoutError},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::sync::oneshot;
+
+use super::{
+    Cleared, State, StoreError,
+    folder::{self, FolderLock, OpenError},
+    generations::Generations,
+    opening,
+    shared::Shared,
+};
+use crate::clock;
+
+/// What the writer is asked to do.
+pub enum Command {
+    /// Something waits to be written.
+    Wake,
+    Flush(oneshot::Sender<()>),
+    Clear(oneshot::Sender<Result<Cleared, StoreError>>),
+    Close(Option<oneshot::Sender<()>>),
+}
+
+/// What waits is gathered so long before it is written.
+const GATHER: Duration = Duration::from_millis(50);
+/// What was written reaches the disk at the latest so long after.
+const SYNC: Duration = Duration::from_millis(500);
+/// How long after a failure the disk is tried again: at first, and at most.
+const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(4));
+/// Bytes that are written together.
+const BATCH: u64 = 1 << 20;
+
+struct Writer {
+    shared: Arc<Shared>,
+    lock: Option<FolderLock>,
+    open: Option<Generations>,
+    /// When the disk is tried again, and how long after that if it fails.
+    retry: Option<(Instant, Duration)>,
+    write_at: Option<Instant>,
+    sync_at: Option<Instant>,
+}
+
+/// Runs until it is told to close.
+pub fn run(shared: Arc<Shared>, commands: Receiver<Command>, lock: Option<FolderLock>) {
+    let mut writer = Writer { shared, lock, open: None, retry: None, write_at: None, sync_at: None };
+    writer.open(RETRY.0);
+    loop {
+        match writer.next(&commands) {
+            Ok(Command::Wake) => {
+                writer.shared.woken.store(false, SeqCst);
+                writer.write_at.get_or_insert_with(|| clock::instant() + GATHER);
+            }
+            Ok(Command::Flush(reply)) => {
+                writer.write();
+                writer.sync();
+                let _ = reply.send(());
+            }
+            Ok(Command::Clear(reply)) => {
+                let cleared = writer.clear();
+                let _ = reply.send(cleared);
+            }
+            Ok(Command::Close(reply)) => {
+                writer.close();
+                if let Some(reply) = reply {
+                    let _ = reply.send(());
+                }
+                return;
+            }
+            Err(RecvTimeoutError::Timeout) => writer.tick(),
+            Err(RecvTimeoutError::Disconnected) => return writer.close(),
+        }
+    }
+}
+
+impl Writer {
+    /// The next command, or a timeout when something is due.
+    fn next(&self, commands: &Receiver<Command>) -> Result<Command, RecvTimeoutError> {
+        let due = [self.retry.map(|(at, _)| at), self.write_at, self.sync_at].into_iter().flatten().min();
+        match due {
+            Some(due) => commands.recv_timeout(due.saturating_duration_since(clock::instant())),
+            None => commands.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = clock::instant();
+        if let Some((_, after)) = self.retry.take_if(|(at, _)| *at <= now) {
+            self.open(after);
+        }
+        if self.write_at.is_some_and(|at| at <= now) {
+            self.write();
+        }
+        if self.sync_at.is_some_and(|at| at <= now) {
+            self.sync();
+        }
+    }
+
+    fn open(&mut self, retry_after: Duration) {
+        match self.try_open() {
+            Ok(open) => {
+                self.open = Some(open);
+                self.measure();
+                self.shared.state.send_replace(Some(State::Open));
+                if self.shared.well_again() {
+                    log::info!("the cache on disk works again");
+                }
+                if !self.shared.pending.is_empty() {
+                    self.write_at = Some(clock::instant());
+                }
+            }
+            Err(error) => self.down(error.to_string(), retry_after),
+        }
+    }
+
+    fn try_open(&mut self) -> Result<Generations, OpenError> {
+        let folder = &self.shared.options.folder;
+        if self.lock.is_none() {
+            self.lock = Some(folder::lock(folder)?);
+        }
+        let io = |error| OpenError::Io(folder.clone(), error);
+        if self.shared.pending.overflowed() {
+            self.shared.pending.forget_all();
+            folder::clear_live(folder).map_err(io)?;
+        }
+        opening::open(&self.shared).map_err(io)
+    }
+
+    /// Works without the disk from now on, and tries again later.
+    fn down(&mut self, why: String, retry_after: Duration) {
+        self.open = None;
+        self.shared.generations.write().unwrap_or_else(|poison| poison.into_inner()).clear();
+        self.shared.index.remove_all();
+        self.shared.say(format!("the cache works in memory alone: {why}"));
+        self.shared.state.send_replace(Some(State::Down(why)));
+        (self.write_at, self.sync_at) = (None, None);
+        self.retry = Some((clock::instant() + retry_after, (retry_after * 2).min(RETRY.1)));
+    }
+
+    fn failed(&mut self, error: StoreError) {
+        self.shared.counters.errors.fetch_add(1, Relaxed);
+        self.down(format!("writing failed: {error}"), RETRY.0);
+    }
+
+    fn write(&mut self) {
+        self.write_at = None;
+        while let Some(open) = &mut self.open {
+            let some = self.shared.pending.some(BATCH);
+            if some.is_empty() {
+                break;
+            }
+            let written = open.write(some);
+            self.sync_at.get_or_insert_with(|| clock::instant() + SYNC);
+            match written {
+                Ok(()) => self.measure(),
+                Err(error) => self.failed(error),
+            }
+            if self.sync_at.is_some_and(|at| at <= clock::instant()) {
+                self.sync();
+            }
+        }
+    }
+
+    fn sync(&mut self) {
+        self.sync_at = None;
+        if let Some(Err(error)) = self.open.as_mut().map(Generations::sync) {
+            self.failed(StoreError::Io(error));
+        }
+    }
+
+    fn measure(&self) {
+        if let Some(open) = &self.open {
+            self.shared.space.keeps(open.measure());
+        }
+    }
+
+    fn clear(&mut self) -> Result<Cleared, StoreError> {
+        let shared = self.shared.clone();
+        let cleared = Cleared { responses: shared.index.responses(), bytes: shared.index.bytes() };
+        shared.generations.write().unwrap_or_else(|poison| poison.into_inner()).clear();
+        shared.index.remove_all();
+        shared.pending.forget_all();
+        shared.memory.forget_all();
+        self.open = None;
+        (self.write_at, self.sync_at) = (None, None);
+        let removed = match &self.lock {
+            Some(_) => folder::clear_live(&shared.options.folder),
+            None => Err(io::Error::other("the cache folder is not ours")),
+        };
+        self.open(RETRY.0);
+        removed.map(|()| cleared).map_err(StoreError::Io)
+    }
+
+    fn close(&mut self) {
+        self.write();
+        self.sync();
+        self.open = None;
+        self.shared.generations.write().unwrap_or_else(|poison| poison.into_inner()).clear();
+        self.shared.index.remove_all();
+        self.shared.state.send_replace(Some(State::Closed));
+        self.lock = None;
+    }
+}
