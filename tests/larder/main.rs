@@ -13,6 +13,7 @@ mod logs;
 mod poisoning;
 mod ranges;
 mod responses;
+mod restart;
 mod reuse;
 mod soak;
 mod stale;

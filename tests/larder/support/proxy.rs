@@ -48,6 +48,13 @@ pub fn config(origin: &str, folder: &Path, flags: &[&str]) -> Config {
     }
 }
 
+/// Starts it and waits for its store to be open: until then requests are relayed.
+fn start(config: &Config, clock: &Clock) -> Running {
+    let running = server::start(config.clone(), clock.clone()).unwrap();
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(running.store.opened());
+    running
+}
+
 impl Proxy {
     /// Starts it in front of this origin, at a time that every test shares: 2026-01-01T00:00:00Z.
     pub fn start(origin: &Origin, flags: &[&str]) -> Proxy {
@@ -63,14 +70,14 @@ impl Proxy {
 
     fn with(config: Config, folder: tempfile::TempDir) -> Proxy {
         let clock = Clock::manual(Timestamp::from_seconds(1_767_225_600));
-        let running = server::start(config.clone(), clock.clone()).unwrap();
+        let running = start(&config, &clock);
         Proxy { address: running.addr, clock, folder, config, running: Some(running) }
     }
 
     /// Stops it and starts it again on the same folder and the same clock.
     pub fn restart(&mut self) {
         self.stop();
-        let running = server::start(self.config.clone(), self.clock.clone()).unwrap();
+        let running = start(&self.config, &self.clock);
         self.address = running.addr;
         self.running = Some(running);
     }
