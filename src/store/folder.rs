@@ -1,7 +1,8 @@
 //! The cache folder: whose it is, who may read it, who holds it, what it occupies.
 //!
 //!     lock           held by the process that uses the folder
-//!     live/gen-N/    the generations
+//!     live/journal, live/fresh-N/, live/proven-N/
+//!                    what is stored
 //!     filling/       bodies that are being written
 //!     gone-N/        cleared, about to be removed
 //!     set-aside-N/   what could not be read; the newest one is kept
@@ -16,12 +17,7 @@ use std::{
 
 use rustix::fs::{FlockOperation, Mode, flock};
 
-use super::{
-    Cleared, Stats,
-    generation::Generation,
-    index::{Entry, Index},
-    journal,
-};
+use super::{Cleared, Stats, generation::Generation, index::Index, journal};
 
 /// Why a cache folder cannot be used. In words for the person who named it.
 #[derive(Debug)]
@@ -181,9 +177,19 @@ pub fn clear_live(folder: &Path) -> io::Result<()> {
     if live.symlink_metadata().is_ok() {
         let next = numbered(folder, "gone-")?.last().map_or(1, |(number, _)| number.saturating_add(1));
         fs::rename(&live, folder.join(format!("gone-{next}")))?;
+        // on the disk before anybody is told
         File::open(folder)?.sync_all()?;
     }
     sweep(folder)
+}
+
+/// Takes a folder out of the way at once, and then removes it.
+pub fn discard(folder: &Path, what: &Path) -> io::Result<()> {
+    let next = numbered(folder, "gone-")?.last().map_or(1, |(number, _)| number.saturating_add(1));
+    let gone = folder.join(format!("gone-{next}"));
+    fs::rename(what, &gone)?;
+    remove(&gone);
+    Ok(())
 }
 
 /// Removes what was cleared.
@@ -213,16 +219,13 @@ pub fn stats_of(folder: &Path) -> Result<Stats, OpenError> {
     let index = Index::new();
     let io = |error| OpenError::Io(folder.to_owned(), error);
     let live = folder.join("live");
-    let generations = if live.is_dir() { numbered(&live, "gen-").map_err(io)? } else { Vec::new() };
-    for (generation, _) in generations {
-        let lines = journal::read(&Generation::journal_path(&live, generation), generation);
-        for (print, size) in lines.ok().and_then(Result::ok).into_iter().flatten() {
-            match size {
-                Some(size) => index.set(print, Entry { generation, size }),
-                None => _ = index.remove(print),
-            }
-        }
+    if let Err(error) = journal::read(&live.join("journal"), &index)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(io(error));
     }
+    let generations = if live.is_dir() { Generation::list(&live).map_err(io)? } else { Vec::new() };
+    index.keep_generations(&generations.iter().map(|(number, _)| *number).collect::<Vec<_>>());
     let set_aside = if folder.is_dir() { numbered(folder, "set-aside-").map_err(io)?.len() } else { 0 };
     Ok(Stats {
         responses: index.responses(),
