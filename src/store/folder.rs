@@ -65,13 +65,16 @@ impl std::error::Error for OpenError {}
 /// Held by the one process that uses a cache folder, for as long as this lives.
 #[derive(Debug, Clone)]
 pub struct FolderLock {
-    _file: Arc<File>,
+    file: Arc<File>,
     folder: PathBuf,
 }
 
 impl FolderLock {
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    /// Is the folder still the one that was locked? Not where it was removed.
+    pub fn holds(&self) -> bool {
+        let inode = |about: fs::Metadata| (about.dev(), about.ino());
+        let there = fs::metadata(self.folder.join("lock")).map(inode).ok();
+        there.is_some() && there == self.file.metadata().map(inode).ok()
     }
 }
 
@@ -104,7 +107,7 @@ pub fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
     }
     let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(io)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(FolderLock { _file: Arc::new(file), folder: folder.to_owned() }),
+        Ok(()) => Ok(FolderLock { file: Arc::new(file), folder: folder.to_owned() }),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::Locked(folder.to_owned())),
         Err(error) => Err(io(error.into())),
     }
@@ -205,7 +208,7 @@ pub fn clear_folder(folder: &Path) -> Result<Cleared, OpenError> {
     }
     let lock = lock(folder)?;
     let io = |error| OpenError::Io(folder.to_owned(), error);
-    let stats = stats_of(lock.folder())?;
+    let stats = stats_of(&lock.folder)?;
     for (_, path) in numbered(folder, "set-aside-").map_err(io)? {
         remove(&path);
     }

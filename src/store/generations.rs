@@ -1,12 +1,11 @@
 //! The generations of the disk as the writer sees them: it alone changes them.
 
-use std::{io, sync::Arc};
+use std::{io, os::unix::fs::MetadataExt, sync::Arc};
 
 use super::{
     Slot, StoreError, Variant,
     active::Active,
     body::{DiskBody, Home},
-    folder,
     generation::{Class, Generation},
     index::{Entry, Print, Size},
     journal::{Journal, Line},
@@ -123,15 +122,17 @@ impl Generations {
         Active::begin(&self.shared, class, number)
     }
 
-    /// Measures what is written to, and tells the limit.
-    pub fn measure(&self) {
+    /// Measures what is written to, and tells the limit. An error: the folder was removed.
+    pub fn measure(&self) -> Result<(), StoreError> {
         self.fresh.measure();
         self.proven.iter().for_each(|proven| _ = proven.measure());
         let folder = &self.shared.options.folder;
-        let beside = folder::occupied(&folder.join("live/journal")) + self.shared.space.beside();
+        let journal = std::fs::metadata(folder.join("live/journal")).map_err(StoreError::Io)?;
+        let beside = journal.blocks() * 512 + self.shared.space.beside();
         let generations = self.shared.generations.read().unwrap_or_else(|poison| poison.into_inner());
         let kept: u64 = generations.iter().map(|generation| generation.bytes()).sum();
         self.shared.space.keeps(kept + beside, folder);
+        Ok(())
     }
 
     fn prepare(&mut self, key: CacheKey, waiting: Waiting) -> Result<Write, StoreError> {

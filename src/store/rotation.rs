@@ -33,13 +33,13 @@ impl Generations {
         self.close_full()?;
         if shared.space.is_over() {
             // no time for survivors
-            return Ok(self.drop_one()?);
+            return self.drop_one();
         }
         match self.leaving.take() {
             Some(mut leaving) => {
                 self.copy_some(&mut leaving)?;
                 if leaving.survivors.is_empty() {
-                    self.remove(&leaving.generation);
+                    self.remove(&leaving.generation)?;
                 } else {
                     self.leaving = Some(leaving);
                 }
@@ -77,7 +77,7 @@ impl Generations {
                 None => return Ok(false),
             },
         };
-        self.remove(&generation);
+        self.remove(&generation)?;
         Ok(true)
     }
 
@@ -167,7 +167,7 @@ impl Generations {
     }
 
     /// Takes a generation from the readers and from the disk.
-    fn remove(&mut self, generation: &Arc<Generation>) {
+    fn remove(&mut self, generation: &Arc<Generation>) -> Result<(), StoreError> {
         let shared = &self.shared;
         let evicted = shared.index.remove_generation(generation.number);
         shared.counters.evicted.fetch_add(evicted, Relaxed);
@@ -178,7 +178,7 @@ impl Generations {
         if let Err(error) = folder::discard(&shared.options.folder, &generation.folder) {
             shared.say(format!("a part of the cache could not be removed: {error}"));
         }
-        self.measure();
+        self.measure()
     }
 }
 

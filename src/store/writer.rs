@@ -118,7 +118,6 @@ impl Writer {
     fn open(&mut self, retry_after: Duration) {
         match self.try_open() {
             Ok(open) => {
-                open.measure();
                 self.open = Some(open);
                 self.shared.state.send_replace(Some(State::Open));
                 if self.shared.well_again() {
@@ -134,7 +133,8 @@ impl Writer {
 
     fn try_open(&mut self) -> Result<Generations, OpenError> {
         let folder = &self.shared.options.folder;
-        if self.lock.is_none() {
+        if !self.lock.as_ref().is_some_and(FolderLock::holds) {
+            self.lock = None;
             self.lock = Some(folder::lock(folder)?);
         }
         let io = |error| OpenError::Io(folder.clone(), error);
@@ -170,7 +170,7 @@ impl Writer {
             self.make_room(bytes + bytes.min(share / 4));
             let Some(open) = self.open.as_mut().filter(|_| !some.is_empty()) else { break };
             let written = open.write(some).and_then(|()| {
-                open.measure();
+                open.measure()?;
                 open.rotate()
             });
             self.sync_at.get_or_insert_with(|| clock::instant() + SYNC);
@@ -209,11 +209,11 @@ impl Writer {
     /// Makes room for so many bytes at once, as far as there is anything to drop.
     fn make_room(&mut self, bytes: u64) {
         while let Some(open) = &mut self.open {
-            open.measure();
-            if self.shared.space.has_room(bytes) {
+            let measured = open.measure();
+            if measured.is_ok() && self.shared.space.has_room(bytes) {
                 return;
             }
-            match open.drop_one() {
+            match measured.and_then(|()| open.drop_one()) {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(error) => self.failed(error),

@@ -1,5 +1,7 @@
 //! The store as its users see it: real sled, real files.
 
+mod damage;
+mod folders;
 mod limits;
 mod storing;
 mod support;
