@@ -79,6 +79,7 @@ impl Generations {
         for write in writes {
             if let Some((body, home)) = write.body {
                 body.settle(home);
+                body.watch(write.key, &shared.commands);
             }
             let mut shard = shared.pending.shard(&write.key);
             let last = shared.pending.written(&mut shard, &write.key, write.turn);

@@ -47,6 +47,7 @@ pub struct Shared {
     pub woken: AtomicBool,
     /// A name for the next body that is being filled.
     pub next_filling: AtomicU64,
+    pub commands: Sender<Command>,
     permits: Arc<Semaphore>,
     /// The last problem that was said, so that it is said once.
     said: Mutex<String>,
@@ -76,7 +77,8 @@ impl Shared {
             index: Index::new(),
             generations: RwLock::default(),
             epoch: AtomicU64::new(0),
-            space: Arc::new(Space::new(options.disk, commands)),
+            space: Arc::new(Space::new(options.disk, commands.clone())),
+            commands,
             sketch: Sketch::new(counters),
             counters: Counters::default(),
             state: watch::Sender::new(None),
@@ -188,7 +190,10 @@ impl Shared {
                 Found::Response(head, body) => {
                     let body = match body {
                         FoundBody::Memory(bytes) => StoredBody::Memory(bytes),
-                        FoundBody::Disk(body) => StoredBody::Disk(body),
+                        FoundBody::Disk(body) => {
+                            body.watch(*key, &self.commands);
+                            StoredBody::Disk(body)
+                        }
                     };
                     Slot::Response(Arc::new(StoredResponse { key: *key, head, body }))
                 }

@@ -17,14 +17,17 @@ use super::{
     folder::{self, FolderLock, OpenError},
     generations::Generations,
     opening,
+    pending::Change,
     shared::Shared,
 };
-use crate::clock;
+use crate::{clock, key::CacheKey};
 
 /// What the writer is asked to do.
 pub enum Command {
     /// Something waits to be written.
     Wake,
+    /// A stored body cannot be read.
+    Forget(CacheKey),
     /// A body that is being filled found no room.
     Room(oneshot::Sender<()>),
     Flush(oneshot::Sender<()>),
@@ -62,6 +65,7 @@ pub fn run(shared: Arc<Shared>, commands: Receiver<Command>, lock: Option<Folder
                 writer.shared.woken.store(false, SeqCst);
                 writer.write_at.get_or_insert_with(|| clock::instant() + GATHER);
             }
+            Ok(Command::Forget(key)) => writer.forget(&key),
             Ok(Command::Room(reply)) => {
                 writer.make_room(0);
                 let _ = reply.send(());
@@ -193,6 +197,16 @@ impl Writer {
         if let Some(Err(error)) = self.open.as_mut().map(Generations::sync) {
             self.failed(StoreError::Io(error));
         }
+    }
+
+    fn forget(&mut self, key: &CacheKey) {
+        let shared = &self.shared;
+        shared.counters.damaged.fetch_add(1, Relaxed);
+        let mut shard = shared.pending.shard(key);
+        shared.memory.forget(key);
+        shared.pending.add(&mut shard, *key, Change::Forgotten);
+        drop(shard);
+        self.write_at.get_or_insert_with(|| clock::instant() + GATHER);
     }
 
     /// Goes on making room.

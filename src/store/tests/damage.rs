@@ -88,7 +88,11 @@ async fn serves_nothing_wrong(store: &Store, name: &str, length: usize, what: &s
     // an error in mid-body breaks the answer off, visibly
     match whole(&response.body).await {
         Ok(bytes) => assert_eq!(bytes, content(name, length), "{what}: {name}"),
-        Err(error) => println!("{what}: {name}: {error}"),
+        Err(error) => {
+            println!("{what}: {name}: {error}");
+            store.flush().await;
+            assert!(store.lookup(&key(name)).await.is_none(), "{what}: {name} is found again");
+        }
     }
     true
 }
