@@ -3,6 +3,7 @@
 
 mod cli;
 mod collapse;
+mod exhaustion;
 mod framing;
 mod interim;
 mod smuggling;
