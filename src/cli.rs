@@ -112,6 +112,10 @@ pub struct Arguments {
     #[arg(help_heading = LIMITS, long, env = "LARDER_BETWEEN_BYTES_TIMEOUT", value_name = "TIME", default_value = default::BETWEEN_BYTES_TIMEOUT, hide_env_values = true)]
     pub between_bytes_timeout: String,
 
+    /// How long an idle connection to the origin is kept; 0s: a new one for each request
+    #[arg(help_heading = LIMITS, long, env = "LARDER_ORIGIN_KEEP_ALIVE", value_name = "TIME", default_value = default::ORIGIN_KEEP_ALIVE, hide_env_values = true)]
+    pub origin_keep_alive: String,
+
     /// Time for a client to send a request's head
     #[arg(help_heading = LIMITS, long, env = "LARDER_HEAD_TIMEOUT", value_name = "TIME", default_value = default::HEAD_TIMEOUT, hide_env_values = true)]
     pub head_timeout: String,
@@ -124,6 +128,10 @@ pub struct Arguments {
     #[arg(help_heading = LIMITS, long, env = "LARDER_BODY_TIMEOUT", value_name = "TIME", default_value = default::BODY_TIMEOUT, hide_env_values = true)]
     pub body_timeout: String,
 
+    /// Bytes a second that a request's body must reach after its first 10s; 0B: any
+    #[arg(help_heading = LIMITS, long, env = "LARDER_MIN_RATE", value_name = "SIZE", default_value = default::MIN_RATE, hide_env_values = true)]
+    pub min_rate: String,
+
     /// How long a client may take no bytes of its response
     #[arg(help_heading = LIMITS, long, env = "LARDER_WRITE_TIMEOUT", value_name = "TIME", default_value = default::WRITE_TIMEOUT, hide_env_values = true)]
     pub write_timeout: String,
@@ -131,6 +139,10 @@ pub struct Arguments {
     /// Largest head of a request
     #[arg(help_heading = LIMITS, long, env = "LARDER_MAX_HEAD", value_name = "SIZE", default_value = default::MAX_HEAD, hide_env_values = true)]
     pub max_head: String,
+
+    /// Field lines of a request's head
+    #[arg(help_heading = LIMITS, long, env = "LARDER_MAX_FIELDS", value_name = "N", default_value = default::MAX_FIELDS, hide_env_values = true)]
+    pub max_fields: String,
 
     /// Longest target (path and query) of a request
     #[arg(help_heading = LIMITS, long, env = "LARDER_MAX_TARGET", value_name = "SIZE", default_value = default::MAX_TARGET, hide_env_values = true)]
@@ -143,6 +155,22 @@ pub struct Arguments {
     /// Client connections at once from one address
     #[arg(help_heading = LIMITS, long, env = "LARDER_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N", default_value = default::MAX_CONNECTIONS_PER_ADDRESS, hide_env_values = true)]
     pub max_connections_per_address: String,
+
+    /// A client connection gets no further request after this long
+    #[arg(help_heading = LIMITS, long, env = "LARDER_MAX_CONNECTION_AGE", value_name = "TIME", default_value = default::MAX_CONNECTION_AGE, hide_env_values = true)]
+    pub max_connection_age: String,
+
+    /// Requests on one client connection
+    #[arg(help_heading = LIMITS, long, env = "LARDER_MAX_CONNECTION_REQUESTS", value_name = "N", default_value = default::MAX_CONNECTION_REQUESTS, hide_env_values = true)]
+    pub max_connection_requests: String,
+
+    /// Unread bytes of a request's body that are read away so that its connection can go on
+    #[arg(help_heading = LIMITS, long, env = "LARDER_DRAIN_LIMIT", value_name = "SIZE", default_value = default::DRAIN_LIMIT, hide_env_values = true)]
+    pub drain_limit: String,
+
+    /// How long that may take, and how long a connection that ends is listened to
+    #[arg(help_heading = LIMITS, long, env = "LARDER_DRAIN_TIMEOUT", value_name = "TIME", default_value = default::DRAIN_TIMEOUT, hide_env_values = true)]
+    pub drain_timeout: String,
 
     /// How long running requests may take to end after SIGTERM
     #[arg(help_heading = LIMITS, long, env = "LARDER_SHUTDOWN_TIMEOUT", value_name = "TIME", default_value = default::SHUTDOWN_TIMEOUT, hide_env_values = true)]

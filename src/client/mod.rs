@@ -53,6 +53,10 @@ pub use self::{
 };
 use crate::message::{Fields, Method, StatusCode};
 
+/// Connections over the limit that each worker takes on to be told so: the others wait unaccepted, for no burst may use up the
+/// file descriptors that are kept in reserve.
+const TOLD: usize = 8;
+
 /// A request as it came in, before anything is believed about it. Its framing is sound: there is one Host field in an
 /// HTTP/1.1 request, and at most one of Content-Length and `Transfer-Encoding: chunked`.
 pub struct Presented {
@@ -130,8 +134,7 @@ where
     let admissions = Admissions::new(&options);
     let mut server = Server::build()
         .workers(options.workers.max(1))
-        // ours is the limit that is met first
-        .max_concurrent_connections(admissions.most().saturating_add(1024))
+        .max_concurrent_connections(admissions.most().div_ceil(options.workers.max(1)) + TOLD)
         .shutdown_timeout(options.shutdown_timeout.as_secs());
     if !options.signals {
         server = server.disable_signals();

@@ -29,22 +29,27 @@ pub mod default {
     pub const CONNECT_TIMEOUT: &str = "5s";
     pub const FIRST_BYTE_TIMEOUT: &str = "60s";
     pub const BETWEEN_BYTES_TIMEOUT: &str = "60s";
+    pub const ORIGIN_KEEP_ALIVE: &str = "30s";
     pub const HEAD_TIMEOUT: &str = "10s";
     pub const KEEP_ALIVE: &str = "75s";
     pub const BODY_TIMEOUT: &str = "30s";
+    pub const MIN_RATE: &str = "500B";
     pub const WRITE_TIMEOUT: &str = "30s";
     pub const MAX_HEAD: &str = "32KiB";
+    pub const MAX_FIELDS: &str = "96";
     pub const MAX_TARGET: &str = "8KiB";
     pub const MAX_CONNECTIONS: &str = "10000";
     pub const MAX_CONNECTIONS_PER_ADDRESS: &str = "1024";
+    pub const MAX_CONNECTION_AGE: &str = "1h";
+    pub const MAX_CONNECTION_REQUESTS: &str = "10000";
+    pub const DRAIN_LIMIT: &str = "64KiB";
+    pub const DRAIN_TIMEOUT: &str = "5s";
     pub const SHUTDOWN_TIMEOUT: &str = "30s";
 }
 
 /// How the origin's connections are kept: not flags, since nobody has needed to turn them.
 mod fixed {
     use std::time::Duration;
-    /// Shorter than the keep-alive of the usual servers (nginx 75 s, node 5 s is below all).
-    pub const ORIGIN_IDLE: Duration = Duration::from_secs(30);
     pub const ORIGIN_MAX_AGE: Duration = Duration::from_secs(300);
     /// For each worker.
     pub const ORIGIN_CONNECTIONS: usize = 256;
@@ -208,7 +213,7 @@ impl Reader<'_> {
             connect_timeout: self.timeout("connect_timeout", &a.connect_timeout)?,
             first_byte_timeout: self.timeout("first_byte_timeout", &a.first_byte_timeout)?,
             between_bytes_timeout: self.timeout("between_bytes_timeout", &a.between_bytes_timeout)?,
-            idle_timeout: fixed::ORIGIN_IDLE,
+            idle_timeout: self.duration("origin_keep_alive", &a.origin_keep_alive)?,
             max_age: fixed::ORIGIN_MAX_AGE,
             max_connections: fixed::ORIGIN_CONNECTIONS,
             max_head: fixed::ORIGIN_MAX_HEAD,
@@ -240,9 +245,15 @@ impl Reader<'_> {
             head_timeout: self.timeout("head_timeout", &a.head_timeout)?,
             keep_alive: self.timeout("keep_alive", &a.keep_alive)?,
             body_timeout: self.timeout("body_timeout", &a.body_timeout)?,
+            min_rate: self.size("min_rate", &a.min_rate)?,
             write_timeout: self.timeout("write_timeout", &a.write_timeout)?,
+            max_age: self.timeout("max_connection_age", &a.max_connection_age)?,
+            max_requests: self.number("max_connection_requests", &a.max_connection_requests, 1, 1_000_000_000)?,
             max_head: max_head as usize,
+            max_fields: self.number("max_fields", &a.max_fields, 1, client::FIELDS_BOUND as u64)? as usize,
             max_target: max_target as usize,
+            drain_limit: self.size("drain_limit", &a.drain_limit)?,
+            drain_timeout: self.timeout("drain_timeout", &a.drain_timeout)?,
             max_connections: max_connections as usize,
             max_connections_per_address: per_address.min(max_connections) as usize,
             ..client::Options::default()

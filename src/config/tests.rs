@@ -43,7 +43,10 @@ fn the_defaults_are_the_documented_ones() {
         [client.head_timeout, client.keep_alive, client.body_timeout, client.write_timeout].map(|d| d.as_secs()),
         [10, 75, 30, 30]
     );
-    assert_eq!((client.max_head, client.max_target), (32 << 10, 8 << 10));
+    assert_eq!((client.max_head, client.max_target, client.max_fields), (32 << 10, 8 << 10, 96));
+    assert_eq!((client.max_age.as_secs(), client.max_requests, client.min_rate), (3600, 10_000, 500));
+    assert_eq!((client.drain_limit, client.drain_timeout.as_secs()), (64 << 10, 5));
+    assert_eq!(origin.idle_timeout.as_secs(), 30);
     assert_eq!((client.max_connections, client.max_connections_per_address), (10_000, 1024));
     assert!(config.allow_hosts.is_empty());
 }
@@ -61,6 +64,13 @@ fn the_largest_object_follows_the_disk() {
 #[test]
 fn fewer_connections_than_one_address_may_have_is_no_error() {
     assert_eq!(config(&["--max-connections", "100"]).client.max_connections_per_address, 100);
+}
+
+#[test]
+fn limits_that_can_be_turned_off_take_zero() {
+    let config = config(&["--origin-keep-alive", "0s", "--min-rate", "0B", "--drain-limit", "0B"]);
+    assert_eq!((config.origin_client.idle_timeout, config.client.min_rate), (Duration::ZERO, 0));
+    assert_eq!(config.client.drain_limit, 0);
 }
 
 #[test]
@@ -99,6 +109,13 @@ fn what_is_not_valid_names_the_flag_what_is_wrong_and_what_would_be_right() {
         ),
         (&["--default-ttl", "1500ms"], "--default-ttl: \"1500ms\" is no whole number of seconds; write 1s or 0s"),
         (&["--connect-timeout", "0s"], "--connect-timeout: \"0s\" leaves no time at all; write a duration like 30s"),
+        (&["--drain-timeout", "0s"], "--drain-timeout: \"0s\" leaves no time at all; write a duration like 30s"),
+        (
+            &["--max-connection-age", "0s"],
+            "--max-connection-age: \"0s\" leaves no time at all; write a duration like 30s",
+        ),
+        (&["--max-connection-requests", "0"], "--max-connection-requests: \"0\" is no number from 1 to 1000000000"),
+        (&["--max-fields", "257"], "--max-fields: \"257\" is no number from 1 to 256"),
         (&["--max-head", "1M"], "--max-head: \"1M\" is out of range; write a size from 1 KiB to 128 KiB"),
         (
             &["--max-head", "4K"],

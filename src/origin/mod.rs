@@ -36,7 +36,7 @@ use self::{
     exchange::{Exchange, Wait},
     tls::Tls,
 };
-use crate::message::{Fields, Method, ResponseHead, StatusCode};
+use crate::message::{FieldValue, Fields, Method, ResponseHead, StatusCode};
 
 /// Which origin, and how long it may take.
 #[derive(Debug, Clone)]
@@ -53,7 +53,7 @@ pub struct Options {
     pub first_byte_timeout: Duration,
     /// Between two reads of the response's body, and two writes of the request's.
     pub between_bytes_timeout: Duration,
-    /// A pooled connection is closed after this long without a request.
+    /// A pooled connection is closed after this long without a request; zero: each request gets a connection of its own.
     pub idle_timeout: Duration,
     /// A connection is not used for new requests after this long, so that the name is resolved anew.
     pub max_age: Duration,
@@ -135,6 +135,8 @@ struct Client {
     call: Call,
     permits: Arc<Semaphore>,
     timeouts: Timeouts,
+    /// A connection may carry another request.
+    reuse: bool,
 }
 
 impl Origin {
@@ -154,7 +156,10 @@ impl Origin {
     }
 
     fn over(connector: Connector, options: &Options) -> Origin {
-        spawn_local(connector.sweeping(options.idle_timeout, options.max_age));
+        let reuse = !options.idle_timeout.is_zero();
+        if reuse {
+            spawn_local(connector.sweeping(options.idle_timeout, options.max_age));
+        }
         // The pool's key is the authority, and there is one origin. awc's own limit counts all origins together.
         let uri = Uri::from_static("http://origin/");
         let mut head = RequestHead::default();
@@ -183,7 +188,7 @@ impl Origin {
             between_bytes: options.between_bytes_timeout,
         };
         let permits = Arc::new(Semaphore::new(options.max_connections));
-        Origin(Rc::new(Client { call, permits, timeouts }))
+        Origin(Rc::new(Client { call, permits, timeouts, reuse }))
     }
 
     /// Sends a request. `interim` is called for each 1xx but 101 and 100, as it comes in. Dropping the future closes the
@@ -193,10 +198,13 @@ impl Origin {
     /// is sent while the response's body is read.
     pub async fn send(
         &self,
-        request: OriginRequest,
+        mut request: OriginRequest,
         interim: impl FnMut(Interim) + 'static,
     ) -> Result<OriginResponse, OriginError> {
-        let Client { call, permits, timeouts, .. } = &*self.0;
+        let Client { call, permits, timeouts, reuse } = &*self.0;
+        if !reuse {
+            request.fields.set(http::header::CONNECTION, FieldValue::from_static("close"));
+        }
         let exchange = Exchange::new(request, interim)?;
         let permit = match timeout(timeouts.connect, permits.clone().acquire_owned()).await {
             Ok(Ok(permit)) => permit,

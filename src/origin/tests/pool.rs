@@ -107,6 +107,25 @@ fn idle_and_old_connections_are_closed() {
 }
 
 #[test]
+fn without_keep_alive_each_request_gets_a_connection_of_its_own_and_late_bytes_are_nobodys() {
+    run(async {
+        let server = Server::new(|mut peer| {
+            let head = peer.head().unwrap();
+            assert!(head.contains("connection: close\r\n"), "{head}");
+            // an origin that keeps the connection all the same, and talks on
+            peer.send(OK);
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nEVIL!!");
+            peer.rest();
+        });
+        let client = Client::new(Options { idle_timeout: Duration::ZERO, ..server.options() });
+        for asked in 1..=20 {
+            client.got().await.is(200, "ok");
+            assert_eq!(server.connections(), asked);
+        }
+    });
+}
+
+#[test]
 fn idle_connections_that_the_origin_closed_or_talks_on_are_closed() {
     run(async {
         for talks in [false, true] {

@@ -2,8 +2,12 @@
 
 use std::{
     io::{self, Read, Write},
-    net::{Shutdown, SocketAddr, TcpStream},
+    net::{IpAddr, Shutdown, SocketAddr, TcpStream},
+    thread::JoinHandle,
+    time::Duration,
 };
+
+use socket2::{Domain, SockRef, Socket, Type};
 
 use super::{PATIENCE, message};
 
@@ -81,7 +85,18 @@ pub struct Client {
 
 impl Client {
     pub fn connect(address: SocketAddr) -> Client {
-        let stream = TcpStream::connect(address).unwrap();
+        Client::over(TcpStream::connect(address).unwrap())
+    }
+
+    /// Connects from this address of the loopback network.
+    pub fn connect_from(source: [u8; 4], address: SocketAddr) -> Client {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::new(IpAddr::from(source), 0).into()).unwrap();
+        socket.connect(&address.into()).unwrap();
+        Client::over(socket.into())
+    }
+
+    fn over(stream: TcpStream) -> Client {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -176,6 +191,21 @@ impl Client {
     /// Tells the other side that nothing more will come.
     pub fn finish(&mut self) {
         let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    /// Sends these bytes again and again, a moment apart, until the other side has gone.
+    pub fn trickle(&self, bytes: &'static [u8]) -> JoinHandle<()> {
+        let mut stream = self.stream.try_clone().unwrap();
+        std::thread::spawn(move || {
+            while stream.write_all(bytes).is_ok() {
+                std::thread::park_timeout(Duration::from_millis(10));
+            }
+        })
+    }
+
+    /// Leaves with a reset.
+    pub fn reset(self) {
+        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
     }
 
     /// The local address, to find the connection in logs.

@@ -16,3 +16,12 @@ use std::time::Duration;
 
 /// How long a test waits for what must happen before it fails. Never how long something takes.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits until this holds; what it looks at is changed by others.
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = larder::clock::instant();
+    while !holds() {
+        assert!(began.elapsed() < PATIENCE, "waited for {what}");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}

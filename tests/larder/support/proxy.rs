@@ -12,6 +12,7 @@ use std::{
 
 use larder::{
     cli::Arguments,
+    client::Counters,
     clock::{Clock, Timestamp},
     config::{Config, Surroundings, Task},
     server::{self, Running},
@@ -48,24 +49,31 @@ pub fn config(origin: &str, folder: &Path, flags: &[&str]) -> Config {
     }
 }
 
-/// Returns when its store is open: until then it relays, and what is a HIT would be a matter of luck.
+/// Starts it and waits for its store to be open: until then requests are relayed.
 fn start(config: &Config, clock: &Clock) -> Running {
     let running = server::start(config.clone(), clock.clone()).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(running.store.opened());
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(running.store.opened());
     running
 }
 
 impl Proxy {
     /// Starts it in front of this origin, at a time that every test shares: 2026-01-01T00:00:00Z.
     pub fn start(origin: &Origin, flags: &[&str]) -> Proxy {
-        Proxy::before(&origin.url(), flags)
+        Proxy::tuned(origin, flags, |_| {})
     }
 
     /// The same in front of the origin of this URL, be there one or not.
     pub fn before(origin: &str, flags: &[&str]) -> Proxy {
         let folder = tempfile::tempdir().unwrap();
         let config = config(origin, &folder.path().join("cache"), flags);
+        Proxy::with(config, folder)
+    }
+
+    /// In front of this origin, with settings that are no flags.
+    pub fn tuned(origin: &Origin, flags: &[&str], tune: impl FnOnce(&mut Config)) -> Proxy {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = config(&origin.url(), &folder.path().join("cache"), flags);
+        tune(&mut config);
         Proxy::with(config, folder)
     }
 
@@ -92,6 +100,11 @@ impl Proxy {
     /// The cache folder.
     pub fn folder(&self) -> PathBuf {
         self.config.store.folder.clone()
+    }
+
+    /// What the client side has counted.
+    pub fn counters(&self) -> &Counters {
+        &self.config.client.counters
     }
 
     pub fn client(&self) -> Client {

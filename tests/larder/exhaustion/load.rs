@@ -1,0 +1,43 @@
+//! Many at once.
+
+use std::{os::unix::fs::MetadataExt, path::Path, thread};
+
+use crate::support::{Gate, Origin, Proxy, Step, respond};
+
+/// Bytes that this folder occupies; files may go while it is looked at.
+pub fn disk_used(folder: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    let used = entries.flatten().map(|entry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => disk_used(&entry.path()),
+        Ok(metadata) => metadata.blocks() * 512,
+        Err(_) => 0,
+    });
+    used.sum()
+}
+
+#[test]
+fn x11_a_herd_whose_request_fails_is_one_request_and_fails_at_once() {
+    const HERD: usize = 250;
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let origin = Origin::answering(move |request| match request.index {
+        0 => vec![Step::Wait(held.clone()), Step::Close],
+        _ => respond(200, &["Cache-Control: max-age=600"], "back"),
+    });
+    let proxy = Proxy::start(&origin, &[]);
+    let mut herd: Vec<_> = (0..HERD).map(|_| proxy.client()).collect();
+    for client in &mut herd {
+        client.send(crate::support::request("GET", "/cold", &[]));
+    }
+    origin.await_requests(1);
+    crate::support::until("all to have asked", || proxy.counters().requests.count() == HERD as u64);
+    gate.open();
+    let statuses: Vec<u16> = thread::scope(|scope| {
+        let reading: Vec<_> = herd.iter_mut().map(|client| scope.spawn(|| client.response("GET").status)).collect();
+        reading.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(statuses.iter().all(|status| *status == 502), "{statuses:?}");
+    assert_eq!(origin.request_count(), 1);
+    // the failure itself was not stored
+    assert_eq!(proxy.get("/cold").text(), "back");
+}
