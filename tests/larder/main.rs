@@ -5,5 +5,6 @@ mod cli;
 mod collapse;
 mod framing;
 mod interim;
+mod regression;
 mod support;
 mod tidy;
