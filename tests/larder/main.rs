@@ -13,6 +13,7 @@ mod invalidation;
 mod logs;
 mod poisoning;
 mod ranges;
+mod regression;
 mod responses;
 mod restart;
 mod reuse;
