@@ -6,6 +6,8 @@ mod collapse;
 mod exhaustion;
 mod framing;
 mod interim;
+mod process;
 mod smuggling;
 mod support;
 mod tidy;
+mod tls;
