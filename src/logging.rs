@@ -1,4 +1,4 @@
-//! The log: its level, its form, and that nobody but Larder can write a line of it.
+//! The log: its level, its form, that nobody but Larder can write a line of it, and that it holds no credentials.
 
 use std::{borrow::Cow, io::Write};
 
@@ -8,6 +8,12 @@ use log::LevelFilter;
 const LONGEST: usize = 1024;
 /// The longest line, in bytes.
 const LONGEST_LINE: usize = 8192;
+
+/// A parameter whose name holds one of these bears a credential.
+const CREDENTIALS: [&str; 11] =
+    ["token", "key", "secret", "password", "passwd", "auth", "signature", "sig", "credential", "session", "code"];
+/// What stands in the log for one.
+const REDACTED: &str = "***";
 
 /// Starts the log on stderr. `-v` and `-q` decide the level; without them RUST_LOG does; without that it is `info`.
 /// Does nothing where a log was started before.
@@ -44,6 +50,63 @@ fn level(verbose: u8, quiet: u8) -> LevelFilter {
 /// is longer than 1 KiB is cut, and ends in `...`.
 pub fn escape(text: &str) -> Cow<'_, str> {
     escape_within(text, LONGEST)
+}
+
+/// A request-target or a URL, fit for a log that others read: `***` in place of user information, and of the values of
+/// parameters whose names speak of credentials, in the query or behind a `;` in the path. Still to be escaped.
+pub fn redact(target: &str) -> Cow<'_, str> {
+    if !target.contains(['@', '=']) {
+        return Cow::Borrowed(target);
+    }
+    let (scheme, rest) = target.split_at(target.find("://").map_or(0, |at| at + 3));
+    let authority = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
+    let mut redacted = String::with_capacity(target.len());
+    let mut rest = match rest[..authority].rfind('@') {
+        Some(at) => {
+            redacted.push_str(scheme);
+            redacted.push_str(REDACTED);
+            &rest[at..]
+        }
+        None => target,
+    };
+    while let Some(separator) = rest.find(['?', '&', ';']) {
+        let (before, parameter) = rest.split_at(separator + 1);
+        redacted.push_str(before);
+        let end = parameter.find(['?', '&', ';']).unwrap_or(parameter.len());
+        let (this, behind) = parameter.split_at(end);
+        match this.split_once('=') {
+            Some((name, value)) if !value.is_empty() && is_credential(name) => {
+                redacted.push_str(name);
+                redacted.push('=');
+                redacted.push_str(REDACTED);
+            }
+            _ => redacted.push_str(this),
+        }
+        rest = behind;
+    }
+    redacted.push_str(rest);
+    Cow::Owned(redacted)
+}
+
+/// By its name, as it is or percent-encoded.
+fn is_credential(name: &str) -> bool {
+    let mut decoded = Vec::with_capacity(name.len());
+    let mut bytes = name.as_bytes();
+    while let Some((&byte, behind)) = bytes.split_first() {
+        let hex = behind.get(..2).filter(|_| byte == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
+        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(encoded) => {
+                decoded.push(encoded.to_ascii_lowercase());
+                bytes = &behind[2..];
+            }
+            None => {
+                decoded.push(byte.to_ascii_lowercase());
+                bytes = behind;
+            }
+        }
+    }
+    let name = String::from_utf8_lossy(&decoded);
+    CREDENTIALS.iter().any(|word| name.contains(word))
 }
 
 fn escape_within(text: &str, longest: usize) -> Cow<'_, str> {
@@ -96,6 +159,32 @@ mod tests {
         let cut = escape(&"x".repeat(1 << 20)).into_owned();
         assert!(cut.len() == LONGEST + 3 && cut.ends_with("x..."));
         assert!(escape(&"\n".repeat(1 << 20)).len() <= LONGEST + 16);
+    }
+
+    #[test]
+    fn credentials_are_redacted_and_nothing_else_is() {
+        for (target, shown) in [
+            ("/a?token=x&b=1", "/a?token=***&b=1"),
+            ("/a?b=1&API_KEY=x;sig=y", "/a?b=1&API_KEY=***;sig=***"),
+            ("/a?access_token=a=b==&x", "/a?access_token=***&x"),
+            ("/a?%74oke%6E=x&%=1&%4=2&%zz=3", "/a?%74oke%6E=***&%=1&%4=2&%zz=3"),
+            ("/a;jsessionid=x/b?q", "/a;jsessionid=***?q"),
+            ("/a?url=http://h/?secret=x", "/a?url=http://h/?secret=***"),
+            (
+                "/a?PASSWORD=x&passwd=x&oauth=x&signature=x&credentials=x&code=x",
+                "/a?PASSWORD=***&passwd=***&oauth=***&signature=***&credentials=***&code=***",
+            ),
+            ("http://user:pw@h/a?b=c", "http://***@h/a?b=c"),
+            ("GET http://u@h@h2/?key=1", "GET http://***@h2/?key=***"),
+            ("user:pw@h:443", "***@h:443"),
+        ] {
+            assert_eq!(redact(target), shown);
+        }
+        for plain in
+            ["/", "/a@b?c=d@e", "/token=x", "/a?token", "/a?token=", "/a?q=token", "*", "", "/ü?ü=ü", "/?&&;=&="]
+        {
+            assert_eq!(redact(plain), plain);
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::respond::Verdict;
 use crate::{
     client::{Presented, Reply, ReplyBody},
     clock,
-    logging::escape,
+    logging::{escape, redact},
     message::StatusCode,
     policy::Reason,
 };
@@ -102,7 +102,7 @@ impl Drop for Line {
             self.word,
             self.status.as_u16(),
             escape(&self.method),
-            escape(&self.target),
+            escape(&redact(&self.target)),
             self.began.elapsed().as_secs_f64() * 1e3,
             self.sent,
             self.reason.as_str(),

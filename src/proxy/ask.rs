@@ -16,6 +16,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     key::CacheKey,
+    logging::redact,
     message::{Method, Request, StoredBody, StoredHead, StoredResponse},
     origin::{OriginBody, OriginError, OriginResponse},
     policy::{
@@ -273,12 +274,12 @@ async fn store_filled(
     let body = match filled {
         Ok(Filled::Memory(bytes)) => StoredBody::Memory(bytes),
         Ok(Filled::Disk(body)) => StoredBody::Disk(body),
-        Err(why @ Unfilled::Origin(_)) => return log::warn!("{}: not stored: {why}", head.asked),
-        Err(why) => return log::debug!("{}: not stored: {why}", head.asked),
+        Err(why @ Unfilled::Origin(_)) => return log::warn!("{}: not stored: {why}", redact(&head.asked)),
+        Err(why) => return log::debug!("{}: not stored: {why}", redact(&head.asked)),
     };
     let as_announced = head.part.is_none_or(|part| part.length() == body.length());
     if !as_announced && !cx.policy.strict {
-        return log::warn!("{}: not stored: {}", head.asked, Reason::PartLength.as_str());
+        return log::warn!("{}: not stored: {}", redact(&head.asked), Reason::PartLength.as_str());
     }
     if cx.shared.invalidated_since(&primary, since) {
         return;

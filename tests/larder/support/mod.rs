@@ -7,10 +7,12 @@ pub mod message;
 pub mod origin;
 pub mod proxy;
 mod tests;
+pub mod tls;
 
 pub use client::{Client, End, Response, request};
 pub use origin::{Gate, Origin, RecordedRequest, Step, respond};
 pub use proxy::{Proxy, Spawned};
+pub use tls::{TlsEnd, TlsOrigin};
 
 use std::time::Duration;
 

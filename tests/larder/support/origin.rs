@@ -123,16 +123,23 @@ impl Origin {
     }
 
     pub fn answering(answering: impl Fn(&RecordedRequest) -> Vec<Step> + Send + Sync + 'static) -> Origin {
-        Origin::listening(Box::new(answering), false)
+        Origin::on(local(), answering)
+    }
+
+    /// The same, at an address that the test has bound.
+    pub fn on(
+        listener: TcpListener,
+        answering: impl Fn(&RecordedRequest) -> Vec<Step> + Send + Sync + 'static,
+    ) -> Origin {
+        Origin::listening(listener, Box::new(answering), false)
     }
 
     /// Answers as soon as the head is there; the body is read where a step says so, or behind the last step.
     pub fn before_bodies(answering: impl Fn(&RecordedRequest) -> Vec<Step> + Send + Sync + 'static) -> Origin {
-        Origin::listening(Box::new(answering), true)
+        Origin::listening(local(), Box::new(answering), true)
     }
 
-    fn listening(answering: Box<Answering>, before_bodies: bool) -> Origin {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    fn listening(listener: TcpListener, answering: Box<Answering>, before_bodies: bool) -> Origin {
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             answering,
@@ -248,6 +255,10 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+fn local() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").unwrap()
 }
 
 fn parse(head: Vec<u8>, connection: usize, turn: usize) -> RecordedRequest {

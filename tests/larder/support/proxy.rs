@@ -71,8 +71,13 @@ impl Proxy {
 
     /// In front of this origin, with settings that are no flags.
     pub fn tuned(origin: &Origin, flags: &[&str], tune: impl FnOnce(&mut Config)) -> Proxy {
+        Proxy::before(&origin.url(), flags, tune)
+    }
+
+    /// In front of what answers at this URL.
+    pub fn before(origin: &str, flags: &[&str], tune: impl FnOnce(&mut Config)) -> Proxy {
         let folder = tempfile::tempdir().unwrap();
-        let mut config = config(&origin.url(), &folder.path().join("cache"), flags);
+        let mut config = config(origin, &folder.path().join("cache"), flags);
         tune(&mut config);
         Proxy::with(config, folder)
     }
@@ -195,9 +200,19 @@ impl Spawned {
     }
 
     /// SIGTERM, then waits for its end.
-    pub fn stop(mut self) -> ExitStatus {
+    pub fn stop(self) -> ExitStatus {
         self.signal(Signal::TERM);
-        self.child.wait().unwrap()
+        self.wait()
+    }
+
+    /// Waits until it ends by itself.
+    pub fn wait(mut self) -> ExitStatus {
+        let mut status = None;
+        super::until("the program to end", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
     }
 
     /// SIGKILL.

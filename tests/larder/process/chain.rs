@@ -1,0 +1,48 @@
+//! Proxies behind proxies.
+
+use crate::support::{Origin, Spawned, proxy::larder, respond, until};
+
+/// A port that is free now.
+fn free_port() -> String {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
+}
+
+fn on_port(port: &str, origin: &str, folder: &std::path::Path) -> Spawned {
+    Spawned::from(larder(&["--port", port, "--origin", origin, "--cache-dir", folder.to_str().unwrap()]))
+}
+
+#[test]
+fn an_origin_that_leads_back_to_larder_is_a_508_after_one_turn() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let alone = on_port(&port, &format!("http://127.0.0.1:{port}"), &folder.path().join("alone"));
+    let response = alone.get("/a");
+    assert_eq!(response.status, 508);
+    // the request that came back, and the one that it was
+    until("both lines", || alone.log().iter().filter(|line| line.contains(" 508 GET /a ")).count() == 2);
+
+    let port = free_port();
+    let second = Spawned::start(&format!("http://127.0.0.1:{port}"), &folder.path().join("second"), &[]);
+    let first = on_port(&port, &format!("http://{}", second.address), &folder.path().join("first"));
+    for _ in 0..2 {
+        assert_eq!(first.get("/a").status, 508, "a loop of two, and never from the cache");
+    }
+}
+
+#[test]
+fn two_in_a_row_both_cache() {
+    let folder = tempfile::tempdir().unwrap();
+    let origin = Origin::always(respond(200, &["Cache-Control: max-age=600", "ETag: \"a\""], "hello"));
+    let inner = Spawned::start(&origin.url(), &folder.path().join("inner"), &[]);
+    let outer = Spawned::start(&format!("http://{}", inner.address), &folder.path().join("outer"), &[]);
+    let miss = outer.get("/a");
+    assert_eq!((miss.text().as_str(), miss.x_cache()), ("hello", "MISS"));
+    let hit = outer.get("/a");
+    assert_eq!((hit.text().as_str(), hit.x_cache()), ("hello", "HIT"));
+    assert_eq!(inner.get("/b").x_cache(), "MISS");
+    assert_eq!(outer.get("/b").text(), "hello");
+    assert_eq!(origin.request_count(), 3, "/a once; /b for each of the two hosts that were asked for");
+    let seen = &origin.requests()[0];
+    let via: Vec<_> = seen.fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case("via")).collect();
+    assert_eq!(format!("{via:?}").matches("1.1 larder-").count(), 2, "{via:?}");
+}

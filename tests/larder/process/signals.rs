@@ -1,0 +1,97 @@
+//! SIGTERM and SIGINT: running responses may end, for a while; what was stored is still there afterwards.
+
+use std::net::TcpStream;
+
+use larder::clock;
+use rustix::process::Signal;
+
+use crate::support::{Client, End, Gate, Origin, Response, Spawned, Step, request, respond, until};
+
+/// An origin that sends half of its answer and waits.
+fn halfway(gate: &Gate) -> Origin {
+    let gate = gate.clone();
+    Origin::answering(move |_| {
+        let half = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\nCache-Control: max-age=600\r\n\r\nhello";
+        vec![Step::Send(half.into()), Step::Wait(gate.clone()), Step::Send("world".into())]
+    })
+}
+
+/// A client with the first half of an answer.
+fn begun(spawned: &Spawned) -> (Client, Response) {
+    let mut client = spawned.client();
+    let mut response = client.send(request("GET", "/a", &[])).head();
+    response.body = client.bytes(5);
+    (client, response)
+}
+
+#[test]
+fn a_signal_lets_running_responses_end_and_takes_on_no_others() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let (gate, folder) = (Gate::closed(), tempfile::tempdir().unwrap());
+        let origin = halfway(&gate);
+        let spawned = Spawned::start(&origin.url(), &folder.path().join("cache"), &[]);
+        let (mut client, mut response) = begun(&spawned);
+        let mut idle = spawned.client();
+        spawned.signal(signal);
+        spawned.await_line("stopping: ");
+        until("the listener to be closed", || TcpStream::connect(spawned.address).is_err());
+        assert_eq!(idle.rest(), b"", "idle connections are closed");
+        gate.open();
+        client.body("GET", &mut response);
+        assert_eq!((response.text().as_str(), response.end), ("helloworld", End::Whole));
+        assert_eq!(client.rest(), b"");
+        assert_eq!(spawned.wait().code(), Some(0));
+    }
+}
+
+#[test]
+fn a_response_that_does_not_end_within_the_shutdown_timeout_is_broken_off() {
+    let (gate, folder) = (Gate::closed(), tempfile::tempdir().unwrap());
+    let origin = halfway(&gate);
+    let flags = ["--shutdown-timeout", "1s"];
+    let spawned = Spawned::start(&origin.url(), &folder.path().join("cache"), &flags);
+    let (mut client, mut response) = begun(&spawned);
+    let began = clock::instant();
+    spawned.signal(Signal::TERM);
+    client.body("GET", &mut response);
+    assert_ne!(response.end, End::Whole);
+    assert_eq!(spawned.wait().code(), Some(0));
+    assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let (gate, folder) = (Gate::closed(), tempfile::tempdir().unwrap());
+    let origin = halfway(&gate);
+    let spawned = Spawned::start(&origin.url(), &folder.path().join("cache"), &[]);
+    let (mut client, mut response) = begun(&spawned);
+    spawned.signal(Signal::TERM);
+    spawned.await_line("stopping: ");
+    let began = clock::instant();
+    spawned.signal(Signal::TERM);
+    assert_eq!(spawned.wait().code(), Some(1));
+    assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
+    client.body("GET", &mut response);
+    assert_ne!(response.end, End::Whole);
+}
+
+#[test]
+fn what_was_answered_before_the_signal_is_a_hit_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let body = |target: &str| target.repeat(5000);
+    let origin = Origin::answering(move |request| respond(200, &["Cache-Control: max-age=600"], body(&request.target)));
+    let targets: Vec<String> = (0..20).map(|n| format!("/{n}")).collect();
+    let spawned = Spawned::start(&origin.url(), &cache, &[]);
+    for target in &targets {
+        assert_eq!(spawned.get(target).x_cache(), "MISS");
+    }
+    assert_eq!(spawned.stop().code(), Some(0));
+    let spawned = Spawned::start(&origin.url(), &cache, &[]);
+    for target in &targets {
+        // the store may still be opening
+        until("a hit", || spawned.get(target).x_cache() == "HIT");
+        assert_eq!(spawned.get(target).text(), body(target));
+    }
+    assert_eq!(spawned.stop().code(), Some(0));
+}

@@ -1,0 +1,163 @@
+//! Origins behind TLS, through the whole proxy.
+
+use std::{
+    io::{Read, Write},
+    net::{Ipv4Addr, TcpListener},
+};
+
+use crate::support::{End, Origin, Proxy, TlsEnd, TlsOrigin, respond, until};
+
+const FRESH: &str = "Cache-Control: max-age=600\r\n";
+
+fn whole(body: &str) -> (String, TlsEnd) {
+    (format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n{FRESH}\r\n{body}", body.len()), TlsEnd::Open)
+}
+
+fn in_front_of(origin: &TlsOrigin) -> Proxy {
+    Proxy::before(&origin.url(), &["--origin-ca", origin.ca().to_str().unwrap()], |_| {})
+}
+
+#[test]
+fn an_https_origin_is_cached_like_any_other() {
+    let origin = TlsOrigin::start(|_| whole("hello"));
+    let proxy = in_front_of(&origin);
+    let mut client = proxy.client();
+    for word in ["MISS", "HIT", "HIT"] {
+        let response = client.get("/a?b");
+        assert_eq!((response.text().as_str(), response.x_cache()), ("hello", word));
+    }
+    let requests = origin.requests();
+    assert!(requests.len() == 1 && requests[0].starts_with("GET /a?b HTTP/1.1\r\n"), "{requests:?}");
+    assert!(requests[0].to_ascii_lowercase().contains(&format!("\r\nhost: {}\r\n", origin.address)), "{requests:?}");
+    client.send("POST /p HTTP/1.1\r\nHost: larder.test\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(client.response("POST").status, 200);
+}
+
+#[test]
+fn a_certificate_that_nobody_vouches_for_is_a_502_and_nothing_is_asked() {
+    let origin = TlsOrigin::start(|_| whole("hello"));
+    let other = TlsOrigin::start(|_| whole("hello"));
+    for proxy in [
+        Proxy::before(&origin.url(), &[], |_| {}),
+        // another's file, and a name that is not in the certificate
+        Proxy::before(&origin.url(), &["--origin-ca", other.ca().to_str().unwrap()], |_| {}),
+        Proxy::before(
+            &format!("https://localhost:{}", origin.address.port()),
+            &["--origin-ca", origin.ca().to_str().unwrap()],
+            |_| {},
+        ),
+    ] {
+        let response = proxy.get("/a");
+        assert_eq!(response.status, 502);
+        let why = response.field("Proxy-Status").unwrap();
+        assert!(why.contains("tls_certificate_error"), "{why}");
+        assert!(!response.text().contains("127.0.0.1"), "{}", response.text());
+    }
+    assert_eq!(origin.requests(), Vec::<String>::new());
+}
+
+#[test]
+fn r24_plain_bytes_in_place_of_tls_are_a_502_and_not_one_of_them_is_used() {
+    for bytes in [
+        &b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nCache-Control: max-age=600\r\n\r\nEVIL"[..],
+        b"EVIL",
+        b"\x16\x03\x03\x00\x04EVIL",
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let proxy = Proxy::before(&format!("https://{address}"), &["--connect-timeout", "2s"], |_| {});
+        let serving = std::thread::spawn(move || {
+            for _ in 0..2 {
+                let (mut stream, _) = listener.accept().unwrap();
+                let _ = stream.write_all(bytes);
+                let _ = stream.read_to_end(&mut Vec::new());
+            }
+        });
+        for _ in 0..2 {
+            let response = proxy.get("/a");
+            assert!([502, 504].contains(&response.status), "{}", response.status);
+            assert!(!String::from_utf8_lossy(&response.head).contains("EVIL") && !response.text().contains("EVIL"));
+            assert_eq!(response.x_cache(), "MISS");
+        }
+        serving.join().unwrap();
+    }
+}
+
+#[test]
+fn a_body_that_ends_with_the_connection_is_whole_only_where_tls_says_so() {
+    for (end, stored) in [(TlsEnd::Notified, true), (TlsEnd::Cut, false)] {
+        let origin = TlsOrigin::start(move |_| (format!("HTTP/1.1 200 OK\r\n{FRESH}\r\nhello"), end));
+        let proxy = in_front_of(&origin);
+        let first = proxy.get("/a");
+        assert_eq!((first.text().as_str(), first.end == End::Whole), ("hello", stored), "{end:?}");
+        assert_eq!(proxy.get("/a").x_cache(), if stored { "HIT" } else { "MISS" }, "{end:?}");
+        assert_eq!(origin.requests().len(), if stored { 1 } else { 2 }, "{end:?}");
+    }
+}
+
+#[test]
+fn framed_bodies_that_tls_cuts_are_broken_off_and_not_stored() {
+    for framing in ["Content-Length: 10\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"] {
+        for end in [TlsEnd::Notified, TlsEnd::Cut] {
+            let origin = TlsOrigin::start(move |_| (format!("HTTP/1.1 200 OK\r\n{FRESH}{framing}"), end));
+            let proxy = in_front_of(&origin);
+            for _ in 0..2 {
+                let response = proxy.get("/a");
+                assert!(response.end != End::Whole && response.x_cache() == "MISS", "{framing:?} {end:?}");
+            }
+        }
+    }
+}
+
+/// Ports 80 and 443 of one loopback address that is this process's own; `None`, and a word about it, without the right to.
+fn usual_ports() -> Option<(TcpListener, TcpListener)> {
+    let [_, b, c, d] = std::process::id().to_be_bytes();
+    let address = Ipv4Addr::new(127, 64 | (b & 63), c, d.max(2));
+    match (TcpListener::bind((address, 80)), TcpListener::bind((address, 443))) {
+        (Ok(plain), Ok(tls)) => Some((plain, tls)),
+        (plain, tls) => {
+            eprintln!("skipped: {address}:80 and :443 cannot be bound: {:?} {:?}", plain.err(), tls.err());
+            None
+        }
+    }
+}
+
+#[test]
+fn an_http_origin_that_redirects_the_same_url_to_https_is_followed_once() {
+    let Some((plain, tls)) = usual_ports() else { return };
+    let host = plain.local_addr().unwrap().ip();
+    let origin = Origin::on(plain, move |request| {
+        let location = match request.target.as_str() {
+            "/elsewhere" => "Location: https://other.test/elsewhere".to_owned(),
+            "/moved" => format!("Location: https://{host}/to"),
+            target => format!("Location: https://{host}{target}"),
+        };
+        respond(301, &[&location, "Cache-Control: no-store"], "moved")
+    });
+    let secure = TlsOrigin::on(tls, move |head| match head.starts_with("GET /back ") {
+        true => {
+            (format!("HTTP/1.1 302 Found\r\nLocation: http://{host}/back\r\nContent-Length: 0\r\n\r\n"), TlsEnd::Open)
+        }
+        false => whole("secure"),
+    });
+    let flags = ["--origin-ca", secure.ca().to_str().unwrap()];
+    let proxy = Proxy::before(&format!("http://{host}"), &flags, |_| {});
+    let followed = proxy.get("/a?b");
+    assert_eq!((followed.status, followed.text().as_str()), (200, "secure"));
+    until("it to be stored", || proxy.get("/a?b").x_cache() == "HIT");
+    assert_eq!((origin.request_count(), secure.requests().len()), (1, 1));
+
+    // back again: relayed, not followed for ever
+    let back = proxy.get("/back");
+    assert_eq!((back.status, origin.request_count(), secure.requests().len()), (302, 2, 2));
+    // any other place is the client's to go to
+    for target in ["/elsewhere", "/moved"] {
+        assert_eq!(proxy.get(target).status, 301, "{target}");
+    }
+    assert_eq!(secure.requests().len(), 2);
+    // and what has content is never sent twice
+    let mut client = proxy.client();
+    client.send("POST /p HTTP/1.1\r\nHost: larder.test\r\nContent-Length: 5\r\n\r\nhello");
+    assert_eq!(client.response("POST").status, 301);
+    assert_eq!(secure.requests().len(), 2);
+}
