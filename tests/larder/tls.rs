@@ -14,7 +14,7 @@ fn whole(body: &str) -> (String, TlsEnd) {
 }
 
 fn in_front_of(origin: &TlsOrigin) -> Proxy {
-    Proxy::before(&origin.url(), &["--origin-ca", origin.ca().to_str().unwrap()], |_| {})
+    Proxy::before(&origin.url(), &["--origin-ca", origin.ca().to_str().unwrap()])
 }
 
 #[test]
@@ -38,9 +38,9 @@ fn a_certificate_that_nobody_vouches_for_is_a_502_and_nothing_is_asked() {
     let origin = TlsOrigin::start(|_| whole("hello"));
     let other = TlsOrigin::start(|_| whole("hello"));
     for proxy in [
-        Proxy::before(&origin.url(), &[], |_| {}),
+        Proxy::before(&origin.url(), &[]),
         // another's file, and a name that is not in the certificate
-        Proxy::before(&origin.url(), &["--origin-ca", other.ca().to_str().unwrap()], |_| {}),
+        Proxy::before(&origin.url(), &["--origin-ca", other.ca().to_str().unwrap()]),
         Proxy::before(
             &format!("https://localhost:{}", origin.address.port()),
             &["--origin-ca", origin.ca().to_str().unwrap()],

@@ -64,18 +64,16 @@ impl Proxy {
 
     /// The same in front of the origin of this URL, be there one or not.
     pub fn before(origin: &str, flags: &[&str]) -> Proxy {
-        let folder = tempfile::tempdir().unwrap();
-        let config = config(origin, &folder.path().join("cache"), flags);
-        Proxy::with(config, folder)
+        Proxy::before_tuned(origin, flags, |_| {})
     }
 
     /// In front of this origin, with settings that are no flags.
     pub fn tuned(origin: &Origin, flags: &[&str], tune: impl FnOnce(&mut Config)) -> Proxy {
-        Proxy::before(&origin.url(), flags, tune)
+        Proxy::before_tuned(&origin.url(), flags, tune)
     }
 
-    /// In front of what answers at this URL.
-    pub fn before(origin: &str, flags: &[&str], tune: impl FnOnce(&mut Config)) -> Proxy {
+    /// Both at once.
+    pub fn before_tuned(origin: &str, flags: &[&str], tune: impl FnOnce(&mut Config)) -> Proxy {
         let folder = tempfile::tempdir().unwrap();
         let mut config = config(origin, &folder.path().join("cache"), flags);
         tune(&mut config);
