@@ -270,9 +270,9 @@ impl Running {
         }
     }
 
-    /// Stops accepting, waits for the requests under way, and writes what is to be written.
-    pub fn stop(mut self) {
-        drop(self.handle.stop(true));
+    /// Stops accepting, waits for the requests under way where that is asked for, and writes what is to be written.
+    pub fn stop(mut self, graceful: bool) {
+        drop(self.handle.stop(graceful));
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

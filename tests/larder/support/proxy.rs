@@ -96,7 +96,7 @@ impl Proxy {
 
     pub fn stop(&mut self) {
         if let Some(running) = self.running.take() {
-            running.stop();
+            running.stop(true);
         }
     }
 
@@ -125,7 +125,9 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        self.stop();
+        if let Some(running) = self.running.take() {
+            running.stop(false);
+        }
     }
 }
 
