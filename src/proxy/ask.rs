@@ -34,6 +34,8 @@ const COMPLETED: u64 = 8 * 1024 * 1024;
 pub async fn ask(cx: &Rc<Context>, question: Question, lead: Option<Flying>, flight: Option<&FlightKey>) -> Outcome {
     let epoch = cx.store.epoch();
     let Question { request, mut content, interim, primary, stored, mut way } = question;
+    // no key knows of it: what it may have changed is for this client alone
+    let unkeyed_content = matches!(content, Content::Stream(_)) && !is_unsafe(&request.method);
     let land = |landing: Landing| {
         if let Some(lead) = &lead {
             lead.land(landing);
@@ -111,7 +113,11 @@ pub async fn ask(cx: &Rc<Context>, question: Question, lead: Option<Flying>, fli
         }
         after_effects(cx, &request, primary, stored.as_ref(), &response, times, epoch);
         let answer = Answer { request: &request, response, times, primary, epoch };
-        return match storing(&request, &answer.response.head, times, &cx.policy) {
+        let storable = match unkeyed_content {
+            true => Err(Reason::RequestContent),
+            false => storing(&request, &answer.response.head, times, &cx.policy),
+        };
+        return match storable {
             Ok(head) => {
                 let joined = join_parts(stored.as_ref(), head).await;
                 // it was to complete the stored part, and belongs to another representation

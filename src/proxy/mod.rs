@@ -18,6 +18,7 @@ use std::{rc::Rc, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 pub use exchange::Secure;
+use fetch::Way;
 pub use forward::Site;
 pub use request::normal_authority;
 pub use shared::Shared;
@@ -115,7 +116,7 @@ async fn admit(cx: &Context, mut presented: Presented) -> Result<Asked, refusal:
     let request = request::parse(&presented, fields, &rules).inspect_err(|_| presented.connection.close_after())?;
     let content = match presented.body {
         body if body.is_empty() => Content::None,
-        body if is_query(&request.method) => read_content(body).await?,
+        body if is_query(&request.method) => Box::pin(read_content(body)).await?,
         body => Content::Stream(body),
     };
     let digest = match &content {
@@ -162,16 +163,18 @@ async fn answer(cx: &Rc<Context>, asked: Asked, log: &mut access::Entry) -> Repl
             reply
         }
         (Reuse::Refuse(reason), _) => refusal::refused(&refusal::Refusal::OnlyIfCached(reason), log),
-        (Reuse::Validate(fwd, reason), _) => {
-            fetch::fetch(cx, asked, found, fetch::Way::Validate, fwd, reason, log).await
-        }
-        (Reuse::Complete(reason), _) => {
-            fetch::fetch(cx, asked, found, fetch::Way::Complete, Fwd::Partial, reason, log).await
-        }
-        (Reuse::Fetch(fwd, reason), _) => fetch::fetch(cx, asked, found, fetch::Way::Fetch, fwd, reason, log).await,
-        (Reuse::Pass(fwd, reason), _) => fetch::fetch(cx, asked, found, fetch::Way::Pass, fwd, reason, log).await,
-        (Reuse::Serve(reason) | Reuse::Refresh(reason), None) => {
-            fetch::fetch(cx, asked, found, fetch::Way::Fetch, Fwd::Miss, reason, log).await
+        (decision, _) => {
+            let (way, fwd, reason) = match decision {
+                Reuse::Validate(fwd, reason) => (Way::Validate, fwd, reason),
+                Reuse::Complete(reason) => (Way::Complete, Fwd::Partial, reason),
+                Reuse::Pass(fwd, reason) => (Way::Pass, fwd, reason),
+                Reuse::Fetch(fwd, reason) => (Way::Fetch, fwd, reason),
+                Reuse::Serve(reason) | Reuse::Refresh(reason) | Reuse::Refuse(reason) => {
+                    (Way::Fetch, Fwd::Miss, reason)
+                }
+            };
+            // boxed: a hit does not carry the state of what it does not do
+            Box::pin(fetch::fetch(cx, asked, found, way, fwd, reason, log)).await
         }
     }
 }
@@ -206,7 +209,7 @@ async fn find(cx: &Context, asked: &Asked) -> Found {
 async fn look_up(cx: &Context, key: &CacheKey) -> Option<Slot> {
     match cx.store.recall(key) {
         Some(slot) => Some(slot),
-        None => cx.store.lookup(key).await,
+        None => Box::pin(cx.store.lookup(key)).await,
     }
 }
 

@@ -13,11 +13,9 @@ use crate::{
 
 /// Fields by which a stranger could change the response behind the cache key's back, or make the origin see another
 /// request than the one that was keyed. Larder sets its own in their place.
-const UNTRUSTED: [&str; 12] = [
+const UNTRUSTED: [&str; 10] = [
     "forwarded",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
+    "true-client-ip",
     "x-host",
     "x-http-method",
     "x-http-method-override",
@@ -27,6 +25,10 @@ const UNTRUSTED: [&str; 12] = [
     "x-real-ip",
     "x-rewrite-url",
 ];
+
+fn is_untrusted(name: &FieldName) -> bool {
+    UNTRUSTED.contains(&name.as_str()) || name.as_str().starts_with("x-forwarded-")
+}
 
 /// What a request is judged by besides itself.
 pub struct Rules<'a> {
@@ -66,10 +68,7 @@ pub fn parse(presented: &Presented, fields: Fields, rules: &Rules<'_>) -> Result
         fields.set(max_forwards, FieldValue::from(left));
     }
     fields.retain(|name, _| {
-        *name != header::EXPECT
-            && *name != header::HOST
-            && *name != header::CONTENT_LENGTH
-            && !UNTRUSTED.contains(&name.as_str())
+        *name != header::EXPECT && *name != header::HOST && *name != header::CONTENT_LENGTH && !is_untrusted(name)
     });
     Ok(Request { method: presented.method.clone(), target, fields, peer: presented.peer, http_10: presented.http_10 })
 }

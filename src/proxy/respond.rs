@@ -116,12 +116,16 @@ fn from_stored_head(
     head: &StoredHead,
     source: Source,
     length: Option<u64>,
-    verdict: Verdict,
+    mut verdict: Verdict,
     now: Timestamp,
     log: &mut access::Entry,
 ) -> Reply {
     let age = current_age(head, now);
-    let lifetime = freshness_lifetime(head, &cx.policy).0;
+    let (lifetime, named_by) = freshness_lifetime(head, &cx.policy);
+    // a lifetime that the origin did not name is said to be none of its making
+    if verdict.reason == Reason::Fresh && matches!(named_by, Reason::DefaultTtl | Reason::LastModified) {
+        verdict.reason = named_by;
+    }
     let ttl = (lifetime.0.min(i64::MAX as u64) as i64).saturating_sub(age.0.min(i64::MAX as u64) as i64);
     let mut fields = own_fields(cx, &head.head.fields, &verdict, Some(ttl));
     fields.append(header::AGE, FieldValue::from(age.0));

@@ -7,6 +7,7 @@ use std::{
     sync::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicU64, Ordering::*},
+        mpsc::Sender,
     },
 };
 
@@ -18,7 +19,9 @@ use super::{
     record::first_half,
     segment::{self, FileName, Location, PIECE, Sum},
     space::Space,
+    writer::Command,
 };
+use crate::key::CacheKey;
 
 /// The most that one `read` gives.
 const READ: usize = 256 * 1024;
@@ -40,6 +43,8 @@ struct Body {
     sums: OnceLock<Verified>,
     /// Where it is stored; `None` while it is not.
     home: Mutex<Option<Home>>,
+    /// Who is told, and under which key, when it cannot be read.
+    watch: OnceLock<(CacheKey, Sender<Command>)>,
     /// While it is not stored: the file to remove when nobody wants it any more.
     filling: Option<Filling>,
 }
@@ -74,6 +79,11 @@ impl DiskBody {
         hop(move || body.read_now(from, length)).await
     }
 
+    /// When it turns out that it cannot be read, it is forgotten under this key.
+    pub(super) fn watch(&self, key: CacheKey, commands: &Sender<Command>) {
+        self.0.watch.get_or_init(|| (key, commands.clone()));
+    }
+
     /// A stored body. Reads its sums.
     pub(super) fn stored(file: Arc<File>, generation: u32, location: Location) -> Result<DiskBody, StoreError> {
         let sums = segment::read_sums(&file, &location)?;
@@ -84,6 +94,7 @@ impl DiskBody {
             piece: location.piece,
             sums: OnceLock::from(Verified::new(sums)),
             home: Mutex::new(Some(Home { generation, location })),
+            watch: OnceLock::new(),
             filling: None,
         })))
     }
@@ -93,8 +104,12 @@ impl DiskBody {
         self.0.read(0, usize::try_from(self.length()).map_err(|_| StoreError::TooLarge)?)
     }
 
-    pub(super) fn read_now(&self, from: u64, length: usize) -> Result<Bytes, StoreError> {
-        self.0.read(from, length.min(READ))
+    fn read_now(&self, from: u64, length: usize) -> Result<Bytes, StoreError> {
+        let read = self.0.read(from, length.min(READ));
+        if let (Err(_), Some((key, commands))) = (&read, self.0.watch.get()) {
+            let _ = commands.send(Command::Forget(*key));
+        }
+        read
     }
 
     /// Bytes of memory that it holds.
@@ -220,6 +235,7 @@ impl BodyWriter {
             piece: PIECE,
             sums: OnceLock::new(),
             home: Mutex::new(None),
+            watch: OnceLock::new(),
             filling: Some(Filling { path, space }),
         }));
         BodyWriter { body, sums: Some(Sums::default()), longest, unsynced: 0 }

@@ -9,10 +9,10 @@ use std::{
     sync::atomic::{AtomicBool, Ordering::Relaxed},
 };
 
-use super::{StoreError, index::Print};
+use super::{StoreError, index::Print, journal::Mark};
 use crate::key::CacheKey;
 
-/// Under this key stands how many lines of the journal were on the disk before a batch was written.
+/// Under this key stands how far the journal was on the disk when a record was last written.
 const JOURNAL: &[u8] = b"journal";
 
 /// Why a database could not be opened.
@@ -53,7 +53,6 @@ impl Records {
     }
 
     /// The key and the record that begin with this print.
-    #[allow(dead_code)] // eviction, next
     pub fn find_print(&self, print: Print) -> Result<Option<(CacheKey, Vec<u8>)>, StoreError> {
         self.guard(|db| {
             let Some(found) = db.scan_prefix(print.0.to_be_bytes()).next() else { return Ok(None) };
@@ -62,27 +61,28 @@ impl Records {
         })
     }
 
-    /// Writes records (`None`: removes) and the length of the journal that must be there with them. They
-    /// have left the process on return, but need not have reached the disk.
-    pub fn write(&self, records: Vec<(CacheKey, Option<Vec<u8>>)>, journal: u64) -> Result<(), StoreError> {
+    /// Writes records, and how far the journal must have come. They have left the process on return, but need not have
+    /// reached the disk.
+    pub fn write(&self, records: &[(CacheKey, Vec<u8>)], journal: Mark) -> Result<(), StoreError> {
         self.guard(|db| {
             // not a Batch: that locks every database of the process against readers
             for (key, record) in records {
-                match record {
-                    Some(record) => db.insert(key.0, record)?,
-                    None => db.remove(key.0)?,
-                };
+                db.insert(key.0, &record[..])?;
             }
-            db.insert(JOURNAL, &journal.to_be_bytes())?;
+            let mark = [journal.serial.to_be_bytes(), journal.lines.to_be_bytes()];
+            db.insert(JOURNAL, mark.as_flattened())?;
             db.flush().map(drop)
         })
     }
 
-    /// How many lines the journal has at least.
-    pub fn journal(&self) -> Result<u64, StoreError> {
-        let stored = self.guard(|db| db.get(JOURNAL))?;
-        let lines = stored.and_then(|bytes| <[u8; 8]>::try_from(&bytes[..]).ok());
-        Ok(lines.map_or(0, u64::from_be_bytes))
+    /// How far the journal must have come at least.
+    pub fn journal(&self) -> Result<Mark, StoreError> {
+        let stored = self.guard(|db| db.get(JOURNAL))?.unwrap_or_default();
+        let (Some((serial, _)), Some(lines)) = (stored.split_first_chunk(), stored.get(8..)) else {
+            return Ok(Mark::default());
+        };
+        let lines = lines.try_into().map_or(0, u64::from_be_bytes);
+        Ok(Mark { serial: u64::from_be_bytes(*serial), lines })
     }
 
     pub fn sync(&self) -> io::Result<()> {

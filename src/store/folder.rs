@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! lock           held by the process that uses the folder
-//! live/gen-N/    the generations
+//! live/journal, live/fresh-N/, live/proven-N/
+//!                what is stored
 //! filling/       bodies that are being written
 //! gone-N/        cleared, about to be removed
 //! set-aside-N/   what could not be read; the newest one is kept
@@ -18,12 +19,7 @@ use std::{
 
 use rustix::fs::{FlockOperation, Mode, flock};
 
-use super::{
-    Cleared, Stats,
-    generation::Generation,
-    index::{Entry, Index},
-    journal,
-};
+use super::{Cleared, Stats, generation::Generation, index::Index, journal};
 
 /// Why a cache folder cannot be used. In words for the person who named it.
 #[derive(Debug)]
@@ -71,13 +67,16 @@ impl std::error::Error for OpenError {}
 /// Held by the one process that uses a cache folder, for as long as this lives.
 #[derive(Debug, Clone)]
 pub struct FolderLock {
-    _file: Arc<File>,
+    file: Arc<File>,
     folder: PathBuf,
 }
 
 impl FolderLock {
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    /// Is the folder still the one that was locked? Not where it was removed.
+    pub fn holds(&self) -> bool {
+        let inode = |about: fs::Metadata| (about.dev(), about.ino());
+        let there = fs::metadata(self.folder.join("lock")).map(inode).ok();
+        there.is_some() && there == self.file.metadata().map(inode).ok()
     }
 }
 
@@ -110,7 +109,7 @@ pub fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
     }
     let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(io)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(FolderLock { _file: Arc::new(file), folder: folder.to_owned() }),
+        Ok(()) => Ok(FolderLock { file: Arc::new(file), folder: folder.to_owned() }),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::Locked(folder.to_owned())),
         Err(error) => Err(io(error.into())),
     }
@@ -183,9 +182,19 @@ pub fn clear_live(folder: &Path) -> io::Result<()> {
     if live.symlink_metadata().is_ok() {
         let next = numbered(folder, "gone-")?.last().map_or(1, |(number, _)| number.saturating_add(1));
         fs::rename(&live, folder.join(format!("gone-{next}")))?;
+        // on the disk before anybody is told
         File::open(folder)?.sync_all()?;
     }
     sweep(folder)
+}
+
+/// Takes a folder out of the way at once, and then removes it.
+pub fn discard(folder: &Path, what: &Path) -> io::Result<()> {
+    let next = numbered(folder, "gone-")?.last().map_or(1, |(number, _)| number.saturating_add(1));
+    let gone = folder.join(format!("gone-{next}"));
+    fs::rename(what, &gone)?;
+    remove(&gone);
+    Ok(())
 }
 
 /// Removes what was cleared.
@@ -201,7 +210,7 @@ pub fn clear_folder(folder: &Path) -> Result<Cleared, OpenError> {
     }
     let lock = lock(folder)?;
     let io = |error| OpenError::Io(folder.to_owned(), error);
-    let stats = stats_of(lock.folder())?;
+    let stats = stats_of(&lock.folder)?;
     for (_, path) in numbered(folder, "set-aside-").map_err(io)? {
         remove(&path);
     }
@@ -215,16 +224,13 @@ pub fn stats_of(folder: &Path) -> Result<Stats, OpenError> {
     let index = Index::new();
     let io = |error| OpenError::Io(folder.to_owned(), error);
     let live = folder.join("live");
-    let generations = if live.is_dir() { numbered(&live, "gen-").map_err(io)? } else { Vec::new() };
-    for (generation, _) in generations {
-        let lines = journal::read(&Generation::journal_path(&live, generation), generation);
-        for (print, size) in lines.ok().and_then(Result::ok).into_iter().flatten() {
-            match size {
-                Some(size) => index.set(print, Entry { generation, size }),
-                None => _ = index.remove(print),
-            }
-        }
+    if let Err(error) = journal::read(&live.join("journal"), &index)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(io(error));
     }
+    let generations = if live.is_dir() { Generation::list(&live).map_err(io)? } else { Vec::new() };
+    index.keep_generations(&generations.iter().map(|(number, _)| *number).collect::<Vec<_>>());
     let set_aside = if folder.is_dir() { numbered(folder, "set-aside-").map_err(io)?.len() } else { 0 };
     Ok(Stats {
         responses: index.responses(),

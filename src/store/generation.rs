@@ -1,5 +1,5 @@
-//! One generation of the disk: a database, a journal and files of bodies in a folder of its own. Only the newest is written to; the
-//! oldest is dropped as a whole. That is how the disk limit holds, and how the disk is given back.
+//! One generation of the disk: a database and files of bodies in a folder of its own. When it has its share it is closed, and
+//! later dropped as a whole. That is how the disk limit holds, and how the disk is given back.
 
 use std::{
     collections::HashMap,
@@ -7,13 +7,17 @@ use std::{
     io,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use bytes::Bytes;
 
 use super::{
-    StoreError,
+    Options, StoreError,
+    active::database,
     body::DiskBody,
     disk::{OpenFailure, Records},
     folder,
@@ -24,12 +28,25 @@ use crate::{key::CacheKey, message::StoredHead};
 
 /// A body up to this length is read with its record and held in memory.
 const READ_WHOLE: u64 = 256 * 1024;
+const FRESH: &str = "fresh-";
+const PROVEN: &str = "proven-";
 
 pub struct Generation {
     pub number: u32,
+    proven: AtomicBool,
     pub folder: PathBuf,
+    bytes: AtomicU64,
     pub records: Records,
     segments: Mutex<HashMap<u32, Arc<File>>>,
+}
+
+/// Where what a generation holds came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// It was put.
+    Fresh,
+    /// It was asked for often, and copied out of a generation that was dropped.
+    Proven,
 }
 
 /// What was found under a key.
@@ -44,22 +61,58 @@ pub enum FoundBody {
 }
 
 impl Generation {
-    pub fn folder_name(number: u32) -> String {
-        format!("gen-{number}")
+    pub fn folder_name(class: Class, number: u32) -> String {
+        match class {
+            Class::Fresh => format!("{FRESH}{number}"),
+            Class::Proven => format!("{PROVEN}{number}"),
+        }
     }
 
-    /// Opens it, or begins it where nothing is there.
-    pub fn open(live: &Path, number: u32, cache: u64, segment: usize) -> Result<Generation, OpenFailure> {
-        let folder = live.join(Generation::folder_name(number));
+    /// The generations in a folder, by number.
+    pub fn list(live: &Path) -> io::Result<Vec<(u32, Class)>> {
+        let mut found = Vec::new();
+        for (prefix, class) in [(FRESH, Class::Fresh), (PROVEN, Class::Proven)] {
+            found.extend(folder::numbered(live, prefix)?.into_iter().map(|(number, _)| (number, class)));
+        }
+        found.sort_by_key(|(number, _)| *number);
+        Ok(found)
+    }
+
+    /// Opens it, or begins it where nothing is there. `share`: bytes that it is meant to have.
+    pub fn open(
+        live: &Path,
+        class: Class,
+        number: u32,
+        options: &Options,
+        share: u64,
+    ) -> Result<Generation, OpenFailure> {
+        let folder = live.join(Generation::folder_name(class, number));
+        let (cache, segment) = database(options, share);
         folder::create(&folder).map_err(OpenFailure::Io)?;
         let database = folder.join("db");
         let records = Records::open(&database, cache, segment)?;
         folder::restrict(&database).map_err(OpenFailure::Io)?;
-        Ok(Generation { number, folder, records, segments: Mutex::default() })
+        let bytes = AtomicU64::new(folder::occupied(&folder));
+        let proven = AtomicBool::new(class == Class::Proven);
+        Ok(Generation { number, proven, folder, bytes, records, segments: Mutex::default() })
     }
 
-    pub fn journal_path(live: &Path, number: u32) -> PathBuf {
-        live.join(Generation::folder_name(number)).join("journal")
+    pub fn class(&self) -> Class {
+        if self.proven.load(Relaxed) { Class::Proven } else { Class::Fresh }
+    }
+
+    /// It has turned out to be worth keeping. Forgotten at the next start.
+    pub fn prove(&self) {
+        self.proven.store(true, Relaxed);
+    }
+
+    /// Bytes that it occupies, as far as was measured.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Relaxed)
+    }
+
+    pub fn measured(&self, bytes: u64) {
+        self.bytes.store(bytes, Relaxed);
     }
 
     /// The stored response or the variants under a key. An error: there is a record, but it cannot be believed.
@@ -82,12 +135,17 @@ impl Generation {
             Record::Variants(variants) => Found::Variants(variants),
             Record::Response(head, RecordBody::Inline(bytes)) => Found::Response(head, FoundBody::Memory(bytes)),
             Record::Response(head, RecordBody::Beside(location)) => {
-                let body = DiskBody::stored(self.file(location.file)?, self.number, location)?;
+                let body = self.body(location)?;
                 let whole = location.length <= READ_WHOLE;
                 let body = if whole { FoundBody::Memory(body.read_whole()?) } else { FoundBody::Disk(body) };
                 Found::Response(head, body)
             }
         })
+    }
+
+    /// A body, with its sums.
+    pub fn body(&self, location: Location) -> Result<DiskBody, StoreError> {
+        DiskBody::stored(self.file(location.file)?, self.number, location)
     }
 
     /// The file of bodies, open for reading.

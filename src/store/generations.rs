@@ -1,32 +1,37 @@
-//! The generations of the disk, as the writer sees them: it alone changes them.
+//! The generations of the disk as the writer sees them: it alone changes them.
 
-use std::{fs, io, sync::Arc};
+use std::{io, os::unix::fs::MetadataExt, sync::Arc};
 
 use super::{
     Slot, StoreError, Variant,
+    active::Active,
     body::{DiskBody, Home},
-    folder,
-    generation::Generation,
+    generation::{Class, Generation},
     index::{Entry, Print, Size},
     journal::{Journal, Line},
     pending::{Change, Waiting},
     record::{self, BodyForm},
-    segment::{FileName, Location, Segment},
+    rotation::Leaving,
+    segment::Location,
     shared::{Shared, merged},
 };
 use crate::{key::CacheKey, message::StoredBody};
 
 /// A body up to this length stands in the record.
-pub const INLINE: usize = 16 * 1024;
+pub const INLINE: usize = 2 * 1024;
 
 pub struct Generations {
     pub shared: Arc<Shared>,
-    /// The one that is written to.
-    pub young: Arc<Generation>,
     pub journal: Journal,
-    /// Begun with the first body that goes to one.
-    pub segment: Option<Segment>,
-    pub next_file: u32,
+    /// What is put goes here.
+    pub fresh: Active,
+    /// What survived a generation goes here; begun when something did.
+    pub proven: Option<Active>,
+    /// The generation that is being dropped.
+    pub leaving: Option<Leaving>,
+    pub next_number: u32,
+    /// How many generations were spared since one was dropped.
+    pub spared: usize,
 }
 
 /// What is to be written under a key.
@@ -44,46 +49,54 @@ struct Write {
 impl Generations {
     /// Writes changes. They have left the process on return, but need not have reached the disk.
     pub fn write(&mut self, changes: Vec<(CacheKey, Waiting)>) -> Result<(), StoreError> {
+        let shared = self.shared.clone();
         let mut writes = Vec::with_capacity(changes.len());
         for (key, waiting) in changes {
             writes.push(self.prepare(key, waiting)?);
         }
-        let index = &self.shared.index;
-        let old: Vec<Option<Entry>> = writes.iter().map(|write| index.find(Print::of(&write.key))).collect();
+        let old: Vec<Option<Entry>> = writes.iter().map(|write| shared.index.find(Print::of(&write.key))).collect();
         let replaced = self.replaced_bodies(&writes, &old);
+        let generation = self.fresh.generation.number;
         let mut records = Vec::with_capacity(writes.len());
         let mut lines: Vec<Line> = Vec::with_capacity(writes.len());
         for (write, old) in writes.iter_mut().zip(&old) {
-            let size = write.record.as_ref().map(|(_, size)| *size);
-            let record = write.record.take().map(|(record, _)| record);
-            if size.is_some() || old.is_some_and(|entry| entry.generation == self.young.number) {
-                records.push((write.key, record));
-            }
-            if size.is_some() || old.is_some() {
-                lines.push((Print::of(&write.key), size));
+            match write.record.take() {
+                Some((record, size)) => {
+                    records.push((write.key, record));
+                    lines.push((Print::of(&write.key), Some(Entry { generation, size })));
+                }
+                None if old.is_some() => lines.push((Print::of(&write.key), None)),
+                None => {}
             }
         }
         if !records.is_empty() {
-            self.young.records.write(records, self.journal.synced())?;
+            self.fresh.write(&records, self.journal.synced())?;
         }
-        self.journal.append(&lines).map_err(StoreError::Io)?;
-        for (print, size) in lines {
-            match size {
-                Some(size) => index.set(print, Entry { generation: self.young.number, size }),
-                None => _ = index.remove(print),
-            }
-        }
+        self.record(&lines)?;
         for (generation, location) in replaced {
             generation.remove_body(&location);
         }
         for write in writes {
             if let Some((body, home)) = write.body {
                 body.settle(home);
+                body.watch(write.key, &shared.commands);
             }
-            let mut shard = self.shared.pending.shard(&write.key);
-            let last = self.shared.pending.written(&mut shard, &write.key, write.turn);
+            let mut shard = shared.pending.shard(&write.key);
+            let last = shared.pending.written(&mut shard, &write.key, write.turn);
             if let Some(list) = write.completed.filter(|_| last) {
-                self.shared.memory.keep(write.key, Slot::Variants(list));
+                shared.memory.keep(write.key, Slot::Variants(list));
+            }
+        }
+        Ok(())
+    }
+
+    /// From here on it is so: in the journal, and in the index.
+    pub fn record(&mut self, lines: &[Line]) -> Result<(), StoreError> {
+        self.journal.append(lines).map_err(StoreError::Io)?;
+        for (print, entry) in lines {
+            match entry {
+                Some(entry) => self.shared.index.set(*print, *entry),
+                None => _ = self.shared.index.remove(*print),
             }
         }
         Ok(())
@@ -91,11 +104,36 @@ impl Generations {
 
     /// Makes what was written reach the disk: bodies, then records, then the journal that names them.
     pub fn sync(&mut self) -> io::Result<()> {
-        if let Some(segment) = &mut self.segment {
-            segment.sync()?;
+        self.fresh.sync()?;
+        if let Some(proven) = &mut self.proven {
+            proven.sync()?;
         }
-        self.young.records.sync()?;
-        self.journal.sync()
+        self.journal.sync()?;
+        if self.journal.is_long(&self.shared.index) {
+            let path = self.shared.options.folder.join("live/journal");
+            self.journal = Journal::summarize(&path, self.journal.serial() + 1, &self.shared.index)?;
+        }
+        Ok(())
+    }
+
+    /// Begins the next generation of a class.
+    pub fn begin(&mut self, class: Class) -> Result<Active, StoreError> {
+        let number = self.next_number;
+        self.next_number += 1;
+        Active::begin(&self.shared, class, number)
+    }
+
+    /// Measures what is written to, and tells the limit. An error: the folder was removed.
+    pub fn measure(&self) -> Result<(), StoreError> {
+        self.fresh.measure();
+        self.proven.iter().for_each(|proven| _ = proven.measure());
+        let folder = &self.shared.options.folder;
+        let journal = std::fs::metadata(folder.join("live/journal")).map_err(StoreError::Io)?;
+        let beside = journal.blocks() * 512 + self.shared.space.beside();
+        let generations = self.shared.generations.read().unwrap_or_else(|poison| poison.into_inner());
+        let kept: u64 = generations.iter().map(|generation| generation.bytes()).sum();
+        self.shared.space.keeps(kept + beside, folder);
+        Ok(())
     }
 
     fn prepare(&mut self, key: CacheKey, waiting: Waiting) -> Result<Write, StoreError> {
@@ -105,8 +143,8 @@ impl Generations {
             Change::Response(response) => {
                 let (form, length) = match &response.body {
                     StoredBody::Memory(bytes) if bytes.len() <= INLINE => (BodyForm::Inline(bytes), 0),
-                    StoredBody::Memory(bytes) => (BodyForm::Beside(self.append(bytes)?), bytes.len() as u64),
-                    StoredBody::Disk(body) => match self.adopt(body)? {
+                    StoredBody::Memory(bytes) => (BodyForm::Beside(self.fresh.append(bytes)?), bytes.len() as u64),
+                    StoredBody::Disk(body) => match self.fresh.adopt(&self.shared, body)? {
                         None => return Ok(write),
                         Some(home) => {
                             write.body = Some((body.clone(), home));
@@ -114,7 +152,8 @@ impl Generations {
                         }
                     },
                 };
-                write.record = record::encode_response(&key, &response.head, form).map(|record| {
+                let record = record::encode_response(&key, &response.head, form);
+                write.record = record.map(|record| {
                     let size = Size::of_response(record.len() as u64 + length);
                     (record, size)
                 });
@@ -136,56 +175,6 @@ impl Generations {
         }
     }
 
-    /// Appends a body to the segment.
-    fn append(&mut self, body: &[u8]) -> Result<Location, StoreError> {
-        if self.segment.is_none() {
-            let number = self.file_number();
-            self.segment = Some(Segment::create(&self.young.folder, number).map_err(StoreError::Io)?);
-        }
-        self.segment.as_mut().ok_or(StoreError::Closed)?.append(body).map_err(StoreError::Io)
-    }
-
-    /// Gives a body a place in the youngest generation. `None`: it cannot be read any more.
-    fn adopt(&mut self, body: &DiskBody) -> Result<Option<Home>, StoreError> {
-        let generation = self.young.number;
-        if let Some(home) = body.home() {
-            if home.generation == generation {
-                return Ok(Some(home));
-            }
-            let location = match home.location.file {
-                FileName::Segment(_) => match body.read_whole() {
-                    Ok(bytes) => self.append(&bytes)?,
-                    Err(_) => return Ok(None),
-                },
-                FileName::Body(_) => {
-                    let Some(old) = self.shared.generation(home.generation) else { return Ok(None) };
-                    let file = FileName::Body(self.file_number());
-                    let linked = fs::hard_link(home.location.file.path(&old.folder), file.path(&self.young.folder));
-                    match linked {
-                        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-                        linked => linked.map_err(StoreError::Io)?,
-                    }
-                    Location { file, ..home.location }
-                }
-            };
-            return Ok(Some(Home { generation, location }));
-        }
-        let Some((path, location)) = body.filled() else { return Ok(None) };
-        let file = FileName::Body(self.file_number());
-        match fs::rename(path, file.path(&self.young.folder)) {
-            // swept away by an opening in between
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            renamed => renamed.map_err(StoreError::Io)?,
-        }
-        Ok(Some(Home { generation, location: Location { file, ..location } }))
-    }
-
-    fn file_number(&mut self) -> u32 {
-        let number = self.next_file;
-        self.next_file += 1;
-        number
-    }
-
     /// Bodies with a file of their own that lose their record by these writes.
     fn replaced_bodies(&self, writes: &[Write], old: &[Option<Entry>]) -> Vec<(Arc<Generation>, Location)> {
         let mut replaced = Vec::new();
@@ -193,17 +182,19 @@ impl Generations {
             // the record need not be read where no such body can be
             let Some(entry) = old.filter(|entry| entry.size.bytes() > INLINE as u64) else { continue };
             let Some(generation) = self.shared.generation(entry.generation) else { continue };
+            let here = write.body.as_ref().map(|(_, home)| (home.generation, home.location.file));
             if let Ok(Some(location)) = generation.location(&write.key)
-                && write.body.as_ref().is_none_or(|(_, home)| home.location.file != location.file)
+                && here != Some((generation.number, location.file))
             {
                 replaced.push((generation, location));
             }
         }
         replaced
     }
+}
 
-    /// Bytes that everything in the folder occupies.
-    pub fn measure(&self) -> u64 {
-        folder::occupied(&self.shared.options.folder)
+impl Drop for Generations {
+    fn drop(&mut self) {
+        self.shared.generations.write().unwrap_or_else(|poison| poison.into_inner()).clear();
     }
 }

@@ -2,7 +2,7 @@
 //! is not named here does not exist. Built from the journals at opening.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     hash::{BuildHasherDefault, Hasher},
     sync::{
         RwLock, RwLockReadGuard, RwLockWriteGuard,
@@ -95,28 +95,44 @@ impl Index {
         old
     }
 
-    /// Everything of this generation and of those before it.
-    pub fn remove_up_to(&self, generation: u32) {
-        self.retain(|entry| entry.generation > generation);
-    }
-
-    pub fn remove_generation(&self, generation: u32) {
+    /// Forgets what is in a generation. How many stored responses that were.
+    pub fn remove_generation(&self, generation: u32) -> u64 {
+        let before = self.responses();
         self.retain(|entry| entry.generation != generation);
+        before - self.responses().min(before)
     }
 
     pub fn remove_all(&self) {
         self.retain(|_| false);
     }
 
+    /// Keeps what is in these generations.
+    pub fn keep_generations(&self, numbers: &[u32]) {
+        self.retain(|entry| numbers.contains(&entry.generation));
+    }
+
     /// What is in this generation.
-    #[allow(dead_code)] // eviction, next
     pub fn of_generation(&self, generation: u32) -> Vec<(Print, Size)> {
-        let mut found = Vec::new();
+        self.collect(|print, entry| (entry.generation == generation).then_some((print, entry.size)))
+    }
+
+    pub fn entries(&self) -> Vec<(Print, Entry)> {
+        self.collect(|print, entry| Some((print, entry)))
+    }
+
+    /// The generations that hold something.
+    pub fn generations(&self) -> HashSet<u32> {
+        let mut found = HashSet::new();
         for shard in &self.shards {
             let shard = shard.read().unwrap_or_else(|poison| poison.into_inner());
-            found.extend(shard.iter().filter(|(_, e)| e.generation == generation).map(|(p, e)| (*p, e.size)));
+            found.extend(shard.values().map(|entry| entry.generation));
         }
         found
+    }
+
+    /// Of how many keys it knows.
+    pub fn len(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.read().map_or_else(|e| e.into_inner().len(), |s| s.len()) as u64).sum()
     }
 
     pub fn responses(&self) -> u64 {
@@ -126,6 +142,15 @@ impl Index {
     /// Of all stored responses, heads included.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Relaxed)
+    }
+
+    fn collect<T>(&self, pick: impl Fn(Print, Entry) -> Option<T>) -> Vec<T> {
+        let mut found = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.read().unwrap_or_else(|poison| poison.into_inner());
+            found.extend(shard.iter().filter_map(|(print, entry)| pick(*print, *entry)));
+        }
+        found
     }
 
     fn retain(&self, keep: impl Fn(&Entry) -> bool) {

@@ -1,108 +1,181 @@
-//! The order in which a generation's keys were stored and forgotten: what the index is built from at opening, without
-//! reading a record.
+//! What was stored and forgotten, in order, and in which generation: what the index is built from at opening, without
+//! reading a record. Where journal and records disagree, the journal is right.
 //!
-//! 16 bytes each, big-endian: the key's print (8), its size in units of 64 bytes (4; zero: a list of variants; all ones:
-//! forgotten), the first 4 bytes of blake3 over generation (4), position (8) and the 12 bytes before.
+//! Lines of 20 bytes, big-endian: a key's print (8), the generation that holds it (4), its size in units of 64 bytes (4;
+//! zero: a list of variants; all ones: the key is forgotten), and the first 4 bytes of blake3 over serial (4),
+//! position (8) and the 16 bytes before. The first line is the header: the journal's serial number (8), the number of
+//! lines of the summary behind it (8). In the summary each key stands once. A journal that grew long is replaced by a
+//! summary with the next serial number.
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, Write},
+    fs::{self, File, OpenOptions},
+    io::{self, BufWriter, Write},
     os::unix::fs::OpenOptionsExt,
     path::Path,
 };
 
-use super::index::{Print, Size};
+use super::index::{Entry, Index, Print, Size};
 
-const ENTRY: usize = 16;
+const LINE: usize = 20;
+const SAID: usize = 16;
 const FORGOTTEN: u32 = u32::MAX;
 
-/// One line: what a key's newest record weighs, or `None` where it was forgotten.
-pub type Line = (Print, Option<Size>);
-
-/// Bytes in it are not what was written; nothing that it says can be believed.
-#[derive(Debug)]
-pub struct Damaged;
+/// Where a key's newest record is, or `None` where it was forgotten.
+pub type Line = (Print, Option<Entry>);
 
 pub struct Journal {
     file: File,
-    generation: u32,
-    lines: u64,
-    /// So many are known to be on the disk.
+    mark: Mark,
+    /// So many lines are known to be on the disk.
     synced: u64,
 }
 
-/// Reads what a generation's journal says. A tail that never reached the disk (a part of a line, zeros) is no damage.
-pub fn read(path: &Path, generation: u32) -> io::Result<Result<Vec<Line>, Damaged>> {
-    let bytes = std::fs::read(path)?;
-    let mut lines = Vec::with_capacity(bytes.len() / ENTRY);
-    for entry in bytes.chunks_exact(ENTRY) {
-        let position = lines.len();
-        match parse(entry, generation, position as u64) {
-            Some(line) => lines.push(line),
-            None if bytes[position * ENTRY..].iter().all(|byte| *byte == 0) => break,
-            None => return Ok(Err(Damaged)),
+/// How far a journal had come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Mark {
+    pub serial: u64,
+    pub lines: u64,
+}
+
+/// What a journal said.
+#[derive(Debug, Default)]
+pub struct Read {
+    /// Up to here it can be continued.
+    pub mark: Mark,
+    /// Lines in it are not what was written.
+    pub damaged: bool,
+}
+
+/// Builds the index from a journal. A tail that never reached the disk (a part of a line, zeros) is no damage.
+pub fn read(path: &Path, index: &Index) -> io::Result<Read> {
+    let bytes = fs::read(path)?;
+    let mut lines = bytes.chunks_exact(LINE);
+    // the serial is part of its own sum
+    let header = lines.next().and_then(|line| parse(line, be_u64(line), 0).then(|| (be_u64(line), be_u64(&line[8..]))));
+    let Some((serial, summary)) = header else { return Ok(Read { mark: Mark::default(), damaged: !bytes.is_empty() }) };
+    let mut read = Read { mark: Mark { serial, lines: 1 }, damaged: false };
+    for line in lines {
+        let position = read.mark.lines;
+        if parse(line, serial, position) {
+            let print = Print(be_u64(line));
+            match (be_u32(&line[8..]), be_u32(&line[12..])) {
+                (_, FORGOTTEN) => _ = index.remove(print),
+                (generation, size) => index.set(print, Entry { generation, size: Size(size) }),
+            }
+        } else if bytes[position as usize * LINE..].iter().all(|byte| *byte == 0) {
+            break;
+        } else {
+            read.damaged = true;
+            if position > summary {
+                // some key was replaced or forgotten here: none of the lines before can be believed
+                index.remove_all();
+            }
         }
+        read.mark.lines += 1;
     }
-    Ok(Ok(lines))
+    Ok(read)
 }
 
 impl Journal {
-    /// Writes behind the lines that were read; what stands behind them is cut off.
-    pub fn open(path: &Path, generation: u32, lines: u64) -> io::Result<Journal> {
-        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
-        file.set_len(lines * ENTRY as u64)?;
-        Ok(Journal { file, generation, lines, synced: 0 })
+    /// Continues the journal that was read.
+    pub fn open(path: &Path, mark: Mark) -> io::Result<Journal> {
+        let file = OpenOptions::new().append(true).open(path)?;
+        file.set_len(mark.lines * LINE as u64)?;
+        Ok(Journal { file, mark, synced: 0 })
+    }
+
+    /// A new one, of what the index says, in place of the one that was there.
+    pub fn summarize(path: &Path, serial: u64, index: &Index) -> io::Result<Journal> {
+        let new = path.with_extension("new");
+        let entries = index.entries();
+        let file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&new)?;
+        let mut writer = BufWriter::with_capacity(1 << 20, &file);
+        let mut header = [0; SAID];
+        header[..8].copy_from_slice(&serial.to_be_bytes());
+        header[8..].copy_from_slice(&(entries.len() as u64).to_be_bytes());
+        writer.write_all(&seal(header, serial, 0))?;
+        for (position, (print, entry)) in (1..).zip(&entries) {
+            writer.write_all(&form(&(*print, Some(*entry)), serial, position))?;
+        }
+        writer.flush()?;
+        drop(writer);
+        file.sync_all()?;
+        fs::rename(&new, path)?;
+        let folder = path.parent().unwrap_or(path);
+        File::open(folder)?.sync_all()?;
+        let file = OpenOptions::new().append(true).open(path)?;
+        let lines = entries.len() as u64 + 1;
+        Ok(Journal { file, mark: Mark { serial, lines }, synced: lines })
     }
 
     pub fn append(&mut self, lines: &[Line]) -> io::Result<()> {
-        let mut bytes = Vec::with_capacity(lines.len() * ENTRY);
-        for (position, line) in (self.lines..).zip(lines) {
-            bytes.extend_from_slice(&form(line, self.generation, position));
+        let mut bytes = Vec::with_capacity(lines.len() * LINE);
+        for (position, line) in (self.mark.lines..).zip(lines) {
+            bytes.extend_from_slice(&form(line, self.mark.serial, position));
         }
         self.file.write_all(&bytes)?;
-        self.lines += lines.len() as u64;
+        self.mark.lines += lines.len() as u64;
         Ok(())
     }
 
     pub fn sync(&mut self) -> io::Result<()> {
-        if self.synced < self.lines {
+        if self.synced < self.mark.lines {
             self.file.sync_data()?;
-            self.synced = self.lines;
+            self.synced = self.mark.lines;
         }
         Ok(())
     }
 
-    /// How many lines a later reader must find, or else it was cut.
-    pub fn synced(&self) -> u64 {
-        self.synced
+    /// What a later reader must find, or else it was cut.
+    pub fn synced(&self) -> Mark {
+        Mark { lines: self.synced, ..self.mark }
+    }
+
+    pub fn serial(&self) -> u64 {
+        self.mark.serial
+    }
+
+    /// Most of its lines were superseded.
+    pub fn is_long(&self, index: &Index) -> bool {
+        self.mark.lines > 50_000 + index.len() * 2
     }
 }
 
-fn form((print, size): &Line, generation: u32, position: u64) -> [u8; ENTRY] {
-    let mut entry = [0; ENTRY];
-    entry[..8].copy_from_slice(&print.0.to_be_bytes());
-    entry[8..12].copy_from_slice(&size.map_or(FORGOTTEN, |size| size.0.min(FORGOTTEN - 1)).to_be_bytes());
-    let sum = sum(&entry[..12], generation, position);
-    entry[12..].copy_from_slice(&sum);
-    entry
+fn form((print, entry): &Line, serial: u64, position: u64) -> [u8; LINE] {
+    let mut said = [0; SAID];
+    said[..8].copy_from_slice(&print.0.to_be_bytes());
+    let (generation, size) = entry.map_or((0, FORGOTTEN), |entry| (entry.generation, entry.size.0.min(FORGOTTEN - 1)));
+    said[8..12].copy_from_slice(&generation.to_be_bytes());
+    said[12..].copy_from_slice(&size.to_be_bytes());
+    seal(said, serial, position)
 }
 
-fn parse(entry: &[u8], generation: u32, position: u64) -> Option<Line> {
-    let (said, check) = entry.split_at(12);
-    if check != sum(said, generation, position) {
-        return None;
-    }
-    let (print, size) = said.split_at(8);
-    let size = u32::from_be_bytes(size.try_into().ok()?);
-    Some((Print(u64::from_be_bytes(print.try_into().ok()?)), (size != FORGOTTEN).then_some(Size(size))))
+fn seal(said: [u8; SAID], serial: u64, position: u64) -> [u8; LINE] {
+    let mut line = [0; LINE];
+    line[..SAID].copy_from_slice(&said);
+    line[SAID..].copy_from_slice(&sum(&said, serial, position));
+    line
 }
 
-fn sum(said: &[u8], generation: u32, position: u64) -> [u8; 4] {
-    let mut bytes = [0; 24];
-    bytes[..4].copy_from_slice(&generation.to_be_bytes());
-    bytes[4..12].copy_from_slice(&position.to_be_bytes());
-    bytes[12..].copy_from_slice(said);
+/// Is it the line that was written here?
+fn parse(line: &[u8], serial: u64, position: u64) -> bool {
+    line[SAID..] == sum(&line[..SAID], serial, position)
+}
+
+fn sum(said: &[u8], serial: u64, position: u64) -> [u8; 4] {
+    let mut bytes = [0; 16 + SAID];
+    bytes[..8].copy_from_slice(&serial.to_be_bytes());
+    bytes[8..16].copy_from_slice(&position.to_be_bytes());
+    bytes[16..].copy_from_slice(said);
     let digest = blake3::hash(&bytes);
     let [a, b, c, d, ..] = *digest.as_bytes();
     [a, b, c, d]
+}
+
+fn be_u64(bytes: &[u8]) -> u64 {
+    bytes.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+fn be_u32(bytes: &[u8]) -> u32 {
+    bytes.iter().take(4).fold(0, |number, byte| number << 8 | u32::from(*byte))
 }

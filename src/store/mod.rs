@@ -2,12 +2,15 @@
 //!
 //! A put is at once in the memory tier ([`memory`]) and in what waits to be written ([`pending`]). One thread ([`writer`])
 //! writes it to the newest generation on disk ([`generation`]): the record to its database ([`disk`], [`record`]), a body
-//! that is not small to a file beside it ([`segment`], [`body`]), then a line to its journal ([`journal`]). The journals
-//! are read at opening and become the [`index`], which knows of each key which generation holds it. When the newest
-//! generation is full another is begun, and the oldest is dropped after what is asked for often was copied out of it.
+//! that is not small to a file beside it ([`segment`], [`body`]), then a line to the [`journal`]. The journal
+//! is read at opening and becomes the [`index`], which knows of each key which generation holds it. When a
+//! generation is full another is begun, and one is dropped after what is asked for often was copied out of it
+//! ([`rotation`], [`eviction`]).
 
+mod active;
 mod body;
 mod disk;
+mod eviction;
 mod folder;
 mod generation;
 mod generations;
@@ -17,6 +20,7 @@ mod memory;
 mod opening;
 mod pending;
 mod record;
+mod rotation;
 mod segment;
 mod shared;
 mod space;
@@ -172,8 +176,8 @@ impl Store {
 
     /// The same, with the folder's lock already taken.
     pub fn open_with(options: Options, _clock: Clock, lock: Option<FolderLock>) -> Store {
-        let shared = Arc::new(Shared::new(options));
         let (commands, receiver) = mpsc::channel();
+        let shared = Arc::new(Shared::new(options, commands.clone()));
         let started = std::thread::Builder::new().name("larder-store".to_owned()).spawn({
             let shared = shared.clone();
             move || writer::run(shared, receiver, lock)
@@ -201,9 +205,7 @@ impl Store {
 
     /// The memory tier alone: no waiting, no I/O. `None`: ask `lookup`.
     pub fn recall(&self, key: &CacheKey) -> Option<Slot> {
-        let slot = self.0.shared.memory.recall(key)?;
-        self.0.shared.counters.memory_hits.fetch_add(1, Relaxed);
-        Some(slot)
+        self.0.shared.recall(key)
     }
 
     /// Memory, then disk. An error is `None`, counted and logged here.

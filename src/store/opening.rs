@@ -8,13 +8,13 @@ use std::{
 };
 
 use super::{
-    Options,
+    StoreError,
+    active::Active,
     disk::OpenFailure,
     folder,
-    generation::Generation,
+    generation::{Class, Generation},
     generations::Generations,
-    index::Entry,
-    journal::{self, Journal},
+    journal::{self, Journal, Mark},
     shared::Shared,
 };
 
@@ -32,77 +32,94 @@ pub fn open(shared: &Arc<Shared>) -> io::Result<Generations> {
         folder::remove(&unfinished?.path());
     }
     folder::sweep(folder)?;
+    shared.space.set_beside(0);
+    shared.space.keeps(folder::occupied(folder), folder);
+
     shared.index.remove_all();
-    let journals = read_journals(shared, &live)?;
-    let mut last = journals.last().map_or(0, |(number, _)| *number);
-    let mut open: Vec<(Arc<Generation>, u64)> = Vec::with_capacity(journals.len());
-    for (number, lines) in journals {
-        match open_generation(shared, &live, number, lines)? {
-            Some((generation, lines)) => open.push((Arc::new(generation), lines)),
-            None => {
-                let older: Vec<u32> = open.drain(..).map(|(generation, _)| generation.number).collect();
-                drop_up_to(shared, &live, number, &older)?;
-            }
+    let listed = Generation::list(&live)?;
+    let next_number = listed.last().map_or(1, |(number, _)| number + 1);
+    let path = live.join("journal");
+    let mut read = read_journal(shared, &path, !listed.is_empty())?;
+    let mut open = Vec::with_capacity(listed.len());
+    let mut furthest = Mark::default();
+    let named = shared.index.generations();
+    for (number, class) in listed {
+        if !named.contains(&number) {
+            folder::discard(folder, &live.join(Generation::folder_name(class, number)))?;
+        } else if let Some((generation, mark)) = open_generation(shared, &live, class, number)? {
+            open.push(Arc::new(generation));
+            furthest = furthest.max(mark);
         }
     }
-    if open.is_empty() {
-        last += 1;
-        open.extend(open_generation(shared, &live, last, 0)?.map(|(generation, _)| (Arc::new(generation), 0)));
+    if furthest > read.mark {
+        // what its lost lines replaced or forgot is not known
+        read.damaged = true;
+        shared.index.remove_all();
     }
-    let Some((young, lines)) = open.last().cloned() else { return Err(io::ErrorKind::NotFound.into()) };
-    let journal = Journal::open(&Generation::journal_path(&live, young.number), young.number, lines)?;
-    let next_file = young.unused_file_number()?;
-    *shared.generations.write().unwrap_or_else(|poison| poison.into_inner()) =
-        open.into_iter().map(|(generation, _)| generation).collect();
-    Ok(Generations { shared: shared.clone(), young, journal, segment: None, next_file })
+    if read.damaged {
+        log::warn!("the cache's journal is damaged; what it does not vouch for is forgotten");
+        shared.counters.damaged.fetch_add(1, Relaxed);
+    }
+    shared.index.keep_generations(&open.iter().map(|generation| generation.number).collect::<Vec<_>>());
+    let journal = if read.damaged || read.mark.lines == 0 {
+        Journal::summarize(&path, read.mark.serial.max(furthest.serial) + 1, &shared.index)?
+    } else {
+        Journal::open(&path, read.mark)?
+    };
+    shared.space.set_beside(set_aside_bytes(folder)?);
+    start(shared, open, journal, next_number)
 }
 
-/// Builds the index. The generations that are left, the oldest first, with the number of lines in their journals.
-fn read_journals(shared: &Shared, live: &Path) -> io::Result<Vec<(u32, u64)>> {
-    let mut journals = Vec::new();
-    for (number, path) in folder::numbered(live, "gen-")? {
-        let lines = match journal::read(&Generation::journal_path(live, number), number) {
-            Ok(Ok(lines)) => lines,
-            // it was begun, and nothing was stored
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !path.join("db").exists() => Vec::new(),
-            _ => {
-                // what it forgot or replaced is not known: nothing older can be believed either
-                let older: Vec<u32> = journals.drain(..).map(|(older, _)| older).collect();
-                drop_up_to(shared, live, number, &older)?;
-                continue;
-            }
-        };
-        for (print, size) in &lines {
-            match size {
-                Some(size) => shared.index.set(*print, Entry { generation: number, size: *size }),
-                None => _ = shared.index.remove(*print),
-            }
+/// Shows the generations to readers, and goes on writing where there is room in them.
+fn start(
+    shared: &Arc<Shared>,
+    open: Vec<Arc<Generation>>,
+    journal: Journal,
+    mut next_number: u32,
+) -> io::Result<Generations> {
+    let share = shared.space.share();
+    let last = |class| open.iter().rev().find(|generation| generation.class() == class).cloned();
+    let resumed = |class| last(class).filter(|generation| generation.bytes() < share).map(Active::resume).transpose();
+    let (fresh, proven) = (resumed(Class::Fresh)?, resumed(Class::Proven)?);
+    *shared.generations.write().unwrap_or_else(|poison| poison.into_inner()) = open;
+    let fresh = match fresh {
+        Some(fresh) => fresh,
+        None => {
+            next_number += 1;
+            Active::begin(shared, Class::Fresh, next_number - 1).map_err(|error| match error {
+                StoreError::Io(error) => error,
+                other => io::Error::other(other),
+            })?
         }
-        journals.push((number, lines.len() as u64));
-    }
-    Ok(journals)
+    };
+    Ok(Generations { shared: shared.clone(), journal, fresh, proven, leaving: None, next_number, spared: 0 })
 }
 
-/// Sets a generation aside whose journal is lost, and removes all that are older.
-fn drop_up_to(shared: &Shared, live: &Path, number: u32, older: &[u32]) -> io::Result<()> {
-    shared.index.remove_up_to(number);
-    for older in older {
-        folder::remove(&live.join(Generation::folder_name(*older)));
+/// Builds the index. A journal that cannot be read at all is set aside.
+fn read_journal(shared: &Shared, path: &Path, expected: bool) -> io::Result<journal::Read> {
+    match journal::read(path, &shared.index) {
+        Ok(read) if read.damaged && read.mark.lines == 0 => {
+            set_aside(shared, path)?;
+            Ok(read)
+        }
+        Ok(read) => Ok(read),
+        Err(error) if is_the_disks(&error) => Err(error),
+        Err(_) => {
+            let there = path.symlink_metadata().is_ok();
+            if there {
+                set_aside(shared, path)?;
+            }
+            Ok(journal::Read { mark: Mark::default(), damaged: there || expected })
+        }
     }
-    log::warn!("the cache's list of what it holds is damaged; that part is set aside, older ones are removed");
-    set_aside(shared, &live.join(Generation::folder_name(number)))
 }
 
-/// Opens one generation, whose journal has so many lines. `None`: the journal was cut. A database that is damaged is set
-/// aside, and what it held is forgotten.
-fn open_generation(shared: &Shared, live: &Path, number: u32, lines: u64) -> io::Result<Option<(Generation, u64)>> {
-    let (cache, segment) = database(&shared.options);
-    let open = || Generation::open(live, number, cache, segment);
-    let damage = match open() {
+/// Opens one generation, and says how far the journal must have come. `None`: it was damaged, and is set aside.
+fn open_generation(shared: &Shared, live: &Path, class: Class, number: u32) -> io::Result<Option<(Generation, Mark)>> {
+    let damage = match Generation::open(live, class, number, &shared.options, shared.space.share()) {
         Ok(generation) => match generation.records.journal() {
-            Ok(least) if least <= lines => return Ok(Some((generation, lines))),
-            Ok(_) => return Ok(None),
-            Err(_) => "its database cannot be read".to_owned(),
+            Ok(mark) => return Ok(Some((generation, mark))),
+            Err(error) => error.to_string(),
         },
         Err(OpenFailure::Io(error)) if is_the_disks(&error) => return Err(error),
         Err(OpenFailure::Io(error)) => error.to_string(),
@@ -110,49 +127,17 @@ fn open_generation(shared: &Shared, live: &Path, number: u32, lines: u64) -> io:
     };
     // a full or read-only disk can look like damage
     probe(live)?;
-    log::warn!("a part of the cache is damaged ({damage}); it is set aside");
-    let lines = set_records_aside(shared, live, number)?;
-    let generation = open().map_err(|failure| match failure {
-        OpenFailure::Io(error) => error,
-        OpenFailure::Damaged(why) => io::Error::other(why),
-    })?;
-    Ok(Some((generation, lines)))
-}
-
-/// Puts a generation without records in the place of a damaged one. It still forgets and replaces what older ones hold.
-fn set_records_aside(shared: &Shared, live: &Path, number: u32) -> io::Result<u64> {
-    let journal = journal::read(&Generation::journal_path(live, number), number);
-    let forgotten: Vec<journal::Line> =
-        journal.ok().and_then(Result::ok).into_iter().flatten().map(|(print, _)| (print, None)).collect();
-    let (making, place) = (live.join("making"), live.join(Generation::folder_name(number)));
-    if making.symlink_metadata().is_ok() {
-        folder::remove(&making);
-    }
-    folder::create(&making)?;
-    let mut journal = Journal::open(&making.join("journal"), number, 0)?;
-    journal.append(&forgotten)?;
-    journal.sync()?;
-    set_aside(shared, &place)?;
-    fs::rename(making, place)?;
-    shared.index.remove_generation(number);
-    Ok(forgotten.len() as u64)
-}
-
-/// Bytes of sled's cache for one generation, and its segment size.
-pub fn database(options: &Options) -> (u64, usize) {
-    let cache = (options.memory / 8).min(64 << 20) / 8;
-    let segment = (options.disk / 256).clamp(128 << 10, 512 << 10).next_power_of_two().min(512 << 10);
-    (cache.max(256 << 10), segment as usize)
+    log::warn!("a part of the cache is damaged and is set aside: {damage}");
+    set_aside(shared, &live.join(Generation::folder_name(class, number)))?;
+    Ok(None)
 }
 
 /// Errors that say something about the disk, not about the files.
 fn is_the_disks(error: &io::Error) -> bool {
     use io::ErrorKind::*;
-    matches!(
-        error.kind(),
-        PermissionDenied | StorageFull | QuotaExceeded | ReadOnlyFilesystem | WouldBlock | OutOfMemory
-    ) || error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
-        || error.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error())
+    let codes = [rustix::io::Errno::IO, rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
+    matches!(error.kind(), PermissionDenied | StorageFull | QuotaExceeded | ReadOnlyFilesystem | OutOfMemory)
+        || codes.iter().any(|code| error.raw_os_error() == Some(code.raw_os_error()))
 }
 
 /// Can the disk be written to?
@@ -166,8 +151,15 @@ fn probe(folder: &Path) -> io::Result<()> {
     probed.and(removed)
 }
 
+/// Sets something aside, unless it is too much to be kept.
 fn set_aside(shared: &Shared, what: &Path) -> io::Result<()> {
-    folder::set_aside(&shared.options.folder, what)?;
     shared.counters.set_aside.fetch_add(1, Relaxed);
-    Ok(())
+    if folder::occupied(what) > shared.options.disk / 8 {
+        return folder::discard(&shared.options.folder, what);
+    }
+    folder::set_aside(&shared.options.folder, what)
+}
+
+fn set_aside_bytes(folder: &Path) -> io::Result<u64> {
+    Ok(folder::numbered(folder, "set-aside-")?.iter().map(|(_, path)| folder::occupied(path)).sum())
 }

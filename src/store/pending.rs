@@ -93,20 +93,20 @@ impl Pending {
         }
     }
 
-    /// Changes of about so many bytes, to be written.
-    pub fn some(&self, bytes: u64) -> Vec<(CacheKey, Waiting)> {
+    /// Changes of about so many bytes, to be written, and their bytes.
+    pub fn some(&self, bytes: u64) -> (Vec<(CacheKey, Waiting)>, u64) {
         let mut some = Vec::new();
         let mut sum = 0;
         for number in 0..SHARDS {
             for (key, waiting) in &self.lock(number).waiting {
                 if sum >= bytes {
-                    return some;
+                    return (some, sum);
                 }
                 sum += waiting.cost;
                 some.push((*key, waiting.clone()));
             }
         }
-        some
+        (some, sum)
     }
 
     /// It was written; nothing waits any more, unless a later change does. Was it the last one?

@@ -68,7 +68,10 @@ pub fn sum_of_sums(sums: &[Sum]) -> Sum {
 pub struct Segment {
     number: u32,
     file: Arc<File>,
+    /// What was written.
     end: u64,
+    /// What stands behind it, to be written at once.
+    buffer: Vec<u8>,
     synced: u64,
 }
 
@@ -77,22 +80,30 @@ impl Segment {
     pub fn create(folder: &Path, number: u32) -> io::Result<Segment> {
         let path = FileName::Segment(number).path(folder);
         let file = OpenOptions::new().create_new(true).read(true).write(true).mode(0o600).open(path)?;
-        Ok(Segment { number, file: Arc::new(file), end: 0, synced: 0 })
+        Ok(Segment { number, file: Arc::new(file), end: 0, buffer: Vec::new(), synced: 0 })
     }
 
-    pub fn append(&mut self, body: &[u8]) -> io::Result<Location> {
+    /// Where the body will be, after `write`.
+    pub fn append(&mut self, body: &[u8]) -> Location {
         let sums = sums(body, PIECE);
         let location = Location {
             file: FileName::Segment(self.number),
-            offset: self.end,
+            offset: self.end + self.buffer.len() as u64,
             length: body.len() as u64,
             piece: PIECE,
             sums: sum_of_sums(&sums),
         };
-        self.file.write_all_at(body, self.end)?;
-        self.file.write_all_at(sums.as_flattened(), self.end + location.length)?;
-        self.end += location.length + sums.as_flattened().len() as u64;
-        Ok(location)
+        self.buffer.extend_from_slice(body);
+        self.buffer.extend_from_slice(sums.as_flattened());
+        location
+    }
+
+    pub fn write(&mut self) -> io::Result<()> {
+        self.file.write_all_at(&self.buffer, self.end)?;
+        self.end += self.buffer.len() as u64;
+        self.buffer.clear();
+        self.buffer.shrink_to(4 << 20);
+        Ok(())
     }
 
     pub fn sync(&mut self) -> io::Result<()> {

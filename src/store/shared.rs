@@ -3,6 +3,7 @@
 use std::sync::{
     Arc, Mutex, RwLock,
     atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    mpsc::Sender,
 };
 
 use tokio::sync::{Semaphore, watch};
@@ -10,11 +11,13 @@ use tokio::sync::{Semaphore, watch};
 use super::{
     Epoch, Options, Slot, State, Stats, StoreError, Variant,
     body::hop,
+    eviction::Sketch,
     generation::{Found, FoundBody, Generation},
     index::{Index, Print},
     memory::Memory,
     pending::{Change, Pending},
     space::Space,
+    writer::Command,
 };
 use crate::{
     key::CacheKey,
@@ -35,6 +38,8 @@ pub struct Shared {
     pub generations: RwLock<Vec<Arc<Generation>>>,
     pub epoch: AtomicU64,
     pub space: Arc<Space>,
+    /// How often is asked for what.
+    pub sketch: Sketch,
     pub counters: Counters,
     /// What the store is doing; `None` until opening was tried.
     pub state: watch::Sender<Option<State>>,
@@ -42,6 +47,7 @@ pub struct Shared {
     pub woken: AtomicBool,
     /// A name for the next body that is being filled.
     pub next_filling: AtomicU64,
+    pub commands: Sender<Command>,
     permits: Arc<Semaphore>,
     /// The last problem that was said, so that it is said once.
     said: Mutex<String>,
@@ -60,8 +66,10 @@ pub struct Counters {
 }
 
 impl Shared {
-    pub fn new(options: Options) -> Shared {
+    pub fn new(options: Options, commands: Sender<Command>) -> Shared {
         // a part of the memory is the database's, a part waits to be written
+        let counters =
+            usize::try_from((options.disk / 2048).min((options.memory / 16).max(1 << 20))).unwrap_or(usize::MAX);
         let waiting = (options.memory / 8).clamp(4 << 20, 64 << 20);
         Shared {
             memory: Memory::new(options.memory - options.memory / 4),
@@ -69,7 +77,9 @@ impl Shared {
             index: Index::new(),
             generations: RwLock::default(),
             epoch: AtomicU64::new(0),
-            space: Arc::new(Space::new(options.disk)),
+            space: Arc::new(Space::new(options.disk, commands.clone())),
+            commands,
+            sketch: Sketch::new(counters),
             counters: Counters::default(),
             state: watch::Sender::new(None),
             woken: AtomicBool::new(false),
@@ -93,12 +103,19 @@ impl Shared {
         generations.iter().rev().find(|generation| generation.number == number).cloned()
     }
 
+    pub fn recall(&self, key: &CacheKey) -> Option<Slot> {
+        let slot = self.memory.recall(key)?;
+        self.sketch.asked(Print::of(key).0);
+        self.counters.memory_hits.fetch_add(1, Relaxed);
+        Some(slot)
+    }
+
     /// Memory, then what waits to be written, then the disk.
     pub async fn lookup(self: &Arc<Self>, key: &CacheKey) -> Option<Slot> {
-        if let Some(slot) = self.memory.recall(key) {
-            self.counters.memory_hits.fetch_add(1, Relaxed);
+        if let Some(slot) = self.recall(key) {
             return Some(slot);
         }
+        self.sketch.asked(Print::of(key).0);
         let mut tries = 0..4;
         while tries.next().is_some() {
             let (version, added) = {
@@ -173,7 +190,10 @@ impl Shared {
                 Found::Response(head, body) => {
                     let body = match body {
                         FoundBody::Memory(bytes) => StoredBody::Memory(bytes),
-                        FoundBody::Disk(body) => StoredBody::Disk(body),
+                        FoundBody::Disk(body) => {
+                            body.watch(*key, &self.commands);
+                            StoredBody::Disk(body)
+                        }
                     };
                     Slot::Response(Arc::new(StoredResponse { key: *key, head, body }))
                 }

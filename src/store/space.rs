@@ -1,28 +1,49 @@
 //! The disk limit, and who has taken how much of it.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::{
+    path::Path,
+    sync::{
+        atomic::{AtomicU64, Ordering::Relaxed},
+        mpsc::Sender,
+    },
+};
 
-use super::StoreError;
+use tokio::sync::oneshot;
+
+use super::{StoreError, eviction::SHARES, writer::Command};
 
 /// Bytes of the folder: what the generations occupy (the writer measures it) and what bodies that are being filled took.
-#[derive(Default)]
 pub struct Space {
+    /// What was configured.
+    configured: u64,
+    /// That, or less where the disk itself has no more room.
     limit: AtomicU64,
     kept: AtomicU64,
     filling: AtomicU64,
+    /// What was set aside, and folders.
+    beside: AtomicU64,
+    commands: Sender<Command>,
 }
 
 impl Space {
-    pub fn new(limit: u64) -> Space {
-        Space { limit: AtomicU64::new(limit), ..Space::default() }
+    pub fn new(limit: u64, commands: Sender<Command>) -> Space {
+        let zero = || AtomicU64::new(0);
+        let (kept, filling, beside) = (zero(), zero(), zero());
+        Space { configured: limit, limit: AtomicU64::new(limit), kept, filling, beside, commands }
     }
 
-    /// Takes room for a part of a body.
+    /// Takes room for a part of a body. Where there is none, waits until the writer has made some.
     pub async fn take(&self, bytes: u64) -> Result<(), StoreError> {
-        let filling = self.filling.fetch_add(bytes, Relaxed) + bytes;
-        if self.kept.load(Relaxed).saturating_add(filling) > self.limit.load(Relaxed) {
-            self.give_back(bytes);
-            return Err(StoreError::TooLarge);
+        self.filling.fetch_add(bytes, Relaxed);
+        if self.is_over() {
+            let (reply, done) = oneshot::channel();
+            let asked = self.commands.send(Command::Room(reply));
+            if asked.is_err() || done.await.is_err() || self.is_over() {
+                self.give_back(bytes);
+                return Err(StoreError::TooLarge);
+            }
+        } else if self.is_tight() && self.used() - bytes < self.tight() {
+            let _ = self.commands.send(Command::Wake);
         }
         Ok(())
     }
@@ -31,12 +52,55 @@ impl Space {
         self.filling.fetch_sub(bytes, Relaxed);
     }
 
-    pub fn keeps(&self, bytes: u64) {
+    /// The writer has measured. Where the disk has less left than the limit, that is the limit.
+    pub fn keeps(&self, bytes: u64, folder: &Path) {
         self.kept.store(bytes, Relaxed);
+        let left = rustix::fs::statvfs(folder).map_or(u64::MAX, |about| about.f_bavail.saturating_mul(about.f_frsize));
+        // not to the last byte: others live there too
+        let usable = self.used().saturating_add(left - left / 16);
+        self.limit.store(self.configured.min(usable), Relaxed);
+    }
+
+    pub fn set_beside(&self, bytes: u64) {
+        self.beside.store(bytes, Relaxed);
+    }
+
+    pub fn beside(&self) -> u64 {
+        self.beside.load(Relaxed)
     }
 
     /// Bytes taken.
     pub fn used(&self) -> u64 {
         self.kept.load(Relaxed).saturating_add(self.filling.load(Relaxed))
+    }
+
+    /// Bytes that one generation is meant to have.
+    pub fn share(&self) -> u64 {
+        self.limit.load(Relaxed) / SHARES
+    }
+
+    /// Is it time to make room?
+    pub fn is_tight(&self) -> bool {
+        self.used() > self.tight()
+    }
+
+    /// Is there no room left?
+    pub fn is_over(&self) -> bool {
+        !self.has_room(0)
+    }
+
+    pub fn has_room(&self, bytes: u64) -> bool {
+        self.used().saturating_add(bytes) <= self.limit.load(Relaxed) - self.share() / 8
+    }
+
+    /// Bytes that may be copied before a generation is dropped.
+    pub fn room_for_survivors(&self) -> u64 {
+        let room = (self.limit.load(Relaxed) - self.share() / 8).saturating_sub(self.used());
+        // the rest is for what is written meanwhile
+        (room / 5 * 4).min(self.share())
+    }
+
+    fn tight(&self) -> u64 {
+        self.limit.load(Relaxed) - self.share()
     }
 }

@@ -17,14 +17,19 @@ use super::{
     folder::{self, FolderLock, OpenError},
     generations::Generations,
     opening,
+    pending::Change,
     shared::Shared,
 };
-use crate::clock;
+use crate::{clock, key::CacheKey};
 
 /// What the writer is asked to do.
 pub enum Command {
     /// Something waits to be written.
     Wake,
+    /// A stored body cannot be read.
+    Forget(CacheKey),
+    /// A body that is being filled found no room.
+    Room(oneshot::Sender<()>),
     Flush(oneshot::Sender<()>),
     Clear(oneshot::Sender<Result<Cleared, StoreError>>),
     Close(Option<oneshot::Sender<()>>),
@@ -36,8 +41,8 @@ const GATHER: Duration = Duration::from_millis(50);
 const SYNC: Duration = Duration::from_millis(500);
 /// How long after a failure the disk is tried again: at first, and at most.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(4));
-/// Bytes that are written together.
-const BATCH: u64 = 1 << 20;
+/// Bytes that are written together: at least, and at most.
+const BATCH: (u64, u64) = (64 << 10, 1 << 20);
 
 struct Writer {
     shared: Arc<Shared>,
@@ -47,17 +52,23 @@ struct Writer {
     retry: Option<(Instant, Duration)>,
     write_at: Option<Instant>,
     sync_at: Option<Instant>,
+    rotate_at: Option<Instant>,
 }
 
 /// Runs until it is told to close.
 pub fn run(shared: Arc<Shared>, commands: Receiver<Command>, lock: Option<FolderLock>) {
-    let mut writer = Writer { shared, lock, open: None, retry: None, write_at: None, sync_at: None };
+    let mut writer = Writer { shared, lock, open: None, retry: None, write_at: None, sync_at: None, rotate_at: None };
     writer.open(RETRY.0);
     loop {
         match writer.next(&commands) {
             Ok(Command::Wake) => {
                 writer.shared.woken.store(false, SeqCst);
                 writer.write_at.get_or_insert_with(|| clock::instant() + GATHER);
+            }
+            Ok(Command::Forget(key)) => writer.forget(&key),
+            Ok(Command::Room(reply)) => {
+                writer.make_room(0);
+                let _ = reply.send(());
             }
             Ok(Command::Flush(reply)) => {
                 writer.write();
@@ -84,7 +95,8 @@ pub fn run(shared: Arc<Shared>, commands: Receiver<Command>, lock: Option<Folder
 impl Writer {
     /// The next command, or a timeout when something is due.
     fn next(&self, commands: &Receiver<Command>) -> Result<Command, RecvTimeoutError> {
-        let due = [self.retry.map(|(at, _)| at), self.write_at, self.sync_at].into_iter().flatten().min();
+        let due =
+            [self.retry.map(|(at, _)| at), self.write_at, self.sync_at, self.rotate_at].into_iter().flatten().min();
         match due {
             Some(due) => commands.recv_timeout(due.saturating_duration_since(clock::instant())),
             None => commands.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -99,6 +111,9 @@ impl Writer {
         if self.write_at.is_some_and(|at| at <= now) {
             self.write();
         }
+        if self.rotate_at.is_some_and(|at| at <= now) {
+            self.rotate();
+        }
         if self.sync_at.is_some_and(|at| at <= now) {
             self.sync();
         }
@@ -108,7 +123,6 @@ impl Writer {
         match self.try_open() {
             Ok(open) => {
                 self.open = Some(open);
-                self.measure();
                 self.shared.state.send_replace(Some(State::Open));
                 if self.shared.well_again() {
                     log::info!("the cache on disk works again");
@@ -123,7 +137,8 @@ impl Writer {
 
     fn try_open(&mut self) -> Result<Generations, OpenError> {
         let folder = &self.shared.options.folder;
-        if self.lock.is_none() {
+        if !self.lock.as_ref().is_some_and(FolderLock::holds) {
+            self.lock = None;
             self.lock = Some(folder::lock(folder)?);
         }
         let io = |error| OpenError::Io(folder.clone(), error);
@@ -141,7 +156,7 @@ impl Writer {
         self.shared.index.remove_all();
         self.shared.say(format!("the cache works in memory alone: {why}"));
         self.shared.state.send_replace(Some(State::Down(why)));
-        (self.write_at, self.sync_at) = (None, None);
+        (self.write_at, self.sync_at, self.rotate_at) = (None, None, None);
         self.retry = Some((clock::instant() + retry_after, (retry_after * 2).min(RETRY.1)));
     }
 
@@ -152,20 +167,28 @@ impl Writer {
 
     fn write(&mut self) {
         self.write_at = None;
-        while let Some(open) = &mut self.open {
-            let some = self.shared.pending.some(BATCH);
-            if some.is_empty() {
-                break;
-            }
-            let written = open.write(some);
+        loop {
+            let share = self.shared.space.share();
+            let (some, bytes) = self.shared.pending.some((share / 8).clamp(BATCH.0, BATCH.1));
+            // sled needs twice what small records have; large bodies stand as they are
+            self.make_room(bytes + bytes.min(share / 4));
+            let Some(open) = self.open.as_mut().filter(|_| !some.is_empty()) else { break };
+            let written = open.write(some).and_then(|()| {
+                open.measure()?;
+                open.rotate()
+            });
             self.sync_at.get_or_insert_with(|| clock::instant() + SYNC);
             match written {
-                Ok(()) => self.measure(),
+                Ok(true) => self.rotate_at = Some(clock::instant()),
+                Ok(false) => {}
                 Err(error) => self.failed(error),
             }
             if self.sync_at.is_some_and(|at| at <= clock::instant()) {
                 self.sync();
             }
+        }
+        if self.shared.space.is_tight() {
+            self.rotate_at = Some(clock::instant());
         }
     }
 
@@ -176,9 +199,39 @@ impl Writer {
         }
     }
 
-    fn measure(&self) {
-        if let Some(open) = &self.open {
-            self.shared.space.keeps(open.measure());
+    fn forget(&mut self, key: &CacheKey) {
+        let shared = &self.shared;
+        shared.counters.damaged.fetch_add(1, Relaxed);
+        let mut shard = shared.pending.shard(key);
+        shared.memory.forget(key);
+        shared.pending.add(&mut shard, *key, Change::Forgotten);
+        drop(shard);
+        self.write_at.get_or_insert_with(|| clock::instant() + GATHER);
+    }
+
+    /// Goes on making room.
+    fn rotate(&mut self) {
+        self.rotate_at = None;
+        match self.open.as_mut().map(Generations::rotate) {
+            Some(Ok(true)) => self.rotate_at = Some(clock::instant()),
+            Some(Err(error)) => self.failed(error),
+            _ => {}
+        }
+        self.sync_at.get_or_insert_with(|| clock::instant() + SYNC);
+    }
+
+    /// Makes room for so many bytes at once, as far as there is anything to drop.
+    fn make_room(&mut self, bytes: u64) {
+        while let Some(open) = &mut self.open {
+            let measured = open.measure();
+            if measured.is_ok() && self.shared.space.has_room(bytes) {
+                return;
+            }
+            match measured.and_then(|()| open.drop_one()) {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => self.failed(error),
+            }
         }
     }
 
@@ -190,7 +243,7 @@ impl Writer {
         shared.pending.forget_all();
         shared.memory.forget_all();
         self.open = None;
-        (self.write_at, self.sync_at) = (None, None);
+        (self.write_at, self.sync_at, self.rotate_at) = (None, None, None);
         let removed = match &self.lock {
             Some(_) => folder::clear_live(&shared.options.folder),
             None => Err(io::Error::other("the cache folder is not ours")),

@@ -3,11 +3,27 @@
 
 mod cli;
 mod collapse;
+mod cuts;
+mod errors;
 mod exhaustion;
+mod forwarding;
 mod framing;
 mod interim;
+mod invalidation;
+mod logs;
+mod poisoning;
 mod process;
+mod ranges;
+mod responses;
+mod restart;
+mod reuse;
 mod smuggling;
+mod soak;
+mod stale;
+mod storing;
 mod support;
+mod targets;
 mod tidy;
 mod tls;
+mod validation;
+mod vary;

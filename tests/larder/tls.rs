@@ -14,7 +14,7 @@ fn whole(body: &str) -> (String, TlsEnd) {
 }
 
 fn in_front_of(origin: &TlsOrigin) -> Proxy {
-    Proxy::before(&origin.url(), &["--origin-ca", origin.ca().to_str().unwrap()], |_| {})
+    Proxy::before(&origin.url(), &["--origin-ca", origin.ca().to_str().unwrap()])
 }
 
 #[test]
@@ -38,13 +38,12 @@ fn a_certificate_that_nobody_vouches_for_is_a_502_and_nothing_is_asked() {
     let origin = TlsOrigin::start(|_| whole("hello"));
     let other = TlsOrigin::start(|_| whole("hello"));
     for proxy in [
-        Proxy::before(&origin.url(), &[], |_| {}),
+        Proxy::before(&origin.url(), &[]),
         // another's file, and a name that is not in the certificate
-        Proxy::before(&origin.url(), &["--origin-ca", other.ca().to_str().unwrap()], |_| {}),
+        Proxy::before(&origin.url(), &["--origin-ca", other.ca().to_str().unwrap()]),
         Proxy::before(
             &format!("https://localhost:{}", origin.address.port()),
             &["--origin-ca", origin.ca().to_str().unwrap()],
-            |_| {},
         ),
     ] {
         let response = proxy.get("/a");
@@ -65,7 +64,7 @@ fn r24_plain_bytes_in_place_of_tls_are_a_502_and_not_one_of_them_is_used() {
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let proxy = Proxy::before(&format!("https://{address}"), &["--connect-timeout", "2s"], |_| {});
+        let proxy = Proxy::before(&format!("https://{address}"), &["--connect-timeout", "2s"]);
         let serving = std::thread::spawn(move || {
             for _ in 0..2 {
                 let (mut stream, _) = listener.accept().unwrap();
@@ -141,7 +140,7 @@ fn an_http_origin_that_redirects_the_same_url_to_https_is_followed_once() {
         false => whole("secure"),
     });
     let flags = ["--origin-ca", secure.ca().to_str().unwrap()];
-    let proxy = Proxy::before(&format!("http://{host}"), &flags, |_| {});
+    let proxy = Proxy::before(&format!("http://{host}"), &flags);
     let followed = proxy.get("/a?b");
     assert_eq!((followed.status, followed.text().as_str()), (200, "secure"));
     until("it to be stored", || proxy.get("/a?b").x_cache() == "HIT");

@@ -1,4 +1,8 @@
 //! The store as its users see it: real sled, real files.
 
+mod crash;
+mod damage;
+mod folders;
+mod limits;
 mod storing;
 mod support;

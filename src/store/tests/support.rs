@@ -1,6 +1,6 @@
 //! A store in a folder of its own, and responses to put there.
 
-use std::path::Path;
+use std::{collections::HashSet, os::unix::fs::MetadataExt, path::Path};
 
 use bytes::Bytes;
 use tempfile::TempDir;
@@ -132,7 +132,13 @@ pub async fn served(store: &Store, name: &str) -> Option<Content> {
     Some(whole(&found(store, name).await?.body).await.expect("a readable body"))
 }
 
-/// Bytes in the folder, as du counts them.
+/// Bytes in the folder, as du counts them: no file twice, also where one is moved or linked meanwhile.
 pub fn du(folder: &Path) -> u64 {
-    crate::store::folder::occupied(folder)
+    fn walk(path: &Path, seen: &mut HashSet<u64>) -> u64 {
+        let Ok(about) = std::fs::symlink_metadata(path) else { return 0 };
+        let own = if seen.insert(about.ino()) { about.blocks() * 512 } else { 0 };
+        let Ok(files) = std::fs::read_dir(path) else { return own };
+        own + files.flatten().map(|file| walk(&file.path(), seen)).sum::<u64>()
+    }
+    walk(folder, &mut HashSet::new())
 }

@@ -52,6 +52,16 @@ impl Response {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
+    /// What Larder says in Cache-Status: the last member.
+    pub fn cache_status(&self) -> &str {
+        self.values("Cache-Status").last().copied().unwrap_or("(none)")
+    }
+
+    /// The reason in Cache-Status.
+    pub fn detail(&self) -> &str {
+        self.cache_status().split("detail=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or("(none)")
+    }
+
     /// The X-Cache word.
     pub fn x_cache(&self) -> &str {
         self.field("X-Cache").unwrap_or("(none)")
@@ -118,12 +128,17 @@ impl Client {
         response
     }
 
+    /// Reads up to and with the next empty line: one head, interim or not.
+    pub fn raw_head(&mut self) -> Vec<u8> {
+        let head = message::read_head(&mut self.stream, &mut self.buffer).expect("a response head");
+        head.expect("a response, but the connection was closed")
+    }
+
     /// Reads the interim responses and the head; the body is still to come.
     pub fn head(&mut self) -> Response {
         let mut interim = Vec::new();
         loop {
-            let head = message::read_head(&mut self.stream, &mut self.buffer).expect("a response head");
-            let head = head.expect("a response, but the connection was closed");
+            let head = self.raw_head();
             let line = String::from_utf8_lossy(&head).lines().next().unwrap_or_default().to_owned();
             let status = line.split(' ').nth(1).and_then(|status| status.parse().ok());
             let status = status.unwrap_or_else(|| panic!("no status line: {line:?}"));

@@ -30,35 +30,49 @@ pub struct Proxy {
     running: Option<Running>,
 }
 
-/// What the flags make of themselves, for a port and a folder that are nobody else's.
+/// The words for a port and a folder that are nobody else's, and two workers where the flags do not name a number.
+fn words<'a>(origin: &'a str, folder: &'a Path, flags: &[&'a str]) -> Vec<&'a str> {
+    let mut words = vec!["--origin", origin, "--port", "0", "--cache-dir", folder.to_str().unwrap()];
+    if !flags.contains(&"--workers") {
+        words.extend(["--workers", "2"]);
+    }
+    words.extend(flags);
+    words
+}
+
+/// What the flags make of themselves.
 pub fn config(origin: &str, folder: &Path, flags: &[&str]) -> Config {
-    let folder = folder.to_str().unwrap();
-    let words = [&["larder", "--origin", origin, "--port", "0", "--cache-dir", folder], workers(flags), flags].concat();
-    let arguments = Arguments::read(words).unwrap();
+    let arguments = Arguments::read([vec!["larder"], words(origin, folder, flags)].concat()).unwrap();
     match Task::new(&arguments, &Surroundings::default()).unwrap() {
         Task::Serve(config) => *config,
         other => panic!("{other:?}"),
     }
 }
 
-/// Two workers, where the flags do not say otherwise.
-fn workers(flags: &[&str]) -> &'static [&'static str] {
-    if flags.contains(&"--workers") { &[] } else { &["--workers", "2"] }
+/// Starts it and waits for its store to be open: until then requests are relayed.
+fn start(config: &Config, clock: &Clock) -> Running {
+    let running = server::start(config.clone(), clock.clone()).unwrap();
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(running.store.opened());
+    running
 }
 
 impl Proxy {
     /// Starts it in front of this origin, at a time that every test shares: 2026-01-01T00:00:00Z.
     pub fn start(origin: &Origin, flags: &[&str]) -> Proxy {
-        Proxy::tuned(origin, flags, |_| {})
+        Proxy::before(&origin.url(), flags)
     }
 
-    /// The same, with settings that are no flags.
+    /// The same in front of the origin of this URL, be there one or not.
+    pub fn before(origin: &str, flags: &[&str]) -> Proxy {
+        Proxy::tuned_before(origin, flags, |_| {})
+    }
+
+    /// In front of this origin, with settings that are no flags.
     pub fn tuned(origin: &Origin, flags: &[&str], tune: impl FnOnce(&mut Config)) -> Proxy {
-        Proxy::before(&origin.url(), flags, tune)
+        Proxy::tuned_before(&origin.url(), flags, tune)
     }
 
-    /// In front of what answers at this URL.
-    pub fn before(origin: &str, flags: &[&str], tune: impl FnOnce(&mut Config)) -> Proxy {
+    fn tuned_before(origin: &str, flags: &[&str], tune: impl FnOnce(&mut Config)) -> Proxy {
         let folder = tempfile::tempdir().unwrap();
         let mut config = config(origin, &folder.path().join("cache"), flags);
         tune(&mut config);
@@ -67,14 +81,14 @@ impl Proxy {
 
     fn with(config: Config, folder: tempfile::TempDir) -> Proxy {
         let clock = Clock::manual(Timestamp::from_seconds(1_767_225_600));
-        let running = server::start(config.clone(), clock.clone()).unwrap();
+        let running = start(&config, &clock);
         Proxy { address: running.addr, clock, folder, config, running: Some(running) }
     }
 
     /// Stops it and starts it again on the same folder and the same clock.
     pub fn restart(&mut self) {
         self.stop();
-        let running = server::start(self.config.clone(), self.clock.clone()).unwrap();
+        let running = start(&self.config, &self.clock);
         self.address = running.addr;
         self.running = Some(running);
     }
@@ -132,9 +146,7 @@ pub struct Spawned {
 impl Spawned {
     /// Starts it on a free port; returns when it says that it is listening.
     pub fn start(origin: &str, folder: &Path, flags: &[&str]) -> Spawned {
-        let folder = folder.to_str().unwrap();
-        let words = [&["--origin", origin, "--port", "0", "--cache-dir", folder], workers(flags), flags].concat();
-        Spawned::from(larder(&words))
+        Spawned::from(larder(&words(origin, folder, flags)))
     }
 
     pub fn from(mut command: Command) -> Spawned {

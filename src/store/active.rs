@@ -1,0 +1,132 @@
+//! A generation that is being written to.
+
+use std::{fs, io, sync::Arc};
+
+use super::{
+    Options, StoreError,
+    body::{DiskBody, Home},
+    disk::OpenFailure,
+    folder,
+    generation::{Class, Generation},
+    journal::Mark,
+    segment::{FileName, Location, Segment},
+    shared::Shared,
+};
+use crate::key::CacheKey;
+
+pub struct Active {
+    pub generation: Arc<Generation>,
+    /// Begun with the first body that goes to one, anew at each start.
+    segment: Option<Segment>,
+    next_file: u32,
+    unsynced: bool,
+}
+
+impl Active {
+    /// Goes on with a generation.
+    pub fn resume(generation: Arc<Generation>) -> io::Result<Active> {
+        let next_file = generation.unused_file_number()?;
+        Ok(Active { generation, segment: None, next_file, unsynced: false })
+    }
+
+    /// Begins a generation, which readers can see from now on.
+    pub fn begin(shared: &Shared, class: Class, number: u32) -> Result<Active, StoreError> {
+        let live = shared.options.folder.join("live");
+        let opened = Generation::open(&live, class, number, &shared.options, shared.space.share());
+        let generation = Arc::new(opened.map_err(|failure| match failure {
+            OpenFailure::Io(error) => StoreError::Io(error),
+            OpenFailure::Damaged(why) => StoreError::Io(io::Error::other(why)),
+        })?);
+        shared.generations.write().unwrap_or_else(|poison| poison.into_inner()).push(generation.clone());
+        Active::resume(generation).map_err(StoreError::Io)
+    }
+
+    /// Writes records, and the bodies that were appended before.
+    pub fn write(&mut self, records: &[(CacheKey, Vec<u8>)], journal: Mark) -> Result<(), StoreError> {
+        self.unsynced = true;
+        if let Some(segment) = &mut self.segment {
+            segment.write().map_err(StoreError::Io)?;
+        }
+        self.generation.records.write(records, journal)
+    }
+
+    /// Appends a body to the segment. It is there after the next `write`.
+    pub fn append(&mut self, body: &[u8]) -> Result<Location, StoreError> {
+        if self.segment.is_none() {
+            let number = self.file_number();
+            self.segment = Some(Segment::create(&self.generation.folder, number).map_err(StoreError::Io)?);
+        }
+        self.unsynced = true;
+        Ok(self.segment.as_mut().ok_or(StoreError::Closed)?.append(body))
+    }
+
+    /// Gives a body a place here. `None`: it cannot be read any more.
+    pub fn adopt(&mut self, shared: &Shared, body: &DiskBody) -> Result<Option<Home>, StoreError> {
+        let Some(home) = body.home() else { return self.take_in(body) };
+        if home.generation == self.generation.number {
+            return Ok(Some(home));
+        }
+        let Some(old) = shared.generation(home.generation) else { return Ok(None) };
+        let location = match home.location.file {
+            FileName::Segment(_) => body.read_whole().ok().map(|bytes| self.append(&bytes)).transpose()?,
+            FileName::Body(_) => self.link(&old, home.location)?,
+        };
+        Ok(location.map(|location| Home { generation: self.generation.number, location }))
+    }
+
+    /// Shares another generation's file of one body. `None`: it is gone.
+    pub fn link(&mut self, from: &Generation, location: Location) -> Result<Option<Location>, StoreError> {
+        let file = FileName::Body(self.file_number());
+        let path = file.path(&self.generation.folder);
+        found(fs::hard_link(location.file.path(&from.folder), path))
+            .map(|linked| linked.map(|()| Location { file, ..location }))
+    }
+
+    /// Moves in a body that was just filled. `None`: its file was swept away by an opening in between.
+    fn take_in(&mut self, body: &DiskBody) -> Result<Option<Home>, StoreError> {
+        let Some((path, location)) = body.filled() else { return Ok(None) };
+        let file = FileName::Body(self.file_number());
+        let moved = found(fs::rename(path, file.path(&self.generation.folder)))?;
+        Ok(moved.map(|()| Home { generation: self.generation.number, location: Location { file, ..location } }))
+    }
+
+    /// Makes bodies and records reach the disk.
+    pub fn sync(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.unsynced) {
+            if let Some(segment) = &mut self.segment {
+                segment.sync()?;
+            }
+            self.generation.records.sync()?;
+        }
+        Ok(())
+    }
+
+    /// Bytes that it occupies. Reads the folder.
+    pub fn measure(&self) -> u64 {
+        let bytes = folder::occupied(&self.generation.folder);
+        self.generation.measured(bytes);
+        bytes
+    }
+
+    fn file_number(&mut self) -> u32 {
+        let number = self.next_file;
+        self.next_file += 1;
+        number
+    }
+}
+
+fn found(done: io::Result<()>) -> Result<Option<()>, StoreError> {
+    match done {
+        Ok(()) => Ok(Some(())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StoreError::Io(error)),
+    }
+}
+
+/// Bytes of sled's cache for one generation, and its segment size.
+pub fn database(options: &Options, share: u64) -> (u64, usize) {
+    let cache = (options.memory / 8).min(64 << 20) / 8;
+    // a power of two, small where little room is
+    let segment = 1 << (share / 16).clamp(128 << 10, 512 << 10).ilog2();
+    (cache.max(256 << 10), segment)
+}

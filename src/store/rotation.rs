@@ -1,0 +1,203 @@
+//! Making room: full generations are closed, the one that is worth least is dropped, after what is asked for often was
+//! copied out of it.
+
+use std::sync::{Arc, atomic::Ordering::Relaxed};
+
+use super::{
+    StoreError, eviction, folder,
+    generation::{Class, Generation},
+    generations::{Generations, INLINE},
+    index::{Entry, Print, Size},
+    record::{self, BodyForm, Record, RecordBody},
+    segment::FileName,
+};
+use crate::key::CacheKey;
+
+/// Bytes that are copied before other work gets its turn: four times what is written then.
+const STEP: u64 = 4 << 20;
+
+/// A generation on its way out.
+pub struct Leaving {
+    generation: Arc<Generation>,
+    /// What is still to be copied.
+    survivors: Vec<Print>,
+}
+
+impl Generations {
+    /// Does a part of what is needed to keep the limit. Is there more to do?
+    pub fn rotate(&mut self) -> Result<bool, StoreError> {
+        let shared = self.shared.clone();
+        if shared.sketch.has_aged(shared.index.responses()) {
+            shared.sketch.fade();
+        }
+        self.close_full()?;
+        if shared.space.is_over() {
+            // no time for survivors
+            return self.drop_one();
+        }
+        match self.leaving.take() {
+            Some(mut leaving) => {
+                self.copy_some(&mut leaving)?;
+                if leaving.survivors.is_empty() {
+                    self.remove(&leaving.generation)?;
+                } else {
+                    self.leaving = Some(leaving);
+                }
+                Ok(true)
+            }
+            None if shared.space.is_tight() => {
+                let Some(generation) = self.least_worth() else { return Ok(false) };
+                let (survivors, worthy) = self.survivors(&generation);
+                if worthy > generation.bytes() / 2
+                    && worthy > shared.space.room_for_survivors()
+                    && self.spare(&generation)
+                {
+                    return Ok(true);
+                }
+                self.spared = 0;
+                self.leaving = Some(Leaving { generation, survivors });
+                Ok(true)
+            }
+            None => Ok(false),
+        }
+    }
+
+    /// Makes room at once, whatever it costs. Was there something to drop?
+    pub fn drop_one(&mut self) -> Result<bool, StoreError> {
+        let leaving = self.leaving.take().map(|leaving| leaving.generation);
+        let generation = match leaving.or_else(|| self.least_worth()) {
+            Some(generation) => generation,
+            // only what is written to is left
+            None if !self.shared.index.of_generation(self.fresh.generation.number).is_empty() => {
+                let next = self.begin(Class::Fresh)?;
+                std::mem::replace(&mut self.fresh, next).generation
+            }
+            None => match self.proven.take() {
+                Some(proven) => proven.generation,
+                None => return Ok(false),
+            },
+        };
+        self.remove(&generation)?;
+        Ok(true)
+    }
+
+    /// Goes on in new generations where the old ones have their share.
+    fn close_full(&mut self) -> Result<(), StoreError> {
+        let share = self.shared.space.share();
+        if self.fresh.generation.bytes() >= share {
+            self.fresh.sync().map_err(StoreError::Io)?;
+            self.fresh = self.begin(Class::Fresh)?;
+        }
+        if let Some(full) = self.proven.take_if(|proven| proven.generation.bytes() >= share) {
+            let mut full = full;
+            full.sync().map_err(StoreError::Io)?;
+        }
+        Ok(())
+    }
+
+    /// The oldest of the class that has more than is meant for it.
+    fn least_worth(&self) -> Option<Arc<Generation>> {
+        let generations = self.shared.generations.read().unwrap_or_else(|poison| poison.into_inner());
+        let written_to = |generation: &Arc<Generation>| {
+            let number = generation.number;
+            number == self.fresh.generation.number
+                || self.proven.as_ref().is_some_and(|proven| proven.generation.number == number)
+        };
+        let closed = |class| {
+            let of_class = move |generation: &&Arc<Generation>| generation.class() == class && !written_to(generation);
+            generations.iter().filter(of_class)
+        };
+        let fresh: u64 = closed(Class::Fresh).map(|generation| generation.bytes()).sum();
+        let too_fresh = fresh > self.shared.space.share() * eviction::FRESH;
+        let oldest = |class| closed(class).next().cloned();
+        if too_fresh { oldest(Class::Fresh) } else { oldest(Class::Proven).or_else(|| oldest(Class::Fresh)) }
+    }
+
+    /// A generation of which most is worth keeping becomes a proven one as it is, unless all are like that.
+    fn spare(&mut self, generation: &Arc<Generation>) -> bool {
+        let mut generations = self.shared.generations.write().unwrap_or_else(|poison| poison.into_inner());
+        self.spared += 1;
+        let spare = self.spared < generations.len();
+        if spare {
+            generation.prove();
+            // behind the others
+            generations.retain(|other| other.number != generation.number);
+            generations.push(generation.clone());
+        }
+        spare
+    }
+
+    /// What is asked for often enough to be copied, as far as there is room for it.
+    fn survivors(&self, generation: &Generation) -> (Vec<Print>, u64) {
+        let all = self.shared.index.of_generation(generation.number);
+        // a record takes twice its bytes in sled, a body beside it does not
+        let needs = |size: Size| size.bytes() + size.bytes().min(2 * INLINE as u64);
+        let weigh = |(print, size): (Print, Size)| (print, self.shared.sketch.weight(print.0), needs(size));
+        eviction::survivors(all.into_iter().map(weigh).collect(), self.shared.space.room_for_survivors())
+    }
+
+    fn copy_some(&mut self, leaving: &mut Leaving) -> Result<(), StoreError> {
+        let from = leaving.generation.clone();
+        let mut proven = match self.proven.take() {
+            Some(proven) => proven,
+            None if leaving.survivors.is_empty() => return Ok(()),
+            None => self.begin(Class::Proven)?,
+        };
+        let (mut records, mut lines, mut bytes) = (Vec::new(), Vec::new(), 0);
+        while bytes < STEP
+            && let Some(print) = leaving.survivors.pop()
+        {
+            // replaced or forgotten since, or damaged: nothing to copy
+            let Some(entry) = self.shared.index.find(print).filter(|entry| entry.generation == from.number) else {
+                continue;
+            };
+            let Ok(Some((key, bytes_of_record))) = from.records.find_print(print) else { continue };
+            let Some(record) = moved(&from, &mut proven, &key, bytes_of_record)? else { continue };
+            bytes += entry.size.bytes();
+            lines.push((print, Some(Entry { generation: proven.generation.number, ..entry })));
+            records.push((key, record));
+        }
+        if !records.is_empty() {
+            proven.write(&records, self.journal.synced())?;
+            self.record(&lines)?;
+            proven.measure();
+        }
+        self.proven = Some(proven);
+        Ok(())
+    }
+
+    /// Takes a generation from the readers and from the disk.
+    fn remove(&mut self, generation: &Arc<Generation>) -> Result<(), StoreError> {
+        let shared = &self.shared;
+        let evicted = shared.index.remove_generation(generation.number);
+        shared.counters.evicted.fetch_add(evicted, Relaxed);
+        let number = generation.number;
+        let mut generations = shared.generations.write().unwrap_or_else(|poison| poison.into_inner());
+        generations.retain(|generation| generation.number != number);
+        drop(generations);
+        if let Err(error) = folder::discard(&shared.options.folder, &generation.folder) {
+            shared.say(format!("a part of the cache could not be removed: {error}"));
+        }
+        self.measure()
+    }
+}
+
+/// A record that stands in another generation from now on, with its body.
+fn moved(
+    from: &Generation,
+    to: &mut super::active::Active,
+    key: &CacheKey,
+    bytes: Vec<u8>,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let Some(Record::Response(head, RecordBody::Beside(location))) = record::decode(key, &bytes) else {
+        return Ok(Some(bytes));
+    };
+    let location = match location.file {
+        FileName::Body(_) => to.link(from, location)?,
+        FileName::Segment(_) => match from.body(location).and_then(|body| body.read_whole()) {
+            Ok(body) => Some(to.append(&body)?),
+            Err(_) => None,
+        },
+    };
+    Ok(location.and_then(|location| record::encode_response(key, &head, BodyForm::Beside(location))))
+}

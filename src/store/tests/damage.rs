@@ -1,0 +1,193 @@
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::support::*;
+use crate::{
+    message::StoredBody,
+    store::{Options, Slot, State, Store, stats_of},
+};
+
+/// Names and lengths of what the damaged store holds.
+fn held() -> Vec<(String, usize)> {
+    (0..60).map(|number| (format!("held {number}"), [300, 3_000, 70_000, 1_500][number % 4])).collect()
+}
+
+/// A closed store of several generations, with large bodies and with things replaced and forgotten.
+async fn prepared(options: &Options) {
+    let store = open(options.clone()).await;
+    for (name, length) in held() {
+        put(&store, &name, length);
+        store.flush().await;
+    }
+    for number in 0..3 {
+        let name = format!("large {number}");
+        let mut stored = response(&name, 0);
+        stored.body = StoredBody::Disk(fill(&store, &name, 300_000).await.expect("filled"));
+        store.put(key(&name), stored, store.epoch());
+        // an old version, in an older generation: it must not come back
+        put(&store, "replaced", 2_000 + number);
+        put(&store, "forgotten", 5_000);
+        store.flush().await;
+        for filler in 0..60 {
+            put(&store, &format!("filler {number} {filler}"), 10_000);
+        }
+        store.flush().await;
+    }
+    put(&store, "replaced", 7_000);
+    store.invalidate(&key("forgotten"));
+    store.close().await;
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for file in fs::read_dir(folder).expect("a folder") {
+        let path = file.expect("a file").path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found.sort();
+    found
+}
+
+fn copied(from: &Path, to: &Path) {
+    let _ = fs::remove_dir_all(to);
+    for file in files(from) {
+        let copy = to.join(file.strip_prefix(from).expect("a prefix"));
+        fs::create_dir_all(copy.parent().expect("a parent")).expect("a folder");
+        fs::copy(file, copy).expect("a copy");
+    }
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(to, fs::Permissions::from_mode(0o700)).expect("permissions");
+}
+
+/// Nothing wrong is served, and new things are stored. How many of the old ones are found.
+async fn works(options: &Options, what: &str) -> usize {
+    let store = open(options.clone()).await;
+    assert_eq!(store.stats().state, State::Open, "{what}");
+    let mut found = 0;
+    let large = (0..3).map(|number| (format!("large {number}"), 300_000));
+    for (name, length) in held().into_iter().chain(large) {
+        found += usize::from(serves_nothing_wrong(&store, &name, length, what).await);
+    }
+    serves_nothing_wrong(&store, "replaced", 7_000, what).await;
+    assert!(store.lookup(&key("forgotten")).await.is_none(), "{what}: what was forgotten is back");
+    put(&store, "new", 30_000);
+    store.flush().await;
+    assert_eq!(served(&store, "new").await, Some(content("new", 30_000)), "{what}");
+    store.close().await;
+    let store = open(options.clone()).await;
+    assert_eq!(served(&store, "new").await, Some(content("new", 30_000)), "{what}, after a restart");
+    store.close().await;
+    found
+}
+
+async fn serves_nothing_wrong(store: &Store, name: &str, length: usize, what: &str) -> bool {
+    let Some(Slot::Response(response)) = store.lookup(&key(name)).await else { return false };
+    assert!(response.head == head(name), "{what}: the head of {name}");
+    // an error in mid-body breaks the answer off, visibly
+    match whole(&response.body).await {
+        Ok(bytes) => assert_eq!(bytes, content(name, length), "{what}: {name}"),
+        Err(error) => {
+            println!("{what}: {name}: {error}");
+            store.flush().await;
+            assert!(store.lookup(&key(name)).await.is_none(), "{what}: {name} is found again");
+        }
+    }
+    true
+}
+
+#[test]
+fn no_damage_to_any_file_serves_a_wrong_byte_or_stops_the_store() {
+    let seed = std::env::var("LARDER_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand_seed);
+    println!("LARDER_SEED={seed}");
+    run(async {
+        let folder = folder();
+        let sound = Options { disk: 8 * MIB, ..disk_only(&folder.path().join("sound")) };
+        fs::create_dir_all(folder.path().join("sound")).expect("a folder");
+        prepared(&sound).await;
+        let broken = Options { disk: 8 * MIB, ..disk_only(folder.path()) };
+        copied(&sound.folder, &broken.folder);
+        assert_eq!(works(&broken, "undamaged").await, 63);
+        let mut random = blake3::Hasher::new().update(u64::to_le_bytes(seed).as_slice()).finalize_xof();
+        let mut draw = move |below: u64| {
+            let mut bytes = [0; 8];
+            random.fill(&mut bytes);
+            u64::from_le_bytes(bytes) % below.max(1)
+        };
+        for file in files(&sound.folder) {
+            let name = file.strip_prefix(&sound.folder).expect("a prefix").to_owned();
+            let kinds = ["flip", "flip", "flip", "flip", "cut", "empty", "delete", "folder", "append"];
+            for kind in kinds {
+                copied(&sound.folder, &broken.folder);
+                let path = broken.folder.join(&name);
+                let mut bytes = fs::read(&path).expect("a file");
+                let at = draw(bytes.len() as u64) as usize;
+                let what = format!("{kind} at {at} of {} {}", bytes.len(), name.display());
+                match kind {
+                    "flip" if bytes.is_empty() => continue,
+                    "flip" => bytes[at] ^= 1 << draw(8),
+                    "cut" => bytes.truncate(at),
+                    "empty" => bytes.clear(),
+                    "append" => bytes.extend([7; 100]),
+                    _ => fs::remove_file(&path).expect("removed"),
+                }
+                match kind {
+                    "delete" => {}
+                    "folder" => fs::create_dir(&path).expect("a folder"),
+                    _ => fs::write(&path, bytes).expect("written"),
+                }
+                let found = works(&broken, &what).await;
+                println!("{what}: {found} of 63 found");
+            }
+        }
+    });
+}
+
+fn rand_seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0)
+}
+
+#[test]
+fn folders_in_odd_places_and_files_in_place_of_folders_are_set_aside() {
+    run(async {
+        let folder = folder();
+        let options = Options { disk: 8 * MIB, ..disk_only(folder.path()) };
+        for place in ["live", "filling"] {
+            prepared(&options).await;
+            fs::remove_dir_all(options.folder.join(place)).expect("removed");
+            fs::write(options.folder.join(place), "no folder").expect("written");
+            works(&options, place).await;
+            assert!(stats_of(&options.folder).expect("stats").set_aside > 0);
+        }
+        fs::create_dir(options.folder.join("lock-was")).expect("a folder");
+        fs::remove_file(options.folder.join("lock")).expect("removed");
+        fs::create_dir(options.folder.join("lock")).expect("a folder");
+        works(&options, "lock").await;
+    });
+}
+
+#[test]
+fn a_folder_that_is_removed_under_a_running_store_is_begun_anew() {
+    run(async {
+        let folder = folder();
+        let options = options(folder.path());
+        let store = open(options.clone()).await;
+        put(&store, "a", 1_000);
+        store.flush().await;
+        fs::remove_dir_all(&options.folder).expect("removed");
+        for number in 0.. {
+            put(&store, "b", 100_000 + number);
+            store.flush().await;
+            if options.folder.join("live/journal").exists() && store.stats().waiting == 0 {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            assert!(number < 200, "it did not come back: {:?}", store.stats());
+        }
+        store.close().await;
+        let store = open(options).await;
+        assert!(store.lookup(&key("b")).await.is_some());
+    });
+}

@@ -1,0 +1,69 @@
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::Path,
+};
+
+use super::support::*;
+use crate::store::{Clock, OpenError, State, Store};
+
+#[test]
+fn a_second_store_on_a_folder_is_refused_and_the_first_one_unharmed() {
+    run(async {
+        let folder = folder();
+        let options = options(folder.path());
+        let lock = Store::lock(&options.folder).expect("the lock");
+        let first = Store::open_with(options.clone(), Clock::system(), Some(lock));
+        first.opened().await;
+        assert!(matches!(Store::lock(&options.folder), Err(OpenError::Locked(_))));
+        let second = open(options.clone()).await;
+        assert!(matches!(second.stats().state, State::Down(_)));
+        put(&second, "a", 10);
+        put(&first, "b", 10);
+        first.flush().await;
+        assert!(second.recall(&key("a")).is_some(), "memory works without the disk");
+        assert!(first.lookup(&key("b")).await.is_some());
+        first.close().await;
+        drop(second);
+    });
+}
+
+#[test]
+fn folders_are_ours_alone_and_files_too() {
+    fn check(path: &Path) {
+        let about = fs::symlink_metadata(path).expect("a file");
+        let expected = if about.is_dir() { 0o700 } else { 0o600 };
+        assert_eq!(about.mode() & 0o777, expected, "{}", path.display());
+        if about.is_dir() {
+            fs::read_dir(path).expect("a folder").for_each(|file| check(&file.expect("a file").path()));
+        }
+    }
+    run(async {
+        let folder = folder();
+        let options = options(folder.path());
+        let store = open(options.clone()).await;
+        put(&store, "small", 100);
+        put(&store, "middle", 10_000);
+        let _unfinished = fill(&store, "large", 500_000).await.expect("filled");
+        store.flush().await;
+        check(&options.folder);
+    });
+}
+
+#[test]
+fn a_folder_that_others_may_write_to_is_refused_in_words() {
+    let folder = folder();
+    let options = options(folder.path());
+    fs::create_dir(&options.folder).expect("a folder");
+    for mode in [0o777, 0o770, 0o702] {
+        fs::set_permissions(&options.folder, Permissions::from_mode(mode)).expect("permissions");
+        let refused = Store::lock(&options.folder).expect_err("it was taken");
+        assert!(matches!(refused, OpenError::OpenToOthers(..)));
+        assert!(refused.to_string().contains("chmod 700"), "{refused}");
+    }
+    fs::set_permissions(&options.folder, Permissions::from_mode(0o755)).expect("permissions");
+    assert!(Store::lock(&options.folder).is_ok());
+    let file = folder.path().join("file");
+    fs::write(&file, "").expect("written");
+    assert!(matches!(Store::lock(&file), Err(OpenError::NotAFolder(_))));
+}

@@ -1,0 +1,141 @@
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::*},
+    },
+    thread::JoinHandle,
+};
+
+use super::support::*;
+use crate::{
+    message::StoredBody,
+    store::{Options, Store, StoreError},
+};
+
+/// Watches from a thread of its own how much the folder occupies at most.
+struct Watch {
+    most: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Watch {
+    fn over(options: &Options) -> Watch {
+        let (most, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let thread = std::thread::spawn({
+            let (most, stop, folder) = (most.clone(), stop.clone(), options.folder.clone());
+            move || {
+                while !stop.load(Acquire) {
+                    most.fetch_max(du(&folder), Relaxed);
+                    std::thread::yield_now();
+                }
+            }
+        });
+        Watch { most, stop, thread }
+    }
+
+    fn most(self) -> u64 {
+        self.stop.store(true, Release);
+        self.thread.join().expect("the watching thread");
+        self.most.load(Relaxed)
+    }
+}
+
+fn with_disk(folder: &std::path::Path, disk: u64) -> Options {
+    Options { disk, max_object: disk / 4, ..disk_only(folder) }
+}
+
+/// Puts new responses of this size until so many bytes went through.
+async fn load(store: &Store, length: usize, bytes: u64) -> u64 {
+    let count = bytes / length as u64;
+    for number in 0..count {
+        put(store, &format!("{length}-{number}"), length);
+        if store.stats().waiting > 2 * MIB {
+            store.flush().await;
+        }
+    }
+    store.flush().await;
+    count
+}
+
+#[test]
+fn the_folder_keeps_its_limit_while_ten_times_as_much_goes_through() {
+    run(async {
+        for (disk, lengths) in [(8 * MIB, &[700, 60_000][..]), (24 * MIB, &[9_000, 60_000, 900_000])] {
+            for length in lengths {
+                let folder = folder();
+                let options = with_disk(folder.path(), disk);
+                let store = open(options.clone()).await;
+                let watch = Watch::over(&options);
+                let count = load(&store, *length, disk * 10).await;
+                let most = watch.most();
+                let stats = store.stats();
+                println!("{disk} {length}: at most {most}, {stats:?}");
+                assert!(most <= disk + disk / 20, "{length} bytes each: {most} of {disk}");
+                assert!(stats.disk_used <= disk + disk / 20);
+                assert!(stats.bytes > disk / 4, "{length} bytes each: {} bytes of {disk} are used well", stats.bytes);
+                assert!(stats.evicted > 0);
+                let last = format!("{length}-{}", count - 1);
+                assert_eq!(served(&store, &last).await, Some(content(&last, *length)));
+                assert!(store.lookup(&key(&format!("{length}-0"))).await.is_none());
+                store.close().await;
+                let store = open(options.clone()).await;
+                assert_eq!(store.stats().responses, stats.responses);
+                assert_eq!(served(&store, &last).await, Some(content(&last, *length)));
+            }
+        }
+    });
+}
+
+#[test]
+fn streamed_bodies_keep_the_limit_too_and_wait_for_room() {
+    run(async {
+        let folder = folder();
+        let options = with_disk(folder.path(), 24 * MIB);
+        let store = open(options.clone()).await;
+        let watch = Watch::over(&options);
+        for number in 0..100 {
+            let name = number.to_string();
+            let mut stored = response(&name, 0);
+            stored.body = StoredBody::Disk(fill(&store, &name, 2_400_000).await.expect("room was made"));
+            store.put(key(&name), stored, store.epoch());
+            if number % 10 == 0 {
+                store.flush().await;
+            }
+        }
+        store.flush().await;
+        let most = watch.most();
+        assert!(most <= options.disk + options.disk / 20, "{most}");
+        assert_eq!(served(&store, "99").await, Some(content("99", 2_400_000)));
+        assert!(matches!(fill(&store, "too large", 7 << 20).await, Err(StoreError::TooLarge)));
+        assert_eq!(served(&store, "99").await, Some(content("99", 2_400_000)));
+    });
+}
+
+#[test]
+fn what_is_asked_for_again_and_again_survives_what_is_not() {
+    run(async {
+        let folder = folder();
+        let options = with_disk(folder.path(), 16 * MIB);
+        let store = open(options.clone()).await;
+        let hot: Vec<String> = (0..100).map(|number| format!("hot {number}")).collect();
+        hot.iter().for_each(|name| put(&store, name, 3_000 + name.len() * 2_500));
+        let mut large = response("hot large", 0);
+        large.body = StoredBody::Disk(fill(&store, "hot large", 400_000).await.expect("filled"));
+        store.put(key("hot large"), large, store.epoch());
+        store.flush().await;
+        for number in 0..6_000 {
+            put(&store, &format!("cold {number}"), 10_000);
+            store.lookup(&key(&format!("cold {number}"))).await;
+            if number % 50 == 0 {
+                store.flush().await;
+                for name in &hot {
+                    let length = 3_000 + name.len() * 2_500;
+                    assert_eq!(served(&store, name).await, Some(content(name, length)), "{name} after {number}");
+                }
+                assert_eq!(served(&store, "hot large").await, Some(content("hot large", 400_000)));
+            }
+        }
+        assert!(store.stats().evicted > 4_000);
+    });
+}

@@ -1,0 +1,149 @@
+//! The log of the real program: one line for each request, that no stranger can forge and that holds no secret.
+
+use crate::support::{Origin, Spawned, Step, respond};
+
+struct Run {
+    larder: Spawned,
+    _folder: tempfile::TempDir,
+}
+
+fn run(origin: &Origin, flags: &[&str]) -> Run {
+    let folder = tempfile::tempdir().unwrap();
+    let larder = Spawned::start(&origin.url(), &folder.path().join("cache"), flags);
+    Run { larder, _folder: folder }
+}
+
+/// The words behind the time and the level.
+fn words(line: &str) -> Vec<&str> {
+    line.split_whitespace().skip(2).collect()
+}
+
+#[test]
+fn each_request_is_one_line_with_word_status_target_time_size_and_reason() {
+    let origin = Origin::answering(|request| match request.target.as_str() {
+        "/gone" => respond(404, &["Cache-Control: no-store"], "gone"),
+        _ => respond(200, &["Cache-Control: max-age=600"], "hello"),
+    });
+    let run = run(&origin, &[]);
+    for (method, target, begins, ends) in [
+        ("GET", "/a?b=c", "MISS 200 GET /a?b=c ", "ms 5 B nothing stored"),
+        ("GET", "/a?b=c", "HIT 200 GET /a?b=c ", "ms 5 B fresh"),
+        ("HEAD", "/a?b=c", "HIT 200 HEAD /a?b=c ", "ms 0 B fresh"),
+        ("GET", "/gone", "MISS 404 GET /gone ", "ms 4 B no-store"),
+        (
+            "POST",
+            "/form",
+            "MISS 200 POST /form ",
+            "ms 5 B POST without Content-Location of the target and explicit freshness",
+        ),
+        ("GET", "nonsense", "MISS 400 GET nonsense ", "B refused"),
+    ] {
+        run.larder.client().ask(method, target, &[]);
+        let line = run.larder.await_line(begins);
+        assert!(line.contains(" INFO ") && line.ends_with(ends), "{line}");
+        let at = words(&line).iter().position(|word| *word == "ms").unwrap();
+        assert!(words(&line)[at - 1].parse::<f64>().is_ok(), "{line}");
+    }
+    let lines = run.larder.log();
+    assert_eq!(lines.iter().filter(|line| line.contains(" /a?b=c ")).count(), 3, "{lines:#?}");
+}
+
+#[test]
+fn a_broken_off_response_is_called_that() {
+    let origin = Origin::always(vec![
+        Step::Send(b"HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nContent-Length: 10\r\n\r\nhalf".to_vec()),
+        Step::Close,
+    ]);
+    let run = run(&origin, &[]);
+    run.larder.get("/half");
+    let line = run.larder.await_line("MISS 200 GET /half ");
+    assert!(line.ends_with("4 B no-store (broken off)"), "{line}");
+}
+
+#[test]
+fn nobody_can_write_a_line_of_the_log_or_move_the_cursor() {
+    let origin =
+        Origin::always(vec![Step::Send(b"HTTP/1.1 200 OK\r\nX\x1b[31m: \x07evil\r\n\r\n".to_vec()), Step::Close]);
+    let run = run(&origin, &["-vv"]);
+    for target in ["/%1b[2J%0d%0aforged", "/\u{202e}gpj.exe", "/\u{9b}31m", "/\u{fc}"] {
+        run.larder.client().send(format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n")).response("GET");
+    }
+    for bytes in [
+        "GET /\x1b[2J HTTP/1.1\r\nHost: h\r\n\r\n",
+        "\x1b[31mGET / HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: \x1b]0;evil\x07\r\n\r\n",
+    ] {
+        run.larder.client().send(bytes).response("GET");
+    }
+    let long = format!("/long{}", "a".repeat(7000));
+    run.larder.get(&long);
+    let line = run.larder.await_line("/longaaa");
+    assert!(line.contains("aaa...") && !line.contains(&long), "{} bytes", line.len());
+    run.larder.get("/last");
+    run.larder.await_line("/last");
+    for line in run.larder.log() {
+        assert!(line.bytes().all(|byte| (0x20..0x7f).contains(&byte)), "{line:?}");
+        assert!(!line.starts_with("forged"), "{line:?}");
+    }
+}
+
+#[test]
+fn secrets_of_either_side_are_never_in_the_log() {
+    let secret = "c4n4ry";
+    let origin = Origin::answering(move |request| match request.target.as_str() {
+        "/cut" => vec![
+            Step::Send(format!("HTTP/1.1 200 OK\r\nSet-Cookie: {secret}\r\nContent-Length: 9\r\n\r\nx").into_bytes()),
+            Step::Close,
+        ],
+        "/bad" => vec![
+            Step::Send(
+                format!("HTTP/1.1 200 OK\r\nSet-Cookie: {secret}\r\nContent-Length: x\r\n\r\n{secret}").into_bytes(),
+            ),
+            Step::Close,
+        ],
+        _ => respond(
+            200,
+            &[
+                "Cache-Control: public, max-age=1, stale-if-error=60",
+                &format!("Set-Cookie: s={secret}"),
+                &format!("X-Api-Key: {secret}"),
+            ],
+            secret,
+        ),
+    });
+    for flags in [&[][..], &["-vv"]] {
+        let run = run(&origin, flags);
+        let fields = [
+            format!("Authorization: Bearer {secret}"),
+            format!("Cookie: session={secret}"),
+            format!("Proxy-Authorization: Basic {secret}"),
+            format!("X-Api-Key: {secret}"),
+        ];
+        let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+        for target in ["/", "/", "/cut", "/bad"] {
+            for method in ["GET", "HEAD", "POST"] {
+                run.larder.client().ask(method, target, &fields);
+            }
+        }
+        // refused ones as well
+        run.larder.client().ask("GET", "nonsense", &fields);
+        run.larder.client().ask("GET", "/", &[&["Connection: Cookie"], &fields[..]].concat());
+        run.larder.client().send(format!("GET / HTTP/1.1\r\nHost: h\r\nCookie: \x01{secret}\r\n\r\n")).response("GET");
+        run.larder.get("/last");
+        run.larder.await_line("/last");
+        for line in run.larder.log() {
+            assert!(!line.contains(secret), "{flags:?}: {line}");
+        }
+    }
+}
+
+#[test]
+fn an_origin_that_fails_is_named_in_the_log_and_requests_are_silent_when_asked_to_be() {
+    let origin = Origin::always(vec![Step::Close]);
+    let quiet = run(&origin, &["-q"]);
+    quiet.larder.get("/quiet");
+    let line = quiet.larder.await_line("the origin closed the connection without an answer");
+    assert!(line.contains(" WARN ") && line.contains(&origin.url()), "{line}");
+    quiet.larder.get("/quiet");
+    assert!(quiet.larder.log().iter().all(|line| !line.contains("/quiet")), "{:#?}", quiet.larder.log());
+}

@@ -1,0 +1,349 @@
+//! What is stored and what is not, and that each answer says why.
+
+use crate::support::{Origin, Proxy, Response, respond};
+
+const FRESH: &str = "Cache-Control: max-age=600";
+
+/// What the same request gets the second time.
+enum Then {
+    Hit,
+    /// The origin's own answer; the first answer gave this reason.
+    Miss(&'static str),
+}
+use Then::*;
+
+/// The request's fields, the answer's status and fields, and what comes of it.
+type Case = (&'static [&'static str], u16, &'static [&'static str], Then);
+
+/// Asks twice for each case, each at a URL of its own.
+fn judge(flags: &[&str], method: &str, cases: &'static [Case]) {
+    let number = |target: &str| target[1..].parse::<usize>().unwrap();
+    let origin = Origin::answering(move |request| {
+        let (_, status, fields, _) = &cases[number(&request.target)];
+        respond(*status, fields, format!("answer {}", request.index))
+    });
+    let proxy = Proxy::start(&origin, flags);
+    for (n, (asked, status, fields, then)) in cases.iter().enumerate() {
+        let what = format!("{asked:?} {status} {fields:?}");
+        let ask = || proxy.client().ask(method, &format!("/{n}"), asked);
+        let (first, second) = (ask(), ask());
+        assert_eq!((first.status, first.x_cache()), (*status, "MISS"), "{what}");
+        assert_ne!(first.detail(), "(none)", "{what}");
+        match then {
+            Hit => {
+                assert_eq!((second.status, second.x_cache()), (*status, "HIT"), "{what}: {}", first.cache_status());
+                assert_eq!(second.text(), first.text(), "{what}");
+                assert!(first.cache_status().contains("; stored"), "{what}: {}", first.cache_status());
+                assert!(second.cache_status().starts_with("larder; hit; ttl="), "{what}: {}", second.cache_status());
+                assert!(second.field("Age").is_some(), "{what}");
+            }
+            Miss(reason) => {
+                assert_eq!((second.status, second.x_cache()), (*status, "MISS"), "{what}: {}", second.cache_status());
+                assert_eq!((first.detail(), second.detail()), (*reason, *reason), "{what}");
+                assert!(!first.cache_status().contains("stored;") && second.field("Age").is_none(), "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_responses_directives_decide() {
+    judge(
+        &[],
+        "GET",
+        &[
+            (&[], 200, &[FRESH], Hit),
+            (&[], 200, &["Cache-Control: s-maxage=5"], Hit),
+            (&[], 200, &["Cache-Control: no-store"], Miss("no-store")),
+            (&[], 200, &["Cache-Control: No-Store, max-age=600"], Miss("no-store")),
+            (&[], 200, &[FRESH, "Cache-Control: NO-STORE"], Miss("no-store")),
+            (&[], 200, &["Cache-Control: private, max-age=600"], Miss("private")),
+            (&[], 200, &["Cache-Control: PRIVATE"], Miss("private")),
+            (&[], 200, &["Cache-Control: private=\"\", max-age=600"], Miss("private")),
+            (&[], 200, &["Cache-Control: private=\"X-A\", max-age=600", "X-A: 1"], Hit),
+            (&[], 200, &["Cache-Control: x=\"no-store\", max-age=600"], Hit),
+            (&[], 200, &["Cache-Control: must-understand, no-store, max-age=600"], Hit),
+            (
+                &[],
+                299,
+                &["Cache-Control: must-understand, max-age=600"],
+                Miss("must-understand with an unknown status"),
+            ),
+            (&[], 200, &["Cache-Control: max-age=0"], Miss("never reusable: no lifetime and no validator")),
+            (&[], 200, &["Cache-Control: max-age=x"], Miss("never reusable: no lifetime and no validator")),
+            (&[], 200, &["Cache-Control: no-cache"], Miss("no-cache")),
+            (&[], 200, &["Expires: Thu, 01 Jan 2026 01:00:00 GMT"], Hit),
+            (&[], 200, &["Expires: 0"], Miss("never reusable: no lifetime and no validator")),
+            (&[], 200, &["Vary: *", FRESH], Miss("Vary: *")),
+            (&[], 200, &["Vary: Accept, *", FRESH], Miss("Vary: *")),
+            (&[], 200, &["Vary: Accept", "Vary: *", FRESH], Miss("Vary: *")),
+            (&[], 200, &["Vary: a,b,c,d,e,f,g,h,i", FRESH], Miss("Vary names too many fields")),
+            (&[], 200, &["CDN-Cache-Control: max-age=60", "Cache-Control: no-store"], Hit),
+            (&[], 200, &["CDN-Cache-Control: no-store", FRESH], Miss("no-store")),
+            (&[], 200, &["Pragma: no-cache", FRESH], Hit),
+        ],
+    );
+}
+
+#[test]
+fn the_status_decides_where_the_response_names_no_lifetime() {
+    const NOT: Then = Miss("status is not stored without explicit freshness");
+    judge(
+        &[],
+        "GET",
+        &[
+            (&[], 200, &[], Hit),
+            (&[], 203, &[], Hit),
+            (&[], 204, &[], Hit),
+            (&[], 300, &[], Hit),
+            (&[], 301, &[], Hit),
+            (&[], 308, &[], Hit),
+            (&[], 404, &[], Hit),
+            (&[], 410, &[], Hit),
+            (&[], 201, &[], NOT),
+            (&[], 299, &[], NOT),
+            (&[], 302, &[], NOT),
+            (&[], 303, &[], NOT),
+            (&[], 307, &[], NOT),
+            (&[], 400, &[], NOT),
+            (&[], 401, &[], NOT),
+            (&[], 403, &[], NOT),
+            (&[], 405, &[], NOT),
+            (&[], 413, &[], NOT),
+            (&[], 414, &[], NOT),
+            (&[], 416, &[], Miss("status is never stored")),
+            (&[], 429, &[], NOT),
+            (&[], 431, &[], NOT),
+            (&[], 500, &[], NOT),
+            (&[], 501, &[], NOT),
+            (&[], 503, &["Cache-Control: public"], NOT),
+            (&[], 302, &[FRESH], Hit),
+            (&[], 403, &[FRESH], Hit),
+            (&[], 418, &[FRESH], Hit),
+            (&[], 500, &[FRESH], Hit),
+            (&[], 599, &[FRESH], Hit),
+        ],
+    );
+}
+
+#[test]
+fn what_answers_credentials_is_stored_only_where_the_origin_says_so() {
+    const AUTH: &[&str] = &["Authorization: Bearer a"];
+    const COOKIE: &[&str] = &["Cookie: session=a"];
+    const NOT: Then = Miss("Authorization in the request without public, s-maxage or must-revalidate");
+    judge(
+        &[],
+        "GET",
+        &[
+            (AUTH, 200, &[FRESH], NOT),
+            (AUTH, 200, &[], NOT),
+            (AUTH, 200, &["Cache-Control: private, max-age=600"], Miss("private")),
+            (AUTH, 200, &["Cache-Control: public, max-age=600"], Hit),
+            (AUTH, 200, &["Cache-Control: s-maxage=600"], Hit),
+            (AUTH, 200, &["Cache-Control: must-revalidate, max-age=600"], Hit),
+            (AUTH, 200, &["Cache-Control: public"], Miss("never reusable: no lifetime and no validator")),
+            (COOKIE, 200, &[FRESH], Hit),
+            (COOKIE, 200, &["Cache-Control: public, max-age=600"], Hit),
+            (COOKIE, 200, &[], Miss("Cookie in the request and no explicit freshness (see --ignore-cookies)")),
+            (
+                COOKIE,
+                200,
+                &["Last-Modified: Mon, 01 Jan 2024 00:00:00 GMT"],
+                Miss("Cookie in the request and no explicit freshness (see --ignore-cookies)"),
+            ),
+        ],
+    );
+    judge(&["--ignore-cookies"], "GET", &[(COOKIE, 200, &[], Hit), (AUTH, 200, &[], NOT)]);
+    judge(&["--strict"], "GET", &[(COOKIE, 200, &["Last-Modified: Mon, 01 Jan 2024 00:00:00 GMT"], Hit)]);
+}
+
+#[test]
+fn a_response_that_sets_a_cookie_is_stored_only_where_the_origin_says_so() {
+    const COOKIE: &str = "Set-Cookie: session=a";
+    const NOT: Then = Miss("Set-Cookie without public or s-maxage and a lifetime");
+    judge(
+        &[],
+        "GET",
+        &[
+            (&[], 200, &[COOKIE], NOT),
+            (&[], 200, &[COOKIE, FRESH], NOT),
+            (&[], 200, &[COOKIE, "Cache-Control: public"], NOT),
+            (&[], 200, &[COOKIE, "Cache-Control: public, max-age=600"], Hit),
+            (&[], 200, &[COOKIE, "Cache-Control: s-maxage=600"], Hit),
+            (&[], 200, &[COOKIE, "CDN-Cache-Control: public, max-age=600"], Hit),
+        ],
+    );
+    judge(&["--strict"], "GET", &[(&[], 200, &[COOKIE, FRESH], Hit)]);
+}
+
+#[test]
+fn a_cookie_reaches_the_client_that_caused_it_and_nobody_else() {
+    let fields = ["Set-Cookie: s=1", "Set-Cookie: t=2", "Set-Cookie2: u=3", "Cache-Control: public, max-age=600"];
+    let origin = Origin::always(respond(200, &fields, "page"));
+    let proxy = Proxy::start(&origin, &[]);
+    let first = proxy.get("/");
+    assert_eq!((first.x_cache(), first.values("Set-Cookie")), ("MISS", vec!["s=1", "t=2"]));
+    for _ in 0..2 {
+        let next = proxy.get("/");
+        assert_eq!((next.x_cache(), next.text().as_str()), ("HIT", "page"));
+        assert_eq!((next.field("Set-Cookie"), next.field("Set-Cookie2")), (None, None));
+    }
+    let strict = Proxy::start(&origin, &["--strict"]);
+    strict.get("/");
+    let replayed = strict.get("/");
+    assert_eq!((replayed.x_cache(), replayed.values("Set-Cookie").len()), ("HIT", 2));
+}
+
+#[test]
+fn fields_that_the_origin_calls_private_are_not_stored() {
+    let fields = [
+        "Cache-Control: max-age=600, private=\"X-User, X-Cart\", no-cache=\"X-Csrf\"",
+        "X-User: a",
+        "X-Cart: b",
+        "X-Csrf: c",
+        "X-Page: d",
+    ];
+    let origin = Origin::always(respond(200, &fields, "page"));
+    let proxy = Proxy::start(&origin, &[]);
+    let (first, next) = (proxy.get("/"), proxy.get("/"));
+    assert_eq!((first.field("X-User"), first.field("X-Csrf")), (Some("a"), Some("c")));
+    assert_eq!((next.x_cache(), next.field("X-Page")), ("HIT", Some("d")));
+    assert_eq!((next.field("X-User"), next.field("X-Cart"), next.field("X-Csrf")), (None, None, None));
+}
+
+#[test]
+fn other_methods_are_not_stored() {
+    for method in ["OPTIONS", "TRACE"] {
+        judge(&[], method, &[(&[], 200, &[FRESH], Miss("method is not cached"))]);
+    }
+    for method in ["PUT", "PATCH", "DELETE", "M-SEARCH"] {
+        judge(&[], method, &[(&[], 200, &[FRESH], Miss("method is not cached"))]);
+    }
+}
+
+#[test]
+fn a_post_is_stored_for_get_only_where_its_answer_says_that_it_is_the_target() {
+    let origin = Origin::answering(|request| {
+        let about = request.target.split('?').next().unwrap_or_default();
+        let fields: &[&str] = match about {
+            "/about-itself" => &["Content-Location: /about-itself", FRESH],
+            "/about-another" => &["Content-Location: /about-itself", FRESH],
+            "/without-freshness" => &["Content-Location: /without-freshness"],
+            "/about-nothing" => &[FRESH],
+            _ => &[],
+        };
+        respond(200, fields, format!("{} {}", request.method, request.index))
+    });
+    let proxy = Proxy::start(&origin, &[]);
+    let post = |target: &str| proxy.client().ask("POST", target, &["Content-Length: 0"]);
+    for (target, word) in [
+        ("/about-itself", "HIT"),
+        ("/about-another", "MISS"),
+        ("/without-freshness", "MISS"),
+        ("/about-nothing", "MISS"),
+    ] {
+        let answer = post(target);
+        assert_eq!(answer.x_cache(), "MISS");
+        let next = proxy.get(target);
+        assert_eq!(next.x_cache(), word, "{target}");
+        assert_eq!(next.text().starts_with("POST"), word == "HIT", "{target}");
+        if word == "MISS" {
+            assert_eq!(answer.detail(), "POST without Content-Location of the target and explicit freshness");
+        }
+    }
+    // another POST is always for the origin
+    assert_eq!(post("/about-itself").text(), "POST 7");
+}
+
+#[test]
+fn without_freshness_the_default_lifetime_counts_and_the_answer_says_so() {
+    let origin = Origin::answering(|request| respond(200, &[], format!("answer {}", request.index)));
+    for (flags, lifetime) in [
+        (&[][..], Some(3600)),
+        (&["--default-ttl", "10s"], Some(10)),
+        (&["--default-ttl", "0s"], None),
+        (&["--strict"], None),
+    ] {
+        let proxy = Proxy::start(&origin, flags);
+        proxy.get("/");
+        let next = proxy.get("/");
+        let Some(lifetime) = lifetime else {
+            assert_eq!((next.x_cache(), next.detail()), ("MISS", "never reusable: no lifetime and no validator"));
+            continue;
+        };
+        assert_eq!((next.x_cache(), next.detail()), ("HIT", "default lifetime (see --default-ttl)"));
+        proxy.advance(lifetime - 1);
+        assert_eq!(
+            (proxy.get("/").x_cache(), proxy.get("/").field("Age").unwrap()),
+            ("HIT", (lifetime - 1).to_string().as_str())
+        );
+        proxy.advance(1);
+        assert_eq!(proxy.get("/").x_cache(), "MISS");
+    }
+}
+
+#[test]
+fn without_freshness_a_tenth_of_the_time_since_last_modified_counts_and_a_week_at_most() {
+    for (modified, lifetime) in [
+        ("Wed, 31 Dec 2025 23:58:20 GMT", 10),
+        ("Wed, 31 Dec 2025 00:00:00 GMT", 8640),
+        ("Sat, 01 Jan 2000 00:00:00 GMT", 7 * 24 * 3600),
+    ] {
+        let origin = Origin::always(respond(200, &[&format!("Last-Modified: {modified}")], "x"));
+        let proxy = Proxy::start(&origin, &[]);
+        proxy.get("/");
+        proxy.advance(lifetime - 1);
+        let last = proxy.get("/");
+        assert_eq!((last.x_cache(), last.detail()), ("HIT", "heuristic from Last-Modified"), "{modified}");
+        proxy.advance(1);
+        assert_eq!(
+            (proxy.get("/").cache_status().contains("fwd=stale"), origin.request_count()),
+            (true, 2),
+            "{modified}"
+        );
+    }
+}
+
+#[test]
+fn no_store_in_the_request_keeps_the_answer_out_of_the_store() {
+    let origin = Origin::answering(|request| respond(200, &[FRESH], format!("answer {}", request.index)));
+    let proxy = Proxy::start(&origin, &[]);
+    let asked = proxy.client().ask("GET", "/", &["Cache-Control: no-store"]);
+    assert_eq!((asked.x_cache(), asked.detail()), ("MISS", "no-store in the request"));
+    assert_eq!((proxy.get("/").text().as_str(), proxy.get("/").x_cache()), ("answer 1", "HIT"));
+}
+
+#[test]
+fn an_error_does_not_displace_a_good_stored_response() {
+    let origin = Origin::script(vec![
+        respond(200, &["Cache-Control: max-age=10", "ETag: \"v\""], "good"),
+        respond(500, &[FRESH], "bad"),
+        respond(304, &["ETag: \"v\"", FRESH], ""),
+    ]);
+    let proxy = Proxy::start(&origin, &[]);
+    proxy.get("/");
+    proxy.advance(20);
+    let failed = proxy.get("/");
+    assert_eq!((failed.status, failed.x_cache(), failed.text().as_str()), (500, "MISS", "bad"));
+    assert_eq!(failed.detail(), "an error does not displace a stored response");
+    let again = proxy.get("/");
+    assert_eq!((again.status, again.text().as_str(), again.detail()), (200, "good", "validated"));
+}
+
+#[test]
+fn an_origins_own_cache_fields_stay_but_for_x_cache() {
+    let fields = [FRESH, "X-Cache: HIT from elsewhere", "Cache-Status: Other; hit", "Age: 100", "Via: 1.1 other"];
+    let origin = Origin::always(respond(200, &fields, "x"));
+    let proxy = Proxy::start(&origin, &[]);
+    let check = |answer: Response, word: &str, age: &str| {
+        assert_eq!(answer.values("X-Cache"), [word]);
+        assert_eq!(answer.values("Age"), [age]);
+        let (status, via) = (answer.values("Cache-Status"), answer.values("Via"));
+        assert_eq!((status.len(), status[0], via.len(), via[0]), (2, "Other; hit", 2, "1.1 other"));
+        assert!(status[1].starts_with("larder; ") && via[1].starts_with("1.1 larder-"));
+    };
+    check(proxy.get("/"), "MISS", "100");
+    proxy.advance(7);
+    check(proxy.get("/"), "HIT", "107");
+    assert!(proxy.get("/").cache_status().contains("ttl=493"));
+}

@@ -1,0 +1,228 @@
+//! Validation: what a 304 teaches, and whose conditions are whose.
+
+use crate::support::{Origin, Proxy, RecordedRequest, respond};
+
+const MODIFIED: &str = "Wed, 31 Dec 2025 00:00:00 GMT";
+
+/// Holds one representation with the entity tag "v"; a 304 bears these fields.
+fn tagged(answer: &'static [&'static str], not_modified: &'static [&'static str]) -> Origin {
+    Origin::answering(move |request| match request.field("If-None-Match") {
+        Some("\"v\"") => respond(304, not_modified, ""),
+        _ => respond(200, answer, "body"),
+    })
+}
+
+fn conditions(request: &RecordedRequest) -> [Option<&str>; 2] {
+    [request.field("If-None-Match"), request.field("If-Modified-Since")]
+}
+
+#[test]
+fn a_304_freshens_and_its_fields_are_on_the_next_hit() {
+    let origin = tagged(
+        &["Cache-Control: max-age=10", "ETag: \"v\"", "X-Old: 1", "X-Both: old", "Content-Type: text/x"],
+        &["Cache-Control: max-age=100", "ETag: \"v\"", "X-Both: new", "X-New: 2", "Content-Encoding: gzip"],
+    );
+    let proxy = Proxy::start(&origin, &[]);
+    proxy.get("/");
+    proxy.advance(20);
+    let validated = proxy.get("/");
+    assert_eq!((validated.status, validated.x_cache(), validated.text().as_str()), (200, "HIT", "body"));
+    assert!(validated.cache_status().contains("fwd=stale; fwd-status=304"), "{}", validated.cache_status());
+    assert_eq!((validated.detail(), validated.field("Age")), ("validated", Some("0")));
+    proxy.advance(99);
+    let hit = proxy.get("/");
+    assert!(hit.cache_status().starts_with("larder; hit; ttl=1;"), "{}", hit.cache_status());
+    assert_eq!((hit.field("X-Old"), hit.values("X-Both"), hit.field("X-New")), (Some("1"), vec!["new"], Some("2")));
+    assert_eq!(
+        (hit.field("Content-Type"), hit.field("Content-Length"), hit.field("Content-Encoding")),
+        (Some("text/x"), Some("4"), None)
+    );
+    assert_eq!((hit.text().as_str(), hit.field("Age"), origin.request_count()), ("body", Some("99"), 2));
+    assert_eq!(conditions(&origin.requests()[1]), [Some("\"v\""), None]);
+}
+
+#[test]
+fn a_200_replaces_what_was_stored() {
+    let origin = Origin::answering(|request| {
+        respond(
+            200,
+            &["Cache-Control: max-age=10", &format!("ETag: \"{}\"", request.index)],
+            format!("body {}", request.index),
+        )
+    });
+    let proxy = Proxy::start(&origin, &[]);
+    proxy.get("/");
+    proxy.advance(20);
+    let replaced = proxy.get("/");
+    assert_eq!((replaced.x_cache(), replaced.text().as_str()), ("MISS", "body 1"));
+    assert!(replaced.cache_status().contains("fwd=stale; fwd-status=200; stored"), "{}", replaced.cache_status());
+    let hit = proxy.get("/");
+    assert_eq!((hit.x_cache(), hit.text().as_str(), hit.field("ETag")), ("HIT", "body 1", Some("\"1\"")));
+}
+
+#[test]
+fn last_modified_validates_where_there_is_no_entity_tag() {
+    let origin = Origin::answering(|request| match request.field("If-Modified-Since") {
+        Some(MODIFIED) => respond(304, &["Cache-Control: max-age=100"], ""),
+        _ => respond(200, &["Cache-Control: max-age=10", &format!("Last-Modified: {MODIFIED}")], "body"),
+    });
+    let proxy = Proxy::start(&origin, &[]);
+    proxy.get("/");
+    proxy.advance(20);
+    assert_eq!((proxy.get("/").detail(), proxy.get("/").detail()), ("validated", "fresh"));
+    assert_eq!(conditions(&origin.requests()[1]), [None, Some(MODIFIED)]);
+}
+
+#[test]
+fn a_clients_own_conditions_are_answered_from_the_store() {
+    let fields = [
+        "Cache-Control: max-age=600",
+        "ETag: \"v\"",
+        &format!("Last-Modified: {MODIFIED}"),
+        "X-A: 1",
+        "Content-Type: text/x",
+    ];
+    let origin = Origin::always(respond(200, &fields, "body"));
+    let proxy = Proxy::start(&origin, &[]);
+    proxy.get("/");
+    for (asked, status) in [
+        ("If-None-Match: \"v\"", 304),
+        ("If-None-Match: W/\"v\"", 304),
+        ("If-None-Match: \"a\", W/\"v\"", 304),
+        ("If-None-Match: *", 304),
+        ("If-None-Match: \"w\"", 200),
+        ("If-None-Match: v", 200),
+        ("If-Modified-Since: Wed, 31 Dec 2025 00:00:00 GMT", 304),
+        ("If-Modified-Since: Thu, 01 Jan 2026 00:00:00 GMT", 304),
+        ("If-Modified-Since: Tue, 30 Dec 2025 23:59:59 GMT", 200),
+        ("If-Modified-Since: yesterday", 200),
+    ] {
+        for method in ["GET", "HEAD"] {
+            let answer = proxy.client().ask(method, "/", &[asked]);
+            assert_eq!((answer.status, answer.x_cache()), (status, "HIT"), "{method} {asked}");
+            assert_eq!(answer.field("ETag"), Some("\"v\""));
+            if status == 304 {
+                assert_eq!((answer.field("X-A"), answer.field("Content-Type"), answer.body.len()), (None, None, 0));
+                assert_eq!(answer.field("Cache-Control"), Some("max-age=600"));
+            }
+        }
+    }
+    let both = ["If-None-Match: \"w\"", "If-Modified-Since: Thu, 01 Jan 2026 00:00:00 GMT"];
+    assert_eq!(proxy.client().ask("GET", "/", &both).status, 200);
+    assert_eq!(origin.request_count(), 1);
+}
+
+#[test]
+fn a_clients_own_conditions_do_not_reach_a_fetch_that_others_share() {
+    let origin = tagged(&["Cache-Control: max-age=600", "ETag: \"v\""], &["ETag: \"v\""]);
+    let proxy = Proxy::start(&origin, &[]);
+    let first =
+        proxy.client().ask("GET", "/", &["If-None-Match: \"v\"", "If-Modified-Since: Thu, 01 Jan 2026 00:00:00 GMT"]);
+    assert_eq!((first.status, first.x_cache(), first.body.len()), (304, "MISS", 0));
+    assert_eq!(conditions(&origin.requests()[0]), [None, None]);
+    let plain = proxy.get("/");
+    assert_eq!((plain.status, plain.x_cache(), plain.text().as_str()), (200, "HIT", "body"));
+}
+
+#[test]
+fn a_clients_condition_on_a_stale_response_is_answered_after_validation() {
+    let origin = tagged(&["Cache-Control: max-age=10", "ETag: \"v\""], &["Cache-Control: max-age=10", "ETag: \"v\""]);
+    let proxy = Proxy::start(&origin, &[]);
+    proxy.get("/");
+    proxy.advance(20);
+    let other = proxy.client().ask("GET", "/", &["If-None-Match: \"mine\""]);
+    assert_eq!((other.status, other.text().as_str(), other.detail()), (200, "body", "validated"));
+    assert_eq!(conditions(&origin.requests()[1]), [Some("\"v\""), None]);
+    proxy.advance(20);
+    assert_eq!(proxy.client().ask("GET", "/", &["If-None-Match: \"v\""]).status, 304);
+}
+
+#[test]
+fn preconditions_that_only_the_origin_can_judge_go_through() {
+    let origin =
+        Origin::answering(|request| match request.field("If-Match").or(request.field("If-Unmodified-Since")) {
+            Some(_) => respond(412, &["Cache-Control: max-age=600"], ""),
+            None => respond(200, &["Cache-Control: max-age=600", "ETag: \"v\""], "body"),
+        });
+    let proxy = Proxy::start(&origin, &[]);
+    proxy.get("/");
+    for asked in ["If-Match: \"w\"", "If-Match: \"v\"", "If-Unmodified-Since: Thu, 01 Jan 2026 00:00:00 GMT"] {
+        let answer = proxy.client().ask("GET", "/", &[asked]);
+        assert_eq!((answer.status, answer.x_cache()), (412, "MISS"), "{asked}");
+        assert!(answer.cache_status().contains("fwd=request"), "{}", answer.cache_status());
+        assert_eq!(answer.detail(), "status is never stored");
+        let plain = proxy.get("/");
+        assert_eq!((plain.status, plain.x_cache()), (200, "HIT"), "{asked}");
+    }
+}
+
+#[test]
+fn a_304_for_another_representation_is_not_believed() {
+    for wrong in ["ETag: \"other\"", "ETag: W/\"other\""] {
+        let origin = Origin::script(vec![
+            respond(200, &["Cache-Control: max-age=10", "ETag: \"v\""], "old"),
+            respond(304, &[wrong, "Cache-Control: max-age=600"], ""),
+            respond(200, &["Cache-Control: max-age=600", "ETag: \"other\""], "new"),
+        ]);
+        let proxy = Proxy::start(&origin, &[]);
+        proxy.get("/");
+        proxy.advance(20);
+        let answer = proxy.get("/");
+        assert_eq!((answer.status, answer.x_cache(), answer.text().as_str()), (200, "MISS", "new"), "{wrong}");
+        assert_eq!(conditions(&origin.requests()[2]), [None, None]);
+        assert_eq!((proxy.get("/").x_cache(), proxy.get("/").text().as_str()), ("HIT", "new"));
+    }
+}
+
+#[test]
+fn a_304_that_nobody_asked_for_is_not_stored() {
+    let origin = Origin::script(vec![
+        respond(304, &["Cache-Control: max-age=600"], ""),
+        respond(200, &["Cache-Control: max-age=600"], "body"),
+    ]);
+    let proxy = Proxy::start(&origin, &[]);
+    assert_eq!(proxy.get("/").x_cache(), "MISS");
+    assert_eq!((proxy.get("/").text().as_str(), proxy.get("/").x_cache()), ("body", "HIT"));
+}
+
+#[test]
+fn a_304_that_forbids_storing_serves_this_request_and_no_other() {
+    for control in ["no-store", "private"] {
+        let control = format!("Cache-Control: {control}");
+        let origin = Origin::script(vec![
+            respond(200, &["Cache-Control: max-age=10", "ETag: \"v\""], "old"),
+            respond(304, &["ETag: \"v\"", &control], ""),
+            respond(200, &["Cache-Control: no-store"], "new"),
+        ]);
+        let proxy = Proxy::start(&origin, &[]);
+        proxy.get("/");
+        proxy.advance(20);
+        assert_eq!(proxy.get("/").text(), "old");
+        assert_eq!((proxy.get("/").text().as_str(), origin.request_count()), ("new", 3), "{control}");
+    }
+}
+
+#[test]
+fn an_answer_to_head_freshens_what_is_stored_or_says_that_it_changed() {
+    for (head, word, text) in [
+        (&["ETag: \"v\"", "Cache-Control: max-age=600", "X-New: 1"][..], "HIT", "body"),
+        (&["ETag: \"w\"", "Cache-Control: max-age=600"], "MISS", "changed"),
+        (&["ETag: \"v\"", "Content-Length: 99", "Cache-Control: max-age=600"], "MISS", "changed"),
+    ] {
+        let lines: String = head.iter().map(|line| format!("{line}\r\n")).collect();
+        let length = if lines.contains("Content-Length") { "" } else { "Content-Length: 4\r\n" };
+        let of_head = vec![crate::support::Step::Send(format!("HTTP/1.1 200 OK\r\n{length}{lines}\r\n").into_bytes())];
+        let origin = Origin::answering(move |request| match (request.method.as_str(), request.index) {
+            ("HEAD", _) => of_head.clone(),
+            (_, 0) => respond(200, &["Cache-Control: max-age=10", "ETag: \"v\""], "body"),
+            _ => respond(200, &["Cache-Control: max-age=600", "ETag: \"w\""], "changed"),
+        });
+        let proxy = Proxy::start(&origin, &[]);
+        proxy.get("/");
+        proxy.advance(20);
+        assert_eq!(proxy.client().ask("HEAD", "/", &[]).x_cache(), "MISS");
+        let next = proxy.get("/");
+        assert_eq!((next.x_cache(), next.text().as_str()), (word, text), "{head:?}");
+        assert_eq!(next.field("X-New"), (word == "HIT").then_some("1"));
+    }
+}
