@@ -41,7 +41,7 @@ pub fn select(request: &Request, stored: &StoredHead, length: Option<u64>, optio
 }
 
 /// Is what is stored all that the request asks for?
-pub(super) fn is_covered(request: &Request, stored: &StoredHead) -> bool {
+pub fn is_covered(request: &Request, stored: &StoredHead) -> bool {
     let Some(part) = stored.part else { return true };
     let ranges = asked_ranges(request, stored);
     ranges.is_some_and(|ranges| covered(&ranges, part, held(&stored.head, part)).is_some())

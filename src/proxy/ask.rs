@@ -20,7 +20,7 @@ use crate::{
     message::{Method, Request, StoredBody, StoredHead, StoredResponse},
     origin::{OriginBody, OriginError, OriginResponse},
     policy::{
-        Reason, Times, invalidation,
+        Reason, Times, invalidation, selection,
         storing::storing,
         validation::{self, HeadSays},
     },
@@ -120,8 +120,9 @@ pub async fn ask(cx: &Rc<Context>, question: Question, lead: Option<Flying>, fli
         return match storable {
             Ok(head) => {
                 let joined = join_parts(stored.as_ref(), head).await;
-                // it was to complete the stored part, and belongs to another representation
-                if way == Way::Complete && joined.head.part.is_some() && !joined.combined {
+                // it was to complete the stored part, and belongs to another representation, or is too little
+                let complete = joined.combined && selection::is_covered(&request, &joined.head);
+                if way == Way::Complete && joined.head.part.is_some() && !complete {
                     way = Way::Fetch;
                     continue;
                 }

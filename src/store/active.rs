@@ -1,12 +1,14 @@
 //! A generation that is being written to.
 
-use std::{fs, io, sync::Arc};
+use std::{
+    fs, io,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 use super::{
     Options, StoreError,
     body::{DiskBody, Home},
     disk::OpenFailure,
-    folder,
     generation::{Class, Generation},
     journal::Mark,
     segment::{FileName, Location, Segment},
@@ -44,6 +46,7 @@ impl Active {
     /// Writes records, and the bodies that were appended before.
     pub fn write(&mut self, records: &[(CacheKey, Vec<u8>)], journal: Mark) -> Result<(), StoreError> {
         self.unsynced = true;
+        self.generation.written.store(true, Relaxed);
         if let Some(segment) = &mut self.segment {
             segment.write().map_err(StoreError::Io)?;
         }
@@ -78,16 +81,23 @@ impl Active {
     pub fn link(&mut self, from: &Generation, location: Location) -> Result<Option<Location>, StoreError> {
         let file = FileName::Body(self.file_number());
         let path = file.path(&self.generation.folder);
-        found(fs::hard_link(location.file.path(&from.folder), path))
-            .map(|linked| linked.map(|()| Location { file, ..location }))
+        let linked = found(fs::hard_link(location.file.path(&from.folder), &path))?;
+        Ok(linked.map(|()| {
+            self.generation.has_gained(&path);
+            Location { file, ..location }
+        }))
     }
 
     /// Moves in a body that was just filled. `None`: its file was swept away by an opening in between.
     fn take_in(&mut self, body: &DiskBody) -> Result<Option<Home>, StoreError> {
         let Some((path, location)) = body.filled() else { return Ok(None) };
         let file = FileName::Body(self.file_number());
-        let moved = found(fs::rename(path, file.path(&self.generation.folder)))?;
-        Ok(moved.map(|()| Home { generation: self.generation.number, location: Location { file, ..location } }))
+        let place = file.path(&self.generation.folder);
+        let moved = found(fs::rename(path, &place))?;
+        Ok(moved.map(|()| {
+            self.generation.has_gained(&place);
+            Home { generation: self.generation.number, location: Location { file, ..location } }
+        }))
     }
 
     /// Makes bodies and records reach the disk.
@@ -101,11 +111,8 @@ impl Active {
         Ok(())
     }
 
-    /// Bytes that it occupies. Reads the folder.
-    pub fn measure(&self) -> u64 {
-        let bytes = folder::occupied(&self.generation.folder);
-        self.generation.measured(bytes);
-        bytes
+    pub fn measure(&self) {
+        self.generation.measure(self.segment.as_ref().map_or(0, Segment::occupied));
     }
 
     fn file_number(&mut self) -> u32 {

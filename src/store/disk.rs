@@ -2,6 +2,7 @@
 //! are damaged, stays broken after the first error of a write, and does not fsync.
 
 use std::{
+    cell::Cell,
     fs::File,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -24,6 +25,29 @@ pub enum OpenFailure {
     Damaged(String),
 }
 
+thread_local! {
+    /// sled is at work here, and what it panics about is caught.
+    static CAUGHT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Panics of sled that are caught are not printed, only logged (debug). Process-wide: for `main`.
+pub fn quiet_database_panics() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(
+        move |panic| {
+            if CAUGHT.get() { log::debug!("caught: {panic}") } else { print(panic) }
+        },
+    ));
+}
+
+/// Calls sled. `None`: it panicked.
+fn caught<T>(call: impl FnOnce() -> T) -> Option<T> {
+    CAUGHT.set(true);
+    let done = catch_unwind(AssertUnwindSafe(call));
+    CAUGHT.set(false);
+    done.ok()
+}
+
 pub struct Records {
     /// Gone only while it is being dropped.
     db: Option<sled::Db>,
@@ -37,14 +61,22 @@ impl Records {
     /// `cache`: bytes of pages that sled holds. `segment`: bytes that it takes from the disk at a time, a power of two.
     pub fn open(folder: &Path, cache: u64, segment: usize) -> Result<Records, OpenFailure> {
         let config = sled::Config::new().path(folder).cache_capacity(cache).segment_size(segment).flush_every_ms(None);
-        let db = match catch_unwind(AssertUnwindSafe(|| config.open())) {
-            Ok(Ok(db)) => db,
-            Ok(Err(sled::Error::Io(error))) => return Err(OpenFailure::Io(error)),
-            Ok(Err(error)) => return Err(OpenFailure::Damaged(error.to_string())),
-            Err(_) => return Err(OpenFailure::Damaged("sled panicked on opening".to_owned())),
+        let db = match caught(|| config.open()) {
+            Some(Ok(db)) => db,
+            Some(Err(sled::Error::Io(error))) => return Err(OpenFailure::Io(error)),
+            Some(Err(error)) => return Err(OpenFailure::Damaged(error.to_string())),
+            None => return Err(OpenFailure::Damaged("sled panicked on opening".to_owned())),
         };
         let file = File::open(folder.join("db")).map_err(OpenFailure::Io)?;
         Ok(Records { db: Some(db), file, broken: AtomicBool::new(false) })
+    }
+
+    /// Opens a closed database once, so that the next opening has nothing to catch up with: sled writes down where its pages
+    /// are when it opens, not when it closes.
+    pub fn settle(folder: &Path, segment: usize) {
+        if let Err(failure) = Records::open(folder, 1 << 20, segment) {
+            log::debug!("a database was not settled: {failure:?}");
+        }
     }
 
     /// Shows the record of a key to `read`.
@@ -91,16 +123,16 @@ impl Records {
 
     fn guard<T>(&self, call: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Result<T, StoreError> {
         let db = self.db.as_ref().ok_or(StoreError::Closed)?;
-        let done = catch_unwind(AssertUnwindSafe(|| call(db)));
-        if !matches!(done, Ok(Ok(_))) {
+        let done = caught(|| call(db));
+        if !matches!(done, Some(Ok(_))) {
             self.broken.store(true, Relaxed);
         }
         match done {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(sled::Error::Io(error))) => Err(StoreError::Io(error)),
-            Ok(Err(sled::Error::Corruption { .. })) => Err(StoreError::Damaged("sled reports corruption")),
-            Ok(Err(error)) => Err(StoreError::Io(io::Error::other(error.to_string()))),
-            Err(_) => Err(StoreError::Damaged("sled panicked")),
+            Some(Ok(value)) => Ok(value),
+            Some(Err(sled::Error::Io(error))) => Err(StoreError::Io(error)),
+            Some(Err(sled::Error::Corruption { .. })) => Err(StoreError::Damaged("sled reports corruption")),
+            Some(Err(error)) => Err(StoreError::Io(io::Error::other(error.to_string()))),
+            None => Err(StoreError::Damaged("sled panicked")),
         }
     }
 }
@@ -110,7 +142,7 @@ impl Drop for Records {
         let db = self.db.take();
         // sled unwraps an fsync on its way out, and after a panic it can wait for ever for a buffer that nobody writes
         let close = move || {
-            if catch_unwind(AssertUnwindSafe(|| drop(db))).is_err() {
+            if caught(|| drop(db)).is_none() {
                 log::debug!("a database panicked while it was closed");
             }
         };

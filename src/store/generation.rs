@@ -34,8 +34,13 @@ const PROVEN: &str = "proven-";
 pub struct Generation {
     pub number: u32,
     proven: AtomicBool,
+    /// Something was written to it since it was opened.
+    pub written: AtomicBool,
     pub folder: PathBuf,
-    bytes: AtomicU64,
+    /// Bytes of the database and of the segment that is written to, when they were measured.
+    measured: AtomicU64,
+    /// Bytes of all other files.
+    beside: AtomicU64,
     pub records: Records,
     segments: Mutex<HashMap<u32, Arc<File>>>,
 }
@@ -92,9 +97,11 @@ impl Generation {
         let database = folder.join("db");
         let records = Records::open(&database, cache, segment)?;
         folder::restrict(&database).map_err(OpenFailure::Io)?;
-        let bytes = AtomicU64::new(folder::occupied(&folder));
+        let (all, measured) = (folder::occupied(&folder), folder::occupied(&database));
+        let (measured, beside) = (AtomicU64::new(measured), AtomicU64::new(all.saturating_sub(measured)));
         let proven = AtomicBool::new(class == Class::Proven);
-        Ok(Generation { number, proven, folder, bytes, records, segments: Mutex::default() })
+        let written = AtomicBool::new(false);
+        Ok(Generation { number, proven, written, folder, measured, beside, records, segments: Mutex::default() })
     }
 
     pub fn class(&self) -> Class {
@@ -108,11 +115,17 @@ impl Generation {
 
     /// Bytes that it occupies, as far as was measured.
     pub fn bytes(&self) -> u64 {
-        self.bytes.load(Relaxed)
+        self.measured.load(Relaxed) + self.beside.load(Relaxed)
     }
 
-    pub fn measured(&self, bytes: u64) {
-        self.bytes.store(bytes, Relaxed);
+    /// Measures the database. `segment`: what the segment that is written to occupies.
+    pub fn measure(&self, segment: u64) {
+        self.measured.store(folder::occupied(&self.folder.join("db")) + segment, Relaxed);
+    }
+
+    /// A file came beside the database.
+    pub fn has_gained(&self, path: &Path) {
+        self.beside.fetch_add(folder::occupied(path), Relaxed);
     }
 
     /// The stored response or the variants under a key. An error: there is a record, but it cannot be believed.
@@ -176,10 +189,12 @@ impl Generation {
 
     /// Removes the file of a body that nothing names any more.
     pub fn remove_body(&self, location: &Location) {
-        if let FileName::Body(_) = location.file
-            && let Err(error) = std::fs::remove_file(location.file.path(&self.folder))
-        {
-            log::debug!("a stored body could not be removed: {error}");
+        let FileName::Body(_) = location.file else { return };
+        let path = location.file.path(&self.folder);
+        let bytes = folder::occupied(&path);
+        match std::fs::remove_file(path) {
+            Ok(()) => _ = self.beside.fetch_sub(bytes, Relaxed),
+            Err(error) => log::debug!("a stored body could not be removed: {error}"),
         }
     }
 }

@@ -1,11 +1,17 @@
 //! The generations of the disk as the writer sees them: it alone changes them.
 
-use std::{io, os::unix::fs::MetadataExt, sync::Arc};
+use std::{
+    io,
+    os::unix::fs::MetadataExt,
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 use super::{
     Slot, StoreError, Variant,
-    active::Active,
+    active::{Active, database},
     body::{DiskBody, Home},
+    disk::Records,
     generation::{Class, Generation},
     index::{Entry, Print, Size},
     journal::{Journal, Line},
@@ -116,6 +122,22 @@ impl Generations {
         Ok(())
     }
 
+    /// Closes the databases, so that they open quickly.
+    pub fn close(self) {
+        let shared = self.shared.clone();
+        let generations = shared.generations.read().unwrap_or_else(|poison| poison.into_inner()).clone();
+        let written = generations.iter().filter(|generation| generation.written.load(Relaxed));
+        let folders: Vec<PathBuf> = written.map(|generation| generation.folder.join("db")).collect();
+        drop(generations);
+        drop(self);
+        let (_, segment) = database(&shared.options, shared.space.share());
+        std::thread::scope(|threads| {
+            for folder in &folders {
+                threads.spawn(|| Records::settle(folder, segment));
+            }
+        });
+    }
+
     /// Begins the next generation of a class.
     pub fn begin(&mut self, class: Class) -> Result<Active, StoreError> {
         let number = self.next_number;
@@ -126,7 +148,7 @@ impl Generations {
     /// Measures what is written to, and tells the limit. An error: the folder was removed.
     pub fn measure(&self) -> Result<(), StoreError> {
         self.fresh.measure();
-        self.proven.iter().for_each(|proven| _ = proven.measure());
+        self.proven.iter().for_each(Active::measure);
         let folder = &self.shared.options.folder;
         let journal = std::fs::metadata(folder.join("live/journal")).map_err(StoreError::Io)?;
         let beside = journal.blocks() * 512 + self.shared.space.beside();

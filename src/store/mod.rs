@@ -42,6 +42,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 pub use body::{BodyWriter, DiskBody};
+pub use disk::quiet_database_panics;
 pub use folder::{FolderLock, OpenError, clear_folder, restrict_umask, stats_of};
 use pending::Change;
 use shared::{Shared, VARIANTS};

@@ -40,13 +40,27 @@ pub fn open(shared: &Arc<Shared>) -> io::Result<Generations> {
     let next_number = listed.last().map_or(1, |(number, _)| number + 1);
     let path = live.join("journal");
     let mut read = read_journal(shared, &path, !listed.is_empty())?;
-    let mut open = Vec::with_capacity(listed.len());
-    let mut furthest = Mark::default();
     let named = shared.index.generations();
-    for (number, class) in listed {
-        if !named.contains(&number) {
-            folder::discard(folder, &live.join(Generation::folder_name(class, number)))?;
-        } else if let Some((generation, mark)) = open_generation(shared, &live, class, number)? {
+    let (named, empty): (Vec<_>, Vec<_>) = listed.into_iter().partition(|(number, _)| named.contains(number));
+    for (number, class) in empty {
+        folder::discard(folder, &live.join(Generation::folder_name(class, number)))?;
+    }
+    // all at once: sled may have to catch up with what was written since it was last opened
+    let opened: Vec<_> = std::thread::scope(|threads| {
+        let open = |(number, class)| {
+            threads.spawn({
+                let live = &live;
+                move || open_generation(shared, live, class, number)
+            })
+        };
+        let opening: Vec<_> = named.into_iter().map(open).collect();
+        opening.into_iter().map(|thread| thread.join()).collect()
+    });
+    let mut open = Vec::with_capacity(opened.len());
+    let mut furthest = Mark::default();
+    for opened in opened {
+        let opened = opened.map_err(|_| io::Error::other("opening a database panicked"))?;
+        if let Some((generation, mark)) = opened? {
             open.push(Arc::new(generation));
             furthest = furthest.max(mark);
         }

@@ -4,7 +4,7 @@
 use std::{
     fs::{File, OpenOptions},
     io,
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -104,6 +104,11 @@ impl Segment {
         self.buffer.clear();
         self.buffer.shrink_to(4 << 20);
         Ok(())
+    }
+
+    /// Bytes on the disk.
+    pub fn occupied(&self) -> u64 {
+        self.file.metadata().map_or(0, |about| about.blocks() * 512)
     }
 
     pub fn sync(&mut self) -> io::Result<()> {

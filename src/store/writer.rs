@@ -152,7 +152,6 @@ impl Writer {
     /// Works without the disk from now on, and tries again later.
     fn down(&mut self, why: String, retry_after: Duration) {
         self.open = None;
-        self.shared.generations.write().unwrap_or_else(|poison| poison.into_inner()).clear();
         self.shared.index.remove_all();
         self.shared.say(format!("the cache works in memory alone: {why}"));
         self.shared.state.send_replace(Some(State::Down(why)));
@@ -238,11 +237,10 @@ impl Writer {
     fn clear(&mut self) -> Result<Cleared, StoreError> {
         let shared = self.shared.clone();
         let cleared = Cleared { responses: shared.index.responses(), bytes: shared.index.bytes() };
-        shared.generations.write().unwrap_or_else(|poison| poison.into_inner()).clear();
+        self.open = None;
         shared.index.remove_all();
         shared.pending.forget_all();
         shared.memory.forget_all();
-        self.open = None;
         (self.write_at, self.sync_at, self.rotate_at) = (None, None, None);
         let removed = match &self.lock {
             Some(_) => folder::clear_live(&shared.options.folder),
@@ -255,8 +253,9 @@ impl Writer {
     fn close(&mut self) {
         self.write();
         self.sync();
-        self.open = None;
-        self.shared.generations.write().unwrap_or_else(|poison| poison.into_inner()).clear();
+        if let Some(open) = self.open.take() {
+            open.close();
+        }
         self.shared.index.remove_all();
         self.shared.state.send_replace(Some(State::Closed));
         self.lock = None;

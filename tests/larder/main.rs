@@ -14,6 +14,7 @@ mod logs;
 mod poisoning;
 mod process;
 mod ranges;
+mod regression;
 mod responses;
 mod restart;
 mod reuse;

@@ -101,7 +101,7 @@ fn live(proxy: &Proxy, seed: u64, client: u64, count: &Mutex<Count>) {
         }
         drop(count);
         let closing = answer.field("Connection").is_some_and(|option| option.eq_ignore_ascii_case("close"));
-        if closing || answer.end != End::Whole || choice % 17 == 0 {
+        if closing || answer.end != End::Whole || choice.is_multiple_of(17) {
             connection = proxy.client();
         }
     }

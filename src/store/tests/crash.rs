@@ -129,11 +129,9 @@ async fn comes_back(store: &Store, name: &str) {
         put(store, name, 30_000);
         store.flush().await;
         let stats = store.stats();
-        if stats.state == State::Open && stats.waiting == 0 && stats.responses > 0 {
-            if let Some(Slot::Response(_)) = store.lookup(&key(name)).await {
-                println!("{name}: back after {:?}", began.elapsed());
-                return;
-            }
+        let written = stats.state == State::Open && stats.waiting == 0 && stats.responses > 0;
+        if written && let Some(Slot::Response(_)) = store.lookup(&key(name)).await {
+            return println!("{name}: back after {:?}", began.elapsed());
         }
         assert!(began.elapsed() < Duration::from_secs(5), "{name}: not back: {stats:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -61,7 +61,7 @@ async fn load(store: &Store, length: usize, bytes: u64) -> u64 {
 #[test]
 fn the_folder_keeps_its_limit_while_ten_times_as_much_goes_through() {
     run(async {
-        for (disk, lengths) in [(8 * MIB, &[700, 60_000][..]), (24 * MIB, &[9_000, 60_000, 900_000])] {
+        for (disk, lengths) in [(8 * MIB, &[1_800, 60_000][..]), (24 * MIB, &[9_000, 900_000])] {
             for length in lengths {
                 let folder = folder();
                 let options = with_disk(folder.path(), disk);

@@ -4,5 +4,6 @@ mod crash;
 mod damage;
 mod folders;
 mod limits;
+mod records;
 mod storing;
 mod support;

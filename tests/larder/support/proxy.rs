@@ -59,20 +59,21 @@ fn start(config: &Config, clock: &Clock) -> Running {
 impl Proxy {
     /// Starts it in front of this origin, at a time that every test shares: 2026-01-01T00:00:00Z.
     pub fn start(origin: &Origin, flags: &[&str]) -> Proxy {
-        Proxy::before(&origin.url(), flags)
+        Proxy::tuned(origin, flags, |_| {})
     }
 
     /// The same in front of the origin of this URL, be there one or not.
     pub fn before(origin: &str, flags: &[&str]) -> Proxy {
-        Proxy::tuned_before(origin, flags, |_| {})
+        Proxy::before_tuned(origin, flags, |_| {})
     }
 
     /// In front of this origin, with settings that are no flags.
     pub fn tuned(origin: &Origin, flags: &[&str], tune: impl FnOnce(&mut Config)) -> Proxy {
-        Proxy::tuned_before(&origin.url(), flags, tune)
+        Proxy::before_tuned(&origin.url(), flags, tune)
     }
 
-    fn tuned_before(origin: &str, flags: &[&str], tune: impl FnOnce(&mut Config)) -> Proxy {
+    /// Both at once.
+    pub fn before_tuned(origin: &str, flags: &[&str], tune: impl FnOnce(&mut Config)) -> Proxy {
         let folder = tempfile::tempdir().unwrap();
         let mut config = config(origin, &folder.path().join("cache"), flags);
         tune(&mut config);

@@ -1,0 +1,98 @@
+//! What the store costs, by size of the body: putting (until it is on the disk), finding on disk, finding in memory.
+//!
+//!     cargo bench --bench store
+
+use std::{cell::Cell, hint::black_box, path::Path};
+
+use bytes::Bytes;
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use larder::{
+    clock::{Clock, Seconds, Timestamp},
+    key::CacheKey,
+    message::{
+        FieldName, FieldValue, Fields, Method, ResponseHead, StatusCode, StoredBody, StoredHead, StoredResponse, Target,
+    },
+    store::{Options, Store},
+};
+use tokio::runtime::{Builder, Runtime};
+
+const SIZES: [usize; 7] = [256, 1 << 10, 2 << 10, 4 << 10, 16 << 10, 64 << 10, 1 << 20];
+
+fn key(number: u64) -> CacheKey {
+    let target = Target { authority: "example.org".to_owned(), path_and_query: format!("/{number}") };
+    CacheKey::of("http://origin", &Method::GET, &target, None)
+}
+
+/// A response with ten fields.
+fn response(number: u64, body: &Bytes) -> StoredResponse {
+    let names =
+        ["date", "content-type", "cache-control", "etag", "last-modified", "server", "vary", "link", "age", "via"];
+    let fields = names.map(|name| (FieldName::from_static(name), FieldValue::from_static("a value of usual length")));
+    let head = StoredHead {
+        asked: format!("GET http://example.org/{number}"),
+        head: ResponseHead { status: StatusCode::OK, fields: fields.into_iter().collect::<Fields>() },
+        request_time: Timestamp(0),
+        response_time: Timestamp(0),
+        received: Timestamp(0),
+        initial_age: Seconds(0),
+        nominated: Vec::new(),
+        part: None,
+        invalidated: false,
+        credentials: false,
+    };
+    StoredResponse { key: key(number), head, body: StoredBody::Memory(body.clone()) }
+}
+
+fn opened(runtime: &Runtime, folder: &Path, memory: u64) -> Store {
+    let options = Options { folder: folder.join("cache"), memory, disk: 4 << 30, max_object: 1 << 30 };
+    let store = Store::open(options, Clock::system());
+    runtime.block_on(store.opened());
+    store
+}
+
+fn benches(criterion: &mut Criterion) {
+    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+    for size in SIZES {
+        let body = Bytes::from(vec![7; size]);
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = opened(&runtime, folder.path(), 0);
+        let number = Cell::new(0);
+
+        let mut group = criterion.benchmark_group("store");
+        group.sample_size(10).throughput(Throughput::Elements(100));
+        group.bench_function(BenchmarkId::new("put 100, to the disk", size), |bencher| {
+            bencher.iter_batched(
+                || (0..100).map(|at| response(number.get() + at, &body)).collect::<Vec<_>>(),
+                |responses| {
+                    number.set(number.get() + 100);
+                    for response in responses {
+                        store.put(response.key, response, store.epoch());
+                    }
+                    runtime.block_on(store.flush());
+                },
+                BatchSize::PerIteration,
+            );
+        });
+        group.sample_size(50).throughput(Throughput::Elements(1));
+        group.bench_function(BenchmarkId::new("find on disk", size), |bencher| {
+            let mut at = 0;
+            bencher.iter(|| {
+                at = (at + 7_919) % number.get();
+                black_box(runtime.block_on(store.lookup(&key(at))).is_some())
+            });
+        });
+        group.finish();
+        runtime.block_on(store.close());
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = opened(&runtime, folder.path(), 64 << 20);
+    (0..1_000).for_each(|number| store.put(key(number), response(number, &Bytes::from(vec![7; 1024])), store.epoch()));
+    let keys: Vec<CacheKey> = (0..1_000).map(key).collect();
+    criterion.bench_function("find in memory", |bencher| {
+        let mut keys = keys.iter().cycle();
+        bencher.iter(|| black_box(store.recall(keys.next().expect("a key")).is_some()));
+    });
+}
+
+criterion_group!(store, benches);
+criterion_main!(store);

@@ -1,0 +1,157 @@
+use std::path::PathBuf;
+
+use proptest::{collection::vec, option, prelude::*};
+
+use super::support::*;
+use crate::{
+    clock::{Seconds, Timestamp},
+    key::CacheKey,
+    message::{FieldName, FieldValue, Fields, Nominated, Part, ResponseHead, StatusCode, StoredHead},
+    store::{
+        Variant,
+        record::{BodyForm, Record, RecordBody, decode, encode_response, encode_variants},
+        segment::{FileName, Location},
+    },
+};
+
+fn location() -> Location {
+    Location { file: FileName::Body(7), offset: 4_096, length: 1 << 40, piece: 65_536, sums: [9; 16] }
+}
+
+fn variants() -> Vec<Variant> {
+    let variant = |language: &str, at| {
+        let response = variant("golden", language, at);
+        Variant { key: response.key, nominated: response.head.nominated, response_time: Timestamp(at) }
+    };
+    vec![variant("de", 5), variant("", -3)]
+}
+
+fn full_head() -> StoredHead {
+    StoredHead {
+        part: Some(Part { first: 10, last: 19, complete: Some(100) }),
+        nominated: vec![(FieldName::from_static("accept"), None)],
+        invalidated: true,
+        credentials: true,
+        request_time: Timestamp(-1),
+        initial_age: Seconds(u64::MAX),
+        ..head("golden")
+    }
+}
+
+/// What each version wrote can be read for ever, and this version writes what it always wrote.
+#[test]
+fn golden_records_of_version_1_are_read_and_written_byte_for_byte() {
+    let key = key("golden");
+    let golden = |name: &str, record: Vec<u8>| {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+        if std::env::var_os("LARDER_BLESS").is_some() {
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            std::fs::write(&path, &record).expect("written");
+        }
+        let stored = std::fs::read(&path).expect("a golden file");
+        assert_eq!(stored, record, "{name}");
+        decode(&key, &stored).expect("a record")
+    };
+    let inline = encode_response(&key, &head("golden"), BodyForm::Inline(b"the body")).expect("encoded");
+    match golden("record-v1-inline", inline) {
+        Record::Response(found, RecordBody::Inline(body)) => {
+            assert_eq!((found, &body[..]), (head("golden"), &b"the body"[..]));
+        }
+        other => panic!("{other:?}"),
+    }
+    let beside = encode_response(&key, &full_head(), BodyForm::Beside(location())).expect("encoded");
+    match golden("record-v1-beside", beside) {
+        Record::Response(found, RecordBody::Beside(place)) => assert_eq!((found, place), (full_head(), location())),
+        other => panic!("{other:?}"),
+    }
+    match golden("record-v1-variants", encode_variants(&key, &variants()).expect("encoded")) {
+        Record::Variants(found) => assert_eq!(found, variants()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn another_version_another_key_and_any_changed_byte_are_no_record() {
+    let (key, other) = (key("a"), key("b"));
+    let record = encode_response(&key, &full_head(), BodyForm::Inline(b"body")).expect("encoded");
+    assert!(decode(&key, &record).is_some());
+    assert!(decode(&other, &record).is_none());
+    for at in 0..record.len() {
+        for bit in 0..8 {
+            let mut changed = record.clone();
+            changed[at] ^= 1 << bit;
+            assert!(decode(&key, &changed).is_none(), "bit {bit} of byte {at}");
+        }
+        assert!(decode(&key, &record[..at]).is_none(), "cut at {at}");
+    }
+    assert!(decode(&key, &[&record[..], &[0]].concat()).is_none());
+}
+
+fn field_names() -> impl Strategy<Value = FieldName> {
+    "[a-z][a-z0-9-]{0,20}".prop_map(|name| FieldName::from_bytes(name.as_bytes()).expect("a field name"))
+}
+
+fn values() -> impl Strategy<Value = Vec<u8>> {
+    vec(prop_oneof![32_u8..=126, 128_u8..=255, Just(b'\t')], 0..200)
+}
+
+fn nominated() -> impl Strategy<Value = Vec<Nominated>> {
+    vec((field_names(), option::of(vec(any::<u8>(), 0..50))), 0..4)
+}
+
+prop_compose! {
+    fn heads()(
+        asked in ".{0,60}",
+        status in 100_u16..600,
+        fields in vec((field_names(), values()), 0..30),
+        times in any::<[i64; 3]>(),
+        initial_age in any::<u64>(),
+        nominated in nominated(),
+        part in option::of((any::<u64>(), any::<u64>(), any::<Option<u64>>())),
+        flags in any::<(bool, bool)>(),
+    ) -> StoredHead {
+        let fields = fields.into_iter().map(|(name, value)| {
+            (name, FieldValue::from_bytes(&value).expect("a field value"))
+        });
+        StoredHead {
+            asked,
+            head: ResponseHead {
+                status: StatusCode::from_u16(status).expect("a status"),
+                fields: fields.collect::<Fields>(),
+            },
+            request_time: Timestamp(times[0]),
+            response_time: Timestamp(times[1]),
+            received: Timestamp(times[2]),
+            initial_age: Seconds(initial_age),
+            nominated,
+            part: part.map(|(first, last, complete)| Part { first, last, complete }),
+            invalidated: flags.0,
+            credentials: flags.1,
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn records_survive_a_round_trip(
+        head in heads(),
+        body in option::of(vec(any::<u8>(), 0..3_000)),
+        key in any::<[u8; 32]>(),
+    ) {
+        let key = CacheKey(key);
+        let form = body.as_deref().map_or(BodyForm::Beside(location()), BodyForm::Inline);
+        let record = encode_response(&key, &head, form).expect("encoded");
+        let Some(Record::Response(found, found_body)) = decode(&key, &record) else { panic!("no record") };
+        prop_assert_eq!(found, head);
+        match (body, found_body) {
+            (Some(body), RecordBody::Inline(found)) => prop_assert_eq!(&found[..], &body[..]),
+            (None, RecordBody::Beside(found)) => prop_assert_eq!(found, location()),
+            _ => prop_assert!(false, "the body's form changed"),
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_decoding_panic(key in any::<[u8; 32]>(), bytes in vec(any::<u8>(), 0..400)) {
+        let _ = decode(&CacheKey(key), &bytes);
+    }
+}

@@ -1,0 +1,145 @@
+//! The real program, started, stopped, killed and watched.
+
+use std::{
+    io::{BufRead, BufReader},
+    net::{SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex, atomic::Ordering::SeqCst},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::world::{Count, World, pause};
+
+pub struct Proxy {
+    pub world: Arc<World>,
+    pub program: PathBuf,
+    pub folder: PathBuf,
+    pub origin: SocketAddr,
+    /// Where it listens; `None`: nowhere.
+    pub address: Arc<Mutex<Option<SocketAddr>>>,
+    pub log: Arc<Mutex<Vec<String>>>,
+    pub flags: Vec<String>,
+    pub child: Option<Child>,
+}
+
+/// What a process holds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Held {
+    pub rss_kib: u64,
+    pub descriptors: u64,
+    pub disk_kib: u64,
+}
+
+impl Proxy {
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(words).arg("--cache-dir").arg(&self.folder).env_clear().env("RUST_BACKTRACE", "1");
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// Starts it, and waits until it takes connections.
+    pub fn start(&mut self) {
+        let origin = format!("http://{}", self.origin);
+        let mut command = self.command(&["--port", "0", "--origin", &origin]);
+        let mut child = command.args(&self.flags).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let (lines, log) = (BufReader::new(child.stderr.take().unwrap()).lines(), self.log.clone());
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                if let Some((_, address)) = line.split_once("listening on http://") {
+                    let _ = tell.send(address.trim().parse::<SocketAddr>());
+                }
+                let mut log = log.lock().unwrap();
+                if log.len() < 200_000 || line.contains("panicked") {
+                    log.push(line);
+                }
+            }
+        });
+        match told.recv_timeout(Duration::from_secs(5)) {
+            Ok(Ok(address)) if TcpStream::connect(address).is_ok() => *self.address.lock().unwrap() = Some(address),
+            other => self.world.problem(format!("it did not start within 5 s: {other:?}; {:?}", self.newest())),
+        }
+        self.child = Some(child);
+    }
+
+    fn newest(&self) -> Vec<String> {
+        self.log.lock().unwrap().iter().rev().take(5).cloned().collect()
+    }
+
+    /// SIGTERM, and a bound for its end.
+    pub fn stop(&mut self) {
+        *self.address.lock().unwrap() = None;
+        let Some(mut child) = self.child.take() else { return };
+        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        for _ in 0..1500 {
+            if let Some(status) = child.try_wait().unwrap() {
+                if !status.success() {
+                    self.world.problem(format!("it ended with {status} after SIGTERM; {:?}", self.newest()));
+                }
+                self.world.count(Count::Stops);
+                return;
+            }
+            pause(10);
+        }
+        self.world.problem("it did not end within 15 s of SIGTERM".to_owned());
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+
+    pub fn kill(&mut self) {
+        *self.address.lock().unwrap() = None;
+        if let Some(mut child) = self.child.take() {
+            self.world.forget_newest_floors();
+            let _ = child.kill();
+            let _ = child.wait();
+            // what was raised between the two is lost as well
+            self.world.forget_newest_floors();
+            self.world.count(Count::Kills);
+        }
+    }
+
+    pub fn clear(&self) {
+        let serial = self.world.serial.load(SeqCst);
+        let output = self.command(&["--clear-cache"]).output().unwrap();
+        if output.status.success() {
+            self.world.cleared.fetch_max(serial, SeqCst);
+            self.world.count(Count::Clears);
+        } else {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            self.world.problem(format!("--clear-cache ended with {}: {said}", output.status));
+        }
+    }
+
+    pub fn held(&mut self) -> Option<Held> {
+        let child = self.child.as_mut()?;
+        if let Some(status) = child.try_wait().unwrap() {
+            self.world.problem(format!("it ended by itself with {status}: {:?}", self.newest()));
+            self.child = None;
+            return None;
+        }
+        let process = PathBuf::from(format!("/proc/{}", self.child.as_ref()?.id()));
+        let status = std::fs::read_to_string(process.join("status")).ok()?;
+        let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        Some(Held {
+            rss_kib: rss.trim().trim_end_matches(" kB").trim().parse().ok()?,
+            descriptors: std::fs::read_dir(process.join("fd")).ok()?.count() as u64,
+            disk_kib: disk(&self.folder) / 1024,
+        })
+    }
+}
+
+/// Bytes that a folder takes on the disk.
+fn disk(folder: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let Ok(children) = std::fs::read_dir(folder) else { return 0 };
+    let size = |child: std::fs::DirEntry| match child.metadata() {
+        Ok(data) if data.is_dir() => disk(&child.path()),
+        Ok(data) => data.blocks() * 512,
+        Err(_) => 0,
+    };
+    children.flatten().map(size).sum()
+}
