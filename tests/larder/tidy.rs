@@ -52,6 +52,7 @@ const NEVER: &[&str] = &[
     "dogpile",
 ];
 
+#[derive(Clone)]
 struct Source {
     /// Below src/ or tests/, with `/`.
     name: String,
@@ -233,6 +234,27 @@ fn no_test_makes_time_pass_by_sleeping() {
         let call = concat!("sle", "ep(");
         assert!(!tests(source).contains(call), "{} sleeps", source.name);
     }
+}
+
+#[test]
+fn every_test_that_security_md_names_is_there() {
+    let promises = include_str!("../../SECURITY.md").split("## Where it stands guard").next().unwrap();
+    let all = [sources("src"), sources("tests")].concat();
+    let mut named = 0;
+    for name in promises.split('`').skip(1).step_by(2) {
+        let path: Vec<&str> = name.split("::").collect();
+        let (last, modules) = path.split_last().unwrap();
+        let is_module = |source: &Source| source.name.trim_end_matches(".rs").ends_with(&path.join("/"));
+        let is_test = |source: &Source| {
+            let file = modules.iter().all(|module| source.name.contains(module));
+            file && source.code.contains(&format!("fn {last}("))
+        };
+        if path.len() > 1 || last.matches('_').count() > 3 {
+            named += 1;
+            assert!(all.iter().any(|source| is_module(source) || is_test(source)), "SECURITY.md names {name}");
+        }
+    }
+    assert!(named > 30, "{named}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Many at once.
+//! Many at once, and more than the disk may hold.
 
 use std::{os::unix::fs::MetadataExt, path::Path, thread};
 
@@ -13,6 +13,29 @@ pub fn disk_used(folder: &Path) -> u64 {
         Err(_) => 0,
     });
     used.sum()
+}
+
+#[test]
+fn x10_unique_queries_stay_within_the_disk_limit() {
+    const LIMIT: u64 = 16 << 20;
+    let origin = Origin::answering(|request| {
+        let mut body = request.target.clone().into_bytes();
+        body.resize(32 << 10, b'.');
+        respond(200, &["Cache-Control: max-age=600"], body)
+    });
+    let proxy = Proxy::start(&origin, &["--disk", "16MiB", "--memory", "1MiB"]);
+    let mut client = proxy.client();
+    let mut most = 0;
+    for n in 0..2000 {
+        let target = format!("/?r={n}");
+        let response = client.get(&target);
+        assert!(response.body.starts_with(target.as_bytes()));
+        if n % 50 == 0 {
+            most = most.max(disk_used(&proxy.folder()));
+        }
+    }
+    assert!(most <= LIMIT + LIMIT / 20, "{most} bytes on disk at the most");
+    assert_eq!(client.get("/?r=1999").x_cache(), "HIT");
 }
 
 #[test]

@@ -98,18 +98,15 @@ fn x05_a_client_that_does_not_read_is_cut_off_and_holds_up_nobody() {
     let body = vec![b'x'; 32 << 20];
     let origin = Origin::always(respond(200, &[FRESH], &body));
     let proxy = Proxy::start(&origin, &["--write-timeout", "300ms"]);
-    // a body of this size needs the disk
-    until("the store to be open", || proxy.get("/before").x_cache() == "HIT");
-    let before = origin.request_count();
     let mut silent = proxy.client();
     silent.send(request("GET", "/big", &[]));
-    origin.await_requests(before + 1);
+    origin.await_requests(1);
     let other = proxy.get("/big");
     assert!(other.body == body, "{} of {} bytes", other.body.len(), body.len());
     until("the silent client to be cut off", || proxy.counters().write_timeouts.count() == 1);
     assert!(silent.rest().len() < body.len());
     assert_eq!(proxy.get("/big").x_cache(), "HIT");
-    assert_eq!(origin.request_count(), before + 1);
+    assert_eq!(origin.request_count(), 1);
 }
 
 #[test]

@@ -1,27 +1,8 @@
-//! The cache folder belongs to one Larder, and a Larder without one relays.
+//! A Larder without a cache folder relays.
 
 use std::fs;
 
 use crate::support::{Origin, Spawned, proxy::larder, respond};
-
-#[test]
-fn a_second_larder_on_one_folder_is_refused_in_words_and_the_first_is_unharmed() {
-    let folder = tempfile::tempdir().unwrap();
-    let cache = folder.path().join("cache");
-    let origin = Origin::always(respond(200, &["Cache-Control: max-age=600"], "hello"));
-    let first = Spawned::start(&origin.url(), &cache, &[]);
-    assert_eq!(first.get("/a").x_cache(), "MISS");
-    let words = ["--origin", &origin.url(), "--port", "0", "--cache-dir", cache.to_str().unwrap()];
-    let second = larder(&words).output().unwrap();
-    let stderr = String::from_utf8(second.stderr).unwrap();
-    let error = stderr.lines().find(|line| line.starts_with("error: ")).unwrap_or_else(|| panic!("{stderr}"));
-    assert!(error.contains(cache.to_str().unwrap()) && error.contains("another Larder"), "{error}");
-    assert_eq!(second.status.code(), Some(1));
-    assert_eq!(first.get("/a").x_cache(), "HIT");
-    assert_eq!(first.stop().code(), Some(0));
-    let third = Spawned::start(&origin.url(), &cache, &[]);
-    assert_eq!(third.get("/b").text(), "hello", "the folder is free again");
-}
 
 #[test]
 fn without_a_folder_it_starts_says_so_and_relays() {
