@@ -69,7 +69,7 @@ impl Shared {
     pub fn new(options: Options, commands: Sender<Command>) -> Shared {
         // a part of the memory is the database's, a part waits to be written
         let counters =
-            usize::try_from((options.disk / 2048).min((options.memory / 16).max(1 << 20))).unwrap_or(usize::MAX);
+            usize::try_from((options.disk / 1024).min((options.memory / 16).max(1 << 20))).unwrap_or(usize::MAX);
         let waiting = (options.memory / 8).clamp(4 << 20, 64 << 20);
         Shared {
             memory: Memory::new(options.memory - options.memory / 4),

@@ -2,6 +2,7 @@
 
 mod crash;
 mod damage;
+mod eviction;
 mod folders;
 mod limits;
 mod records;
