@@ -5,6 +5,7 @@ mod damage;
 mod eviction;
 mod folders;
 mod limits;
+mod races;
 mod records;
 mod storing;
 mod support;
