@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::{
     Epoch, Options, Slot, State, Stats, StoreError, Variant,
-    body::hop,
+    body::patient_hop,
     eviction::Sketch,
     generation::{Found, FoundBody, Generation},
     index::{Index, Print},
@@ -163,7 +163,7 @@ impl Shared {
             return Ok(None);
         };
         let (shared, key) = (self.clone(), *key);
-        let found = hop(move || {
+        let found = patient_hop(move || {
             let slot = shared.read(&key);
             drop(permit);
             slot
