@@ -9,6 +9,7 @@ use std::{
         atomic::{AtomicU64, Ordering::*},
         mpsc::Sender,
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -262,7 +263,7 @@ impl BodyWriter {
             }
             written.map(|()| sums).map_err(StoreError::Io)
         };
-        self.sums = Some(hop(write).await?);
+        self.sums = Some(patient_hop(write).await?);
         if sync {
             self.unsynced = 0;
         }
@@ -339,4 +340,14 @@ pub async fn hop<T: Send + 'static>(
         // it panicked, or the runtime is going down
         Err(_) => Err(StoreError::Closed),
     }
+}
+
+/// A disk that does not answer for so long is not waited for.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The same, but not for ever: [`StoreError::Busy`] where the disk hangs.
+pub async fn patient_hop<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    tokio::time::timeout(PATIENCE, hop(work)).await.unwrap_or(Err(StoreError::Busy))
 }

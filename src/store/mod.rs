@@ -94,7 +94,7 @@ pub enum StoreError {
     Closed,
     /// The body is longer than `max_object`, or the disk limit leaves no room for it.
     TooLarge,
-    /// The writer's queue is full.
+    /// The disk does not keep up.
     Busy,
     Io(std::io::Error),
     /// A record or a body is not what was written.

@@ -107,10 +107,10 @@ impl Generations {
             let of_class = move |generation: &&Arc<Generation>| generation.class() == class && !written_to(generation);
             generations.iter().filter(of_class)
         };
-        let fresh: u64 = closed(Class::Fresh).map(|generation| generation.bytes()).sum();
-        let too_fresh = fresh > self.shared.space.share() * eviction::FRESH;
-        let oldest = |class| closed(class).next().cloned();
-        if too_fresh { oldest(Class::Fresh) } else { oldest(Class::Proven).or_else(|| oldest(Class::Fresh)) }
+        let of_fresh: u64 = closed(Class::Fresh).map(|generation| generation.bytes()).sum();
+        let too_fresh = of_fresh + self.fresh.generation.bytes() > self.shared.space.share() * eviction::FRESH;
+        let (fresh, proven) = (closed(Class::Fresh).next(), closed(Class::Proven).next());
+        if too_fresh { fresh.or(proven) } else { proven.or(fresh) }.cloned()
     }
 
     /// A generation of which most is worth keeping becomes a proven one as it is, unless all are like that.

@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::{
     Epoch, Options, Slot, State, Stats, StoreError, Variant,
-    body::hop,
+    body::patient_hop,
     eviction::Sketch,
     generation::{Found, FoundBody, Generation},
     index::{Index, Print},
@@ -69,7 +69,7 @@ impl Shared {
     pub fn new(options: Options, commands: Sender<Command>) -> Shared {
         // a part of the memory is the database's, a part waits to be written
         let counters =
-            usize::try_from((options.disk / 2048).min((options.memory / 16).max(1 << 20))).unwrap_or(usize::MAX);
+            usize::try_from((options.disk / 1024).min((options.memory / 16).max(1 << 20))).unwrap_or(usize::MAX);
         let waiting = (options.memory / 8).clamp(4 << 20, 64 << 20);
         Shared {
             memory: Memory::new(options.memory - options.memory / 4),
@@ -163,7 +163,7 @@ impl Shared {
             return Ok(None);
         };
         let (shared, key) = (self.clone(), *key);
-        let found = hop(move || {
+        let found = patient_hop(move || {
             let slot = shared.read(&key);
             drop(permit);
             slot

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::{StoreError, eviction::SHARES, writer::Command};
+use super::{StoreError, body::PATIENCE, eviction::SHARES, writer::Command};
 
 /// Bytes of the folder: what the generations occupy (the writer measures it) and what bodies that are being filled took.
 pub struct Space {
@@ -38,9 +38,10 @@ impl Space {
         if self.is_over() {
             let (reply, done) = oneshot::channel();
             let asked = self.commands.send(Command::Room(reply));
-            if asked.is_err() || done.await.is_err() || self.is_over() {
+            let made = asked.is_ok() && matches!(tokio::time::timeout(PATIENCE, done).await, Ok(Ok(())));
+            if !made || self.is_over() {
                 self.give_back(bytes);
-                return Err(StoreError::TooLarge);
+                return Err(if made { StoreError::TooLarge } else { StoreError::Busy });
             }
         } else if self.is_tight() && self.used() - bytes < self.tight() {
             let _ = self.commands.send(Command::Wake);

@@ -2,8 +2,10 @@
 
 mod crash;
 mod damage;
+mod eviction;
 mod folders;
 mod limits;
+mod races;
 mod records;
 mod storing;
 mod support;

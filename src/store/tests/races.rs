@@ -1,0 +1,86 @@
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicBool, AtomicI64, Ordering::*},
+};
+
+use super::support::*;
+use crate::{
+    message::{StoredBody, StoredResponse},
+    store::{Options, Slot, Store},
+};
+
+const NAMES: usize = 24;
+
+fn version(name: &str, version: i64) -> StoredResponse {
+    let mut stored = response(name, 0);
+    stored.head.response_time.0 = version;
+    let length = [300, 5_000, 20_000][version as usize % 3];
+    stored.body = StoredBody::Memory(content(&format!("{name} {version}"), length).0);
+    stored
+}
+
+/// Looks a name up, checks that head and body belong together, and gives its version.
+async fn seen(store: &Store, name: &str) -> Option<i64> {
+    let Slot::Response(found) = store.lookup(&key(name)).await? else { panic!("variants of {name}") };
+    let at = found.head.response_time.0;
+    let length = [300, 5_000, 20_000][at as usize % 3];
+    assert_eq!(whole(&found.body).await.expect("a body"), content(&format!("{name} {at}"), length), "{name} {at}");
+    Some(at)
+}
+
+#[test]
+fn nobody_sees_an_older_response_after_a_newer_one_nor_any_after_it_was_invalidated() {
+    let folder = folder();
+    let options = Options { memory: 300_000, disk: 8 * MIB, ..options(folder.path()) };
+    let store = run(open(options));
+    let (done, forgotten) = (AtomicBool::new(false), AtomicI64::new(0));
+    std::thread::scope(|threads| {
+        for reader in 0..2 {
+            let (store, done) = (store.clone(), &done);
+            threads.spawn(move || {
+                run(async {
+                    let (mut newest, mut looked) = (HashMap::new(), 0);
+                    while !done.load(Acquire) {
+                        let name = (looked * 7 + reader) % NAMES;
+                        looked += 1;
+                        if let Some(at) = seen(&store, &name.to_string()).await {
+                            let before = newest.insert(name, at).unwrap_or(0);
+                            assert!(before <= at, "{name}: {before}, and then {at}");
+                        }
+                    }
+                    assert!(looked > 100);
+                });
+            });
+        }
+        // one writer for each half of the names
+        let writers = [0, 1].map(|half| {
+            let (store, forgotten) = (store.clone(), &forgotten);
+            threads.spawn(move || {
+                run(async {
+                    for at in 1..400 {
+                        let number = (at as usize * 5 % (NAMES / 2)) * 2 + half;
+                        let name = number.to_string();
+                        store.put(key(&name), version(&name, at), store.epoch());
+                        if at % 11 == 0 {
+                            store.invalidate(&key(&name));
+                            assert_eq!(seen(&store, &name).await, None, "{name} after it was invalidated");
+                            forgotten.fetch_add(1, Relaxed);
+                        } else if let Some(found) = seen(&store, &name).await {
+                            assert_eq!(found, at, "{name}: its own");
+                        }
+                        if at % 37 == 0 {
+                            store.flush().await;
+                        }
+                        if at % 190 == 0 && half == 0 {
+                            store.clear().await.expect("cleared");
+                        }
+                    }
+                });
+            })
+        });
+        writers.into_iter().for_each(|writer| writer.join().expect("a writer"));
+        done.store(true, Release);
+    });
+    assert!(forgotten.into_inner() > 50);
+    run(store.close());
+}
