@@ -9,6 +9,8 @@
 mod body;
 mod disk;
 mod folder;
+#[doc(hidden)]
+pub mod fuzzing;
 mod generation;
 mod generations;
 mod index;

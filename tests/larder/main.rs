@@ -4,6 +4,7 @@
 mod cli;
 mod collapse;
 mod framing;
+mod fuzz;
 mod interim;
 mod regression;
 mod support;
