@@ -6,6 +6,8 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod fields;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod key;
 pub mod logging;
 pub mod message;

@@ -10,6 +10,8 @@ mod adapter;
 mod connection;
 mod deadline;
 mod framing;
+#[doc(hidden)]
+pub mod fuzzing;
 mod head;
 mod incoming;
 mod limits;

@@ -9,6 +9,8 @@ mod connect;
 mod errors;
 mod exchange;
 mod framing;
+#[doc(hidden)]
+pub mod fuzzing;
 mod head;
 mod sending;
 #[cfg(test)]

@@ -119,10 +119,9 @@ pub async fn ask(cx: &Rc<Context>, question: Question, lead: Option<Flying>, fli
         };
         return match storable {
             Ok(head) => {
-                let joined = join_parts(stored.as_ref(), head).await;
+                let joined = join_parts(&request, stored.as_ref(), head).await;
                 // it was to complete the stored part, and belongs to another representation, or is too little
-                let complete = joined.combined && selection::is_covered(&request, &joined.head);
-                if way == Way::Complete && joined.head.part.is_some() && !complete {
+                if way == Way::Complete && joined.head.part.is_some() && !joined.combined {
                     way = Way::Fetch;
                     continue;
                 }
@@ -193,11 +192,13 @@ struct Joined {
     combined: bool,
 }
 
-/// A new part and the stored one it continues, made one (RFC 9111 §3.4); the new one alone where it continues none.
-async fn join_parts(old: Option<&Arc<StoredResponse>>, new: StoredHead) -> Joined {
+/// A new part and the stored one it continues, made one (RFC 9111 §3.4); the new one alone where it continues none, or
+/// where even both do not answer the request: an origin may send less than what it was asked for (RFC 9110 §15.3.7).
+async fn join_parts(request: &Request, old: Option<&Arc<StoredResponse>>, new: StoredHead) -> Joined {
     if let (Some(old), Some(part)) = (old, new.part)
         && let Some(had) = old.head.part.filter(|_| old.body.length() <= COMPLETED)
         && let Some(head) = validation::combine(&old.head, &new)
+        && selection::is_covered(request, &head)
     {
         let before = bytes_of(&old.body, 0, part.first.saturating_sub(had.first)).await;
         let after = bytes_of(&old.body, (part.last + 1).saturating_sub(had.first), had.length()).await;

@@ -8,6 +8,8 @@ mod exchange;
 mod fetch;
 mod fill;
 mod forward;
+#[doc(hidden)]
+pub mod fuzzing;
 mod health;
 mod refusal;
 mod request;

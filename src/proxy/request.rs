@@ -87,7 +87,7 @@ fn host(fields: &Fields, http_10: bool) -> Result<String, Refusal> {
 }
 
 /// The four forms of RFC 9112 §3.2; the authority of an absolute form has to agree with Host.
-fn target(presented: &str, method: &Method, host: String) -> Result<Target, Refusal> {
+pub(super) fn target(presented: &str, method: &Method, host: String) -> Result<Target, Refusal> {
     if presented == "*" && *method == Method::OPTIONS {
         return Err(Refusal::Asterisk);
     }

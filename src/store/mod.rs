@@ -12,6 +12,8 @@ mod body;
 mod disk;
 mod eviction;
 mod folder;
+#[doc(hidden)]
+pub mod fuzzing;
 mod generation;
 mod generations;
 mod index;

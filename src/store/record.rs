@@ -148,6 +148,18 @@ fn checksum(record: &[u8]) -> [u8; 16] {
     first_half(hasher.finalize())
 }
 
+/// A record of any bytes, with the lengths, the key and the sum that make them one: for fuzzing.
+pub fn mend(prefix: &[u8], key: &CacheKey, rest: &[u8]) -> Vec<u8> {
+    let head = rest.len().min(usize::from(u16::from_le_bytes([prefix[8], prefix[9]])));
+    let mut record = [&prefix[..16], &[0; 16], &key.0, rest].concat();
+    record[..8].copy_from_slice(&[b'L', b'R', b'D', b'R', VERSION, prefix[5] % 3, 0, 0]);
+    record[8..12].copy_from_slice(&(head as u32).to_le_bytes());
+    record[12..16].copy_from_slice(&((rest.len() - head) as u32).to_le_bytes());
+    let sum = checksum(&record);
+    record[SUM].copy_from_slice(&sum);
+    record
+}
+
 /// The first 16 bytes of a digest: enough against damage.
 pub fn first_half(digest: blake3::Hash) -> [u8; 16] {
     let mut half = [0; 16];

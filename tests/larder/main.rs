@@ -8,6 +8,7 @@ mod errors;
 mod exhaustion;
 mod forwarding;
 mod framing;
+mod fuzz;
 mod interim;
 mod invalidation;
 mod logs;

@@ -32,3 +32,26 @@ fn a_stored_part_that_the_origin_does_not_complete_is_not_sent_as_the_whole() {
         }
     }
 }
+
+/// Found by the soak: the same where the stored part had to be validated first and the origin's 304 was about another
+/// representation.
+#[test]
+fn a_part_that_does_not_answer_the_range_is_passed_on_as_the_part_that_it_is() {
+    let origin = Origin::answering(|request| {
+        let fields = |range| {
+            ["ETag: \"a\"".to_owned(), "Cache-Control: max-age=9".to_owned(), format!("Content-Range: {range}")]
+        };
+        let part = |range, body: &str| respond(206, &fields(range).each_ref().map(String::as_str), body);
+        match (request.field("If-None-Match"), request.field("Range")) {
+            (Some(_), _) => respond(304, &["ETag: \"b\""], ""),
+            (_, Some("bytes=0-3")) => part("bytes 0-3/10", "0123"),
+            _ => part("bytes 4-6/10", "456"),
+        }
+    });
+    let proxy = Proxy::start(&origin, &[]);
+    assert_eq!(proxy.client().ask("GET", "/", &["Range: bytes=0-3"]).status, 206);
+    proxy.advance(60);
+    let response = proxy.client().ask("GET", "/", &["Range: bytes=0-9"]);
+    let sent = (response.status, response.field("Content-Range"), response.text());
+    assert_eq!(sent, (206, Some("bytes 4-6/10"), "456".to_owned()));
+}
