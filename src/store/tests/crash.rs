@@ -54,7 +54,7 @@ fn store_for_ever(folder: &Path) {
                 put(&store, &name, length(number));
             }
             println!("put {number}");
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            beat(1).await;
         }
     });
 }
@@ -134,7 +134,7 @@ async fn comes_back(store: &Store, name: &str) {
             return println!("{name}: back after {:?}", began.elapsed());
         }
         assert!(began.elapsed() < Duration::from_secs(5), "{name}: not back: {stats:?}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        beat(50).await;
     }
 }
 

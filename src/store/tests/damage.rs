@@ -183,7 +183,7 @@ fn a_folder_that_is_removed_under_a_running_store_is_begun_anew() {
             if options.folder.join("live/journal").exists() && store.stats().waiting == 0 {
                 break;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            beat(50).await;
             assert!(number < 200, "it did not come back: {:?}", store.stats());
         }
         store.close().await;

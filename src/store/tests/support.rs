@@ -142,3 +142,10 @@ pub fn du(folder: &Path) -> u64 {
     }
     walk(folder, &mut HashSet::new())
 }
+
+/// Between two looks at what the disk tier does behind, in milliseconds.
+pub async fn beat(milliseconds: u64) {
+    let mut interval = tokio::time::interval(std::time::Duration::from_millis(milliseconds));
+    interval.tick().await;
+    interval.tick().await;
+}
