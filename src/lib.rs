@@ -1,4 +1,42 @@
 //! Larder: a caching HTTP proxy.
+//!
+//! # The map
+//!
+//! | module | what it knows |
+//! |---|---|
+//! | [`cli`] | what can be typed |
+//! | [`config`] | what is valid: every default, unit and cross-check; each part's options come out of it |
+//! | [`server`] | composition: the store, the workers, the listeners, the signals |
+//! | [`client`] | the connections of clients: deadlines, limits, framing |
+//! | [`proxy`] | one request, top to bottom |
+//! | [`policy`] | RFC 9111 as pure functions: no clock, no log, no error |
+//! | [`fields`] | the syntax of field values: total parsers that never decide |
+//! | [`message`], [`key`] | requests, responses and cache keys: plain data on `http`'s names and values |
+//! | [`store`] | bytes that survive a restart |
+//! | [`origin`] | requests to the origin, and answers that are whole or an error |
+//! | [`admin`] | the control socket: clearing and counting while Larder runs |
+//! | [`clock`] | the time; the only file that reads it |
+//! | [`announce`], [`logging`] | what Larder says on stderr |
+//!
+//! Who may use whom is a test: `tests/larder/tidy.rs`. Policy never sees a store, a socket or a configuration; the store and
+//! the origin's client never see policy or each other.
+//!
+//! # One request
+//!
+//! The client side hands over a head that is sound and a body that is not read yet. The proxy makes the key, looks in
+//! memory and then on disk, and asks `policy::reuse` whether what it found may be used. If so the answer is made from it.
+//! If not, one fetch goes to the origin for all who ask for the same key; `policy::storing` says whether the answer may be
+//! kept, and it is kept once its end was proven. A store that fails is a store that holds nothing; it never fails a request.
+//!
+//! # How to add
+//!
+//! - *a directive*: parse it in `fields/cache_control.rs`, decide on it in the function of `policy/` that bears its section
+//!   of the RFC, give its "no" a `Reason`, and add rows to that file's table test.
+//! - *a flag*: a field of [`cli::Arguments`] with its variable, its default in [`config::default`], its check in `config`, a row in
+//!   README.md (a test compares them), and the field of the options it ends up in.
+//! - *a record version*: raise the version in `store/record.rs`, keep reading the old one or let it be absent, and add golden
+//!   files of it to `tests/golden/`; the old ones stay.
+//! - *a command of the control socket*: a [`admin::Command`] and its answer in the server's handler.
 pub mod admin;
 pub mod announce;
 pub mod cli;
