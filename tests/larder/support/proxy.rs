@@ -30,11 +30,14 @@ pub struct Proxy {
     running: Option<Running>,
 }
 
-/// The words for a port and a folder that are nobody else's, and two workers where the flags do not name a number.
+/// The words for a port and a folder that are nobody else's. Unless the flags say otherwise: two workers, and a disk limit
+/// that makes starting cheap (what the store counts with grows with it).
 fn words<'a>(origin: &'a str, folder: &'a Path, flags: &[&'a str]) -> Vec<&'a str> {
     let mut words = vec!["--origin", origin, "--port", "0", "--cache-dir", folder.to_str().unwrap()];
-    if !flags.contains(&"--workers") {
-        words.extend(["--workers", "2"]);
+    for default in [["--workers", "2"], ["--disk", "1GiB"]] {
+        if !flags.contains(&default[0]) {
+            words.extend(default);
+        }
     }
     words.extend(flags);
     words
