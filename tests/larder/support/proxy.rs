@@ -30,14 +30,15 @@ pub struct Proxy {
     running: Option<Running>,
 }
 
-/// The words for a port and a folder that are nobody else's. Unless the flags say otherwise: two workers, and a disk limit
-/// that makes starting cheap (what the store counts with grows with it).
+/// The words for a port and a folder that are nobody else's, two workers and a small disk where the flags do not say.
 fn words<'a>(origin: &'a str, folder: &'a Path, flags: &[&'a str]) -> Vec<&'a str> {
     let mut words = vec!["--origin", origin, "--port", "0", "--cache-dir", folder.to_str().unwrap()];
-    for default in [["--workers", "2"], ["--disk", "1GiB"]] {
-        if !flags.contains(&default[0]) {
-            words.extend(default);
-        }
+    if !flags.contains(&"--workers") {
+        words.extend(["--workers", "2"]);
+    }
+    // what counts how often something is asked for is as large as the disk may be, and is made at each start
+    if !flags.contains(&"--disk") {
+        words.extend(["--disk", "256MiB"]);
     }
     words.extend(flags);
     words
