@@ -36,6 +36,7 @@ fn at_once(
             })
             .collect();
         origin.await_requests(arrived);
+        proxy.await_received(clients as u64);
         gate.open();
         asking.into_iter().map(|client| client.join().unwrap()).collect()
     })

@@ -104,6 +104,15 @@ impl Proxy {
         }
     }
 
+    /// Waits until so many requests have come in since the start.
+    pub fn await_received(&self, count: u64) {
+        let began = larder::clock::instant();
+        while self.config.client.counters.requests.count() < count {
+            assert!(began.elapsed() < PATIENCE, "{} requests came in", self.config.client.counters.requests.count());
+            std::thread::yield_now();
+        }
+    }
+
     /// The cache folder.
     pub fn folder(&self) -> PathBuf {
         self.config.store.folder.clone()
