@@ -108,7 +108,16 @@ impl Index {
 
     /// Keeps what is in these generations.
     pub fn keep_generations(&self, numbers: &[u32]) {
-        self.retain(|entry| numbers.contains(&entry.generation));
+        if self.generations().iter().any(|number| !numbers.contains(number)) {
+            self.retain(|entry| numbers.contains(&entry.generation));
+        }
+    }
+
+    /// So many keys are about to come.
+    pub fn reserve(&self, keys: usize) {
+        for shard in &self.shards {
+            shard.write().unwrap_or_else(|poison| poison.into_inner()).reserve(keys / SHARDS);
+        }
     }
 
     /// What is in this generation.
@@ -122,10 +131,12 @@ impl Index {
 
     /// The generations that hold something.
     pub fn generations(&self) -> HashSet<u32> {
-        let mut found = HashSet::new();
+        let (mut found, mut last) = (HashSet::new(), None);
         for shard in &self.shards {
             let shard = shard.read().unwrap_or_else(|poison| poison.into_inner());
-            found.extend(shard.values().map(|entry| entry.generation));
+            for entry in shard.values().filter(|entry| last.replace(entry.generation) != Some(entry.generation)) {
+                found.insert(entry.generation);
+            }
         }
         found
     }

@@ -54,6 +54,7 @@ pub fn read(path: &Path, index: &Index) -> io::Result<Read> {
     let header = lines.next().and_then(|line| parse(line, be_u64(line), 0).then(|| (be_u64(line), be_u64(&line[8..]))));
     let Some((serial, summary)) = header else { return Ok(Read { mark: Mark::default(), damaged: !bytes.is_empty() }) };
     let mut read = Read { mark: Mark { serial, lines: 1 }, damaged: false };
+    index.reserve(lines.len());
     for line in lines {
         let position = read.mark.lines;
         if parse(line, serial, position) {

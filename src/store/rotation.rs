@@ -6,7 +6,7 @@ use std::sync::{Arc, atomic::Ordering::Relaxed};
 use super::{
     StoreError, eviction, folder,
     generation::{Class, Generation},
-    generations::{Generations, INLINE},
+    generations::Generations,
     index::{Entry, Print, Size},
     record::{self, BodyForm, Record, RecordBody},
     segment::FileName,
@@ -15,6 +15,9 @@ use crate::key::CacheKey;
 
 /// Bytes that are copied before other work gets its turn: four times what is written then.
 const STEP: u64 = 4 << 20;
+
+/// What a record without its body needs at most, usually.
+const RECORD: u64 = 2 << 10;
 
 /// A generation on its way out.
 pub struct Leaving {
@@ -131,7 +134,7 @@ impl Generations {
     fn survivors(&self, generation: &Generation) -> (Vec<Print>, u64) {
         let all = self.shared.index.of_generation(generation.number);
         // a record takes twice its bytes in sled, a body beside it does not
-        let needs = |size: Size| size.bytes() + size.bytes().min(2 * INLINE as u64);
+        let needs = |size: Size| size.bytes() + size.bytes().min(RECORD);
         let weigh = |(print, size): (Print, Size)| (print, self.shared.sketch.weight(print.0), needs(size));
         eviction::survivors(all.into_iter().map(weigh).collect(), self.shared.space.room_for_survivors())
     }
