@@ -125,7 +125,12 @@ pub fn normal_authority(authority: &str) -> Option<String> {
             let (host, port) = authority.split_once(':').unwrap_or((authority, ""));
             let name = host.strip_suffix('.').unwrap_or(host);
             let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&b);
-            if name.is_empty() || name.starts_with('.') || name.contains(',') || !name.bytes().all(allowed) {
+            if name.is_empty()
+                || name.starts_with('.')
+                || name.ends_with('.')
+                || name.contains(',')
+                || !name.bytes().all(allowed)
+            {
                 return None;
             }
             (name.to_ascii_lowercase(), port)
