@@ -122,8 +122,15 @@ impl Generations {
         Ok(())
     }
 
-    /// Closes the databases, so that they open quickly.
-    pub fn close(self) {
+    /// Closes the databases, so that they open quickly, and so that a journal that loses its end from now on is noticed.
+    pub fn close(mut self) {
+        let synced = self.journal.synced();
+        let known = self.fresh.generation.records.journal().unwrap_or_default();
+        if known != synced
+            && let Err(error) = self.fresh.write(&[], synced).and_then(|()| self.fresh.sync().map_err(StoreError::Io))
+        {
+            log::debug!("the journal's end was not written down: {error}");
+        }
         let shared = self.shared.clone();
         let generations = shared.generations.read().unwrap_or_else(|poison| poison.into_inner()).clone();
         let written = generations.iter().filter(|generation| generation.written.load(Relaxed));

@@ -41,10 +41,6 @@ pub fn open(shared: &Arc<Shared>) -> io::Result<Generations> {
     let path = live.join("journal");
     let mut read = read_journal(shared, &path, !listed.is_empty())?;
     let named = shared.index.generations();
-    let (named, empty): (Vec<_>, Vec<_>) = listed.into_iter().partition(|(number, _)| named.contains(number));
-    for (number, class) in empty {
-        folder::discard(folder, &live.join(Generation::folder_name(class, number)))?;
-    }
     // all at once: sled may have to catch up with what was written since it was last opened
     let opened: Vec<_> = std::thread::scope(|threads| {
         let open = |(number, class)| {
@@ -53,7 +49,7 @@ pub fn open(shared: &Arc<Shared>) -> io::Result<Generations> {
                 move || open_generation(shared, live, class, number)
             })
         };
-        let opening: Vec<_> = named.into_iter().map(open).collect();
+        let opening: Vec<_> = listed.iter().copied().map(open).collect();
         opening.into_iter().map(|thread| thread.join()).collect()
     });
     let mut open = Vec::with_capacity(opened.len());
@@ -64,6 +60,11 @@ pub fn open(shared: &Arc<Shared>) -> io::Result<Generations> {
             open.push(Arc::new(generation));
             furthest = furthest.max(mark);
         }
+    }
+    // only now: one that a cut journal does not name any more is the one that knows of the cut
+    open.retain(|generation| named.contains(&generation.number));
+    for (number, class) in listed.into_iter().filter(|(number, _)| !named.contains(number)) {
+        folder::discard(folder, &live.join(Generation::folder_name(class, number)))?;
     }
     if furthest > read.mark {
         // what its lost lines replaced or forgot is not known

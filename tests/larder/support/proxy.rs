@@ -30,11 +30,15 @@ pub struct Proxy {
     running: Option<Running>,
 }
 
-/// The words for a port and a folder that are nobody else's, and two workers where the flags do not name a number.
+/// The words for a port and a folder that are nobody else's, two workers and a small disk where the flags do not say.
 fn words<'a>(origin: &'a str, folder: &'a Path, flags: &[&'a str]) -> Vec<&'a str> {
     let mut words = vec!["--origin", origin, "--port", "0", "--cache-dir", folder.to_str().unwrap()];
     if !flags.contains(&"--workers") {
         words.extend(["--workers", "2"]);
+    }
+    // what counts how often something is asked for is as large as the disk may be, and is made at each start
+    if !flags.contains(&"--disk") {
+        words.extend(["--disk", "256MiB"]);
     }
     words.extend(flags);
     words
