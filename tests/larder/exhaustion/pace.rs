@@ -34,7 +34,7 @@ fn x01_x02_a_head_that_does_not_end_is_answered_408_on_every_request() {
         client.send("GET /slow HTTP/1.1\r\nX: y\r\n");
         let trickling = client.trickle(b"X: y\r\n");
         assert_eq!(soon(|| client.response("GET").status), 408, "after {earlier} requests");
-        drop(client);
+        client.finish();
         trickling.join().unwrap();
     }
     assert_eq!(proxy.counters().head_timeouts.count(), 3);
@@ -82,14 +82,14 @@ fn x04_a_body_that_trickles_is_answered_408() {
     client.send(request("POST", "/a", &["Content-Length: 1000000"]));
     let trickling = client.trickle(b"x");
     assert_eq!(soon(|| client.response("POST").status), 408);
-    drop(client);
+    client.finish();
     trickling.join().unwrap();
     let fast = Proxy::tuned(&origin, &["--min-rate", "0B"], grace);
     let mut client = fast.client();
     client.send(request("POST", "/a", &["Content-Length: 100"]));
     let trickling = client.trickle(b"x");
     assert_eq!(client.response("POST").text(), "/a");
-    drop(client);
+    client.finish();
     trickling.join().unwrap();
 }
 
@@ -105,9 +105,9 @@ fn x05_a_client_that_does_not_read_is_cut_off_and_holds_up_nobody() {
     assert!(other.body == body, "{} of {} bytes", other.body.len(), body.len());
     until("the silent client to be cut off", || proxy.counters().write_timeouts.count() == 1);
     assert!(silent.rest().len() < body.len());
-    // its last byte reaches a client before the whole is stored
-    until("it to be stored", || proxy.get("/big").x_cache() == "HIT");
-    assert_eq!(origin.request_count(), 1);
+    until("a hit", || proxy.get("/big").x_cache() == "HIT");
+    // who looked just before it was stored, and asked just after its flight had ended, asks once more
+    assert!(origin.request_count() <= 2, "{}", origin.request_count());
 }
 
 #[test]

@@ -40,6 +40,7 @@ fn a_signal_lets_running_responses_end_and_takes_on_no_others() {
         client.body("GET", &mut response);
         assert_eq!((response.text().as_str(), response.end), ("helloworld", End::Whole));
         assert_eq!(client.rest(), b"");
+        drop((client, idle));
         assert_eq!(spawned.wait().code(), Some(0));
     }
 }
