@@ -41,9 +41,10 @@ pub async fn ask(cx: &Rc<Context>, question: Question, lead: Option<Flying>, fli
             lead.land(landing);
         }
     };
-    // a failing origin is not asked by every request that has something to answer with
+    // a failing origin is not asked by every request that the origin itself gave something to answer with
     if !cx.shared.health.may_ask(cx.clock.now())
-        && let Some(outcome) = stand_in(cx, &request, stored.as_ref(), None)
+        && let Some(outcome @ Outcome::Stored { reason: Reason::StaleIfError, .. }) =
+            stand_in(cx, &request, stored.as_ref(), None)
     {
         land(Landing::Erred(503));
         return outcome;

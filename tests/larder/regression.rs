@@ -1,6 +1,6 @@
 //! What once went wrong, so that it does not again: each test says what had found it.
 
-use crate::support::{Origin, Proxy, respond};
+use crate::support::{Origin, Proxy, Step, respond};
 
 /// Found by the soak: the part that came was smaller than the one asked for (RFC 9110 §15.3.7 allows that), and what had
 /// been put together was sent as the whole.
@@ -54,4 +54,19 @@ fn a_part_that_does_not_answer_the_range_is_passed_on_as_the_part_that_it_is() {
     let response = proxy.client().ask("GET", "/", &["Range: bytes=0-9"]);
     let sent = (response.status, response.field("Content-Range"), response.text());
     assert_eq!(sent, (206, Some("bytes 4-6/10"), "456".to_owned()));
+}
+
+/// Found by the public suite: one test's closed connection let another's stale response stand in.
+#[test]
+fn one_connection_that_the_origin_closes_is_no_reason_not_to_ask_it_for_something_else() {
+    let origin = Origin::answering(|request| match (request.target.as_str(), request.index) {
+        ("/closes", _) => vec![Step::Close],
+        (_, 0) => respond(200, &["Cache-Control: max-age=1", "ETag: \"v\""], "old"),
+        _ => respond(200, &["Cache-Control: max-age=1"], "new"),
+    });
+    let proxy = Proxy::start(&origin, &["--strict"]);
+    assert_eq!(proxy.get("/a").text(), "old");
+    proxy.advance(5);
+    assert_eq!(proxy.get("/closes").status, 502);
+    assert_eq!(proxy.get("/a").text(), "new");
 }
