@@ -139,7 +139,12 @@ try {
 } catch (error) {
   console.error(`error: ${error.message}`)
 }
-for (const child of children) child.kill()
+// Larder writes to its folder until it has ended
+await Promise.all(children.map(child => new Promise(resolve => {
+  if (child.exitCode !== null || child.signalCode !== null) return resolve()
+  child.on('exit', resolve)
+  child.kill()
+})))
 if (passed) fs.rmSync(folder, { recursive: true, force: true })
 else console.error(`logs: ${folder}`)
 process.exit(passed ? 0 : 1)
