@@ -72,7 +72,7 @@ fn main() -> ExitCode {
     let world = Arc::new(World::new(options.seed));
     let folder = tempfile::tempdir().unwrap();
     let flags = "--memory 8MiB --disk 64MiB --workers 2 --first-byte-timeout 3s --between-bytes-timeout 3s \
-                 --shutdown-timeout 5s -q";
+                 --origin-keep-alive 2s --shutdown-timeout 5s -q";
     let mut proxy = Proxy {
         world: world.clone(),
         program: options.larder.clone(),
@@ -157,7 +157,7 @@ fn disturb(proxy: &mut Proxy, left: &AtomicU64, requests: u64, mut rng: Rng) -> 
     }
 }
 
-/// What it holds once nobody asks any more.
+/// What it holds once nobody asks any more, and the idle connections to the origin have had their time.
 fn settled(proxy: &mut Proxy, at_start: Held) -> Held {
     let mut held = Held::default();
     for _ in 0..150 {
