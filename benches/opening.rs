@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use larder::{
-    clock::{Clock, Seconds, Timestamp, instant},
+    clock::{Seconds, Timestamp, instant},
     key::CacheKey,
     message::{
         FieldName, FieldValue, Fields, Method, ResponseHead, StatusCode, StoredBody, StoredHead, StoredResponse, Target,
@@ -47,7 +47,7 @@ fn response(number: u64) -> StoredResponse {
 
 fn opened(folder: &Path) -> Store {
     let options = Options { folder: folder.to_owned(), memory: 256 << 20, disk: 10 << 30, max_object: 1 << 30 };
-    Store::open(options, Clock::system())
+    Store::open(options)
 }
 
 fn rss() -> String {

@@ -17,7 +17,7 @@ use std::{cell::Cell, hint::black_box, path::Path};
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use larder::{
-    clock::{Clock, Seconds, Timestamp},
+    clock::{Seconds, Timestamp},
     key::CacheKey,
     message::{
         FieldName, FieldValue, Fields, Method, ResponseHead, StatusCode, StoredBody, StoredHead, StoredResponse, Target,
@@ -55,7 +55,7 @@ fn response(number: u64, body: &Bytes) -> StoredResponse {
 
 fn opened(runtime: &Runtime, folder: &Path, memory: u64) -> Store {
     let options = Options { folder: folder.join("cache"), memory, disk: 4 << 30, max_object: 1 << 30 };
-    let store = Store::open(options, Clock::system());
+    let store = Store::open(options);
     runtime.block_on(store.opened());
     store
 }

@@ -21,8 +21,9 @@ use crate::{
     client,
     clock::Clock,
     config::Config,
-    message::FieldValue,
+    message::{FieldValue, StoredHead},
     origin::{Origin, Prepared},
+    policy::freshness,
     proxy::{self, Context, Secure, Shared, Site},
     store::{OpenError, State, Store},
 };
@@ -132,7 +133,11 @@ pub fn start(config: Config, clock: Clock) -> Result<Running, RunError> {
         }
         Err(error) => return Err(RunError::Folder(error)),
     };
-    let store = Store::open_with(config.store.clone(), clock.clone(), lock);
+    let is_dead = {
+        let (clock, policy) = (clock.clone(), config.policy.clone());
+        move |head: &StoredHead| freshness::is_dead(head, clock.now(), &policy)
+    };
+    let store = Store::open_with(config.store.clone(), is_dead, lock);
     let shared = Arc::new(Shared::default());
     let (tell, told) = mpsc::channel();
     let (done_tell, done) = tokio::sync::oneshot::channel();

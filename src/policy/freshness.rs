@@ -12,6 +12,9 @@ use crate::{
 /// No heuristic lifetime is longer: a week.
 const LONGEST_HEURISTIC: Seconds = Seconds(7 * 24 * 3600);
 
+/// A response that has been stale for so much longer than it may be used is dead: thirty days.
+const KEPT: Seconds = Seconds(30 * 24 * 3600);
+
 /// How long a response is fresh, and where that was said (RFC 9111 §4.2.1, §4.2.2, RFC 9213).
 pub fn freshness_lifetime(stored: &StoredHead, options: &Options) -> (Seconds, Reason) {
     lifetime(stored, &Governing::of(&stored.head.fields), options)
@@ -95,6 +98,16 @@ pub(super) fn initial_age(response: &Fields, times: Times) -> Seconds {
 /// RFC 9111 §4.2.3.
 pub fn current_age(stored: &StoredHead, now: Timestamp) -> Seconds {
     stored.initial_age.saturating_add(now.since(stored.response_time))
+}
+
+/// Whether a stored response has been stale for so long that it is not worth its room: whoever still asked for it would have
+/// had it validated.
+pub fn is_dead(stored: &StoredHead, now: Timestamp, options: &Options) -> bool {
+    let governing = Governing::of(&stored.head.fields);
+    let said = &governing.directives;
+    let windows = said.stale_while_revalidate.max(said.stale_if_error).unwrap_or_default();
+    let freshness = Freshness::of(stored, &governing, now, options);
+    !freshness.clock_went_back && !freshness.stale_within(KEPT.saturating_add(windows))
 }
 
 /// How a stored response stands at one moment.

@@ -41,6 +41,8 @@ pub struct Generation {
     measured: AtomicU64,
     /// Bytes of all other files.
     beside: AtomicU64,
+    /// Bytes of what was found dead since it was opened.
+    pub dead: AtomicU64,
     pub records: Records,
     segments: Mutex<HashMap<u32, Arc<File>>>,
 }
@@ -100,8 +102,8 @@ impl Generation {
         let (all, measured) = (folder::occupied(&folder), folder::occupied(&database));
         let (measured, beside) = (AtomicU64::new(measured), AtomicU64::new(all.saturating_sub(measured)));
         let proven = AtomicBool::new(class == Class::Proven);
-        let written = AtomicBool::new(false);
-        Ok(Generation { number, proven, written, folder, measured, beside, records, segments: Mutex::default() })
+        let (written, dead) = Default::default();
+        Ok(Generation { number, proven, written, folder, measured, beside, dead, records, segments: Mutex::default() })
     }
 
     pub fn class(&self) -> Class {

@@ -20,6 +20,7 @@ use super::{
     rotation::Leaving,
     segment::Location,
     shared::{Shared, merged},
+    sweep::Sweeping,
 };
 use crate::{key::CacheKey, message::StoredBody};
 
@@ -36,6 +37,8 @@ pub struct Generations {
     /// The generation that is being dropped.
     pub leaving: Option<Leaving>,
     pub next_number: u32,
+    /// The pass that looks for what is dead.
+    pub sweeping: Sweeping,
     /// How many generations were spared since one was dropped.
     pub spared: usize,
 }

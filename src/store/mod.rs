@@ -5,7 +5,7 @@
 //! that is not small to a file beside it ([`segment`], [`body`]), then a line to the [`journal`]. The journal
 //! is read at opening and becomes the [`index`], which knows of each key which generation holds it. When a
 //! generation is full another is begun, and one is dropped after what is asked for often was copied out of it
-//! ([`rotation`], [`eviction`]).
+//! ([`rotation`], [`eviction`]). What has long been of no use goes also where there is room ([`sweep`]).
 
 mod active;
 mod body;
@@ -26,6 +26,7 @@ mod rotation;
 mod segment;
 mod shared;
 mod space;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -51,7 +52,7 @@ use shared::{Shared, VARIANTS};
 use writer::Command;
 
 use crate::{
-    clock::{Clock, Timestamp},
+    clock::Timestamp,
     key::CacheKey,
     message::{FieldValue, Fields, Nominated, StoredBody, StoredHead, StoredResponse},
 };
@@ -143,6 +144,8 @@ pub struct Stats {
     pub misses: u64,
     /// Stored responses that made room for others.
     pub evicted: u64,
+    /// Stored responses that went because they had long been of no use.
+    pub swept: u64,
     /// Responses that reached memory only, because the disk was too slow or down.
     pub not_written: u64,
     /// Lookups that did not wait for the disk, because too many did.
@@ -173,14 +176,19 @@ impl Store {
 
     /// Never fails, and returns at once: the disk is opened behind, and until then holds nothing. Where the folder cannot
     /// be used the store says so in the log, works in memory alone, and tries again.
-    pub fn open(options: Options, clock: Clock) -> Store {
-        Store::open_with(options, clock, None)
+    pub fn open(options: Options) -> Store {
+        Store::open_with(options, |_| false, None)
     }
 
-    /// The same, with the folder's lock already taken.
-    pub fn open_with(options: Options, _clock: Clock, lock: Option<FolderLock>) -> Store {
+    /// The same; `is_dead` says which stored responses have been of no use for so long that they may go, and the folder's
+    /// lock may be taken already.
+    pub fn open_with(
+        options: Options,
+        is_dead: impl Fn(&StoredHead) -> bool + Send + Sync + 'static,
+        lock: Option<FolderLock>,
+    ) -> Store {
         let (commands, receiver) = mpsc::channel();
-        let shared = Arc::new(Shared::new(options, commands.clone()));
+        let shared = Arc::new(Shared::new(options, Box::new(is_dead), commands.clone()));
         let started = std::thread::Builder::new().name("larder-store".to_owned()).spawn({
             let shared = shared.clone();
             move || writer::run(shared, receiver, lock)
@@ -337,6 +345,16 @@ impl Store {
         let (reply, done) = oneshot::channel();
         if self.0.commands.send(Command::Flush(reply)).is_ok() {
             let _ = done.await;
+        }
+    }
+
+    /// Looks through all that is on the disk now, not only now and then: what has long been of no use goes, and gives its
+    /// space back. How many that were.
+    pub async fn sweep(&self) -> u64 {
+        let (reply, done) = oneshot::channel();
+        match self.0.commands.send(Command::Sweep(reply)) {
+            Ok(()) => done.await.unwrap_or(0),
+            Err(_) => 0,
         }
     }
 

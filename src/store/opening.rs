@@ -16,6 +16,7 @@ use super::{
     generations::Generations,
     journal::{self, Journal, Mark},
     shared::Shared,
+    sweep::Sweeping,
 };
 
 /// Opens what the folder holds. What cannot be read is set aside. An error: the disk would not; try again later.
@@ -107,7 +108,8 @@ fn start(
             })?
         }
     };
-    Ok(Generations { shared: shared.clone(), journal, fresh, proven, leaving: None, next_number, spared: 0 })
+    let (leaving, sweeping) = (None, Sweeping::default());
+    Ok(Generations { shared: shared.clone(), journal, fresh, proven, leaving, next_number, sweeping, spared: 0 })
 }
 
 /// Builds the index. A journal that cannot be read at all is set aside.

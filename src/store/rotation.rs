@@ -21,9 +21,9 @@ const RECORD: u64 = 2 << 10;
 
 /// A generation on its way out.
 pub struct Leaving {
-    generation: Arc<Generation>,
+    pub generation: Arc<Generation>,
     /// What is still to be copied.
-    survivors: Vec<Print>,
+    pub survivors: Vec<Print>,
 }
 
 impl Generations {

@@ -21,13 +21,16 @@ use super::{
 };
 use crate::{
     key::CacheKey,
-    message::{StoredBody, StoredResponse},
+    message::{StoredBody, StoredHead, StoredResponse},
 };
 
 /// So many variants of one URL are kept.
 pub const VARIANTS: usize = 32;
 /// So many lookups may wait for the disk; further ones find nothing.
 const LOOKUPS: usize = 64;
+
+/// Whether a stored response has been of no use for so long that it may go.
+pub type IsDead = Box<dyn Fn(&StoredHead) -> bool + Send + Sync>;
 
 pub struct Shared {
     pub options: Options,
@@ -48,6 +51,7 @@ pub struct Shared {
     /// A name for the next body that is being filled.
     pub next_filling: AtomicU64,
     pub commands: Sender<Command>,
+    pub is_dead: IsDead,
     permits: Arc<Semaphore>,
     /// The last problem that was said, so that it is said once.
     said: Mutex<String>,
@@ -59,6 +63,7 @@ pub struct Counters {
     pub disk_hits: AtomicU64,
     pub misses: AtomicU64,
     pub evicted: AtomicU64,
+    pub swept: AtomicU64,
     pub set_aside: AtomicU64,
     pub damaged: AtomicU64,
     pub errors: AtomicU64,
@@ -66,7 +71,7 @@ pub struct Counters {
 }
 
 impl Shared {
-    pub fn new(options: Options, commands: Sender<Command>) -> Shared {
+    pub fn new(options: Options, is_dead: IsDead, commands: Sender<Command>) -> Shared {
         // a part of the memory is the database's, a part waits to be written
         let counters =
             usize::try_from((options.disk / 1024).min((options.memory / 16).max(1 << 20))).unwrap_or(usize::MAX);
@@ -79,6 +84,7 @@ impl Shared {
             epoch: AtomicU64::new(0),
             space: Arc::new(Space::new(options.disk, commands.clone())),
             commands,
+            is_dead,
             sketch: Sketch::new(counters),
             counters: Counters::default(),
             state: watch::Sender::new(None),
@@ -241,6 +247,7 @@ impl Shared {
             disk_hits: count(&self.counters.disk_hits),
             misses: count(&self.counters.misses),
             evicted: count(&self.counters.evicted),
+            swept: count(&self.counters.swept),
             not_written: self.pending.dropped(),
             not_read: count(&self.counters.crowded),
             damaged: count(&self.counters.damaged),

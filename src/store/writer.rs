@@ -31,6 +31,8 @@ pub enum Command {
     /// A body that is being filled found no room.
     Room(oneshot::Sender<()>),
     Flush(oneshot::Sender<()>),
+    /// Look through everything; the answer is how many were dead.
+    Sweep(oneshot::Sender<u64>),
     Clear(oneshot::Sender<Result<Cleared, StoreError>>),
     Close(Option<oneshot::Sender<()>>),
 }
@@ -41,6 +43,10 @@ const GATHER: Duration = Duration::from_millis(50);
 const SYNC: Duration = Duration::from_millis(500);
 /// How long after a failure the disk is tried again: at first, and at most.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(4));
+/// When stored responses are looked through for what is dead: after opening, after each pass, between its steps.
+const FIRST_SWEEP: Duration = Duration::from_secs(60);
+const SWEEP: Duration = Duration::from_secs(6 * 3600);
+const SWEEP_STEP: Duration = Duration::from_millis(50);
 /// Bytes that are written together: at least, and at most.
 const BATCH: (u64, u64) = (64 << 10, 1 << 20);
 
@@ -53,11 +59,13 @@ struct Writer {
     write_at: Option<Instant>,
     sync_at: Option<Instant>,
     rotate_at: Option<Instant>,
+    sweep_at: Option<Instant>,
 }
 
 /// Runs until it is told to close.
 pub fn run(shared: Arc<Shared>, commands: Receiver<Command>, lock: Option<FolderLock>) {
-    let mut writer = Writer { shared, lock, open: None, retry: None, write_at: None, sync_at: None, rotate_at: None };
+    let (retry, write_at, sync_at, rotate_at, sweep_at) = Default::default();
+    let mut writer = Writer { shared, lock, open: None, retry, write_at, sync_at, rotate_at, sweep_at };
     writer.open(RETRY.0);
     loop {
         match writer.next(&commands) {
@@ -74,6 +82,9 @@ pub fn run(shared: Arc<Shared>, commands: Receiver<Command>, lock: Option<Folder
                 writer.write();
                 writer.sync();
                 let _ = reply.send(());
+            }
+            Ok(Command::Sweep(reply)) => {
+                let _ = reply.send(writer.sweep_all());
             }
             Ok(Command::Clear(reply)) => {
                 let cleared = writer.clear();
@@ -95,9 +106,8 @@ pub fn run(shared: Arc<Shared>, commands: Receiver<Command>, lock: Option<Folder
 impl Writer {
     /// The next command, or a timeout when something is due.
     fn next(&self, commands: &Receiver<Command>) -> Result<Command, RecvTimeoutError> {
-        let due =
-            [self.retry.map(|(at, _)| at), self.write_at, self.sync_at, self.rotate_at].into_iter().flatten().min();
-        match due {
+        let due = [self.retry.map(|(at, _)| at), self.write_at, self.sync_at, self.rotate_at, self.sweep_at];
+        match due.into_iter().flatten().min() {
             Some(due) => commands.recv_timeout(due.saturating_duration_since(clock::instant())),
             None => commands.recv().map_err(|_| RecvTimeoutError::Disconnected),
         }
@@ -117,12 +127,17 @@ impl Writer {
         if self.sync_at.is_some_and(|at| at <= now) {
             self.sync();
         }
+        if self.sweep_at.is_some_and(|at| at <= now) {
+            let more = self.sweep();
+            self.sweep_at = self.open.as_ref().map(|_| clock::instant() + if more { SWEEP_STEP } else { SWEEP });
+        }
     }
 
     fn open(&mut self, retry_after: Duration) {
         match self.try_open() {
             Ok(open) => {
                 self.open = Some(open);
+                self.sweep_at = Some(clock::instant() + FIRST_SWEEP);
                 self.shared.state.send_replace(Some(State::Open));
                 if self.shared.well_again() {
                     log::info!("the cache on disk works again");
@@ -155,7 +170,7 @@ impl Writer {
         self.shared.index.remove_all();
         self.shared.say(format!("the cache works in memory alone: {why}"));
         self.shared.state.send_replace(Some(State::Down(why)));
-        (self.write_at, self.sync_at, self.rotate_at) = (None, None, None);
+        (self.write_at, self.sync_at, self.rotate_at, self.sweep_at) = Default::default();
         self.retry = Some((clock::instant() + retry_after, (retry_after * 2).min(RETRY.1)));
     }
 
@@ -219,6 +234,26 @@ impl Writer {
         self.sync_at.get_or_insert_with(|| clock::instant() + SYNC);
     }
 
+    /// Looks through a part of what is stored for what is dead. Is there more of this pass?
+    fn sweep(&mut self) -> bool {
+        let swept = self.open.as_mut().map(Generations::sweep);
+        self.sync_at.get_or_insert_with(|| clock::instant() + SYNC);
+        match swept {
+            Some(Ok(more)) => more,
+            Some(Err(error)) => {
+                self.failed(error);
+                false
+            }
+            None => false,
+        }
+    }
+
+    fn sweep_all(&mut self) -> u64 {
+        let before = self.shared.counters.swept.load(Relaxed);
+        while self.sweep() {}
+        self.shared.counters.swept.load(Relaxed) - before
+    }
+
     /// Makes room for so many bytes at once, as far as there is anything to drop.
     fn make_room(&mut self, bytes: u64) {
         while let Some(open) = &mut self.open {
@@ -241,7 +276,7 @@ impl Writer {
         shared.index.remove_all();
         shared.pending.forget_all();
         shared.memory.forget_all();
-        (self.write_at, self.sync_at, self.rotate_at) = (None, None, None);
+        (self.write_at, self.sync_at, self.rotate_at, self.sweep_at) = Default::default();
         let removed = match &self.lock {
             Some(_) => folder::clear_live(&shared.options.folder),
             None => Err(io::Error::other("the cache folder is not ours")),

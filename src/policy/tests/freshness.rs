@@ -1,5 +1,5 @@
 use super::*;
-use crate::policy::freshness::{current_age, freshness_lifetime};
+use crate::policy::freshness::{current_age, freshness_lifetime, is_dead};
 
 /// A head that was not asked whether it may be stored.
 fn head(status: u16, lines: &[&str]) -> StoredHead {
@@ -118,4 +118,21 @@ fn the_age_counts_what_the_response_and_the_way_had() {
     }
     let slow = Times { request: T0, response: at(7), received: at(7) };
     assert_eq!(crate::policy::freshness::initial_age(&fields(&["Age: 5"]), slow), Seconds(12));
+}
+
+#[test]
+fn a_response_is_dead_when_it_was_stale_for_thirty_days_longer_than_it_may_be_used() {
+    const DAY: u64 = 24 * 3600;
+    for (lines, last) in [
+        (&["Cache-Control: max-age=60"][..], 60 + 30 * DAY),
+        (&["Cache-Control: max-age=60, stale-if-error=86400, stale-while-revalidate=5"], 60 + 31 * DAY),
+        (&["Cache-Control: no-cache"], 3600 + 30 * DAY),
+        (&["Cache-Control: max-age=31536000"], 31_536_000 + 30 * DAY),
+        (&["Cache-Control: max-age=60", "Age: 50"], 10 + 30 * DAY),
+    ] {
+        let dead = |seconds| is_dead(&head(200, lines), at(seconds), &usual());
+        assert_eq!((dead(last), dead(last + 1)), (false, true), "{lines:?}");
+    }
+    // the clock went back: nobody can say
+    assert!(!is_dead(&head(200, &[]), Timestamp(0), &usual()));
 }

@@ -5,7 +5,7 @@ use std::{
 };
 
 use super::support::*;
-use crate::store::{Clock, OpenError, State, Store};
+use crate::store::{OpenError, State, Store};
 
 #[test]
 fn a_second_store_on_a_folder_is_refused_and_the_first_one_unharmed() {
@@ -13,7 +13,7 @@ fn a_second_store_on_a_folder_is_refused_and_the_first_one_unharmed() {
         let folder = folder();
         let options = options(folder.path());
         let lock = Store::lock(&options.folder).expect("the lock");
-        let first = Store::open_with(options.clone(), Clock::system(), Some(lock));
+        let first = Store::open_with(options.clone(), |_| false, Some(lock));
         first.opened().await;
         assert!(matches!(Store::lock(&options.folder), Err(OpenError::Locked(_))));
         let second = open(options.clone()).await;

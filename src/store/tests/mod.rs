@@ -9,3 +9,4 @@ mod races;
 mod records;
 mod storing;
 mod support;
+mod sweep;

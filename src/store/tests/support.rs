@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tempfile::TempDir;
 
 use crate::{
-    clock::{Clock, Seconds, Timestamp},
+    clock::{Seconds, Timestamp},
     key::CacheKey,
     message::{
         FieldName, FieldValue, Fields, Method, ResponseHead, StatusCode, StoredBody, StoredHead, StoredResponse, Target,
@@ -35,7 +35,7 @@ pub fn disk_only(folder: &Path) -> Options {
 }
 
 pub async fn open(options: Options) -> Store {
-    let store = Store::open(options, Clock::manual(Timestamp(0)));
+    let store = Store::open(options);
     store.opened().await;
     store
 }

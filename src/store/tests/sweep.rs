@@ -1,0 +1,79 @@
+use super::support::*;
+use crate::{
+    message::StoredBody,
+    store::{Options, Store},
+};
+
+/// A store to which whatever has "dead" in its name is dead.
+async fn opened(options: Options) -> Store {
+    let store = Store::open_with(options, |head| head.asked.contains("dead"), None);
+    store.opened().await;
+    store
+}
+
+async fn put_large(store: &Store, name: &str) {
+    let mut large = response(name, 0);
+    large.body = StoredBody::Disk(fill(store, name, 3_000_000).await.expect("filled"));
+    store.put(key(name), large, store.epoch());
+}
+
+#[test]
+fn what_is_long_dead_goes_by_itself_and_gives_its_space_back() {
+    run(async {
+        let folder = folder();
+        let store = opened(disk_only(folder.path())).await;
+        for number in 0..600 {
+            put(&store, &format!("dead {number}"), 20_000);
+            if number % 10 == 0 {
+                put(&store, &format!("living {number}"), 200 + number * 50);
+            }
+            if number % 100 == 0 {
+                store.flush().await;
+            }
+        }
+        put_large(&store, "dead large").await;
+        put_large(&store, "living large").await;
+        store.flush().await;
+        let before = du(folder.path());
+
+        assert_eq!(store.sweep().await, 601);
+        let after = du(folder.path());
+        assert!(after < before / 2, "{before} bytes before, {after} after");
+        assert_eq!((store.stats().responses, store.stats().swept, store.stats().evicted), (61, 601, 0));
+        // what goes into the place of what went stays
+        put(&store, "dead 7", 300);
+        store.flush().await;
+        for reopened in [false, true] {
+            if reopened {
+                store.close().await;
+            }
+            let store = if reopened { open(disk_only(folder.path())).await } else { store.clone() };
+            assert_eq!(served(&store, "dead 1").await, None);
+            assert_eq!(served(&store, "dead large").await, None);
+            assert_eq!(served(&store, "dead 7").await, Some(content("dead 7", 300)));
+            assert_eq!(served(&store, "living large").await, Some(content("living large", 3_000_000)));
+            for number in (0..600).step_by(10) {
+                let name = format!("living {number}");
+                assert_eq!(served(&store, &name).await, Some(content(&name, 200 + number * 50)), "{name}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_list_of_variants_goes_when_none_of_them_is_left() {
+    run(async {
+        let folder = folder();
+        let store = opened(disk_only(folder.path())).await;
+        for (name, language) in [("dead", "de"), ("dead", "fr"), ("living", "de")] {
+            let stored = variant(name, language, 1);
+            store.put(key(name), stored, store.epoch());
+        }
+        store.flush().await;
+        assert_eq!(store.sweep().await, 2);
+        store.sweep().await;
+        assert!(store.lookup(&key("dead")).await.is_none());
+        assert!(store.lookup(&key("living")).await.is_some());
+        assert_eq!(store.sweep().await, 0);
+    });
+}
