@@ -99,6 +99,7 @@ reasons! {
     Authorization => "Authorization in the request without public, s-maxage or must-revalidate",
     SetCookie => "Set-Cookie without public or s-maxage and a lifetime",
     CookieWithoutFreshness => "Cookie in the request and no explicit freshness (see --ignore-cookies)",
+    AuthorizationWithoutFreshness => "Authorization in the request and no explicit freshness",
     StatusNeverStored => "status is never stored",
     NotUnderstood => "must-understand with an unknown status",
     StatusWithoutFreshness => "status is not stored without explicit freshness",

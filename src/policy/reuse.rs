@@ -1,11 +1,11 @@
 //! May a stored response be used (RFC 9111 §4)?
 
-use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE};
+use http::header::{AUTHORIZATION, COOKIE, IF_MATCH, IF_UNMODIFIED_SINCE};
 
 use super::{
     Fwd, Options, Reason,
     directives::{Governing, followed},
-    freshness::Freshness,
+    freshness::{Freshness, explicit_lifetime},
     is_query, is_safe,
     selection::is_covered,
     validation::{completion, conditions},
@@ -116,6 +116,15 @@ fn decide(
     if asked.min_fresh.is_some_and(|span| freshness.lifetime < freshness.age.saturating_add(span)) {
         return validate(Fwd::Request, Reason::RequestMinFresh);
     }
+    // what the origin gave no lifetime may be another page for someone whom it knows
+    if let Some(reason) = credentials(request, options)
+        && explicit_lifetime(&stored.head.fields, &governing, stored.received).is_none()
+    {
+        return match validate(Fwd::Request, reason) {
+            Reuse::Fetch(fwd, reason) => Reuse::Pass(fwd, reason),
+            validate => validate,
+        };
+    }
     if freshness.is_fresh() {
         return match covered {
             true => Reuse::Serve(Reason::Fresh),
@@ -138,4 +147,14 @@ fn decide(
         return Reuse::Refresh(Reason::StaleWhileRevalidate);
     }
     validate(Fwd::Stale, Reason::Stale)
+}
+
+/// By what the origin may know who asks, unless strict.
+fn credentials(request: &Request, options: &Options) -> Option<Reason> {
+    if options.strict {
+        return None;
+    }
+    let cookie = request.fields.contains(&COOKIE) && !options.ignore_cookies;
+    let authorization = request.fields.contains(&AUTHORIZATION);
+    cookie.then_some(Reason::CookieWithoutFreshness).or(authorization.then_some(Reason::AuthorizationWithoutFreshness))
 }

@@ -12,7 +12,12 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    fields::{CONTENT_MD5, cache_control::Scope, date, etag::EntityTag},
+    fields::{
+        CONTENT_MD5,
+        cache_control::{RequestDirectives, Scope},
+        date,
+        etag::EntityTag,
+    },
     message::{FieldName, FieldValue, Fields, Part, Request, ResponseHead, StatusCode, StoredHead},
 };
 
@@ -74,6 +79,14 @@ pub fn freshen(
     options: &Options,
 ) -> Option<StoredHead> {
     is_about(stored, &response.fields, options).then(|| updated(request, stored, response, times, options))?
+}
+
+/// May what the answer to this request made of a stored response be shared with others? What answers Authorization only
+/// where a directive allows it (RFC 9111 §3.5), and nothing where the request said no-store (§5.2.1.5).
+pub fn may_be_shared(request: &Request, freshened: &StoredHead) -> bool {
+    let authorized =
+        !request.fields.contains(&AUTHORIZATION) || Governing::of(&freshened.head.fields).allows_authorized();
+    authorized && !RequestDirectives::parse(&request.fields).no_store
 }
 
 /// RFC 9111 §4.3.4: do the validators of a 304 identify the stored response? Strict: as the conformance suite has it, what
@@ -165,7 +178,8 @@ pub fn freshen_by_head(
         return HeadSays::Nothing;
     }
     match updated(request, stored, response, times, options) {
-        Some(head) if !head.invalidated => HeadSays::Freshened(Box::new(head)),
+        Some(head) if !head.invalidated && may_be_shared(request, &head) => HeadSays::Freshened(Box::new(head)),
+        Some(head) if !head.invalidated => HeadSays::Nothing,
         _ => HeadSays::Changed,
     }
 }

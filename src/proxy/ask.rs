@@ -2,29 +2,30 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use bytes::Bytes;
+use http::header::SET_COOKIE;
 
 use super::{
     Content, Context,
     exchange::{self, Answered},
     fetch::{Flying, Landing, Outcome, Question, Way},
-    fill::{Fill, Filled, Unfilled},
+    fill::{Fill, Filled, Side, Unfilled},
     forward::Conditions,
     is_unsafe,
     shared::FlightKey,
 };
 use crate::{
     clock::Timestamp,
+    fields::range,
     key::CacheKey,
     logging::redact,
-    message::{Method, Request, StoredBody, StoredHead, StoredResponse},
+    message::{FieldValue, Fields, Method, Request, StatusCode, StoredBody, StoredHead, StoredResponse},
     origin::{OriginBody, OriginError, OriginResponse},
     policy::{
         Reason, Times, invalidation, selection,
         storing::storing,
         validation::{self, HeadSays},
     },
-    store::{self, Epoch},
+    store::Epoch,
 };
 
 /// Bytes of a stored part up to which it is completed rather than fetched anew.
@@ -87,15 +88,23 @@ pub async fn ask(cx: &Rc<Context>, question: Question, lead: Option<Flying>, fli
                     way = Way::Fetch;
                     continue;
                 };
+                if !selection::is_covered(&request, &head) {
+                    // the part that is stored belongs to what If-Range does not name any more
+                    way = Way::Fetch;
+                    continue;
+                }
+                let shared = !head.invalidated && validation::may_be_shared(&request, &head);
                 if head.invalidated {
                     // the 304 says that what it validates is for this client alone
                     cx.store.invalidate(&primary);
-                } else {
+                } else if shared && !cx.shared.invalidated_since(&primary, times.request) {
                     cx.store.freshen(primary, stored, head.clone(), epoch);
+                    cx.forget_if_invalidated(&primary, times.request);
                 }
                 let stored = Arc::new(StoredResponse { key: stored.key, head, body: stored.body.clone() });
-                land(Landing::Stored(stored.clone(), status));
-                return Outcome::Stored { stored, reason: Reason::Validated, status: Some(status) };
+                land(if shared { Landing::Stored(stored.clone(), status) } else { Landing::Alone });
+                let cookies = own_cookies(&response.head.fields, &stored.head.head.fields);
+                return Outcome::Stored { stored, reason: Reason::Validated, status: Some(status), cookies };
             }
             (Way::Complete, _) if status != 200 && status != 206 && status < 500 => {
                 way = Way::Fetch;
@@ -120,7 +129,7 @@ pub async fn ask(cx: &Rc<Context>, question: Question, lead: Option<Flying>, fli
         };
         return match storable {
             Ok(head) => {
-                let joined = join_parts(&request, stored.as_ref(), head).await;
+                let joined = join_parts(&request, stored.as_ref(), head);
                 // it was to complete the stored part, and belongs to another representation, or is too little
                 if way == Way::Complete && joined.head.part.is_some() && !joined.combined {
                     way = Way::Fetch;
@@ -167,7 +176,11 @@ fn after_effects(
     {
         let length = stored.body.length();
         match validation::freshen_by_head(request, &stored.head, length, &response.head, times, &cx.policy) {
-            HeadSays::Freshened(head) => cx.store.freshen(primary, stored, *head, epoch),
+            HeadSays::Freshened(_) if cx.shared.invalidated_since(&primary, times.request) => {}
+            HeadSays::Freshened(head) => {
+                cx.store.freshen(primary, stored, *head, epoch);
+                cx.forget_if_invalidated(&primary, times.request);
+            }
             HeadSays::Changed => cx.store.invalidate(&primary),
             HeadSays::Nothing => {}
         }
@@ -183,44 +196,36 @@ pub fn stand_in(
 ) -> Option<Outcome> {
     let stored = stored?;
     let reason = validation::on_error(request, &stored.head, status, cx.clock.now(), &cx.policy).ok()?;
-    Some(Outcome::Stored { stored: stored.clone(), reason, status })
+    Some(Outcome::Stored { stored: stored.clone(), reason, status, cookies: Vec::new() })
 }
 
-/// What is to be stored, and the bytes of the old part on both sides of the new.
+/// The cookies that the origin sent to this client, where they are not in what is stored.
+fn own_cookies(sent: &Fields, stored: &Fields) -> Vec<FieldValue> {
+    let sent = sent.values(&SET_COOKIE).filter(|_| !stored.contains(&SET_COOKIE));
+    sent.cloned().collect()
+}
+
+/// What is to be stored, and what of the old part stands on both sides of the new.
 struct Joined {
     head: StoredHead,
-    sides: [Vec<Bytes>; 2],
+    sides: [Side; 2],
     combined: bool,
 }
 
 /// A new part and the stored one it continues, made one (RFC 9111 §3.4); the new one alone where it continues none, or
 /// where even both do not answer the request: an origin may send less than what it was asked for (RFC 9110 §15.3.7).
-async fn join_parts(request: &Request, old: Option<&Arc<StoredResponse>>, new: StoredHead) -> Joined {
+fn join_parts(request: &Request, old: Option<&Arc<StoredResponse>>, new: StoredHead) -> Joined {
     if let (Some(old), Some(part)) = (old, new.part)
         && let Some(had) = old.head.part.filter(|_| old.body.length() <= COMPLETED)
+        && old.body.length() == had.length()
         && let Some(head) = validation::combine(&old.head, &new)
         && selection::is_covered(request, &head)
     {
-        let before = bytes_of(&old.body, 0, part.first.saturating_sub(had.first)).await;
-        let after = bytes_of(&old.body, (part.last + 1).saturating_sub(had.first), had.length()).await;
-        if let (Some(before), Some(after)) = (before, after) {
-            return Joined { head, sides: [before, after], combined: true };
-        }
+        let before = 0..part.first.saturating_sub(had.first);
+        let after = (part.last + 1).saturating_sub(had.first).min(had.length())..had.length();
+        return Joined { head, sides: [before, after].map(|range| Side::of(&old.body, range)), combined: true };
     }
-    Joined { head: new, sides: [Vec::new(), Vec::new()], combined: false }
-}
-
-/// Bytes `from..to` of a stored body.
-async fn bytes_of(body: &StoredBody, from: u64, to: u64) -> Option<Vec<Bytes>> {
-    let to = to.min(body.length());
-    let mut at = from;
-    let mut pieces = Vec::new();
-    while at < to {
-        let piece = store::read(body, at, (to - at) as usize).await.ok().filter(|piece| !piece.is_empty())?;
-        at += piece.len() as u64;
-        pieces.push(piece);
-    }
-    Some(pieces)
+    Joined { head: new, sides: [Side::default(), Side::default()], combined: false }
 }
 
 /// The origin's answer to a question.
@@ -242,7 +247,10 @@ impl Answer<'_> {
         let Answer { request, response, times, primary, epoch } = self;
         let OriginResponse { head, length, body } = response;
         let status = head.status.as_u16();
-        let length = length.map(|n| n + joined.sides.iter().flatten().map(|b| b.len() as u64).sum::<u64>());
+        // a part has as many bytes as its Content-Range says, or is no part
+        let announced = range::content_range(&head.fields).filter(|_| head.status == StatusCode::PARTIAL_CONTENT);
+        let length = length.or(announced.map(|part| part.length()));
+        let length = length.map(|n| n + joined.sides.iter().map(Side::length).sum::<u64>());
         let stored = Arc::new(joined.head);
         // what an unsafe request's own answer invalidated is what it replaces
         let since = if is_unsafe(&request.method) { times.response.plus_millisecond() } else { times.request };
@@ -265,7 +273,7 @@ async fn store_filled(
     fill: Arc<Fill>,
     mut body: OriginBody,
     length: Option<u64>,
-    sides: [Vec<Bytes>; 2],
+    sides: [Side; 2],
     head: Arc<StoredHead>,
     primary: CacheKey,
     epoch: Epoch,
@@ -279,14 +287,11 @@ async fn store_filled(
         Err(why @ Unfilled::Origin(_)) => return log::warn!("{}: not stored: {why}", redact(&head.asked)),
         Err(why) => return log::debug!("{}: not stored: {why}", redact(&head.asked)),
     };
-    let as_announced = head.part.is_none_or(|part| part.length() == body.length());
-    if !as_announced && !cx.policy.strict {
-        return log::warn!("{}: not stored: {}", redact(&head.asked), Reason::PartLength.as_str());
-    }
     if cx.shared.invalidated_since(&primary, since) {
         return;
     }
     let head = Arc::unwrap_or_clone(head);
     let key = if head.nominated.is_empty() { primary } else { primary.variant(&head.nominated) };
     cx.store.put(primary, StoredResponse { key, head, body }, epoch);
+    cx.forget_if_invalidated(&primary, since);
 }

@@ -39,7 +39,9 @@ impl Segment {
 /// `length` bytes from `from` on; to the end where the length is unknown.
 pub fn body(request: &Request, source: Source, from: u64, length: Option<u64>) -> ReplyBody {
     match (source, length) {
-        (Source::Stored(StoredBody::Memory(bytes)), Some(length)) if request.method != Method::HEAD => {
+        (Source::Stored(StoredBody::Memory(bytes)), Some(length))
+            if request.method != Method::HEAD && from + length <= bytes.len() as u64 =>
+        {
             ReplyBody::Bytes(bytes.slice(from as usize..(from + length) as usize))
         }
         (source, length) => stream(request, source, vec![Segment::Body(from, length.unwrap_or(u64::MAX))], length),

@@ -2,6 +2,7 @@
 
 use std::{rc::Rc, sync::Arc};
 
+use http::header::SET_COOKIE;
 use tokio::sync::oneshot;
 
 use super::{
@@ -15,7 +16,7 @@ use super::{
 use crate::{
     client::{Connection, Reply},
     key::CacheKey,
-    message::{Method, Request, ResponseHead, StoredHead, StoredResponse},
+    message::{FieldValue, Method, Nominated, Request, ResponseHead, StoredHead, StoredResponse},
     origin::{OriginError, OriginResponse},
     policy::{
         Fwd, Reason,
@@ -51,6 +52,18 @@ pub enum Landing {
     Erred(u16),
 }
 
+impl Landing {
+    /// What this request has of the nominated fields, where what landed is for other values of them.
+    fn varies_for(&self, request: &Request) -> Option<Vec<Nominated>> {
+        let nominated = match self {
+            Landing::Stored(stored, _) => &stored.head.nominated,
+            Landing::Filling(head, ..) => &head.nominated,
+            Landing::Alone | Landing::Failed(_) | Landing::Erred(_) => return None,
+        };
+        (!vary::matches(nominated, &request.fields)).then(|| vary::renominate(nominated, &request.fields))
+    }
+}
+
 /// What came of asking.
 pub(super) enum Outcome {
     /// A stored response answers: the origin said that it is current, or failed.
@@ -58,6 +71,8 @@ pub(super) enum Outcome {
         stored: Arc<StoredResponse>,
         reason: Reason,
         status: Option<u16>,
+        /// What the origin set for this client alone.
+        cookies: Vec<FieldValue>,
     },
     /// Storable, and on its way into the store.
     Filling {
@@ -99,11 +114,14 @@ pub async fn fetch(
     log: &mut access::Entry,
 ) -> Reply {
     let mut verdict = Verdict::forwarded(fwd, reason);
-    let flight = FlightKey { primary: asked.primary, variant: found.key };
-    let collapses = collapses(&asked, way) && !cx.shared.goes_alone(&flight.variant, cx.clock.now());
+    let mut flight = FlightKey { primary: asked.primary, variant: found.key };
+    let alone = cx.shared.goes_alone(&flight.variant, cx.clock.now());
+    // where nothing is to be shared the client's own conditions are worth more than a whole response
+    let way = if alone && way == Way::Fetch && found.stored.is_none() { Way::Pass } else { way };
+    let mut joining = collapses(&asked, way) && !alone;
+    let mut rejoined = false;
     let question = Question::new(asked, found, way);
     let request = question.request.clone();
-    let mut joining = collapses;
     while joining {
         match cx.shared.flights.join(&flight) {
             Join::Lead(lead) => {
@@ -114,10 +132,15 @@ pub async fn fetch(
             }
             Join::Follow(follow) => match follow.landed().await {
                 Some(landing) => {
+                    let varies = landing.varies_for(&request);
                     if let Some(reply) = follow_reply(cx, &question, landing, &mut verdict, log) {
                         return reply;
                     }
-                    joining = false;
+                    // others may ask for the same variant; an origin that varies otherwise each time is asked by each
+                    let variant = varies.filter(|_| !rejoined).map(|nominated| flight.primary.variant(&nominated));
+                    joining = variant.is_some_and(|variant| variant != flight.variant);
+                    flight.variant = variant.unwrap_or(flight.variant);
+                    rejoined = true;
                 }
                 None => log::debug!("a flight was given up; joining again"),
             },
@@ -187,11 +210,13 @@ fn reply(
     log: &mut access::Entry,
 ) -> Reply {
     match outcome {
-        Outcome::Stored { stored, reason, status } => {
+        Outcome::Stored { stored, reason, status, cookies } => {
             verdict.reason = reason;
             verdict.from_cache = true;
             verdict.fwd_status = status;
-            respond::stored(cx, request, &stored, verdict, cx.clock.now(), log)
+            let mut reply = respond::stored(cx, request, &stored, verdict, cx.clock.now(), log);
+            cookies.into_iter().for_each(|cookie| reply.fields.append(SET_COOKIE, cookie));
+            reply
         }
         Outcome::Filling { head, stored, reader, length, status, combined } => {
             verdict.stored = true;

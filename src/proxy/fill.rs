@@ -6,6 +6,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -13,8 +14,9 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::watch;
 
 use crate::{
+    message::StoredBody,
     origin::OriginError,
-    store::{BodyWriter, DiskBody, Store, StoreError},
+    store::{self, BodyWriter, DiskBody, Store, StoreError},
 };
 
 /// Bytes up to which a body is held in memory alone.
@@ -101,27 +103,25 @@ impl Fill {
         Some(FillReader { fill: self.clone(), progress: self.progress.subscribe(), id, at: 0 })
     }
 
-    /// Reads the origin's body (`next` gives its pieces) to its end into this fill. `known`: the length, where it is known.
-    /// `before` and `after` are bytes that are there already, on either side of the origin's.
+    /// Reads the origin's body (`next` gives its pieces) to its end into this fill. `known`: the length, where it is known:
+    /// any other is a break. `before` and `after` are there already, on either side of the origin's bytes.
     pub async fn run(
         &self,
         mut next: impl AsyncFnMut() -> Option<Result<Bytes, OriginError>>,
         known: Option<u64>,
-        [before, after]: [Vec<Bytes>; 2],
+        [mut before, mut after]: [Side; 2],
         store: &Store,
         mut on_relay: impl FnMut(),
     ) -> Result<Filled, Unfilled> {
         let _broken_unless_whole = BreakOff(self);
         let mut spill = Spill::Memory;
-        let mut before = before.into_iter();
-        let mut after = after.into_iter();
         let mut refused = None;
         loop {
-            let piece = match before.next() {
+            let piece = match before.next().await? {
                 Some(piece) => Some(piece),
                 None => match next().await {
                     Some(piece) => Some(piece.map_err(Unfilled::Origin)?),
-                    None => after.next(),
+                    None => after.next().await?,
                 },
             };
             let Some(piece) = piece else { break };
@@ -142,12 +142,15 @@ impl Fill {
                 return Err(Unfilled::Abandoned);
             }
         }
+        let total = self.lock().total;
+        if known.is_some_and(|known| known != total) {
+            return Err(Unfilled::Origin(OriginError::Truncated));
+        }
         let filled = match (spill, refused) {
             (Spill::Memory, _) => Ok(Filled::Memory(self.gather())),
             (Spill::Disk(writer), _) => writer.finish().await.map(Filled::Disk).map_err(Unfilled::Store),
             (Spill::Refused, why) => Err(Unfilled::Store(why.unwrap_or(StoreError::Closed))),
         };
-        let total = self.lock().total;
         self.progress.send_replace(Progress::Whole(total));
         filled
     }
@@ -208,6 +211,34 @@ impl State {
         let (at, piece) = self.pieces.get(behind.checked_sub(1)?)?;
         let skip = (offset - at) as usize;
         (skip < piece.len()).then(|| piece.slice(skip..))
+    }
+}
+
+/// Bytes of a stored part that a new one is joined to, read as they are needed.
+#[derive(Default)]
+pub struct Side {
+    body: Option<StoredBody>,
+    range: Range<u64>,
+}
+
+impl Side {
+    pub fn of(body: &StoredBody, range: Range<u64>) -> Side {
+        Side { body: Some(body.clone()), range }
+    }
+
+    pub fn length(&self) -> u64 {
+        self.range.end - self.range.start
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>, Unfilled> {
+        let Some(body) = self.body.as_ref().filter(|_| !self.range.is_empty()) else { return Ok(None) };
+        let most = self.length().min(READ as u64) as usize;
+        let piece = store::read(body, self.range.start, most).await.map_err(Unfilled::Store)?;
+        if piece.is_empty() {
+            return Err(Unfilled::Store(StoreError::Damaged("a stored part")));
+        }
+        self.range.start += piece.len() as u64;
+        Ok(Some(piece))
     }
 }
 

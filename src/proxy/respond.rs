@@ -214,7 +214,11 @@ fn cut(
     verdict: Verdict,
     log: &mut access::Entry,
 ) -> Reply {
-    let selection = select(request, stored, whole, &cx.policy);
+    let selection = match select(request, stored, whole, &cx.policy) {
+        // a fill that turns into a relay goes forward only
+        Selection::Parts(ranges) if matches!(source, Source::Fill(_)) && !ranges.is_sorted() => Selection::Whole,
+        selection => selection,
+    };
     let first = stored.part.map_or(0, |part| part.first);
     let total = whole.map_or("*".to_owned(), |whole| whole.to_string());
     let range = |from: u64, to: u64| format!("bytes {from}-{to}/{total}");
@@ -222,7 +226,8 @@ fn cut(
         Selection::Whole => (stored.head.status, body(request, source, 0, held)),
         Selection::NotModified => {
             let kept = selection::not_modified_fields(&stored.head);
-            fields.retain(|name, _| kept.contains(name) || OWN.contains(&name.as_str()));
+            // a cookie is there only where the origin sent it to this client
+            fields.retain(|name, _| kept.contains(name) || OWN.contains(&name.as_str()) || *name == header::SET_COOKIE);
             (StatusCode::NOT_MODIFIED, ReplyBody::Empty(None))
         }
         Selection::Part(from, to) => {

@@ -23,7 +23,15 @@ pub struct Shared {
     pub(super) flights: Flights<FlightKey, Landing>,
     pub(super) health: Health,
     alone: Mutex<HashMap<CacheKey, Timestamp>>,
-    invalidated: Mutex<HashMap<CacheKey, Timestamp>>,
+    invalidated: Mutex<Invalidated>,
+}
+
+/// When which URL was invalidated.
+#[derive(Default)]
+struct Invalidated {
+    keys: HashMap<CacheKey, Timestamp>,
+    /// Of what was invalidated until then not every key is known any more.
+    forgotten: Option<Timestamp>,
 }
 
 /// A URL's key, and the key of the variant of it that is asked for.
@@ -50,17 +58,19 @@ impl Shared {
     /// What was asked for before now is not to be stored, nor followed by those who come after.
     pub(super) fn note_invalidated(&self, primary: CacheKey, now: Timestamp) {
         let mut invalidated = lock(&self.invalidated);
-        if invalidated.len() >= KEYS {
-            invalidated.retain(|_, noted| now.since(*noted) < INVALIDATED);
+        if invalidated.keys.len() >= KEYS {
+            invalidated.keys.retain(|_, noted| now.since(*noted) < INVALIDATED);
         }
-        remember(&mut invalidated, primary, now);
+        let forgotten = remember(&mut invalidated.keys, primary, now);
+        invalidated.forgotten = invalidated.forgotten.max(forgotten);
         drop(invalidated);
         self.flights.forget(|flight| flight.primary == primary);
     }
 
     /// Whether this URL was invalidated at or after this time.
     pub(super) fn invalidated_since(&self, primary: &CacheKey, time: Timestamp) -> bool {
-        lock(&self.invalidated).get(primary).is_some_and(|noted| *noted >= time)
+        let invalidated = lock(&self.invalidated);
+        invalidated.forgotten.max(invalidated.keys.get(primary).copied()).is_some_and(|noted| noted >= time)
     }
 
     /// After a clearing nobody follows what began before it.
@@ -69,14 +79,17 @@ impl Shared {
     }
 }
 
-fn remember(keys: &mut HashMap<CacheKey, Timestamp>, key: CacheKey, now: Timestamp) {
-    if keys.len() >= KEYS {
+/// The newest time of what was forgotten to make room for it.
+fn remember(keys: &mut HashMap<CacheKey, Timestamp>, key: CacheKey, now: Timestamp) -> Option<Timestamp> {
+    let median = (keys.len() >= KEYS).then(|| {
         let mut times: Vec<Timestamp> = keys.values().copied().collect();
-        let (_, median, _) = times.select_nth_unstable(KEYS / 2);
-        let median = *median;
+        *times.select_nth_unstable(KEYS / 2).1
+    });
+    if let Some(median) = median {
         keys.retain(|_, noted| *noted > median);
     }
     keys.insert(key, now);
+    median
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

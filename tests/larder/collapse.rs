@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use crate::support::{End, Gate, Origin, Proxy, Response, Step, respond};
+use crate::support::{End, Gate, Origin, Proxy, Response, Step, request, respond};
 
 const FRESH: &str = "Cache-Control: max-age=600";
 
@@ -190,4 +190,25 @@ fn stale_while_revalidate_answers_at_once_and_validates_behind() {
         fresh = proxy.get("/a");
     }
     assert_eq!((fresh.text().as_str(), origin.request_count()), ("new", 2));
+}
+
+#[test]
+fn the_clients_of_a_cold_url_that_varies_are_one_request_for_each_variant() {
+    const EACH: usize = 8;
+    let gate = Gate::closed();
+    let origin = held(&gate, |request| {
+        respond(200, &[FRESH, "Vary: Accept-Encoding"], request.field("Accept-Encoding").unwrap_or("-"))
+    });
+    let proxy = Proxy::start(&origin, &[]);
+    let mut clients: Vec<_> = (0..EACH * 2).map(|_| proxy.client()).collect();
+    for (number, client) in clients.iter_mut().enumerate() {
+        client.send(request("GET", "/", &[["Accept-Encoding: gzip", "Accept-Encoding: br"][number % 2]]));
+    }
+    proxy.await_received(EACH as u64 * 2);
+    origin.await_requests(1);
+    gate.open();
+    for (number, client) in clients.iter_mut().enumerate() {
+        assert_eq!(client.response("GET").text(), ["gzip", "br"][number % 2]);
+    }
+    assert_eq!(origin.request_count(), 2);
 }

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use crate::support::{Origin, Proxy, respond};
+use crate::support::{Gate, Origin, Proxy, Step, request, respond};
 
 const FRESH: &str = "Cache-Control: max-age=600";
 
@@ -133,4 +133,34 @@ fn what_is_fetched_after_an_invalidation_is_stored() {
         proxy.client().ask("PUT", "/a", &[]);
         proxy.advance(1);
     }
+}
+
+#[test]
+fn a_variant_that_was_invalidated_while_it_was_validated_does_not_come_back() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let origin = Origin::answering(move |request| match (request.method.as_str(), request.field("If-None-Match")) {
+        ("POST", _) => respond(204, &[], ""),
+        (_, Some(_)) => [
+            vec![Step::Wait(held.clone())],
+            respond(304, &["ETag: \"v\"", "Cache-Control: max-age=600", "Vary: X-Tone"], ""),
+        ]
+        .concat(),
+        _ => respond(
+            200,
+            &["ETag: \"v\"", "Cache-Control: max-age=1", "Vary: X-Tone"],
+            format!("body {}", request.index),
+        ),
+    });
+    let proxy = Proxy::start(&origin, &[]);
+    proxy.get("/");
+    proxy.advance(2);
+    let mut validating = proxy.client();
+    validating.send(request("GET", "/", &[]));
+    origin.await_requests(2);
+    proxy.client().ask("POST", "/", &[]);
+    gate.open();
+    assert_eq!(validating.response("GET").text(), "body 0");
+    let next = proxy.get("/");
+    assert_eq!((next.x_cache(), next.text().as_str()), ("MISS", "body 3"));
 }

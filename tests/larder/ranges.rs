@@ -282,3 +282,62 @@ fn a_206_that_does_not_say_which_part_it_is_is_not_stored() {
         assert_eq!(proxy.get("/").text(), BODY, "{content_range}");
     }
 }
+
+#[test]
+fn a_part_that_is_validated_into_another_version_is_never_sent_as_the_whole() {
+    const OLD: &str = "Last-Modified: Wed, 31 Dec 2025 00:00:00 GMT";
+    let origin = Origin::answering(|request| match (request.field("If-None-Match"), request.field("Range")) {
+        (Some(_), _) => respond(304, &[FRESH, "ETag: \"v\"", "Last-Modified: Wed, 31 Dec 2025 12:00:00 GMT"], ""),
+        (None, Some("bytes=0-4")) if request.index == 0 => {
+            respond(206, &["Cache-Control: max-age=1", "ETag: \"v\"", OLD, "Content-Range: bytes 0-4/16"], &BODY[..5])
+        }
+        _ => respond(200, &[FRESH, "ETag: \"v\"", "Last-Modified: Wed, 31 Dec 2025 12:00:00 GMT"], BODY),
+    });
+    let proxy = Proxy::start(&origin, &[]);
+    ask(&proxy, "bytes=0-4");
+    proxy.advance(2);
+    let since = OLD.replace("Last-Modified", "If-Range");
+    let answer = proxy.client().ask("GET", "/", &["Range: bytes=0-4", &since]);
+    assert_eq!((answer.status, answer.text().as_str()), (200, BODY));
+}
+
+/// 206 with this Content-Range and a chunked body of fewer bytes.
+fn short_part(content_range: &str, body: &str) -> Vec<Step> {
+    let head = format!(
+        "HTTP/1.1 206 P\r\n{FRESH}\r\nETag: \"v\"\r\nContent-Range: {content_range}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    );
+    vec![Step::Send(format!("{head}{:x}\r\n{body}\r\n0\r\n\r\n", body.len()).into_bytes())]
+}
+
+#[test]
+fn a_part_with_fewer_bytes_than_its_content_range_is_broken_off_and_not_stored() {
+    for flags in [&[][..], &["--strict"]] {
+        for content_range in ["bytes 0-9/10", "bytes 0-9/20", "bytes 5-9/10"] {
+            let origin = Origin::answering(move |request| match request.field("Range") {
+                Some("bytes=0-4") => respond(206, &[FRESH, "ETag: \"v\"", "Content-Range: bytes 0-4/10"], "01234"),
+                Some(_) => short_part(content_range, "567"),
+                None => respond(200, &[FRESH, "ETag: \"v\""], "0123456789"),
+            });
+            let proxy = Proxy::start(&origin, flags);
+            if content_range.starts_with("bytes 5") {
+                ask(&proxy, "bytes=0-4");
+                assert_eq!(proxy.get("/").end, End::Cut, "{content_range} {flags:?}");
+            } else {
+                assert_eq!(ask(&proxy, "bytes=0-9").end, End::Cut, "{content_range} {flags:?}");
+                assert_eq!(ask(&proxy, "bytes=0-9").end, End::Cut, "{content_range} {flags:?}");
+                assert_eq!(proxy.get("/").text(), "0123456789", "{content_range} {flags:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn ranges_in_descending_order_of_a_body_that_is_not_stored_are_answered_whole() {
+    let body: Vec<u8> = (0..3 << 20).map(|n| (n % 251) as u8).collect();
+    let whole = body.clone();
+    let origin = Origin::answering(move |_| respond(200, &[FRESH], &whole));
+    let proxy = Proxy::start(&origin, &["--max-object", "1MiB"]);
+    let answer = ask(&proxy, "bytes=2000000-2000009,0-9");
+    assert_eq!((answer.status, answer.end), (200, End::Whole));
+    assert!(answer.body == body);
+}

@@ -347,3 +347,28 @@ fn an_origins_own_cache_fields_stay_but_for_x_cache() {
     check(proxy.get("/"), "HIT", "107");
     assert!(proxy.get("/").cache_status().contains("ttl=493"));
 }
+
+#[test]
+fn a_lifetime_that_the_origin_did_not_give_is_not_for_requests_with_credentials() {
+    const COOKIE: &str = "Cookie: sid=alice";
+    const AUTHORIZATION: &str = "Authorization: Bearer alice";
+    for (flags, fields, default_word, explicit_word) in [
+        (&[][..], COOKIE, "MISS", "HIT"),
+        (&[], AUTHORIZATION, "MISS", "HIT"),
+        (&["--ignore-cookies"], COOKIE, "HIT", "HIT"),
+        (&["--ignore-cookies"], AUTHORIZATION, "MISS", "HIT"),
+    ] {
+        for (freshness, word) in [("X-None: 1", default_word), ("Cache-Control: max-age=60", explicit_word)] {
+            let origin = Origin::answering(move |request| {
+                respond(200, &[freshness], request.field("Cookie").or(request.field("Authorization")).unwrap_or("-"))
+            });
+            let proxy = Proxy::start(&origin, flags);
+            assert_eq!(proxy.get("/").text(), "-");
+            let answer = proxy.client().ask("GET", "/", &[fields]);
+            assert_eq!(answer.x_cache(), word, "{flags:?} {fields} {freshness}");
+            assert_eq!(answer.text() == "-", word == "HIT", "{flags:?} {fields} {freshness}");
+            // and it is there for the others still
+            assert_eq!((proxy.get("/").x_cache(), proxy.get("/").text().as_str()), ("HIT", "-"));
+        }
+    }
+}

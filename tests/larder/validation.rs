@@ -1,6 +1,6 @@
 //! Validation: what a 304 teaches, and whose conditions are whose.
 
-use crate::support::{Origin, Proxy, RecordedRequest, respond};
+use crate::support::{Origin, Proxy, RecordedRequest, Step, respond};
 
 const MODIFIED: &str = "Wed, 31 Dec 2025 00:00:00 GMT";
 
@@ -211,7 +211,7 @@ fn an_answer_to_head_freshens_what_is_stored_or_says_that_it_changed() {
     ] {
         let lines: String = head.iter().map(|line| format!("{line}\r\n")).collect();
         let length = if lines.contains("Content-Length") { "" } else { "Content-Length: 4\r\n" };
-        let of_head = vec![crate::support::Step::Send(format!("HTTP/1.1 200 OK\r\n{length}{lines}\r\n").into_bytes())];
+        let of_head = vec![Step::Send(format!("HTTP/1.1 200 OK\r\n{length}{lines}\r\n").into_bytes())];
         let origin = Origin::answering(move |request| match (request.method.as_str(), request.index) {
             ("HEAD", _) => of_head.clone(),
             (_, 0) => respond(200, &["Cache-Control: max-age=10", "ETag: \"v\""], "body"),
@@ -225,4 +225,69 @@ fn an_answer_to_head_freshens_what_is_stored_or_says_that_it_changed() {
         assert_eq!((next.x_cache(), next.text().as_str()), (word, text), "{head:?}");
         assert_eq!(next.field("X-New"), (word == "HIT").then_some("1"));
     }
+}
+
+#[test]
+fn what_a_304_or_a_head_says_to_one_user_is_not_said_to_others() {
+    for method in ["GET", "HEAD"] {
+        let origin = Origin::answering(|request| {
+            let user = format!("X-User: {}", request.field("Authorization").unwrap_or("nobody"));
+            let fields = ["Cache-Control: max-age=10", "ETag: \"v\"", &user];
+            match request.field("If-None-Match") {
+                Some(_) => respond(304, &fields, ""),
+                None if request.method == "HEAD" => vec![Step::Send(
+                    format!("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n{}\r\n\r\n", fields.join("\r\n")).into_bytes(),
+                )],
+                None => respond(200, &fields, "body"),
+            }
+        });
+        let proxy = Proxy::start(&origin, &["--client-reload"]);
+        proxy.get("/");
+        proxy.advance(20);
+        let alice = proxy.client().ask(method, "/", &["Authorization: alice"]);
+        assert_eq!((alice.status, alice.field("X-User")), (200, Some("alice")), "{method}");
+        let asked = origin.request_count();
+        assert_eq!(proxy.get("/").field("X-User"), Some("nobody"), "{method}");
+        assert_eq!(origin.request_count(), asked + 1, "{method}: it was freshened for all");
+    }
+}
+
+#[test]
+fn a_head_that_forbids_storing_freshens_nothing() {
+    let origin = Origin::answering(|request| match request.method.as_str() {
+        "HEAD" => vec![Step::Send(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nETag: \"v\"\r\nCache-Control: max-age=99\r\nX-New: 1\r\n\r\n"
+                .into(),
+        )],
+        _ => respond(200, &["Cache-Control: max-age=10", "ETag: \"v\""], "body"),
+    });
+    let proxy = Proxy::start(&origin, &[]);
+    proxy.get("/");
+    proxy.advance(20);
+    assert_eq!(proxy.client().ask("HEAD", "/", &["Cache-Control: no-store"]).field("X-New"), Some("1"));
+    assert_eq!(proxy.get("/").x_cache(), "MISS");
+}
+
+#[test]
+fn a_cookie_on_a_304_reaches_the_client_that_caused_it_and_nobody_else() {
+    let origin = Origin::answering(|request| match request.field("If-None-Match") {
+        Some("\"v\"") => respond(304, &["Cache-Control: max-age=10", "ETag: \"v\"", "Set-Cookie: id=new"], ""),
+        _ => respond(200, &["Cache-Control: s-maxage=10", "ETag: \"v\"", "Set-Cookie: id=first"], "body"),
+    });
+    let proxy = Proxy::start(&origin, &[]);
+    let first = proxy.client().ask("GET", "/", &["If-None-Match: \"v\""]);
+    assert_eq!((first.status, first.values("Set-Cookie")), (304, vec!["id=first"]));
+    assert!(proxy.get("/").values("Set-Cookie").is_empty());
+    proxy.advance(20);
+    assert_eq!(proxy.get("/").values("Set-Cookie"), ["id=new"]);
+    assert!(proxy.get("/").values("Set-Cookie").is_empty());
+}
+
+#[test]
+fn a_browsers_condition_reaches_the_origin_where_its_answers_are_for_one_client_alone() {
+    let origin = tagged(&["Cache-Control: private", "ETag: \"v\""], &["Cache-Control: private", "ETag: \"v\""]);
+    let proxy = Proxy::start(&origin, &[]);
+    assert_eq!(proxy.get("/").status, 200);
+    assert_eq!(proxy.client().ask("GET", "/", &["If-None-Match: \"v\""]).status, 304);
+    assert_eq!(proxy.get("/").text(), "body");
 }
