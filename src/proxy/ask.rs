@@ -121,7 +121,7 @@ pub async fn ask(cx: &Rc<Context>, question: Question, lead: Option<Flying>, fli
             }
             _ => {}
         }
-        after_effects(cx, &request, primary, stored.as_ref(), &response, times, epoch);
+        after_effects(cx, &request, primary, stored.as_ref(), &response, times, epoch).await;
         let answer = Answer { request: &request, response, times, primary, epoch };
         let storable = match unkeyed_content {
             true => Err(Reason::RequestContent),
@@ -129,7 +129,7 @@ pub async fn ask(cx: &Rc<Context>, question: Question, lead: Option<Flying>, fli
         };
         return match storable {
             Ok(head) => {
-                let joined = join_parts(&request, stored.as_ref(), head);
+                let joined = join_parts(&request, stored.as_ref(), head).await;
                 // it was to complete the stored part, and belongs to another representation, or is too little
                 if way == Way::Complete && joined.head.part.is_some() && !joined.combined {
                     way = Way::Fetch;
@@ -156,7 +156,7 @@ pub async fn ask(cx: &Rc<Context>, question: Question, lead: Option<Flying>, fli
 }
 
 /// What an answer does to other stored responses: invalidation (RFC 9111 §4.4), freshening by HEAD (§4.3.5).
-fn after_effects(
+async fn after_effects(
     cx: &Context,
     request: &Request,
     primary: CacheKey,
@@ -169,7 +169,7 @@ fn after_effects(
         for target in invalidation::invalidates(request, &response.head) {
             let key = cx.key(&Method::GET, &target, None);
             cx.shared.note_invalidated(key, times.response);
-            cx.store.invalidate(&key);
+            cx.store.invalidate_durably(&key).await;
         }
     } else if request.method == Method::HEAD
         && let Some(stored) = stored
@@ -214,7 +214,7 @@ struct Joined {
 
 /// A new part and the stored one it continues, made one (RFC 9111 §3.4); the new one alone where it continues none, or
 /// where even both do not answer the request: an origin may send less than what it was asked for (RFC 9110 §15.3.7).
-fn join_parts(request: &Request, old: Option<&Arc<StoredResponse>>, new: StoredHead) -> Joined {
+async fn join_parts(request: &Request, old: Option<&Arc<StoredResponse>>, new: StoredHead) -> Joined {
     if let (Some(old), Some(part)) = (old, new.part)
         && let Some(had) = old.head.part.filter(|_| old.body.length() <= COMPLETED)
         && old.body.length() == had.length()
@@ -223,7 +223,10 @@ fn join_parts(request: &Request, old: Option<&Arc<StoredResponse>>, new: StoredH
     {
         let before = 0..part.first.saturating_sub(had.first);
         let after = (part.last + 1).saturating_sub(had.first).min(had.length())..had.length();
-        return Joined { head, sides: [before, after].map(|range| Side::of(&old.body, range)), combined: true };
+        let sides = [before, after].map(|range| Side::of(&old.body, range));
+        if sides[0].can_be_read().await && sides[1].can_be_read().await {
+            return Joined { head, sides, combined: true };
+        }
     }
     Joined { head: new, sides: [Side::default(), Side::default()], combined: false }
 }

@@ -146,13 +146,14 @@ impl Fill {
         if known.is_some_and(|known| known != total) {
             return Err(Unfilled::Origin(OriginError::Truncated));
         }
-        let filled = match (spill, refused) {
-            (Spill::Memory, _) => Ok(Filled::Memory(self.gather())),
-            (Spill::Disk(writer), _) => writer.finish().await.map(Filled::Disk).map_err(Unfilled::Store),
-            (Spill::Refused, why) => Err(Unfilled::Store(why.unwrap_or(StoreError::Closed))),
-        };
+        let gathered = matches!(spill, Spill::Memory).then(|| self.gather());
+        // the readers need not wait for the disk to have it
         self.progress.send_replace(Progress::Whole(total));
-        filled
+        match (spill, gathered) {
+            (Spill::Memory, gathered) => Ok(Filled::Memory(gathered.unwrap_or_default())),
+            (Spill::Disk(writer), _) => writer.finish().await.map(Filled::Disk).map_err(Unfilled::Store),
+            (Spill::Refused, _) => Err(Unfilled::Store(refused.unwrap_or(StoreError::Closed))),
+        }
     }
 
     fn push(&self, piece: Bytes) -> u64 {
@@ -228,6 +229,14 @@ impl Side {
 
     pub fn length(&self) -> u64 {
         self.range.end - self.range.start
+    }
+
+    /// Whether its first byte can; later a failure breaks the answer off.
+    pub async fn can_be_read(&self) -> bool {
+        match &self.body {
+            Some(body) if !self.range.is_empty() => store::read(body, self.range.start, 1).await.is_ok(),
+            _ => true,
+        }
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>, Unfilled> {

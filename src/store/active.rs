@@ -10,6 +10,7 @@ use super::{
     body::{DiskBody, Home},
     disk::OpenFailure,
     generation::{Class, Generation},
+    index::Print,
     journal::Mark,
     segment::{FileName, Location, Segment},
     shared::Shared,
@@ -28,7 +29,8 @@ impl Active {
     /// Goes on with a generation.
     pub fn resume(generation: Arc<Generation>) -> io::Result<Active> {
         let next_file = generation.unused_file_number()?;
-        Ok(Active { generation, segment: None, next_file, unsynced: false })
+        // a process that was killed left records that nobody made reach the disk
+        Ok(Active { generation, segment: None, next_file, unsynced: true })
     }
 
     /// Begins a generation, which readers can see from now on.
@@ -63,13 +65,13 @@ impl Active {
         Ok(self.segment.as_mut().ok_or(StoreError::Closed)?.append(body))
     }
 
-    /// Gives a body a place here. `None`: it cannot be read any more.
-    pub fn adopt(&mut self, shared: &Shared, body: &DiskBody) -> Result<Option<Home>, StoreError> {
+    /// Gives the body of this key a place here. `None`: it cannot be read any more.
+    pub fn adopt(&mut self, shared: &Shared, key: &CacheKey, body: &DiskBody) -> Result<Option<Home>, StoreError> {
         let Some(home) = body.home() else { return self.take_in(body) };
+        let Some((old, home)) = whereabouts(shared, key, home) else { return Ok(None) };
         if home.generation == self.generation.number {
             return Ok(Some(home));
         }
-        let Some(old) = shared.generation(home.generation) else { return Ok(None) };
         let location = match home.location.file {
             FileName::Segment(_) => body.read_whole().ok().map(|bytes| self.append(&bytes)).transpose()?,
             FileName::Body(_) => self.link(&old, home.location)?,
@@ -120,6 +122,17 @@ impl Active {
         self.next_file += 1;
         number
     }
+}
+
+/// Where a body is now: its generation may have been dropped, and the body copied out of it before.
+fn whereabouts(shared: &Shared, key: &CacheKey, home: Home) -> Option<(Arc<Generation>, Home)> {
+    if let Some(generation) = shared.generation(home.generation) {
+        return Some((generation, home));
+    }
+    let generation = shared.generation(shared.index.find(Print::of(key))?.generation)?;
+    let location = generation.location(key).ok()??;
+    let same = (location.length, location.sums) == (home.location.length, home.location.sums);
+    same.then(|| (generation.clone(), Home { generation: generation.number, location }))
 }
 
 fn found(done: io::Result<()>) -> Result<Option<()>, StoreError> {

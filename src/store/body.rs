@@ -105,6 +105,11 @@ impl DiskBody {
         self.0.read(0, usize::try_from(self.length()).map_err(|_| StoreError::TooLarge)?)
     }
 
+    /// Looks whether its first piece is right. Blocks.
+    pub(super) fn read_first(&self) -> Result<(), StoreError> {
+        self.0.read(0, 1).map(drop)
+    }
+
     fn read_now(&self, from: u64, length: usize) -> Result<Bytes, StoreError> {
         let read = self.0.read(from, length.min(READ));
         if let (Err(_), Some((key, commands))) = (&read, self.0.watch.get()) {

@@ -10,6 +10,11 @@ use std::{
     sync::atomic::{AtomicBool, Ordering::Relaxed},
 };
 
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::Errno,
+};
+
 use super::{StoreError, index::Print, journal::Mark};
 use crate::key::CacheKey;
 
@@ -60,6 +65,10 @@ pub struct Records {
 impl Records {
     /// `cache`: bytes of pages that sled holds. `segment`: bytes that it takes from the disk at a time, a power of two.
     pub fn open(folder: &Path, cache: u64, segment: usize) -> Result<Records, OpenFailure> {
+        if is_locked(&folder.join("db")) {
+            // a reader of ours that hangs holds it; damage it is not
+            return Err(OpenFailure::Io(io::ErrorKind::WouldBlock.into()));
+        }
         let config = sled::Config::new().path(folder).cache_capacity(cache).segment_size(segment).flush_every_ms(None);
         let db = match caught(|| config.open()) {
             Some(Ok(db)) => db,
@@ -71,9 +80,23 @@ impl Records {
         Ok(Records { db: Some(db), file, broken: AtomicBool::new(false) })
     }
 
+    /// The segment size that a database was made with: sled opens it with no other.
+    pub fn segment_of(folder: &Path) -> Option<usize> {
+        let conf = std::fs::read(folder.join("conf")).ok()?;
+        // a sum stands behind the text
+        let size = String::from_utf8_lossy(&conf)
+            .lines()
+            .find_map(|line| line.strip_prefix("segment_size:"))?
+            .trim()
+            .parse()
+            .ok()?;
+        usize::is_power_of_two(size).then_some(size)
+    }
+
     /// Opens a closed database once, so that the next opening has nothing to catch up with: sled writes down where its pages
     /// are when it opens, not when it closes.
-    pub fn settle(folder: &Path, segment: usize) {
+    pub fn settle(folder: &Path) {
+        let Some(segment) = Records::segment_of(folder) else { return };
         if let Err(failure) = Records::open(folder, 1 << 20, segment) {
             log::debug!("a database was not settled: {failure:?}");
         }
@@ -135,6 +158,12 @@ impl Records {
             None => Err(StoreError::Damaged("sled panicked")),
         }
     }
+}
+
+/// Whether sled has this file open still, here or in another process.
+fn is_locked(file: &Path) -> bool {
+    let Ok(file) = File::open(file) else { return false };
+    matches!(flock(&file, FlockOperation::NonBlockingLockExclusive), Err(Errno::WOULDBLOCK))
 }
 
 impl Drop for Records {

@@ -176,8 +176,9 @@ pub fn remove(path: &Path) {
     }
 }
 
-/// Moves all that is stored out of the way, at once and durably, and then removes it.
+/// Moves all that is stored out of the way, at once and durably, and then removes it, and what was set aside.
 pub fn clear_live(folder: &Path) -> io::Result<()> {
+    numbered(folder, "set-aside-")?.iter().for_each(|(_, path)| remove(path));
     let live = folder.join("live");
     if live.symlink_metadata().is_ok() {
         let next = numbered(folder, "gone-")?.last().map_or(1, |(number, _)| number.saturating_add(1));
@@ -211,9 +212,6 @@ pub fn clear_folder(folder: &Path) -> Result<Cleared, OpenError> {
     let lock = lock(folder)?;
     let io = |error| OpenError::Io(folder.to_owned(), error);
     let stats = stats_of(&lock.folder)?;
-    for (_, path) in numbered(folder, "set-aside-").map_err(io)? {
-        remove(&path);
-    }
     remove(&folder.join("filling"));
     clear_live(folder).map_err(io)?;
     Ok(Cleared { responses: stats.responses, bytes: stats.bytes })
@@ -224,10 +222,10 @@ pub fn stats_of(folder: &Path) -> Result<Stats, OpenError> {
     let index = Index::new();
     let io = |error| OpenError::Io(folder.to_owned(), error);
     let live = folder.join("live");
-    if let Err(error) = journal::read(&live.join("journal"), &index)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        return Err(io(error));
+    match fs::read(live.join("journal")) {
+        Ok(bytes) => _ = journal::read(&bytes, &index),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(io(error)),
     }
     let generations = if live.is_dir() { Generation::list(&live).map_err(io)? } else { Vec::new() };
     index.keep_generations(&generations.iter().map(|(number, _)| *number).collect::<Vec<_>>());

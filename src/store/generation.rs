@@ -97,6 +97,7 @@ impl Generation {
         let (cache, segment) = database(options, share);
         folder::create(&folder).map_err(OpenFailure::Io)?;
         let database = folder.join("db");
+        let segment = Records::segment_of(&database).unwrap_or(segment);
         let records = Records::open(&database, cache, segment)?;
         folder::restrict(&database).map_err(OpenFailure::Io)?;
         let (all, measured) = (folder::occupied(&folder), folder::occupied(&database));
@@ -152,7 +153,13 @@ impl Generation {
             Record::Response(head, RecordBody::Beside(location)) => {
                 let body = self.body(location)?;
                 let whole = location.length <= READ_WHOLE;
-                let body = if whole { FoundBody::Memory(body.read_whole()?) } else { FoundBody::Disk(body) };
+                let body = if whole {
+                    FoundBody::Memory(body.read_whole()?)
+                } else {
+                    // damage that is seen now is a miss, later it is a broken answer
+                    body.read_first()?;
+                    FoundBody::Disk(body)
+                };
                 Found::Response(head, body)
             }
         })
@@ -165,7 +172,10 @@ impl Generation {
 
     /// The file of bodies, open for reading.
     fn file(&self, name: FileName) -> Result<Arc<File>, StoreError> {
-        let open = || File::open(name.path(&self.folder)).map(Arc::new).map_err(StoreError::Io);
+        let open = || match File::open(name.path(&self.folder)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::Damaged("a file of bodies")),
+            file => file.map(Arc::new).map_err(StoreError::Io),
+        };
         match name {
             FileName::Body(_) => open(),
             FileName::Segment(number) => {
@@ -180,6 +190,13 @@ impl Generation {
         }
     }
 
+    /// The files of one body each that are there now.
+    pub fn body_files(&self) -> io::Result<Vec<FileName>> {
+        let files = std::fs::read_dir(&self.folder)?.flatten();
+        let number = |name: &str| name.strip_suffix(".body")?.parse().ok().map(FileName::Body);
+        Ok(files.filter_map(|file| number(file.file_name().to_str()?)).collect())
+    }
+
     /// A number that no file of bodies has yet.
     pub fn unused_file_number(&self) -> io::Result<u32> {
         let mut last = 0;
@@ -190,9 +207,9 @@ impl Generation {
     }
 
     /// Removes the file of a body that nothing names any more.
-    pub fn remove_body(&self, location: &Location) {
-        let FileName::Body(_) = location.file else { return };
-        let path = location.file.path(&self.folder);
+    pub fn remove_body(&self, file: FileName) {
+        let FileName::Body(_) = file else { return };
+        let path = file.path(&self.folder);
         let bytes = folder::occupied(&path);
         match std::fs::remove_file(path) {
             Ok(()) => _ = self.beside.fetch_sub(bytes, Relaxed),

@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     Slot, StoreError, Variant,
-    active::{Active, database},
+    active::Active,
     body::{DiskBody, Home},
     disk::Records,
     generation::{Class, Generation},
@@ -37,6 +37,8 @@ pub struct Generations {
     /// The generation that is being dropped.
     pub leaving: Option<Leaving>,
     pub next_number: u32,
+    /// What was written and may not be in the journal on the disk yet.
+    pub unsynced: Vec<CacheKey>,
     /// The pass that looks for what is dead.
     pub sweeping: Sweeping,
     /// How many generations were spared since one was dropped.
@@ -53,6 +55,8 @@ struct Write {
     completed: Option<Arc<Vec<Variant>>>,
     /// A body whose file came here with the record.
     body: Option<(DiskBody, Home)>,
+    /// The variants that go with a list that is forgotten.
+    variants: Vec<CacheKey>,
 }
 
 impl Generations {
@@ -68,6 +72,12 @@ impl Generations {
         let generation = self.fresh.generation.number;
         let mut records = Vec::with_capacity(writes.len());
         let mut lines: Vec<Line> = Vec::with_capacity(writes.len());
+        for key in writes.iter().flat_map(|write| &write.variants) {
+            if shared.index.find(Print::of(key)).is_some() && shared.pending.one(key).is_none() {
+                shared.memory.forget(key);
+                lines.push((Print::of(key), None));
+            }
+        }
         for (write, old) in writes.iter_mut().zip(&old) {
             match write.record.take() {
                 Some((record, size)) => {
@@ -81,9 +91,10 @@ impl Generations {
         if !records.is_empty() {
             self.fresh.write(&records, self.journal.synced())?;
         }
-        self.record(&lines)?;
+        self.record(&lines);
+        self.unsynced.extend(writes.iter().map(|write| write.key));
         for (generation, location) in replaced {
-            generation.remove_body(&location);
+            generation.remove_body(location.file);
         }
         for write in writes {
             if let Some((body, home)) = write.body {
@@ -100,15 +111,14 @@ impl Generations {
     }
 
     /// From here on it is so: in the journal, and in the index.
-    pub fn record(&mut self, lines: &[Line]) -> Result<(), StoreError> {
-        self.journal.append(lines).map_err(StoreError::Io)?;
+    pub fn record(&mut self, lines: &[Line]) {
+        self.journal.append(lines);
         for (print, entry) in lines {
             match entry {
                 Some(entry) => self.shared.index.set(*print, *entry),
                 None => _ = self.shared.index.remove(*print),
             }
         }
-        Ok(())
     }
 
     /// Makes what was written reach the disk: bodies, then records, then the journal that names them.
@@ -118,11 +128,22 @@ impl Generations {
             proven.sync()?;
         }
         self.journal.sync()?;
+        self.unsynced.clear();
         if self.journal.is_long(&self.shared.index) {
             let path = self.shared.options.folder.join("live/journal");
             self.journal = Journal::summarize(&path, self.journal.serial() + 1, &self.shared.index)?;
         }
         Ok(())
+    }
+
+    /// The disk failed: what its journal does not say would come back as it was before.
+    pub fn forget_unsynced(self) {
+        for key in &self.unsynced {
+            let mut shard = self.shared.pending.shard(key);
+            if shard.waiting(key).is_none() {
+                self.shared.pending.add(&mut shard, *key, Change::Forgotten, true);
+            }
+        }
     }
 
     /// Closes the databases, so that they open quickly, and so that a journal that loses its end from now on is noticed.
@@ -140,10 +161,9 @@ impl Generations {
         let folders: Vec<PathBuf> = written.map(|generation| generation.folder.join("db")).collect();
         drop(generations);
         drop(self);
-        let (_, segment) = database(&shared.options, shared.space.share());
         std::thread::scope(|threads| {
             for folder in &folders {
-                threads.spawn(|| Records::settle(folder, segment));
+                threads.spawn(|| Records::settle(folder));
             }
         });
     }
@@ -169,14 +189,19 @@ impl Generations {
     }
 
     fn prepare(&mut self, key: CacheKey, waiting: Waiting) -> Result<Write, StoreError> {
-        let mut write = Write { key, turn: waiting.turn, record: None, completed: None, body: None };
+        let mut write =
+            Write { key, turn: waiting.turn, record: None, completed: None, body: None, variants: Vec::new() };
         match waiting.change {
+            Change::Forgotten if self.is_list(&key) => {
+                let list = self.stored_variants(&key).unwrap_or_default();
+                write.variants = list.iter().map(|variant| variant.key).collect();
+            }
             Change::Forgotten => {}
             Change::Response(response) => {
                 let (form, length) = match &response.body {
                     StoredBody::Memory(bytes) if bytes.len() <= INLINE => (BodyForm::Inline(bytes), 0),
                     StoredBody::Memory(bytes) => (BodyForm::Beside(self.fresh.append(bytes)?), bytes.len() as u64),
-                    StoredBody::Disk(body) => match self.fresh.adopt(&self.shared, body)? {
+                    StoredBody::Disk(body) => match self.fresh.adopt(&self.shared, &key, body)? {
                         None => return Ok(write),
                         Some(home) => {
                             write.body = Some((body.clone(), home));
@@ -198,6 +223,10 @@ impl Generations {
             }
         }
         Ok(write)
+    }
+
+    fn is_list(&self, key: &CacheKey) -> bool {
+        self.shared.index.find(Print::of(key)).is_some_and(|entry| entry.size == Size::LIST)
     }
 
     fn stored_variants(&self, key: &CacheKey) -> Option<Arc<Vec<Variant>>> {

@@ -125,6 +125,16 @@ impl Index {
         self.collect(|print, entry| (entry.generation == generation).then_some((print, entry.size)))
     }
 
+    /// Bytes of what is in each generation.
+    pub fn bytes_by_generation(&self) -> HashMap<u32, u64> {
+        let mut bytes = HashMap::new();
+        for shard in &self.shards {
+            let shard = shard.read().unwrap_or_else(|poison| poison.into_inner());
+            shard.values().for_each(|entry| *bytes.entry(entry.generation).or_default() += entry.size.bytes());
+        }
+        bytes
+    }
+
     pub fn entries(&self) -> Vec<(Print, Entry)> {
         self.collect(|print, entry| Some((print, entry)))
     }

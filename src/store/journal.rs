@@ -18,6 +18,8 @@ use super::index::{Entry, Index, Print, Size};
 
 const LINE: usize = 20;
 const SAID: usize = 16;
+/// What a disk writes as a whole, at least.
+const SECTOR: usize = 512;
 const FORGOTTEN: u32 = u32::MAX;
 
 /// Where a key's newest record is, or `None` where it was forgotten.
@@ -26,6 +28,8 @@ pub type Line = (Print, Option<Entry>);
 pub struct Journal {
     file: File,
     mark: Mark,
+    /// Lines that are not written yet: none may be on the disk before the record that it names.
+    waiting: Vec<u8>,
     /// So many lines are known to be on the disk.
     synced: u64,
 }
@@ -47,12 +51,11 @@ pub struct Read {
 }
 
 /// Builds the index from a journal. A tail that never reached the disk (a part of a line, zeros) is no damage.
-pub fn read(path: &Path, index: &Index) -> io::Result<Read> {
-    let bytes = fs::read(path)?;
+pub fn read(bytes: &[u8], index: &Index) -> Read {
     let mut lines = bytes.chunks_exact(LINE);
     // the serial is part of its own sum
     let header = lines.next().and_then(|line| parse(line, be_u64(line), 0).then(|| (be_u64(line), be_u64(&line[8..]))));
-    let Some((serial, summary)) = header else { return Ok(Read { mark: Mark::default(), damaged: !bytes.is_empty() }) };
+    let Some((serial, summary)) = header else { return Read { mark: Mark::default(), damaged: !bytes.is_empty() } };
     let mut read = Read { mark: Mark { serial, lines: 1 }, damaged: false };
     index.reserve(lines.len());
     for line in lines {
@@ -63,7 +66,7 @@ pub fn read(path: &Path, index: &Index) -> io::Result<Read> {
                 (_, FORGOTTEN) => _ = index.remove(print),
                 (generation, size) => index.set(print, Entry { generation, size: Size(size) }),
             }
-        } else if bytes[position as usize * LINE..].iter().all(|byte| *byte == 0) {
+        } else if is_lost_tail(bytes, position as usize * LINE) {
             break;
         } else {
             read.damaged = true;
@@ -74,15 +77,16 @@ pub fn read(path: &Path, index: &Index) -> io::Result<Read> {
         }
         read.mark.lines += 1;
     }
-    Ok(read)
+    read
 }
 
 impl Journal {
-    /// Continues the journal that was read.
-    pub fn open(path: &Path, mark: Mark) -> io::Result<Journal> {
+    /// Continues the journal that was read. `vouched`: how far it was known to be on the disk.
+    pub fn open(path: &Path, mark: Mark, vouched: Mark) -> io::Result<Journal> {
         let file = OpenOptions::new().append(true).open(path)?;
         file.set_len(mark.lines * LINE as u64)?;
-        Ok(Journal { file, mark, synced: 0 })
+        let synced = if vouched.serial == mark.serial { vouched.lines.min(mark.lines) } else { 0 };
+        Ok(Journal { file, mark, waiting: Vec::new(), synced })
     }
 
     /// A new one, of what the index says, in place of the one that was there.
@@ -106,21 +110,22 @@ impl Journal {
         File::open(folder)?.sync_all()?;
         let file = OpenOptions::new().append(true).open(path)?;
         let lines = entries.len() as u64 + 1;
-        Ok(Journal { file, mark: Mark { serial, lines }, synced: lines })
+        Ok(Journal { file, mark: Mark { serial, lines }, waiting: Vec::new(), synced: lines })
     }
 
-    pub fn append(&mut self, lines: &[Line]) -> io::Result<()> {
-        let mut bytes = Vec::with_capacity(lines.len() * LINE);
+    /// Adds lines, which are written by the next `sync`.
+    pub fn append(&mut self, lines: &[Line]) {
         for (position, line) in (self.mark.lines..).zip(lines) {
-            bytes.extend_from_slice(&form(line, self.mark.serial, position));
+            self.waiting.extend_from_slice(&form(line, self.mark.serial, position));
         }
-        self.file.write_all(&bytes)?;
         self.mark.lines += lines.len() as u64;
-        Ok(())
     }
 
+    /// Writes what waits and makes it reach the disk. What the lines name must be there already.
     pub fn sync(&mut self) -> io::Result<()> {
         if self.synced < self.mark.lines {
+            self.file.write_all(&self.waiting)?;
+            self.waiting.clear();
             self.file.sync_data()?;
             self.synced = self.mark.lines;
         }
@@ -140,6 +145,13 @@ impl Journal {
     pub fn is_long(&self, index: &Index) -> bool {
         self.mark.lines > 50_000 + index.len() * 2
     }
+}
+
+/// Whether nothing stands from here on: zeros, or the part of this line that was on the page before them.
+fn is_lost_tail(bytes: &[u8], at: usize) -> bool {
+    let zeros = at.next_multiple_of(SECTOR);
+    let zeros = if zeros < at + LINE { zeros } else { at };
+    bytes[zeros.min(bytes.len())..].iter().all(|byte| *byte == 0)
 }
 
 fn form((print, entry): &Line, serial: u64, position: u64) -> [u8; LINE] {

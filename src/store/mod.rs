@@ -32,12 +32,14 @@ mod tests;
 mod writer;
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::Ordering::{Relaxed, SeqCst},
         mpsc,
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -191,7 +193,15 @@ impl Store {
         let shared = Arc::new(Shared::new(options, Box::new(is_dead), commands.clone()));
         let started = std::thread::Builder::new().name("larder-store".to_owned()).spawn({
             let shared = shared.clone();
-            move || writer::run(shared, receiver, lock)
+            move || {
+                let ran = catch_unwind(AssertUnwindSafe(|| writer::run(shared.clone(), receiver, lock)));
+                if ran.is_err() {
+                    shared.say(
+                        "the cache works in memory alone until Larder is started anew: its writer failed".to_owned(),
+                    );
+                    shared.state.send_replace(Some(State::Down("the writer failed".to_owned())));
+                }
+            }
         });
         if let Err(error) = started {
             shared.say(format!("the store works in memory alone, no thread could be started: {error}"));
@@ -240,7 +250,7 @@ impl Store {
                 return;
             }
             shared.memory.keep(key, Slot::Response(response.clone()));
-            shared.pending.add(&mut shard, key, Change::Response(response.clone()));
+            shared.pending.add(&mut shard, key, Change::Response(response.clone()), shared.may_be_on_disk(&key));
         }
         if !response.head.nominated.is_empty() {
             self.put_variant(primary, &response, epoch);
@@ -279,7 +289,7 @@ impl Store {
         } else {
             shared.memory.forget(&primary);
         }
-        shared.pending.add(&mut shard, primary, Change::Variants { list, whole });
+        shared.pending.add(&mut shard, primary, Change::Variants { list, whole }, shared.may_be_on_disk(&primary));
     }
 
     /// Replaces the head of a stored response, the body stays; if it is still the one that is stored.
@@ -303,18 +313,35 @@ impl Store {
 
     /// Forgets what is stored for a URL, all variants of it (RFC 9111 §4.4). Gone from `recall` and `lookup` on return.
     pub fn invalidate(&self, primary: &CacheKey) {
+        self.forget(primary);
+    }
+
+    /// `true`: it may be on the disk still.
+    fn forget(&self, primary: &CacheKey) -> bool {
         let shared = &self.0.shared;
-        {
+        let there = {
             let mut shard = shared.pending.shard(primary);
             shared.memory.forget(primary);
-            let on_disk = !shared.is_open() || shared.index.find(index::Print::of(primary)).is_some();
-            if on_disk || shard.waiting(primary).is_some() {
-                shared.pending.add(&mut shard, *primary, Change::Forgotten);
+            let there = shared.may_be_on_disk(primary) || shard.waiting(primary).is_some();
+            if there {
+                shared.pending.add(&mut shard, *primary, Change::Forgotten, true);
             } else {
                 shard.version += 1;
             }
-        }
+            there
+        };
         self.wake();
+        there
+    }
+
+    /// The same, and no crash brings it back after the return, unless the disk takes longer than a second.
+    pub async fn invalidate_durably(&self, primary: &CacheKey) {
+        if self.forget(primary) && self.0.shared.is_open() {
+            let (reply, done) = oneshot::channel();
+            if self.0.commands.send(Command::Forgotten(*primary, reply)).is_ok() {
+                let _ = tokio::time::timeout(INVALIDATION, done).await;
+            }
+        }
     }
 
     /// Begins a body on disk, for one that does not stay in memory. `length`: if it is known.
@@ -323,12 +350,13 @@ impl Store {
         if !shared.is_open() {
             return Err(StoreError::Closed);
         }
-        if length.is_some_and(|length| length > shared.options.max_object) {
+        let longest = shared.space.longest(shared.options.max_object);
+        if length.is_some_and(|length| length > longest) {
             return Err(StoreError::TooLarge);
         }
         let number = shared.next_filling.fetch_add(1, Relaxed);
         let path = shared.options.folder.join("filling").join(number.to_string());
-        Ok(BodyWriter::new(path, shared.space.clone(), length.unwrap_or(shared.options.max_object)))
+        Ok(BodyWriter::new(path, shared.space.clone(), length.unwrap_or(longest)))
     }
 
     /// Forgets everything and gives the disk back. On return the next lookup finds nothing.
@@ -379,6 +407,9 @@ impl Drop for Handle {
         let _ = self.commands.send(Command::Close(None));
     }
 }
+
+/// What an unsafe request waits for the disk at most.
+const INVALIDATION: Duration = Duration::from_secs(1);
 
 /// Is it the response that was looked up, not one that was stored in its place since?
 fn same(held: &StoredResponse, stored: &StoredResponse) -> bool {

@@ -36,11 +36,11 @@ pub fn open(shared: &Arc<Shared>) -> io::Result<Generations> {
     shared.space.set_beside(0);
     shared.space.keeps(folder::occupied(folder), folder);
 
-    shared.index.remove_all();
     let listed = Generation::list(&live)?;
     let next_number = listed.last().map_or(1, |(number, _)| number + 1);
     let path = live.join("journal");
     let mut read = read_journal(shared, &path, !listed.is_empty())?;
+    shared.index_known.store(true, Relaxed);
     let named = shared.index.generations();
     // all at once: sled may have to catch up with what was written since it was last opened
     let opened: Vec<_> = std::thread::scope(|threads| {
@@ -80,7 +80,7 @@ pub fn open(shared: &Arc<Shared>) -> io::Result<Generations> {
     let journal = if read.damaged || read.mark.lines == 0 {
         Journal::summarize(&path, read.mark.serial.max(furthest.serial) + 1, &shared.index)?
     } else {
-        Journal::open(&path, read.mark)?
+        Journal::open(&path, read.mark, furthest)?
     };
     shared.space.set_beside(set_aside_bytes(folder)?);
     start(shared, open, journal, next_number)
@@ -109,12 +109,18 @@ fn start(
         }
     };
     let (leaving, sweeping) = (None, Sweeping::default());
-    Ok(Generations { shared: shared.clone(), journal, fresh, proven, leaving, next_number, sweeping, spared: 0 })
+    let (shared, unsynced) = (shared.clone(), Vec::new());
+    Ok(Generations { shared, journal, fresh, proven, leaving, next_number, unsynced, sweeping, spared: 0 })
 }
 
 /// Builds the index. A journal that cannot be read at all is set aside.
 fn read_journal(shared: &Shared, path: &Path, expected: bool) -> io::Result<journal::Read> {
-    match journal::read(path, &shared.index) {
+    let read = fs::read(path).map(|bytes| {
+        shared.index_known.store(false, Relaxed);
+        shared.index.remove_all();
+        journal::read(&bytes, &shared.index)
+    });
+    match read {
         Ok(read) if read.damaged && read.mark.lines == 0 => {
             set_aside(shared, path)?;
             Ok(read)
@@ -122,6 +128,7 @@ fn read_journal(shared: &Shared, path: &Path, expected: bool) -> io::Result<jour
         Ok(read) => Ok(read),
         Err(error) if is_the_disks(&error) => Err(error),
         Err(_) => {
+            shared.index.remove_all();
             let there = path.symlink_metadata().is_ok();
             if there {
                 set_aside(shared, path)?;
@@ -153,8 +160,8 @@ fn open_generation(shared: &Shared, live: &Path, class: Class, number: u32) -> i
 fn is_the_disks(error: &io::Error) -> bool {
     use io::ErrorKind::*;
     let codes = [rustix::io::Errno::IO, rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
-    matches!(error.kind(), PermissionDenied | StorageFull | QuotaExceeded | ReadOnlyFilesystem | OutOfMemory)
-        || codes.iter().any(|code| error.raw_os_error() == Some(code.raw_os_error()))
+    let kinds = [PermissionDenied, StorageFull, QuotaExceeded, ReadOnlyFilesystem, OutOfMemory, WouldBlock];
+    kinds.contains(&error.kind()) || codes.iter().any(|code| error.raw_os_error() == Some(code.raw_os_error()))
 }
 
 /// Can the disk be written to?

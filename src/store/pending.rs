@@ -72,12 +72,18 @@ impl Pending {
         self.lock(usize::from(key.0[31]) % SHARDS)
     }
 
-    /// Writes down a change; where too much waits already, that the key is forgotten.
-    pub fn add(&self, shard: &mut Shard, key: CacheKey, change: Change) {
+    /// Writes down a change; where too much waits already, that the key is forgotten, if it may be on the disk.
+    pub fn add(&self, shard: &mut Shard, key: CacheKey, change: Change, on_disk: bool) {
         shard.version += 1;
         let waits = self.bytes.load(Relaxed);
         let change = if waits + cost(&change) > self.limit && !matches!(change, Change::Forgotten) {
             self.dropped.fetch_add(1, Relaxed);
+            if !on_disk {
+                if let Some(old) = shard.waiting.remove(&key) {
+                    self.bytes.fetch_sub(old.cost, Relaxed);
+                }
+                return;
+            }
             Change::Forgotten
         } else {
             change
@@ -107,6 +113,11 @@ impl Pending {
             }
         }
         (some, sum)
+    }
+
+    /// What waits under this key.
+    pub fn one(&self, key: &CacheKey) -> Option<Waiting> {
+        self.shard(key).waiting.get(key).cloned()
     }
 
     /// It was written; nothing waits any more, unless a later change does. Was it the last one?

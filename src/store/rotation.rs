@@ -16,6 +16,9 @@ use crate::key::CacheKey;
 /// Bytes that are copied before other work gets its turn: four times what is written then.
 const STEP: u64 = 4 << 20;
 
+/// A generation of which less than one in so many bytes lives is worth more as room.
+const LITTLE: u64 = 4;
+
 /// What a record without its body needs at most, usually.
 const RECORD: u64 = 2 << 10;
 
@@ -49,6 +52,10 @@ impl Generations {
                 Ok(true)
             }
             None if shared.space.is_tight() => {
+                if let Some(leaving) = self.mostly_dead() {
+                    self.leaving = Some(leaving);
+                    return Ok(true);
+                }
                 let Some(generation) = self.least_worth() else { return Ok(false) };
                 let (survivors, worthy) = self.survivors(&generation);
                 if worthy > generation.bytes() / 2
@@ -98,16 +105,33 @@ impl Generations {
         Ok(())
     }
 
+    /// A closed generation of which little lives: all of that is copied, whatever it weighs, before anything else has to go.
+    fn mostly_dead(&self) -> Option<Leaving> {
+        let living = self.shared.index.bytes_by_generation();
+        let lives = |generation: &Generation| living.get(&generation.number).copied().unwrap_or(0);
+        let generations = self.shared.generations.read().unwrap_or_else(|poison| poison.into_inner());
+        let room = self.shared.space.room_for_survivors();
+        let candidates = generations.iter().filter(|generation| {
+            let lives = lives(generation);
+            !self.is_written_to(generation) && lives < generation.bytes() / LITTLE && lives <= room
+        });
+        let generation = candidates.max_by_key(|generation| generation.bytes() - lives(generation))?.clone();
+        let survivors = self.shared.index.of_generation(generation.number);
+        Some(Leaving { generation, survivors: survivors.into_iter().map(|(print, _)| print).collect() })
+    }
+
+    fn is_written_to(&self, generation: &Generation) -> bool {
+        let number = generation.number;
+        let proven = self.proven.as_ref().is_some_and(|proven| proven.generation.number == number);
+        proven || number == self.fresh.generation.number
+    }
+
     /// The oldest of the class that has more than is meant for it.
     fn least_worth(&self) -> Option<Arc<Generation>> {
         let generations = self.shared.generations.read().unwrap_or_else(|poison| poison.into_inner());
-        let written_to = |generation: &Arc<Generation>| {
-            let number = generation.number;
-            number == self.fresh.generation.number
-                || self.proven.as_ref().is_some_and(|proven| proven.generation.number == number)
-        };
         let closed = |class| {
-            let of_class = move |generation: &&Arc<Generation>| generation.class() == class && !written_to(generation);
+            let of_class =
+                move |generation: &&Arc<Generation>| generation.class() == class && !self.is_written_to(generation);
             generations.iter().filter(of_class)
         };
         let of_fresh: u64 = closed(Class::Fresh).map(|generation| generation.bytes()).sum();
@@ -162,7 +186,7 @@ impl Generations {
         }
         if !records.is_empty() {
             proven.write(&records, self.journal.synced())?;
-            self.record(&lines)?;
+            self.record(&lines);
             proven.measure();
         }
         self.proven = Some(proven);
@@ -171,9 +195,12 @@ impl Generations {
 
     /// Takes a generation from the readers and from the disk.
     fn remove(&mut self, generation: &Arc<Generation>) -> Result<(), StoreError> {
+        // what was copied out of it has to be there first
+        self.sync().map_err(StoreError::Io)?;
         let shared = &self.shared;
         let evicted = shared.index.remove_generation(generation.number);
         shared.counters.evicted.fetch_add(evicted, Relaxed);
+        shared.memory.forget_bodies_of(generation.number);
         let number = generation.number;
         let mut generations = shared.generations.write().unwrap_or_else(|poison| poison.into_inner());
         generations.retain(|generation| generation.number != number);

@@ -37,6 +37,8 @@ pub struct Shared {
     pub memory: Memory,
     pub pending: Pending,
     pub index: Index,
+    /// The index says all that the disk holds: from the first opening on, but while it is read anew.
+    pub index_known: AtomicBool,
     /// The oldest first; the last one is written to. Empty while the store is not open.
     pub generations: RwLock<Vec<Arc<Generation>>>,
     pub epoch: AtomicU64,
@@ -80,6 +82,7 @@ impl Shared {
             memory: Memory::new(options.memory - options.memory / 4),
             pending: Pending::new(waiting),
             index: Index::new(),
+            index_known: AtomicBool::new(false),
             generations: RwLock::default(),
             epoch: AtomicU64::new(0),
             space: Arc::new(Space::new(options.disk, commands.clone())),
@@ -98,6 +101,11 @@ impl Shared {
 
     pub fn is_open(&self) -> bool {
         *self.state.borrow() == Some(State::Open)
+    }
+
+    /// Whether the disk may hold something under this key. The index says so, also while the disk is down.
+    pub fn may_be_on_disk(&self, key: &CacheKey) -> bool {
+        !self.index_known.load(Relaxed) || self.index.find(Print::of(key)).is_some()
     }
 
     pub fn epoch(&self) -> Epoch {
@@ -134,7 +142,8 @@ impl Shared {
                     None => (shard.version, None),
                 }
             };
-            let found = if self.index.find(Print::of(key)).is_some() { self.read_behind(key).await } else { Ok(None) };
+            let there = self.is_open() && self.index.find(Print::of(key)).is_some();
+            let found = if there { self.read_behind(key).await } else { Ok(None) };
             let mut shard = self.pending.shard(key);
             if shard.version != version {
                 // it changed while the disk was read
@@ -149,7 +158,7 @@ impl Shared {
                 (Err(StoreError::Damaged(what)), None) => {
                     self.counters.damaged.fetch_add(1, Relaxed);
                     log::debug!("{key:?} is damaged on disk ({what}) and is forgotten");
-                    self.pending.add(&mut shard, *key, Change::Forgotten);
+                    self.pending.add(&mut shard, *key, Change::Forgotten, true);
                     None
                 }
                 (Err(_), None) => None,
@@ -166,7 +175,7 @@ impl Shared {
     async fn read_behind(self: &Arc<Self>, key: &CacheKey) -> Result<Option<Slot>, StoreError> {
         let Ok(permit) = self.permits.clone().try_acquire_owned() else {
             self.counters.crowded.fetch_add(1, Relaxed);
-            return Ok(None);
+            return Err(StoreError::Busy);
         };
         let (shared, key) = (self.clone(), *key);
         let found = patient_hop(move || {

@@ -75,6 +75,12 @@ impl Space {
         self.kept.load(Relaxed).saturating_add(self.filling.load(Relaxed))
     }
 
+    /// Bytes of the longest body, where this is the longest with the configured limit: nobody empties a smaller disk for one.
+    pub fn longest(&self, configured: u64) -> u64 {
+        let share = u128::from(configured) * u128::from(self.limit.load(Relaxed)) / u128::from(self.configured.max(1));
+        u64::try_from(share).unwrap_or(u64::MAX).min(configured)
+    }
+
     /// Bytes that one generation is meant to have.
     pub fn share(&self) -> u64 {
         self.limit.load(Relaxed) / SHARES

@@ -11,10 +11,11 @@ use super::{
     journal::Line,
     record::{self, Record, RecordBody},
     rotation::Leaving,
+    segment::FileName,
 };
 
 /// Records that are looked at before other work gets its turn.
-const STEP: usize = 256;
+const STEP: usize = 64;
 
 /// How far a pass has come.
 #[derive(Default)]
@@ -28,6 +29,8 @@ pub struct Sweeping {
 struct Looking {
     generation: Arc<Generation>,
     left: Vec<Print>,
+    /// The files of bodies that were there when it began, without those that a record names.
+    unnamed: Vec<FileName>,
 }
 
 impl Generations {
@@ -39,6 +42,8 @@ impl Generations {
         if let Some(mut looking) = self.sweeping.looking.take() {
             self.forget_dead(&mut looking)?;
             if looking.left.is_empty() {
+                // left behind by a process that was killed before it wrote the record
+                looking.unnamed.iter().for_each(|file| looking.generation.remove_body(*file));
                 self.give_back(looking.generation)?;
             } else {
                 self.sweeping.looking = Some(looking);
@@ -56,7 +61,8 @@ impl Generations {
         };
         self.sweeping.looking = self.shared.generation(number).map(|generation| {
             let left = self.shared.index.of_generation(number).into_iter().map(|(print, _)| print).collect();
-            Looking { generation, left }
+            let unnamed = generation.body_files().unwrap_or_default();
+            Looking { generation, left, unnamed }
         });
         Ok(true)
     }
@@ -71,29 +77,58 @@ impl Generations {
             let Some(entry) = shared.index.find(print).filter(|entry| entry.generation == from.number) else {
                 continue;
             };
-            let Ok(Some((key, record))) = from.records.find_print(print) else { continue };
-            match record::decode(&key, &record) {
-                Some(Record::Response(head, body)) if (shared.is_dead)(&head) => {
-                    from.dead.fetch_add(entry.size.bytes(), Relaxed);
-                    swept += 1;
-                    if let RecordBody::Beside(location) = body {
-                        files.push(location);
-                    }
+            let record = match from.records.find_print(print) {
+                Ok(Some((key, record))) => record::decode(&key, &record).map(|record| (key, record)),
+                Ok(None) => None,
+                Err(_) => {
+                    // it may name any of them
+                    looking.unnamed.clear();
+                    None
                 }
-                Some(Record::Variants(list))
-                    if list.iter().all(|variant| shared.index.find(Print::of(&variant.key)).is_none()) => {}
-                _ => continue,
+            };
+            let Some((key, record)) = record else { continue };
+            if let Record::Response(_, RecordBody::Beside(location)) = &record {
+                looking.unnamed.retain(|file| *file != location.file);
             }
+            let body = match record {
+                Record::Response(head, body) if (shared.is_dead)(&head) => Some(body),
+                Record::Variants(list)
+                    if list.iter().all(|variant| shared.index.find(Print::of(&variant.key)).is_none()) =>
+                {
+                    None
+                }
+                _ => continue,
+            };
+            let shard = shared.pending.shard(&key);
+            if shard.waiting(&key).is_some() {
+                continue;
+            }
+            // from here on nobody freshens what is about to lose its body
+            shared.index.remove(print);
+            shared.memory.forget(&key);
+            drop(shard);
             lines.push((print, None));
+            if let Some(body) = body {
+                from.dead.fetch_add(entry.size.bytes(), Relaxed);
+                swept += 1;
+                files.extend(match body {
+                    RecordBody::Beside(location) => Some(location.file),
+                    RecordBody::Inline(_) => None,
+                });
+            }
         }
-        self.record(&lines)?;
-        files.iter().for_each(|location| from.remove_body(location));
+        self.record(&lines);
+        files.into_iter().for_each(|file| from.remove_body(file));
         shared.counters.swept.fetch_add(swept, Relaxed);
         Ok(())
     }
 
     /// Drops a generation of which more is dead than alive; what lives is copied first.
     fn give_back(&mut self, generation: Arc<Generation>) -> Result<(), StoreError> {
+        if self.shared.generation(generation.number).is_none() {
+            // it made room for others meanwhile
+            return Ok(());
+        }
         let live = self.shared.index.of_generation(generation.number);
         let (dead, alive) = (generation.dead.load(Relaxed), live.iter().map(|(_, size)| size.bytes()).sum::<u64>());
         if dead == 0 || dead < alive || alive > self.shared.space.room_for_survivors() {

@@ -31,6 +31,8 @@ pub enum Command {
     /// A body that is being filled found no room.
     Room(oneshot::Sender<()>),
     Flush(oneshot::Sender<()>),
+    /// This key was forgotten: make that reach the disk before anything else.
+    Forgotten(CacheKey, oneshot::Sender<()>),
     /// Look through everything; the answer is how many were dead.
     Sweep(oneshot::Sender<u64>),
     Clear(oneshot::Sender<Result<Cleared, StoreError>>),
@@ -40,7 +42,7 @@ pub enum Command {
 /// What waits is gathered so long before it is written.
 const GATHER: Duration = Duration::from_millis(50);
 /// What was written reaches the disk at the latest so long after.
-const SYNC: Duration = Duration::from_millis(500);
+const SYNC: Duration = Duration::from_millis(400);
 /// How long after a failure the disk is tried again: at first, and at most.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(4));
 /// When stored responses are looked through for what is dead: after opening, after each pass, between its steps.
@@ -79,8 +81,12 @@ pub fn run(shared: Arc<Shared>, commands: Receiver<Command>, lock: Option<Folder
                 let _ = reply.send(());
             }
             Ok(Command::Flush(reply)) => {
-                writer.write();
+                writer.write_all();
                 writer.sync();
+                let _ = reply.send(());
+            }
+            Ok(Command::Forgotten(key, reply)) => {
+                writer.write_one(&key);
                 let _ = reply.send(());
             }
             Ok(Command::Sweep(reply)) => {
@@ -166,8 +172,9 @@ impl Writer {
 
     /// Works without the disk from now on, and tries again later.
     fn down(&mut self, why: String, retry_after: Duration) {
-        self.open = None;
-        self.shared.index.remove_all();
+        if let Some(open) = self.open.take() {
+            open.forget_unsynced();
+        }
         self.shared.say(format!("the cache works in memory alone: {why}"));
         self.shared.state.send_replace(Some(State::Down(why)));
         (self.write_at, self.sync_at, self.rotate_at, self.sweep_at) = Default::default();
@@ -179,9 +186,15 @@ impl Writer {
         self.down(format!("writing failed: {error}"), RETRY.0);
     }
 
+    /// Writes what waits; not for ever where more and more does, as others wait too.
     fn write(&mut self) {
         self.write_at = None;
+        let enough = clock::instant() + SYNC;
         loop {
+            if clock::instant() > enough {
+                self.write_at = Some(enough);
+                break;
+            }
             let share = self.shared.space.share();
             let (some, bytes) = self.shared.pending.some((share / 8).clamp(BATCH.0, BATCH.1));
             // sled needs twice what small records have; large bodies stand as they are
@@ -206,6 +219,23 @@ impl Writer {
         }
     }
 
+    fn write_all(&mut self) {
+        self.write();
+        while self.write_at.is_some() {
+            self.write();
+        }
+    }
+
+    fn write_one(&mut self, key: &CacheKey) {
+        let waiting = self.shared.pending.one(key);
+        if let (Some(open), Some(waiting)) = (&mut self.open, waiting) {
+            match open.write(vec![(*key, waiting)]) {
+                Ok(()) => self.sync(),
+                Err(error) => self.failed(error),
+            }
+        }
+    }
+
     fn sync(&mut self) {
         self.sync_at = None;
         if let Some(Err(error)) = self.open.as_mut().map(Generations::sync) {
@@ -218,7 +248,7 @@ impl Writer {
         shared.counters.damaged.fetch_add(1, Relaxed);
         let mut shard = shared.pending.shard(key);
         shared.memory.forget(key);
-        shared.pending.add(&mut shard, *key, Change::Forgotten);
+        shared.pending.add(&mut shard, *key, Change::Forgotten, true);
         drop(shard);
         self.write_at.get_or_insert_with(|| clock::instant() + GATHER);
     }
@@ -286,7 +316,7 @@ impl Writer {
     }
 
     fn close(&mut self) {
-        self.write();
+        self.write_all();
         self.sync();
         if let Some(open) = self.open.take() {
             open.close();

@@ -77,7 +77,8 @@ async fn works(options: &Options, what: &str) -> usize {
     assert_eq!(served(&store, "new").await, Some(content("new", 30_000)), "{what}");
     store.close().await;
     let store = open(options.clone()).await;
-    assert_eq!(served(&store, "new").await, Some(content("new", 30_000)), "{what}, after a restart");
+    let stats = store.stats();
+    assert_eq!(served(&store, "new").await, Some(content("new", 30_000)), "{what}, after a restart: {stats:?}");
     store.close().await;
     found
 }

@@ -7,6 +7,7 @@ mod folders;
 mod limits;
 mod races;
 mod records;
+mod space;
 mod storing;
 mod support;
 mod sweep;

@@ -77,3 +77,23 @@ fn a_list_of_variants_goes_when_none_of_them_is_left() {
         assert_eq!(store.sweep().await, 0);
     });
 }
+
+#[test]
+fn bodies_that_no_record_names_are_swept_away_and_no_others() {
+    run(async {
+        let folder = folder();
+        let options = disk_only(folder.path());
+        let store = opened(options.clone()).await;
+        put_large(&store, "living large").await;
+        store.flush().await;
+        let live = options.folder.join("live/fresh-1");
+        let orphan = live.join("77.body");
+        std::fs::write(&orphan, vec![0; 1_000_000]).expect("written");
+        let bodies = || std::fs::read_dir(&live).expect("a folder").count();
+        let before = bodies();
+        store.sweep().await;
+        assert!(!orphan.exists());
+        assert_eq!(bodies(), before - 1);
+        assert_eq!(served(&store, "living large").await, Some(content("living large", 3_000_000)));
+    });
+}

@@ -1,0 +1,135 @@
+//! Space that is given back, and what must not go with it.
+
+use std::{
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use super::support::*;
+use crate::{
+    clock::Timestamp,
+    message::StoredBody,
+    store::{Options, stats_of},
+};
+
+#[test]
+fn the_variants_of_an_invalidated_url_give_their_space_back() {
+    run(async {
+        let folder = folder();
+        let store = open(disk_only(folder.path())).await;
+        for language in ["de", "fr", "en"] {
+            let mut stored = variant("page", language, 1);
+            stored.body = StoredBody::Disk(fill(&store, language, 1_000_000).await.expect("filled"));
+            store.put(key("page"), stored, store.epoch());
+        }
+        store.flush().await;
+        assert_eq!(store.stats().responses, 3);
+        let before = du(folder.path());
+        store.invalidate(&key("page"));
+        store.flush().await;
+        assert_eq!(store.stats().responses, 0);
+        store.sweep().await;
+        assert!(du(folder.path()) < before - 2_900_000, "{before} bytes before, {} after", du(folder.path()));
+    });
+}
+
+#[test]
+fn an_invalidation_that_was_waited_for_is_on_the_disk() {
+    run(async {
+        let folder = folder();
+        let options = disk_only(folder.path());
+        let store = open(options.clone()).await;
+        put(&store, "kept", 3_000);
+        put(&store, "forgotten", 3_000);
+        store.flush().await;
+        store.invalidate_durably(&key("forgotten")).await;
+        // as it would be found after a crash now: nothing else is written
+        assert_eq!(stats_of(&options.folder).expect("readable").responses, 1);
+    });
+}
+
+#[test]
+fn a_large_body_that_moved_to_another_generation_outlives_its_validation() {
+    run(async {
+        let folder = folder();
+        let options = Options { disk: 16 * MIB, max_object: 4 * MIB, memory: 16 * MIB, ..options(folder.path()) };
+        let store = open(options.clone()).await;
+        let mut large = response("large", 0);
+        large.body = StoredBody::Disk(fill(&store, "large", 400_000).await.expect("filled"));
+        store.put(key("large"), large, store.epoch());
+        store.flush().await;
+        let held = found(&store, "large").await.expect("found");
+        let home = || body_files(&options.folder);
+        let before = home();
+        // asked for again and again while others run through: it is copied out of what is dropped
+        for number in 0..2_000 {
+            put(&store, &format!("cold {number}"), 20_000);
+            store.lookup(&key("large")).await;
+            if number % 20 == 0 {
+                store.flush().await;
+            }
+            if home() != before && number > 500 {
+                break;
+            }
+        }
+        assert_ne!(home(), before, "it was to be copied");
+        let mut head = held.head.clone();
+        head.response_time = Timestamp(5_000);
+        store.freshen(key("large"), &held, head, store.epoch());
+        store.close().await;
+        let store = open(options.clone()).await;
+        assert_eq!(served(&store, "large").await, Some(content("large", 400_000)));
+        assert_eq!(found(&store, "large").await.expect("found").head.response_time, Timestamp(5_000));
+    });
+}
+
+/// Where the files of large bodies are.
+fn body_files(folder: &Path) -> Vec<PathBuf> {
+    let generations = std::fs::read_dir(folder.join("live")).expect("a folder").flatten();
+    let files = generations.filter_map(|entry| std::fs::read_dir(entry.path()).ok()).flat_map(|files| files.flatten());
+    let mut bodies: Vec<_> =
+        files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|e| e == "body")).collect();
+    bodies.sort();
+    bodies
+}
+
+#[test]
+fn what_made_room_gives_its_room_back_though_memory_knew_of_it() {
+    run(async {
+        let folder = folder();
+        let options = Options { disk: 24 * MIB, max_object: 6 * MIB, memory: 64 * MIB, ..options(folder.path()) };
+        let store = open(options.clone()).await;
+        for number in 0..40 {
+            let name = format!("large {number}");
+            let mut large = response(&name, 0);
+            large.body = StoredBody::Disk(fill(&store, &name, 2_000_000).await.expect("room was made"));
+            store.put(key(&name), large, store.epoch());
+            store.flush().await;
+        }
+        assert!(store.stats().evicted > 20);
+        let gone = std::fs::read_dir("/proc/self/fd").expect("descriptors").flatten().filter_map(|entry| {
+            let name = std::fs::read_link(entry.path()).ok()?;
+            let ours = name.starts_with(&options.folder) && name.to_string_lossy().ends_with("(deleted)");
+            ours.then(|| std::fs::metadata(entry.path()).map_or(0, |about| about.blocks() * 512))
+        });
+        let held: u64 = gone.sum();
+        assert!(held < 4 * MIB, "{held} bytes of files that are gone are held open");
+    });
+}
+
+#[test]
+fn the_store_is_found_again_with_another_limit() {
+    run(async {
+        let folder = folder();
+        let small = Options { disk: 40 * MIB, ..disk_only(folder.path()) };
+        let store = open(Options { disk: 200 * MIB, ..small.clone() }).await;
+        put(&store, "kept", 3_000);
+        store.close().await;
+        for options in [small, Options { disk: 400 * MIB, ..disk_only(folder.path()) }] {
+            let store = open(options).await;
+            assert_eq!(served(&store, "kept").await, Some(content("kept", 3_000)));
+            assert_eq!(store.stats().set_aside, 0);
+            store.close().await;
+        }
+    });
+}
