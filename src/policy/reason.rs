@@ -106,6 +106,7 @@ reasons! {
     PartLength => "Content-Length and Content-Range disagree",
     PostNotForGet => "POST without Content-Location of the target and explicit freshness",
     VaryStar => "Vary: *",
+    VaryByClient => "Vary names a field that tells the client's address",
     VaryTooLong => "Vary names too many fields",
     NeverReusable => "never reusable: no lifetime and no validator",
 

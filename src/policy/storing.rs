@@ -75,7 +75,7 @@ pub fn storing(
     let stored = StoredHead {
         asked: format!("{method} http://{}{}", request.target.authority, request.target.path_and_query),
         initial_age: initial_age(&fields, times),
-        nominated: nominate(&fields, &request.fields, options)?,
+        nominated: nominate(&fields, request, options)?,
         head: ResponseHead { status: if part.is_some() { StatusCode::OK } else { status }, fields },
         request_time: times.request,
         response_time: times.response,

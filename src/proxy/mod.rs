@@ -194,9 +194,9 @@ async fn find(cx: &Context, asked: &Asked) -> Found {
         Some(Slot::Variants(variants)) => {
             found.variants = true;
             if let Some(newest) = variants.first() {
-                found.key = asked.primary.variant(&vary::renominate(&newest.nominated, &asked.request.fields));
+                found.key = asked.primary.variant(&vary::renominate(&newest.nominated, &asked.request));
             }
-            for variant in variants.iter().filter(|v| vary::matches(&v.nominated, &asked.request.fields)) {
+            for variant in variants.iter().filter(|v| vary::matches(&v.nominated, &asked.request)) {
                 if let Some(Slot::Response(stored)) = look_up(cx, &variant.key).await {
                     found.key = variant.key;
                     found.stored = Some(stored);

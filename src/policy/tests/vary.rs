@@ -2,8 +2,14 @@ use super::*;
 use crate::policy::vary::{matches, nominate};
 
 fn agree(vary: &str, first: &[&str], second: &[&str]) -> bool {
-    let nominated = nominate(&fields(&[vary]), &fields(first), &strict()).unwrap();
-    matches(&nominated, &fields(second))
+    let nominated = nominate(&fields(&[vary]), &get(first), &strict()).unwrap();
+    matches(&nominated, &get(second))
+}
+
+/// Do two requests whose only field is this one agree on it?
+fn mean_the_same(name: &str, first: &str, second: &str) -> bool {
+    let line = |value| format!("{name}: {value}");
+    agree(&format!("Vary: {name}"), &[&line(first)], &[&line(second)])
 }
 
 #[test]
@@ -18,7 +24,12 @@ fn requests_match_when_their_nominated_fields_mean_the_same() {
         ("Vary: Foo, Bar", &["Foo: 1", "Bar: abc"], &["Bar: abc", "Foo: 1"], true),
         ("Vary: Foo, Bar, Baz", &["Foo: 1", "Bar: abc4", "Baz: 7"], &["Foo: 1", "Bar: abc", "Baz: 7"], false),
         ("Vary: Foo", &["Foo: 1, 2"], &["Foo: 1", "Foo: 2"], true),
-        ("Vary: Foo", &["Foo: 1,2"], &["Foo:  1, 2 "], true),
+        ("Vary: Foo", &["Foo: 1, 2"], &["Foo:  1, 2 "], true),
+        ("Vary: Foo", &["Foo: 1,2"], &["Foo: 1, 2"], false),
+        ("Vary: Accept", &["Accept: 1,2"], &["Accept:  1, 2 "], true),
+        ("Vary: Accept", &["Accept: \"1, 2\""], &["Accept: \"1,2\""], false),
+        ("Vary: Accept", &["Accept: \"1", "Accept: 2\""], &["Accept: \"1,2\""], false),
+        ("Vary: User-Agent", &["User-Agent: K (a, b)"], &["User-Agent: K (a,b)"], false),
         ("Vary: Foo", &["Foo: 1, 2"], &["Foo: 2, 1"], false),
         ("Vary: Foo", &["Foo: \"1, 2\""], &["Foo: \"1,2\""], false),
         ("Vary: Foo", &["Foo: a"], &["Foo: A"], false),
@@ -41,16 +52,19 @@ fn languages_are_compared_by_preference() {
         ("en;q=x", "en", false),
         ("en;q=x", "en;q=x", true),
         ("", "en", false),
+        ("en>fr", "en, fr;q=0.5", false),
+        ("!en", "en;q=0", false),
+        ("en, !fr", "en, fr;q=0", false),
+        ("en;q=x", "en ;q=x", false),
     ] {
-        let lines = |value: &str| format!("Accept-Language: {value}");
-        assert_eq!(agree("Vary: Accept-Language", &[&lines(first)], &[&lines(second)]), expected, "{first} / {second}");
+        assert_eq!(mean_the_same("Accept-Language", first, second), expected, "{first} / {second}");
     }
 }
 
 #[test]
 fn a_response_in_the_language_that_is_liked_best_matches() {
     let response = fields(&["Vary: Accept-Language", "Content-Language: DE"]);
-    let nominated = nominate(&response, &fields(&["Accept-Language: en, de"]), &strict()).unwrap();
+    let nominated = nominate(&response, &get(&["Accept-Language: en, de"]), &strict()).unwrap();
     for (asked, expected) in [
         (&["Accept-Language: fr;q=0.5, de;q=1.0"][..], true),
         (&["Accept-Language: de"], true),
@@ -61,11 +75,11 @@ fn a_response_in_the_language_that_is_liked_best_matches() {
         (&["Accept-Language: *"], false),
         (&[], false),
     ] {
-        assert_eq!(matches(&nominated, &fields(asked)), expected, "{asked:?}");
+        assert_eq!(matches(&nominated, &get(asked)), expected, "{asked:?}");
     }
     let several = fields(&["Vary: Accept-Language", "Content-Language: de, en"]);
-    let nominated = nominate(&several, &fields(&["Accept-Language: en, de"]), &strict()).unwrap();
-    assert!(!matches(&nominated, &fields(&["Accept-Language: de"])));
+    let nominated = nominate(&several, &get(&["Accept-Language: en, de"]), &strict()).unwrap();
+    assert!(!matches(&nominated, &get(&["Accept-Language: de"])));
 }
 
 #[test]
@@ -82,12 +96,16 @@ fn codings_are_compared_as_the_set_that_is_accepted() {
         ("gzip", "gzip, *;q=0", false),
         ("*", "br, deflate, gzip, zstd, identity", false),
         ("*", "*, gzip", true),
+        ("*", "*, compress;q=0", false),
+        ("*, compress;q=0", "compress;q=0, *;q=0.1", true),
+        ("*", "*, br;q=0", false),
+        ("*", "*, identity;q=0", false),
+        ("gzip", "gzip, gzip;q=0", false),
         ("gzip, br", "gzip", false),
         ("gz ip", "identity", false),
         ("gzip;q=2", "gzip", false),
     ] {
-        let lines = |value: &str| format!("Accept-Encoding: {value}");
-        assert_eq!(agree("Vary: Accept-Encoding", &[&lines(first)], &[&lines(second)]), expected, "{first} / {second}");
+        assert_eq!(mean_the_same("Accept-Encoding", first, second), expected, "{first} / {second}");
     }
     assert!(!agree("Vary: Accept-Encoding", &[], &["Accept-Encoding: identity"]));
 }
@@ -96,7 +114,7 @@ fn codings_are_compared_as_the_set_that_is_accepted() {
 fn a_response_for_one_origin_varies_by_origin_unless_strict() {
     let one = fields(&["Access-Control-Allow-Origin: https://a.example"]);
     let names = |response: &Fields, options: &Options| {
-        let nominated = nominate(response, &fields(&["Origin: https://a.example"]), options).unwrap();
+        let nominated = nominate(response, &get(&["Origin: https://a.example"]), options).unwrap();
         nominated.into_iter().map(|(name, _)| name.as_str().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(names(&one, &usual()), ["origin"]);
@@ -106,4 +124,30 @@ fn a_response_for_one_origin_varies_by_origin_unless_strict() {
         names(&fields(&["Vary: Origin, B, a", "Vary: b", "Access-Control-Allow-Origin: x"]), &usual()),
         ["a", "b", "origin"]
     );
+}
+
+#[test]
+fn a_field_that_tells_the_clients_address_matches_nobody() {
+    for vary in ["X-Forwarded-For", "FORWARDED", "Accept, x-forwarded-for"] {
+        let response = fields(&[&format!("Vary: {vary}")]);
+        assert_eq!(nominate(&response, &get(&[]), &usual()), Err(Reason::VaryByClient), "{vary}");
+    }
+}
+
+#[test]
+fn what_larder_writes_for_a_request_is_compared_as_it_is_written() {
+    let (one, by_another_name) =
+        (get(&[]), Request { target: Target { authority: "other.example".to_owned(), ..target("/") }, ..get(&[]) });
+    let older = Request { http_10: true, ..get(&[]) };
+    for (vary, another_host, another_version) in [
+        ("Vary: X-Forwarded-Host", false, true),
+        ("Vary: Via", true, false),
+        ("Vary: X-Forwarded-Proto", true, true),
+        ("Vary: Host", true, true),
+    ] {
+        let nominated = nominate(&fields(&[vary]), &one, &strict()).unwrap();
+        let found = (matches(&nominated, &by_another_name), matches(&nominated, &older));
+        assert_eq!((matches(&nominated, &one), found), (true, (another_host, another_version)), "{vary}");
+    }
+    assert!(!agree("Vary: Via", &["Via: 1.1 a"], &["Via: 1.1 b"]));
 }
