@@ -90,6 +90,7 @@ reasons! {
     MethodNotCached => "answers to this method are not stored",
 
     RequestContent => "content in a request of this method",
+    ContentTooLong => "content of more than 64 KiB is not part of a key",
 
     // Why a response is not stored.
     OriginError => "an error does not displace a stored response",

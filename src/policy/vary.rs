@@ -17,6 +17,9 @@ const MOST_NAMES: usize = 8;
 /// The fields in which Larder tells the origin who asks: an answer that varies by them is for one client alone.
 const BY_CLIENT: [&str; 2] = ["forwarded", "x-forwarded-for"];
 
+/// Stands for a QUERY's content among the nominated fields: its answers are variants of its URL by content.
+const CONTENT: FieldName = FieldName::from_static("larder-content");
+
 /// The first byte of a normal form, by how it was made: no field value holds such bytes, so that none of one kind is
 /// taken for one of another.
 const AS_IT_IS: u8 = 1;
@@ -29,10 +32,11 @@ const NEXT: u8 = 1;
 /// Stands between the languages that were asked for and the one that the response is in.
 const LANGUAGE: u8 = b'\n';
 
-/// The nominated fields of a response with the values that the request gave them, by name. Errs where it cannot match
+/// The nominated fields of a response with the values that the request gave them, by name; a QUERY's content before them
+/// all. Errs where it cannot match
 /// another request (`*`, the client's address), or hardly ever (too many names).
 pub fn nominate(response: &Fields, request: &Request, options: &Options) -> Result<Vec<Nominated>, Reason> {
-    let mut nominated: Vec<Nominated> = Vec::new();
+    let mut nominated = Vec::from_iter(content(request));
     for name in names(response, options)? {
         let mut value = normalised(&name, request);
         if name == ACCEPT_LANGUAGE
@@ -46,9 +50,14 @@ pub fn nominate(response: &Fields, request: &Request, options: &Options) -> Resu
     Ok(nominated)
 }
 
+/// Was this stored for the same content of a QUERY, or, as this request, for none?
+pub fn is_for_content(nominated: &[Nominated], request: &Request) -> bool {
+    nominated.iter().find(|(name, _)| *name == CONTENT) == content(request).as_ref()
+}
+
 /// Do the nominated fields of a stored response match this request's (RFC 9111 §4.1)?
 pub fn matches(nominated: &[Nominated], request: &Request) -> bool {
-    nominated.iter().all(|(name, stored)| {
+    let fits = |(name, stored): &Nominated| {
         let presented = normalised(name, request);
         if *name != ACCEPT_LANGUAGE {
             return presented == *stored;
@@ -59,12 +68,19 @@ pub fn matches(nominated: &[Nominated], request: &Request) -> bool {
         // a response in the one language that this client likes best is what it would be sent
         presented == asked_then
             || parts.next().is_some_and(|language| negotiation::likes_best(&request.fields, language))
-    })
+    };
+    is_for_content(nominated, request) && nominated.iter().filter(|(name, _)| *name != CONTENT).all(fits)
 }
 
-/// The same nominated fields, with the values that another request gives them.
+/// The same nominated fields, with the values that another request gives them; without any, its content alone.
 pub fn renominate(nominated: &[Nominated], request: &Request) -> Vec<Nominated> {
-    nominated.iter().map(|(name, _)| (name.clone(), normalised(name, request))).collect()
+    let fields = nominated.iter().filter(|(name, _)| *name != CONTENT);
+    let values = fields.map(|(name, _)| (name.clone(), normalised(name, request)));
+    content(request).into_iter().chain(values).collect()
+}
+
+fn content(request: &Request) -> Option<Nominated> {
+    request.content.map(|digest| (CONTENT, Some(digest.to_vec())))
 }
 
 /// The names in Vary, sorted, each once.
@@ -74,7 +90,7 @@ pub(super) fn names(response: &Fields, options: &Options) -> Result<Vec<FieldNam
         match FieldName::from_bytes(member) {
             _ if member.is_empty() => {}
             Ok(name) if BY_CLIENT.contains(&name.as_str()) => return Err(Reason::VaryByClient),
-            Ok(name) if member != b"*" => names.push(name),
+            Ok(name) if member != b"*" && name != CONTENT => names.push(name),
             // what is no name may stand for anything
             _ => return Err(Reason::VaryStar),
         }

@@ -10,7 +10,7 @@ use super::{
     fetch::{Flying, Landing, Outcome, Question, Way},
     fill::{Fill, Filled, Unfilled},
     forward::Conditions,
-    is_unsafe,
+    is_unsafe, query,
     shared::FlightKey,
 };
 use crate::{
@@ -20,7 +20,9 @@ use crate::{
     message::{Method, Request, StoredBody, StoredHead, StoredResponse},
     origin::{OriginBody, OriginError, OriginResponse},
     policy::{
-        Reason, Times, invalidation, selection,
+        Reason, Times, invalidation,
+        reuse::unkeyed_content,
+        selection,
         storing::storing,
         validation::{self, HeadSays},
     },
@@ -35,7 +37,7 @@ pub async fn ask(cx: &Rc<Context>, question: Question, lead: Option<Flying>, fli
     let epoch = cx.store.epoch();
     let Question { request, mut content, interim, primary, stored, mut way } = question;
     // no key knows of it: what it may have changed is for this client alone
-    let unkeyed_content = matches!(content, Content::Stream(_)) && !is_unsafe(&request.method);
+    let unkeyed = matches!(content, Content::Stream(_)) && !is_unsafe(&request.method);
     let land = |landing: Landing| {
         if let Some(lead) = &lead {
             lead.land(landing);
@@ -91,7 +93,7 @@ pub async fn ask(cx: &Rc<Context>, question: Question, lead: Option<Flying>, fli
                     // the 304 says that what it validates is for this client alone
                     cx.store.invalidate(&primary);
                 } else {
-                    cx.store.freshen(primary, stored, head.clone(), epoch);
+                    freshen(cx, primary, stored, head.clone(), times, epoch);
                 }
                 let stored = Arc::new(StoredResponse { key: stored.key, head, body: stored.body.clone() });
                 land(Landing::Stored(stored.clone(), status));
@@ -114,8 +116,8 @@ pub async fn ask(cx: &Rc<Context>, question: Question, lead: Option<Flying>, fli
         }
         after_effects(cx, &request, primary, stored.as_ref(), &response, times, epoch);
         let answer = Answer { request: &request, response, times, primary, epoch };
-        let storable = match unkeyed_content {
-            true => Err(Reason::RequestContent),
+        let storable = match unkeyed {
+            true => Err(unkeyed_content(&request.method)),
             false => storing(&request, &answer.response.head, times, &cx.policy),
         };
         return match storable {
@@ -158,19 +160,27 @@ fn after_effects(
 ) {
     if is_unsafe(&request.method) {
         for target in invalidation::invalidates(request, &response.head) {
-            let key = cx.key(&Method::GET, &target, None);
-            cx.shared.note_invalidated(key, times.response);
-            cx.store.invalidate(&key);
+            for key in [&Method::GET, &query()].map(|method| cx.key(method, &target)) {
+                cx.shared.note_invalidated(key, times.response);
+                cx.store.invalidate(&key);
+            }
         }
     } else if request.method == Method::HEAD
         && let Some(stored) = stored
     {
         let length = stored.body.length();
         match validation::freshen_by_head(request, &stored.head, length, &response.head, times, &cx.policy) {
-            HeadSays::Freshened(head) => cx.store.freshen(primary, stored, *head, epoch),
+            HeadSays::Freshened(head) => freshen(cx, primary, stored, *head, times, epoch),
             HeadSays::Changed => cx.store.invalidate(&primary),
             HeadSays::Nothing => {}
         }
+    }
+}
+
+/// Stores what the origin said of a stored response, unless that was invalidated since it was asked.
+fn freshen(cx: &Context, primary: CacheKey, stored: &StoredResponse, head: StoredHead, times: Times, epoch: Epoch) {
+    if !cx.shared.invalidated_since(&primary, times.request) {
+        cx.store.freshen(primary, stored, head, epoch);
     }
 }
 
@@ -287,6 +297,6 @@ async fn store_filled(
         return;
     }
     let head = Arc::unwrap_or_clone(head);
-    let key = if head.nominated.is_empty() { primary } else { primary.variant(&head.nominated) };
+    let key = primary.variant(&head.nominated);
     cx.store.put(primary, StoredResponse { key, head, body }, epoch);
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::policy::vary::{matches, nominate};
+use crate::policy::vary::{is_for_content, matches, nominate, renominate};
 
 fn agree(vary: &str, first: &[&str], second: &[&str]) -> bool {
     let nominated = nominate(&fields(&[vary]), &get(first), &strict()).unwrap();
@@ -150,4 +150,25 @@ fn what_larder_writes_for_a_request_is_compared_as_it_is_written() {
         assert_eq!((matches(&nominated, &one), found), (true, (another_host, another_version)), "{vary}");
     }
     assert!(!agree("Vary: Via", &["Via: 1.1 a"], &["Via: 1.1 b"]));
+}
+
+#[test]
+fn answers_to_query_are_variants_by_content_and_answer_nothing_else() {
+    let query = |content: u8, lines: &[&str]| Request { content: Some([content; 32]), ..request("QUERY", lines) };
+    let one = query(1, &["Foo: a"]);
+    for vary in ["Vary:", "Vary: Foo"] {
+        let nominated = nominate(&fields(&[vary]), &one, &strict()).unwrap();
+        let keys = [&nominated, &renominate(&nominated, &query(2, &["Foo: a"])), &renominate(&[], &one)];
+        assert_eq!((keys[0] == keys[1], keys[0] == keys[2]), (false, vary == "Vary:"));
+        assert!(matches(&nominated, &one) && is_for_content(&nominated, &one), "{vary}");
+        assert_eq!(renominate(&nominated, &one), nominated);
+        for other in [query(2, &["Foo: a"]), get(&["Foo: a"])] {
+            assert!(!matches(&nominated, &other) && !is_for_content(&nominated, &other), "{vary} {other:?}");
+        }
+        assert_eq!(matches(&nominated, &query(1, &["Foo: b"])), vary == "Vary:");
+        assert!(!matches(&nominate(&fields(&[vary]), &get(&["Foo: a"]), &strict()).unwrap(), &one));
+    }
+    // what stands for the content is no field that an origin could name
+    let named = fields(&["Vary: larder-content"]);
+    assert_eq!(nominate(&named, &one, &strict()), Err(Reason::VaryStar));
 }
