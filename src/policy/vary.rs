@@ -38,7 +38,7 @@ const LANGUAGE: u8 = b'\n';
 pub fn nominate(response: &Fields, request: &Request, options: &Options) -> Result<Vec<Nominated>, Reason> {
     let mut nominated = Vec::from_iter(content(request));
     for name in names(response, options)? {
-        let mut value = normalised(&name, request);
+        let mut value = normalised(&name, request, options);
         if name == ACCEPT_LANGUAGE
             && let (Some(value), Some(language)) = (&mut value, language(response))
         {
@@ -56,9 +56,9 @@ pub fn is_for_content(nominated: &[Nominated], request: &Request) -> bool {
 }
 
 /// Do the nominated fields of a stored response match this request's (RFC 9111 §4.1)?
-pub fn matches(nominated: &[Nominated], request: &Request) -> bool {
+pub fn matches(nominated: &[Nominated], request: &Request, options: &Options) -> bool {
     let fits = |(name, stored): &Nominated| {
-        let presented = normalised(name, request);
+        let presented = normalised(name, request, options);
         if *name != ACCEPT_LANGUAGE {
             return presented == *stored;
         }
@@ -73,9 +73,9 @@ pub fn matches(nominated: &[Nominated], request: &Request) -> bool {
 }
 
 /// The same nominated fields, with the values that another request gives them; without any, its content alone.
-pub fn renominate(nominated: &[Nominated], request: &Request) -> Vec<Nominated> {
+pub fn renominate(nominated: &[Nominated], request: &Request, options: &Options) -> Vec<Nominated> {
     let fields = nominated.iter().filter(|(name, _)| *name != CONTENT);
-    let values = fields.map(|(name, _)| (name.clone(), normalised(name, request)));
+    let values = fields.map(|(name, _)| (name.clone(), normalised(name, request, options)));
     content(request).into_iter().chain(values).collect()
 }
 
@@ -116,7 +116,7 @@ fn language(response: &Fields) -> Option<Vec<u8>> {
 
 /// A request field's value, as the origin sees it, in a form that is equal for all values that mean the same; `None`: it
 /// is not there.
-fn normalised(name: &FieldName, request: &Request) -> Option<Vec<u8>> {
+fn normalised(name: &FieldName, request: &Request, options: &Options) -> Option<Vec<u8>> {
     let fields = &request.fields;
     // what Larder writes, and not alike for all requests that share a key
     if name.as_str() == "x-forwarded-host" {
@@ -136,7 +136,7 @@ fn normalised(name: &FieldName, request: &Request) -> Option<Vec<u8>> {
     };
     Some(match preferences {
         Some(normal) => tagged(PREFERENCES, &normal),
-        None if is_list(name) => as_list(name, fields),
+        None if is_list(name) || (options.strict && holds_tokens(name, fields)) => as_list(name, fields),
         None => lines(name, fields),
     })
 }
@@ -149,6 +149,12 @@ fn tagged(tag: u8, normal: &[u8]) -> Vec<u8> {
 fn is_list(name: &FieldName) -> bool {
     static LISTS: [FieldName; 4] = [ACCEPT, ACCEPT_CHARSET, ACCESS_CONTROL_REQUEST_HEADERS, CACHE_CONTROL];
     LISTS.contains(name) || matches!(name.as_str(), "prefer" | "sec-ch-ua" | "sec-ch-ua-full-version-list")
+}
+
+/// Strict: as the conformance suite has it, an unknown field that holds nothing but tokens is a list of them.
+fn holds_tokens(name: &FieldName, fields: &Fields) -> bool {
+    let mut members = fields.values(name).flat_map(|line| members(line.as_bytes()));
+    members.all(|member| FieldName::from_bytes(member).is_ok())
 }
 
 /// All lines as one list, without the whitespace around its commas.

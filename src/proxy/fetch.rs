@@ -221,7 +221,7 @@ fn follow_reply(
     let now = cx.clock.now();
     let request = &question.request;
     let usable = |head: &StoredHead| {
-        vary::matches(&head.nominated, request)
+        vary::matches(&head.nominated, request, &cx.policy)
             && matches!(reuse(request, Some(head), false, now, &cx.policy), Reuse::Serve(_) | Reuse::Refresh(_))
     };
     let mut verdict = Verdict { collapsed: true, ..verdict.clone() };

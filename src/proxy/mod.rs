@@ -190,7 +190,7 @@ async fn answer(cx: &Rc<Context>, asked: Asked, log: &mut access::Entry) -> Repl
 /// Looks up what is stored for a request (RFC 9111 §4.1).
 async fn find(cx: &Context, asked: &Asked) -> Found {
     let request = &asked.request;
-    let key = asked.primary.variant(&vary::renominate(&[], request));
+    let key = asked.primary.variant(&vary::renominate(&[], request, &cx.policy));
     let mut found = Found { stored: None, variants: false, key };
     let looked_up = is_query(&asked.request.method) || matches!(asked.request.method, Method::GET | Method::HEAD);
     if !looked_up || matches!(asked.content, Content::Stream(_)) {
@@ -203,9 +203,9 @@ async fn find(cx: &Context, asked: &Asked) -> Found {
             let mut variants = variants.iter().filter(|v| vary::is_for_content(&v.nominated, request)).peekable();
             if let Some(newest) = variants.peek() {
                 found.variants = true;
-                found.key = asked.primary.variant(&vary::renominate(&newest.nominated, request));
+                found.key = asked.primary.variant(&vary::renominate(&newest.nominated, request, &cx.policy));
             }
-            for variant in variants.filter(|v| vary::matches(&v.nominated, request)) {
+            for variant in variants.filter(|v| vary::matches(&v.nominated, request, &cx.policy)) {
                 if let Some(Slot::Response(stored)) = look_up(cx, &variant.key).await {
                     found.key = variant.key;
                     found.stored = Some(stored);

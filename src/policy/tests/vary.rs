@@ -2,8 +2,12 @@ use super::*;
 use crate::policy::vary::{is_for_content, matches, nominate, renominate};
 
 fn agree(vary: &str, first: &[&str], second: &[&str]) -> bool {
-    let nominated = nominate(&fields(&[vary]), &get(first), &strict()).unwrap();
-    matches(&nominated, &get(second))
+    agree_by(vary, first, second, &usual())
+}
+
+fn agree_by(vary: &str, first: &[&str], second: &[&str], options: &Options) -> bool {
+    let nominated = nominate(&fields(&[vary]), &get(first), options).unwrap();
+    matches(&nominated, &get(second), options)
 }
 
 /// Do two requests whose only field is this one agree on it?
@@ -75,11 +79,11 @@ fn a_response_in_the_language_that_is_liked_best_matches() {
         (&["Accept-Language: *"], false),
         (&[], false),
     ] {
-        assert_eq!(matches(&nominated, &get(asked)), expected, "{asked:?}");
+        assert_eq!(matches(&nominated, &get(asked), &strict()), expected, "{asked:?}");
     }
     let several = fields(&["Vary: Accept-Language", "Content-Language: de, en"]);
     let nominated = nominate(&several, &get(&["Accept-Language: en, de"]), &strict()).unwrap();
-    assert!(!matches(&nominated, &get(&["Accept-Language: de"])));
+    assert!(!matches(&nominated, &get(&["Accept-Language: de"]), &strict()));
 }
 
 #[test]
@@ -146,8 +150,8 @@ fn what_larder_writes_for_a_request_is_compared_as_it_is_written() {
         ("Vary: Host", true, true),
     ] {
         let nominated = nominate(&fields(&[vary]), &one, &strict()).unwrap();
-        let found = (matches(&nominated, &by_another_name), matches(&nominated, &older));
-        assert_eq!((matches(&nominated, &one), found), (true, (another_host, another_version)), "{vary}");
+        let found = (matches(&nominated, &by_another_name, &strict()), matches(&nominated, &older, &strict()));
+        assert_eq!((matches(&nominated, &one, &strict()), found), (true, (another_host, another_version)), "{vary}");
     }
     assert!(!agree("Vary: Via", &["Via: 1.1 a"], &["Via: 1.1 b"]));
 }
@@ -158,17 +162,32 @@ fn answers_to_query_are_variants_by_content_and_answer_nothing_else() {
     let one = query(1, &["Foo: a"]);
     for vary in ["Vary:", "Vary: Foo"] {
         let nominated = nominate(&fields(&[vary]), &one, &strict()).unwrap();
-        let keys = [&nominated, &renominate(&nominated, &query(2, &["Foo: a"])), &renominate(&[], &one)];
+        let keys =
+            [&nominated, &renominate(&nominated, &query(2, &["Foo: a"]), &strict()), &renominate(&[], &one, &strict())];
         assert_eq!((keys[0] == keys[1], keys[0] == keys[2]), (false, vary == "Vary:"));
-        assert!(matches(&nominated, &one) && is_for_content(&nominated, &one), "{vary}");
-        assert_eq!(renominate(&nominated, &one), nominated);
+        assert!(matches(&nominated, &one, &strict()) && is_for_content(&nominated, &one), "{vary}");
+        assert_eq!(renominate(&nominated, &one, &strict()), nominated);
         for other in [query(2, &["Foo: a"]), get(&["Foo: a"])] {
-            assert!(!matches(&nominated, &other) && !is_for_content(&nominated, &other), "{vary} {other:?}");
+            assert!(!matches(&nominated, &other, &strict()) && !is_for_content(&nominated, &other), "{vary} {other:?}");
         }
-        assert_eq!(matches(&nominated, &query(1, &["Foo: b"])), vary == "Vary:");
-        assert!(!matches(&nominate(&fields(&[vary]), &get(&["Foo: a"]), &strict()).unwrap(), &one));
+        assert_eq!(matches(&nominated, &query(1, &["Foo: b"]), &strict()), vary == "Vary:");
+        assert!(!matches(&nominate(&fields(&[vary]), &get(&["Foo: a"]), &strict()).unwrap(), &one, &strict()));
     }
     // what stands for the content is no field that an origin could name
     let named = fields(&["Vary: larder-content"]);
     assert_eq!(nominate(&named, &one, &strict()), Err(Reason::VaryStar));
+}
+
+#[test]
+fn strictly_an_unknown_field_of_tokens_is_a_list() {
+    for (first, second, strictly) in [
+        ("Foo: 1,2", "Foo:  1, 2 ", true),
+        ("Foo: 1,2", "Foo: 1 2", false),
+        ("User-Agent: K (a, b)", "User-Agent: K (a,b)", false),
+        ("Cookie: a=1, b", "Cookie: a=1,b", false),
+    ] {
+        let vary = format!("Vary: {}", first.split(':').next().unwrap());
+        let agree = |options: &Options| agree_by(&vary, &[first], &[second], options);
+        assert_eq!((agree(&strict()), agree(&usual())), (strictly, false), "{first} / {second}");
+    }
 }
