@@ -5,7 +5,7 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use larder::{
     key::{CacheKey, content_digest},
-    message::{FieldName, Method, Nominated},
+    message::{FieldName, FieldValue, Fields, Method, Nominated},
 };
 
 fn path_and_query(query: usize) -> String {
@@ -13,7 +13,7 @@ fn path_and_query(query: usize) -> String {
 }
 
 fn key(path_and_query: &str) -> CacheKey {
-    CacheKey::of("http://origin.example", &Method::GET, "api.example.com", path_and_query, None)
+    CacheKey::of("http://origin.example", &Method::GET, "api.example.com", path_and_query)
 }
 
 fn keys(c: &mut Criterion) {
@@ -36,8 +36,10 @@ fn variants(c: &mut Criterion) {
 
 fn contents(c: &mut Criterion) {
     let body = vec![7; 1024];
+    let fields: Fields =
+        [(FieldName::from_static("content-type"), FieldValue::from_static("application/json"))].into_iter().collect();
     c.bench_function("digest of a query's content of 1 KiB", |b| {
-        b.iter(|| content_digest(b"application/json", black_box(&body)));
+        b.iter(|| content_digest(&fields, black_box(&body)));
     });
 }
 

@@ -22,7 +22,7 @@ const CHILD: &str = "LARDER_BENCH_FOLDER";
 
 fn key(number: u64) -> CacheKey {
     let target = Target { authority: "example.org".to_owned(), path_and_query: format!("/{number}") };
-    CacheKey::of("http://origin", &Method::GET, &target.authority, &target.path_and_query, None)
+    CacheKey::of("http://origin", &Method::GET, &target.authority, &target.path_and_query)
 }
 
 fn response(number: u64) -> StoredResponse {

@@ -27,6 +27,7 @@ fn request() -> Request {
             ("accept-encoding", "gzip, br"),
             ("accept-language", "en, de;q=0.5"),
         ]),
+        content: None,
         peer: None,
         http_10: false,
     }

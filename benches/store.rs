@@ -30,7 +30,7 @@ const SIZES: [usize; 7] = [256, 1 << 10, 2 << 10, 4 << 10, 16 << 10, 64 << 10, 1
 
 fn key(number: u64) -> CacheKey {
     let target = Target { authority: "example.org".to_owned(), path_and_query: format!("/{number}") };
-    CacheKey::of("http://origin", &Method::GET, &target.authority, &target.path_and_query, None)
+    CacheKey::of("http://origin", &Method::GET, &target.authority, &target.path_and_query)
 }
 
 /// A response with ten fields.

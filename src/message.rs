@@ -115,6 +115,9 @@ pub struct Request {
     pub method: Method,
     pub target: Target,
     pub fields: Fields,
+    /// The digest of a QUERY's content: part of what is asked, as nominated fields are. `None` for other methods, and where
+    /// it was too long to be read.
+    pub content: Option<[u8; 32]>,
     /// The client's address.
     pub peer: Option<IpAddr>,
     /// HTTP/1.0: no interim responses, no chunked.

@@ -17,5 +17,12 @@ use crate::message::FieldName;
 pub static CDN_CACHE_CONTROL: FieldName = FieldName::from_static("cdn-cache-control");
 /// RFC 9211.
 pub static CACHE_STATUS: FieldName = FieldName::from_static("cache-status");
+/// RFC 9530.
+pub static CONTENT_DIGEST: FieldName = FieldName::from_static("content-digest");
 pub static CONTENT_MD5: FieldName = FieldName::from_static("content-md5");
 pub static SET_COOKIE2: FieldName = FieldName::from_static("set-cookie2");
+
+/// Is it a digest of the very bytes that a message carries (RFC 9530 §2), wrong for any part of them?
+pub fn digests_content(name: &FieldName) -> bool {
+    *name == CONTENT_DIGEST || *name == CONTENT_MD5
+}

@@ -7,10 +7,16 @@ use crate::{
     message::{FieldName, Fields},
 };
 
+// Between and before the names in a normal form: bytes that no name, and no field value, can hold.
+const ALIKE: u8 = 1;
+const LESS_LIKED: u8 = 2;
+const EXCLUDED: u8 = 3;
+
 /// A weight (RFC 9110 §12.4.2) in thousandths.
 type Weight = u16;
 
-/// The codings that a request accepts, sorted; `None`: malformed.
+/// The codings that a request accepts, sorted, and where it accepts any other, those that it excludes; `None`: malformed,
+/// or both accepted and excluded.
 pub(super) fn codings(request: &Fields) -> Option<Vec<u8>> {
     const KNOWN: [&[u8]; 4] = [b"br", b"deflate", b"gzip", b"zstd"];
     let mut said = weighted(request, &ACCEPT_ENCODING)?;
@@ -21,20 +27,25 @@ pub(super) fn codings(request: &Fields) -> Option<Vec<u8>> {
         }
     }
     let weight = |coding: &[u8]| said.iter().find(|(name, _)| name == coding).map(|(_, weight)| *weight);
+    if said.iter().any(|(name, other)| weight(name).is_some_and(|weight| (weight > 0) != (*other > 0))) {
+        return None;
+    }
     let others = weight(b"*");
-    let mut accepted: Vec<&[u8]> =
-        said.iter().filter(|(name, weight)| *weight > 0 && name != b"*").map(|(name, _)| name.as_slice()).collect();
+    let (accepted, excluded): (Vec<_>, Vec<_>) =
+        said.iter().filter(|(name, _)| name != b"*").partition(|(_, weight)| *weight > 0);
+    let mut normal: Vec<Vec<u8>> = accepted.iter().map(|(name, _)| name.clone()).collect();
     if others.is_some_and(|weight| weight > 0) {
-        accepted.extend(KNOWN.iter().filter(|coding| weight(coding).is_none()));
-        accepted.push(b"*");
+        normal.extend(KNOWN.iter().filter(|coding| weight(coding).is_none()).map(|coding| coding.to_vec()));
+        normal.extend(excluded.iter().map(|(name, _)| [&[EXCLUDED], &name[..]].concat()));
+        normal.push(b"*".to_vec());
     }
     // acceptable unless excluded
     if weight(b"identity").or(others).is_none_or(|weight| weight > 0) {
-        accepted.push(b"identity");
+        normal.push(b"identity".to_vec());
     }
-    accepted.sort_unstable();
-    accepted.dedup();
-    Some(accepted.join(&b","[..]))
+    normal.sort_unstable();
+    normal.dedup();
+    Some(normal.join(&ALIKE))
 }
 
 /// The languages that a request asks for, the best liked first; those liked alike are sorted. `None`: malformed.
@@ -44,13 +55,8 @@ pub(super) fn languages(request: &Fields) -> Option<Vec<u8>> {
     let mut normal = Vec::new();
     let mut above = None;
     for (language, weight) in said {
-        normal.extend_from_slice(match above {
-            None if weight == 0 => b"!",
-            None => b"",
-            Some(_) if weight == 0 => b">!",
-            Some(before) if before == weight => b",",
-            Some(_) => b">",
-        });
+        normal.extend(above.map(|above| if above == weight { ALIKE } else { LESS_LIKED }));
+        normal.extend((weight == 0).then_some(EXCLUDED));
         normal.extend(language);
         above = Some(weight);
     }

@@ -73,7 +73,7 @@ reasons! {
     Validated => "validated",
 
     // Why a stored response is not used as it is.
-    NotStored => "nothing stored",
+    NotStored => "not in the cache yet",
     VaryMiss => "stored for other values of the fields in Vary",
     Stale => "stale",
     NoCache => "no-cache",
@@ -86,10 +86,11 @@ reasons! {
     OnlyIfCached => "only-if-cached in the request",
     /// If-Match or If-Unmodified-Since.
     Precondition => "a precondition that only the origin can evaluate",
-    UnsafeMethod => "method is not safe",
-    MethodNotCached => "method is not cached",
+    UnsafeMethod => "an unsafe method goes to the origin",
+    MethodNotCached => "answers to this method are not stored",
 
     RequestContent => "content in a request of this method",
+    ContentTooLong => "content of more than 64 KiB is not part of a key",
 
     // Why a response is not stored.
     OriginError => "an error does not displace a stored response",
@@ -105,8 +106,9 @@ reasons! {
     StatusWithoutFreshness => "status is not stored without explicit freshness",
     PartUnknown => "partial content without a single Content-Range",
     PartLength => "Content-Length and Content-Range disagree",
-    PostNotForGet => "POST without Content-Location of the target and explicit freshness",
+    PostNotForGet => "POST is stored only from a 200 with Content-Location of the target and explicit freshness",
     VaryStar => "Vary: *",
+    VaryByClient => "Vary names a field that tells the client's address",
     VaryTooLong => "Vary names too many fields",
     NeverReusable => "never reusable: no lifetime and no validator",
 

@@ -69,6 +69,21 @@ pub fn reuse(
     }
 }
 
+/// What is to be done with a safe request whose content is part of no key: it may change the answer, which is then for
+/// this request alone (cache poisoning by fat GET).
+pub fn with_content(request: &Request) -> Reuse {
+    let cached = matches!(request.method, Method::GET | Method::HEAD) || is_query(&request.method);
+    if cached && RequestDirectives::parse(&request.fields).only_if_cached {
+        return Reuse::Refuse(Reason::OnlyIfCached);
+    }
+    Reuse::Pass(Fwd::Bypass, unkeyed_content(&request.method))
+}
+
+/// Why a request's content is part of no key.
+pub fn unkeyed_content(method: &Method) -> Reason {
+    if is_query(method) { Reason::ContentTooLong } else { Reason::RequestContent }
+}
+
 fn decide(
     request: &Request,
     stored: Option<&StoredHead>,

@@ -3,7 +3,7 @@
 
 use http::header::*;
 
-use super::{Options, freshness::date_of};
+use super::{Options, freshness::date_of, is_query};
 use crate::{
     clock::Timestamp,
     fields::{CDN_CACHE_CONTROL, date, etag, etag::EntityTag, range, range::ByteRange},
@@ -30,6 +30,10 @@ pub enum Selection {
 /// `length`: of the whole representation; `None`: not known yet. Where only a part is stored, `reuse` has seen to it that
 /// it answers the request.
 pub fn select(request: &Request, stored: &StoredHead, length: Option<u64>, options: &Options) -> Selection {
+    // what answers another method tells what was done, and a 304 or a part of it would hide that (RFC 9110 §13.1.2, §14.2)
+    if !matches!(request.method, Method::GET | Method::HEAD) && !is_query(&request.method) {
+        return Selection::Whole;
+    }
     if not_modified(request, stored, options) {
         return Selection::NotModified;
     }

@@ -7,7 +7,7 @@ use super::{
     directives::Governing,
     freshness::{Freshness, explicit_lifetime, heuristically_cacheable, initial_age},
     invalidation::resolve,
-    is_query,
+    is_query, is_safe,
     selection::content_length,
     validation::conditions,
     vary::nominate,
@@ -75,7 +75,7 @@ pub fn storing(
     let stored = StoredHead {
         asked: format!("{method} http://{}{}", request.target.authority, request.target.path_and_query),
         initial_age: initial_age(&fields, times),
-        nominated: nominate(&fields, &request.fields, options)?,
+        nominated: nominate(&fields, request, options)?,
         head: ResponseHead { status: if part.is_some() { StatusCode::OK } else { status }, fields },
         request_time: times.request,
         response_time: times.response,
@@ -91,14 +91,15 @@ pub fn storing(
 fn storable_method<'a>(request: &'a Request, response: &ResponseHead, explicit: bool) -> Result<&'a Method, Reason> {
     match &request.method {
         method if *method == Method::GET || is_query(method) => Ok(method),
-        method if *method == Method::POST => {
+        method if *method == Method::POST && response.fields.contains(&CONTENT_LOCATION) => {
             let location = response.fields.only(&CONTENT_LOCATION);
             let about = location.and_then(|value| resolve(&request.target, value.as_bytes()));
             let is_target = about.is_some_and(|about| about == request.target);
-            // a part of what a POST did is no part of what a GET gets
-            let whole = response.status != StatusCode::PARTIAL_CONTENT;
-            if explicit && is_target && whole { Ok(&Method::GET) } else { Err(Reason::PostNotForGet) }
+            // the content of any other status is not what a GET gets, or would get with another status (RFC 9110 §8.7)
+            let done = response.status == StatusCode::OK;
+            if explicit && is_target && done { Ok(&Method::GET) } else { Err(Reason::PostNotForGet) }
         }
+        method if !is_safe(method) => Err(Reason::UnsafeMethod),
         _ => Err(Reason::MethodNotCached),
     }
 }

@@ -13,9 +13,8 @@ use super::{
 use crate::{
     clock::Timestamp,
     fields::{
-        CONTENT_MD5,
         cache_control::{RequestDirectives, Scope},
-        date,
+        date, digests_content,
         etag::EntityTag,
     },
     message::{FieldName, FieldValue, Fields, Part, Request, ResponseHead, StatusCode, StoredHead},
@@ -114,7 +113,7 @@ fn updated(
     options: &Options,
 ) -> Option<StoredHead> {
     static OF_THE_BYTES: [FieldName; 4] = [CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG];
-    let taken = |name: &FieldName| !OF_THE_BYTES.contains(name) && *name != CONTENT_MD5;
+    let taken = |name: &FieldName| !OF_THE_BYTES.contains(name) && !digests_content(name);
     let mut fields = stored.head.fields.clone();
     // Age and Date tell about the time of the exchange
     fields.retain(|name, _| *name != AGE && *name != DATE && !(taken(name) && response.fields.contains(name)));
@@ -208,6 +207,7 @@ pub fn combine(stored: &StoredHead, new: &StoredHead) -> Option<StoredHead> {
     {
         fields.append(name.clone(), value.clone());
     }
+    fields.retain(|name, _| !digests_content(name));
     fields.set(CONTENT_LENGTH, FieldValue::from(part.length()));
     let whole = part.first == 0 && complete == Some(part.length());
     Some(StoredHead {

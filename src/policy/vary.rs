@@ -1,25 +1,44 @@
 //! Vary (RFC 9111 §4.1).
 
-use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_LANGUAGE, ORIGIN, VARY};
+use http::header::{
+    ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_REQUEST_HEADERS, CACHE_CONTROL, CONTENT_LANGUAGE, ORIGIN, VARY, VIA,
+};
 
 use super::{Options, Reason, negotiation};
 use crate::{
     fields::members,
-    message::{FieldName, Fields, Nominated},
+    message::{FieldName, Fields, Nominated, Request},
 };
 
 /// More nominated fields than this and the response is not stored.
 const MOST_NAMES: usize = 8;
 
+/// The fields in which Larder tells the origin who asks: an answer that varies by them is for one client alone.
+const BY_CLIENT: [&str; 2] = ["forwarded", "x-forwarded-for"];
+
+/// Stands for a QUERY's content among the nominated fields: its answers are variants of its URL by content.
+const CONTENT: FieldName = FieldName::from_static("larder-content");
+
+/// The first byte of a normal form, by how it was made: no field value holds such bytes, so that none of one kind is
+/// taken for one of another.
+const AS_IT_IS: u8 = 1;
+const LIST: u8 = 2;
+const PREFERENCES: u8 = 3;
+
+/// Stands between the members of a list.
+const NEXT: u8 = 1;
+
 /// Stands between the languages that were asked for and the one that the response is in.
 const LANGUAGE: u8 = b'\n';
 
-/// The nominated fields of a response with the values that the request gave them, by name. Errs where it cannot match
-/// another request (`*`), or hardly ever (too many names).
-pub fn nominate(response: &Fields, request: &Fields, options: &Options) -> Result<Vec<Nominated>, Reason> {
-    let mut nominated: Vec<Nominated> = Vec::new();
+/// The nominated fields of a response with the values that the request gave them, by name; a QUERY's content before them
+/// all. Errs where it cannot match
+/// another request (`*`, the client's address), or hardly ever (too many names).
+pub fn nominate(response: &Fields, request: &Request, options: &Options) -> Result<Vec<Nominated>, Reason> {
+    let mut nominated = Vec::from_iter(content(request));
     for name in names(response, options)? {
-        let mut value = normalised(&name, request);
+        let mut value = normalised(&name, request, options);
         if name == ACCEPT_LANGUAGE
             && let (Some(value), Some(language)) = (&mut value, language(response))
         {
@@ -31,10 +50,15 @@ pub fn nominate(response: &Fields, request: &Fields, options: &Options) -> Resul
     Ok(nominated)
 }
 
+/// Was this stored for the same content of a QUERY, or, as this request, for none?
+pub fn is_for_content(nominated: &[Nominated], request: &Request) -> bool {
+    nominated.iter().find(|(name, _)| *name == CONTENT) == content(request).as_ref()
+}
+
 /// Do the nominated fields of a stored response match this request's (RFC 9111 §4.1)?
-pub fn matches(nominated: &[Nominated], request: &Fields) -> bool {
-    nominated.iter().all(|(name, stored)| {
-        let presented = normalised(name, request);
+pub fn matches(nominated: &[Nominated], request: &Request, options: &Options) -> bool {
+    let fits = |(name, stored): &Nominated| {
+        let presented = normalised(name, request, options);
         if *name != ACCEPT_LANGUAGE {
             return presented == *stored;
         }
@@ -42,13 +66,21 @@ pub fn matches(nominated: &[Nominated], request: &Fields) -> bool {
         let mut parts = stored.splitn(2, |byte| *byte == LANGUAGE);
         let asked_then = parts.next().unwrap_or_default();
         // a response in the one language that this client likes best is what it would be sent
-        presented == asked_then || parts.next().is_some_and(|language| negotiation::likes_best(request, language))
-    })
+        presented == asked_then
+            || parts.next().is_some_and(|language| negotiation::likes_best(&request.fields, language))
+    };
+    is_for_content(nominated, request) && nominated.iter().filter(|(name, _)| *name != CONTENT).all(fits)
 }
 
-/// The same nominated fields, with the values that another request gives them.
-pub fn renominate(nominated: &[Nominated], request: &Fields) -> Vec<Nominated> {
-    nominated.iter().map(|(name, _)| (name.clone(), normalised(name, request))).collect()
+/// The same nominated fields, with the values that another request gives them; without any, its content alone.
+pub fn renominate(nominated: &[Nominated], request: &Request, options: &Options) -> Vec<Nominated> {
+    let fields = nominated.iter().filter(|(name, _)| *name != CONTENT);
+    let values = fields.map(|(name, _)| (name.clone(), normalised(name, request, options)));
+    content(request).into_iter().chain(values).collect()
+}
+
+fn content(request: &Request) -> Option<Nominated> {
+    request.content.map(|digest| (CONTENT, Some(digest.to_vec())))
 }
 
 /// The names in Vary, sorted, each once.
@@ -57,7 +89,8 @@ pub(super) fn names(response: &Fields, options: &Options) -> Result<Vec<FieldNam
     for member in response.values(&VARY).flat_map(|line| members(line.as_bytes())) {
         match FieldName::from_bytes(member) {
             _ if member.is_empty() => {}
-            Ok(name) if member != b"*" => names.push(name),
+            Ok(name) if BY_CLIENT.contains(&name.as_str()) => return Err(Reason::VaryByClient),
+            Ok(name) if member != b"*" && name != CONTENT => names.push(name),
             // what is no name may stand for anything
             _ => return Err(Reason::VaryStar),
         }
@@ -81,21 +114,57 @@ fn language(response: &Fields) -> Option<Vec<u8>> {
     (!language.is_empty() && !language.contains(&b',')).then(|| language.to_ascii_lowercase())
 }
 
-/// A request field's value in a form that is equal for all values that mean the same; `None`: it is not there.
-fn normalised(name: &FieldName, request: &Fields) -> Option<Vec<u8>> {
-    if !request.contains(name) {
+/// A request field's value, as the origin sees it, in a form that is equal for all values that mean the same; `None`: it
+/// is not there.
+fn normalised(name: &FieldName, request: &Request, options: &Options) -> Option<Vec<u8>> {
+    let fields = &request.fields;
+    // what Larder writes, and not alike for all requests that share a key
+    if name.as_str() == "x-forwarded-host" {
+        return Some(tagged(AS_IT_IS, request.target.authority.as_bytes()));
+    }
+    if *name == VIA {
+        let version = if request.http_10 { b"0" } else { b"1" };
+        return Some([&lines(name, fields), &version[..]].concat());
+    }
+    if !fields.contains(name) {
         return None;
     }
-    let known = match name {
-        name if *name == ACCEPT_ENCODING => negotiation::codings(request),
-        name if *name == ACCEPT_LANGUAGE => negotiation::languages(request),
+    let preferences = match name {
+        name if *name == ACCEPT_ENCODING => negotiation::codings(fields),
+        name if *name == ACCEPT_LANGUAGE => negotiation::languages(fields),
         _ => None,
     };
-    Some(known.unwrap_or_else(|| as_list(name, request)))
+    Some(match preferences {
+        Some(normal) => tagged(PREFERENCES, &normal),
+        None if is_list(name) || (options.strict && holds_tokens(name, fields)) => as_list(name, fields),
+        None => lines(name, fields),
+    })
+}
+
+fn tagged(tag: u8, normal: &[u8]) -> Vec<u8> {
+    [&[tag], normal].concat()
+}
+
+/// Whitespace around commas means nothing in these; of other fields it is not known (RFC 9111 §4.1).
+fn is_list(name: &FieldName) -> bool {
+    static LISTS: [FieldName; 4] = [ACCEPT, ACCEPT_CHARSET, ACCESS_CONTROL_REQUEST_HEADERS, CACHE_CONTROL];
+    LISTS.contains(name) || matches!(name.as_str(), "prefer" | "sec-ch-ua" | "sec-ch-ua-full-version-list")
+}
+
+/// Strict: as the conformance suite has it, an unknown field that holds nothing but tokens is a list of them.
+fn holds_tokens(name: &FieldName, fields: &Fields) -> bool {
+    let mut members = fields.values(name).flat_map(|line| members(line.as_bytes()));
+    members.all(|member| FieldName::from_bytes(member).is_ok())
 }
 
 /// All lines as one list, without the whitespace around its commas.
-fn as_list(name: &FieldName, request: &Fields) -> Vec<u8> {
-    let members: Vec<&[u8]> = request.values(name).flat_map(|line| members(line.as_bytes())).collect();
-    members.join(&b","[..])
+fn as_list(name: &FieldName, fields: &Fields) -> Vec<u8> {
+    let members: Vec<&[u8]> = fields.values(name).flat_map(|line| members(line.as_bytes())).collect();
+    tagged(LIST, &members.join(&NEXT))
+}
+
+/// All lines, made one as RFC 9110 §5.3 allows for every field.
+fn lines(name: &FieldName, fields: &Fields) -> Vec<u8> {
+    let lines: Vec<&[u8]> = fields.values(name).map(|line| line.as_bytes().trim_ascii()).collect();
+    tagged(AS_IT_IS, &lines.join(&b", "[..]))
 }

@@ -10,7 +10,7 @@ use super::{
     fetch::{Flying, Landing, Outcome, Question, Way},
     fill::{Fill, Filled, Side, Unfilled},
     forward::Conditions,
-    is_unsafe,
+    is_unsafe, query,
     shared::FlightKey,
 };
 use crate::{
@@ -21,7 +21,9 @@ use crate::{
     message::{FieldValue, Fields, Method, Request, StatusCode, StoredBody, StoredHead, StoredResponse},
     origin::{OriginBody, OriginError, OriginResponse},
     policy::{
-        Reason, Times, invalidation, selection,
+        Reason, Times, invalidation,
+        reuse::unkeyed_content,
+        selection,
         storing::storing,
         validation::{self, HeadSays},
     },
@@ -36,7 +38,7 @@ pub async fn ask(cx: &Rc<Context>, question: Question, lead: Option<Flying>, fli
     let epoch = cx.store.epoch();
     let Question { request, mut content, interim, primary, stored, mut way } = question;
     // no key knows of it: what it may have changed is for this client alone
-    let unkeyed_content = matches!(content, Content::Stream(_)) && !is_unsafe(&request.method);
+    let unkeyed = matches!(content, Content::Stream(_)) && !is_unsafe(&request.method);
     let land = |landing: Landing| {
         if let Some(lead) = &lead {
             lead.land(landing);
@@ -97,9 +99,8 @@ pub async fn ask(cx: &Rc<Context>, question: Question, lead: Option<Flying>, fli
                 if head.invalidated {
                     // the 304 says that what it validates is for this client alone
                     cx.store.invalidate(&primary);
-                } else if shared && !cx.shared.invalidated_since(&primary, times.request) {
-                    cx.store.freshen(primary, stored, head.clone(), epoch);
-                    cx.forget_if_invalidated(&primary, times.request);
+                } else if shared {
+                    freshen(cx, primary, stored, head.clone(), times, epoch);
                 }
                 let stored = Arc::new(StoredResponse { key: stored.key, head, body: stored.body.clone() });
                 land(if shared { Landing::Stored(stored.clone(), status) } else { Landing::Alone });
@@ -123,8 +124,8 @@ pub async fn ask(cx: &Rc<Context>, question: Question, lead: Option<Flying>, fli
         }
         after_effects(cx, &request, primary, stored.as_ref(), &response, times, epoch).await;
         let answer = Answer { request: &request, response, times, primary, epoch };
-        let storable = match unkeyed_content {
-            true => Err(Reason::RequestContent),
+        let storable = match unkeyed {
+            true => Err(unkeyed_content(&request.method)),
             false => storing(&request, &answer.response.head, times, &cx.policy),
         };
         return match storable {
@@ -167,23 +168,28 @@ async fn after_effects(
 ) {
     if is_unsafe(&request.method) {
         for target in invalidation::invalidates(request, &response.head) {
-            let key = cx.key(&Method::GET, &target, None);
-            cx.shared.note_invalidated(key, times.response);
-            cx.store.invalidate_durably(&key).await;
+            for key in [&Method::GET, &query()].map(|method| cx.key(method, &target)) {
+                cx.shared.note_invalidated(key, times.response);
+                cx.store.invalidate_durably(&key).await;
+            }
         }
     } else if request.method == Method::HEAD
         && let Some(stored) = stored
     {
         let length = stored.body.length();
         match validation::freshen_by_head(request, &stored.head, length, &response.head, times, &cx.policy) {
-            HeadSays::Freshened(_) if cx.shared.invalidated_since(&primary, times.request) => {}
-            HeadSays::Freshened(head) => {
-                cx.store.freshen(primary, stored, *head, epoch);
-                cx.forget_if_invalidated(&primary, times.request);
-            }
+            HeadSays::Freshened(head) => freshen(cx, primary, stored, *head, times, epoch),
             HeadSays::Changed => cx.store.invalidate(&primary),
             HeadSays::Nothing => {}
         }
+    }
+}
+
+/// Stores what the origin said of a stored response, unless that was invalidated since it was asked.
+fn freshen(cx: &Context, primary: CacheKey, stored: &StoredResponse, head: StoredHead, times: Times, epoch: Epoch) {
+    if !cx.shared.invalidated_since(&primary, times.request) {
+        cx.store.freshen(primary, stored, head, epoch);
+        cx.forget_if_invalidated(&primary, times.request);
     }
 }
 
@@ -294,7 +300,7 @@ async fn store_filled(
         return;
     }
     let head = Arc::unwrap_or_clone(head);
-    let key = if head.nominated.is_empty() { primary } else { primary.variant(&head.nominated) };
+    let key = primary.variant(&head.nominated);
     cx.store.put(primary, StoredResponse { key, head, body }, epoch);
     cx.forget_if_invalidated(&primary, since);
 }

@@ -149,7 +149,7 @@ fn upload(content: Content, method: &Method) -> Option<Upload> {
         Content::Read(bytes) => {
             Some(Upload { length: Some(bytes.len() as u64), pieces: Box::pin(Pieces(Some(bytes))) })
         }
-        Content::Stream(body) => Some(Upload { length: body.length(), pieces: body.into_stream() }),
+        Content::Stream(upload) => Some(upload),
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
     message::{FieldValue, Method, Nominated, Request, ResponseHead, StoredHead, StoredResponse},
     origin::{OriginError, OriginResponse},
     policy::{
-        Fwd, Reason,
+        Fwd, Options, Reason,
         reuse::{Reuse, reuse},
         vary,
     },
@@ -54,13 +54,13 @@ pub enum Landing {
 
 impl Landing {
     /// What this request has of the nominated fields, where what landed is for other values of them.
-    fn varies_for(&self, request: &Request) -> Option<Vec<Nominated>> {
+    fn varies_for(&self, request: &Request, options: &Options) -> Option<Vec<Nominated>> {
         let nominated = match self {
             Landing::Stored(stored, _) => &stored.head.nominated,
             Landing::Filling(head, ..) => &head.nominated,
             Landing::Alone | Landing::Failed(_) | Landing::Erred(_) => return None,
         };
-        (!vary::matches(nominated, &request.fields)).then(|| vary::renominate(nominated, &request.fields))
+        (!vary::matches(nominated, request, options)).then(|| vary::renominate(nominated, request, options))
     }
 }
 
@@ -132,7 +132,7 @@ pub async fn fetch(
             }
             Join::Follow(follow) => match follow.landed().await {
                 Some(landing) => {
-                    let varies = landing.varies_for(&request);
+                    let varies = landing.varies_for(&request, &cx.policy);
                     if let Some(reply) = follow_reply(cx, &question, landing, &mut verdict, log) {
                         return reply;
                     }
@@ -246,7 +246,7 @@ fn follow_reply(
     let now = cx.clock.now();
     let request = &question.request;
     let usable = |head: &StoredHead| {
-        vary::matches(&head.nominated, &request.fields)
+        vary::matches(&head.nominated, request, &cx.policy)
             && matches!(reuse(request, Some(head), false, now, &cx.policy), Reuse::Serve(_) | Reuse::Refresh(_))
     };
     let mut verdict = Verdict { collapsed: true, ..verdict.clone() };

@@ -22,6 +22,7 @@ use bytes::{Bytes, BytesMut};
 pub use exchange::Secure;
 use fetch::Way;
 pub use forward::Site;
+use futures_util::{StreamExt, stream};
 pub use request::normal_authority;
 pub use shared::Shared;
 
@@ -30,10 +31,10 @@ use crate::{
     clock::{Clock, Timestamp},
     key::{self, CacheKey},
     message::{FieldValue, Method, Request, StoredResponse, Target},
-    origin::Origin,
+    origin::{Origin, Upload},
     policy::{
-        self, Fwd, Reason,
-        reuse::{Reuse, reuse},
+        self, Fwd,
+        reuse::{Reuse, reuse, with_content},
         vary,
     },
     store::{Slot, Store},
@@ -66,12 +67,12 @@ pub struct Context {
 
 impl Context {
     /// The key of a method and a URL. This machine's own names for Larder are one: a cache outlives a change of port.
-    fn key(&self, method: &Method, target: &Target, content: Option<&[u8; 32]>) -> CacheKey {
+    fn key(&self, method: &Method, target: &Target) -> CacheKey {
         let authority = match request::is_own_name(&target.authority, self.port) {
             true => "",
             false => &target.authority,
         };
-        CacheKey::of(&self.site_url, method, authority, &target.path_and_query, content)
+        CacheKey::of(&self.site_url, method, authority, &target.path_and_query)
     }
 
     /// Behind a put: an invalidation that came between the look whether there was one and the put has missed it.
@@ -87,7 +88,7 @@ struct Asked {
     request: Rc<Request>,
     content: Content,
     connection: Connection,
-    /// The key of its URL; what a GET of it is stored under, for all methods but QUERY.
+    /// The key of its URL, which QUERY has one of its own for: what answers it is stored under that, or as a variant of it.
     primary: CacheKey,
 }
 
@@ -96,7 +97,8 @@ enum Content {
     None,
     /// Read for the key (QUERY).
     Read(Bytes),
-    Stream(RequestBody),
+    /// In no key.
+    Stream(Upload),
 }
 
 /// What is stored for a request.
@@ -122,33 +124,38 @@ pub async fn handle(cx: Rc<Context>, presented: Presented) -> Reply {
 async fn admit(cx: &Context, mut presented: Presented) -> Result<Asked, refusal::Refusal> {
     let fields = std::mem::take(&mut presented.fields);
     let rules = request::Rules { hosts: &cx.hosts, pseudonym: &cx.pseudonym };
-    let request = request::parse(&presented, fields, &rules).inspect_err(|_| presented.connection.close_after())?;
+    let mut request = request::parse(&presented, fields, &rules).inspect_err(|_| presented.connection.close_after())?;
     let content = match presented.body {
         body if body.is_empty() => Content::None,
         body if is_query(&request.method) => Box::pin(read_content(body)).await?,
-        body => Content::Stream(body),
+        body => Content::Stream(Upload { length: body.length(), pieces: body.into_stream() }),
     };
-    let digest = match &content {
-        Content::Read(bytes) => {
-            let content_type = request.fields.first(&http::header::CONTENT_TYPE).map_or(&b""[..], |v| v.as_bytes());
-            Some(key::content_digest(content_type, bytes))
-        }
-        _ => None,
-    };
+    if is_query(&request.method) {
+        request.content = match &content {
+            Content::None => Some(key::content_digest(&request.fields, b"")),
+            Content::Read(bytes) => Some(key::content_digest(&request.fields, bytes)),
+            Content::Stream(_) => None,
+        };
+    }
     let method = if is_query(&request.method) { &request.method } else { &Method::GET };
-    let primary = cx.key(method, &request.target, digest.as_ref());
+    let primary = cx.key(method, &request.target);
     Ok(Asked { request: Rc::new(request), content, connection: presented.connection, primary })
 }
 
 /// A QUERY's content for its key; put back in front of the rest where it is too long for that.
 async fn read_content(body: RequestBody) -> Result<Content, refusal::Refusal> {
-    if body.length().is_none_or(|length| length > QUERY_CONTENT) {
-        return Ok(Content::Stream(body));
-    }
+    let length = body.length();
     let mut pieces = body.into_stream();
+    if length.is_some_and(|length| length > QUERY_CONTENT) {
+        return Ok(Content::Stream(Upload { length, pieces }));
+    }
     let mut content = BytesMut::new();
-    while let Some(piece) = std::future::poll_fn(|task| pieces.as_mut().poll_next(task)).await {
+    while let Some(piece) = pieces.next().await {
         content.extend_from_slice(&piece.map_err(|_| refusal::Refusal::Content)?);
+        if content.len() as u64 > QUERY_CONTENT {
+            let read = stream::iter([Ok(content.freeze())]);
+            return Ok(Content::Stream(Upload { length, pieces: Box::pin(read.chain(pieces)) }));
+        }
     }
     Ok(Content::Read(content.freeze()))
 }
@@ -157,8 +164,7 @@ async fn answer(cx: &Rc<Context>, asked: Asked, log: &mut access::Entry) -> Repl
     let found = find(cx, &asked).await;
     let now = cx.clock.now();
     let decision = match &asked.content {
-        // a body on GET may change the answer and is in no key (cache poisoning by fat GET)
-        Content::Stream(_) if !is_unsafe(&asked.request.method) => Reuse::Pass(Fwd::Bypass, Reason::RequestContent),
+        Content::Stream(_) if !is_unsafe(&asked.request.method) => with_content(&asked.request),
         _ => {
             let stored = found.stored.as_deref().map(|stored| &stored.head);
             reuse(&asked.request, stored, found.variants, now, &cx.policy)
@@ -190,7 +196,9 @@ async fn answer(cx: &Rc<Context>, asked: Asked, log: &mut access::Entry) -> Repl
 
 /// Looks up what is stored for a request (RFC 9111 §4.1).
 async fn find(cx: &Context, asked: &Asked) -> Found {
-    let mut found = Found { stored: None, variants: false, key: asked.primary };
+    let request = &asked.request;
+    let key = asked.primary.variant(&vary::renominate(&[], request, &cx.policy));
+    let mut found = Found { stored: None, variants: false, key };
     let looked_up = is_query(&asked.request.method) || matches!(asked.request.method, Method::GET | Method::HEAD);
     if !looked_up || matches!(asked.content, Content::Stream(_)) {
         return found;
@@ -199,11 +207,12 @@ async fn find(cx: &Context, asked: &Asked) -> Found {
         None => {}
         Some(Slot::Response(stored)) => found.stored = Some(stored),
         Some(Slot::Variants(variants)) => {
-            found.variants = true;
-            if let Some(newest) = variants.first() {
-                found.key = asked.primary.variant(&vary::renominate(&newest.nominated, &asked.request.fields));
+            let mut variants = variants.iter().filter(|v| vary::is_for_content(&v.nominated, request)).peekable();
+            if let Some(newest) = variants.peek() {
+                found.variants = true;
+                found.key = asked.primary.variant(&vary::renominate(&newest.nominated, request, &cx.policy));
             }
-            for variant in variants.iter().filter(|v| vary::matches(&v.nominated, &asked.request.fields)) {
+            for variant in variants.filter(|v| vary::matches(&v.nominated, request, &cx.policy)) {
                 if let Some(Slot::Response(stored)) = look_up(cx, &variant.key).await {
                     found.key = variant.key;
                     found.stored = Some(stored);
@@ -220,6 +229,11 @@ async fn look_up(cx: &Context, key: &CacheKey) -> Option<Slot> {
         Some(slot) => Some(slot),
         None => Box::pin(cx.store.lookup(key)).await,
     }
+}
+
+// only what is no token is no method
+fn query() -> Method {
+    Method::from_bytes(b"QUERY").unwrap_or_default()
 }
 
 /// QUERY (RFC 10008): safe, and its content is part of what is asked.

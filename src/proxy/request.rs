@@ -70,7 +70,8 @@ pub fn parse(presented: &Presented, fields: Fields, rules: &Rules<'_>) -> Result
     fields.retain(|name, _| {
         *name != header::EXPECT && *name != header::HOST && *name != header::CONTENT_LENGTH && !is_untrusted(name)
     });
-    Ok(Request { method: presented.method.clone(), target, fields, peer: presented.peer, http_10: presented.http_10 })
+    let (method, peer, http_10) = (presented.method.clone(), presented.peer, presented.http_10);
+    Ok(Request { method, target, fields, content: None, peer, http_10 })
 }
 
 /// The Host field's value, normalised (RFC 9112 §3.2); empty where HTTP/1.0 sent none.

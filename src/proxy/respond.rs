@@ -1,6 +1,13 @@
 //! Answers: the fields that Larder adds, and the part that was asked for.
 
-use std::rc::Rc;
+use std::{
+    hash::{BuildHasher, RandomState},
+    rc::Rc,
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use bytes::Bytes;
 use http::header;
@@ -14,7 +21,7 @@ use super::{
 use crate::{
     client::{Reply, ReplyBody},
     clock::Timestamp,
-    fields::cache_status::CacheStatus,
+    fields::{cache_status::CacheStatus, digests_content},
     message::{FieldName, FieldValue, Fields, Method, Request, ResponseHead, StatusCode, StoredHead, StoredResponse},
     origin::{OriginError, OriginResponse},
     policy::{
@@ -23,9 +30,6 @@ use crate::{
         selection::{self, Selection, select},
     },
 };
-
-/// Between the parts of a multipart/byteranges answer; 128 random bits would do no more: the lengths frame the parts.
-const BOUNDARY: &str = "larder-3f0c7a1e9b5d4c28";
 
 /// The fields that Larder writes on every answer from the store.
 const OWN: [&str; 4] = ["age", "cache-status", "via", "x-cache"];
@@ -231,14 +235,16 @@ fn cut(
             (StatusCode::NOT_MODIFIED, ReplyBody::Empty(None))
         }
         Selection::Part(from, to) => {
+            fields.retain(|name, _| !digests_content(name));
             append(&mut fields, "content-range", &range(from, to));
             (StatusCode::PARTIAL_CONTENT, body(request, source, from - first, Some(to - from + 1)))
         }
         Selection::Parts(ranges) => {
+            fields.retain(|name, _| !digests_content(name));
             let inner = fields.first(&header::CONTENT_TYPE).cloned();
-            let boundary = format!("multipart/byteranges; boundary={BOUNDARY}");
+            let boundary = boundary();
             let opening = |from, to| {
-                let mut text = format!("\r\n--{BOUNDARY}\r\n").into_bytes();
+                let mut text = format!("\r\n--{boundary}\r\n").into_bytes();
                 if let Some(inner) = &inner {
                     text.extend_from_slice(b"content-type: ");
                     text.extend_from_slice(inner.as_bytes());
@@ -252,18 +258,43 @@ fn cut(
                 segments.push(Segment::Text(opening(from, to)));
                 segments.push(Segment::Body(from - first, to - from + 1));
             }
-            segments.push(Segment::Text(Bytes::from(format!("\r\n--{BOUNDARY}--\r\n"))));
+            segments.push(Segment::Text(Bytes::from(format!("\r\n--{boundary}--\r\n"))));
             fields.remove(&header::CONTENT_TYPE);
-            append(&mut fields, "content-type", &boundary);
+            append(&mut fields, "content-type", &format!("multipart/byteranges; boundary={boundary}"));
             let length = segments.iter().map(Segment::length).sum();
             (StatusCode::PARTIAL_CONTENT, stream(request, source, segments, Some(length)))
         }
         Selection::NotSatisfiable => {
+            // about this request alone, with nothing by which a cache could take it for the representation
+            let kept =
+                |name: &FieldName| *name == header::DATE || OWN.contains(&name.as_str()) || is_for_browsers(name);
+            fields.retain(|name, _| kept(name));
+            append(&mut fields, "cache-control", "no-store");
             append(&mut fields, "content-range", &format!("bytes */{total}"));
             (StatusCode::RANGE_NOT_SATISFIABLE, ReplyBody::Empty(Some(0)))
         }
     };
     finish(status, fields, body, verdict, log)
+}
+
+/// What lets a page of another site see an answer at all.
+fn is_for_browsers(name: &FieldName) -> bool {
+    name.as_str().starts_with("access-control-") || name.as_str().starts_with("cross-origin-")
+}
+
+/// What stands between the parts of one multipart/byteranges answer: stored content that held it could make up parts.
+fn boundary() -> String {
+    static SEED: LazyLock<[u8; 32]> = LazyLock::new(|| {
+        let random = RandomState::new();
+        let mut seed = [0; 32];
+        for (n, word) in seed.chunks_mut(8).enumerate() {
+            word.copy_from_slice(&random.hash_one(n).to_le_bytes());
+        }
+        seed
+    });
+    static ANSWERS: AtomicU64 = AtomicU64::new(0);
+    let answer = ANSWERS.fetch_add(1, Ordering::Relaxed);
+    format!("larder-{}", &blake3::keyed_hash(&SEED, &answer.to_le_bytes()).to_hex()[..32])
 }
 
 pub(super) fn finish(

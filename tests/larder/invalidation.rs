@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use crate::support::{Gate, Origin, Proxy, Step, request, respond};
+use crate::support::{Client, Gate, Origin, Proxy, Step, request, respond};
 
 const FRESH: &str = "Cache-Control: max-age=600";
 
@@ -135,32 +135,76 @@ fn what_is_fetched_after_an_invalidation_is_stored() {
     }
 }
 
+/// Sends a QUERY for `/a` with this content.
+fn query<'a>(client: &'a mut Client, content: &str) -> &'a mut Client {
+    let length = content.len();
+    client.send(format!("QUERY /a HTTP/1.1\r\nHost: larder.test\r\nContent-Length: {length}\r\n\r\n{content}"))
+}
+
 #[test]
-fn a_variant_that_was_invalidated_while_it_was_validated_does_not_come_back() {
-    let gate = Gate::closed();
-    let held = gate.clone();
-    let origin = Origin::answering(move |request| match (request.method.as_str(), request.field("If-None-Match")) {
-        ("POST", _) => respond(204, &[], ""),
-        (_, Some(_)) => [
-            vec![Step::Wait(held.clone())],
-            respond(304, &["ETag: \"v\"", "Cache-Control: max-age=600", "Vary: X-Tone"], ""),
-        ]
-        .concat(),
-        _ => respond(
-            200,
-            &["ETag: \"v\"", "Cache-Control: max-age=1", "Vary: X-Tone"],
-            format!("body {}", request.index),
-        ),
-    });
+fn all_answers_to_query_at_the_target_are_invalidated() {
+    let origin = origin(204, Vec::new());
     let proxy = Proxy::start(&origin, &[]);
-    proxy.get("/");
-    proxy.advance(2);
-    let mut validating = proxy.client();
-    validating.send(request("GET", "/", &[]));
-    origin.await_requests(2);
-    proxy.client().ask("POST", "/", &[]);
-    gate.open();
-    assert_eq!(validating.response("GET").text(), "body 0");
-    let next = proxy.get("/");
-    assert_eq!((next.x_cache(), next.text().as_str()), ("MISS", "body 3"));
+    let words = || {
+        let asked = ["one", "two"].map(|content| query(&mut proxy.client(), content).response("QUERY"));
+        [&asked[0], &asked[1], &proxy.get("/a")].map(|answer| answer.x_cache().to_owned())
+    };
+    for method in ["POST", "PUT", "DELETE"] {
+        assert_eq!((words(), words()), (["MISS"; 3].map(str::to_owned), ["HIT"; 3].map(str::to_owned)), "{method}");
+        proxy.client().ask(method, "/b", &[]);
+        assert_eq!(words(), ["HIT"; 3], "{method} of another URL");
+        proxy.client().ask(method, "/a", &[]);
+        proxy.advance(1);
+    }
+    // safe ones make nothing untrue
+    words();
+    query(&mut proxy.client(), "three").response("QUERY");
+    assert_eq!(words(), ["HIT"; 3]);
+}
+
+#[test]
+fn what_was_asked_for_before_an_invalidation_is_not_stored_after_it() {
+    for method in ["GET", "QUERY"] {
+        let gate = Gate::closed();
+        let held = gate.clone();
+        let origin = Origin::answering(move |request| match (request.index, request.method.as_str()) {
+            (_, "DELETE") => respond(204, &[], ""),
+            (0, _) => [vec![Step::Wait(held.clone())], respond(200, &[FRESH], "0")].concat(),
+            (n, _) => respond(200, &[FRESH], n.to_string()),
+        });
+        let proxy = Proxy::start(&origin, &[]);
+        let mut early = proxy.client();
+        early.send(request(method, "/a", &[]));
+        origin.await_requests(1);
+        assert_eq!(proxy.client().ask("DELETE", "/a", &[]).status, 204);
+        gate.open();
+        assert_eq!(early.response(method).text(), "0");
+        assert_eq!(proxy.client().ask(method, "/a", &[]).text(), "2", "{method}");
+    }
+}
+
+#[test]
+fn a_validation_from_before_an_invalidation_brings_nothing_back() {
+    for method in ["GET", "QUERY"] {
+        let gate = Gate::closed();
+        let held = gate.clone();
+        let origin = Origin::answering(move |request| {
+            let fields = [FRESH, "Vary: X-Tone", "ETag: \"1\""];
+            match (request.index, request.method.as_str()) {
+                (_, "DELETE") => respond(204, &[], ""),
+                (1, _) => [vec![Step::Wait(held.clone())], respond(304, &fields, "")].concat(),
+                (n, _) => respond(200, &fields, n.to_string()),
+            }
+        });
+        let proxy = Proxy::start(&origin, &[]);
+        assert_eq!(proxy.client().ask(method, "/a", &[]).text(), "0");
+        proxy.advance(700);
+        let mut early = proxy.client();
+        early.send(request(method, "/a", &[]));
+        assert!(origin.await_requests(2)[1].field("If-None-Match").is_some());
+        assert_eq!(proxy.client().ask("DELETE", "/a", &[]).status, 204);
+        gate.open();
+        assert_eq!(early.response(method).text(), "0");
+        assert_eq!(proxy.client().ask(method, "/a", &[]).text(), "3", "{method}");
+    }
 }

@@ -26,16 +26,11 @@ fn each_request_is_one_line_with_word_status_target_time_size_and_reason() {
     });
     let run = run(&origin, &[]);
     for (method, target, begins, ends) in [
-        ("GET", "/a?b=c", "MISS 200 GET /a?b=c ", "ms 5 B nothing stored"),
+        ("GET", "/a?b=c", "MISS 200 GET /a?b=c ", "ms 5 B not in the cache yet"),
         ("GET", "/a?b=c", "HIT 200 GET /a?b=c ", "ms 5 B fresh"),
         ("HEAD", "/a?b=c", "HIT 200 HEAD /a?b=c ", "ms 0 B fresh"),
         ("GET", "/gone", "MISS 404 GET /gone ", "ms 4 B no-store"),
-        (
-            "POST",
-            "/form",
-            "MISS 200 POST /form ",
-            "ms 5 B POST without Content-Location of the target and explicit freshness",
-        ),
+        ("POST", "/form", "MISS 200 POST /form ", "ms 5 B an unsafe method goes to the origin"),
         ("GET", "nonsense", "MISS 400 GET nonsense ", "B refused"),
     ] {
         run.larder.client().ask(method, target, &[]);

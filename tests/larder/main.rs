@@ -14,6 +14,7 @@ mod invalidation;
 mod logs;
 mod poisoning;
 mod process;
+mod query;
 mod ranges;
 mod regression;
 mod responses;

@@ -107,6 +107,46 @@ fn a_range_beyond_the_end_is_a_416_that_tells_the_length() {
 }
 
 #[test]
+fn a_416_made_from_what_is_stored_says_nothing_that_would_let_it_be_stored() {
+    let cors = "Access-Control-Allow-Origin: *";
+    let fields = ["Cache-Control: public, max-age=600", TAG, "Expires: Fri, 01 Jan 2027 00:00:00 GMT", cors, "X-A: b"];
+    let origin = Origin::always(respond(200, &fields, BODY));
+    let proxy = Proxy::start(&origin, &[]);
+    proxy.get("/");
+    let answer = ask(&proxy, "bytes=99-");
+    assert_eq!((answer.status, answer.x_cache(), answer.values("Cache-Control")), (416, "HIT", vec!["no-store"]));
+    assert_eq!((answer.field("ETag"), answer.field("Expires"), answer.field("X-A")), (None, None, None));
+    // a page of another site may still read what went wrong
+    assert_eq!((answer.field("Access-Control-Allow-Origin"), answer.field("Date").is_some()), (Some("*"), true));
+}
+
+#[test]
+fn digests_of_the_content_of_the_whole_are_not_sent_with_a_part() {
+    let fields = [FRESH, TAG, "Content-Digest: sha-256=:AA==:", "Content-MD5: AA==", "Repr-Digest: sha-256=:AA==:"];
+    let origin = Origin::always(respond(200, &fields, BODY));
+    let proxy = Proxy::start(&origin, &[]);
+    let digests =
+        |answer: &Response| ["Content-Digest", "Content-MD5", "Repr-Digest"].map(|name| answer.field(name).is_some());
+    for range in ["bytes=0-1", "bytes=2-3", "bytes=0-1,4-5"] {
+        let answer = ask(&proxy, range);
+        assert_eq!((answer.status, digests(&answer)), (206, [false, false, true]), "{range}");
+    }
+    assert_eq!(digests(&proxy.get("/")), [true, true, true]);
+}
+
+#[test]
+fn stored_content_cannot_foresee_what_separates_the_parts_of_an_answer() {
+    let origin = ranging();
+    let proxy = Proxy::start(&origin, &[]);
+    proxy.get("/");
+    let boundary = || ask(&proxy, "bytes=0-1,4-5").field("Content-Type").unwrap().to_owned();
+    let (one, another) = (boundary(), boundary());
+    assert_ne!(one, another);
+    let random = one.rsplit('=').next().unwrap().trim_start_matches("larder-");
+    assert!(random.len() == 32 && random.bytes().all(|byte| byte.is_ascii_hexdigit()), "{one}");
+}
+
+#[test]
 fn several_ranges_are_one_answer_in_parts() {
     let origin = Origin::always(respond(200, &[FRESH, "Content-Type: text/x"], BODY));
     let proxy = Proxy::start(&origin, &[]);

@@ -214,10 +214,10 @@ fn fields_that_the_origin_calls_private_are_not_stored() {
 #[test]
 fn other_methods_are_not_stored() {
     for method in ["OPTIONS", "TRACE"] {
-        judge(&[], method, &[(&[], 200, &[FRESH], Miss("method is not cached"))]);
+        judge(&[], method, &[(&[], 200, &[FRESH], Miss("answers to this method are not stored"))]);
     }
-    for method in ["PUT", "PATCH", "DELETE", "M-SEARCH"] {
-        judge(&[], method, &[(&[], 200, &[FRESH], Miss("method is not cached"))]);
+    for method in ["POST", "PUT", "PATCH", "DELETE", "M-SEARCH"] {
+        judge(&[], method, &[(&[], 200, &[FRESH], Miss("an unsafe method goes to the origin"))]);
     }
 }
 
@@ -248,11 +248,46 @@ fn a_post_is_stored_for_get_only_where_its_answer_says_that_it_is_the_target() {
         assert_eq!(next.x_cache(), word, "{target}");
         assert_eq!(next.text().starts_with("POST"), word == "HIT", "{target}");
         if word == "MISS" {
-            assert_eq!(answer.detail(), "POST without Content-Location of the target and explicit freshness");
+            let detail = match target {
+                "/about-nothing" => "an unsafe method goes to the origin",
+                _ => "POST is stored only from a 200 with Content-Location of the target and explicit freshness",
+            };
+            assert_eq!(answer.detail(), detail, "{target}");
         }
     }
     // another POST is always for the origin
     assert_eq!(post("/about-itself").text(), "POST 7");
+}
+
+#[test]
+fn a_post_that_failed_is_nobodys_answer_to_a_get() {
+    for status in [400, 404, 201, 500] {
+        let origin = Origin::answering(move |request| match request.method.as_str() {
+            "POST" => respond(status, &[FRESH, "Content-Location: /a"], "bad form"),
+            _ => respond(200, &[FRESH], "page"),
+        });
+        let proxy = Proxy::start(&origin, &[]);
+        assert_eq!(proxy.client().ask("POST", "/a", &["Content-Length: 0"]).status, status);
+        let next = proxy.get("/a");
+        assert_eq!((next.status, next.x_cache(), next.text().as_str()), (200, "MISS", "page"), "{status}");
+    }
+}
+
+#[test]
+fn the_answer_to_a_post_with_conditions_or_a_range_comes_back_whole() {
+    let fields = [FRESH, "Content-Location: /a", "ETag: \"1\"", "Last-Modified: Wed, 31 Dec 2025 00:00:00 GMT"];
+    let origin = Origin::always(respond(200, &fields, "done"));
+    let proxy = Proxy::start(&origin, &[]);
+    for asked in ["If-None-Match: \"1\"", "If-None-Match: *", "Range: bytes=0-0", "Range: bytes=9-"] {
+        let answer = proxy.client().ask("POST", "/a", &["Content-Length: 0", asked]);
+        assert_eq!(
+            (answer.status, answer.text().as_str(), answer.field("Content-Range")),
+            (200, "done", None),
+            "{asked}"
+        );
+        assert!(answer.cache_status().contains("stored"), "{asked}");
+        proxy.advance(1);
+    }
 }
 
 #[test]

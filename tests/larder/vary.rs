@@ -1,6 +1,6 @@
 //! Vary: variants are kept apart, and spellings of the same wish share one.
 
-use crate::support::{Origin, Proxy, respond};
+use crate::support::{Client, Origin, Proxy, respond};
 
 /// Varies by this field and tells its value.
 fn varying(by: &'static str) -> Origin {
@@ -74,9 +74,10 @@ fn values_that_mean_the_same_share_a_variant() {
 }
 
 #[test]
-fn other_fields_are_compared_as_lists_byte_for_byte() {
-    judge("X-Tone", &["a, b"], &[&["a,b"], &["a", "b"], &["a ,\tb"]], &[&["b, a"], &["A, b"], &["a"], &[], &["a b"]]);
-    judge("User-Agent", &["x/1 (y, z)"], &[&["x/1 (y,z)"]], &[&["X/1 (y, z)"], &["x/2 (y, z)"]]);
+fn other_fields_are_compared_byte_for_byte_but_for_the_whitespace_of_those_that_are_lists() {
+    judge("Accept", &["a, b"], &[&["a,b"], &["a", "b"], &["a ,\tb"]], &[&["b, a"], &["A, b"], &["a"], &[], &["a b"]]);
+    judge("X-Tone", &["a, b"], &[&["a", "b"]], &[&["a,b"], &["b, a"], &["a"], &[]]);
+    judge("User-Agent", &["x/1 (y, z)"], &[], &[&["x/1 (y,z)"], &["X/1 (y, z)"], &["x/2 (y, z)"]]);
     judge("Cookie", &["a=1"], &[], &[&["a=2"], &["a=1; b=2"]]);
 }
 
@@ -172,4 +173,29 @@ fn head_and_ranges_find_their_variant() {
     let part = proxy.client().ask("GET", "/", &["X-Tone: a", "Range: bytes=2-2"]);
     assert_eq!((part.status, part.x_cache(), part.text().as_str()), (206, "HIT", "a"));
     assert_eq!(proxy.client().ask("HEAD", "/", &["X-Tone: b"]).x_cache(), "MISS");
+}
+
+#[test]
+fn an_answer_that_varies_by_the_clients_address_is_nobody_elses() {
+    for by in ["X-Forwarded-For", "Forwarded"] {
+        let origin = varying(by);
+        let proxy = Proxy::start(&origin, &[]);
+        let ask = |source| Client::connect_from(source, proxy.address).get("/");
+        let (mine, theirs) = (ask([127, 0, 0, 11]), ask([127, 0, 0, 12]));
+        assert!(mine.text().contains("127.0.0.11") && theirs.text().contains("127.0.0.12"), "{by}: {}", theirs.text());
+        assert_eq!((theirs.x_cache(), theirs.detail()), ("MISS", "Vary names a field that tells the client's address"));
+    }
+}
+
+#[test]
+fn an_answer_that_varies_by_the_forwarded_host_is_for_each_of_larders_own_names_apart() {
+    let origin = varying("X-Forwarded-Host");
+    let proxy = Proxy::start(&origin, &[]);
+    for word in ["MISS", "HIT"] {
+        for name in ["localhost", "127.0.0.1"] {
+            let host = format!("{name}:{}", proxy.address.port());
+            let answer = proxy.client().send(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")).response("GET");
+            assert_eq!((answer.x_cache(), answer.text().ends_with(&host)), (word, true), "{host}: {}", answer.text());
+        }
+    }
 }

@@ -120,7 +120,7 @@ proptest! {
         let _ = crate::policy::invalidation::resolve(&first.target, second.fields.first(&http::header::RANGE).map_or(b"", |v| v.as_bytes()));
         if let Some(head) = kept(&first, status, answer, &options) {
             let _ = reuse(&second, Some(&head), false, at(seconds), &options);
-            let _ = (select(&second, &head, Some(seconds), &options), matches(&head.nominated, &second.fields));
+            let _ = (select(&second, &head, Some(seconds), &options), matches(&head.nominated, &second, &options));
             let _ = (conditions(&head), completion(&second, &head, &options), combine(&head, &head));
             let _ = on_error(&second, &head, None, at(seconds), &options);
             let _ = freshen(&second, &head, &news, times(at(seconds)), &options);
@@ -152,8 +152,9 @@ proptest! {
     fn a_request_matches_the_response_that_was_stored_for_it(
         answer in any_fields(), request in any_fields(), options in any_options(),
     ) {
+        let request = asked("GET", request);
         if let Ok(nominated) = nominate(&answer, &request, &options) {
-            prop_assert!(matches(&nominated, &request));
+            prop_assert!(matches(&nominated, &request, &options));
         }
     }
 

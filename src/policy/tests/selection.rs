@@ -90,6 +90,18 @@ fn ranges_are_cut_from_the_whole() {
 }
 
 #[test]
+fn conditions_and_ranges_are_for_methods_that_ask_for_a_representation() {
+    let head = stored(&["Cache-Control: max-age=60", "ETag: \"1\""], &usual());
+    for method in ["POST", "PUT", "M-SEARCH"] {
+        for asked in ["If-None-Match: \"1\"", "If-None-Match: *", "Range: bytes=0-1", "Range: bytes=99-"] {
+            let selection = select(&request(method, &[asked]), &head, Some(10), &usual());
+            assert_eq!(selection, Selection::Whole, "{method} {asked}");
+        }
+    }
+    assert_eq!(select(&request("QUERY", &["If-None-Match: *"]), &head, Some(10), &usual()), Selection::NotModified);
+}
+
+#[test]
 fn if_range_takes_a_date_only_where_that_is_a_strong_validator() {
     let asked = |offset| get(&["Range: bytes=0-1", &format!("If-Range: {}", when(offset))]);
     let with = |offset| {

@@ -127,15 +127,20 @@ fn methods_other_than_get_and_query_are_not_stored_but_for_what_post_says_of_its
         verdict("POST", &[fresh[0], "Content-Location: http://H.example:80/a/b?q=1"]).unwrap(),
         "GET http://h.example/a/b?q=1"
     );
-    for lines in [
-        &fresh[..1],
-        &fresh[1..],
-        &[fresh[0], "Content-Location: /a/c"],
-        &[fresh[0], "Content-Location: http://o.example/a/b?q=1"],
-    ] {
+    for lines in
+        [&fresh[1..], &[fresh[0], "Content-Location: /a/c"], &[fresh[0], "Content-Location: http://o.example/a/b?q=1"]]
+    {
         assert_eq!(verdict("POST", lines), Err(Reason::PostNotForGet), "{lines:?}");
     }
-    for method in ["HEAD", "PUT", "DELETE", "OPTIONS", "TRACE", "M-SEARCH"] {
+    for status in [201, 202, 203, 204, 206, 303, 400, 404, 410, 500] {
+        let verdict = storing(&request("POST", &[]), &response(status, fresh), times(T0), &strict()).err();
+        assert_eq!(verdict, Some(Reason::PostNotForGet), "{status}");
+    }
+    assert_eq!(verdict("POST", &fresh[..1]), Err(Reason::UnsafeMethod));
+    for method in ["PUT", "DELETE", "M-SEARCH"] {
+        assert_eq!(verdict(method, fresh), Err(Reason::UnsafeMethod), "{method}");
+    }
+    for method in ["HEAD", "OPTIONS", "TRACE"] {
         assert_eq!(verdict(method, fresh), Err(Reason::MethodNotCached), "{method}");
     }
 }

@@ -63,6 +63,7 @@ fn a_304_replaces_all_fields_but_those_of_the_bytes() {
         "Content-Length: 5",
         "Content-Encoding: gzip",
         "Content-MD5: a",
+        "Content-Digest: a",
         "Content-Type: text/plain",
         "X: a",
         "X: b",
@@ -77,6 +78,7 @@ fn a_304_replaces_all_fields_but_those_of_the_bytes() {
             "Content-Length: 9",
             "Content-Encoding: br",
             "Content-MD5: b",
+            "Content-Digest: b",
             "Content-Range: bytes 0-1/2",
             "Content-Type: text/html",
             "X: c",
@@ -91,6 +93,7 @@ fn a_304_replaces_all_fields_but_those_of_the_bytes() {
         ("content-length", &["5"]),
         ("content-encoding", &["gzip"]),
         ("content-md5", &["a"]),
+        ("content-digest", &["a"]),
         ("content-range", &[]),
         ("content-type", &["text/html"]),
         ("x", &["c", "d"]),
@@ -186,9 +189,10 @@ fn an_answer_to_head_freshens_or_unmasks_the_stored_answer_to_get() {
 
 #[test]
 fn parts_are_combined_when_they_adjoin_and_have_one_strong_validator() {
-    let tag = &["ETag: \"1\"", "A: new"];
+    let tag = &["ETag: \"1\"", "A: new", "Content-Digest: new", "Repr-Digest: whole"];
     let join = |old: &str, new: &str| {
-        combine(&part_of(old, &["ETag: \"1\"", "A: old", "B: old"], &usual()), &part_of(new, tag, &usual()))
+        let old_lines = &["ETag: \"1\"", "A: old", "B: old", "Content-Digest: old", "Content-MD5: old"];
+        combine(&part_of(old, old_lines, &usual()), &part_of(new, tag, &usual()))
     };
     for (old, new, expected) in [
         ("0-4/10", "5-9/10", Some(None)),
@@ -203,6 +207,9 @@ fn parts_are_combined_when_they_adjoin_and_have_one_strong_validator() {
         assert_eq!(joined.as_ref().map(|head| head.part), expected, "{old} {new}");
         if let Some(joined) = joined {
             assert_eq!((value(&joined, "a"), value(&joined, "b")), (vec!["new".to_owned()], vec!["old".to_owned()]));
+            // they were those of one part
+            assert!(value(&joined, "content-digest").is_empty() && value(&joined, "content-md5").is_empty());
+            assert_eq!(value(&joined, "repr-digest"), ["whole"]);
             let length = joined.part.map_or(10, |part| part.length());
             assert_eq!(value(&joined, "content-length"), [length.to_string()]);
         }

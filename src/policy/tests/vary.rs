@@ -1,9 +1,19 @@
 use super::*;
-use crate::policy::vary::{matches, nominate};
+use crate::policy::vary::{is_for_content, matches, nominate, renominate};
 
 fn agree(vary: &str, first: &[&str], second: &[&str]) -> bool {
-    let nominated = nominate(&fields(&[vary]), &fields(first), &strict()).unwrap();
-    matches(&nominated, &fields(second))
+    agree_by(vary, first, second, &usual())
+}
+
+fn agree_by(vary: &str, first: &[&str], second: &[&str], options: &Options) -> bool {
+    let nominated = nominate(&fields(&[vary]), &get(first), options).unwrap();
+    matches(&nominated, &get(second), options)
+}
+
+/// Do two requests whose only field is this one agree on it?
+fn mean_the_same(name: &str, first: &str, second: &str) -> bool {
+    let line = |value| format!("{name}: {value}");
+    agree(&format!("Vary: {name}"), &[&line(first)], &[&line(second)])
 }
 
 #[test]
@@ -18,7 +28,12 @@ fn requests_match_when_their_nominated_fields_mean_the_same() {
         ("Vary: Foo, Bar", &["Foo: 1", "Bar: abc"], &["Bar: abc", "Foo: 1"], true),
         ("Vary: Foo, Bar, Baz", &["Foo: 1", "Bar: abc4", "Baz: 7"], &["Foo: 1", "Bar: abc", "Baz: 7"], false),
         ("Vary: Foo", &["Foo: 1, 2"], &["Foo: 1", "Foo: 2"], true),
-        ("Vary: Foo", &["Foo: 1,2"], &["Foo:  1, 2 "], true),
+        ("Vary: Foo", &["Foo: 1, 2"], &["Foo:  1, 2 "], true),
+        ("Vary: Foo", &["Foo: 1,2"], &["Foo: 1, 2"], false),
+        ("Vary: Accept", &["Accept: 1,2"], &["Accept:  1, 2 "], true),
+        ("Vary: Accept", &["Accept: \"1, 2\""], &["Accept: \"1,2\""], false),
+        ("Vary: Accept", &["Accept: \"1", "Accept: 2\""], &["Accept: \"1,2\""], false),
+        ("Vary: User-Agent", &["User-Agent: K (a, b)"], &["User-Agent: K (a,b)"], false),
         ("Vary: Foo", &["Foo: 1, 2"], &["Foo: 2, 1"], false),
         ("Vary: Foo", &["Foo: \"1, 2\""], &["Foo: \"1,2\""], false),
         ("Vary: Foo", &["Foo: a"], &["Foo: A"], false),
@@ -41,16 +56,19 @@ fn languages_are_compared_by_preference() {
         ("en;q=x", "en", false),
         ("en;q=x", "en;q=x", true),
         ("", "en", false),
+        ("en>fr", "en, fr;q=0.5", false),
+        ("!en", "en;q=0", false),
+        ("en, !fr", "en, fr;q=0", false),
+        ("en;q=x", "en ;q=x", false),
     ] {
-        let lines = |value: &str| format!("Accept-Language: {value}");
-        assert_eq!(agree("Vary: Accept-Language", &[&lines(first)], &[&lines(second)]), expected, "{first} / {second}");
+        assert_eq!(mean_the_same("Accept-Language", first, second), expected, "{first} / {second}");
     }
 }
 
 #[test]
 fn a_response_in_the_language_that_is_liked_best_matches() {
     let response = fields(&["Vary: Accept-Language", "Content-Language: DE"]);
-    let nominated = nominate(&response, &fields(&["Accept-Language: en, de"]), &strict()).unwrap();
+    let nominated = nominate(&response, &get(&["Accept-Language: en, de"]), &strict()).unwrap();
     for (asked, expected) in [
         (&["Accept-Language: fr;q=0.5, de;q=1.0"][..], true),
         (&["Accept-Language: de"], true),
@@ -61,11 +79,11 @@ fn a_response_in_the_language_that_is_liked_best_matches() {
         (&["Accept-Language: *"], false),
         (&[], false),
     ] {
-        assert_eq!(matches(&nominated, &fields(asked)), expected, "{asked:?}");
+        assert_eq!(matches(&nominated, &get(asked), &strict()), expected, "{asked:?}");
     }
     let several = fields(&["Vary: Accept-Language", "Content-Language: de, en"]);
-    let nominated = nominate(&several, &fields(&["Accept-Language: en, de"]), &strict()).unwrap();
-    assert!(!matches(&nominated, &fields(&["Accept-Language: de"])));
+    let nominated = nominate(&several, &get(&["Accept-Language: en, de"]), &strict()).unwrap();
+    assert!(!matches(&nominated, &get(&["Accept-Language: de"]), &strict()));
 }
 
 #[test]
@@ -82,12 +100,16 @@ fn codings_are_compared_as_the_set_that_is_accepted() {
         ("gzip", "gzip, *;q=0", false),
         ("*", "br, deflate, gzip, zstd, identity", false),
         ("*", "*, gzip", true),
+        ("*", "*, compress;q=0", false),
+        ("*, compress;q=0", "compress;q=0, *;q=0.1", true),
+        ("*", "*, br;q=0", false),
+        ("*", "*, identity;q=0", false),
+        ("gzip", "gzip, gzip;q=0", false),
         ("gzip, br", "gzip", false),
         ("gz ip", "identity", false),
         ("gzip;q=2", "gzip", false),
     ] {
-        let lines = |value: &str| format!("Accept-Encoding: {value}");
-        assert_eq!(agree("Vary: Accept-Encoding", &[&lines(first)], &[&lines(second)]), expected, "{first} / {second}");
+        assert_eq!(mean_the_same("Accept-Encoding", first, second), expected, "{first} / {second}");
     }
     assert!(!agree("Vary: Accept-Encoding", &[], &["Accept-Encoding: identity"]));
 }
@@ -96,7 +118,7 @@ fn codings_are_compared_as_the_set_that_is_accepted() {
 fn a_response_for_one_origin_varies_by_origin_unless_strict() {
     let one = fields(&["Access-Control-Allow-Origin: https://a.example"]);
     let names = |response: &Fields, options: &Options| {
-        let nominated = nominate(response, &fields(&["Origin: https://a.example"]), options).unwrap();
+        let nominated = nominate(response, &get(&["Origin: https://a.example"]), options).unwrap();
         nominated.into_iter().map(|(name, _)| name.as_str().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(names(&one, &usual()), ["origin"]);
@@ -106,4 +128,66 @@ fn a_response_for_one_origin_varies_by_origin_unless_strict() {
         names(&fields(&["Vary: Origin, B, a", "Vary: b", "Access-Control-Allow-Origin: x"]), &usual()),
         ["a", "b", "origin"]
     );
+}
+
+#[test]
+fn a_field_that_tells_the_clients_address_matches_nobody() {
+    for vary in ["X-Forwarded-For", "FORWARDED", "Accept, x-forwarded-for"] {
+        let response = fields(&[&format!("Vary: {vary}")]);
+        assert_eq!(nominate(&response, &get(&[]), &usual()), Err(Reason::VaryByClient), "{vary}");
+    }
+}
+
+#[test]
+fn what_larder_writes_for_a_request_is_compared_as_it_is_written() {
+    let (one, by_another_name) =
+        (get(&[]), Request { target: Target { authority: "other.example".to_owned(), ..target("/") }, ..get(&[]) });
+    let older = Request { http_10: true, ..get(&[]) };
+    for (vary, another_host, another_version) in [
+        ("Vary: X-Forwarded-Host", false, true),
+        ("Vary: Via", true, false),
+        ("Vary: X-Forwarded-Proto", true, true),
+        ("Vary: Host", true, true),
+    ] {
+        let nominated = nominate(&fields(&[vary]), &one, &strict()).unwrap();
+        let found = (matches(&nominated, &by_another_name, &strict()), matches(&nominated, &older, &strict()));
+        assert_eq!((matches(&nominated, &one, &strict()), found), (true, (another_host, another_version)), "{vary}");
+    }
+    assert!(!agree("Vary: Via", &["Via: 1.1 a"], &["Via: 1.1 b"]));
+}
+
+#[test]
+fn answers_to_query_are_variants_by_content_and_answer_nothing_else() {
+    let query = |content: u8, lines: &[&str]| Request { content: Some([content; 32]), ..request("QUERY", lines) };
+    let one = query(1, &["Foo: a"]);
+    for vary in ["Vary:", "Vary: Foo"] {
+        let nominated = nominate(&fields(&[vary]), &one, &strict()).unwrap();
+        let keys =
+            [&nominated, &renominate(&nominated, &query(2, &["Foo: a"]), &strict()), &renominate(&[], &one, &strict())];
+        assert_eq!((keys[0] == keys[1], keys[0] == keys[2]), (false, vary == "Vary:"));
+        assert!(matches(&nominated, &one, &strict()) && is_for_content(&nominated, &one), "{vary}");
+        assert_eq!(renominate(&nominated, &one, &strict()), nominated);
+        for other in [query(2, &["Foo: a"]), get(&["Foo: a"])] {
+            assert!(!matches(&nominated, &other, &strict()) && !is_for_content(&nominated, &other), "{vary} {other:?}");
+        }
+        assert_eq!(matches(&nominated, &query(1, &["Foo: b"]), &strict()), vary == "Vary:");
+        assert!(!matches(&nominate(&fields(&[vary]), &get(&["Foo: a"]), &strict()).unwrap(), &one, &strict()));
+    }
+    // what stands for the content is no field that an origin could name
+    let named = fields(&["Vary: larder-content"]);
+    assert_eq!(nominate(&named, &one, &strict()), Err(Reason::VaryStar));
+}
+
+#[test]
+fn strictly_an_unknown_field_of_tokens_is_a_list() {
+    for (first, second, strictly) in [
+        ("Foo: 1,2", "Foo:  1, 2 ", true),
+        ("Foo: 1,2", "Foo: 1 2", false),
+        ("User-Agent: K (a, b)", "User-Agent: K (a,b)", false),
+        ("Cookie: a=1, b", "Cookie: a=1,b", false),
+    ] {
+        let vary = format!("Vary: {}", first.split(':').next().unwrap());
+        let agree = |options: &Options| agree_by(&vary, &[first], &[second], options);
+        assert_eq!((agree(&strict()), agree(&usual())), (strictly, false), "{first} / {second}");
+    }
 }

@@ -42,7 +42,7 @@ pub async fn open(options: Options) -> Store {
 
 pub fn key(name: &str) -> CacheKey {
     let target = Target { authority: "example.org".to_owned(), path_and_query: format!("/{name}") };
-    CacheKey::of("http://origin", &Method::GET, &target.authority, &target.path_and_query, None)
+    CacheKey::of("http://origin", &Method::GET, &target.authority, &target.path_and_query)
 }
 
 /// Bytes that are compared, and not printed when they differ.
