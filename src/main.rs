@@ -16,6 +16,12 @@ use larder::{
 use serde_json::{Map, Value};
 
 fn main() -> ExitCode {
+    let code = run();
+    logging::flush();
+    code
+}
+
+fn run() -> ExitCode {
     let arguments = match Arguments::read(std::env::args_os()) {
         Ok(arguments) => arguments,
         Err(error) => error.exit(),
@@ -31,7 +37,7 @@ fn main() -> ExitCode {
 }
 
 fn fail(code: u8, error: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("error: {error}");
+    logging::say(&format!("error: {error}"));
     ExitCode::from(code)
 }
 
@@ -88,7 +94,7 @@ fn each(folders: &Folders, mut work: impl FnMut(&Path) -> Result<bool, String>) 
         }
     }
     if !found {
-        eprintln!("there is no cache at {}", place.display());
+        logging::say(&format!("there is no cache at {}", place.display()));
     }
     code
 }
