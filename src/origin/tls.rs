@@ -85,3 +85,7 @@ fn handshake_error(error: io::Error) -> OriginError {
         _ => OriginError::Tls(error.to_string()),
     }
 }
+        // rustls wraps what webpki says, and webpki is no crate of ours: its words are all there is
+        Some(rustls::Error::InvalidCertificate(why)) if format!("{why:?}").contains("CaUsedAsEndEntity") => {
+            OriginError::AuthorityAsServer
+        }
