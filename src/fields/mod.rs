@@ -19,3 +19,5 @@ pub static CDN_CACHE_CONTROL: FieldName = FieldName::from_static("cdn-cache-cont
 pub static CACHE_STATUS: FieldName = FieldName::from_static("cache-status");
 pub static CONTENT_MD5: FieldName = FieldName::from_static("content-md5");
 pub static SET_COOKIE2: FieldName = FieldName::from_static("set-cookie2");
+/// What an origin may take for the method, in place of the one that was sent.
+pub const METHOD_OVERRIDES: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];

@@ -4,30 +4,24 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use http::header;
 
-use super::refusal::Refusal;
+use super::{is_unsafe, refusal::Refusal};
 use crate::{
     client::Presented,
-    fields::hop_by_hop,
+    fields::{METHOD_OVERRIDES, hop_by_hop},
     message::{FieldName, FieldValue, Fields, Method, Request, Target},
 };
 
 /// Fields by which a stranger could change the response behind the cache key's back, or make the origin see another
 /// request than the one that was keyed. Larder sets its own in their place.
-const UNTRUSTED: [&str; 10] = [
-    "forwarded",
-    "true-client-ip",
-    "x-host",
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
-    "x-original-host",
-    "x-original-url",
-    "x-real-ip",
-    "x-rewrite-url",
-];
+const UNTRUSTED: [&str; 7] =
+    ["forwarded", "true-client-ip", "x-host", "x-original-host", "x-original-url", "x-real-ip", "x-rewrite-url"];
 
-fn is_untrusted(name: &FieldName) -> bool {
-    UNTRUSTED.contains(&name.as_str()) || name.as_str().starts_with("x-forwarded-")
+/// An override of a safe method is one of those; an unsafe one's answer is nobody else's, and the origin is to do as asked.
+fn is_untrusted(name: &FieldName, method: &Method) -> bool {
+    let name = name.as_str();
+    UNTRUSTED.contains(&name)
+        || name.starts_with("x-forwarded-")
+        || (METHOD_OVERRIDES.contains(&name) && !is_unsafe(method))
 }
 
 /// What a request is judged by besides itself.
@@ -68,7 +62,10 @@ pub fn parse(presented: &Presented, fields: Fields, rules: &Rules<'_>) -> Result
         fields.set(max_forwards, FieldValue::from(left));
     }
     fields.retain(|name, _| {
-        *name != header::EXPECT && *name != header::HOST && *name != header::CONTENT_LENGTH && !is_untrusted(name)
+        *name != header::EXPECT
+            && *name != header::HOST
+            && *name != header::CONTENT_LENGTH
+            && !is_untrusted(name, &presented.method)
     });
     Ok(Request { method: presented.method.clone(), target, fields, peer: presented.peer, http_10: presented.http_10 })
 }
