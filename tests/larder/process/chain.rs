@@ -17,6 +17,7 @@ fn an_origin_that_leads_back_to_larder_is_a_508_after_one_turn() {
     let alone = on_port(&port, &format!("http://127.0.0.1:{port}"), &folder.path().join("alone"));
     let response = alone.get("/a");
     assert_eq!(response.status, 508);
+    assert_eq!(response.field("Proxy-Status"), Some("larder; error=proxy_loop_detected"));
     // the request that came back, and the one that it was
     until("both lines", || alone.log().iter().filter(|line| line.contains(" 508 GET /a ")).count() == 2);
 
