@@ -1,6 +1,6 @@
 //! From what was presented to a request that may be believed: RFC 9112 §3.2, RFC 9110 §7.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::Ipv6Addr;
 
 use http::header;
 
@@ -28,6 +28,8 @@ fn is_untrusted(name: &FieldName, method: &Method) -> bool {
 pub struct Rules<'a> {
     /// The hosts that are served; empty: any.
     pub hosts: &'a [String],
+    /// Where Larder listens.
+    pub port: u16,
     /// Larder's name in Via.
     pub pseudonym: &'a str,
 }
@@ -42,9 +44,12 @@ pub fn parse(presented: &Presented, fields: Fields, rules: &Rules<'_>) -> Result
         return Err(Refusal::Upgrade);
     }
     let host = host(&fields, presented.http_10)?;
-    let target = target(&presented.target, &presented.method, host)?;
+    let mut target = target(&presented.target, &presented.method, host)?;
     if !rules.hosts.is_empty() && !rules.hosts.iter().any(|served| serves(served, &target.authority)) {
-        return Err(Refusal::Host("this host is not served here"));
+        return Err(Refusal::NotServed);
+    }
+    if is_own_name(&target.authority, rules.port) {
+        target.authority = own_name(rules.port);
     }
     hop_by_hop::strip_request(&mut fields).map_err(Refusal::Nominated)?;
     if fields.values(&header::VIA).any(|via| mentions(via.as_bytes(), rules.pseudonym)) {
@@ -145,15 +150,20 @@ pub fn normal_authority(authority: &str) -> Option<String> {
     }
 }
 
-/// Whether this authority is this machine's own name for the Larder that listens on this port.
+/// The names of this machine for the Larder that listens on this port: those that a browser or a program uses for one and
+/// the same thing. They are one for the cache, and so the origin may hear of one only.
 pub fn is_own_name(authority: &str, port: u16) -> bool {
-    let (host, named) = match authority.rsplit_once(':') {
-        Some((host, named)) if !host.starts_with('[') || host.ends_with(']') => (host, named.parse().ok()),
-        _ => (authority, Some(80)),
-    };
-    let loopback =
-        host == "localhost" || host == "[::1]" || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback());
-    loopback && named == Some(port)
+    ["localhost", "127.0.0.1", "[::1]"].iter().any(|host| {
+        authority.strip_prefix(host).is_some_and(|named| match named.strip_prefix(':') {
+            Some(named) => named.parse() == Ok(port),
+            None => named.is_empty() && port == 80,
+        })
+    })
+}
+
+/// The one of them that the origin hears.
+fn own_name(port: u16) -> String {
+    if port == 80 { "localhost".to_owned() } else { format!("localhost:{port}") }
 }
 
 /// Whether a name of `--allow-host`, with or without a port, covers this authority.
@@ -199,13 +209,24 @@ mod tests {
     }
 
     #[test]
-    fn only_loopback_names_with_the_port_listened_on_are_larders_own() {
-        for own in ["localhost:3000", "127.0.0.1:3000", "127.1.2.3:3000", "[::1]:3000"] {
+    fn only_three_names_with_the_port_listened_on_are_larders_own() {
+        for own in ["localhost:3000", "127.0.0.1:3000", "[::1]:3000"] {
             assert!(is_own_name(own, 3000), "{own}");
         }
-        for other in ["localhost", "localhost:1337", "10.0.0.1:3000", "[::1]", "[::2]:3000", "evil:3000", ""] {
+        for other in [
+            "localhost",
+            "localhost:1337",
+            "127.0.0.2:3000",
+            "127.1.2.3:3000",
+            "10.0.0.1:3000",
+            "[::1]",
+            "[::2]:3000",
+            "evil:3000",
+            "",
+        ] {
             assert!(!is_own_name(other, 3000), "{other}");
         }
+        assert_eq!([own_name(3000), own_name(80)], ["localhost:3000", "localhost"]);
         assert!(is_own_name("localhost", 80) && is_own_name("[::1]", 80));
     }
 
