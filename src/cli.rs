@@ -175,7 +175,7 @@ pub struct Arguments {
     #[arg(help_heading = LIMITS, long, env = "LARDER_DRAIN_TIMEOUT", value_name = "TIME", default_value = default::DRAIN_TIMEOUT, hide_env_values = true)]
     pub drain_timeout: String,
 
-    /// How long running requests may take to end after SIGTERM
+    /// How long running requests may take to end after SIGTERM, SIGINT or SIGHUP
     #[arg(help_heading = LIMITS, long, env = "LARDER_SHUTDOWN_TIMEOUT", value_name = "TIME", default_value = default::SHUTDOWN_TIMEOUT, hide_env_values = true)]
     pub shutdown_timeout: String,
 

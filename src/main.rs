@@ -9,7 +9,7 @@ use std::{
 use larder::{
     admin,
     cli::{Arguments, Unread},
-    config::{Folders, Surroundings, Task, show_size},
+    config::{Folders, Surroundings, Task, show_responses, show_size},
     logging, server,
     store::{self, Cleared, OpenError},
 };
@@ -61,7 +61,7 @@ fn clear(folders: &Folders) -> ExitCode {
     each(folders, |folder| {
         let cleared = admin::clear::clear(folder, offline_clear)?;
         let Some(Cleared { responses, bytes }) = cleared else { return Ok(false) };
-        say(&format!("{}: removed {responses} stored responses, {}", folder.display(), show_size(bytes)));
+        say(&format!("{}: removed {}, {}", folder.display(), show_responses(responses), show_size(bytes)));
         Ok(true)
     })
 }

@@ -8,7 +8,7 @@ use std::{fmt, path::PathBuf, time::Duration};
 
 pub use folder::Surroundings;
 pub use origin::Origin;
-pub use units::{show_duration, show_size};
+pub use units::{show_duration, show_responses, show_size};
 
 use crate::{
     cli::{Arguments, Command},
