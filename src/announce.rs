@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::{
-    config::{Config, show_duration, show_size},
+    config::{Config, show_duration, show_responses, show_size},
     policy,
 };
 
@@ -49,7 +49,7 @@ fn store(config: &Config, holdings: Holdings) -> String {
     let options = &config.store;
     let mut line = format!("store: {}", options.folder.display());
     if let Some(responses) = holdings.responses {
-        line.push_str(&format!(", {responses} stored responses"));
+        line.push_str(&format!(", {}", show_responses(responses)));
     }
     if let Some(disk) = holdings.disk {
         line.push_str(&format!(", {} in use", show_size(disk)));
@@ -117,6 +117,8 @@ mod tests {
     #[test]
     fn it_says_only_what_is_known_and_true() {
         let unknown = lines(&["--default-ttl", "0s", "--ignore-cookies"], "[::1]:81", Holdings::default());
+        let one = lines(&[], "[::1]:81", Holdings { disk: None, responses: Some(1) });
+        assert!(one[3].starts_with("store: /c, 1 stored response;"), "{}", one[3]);
         assert_eq!(unknown[3], "store: /c; at most 10 GiB on disk, 256 MiB in memory, 2.5 GiB for one body");
         assert!(unknown[4].contains("requests with Authorization (--default-ttl is 0s)"), "{}", unknown[4]);
         let strict = lines(&["--strict"], "127.0.0.1:81", Holdings::default());

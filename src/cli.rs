@@ -3,7 +3,10 @@
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::{
-    ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand, builder::FalseyValueParser, parser::ValueSource,
+    ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand,
+    builder::{OsStringValueParser, TypedValueParser},
+    error::{ContextKind, ContextValue, ErrorKind},
+    parser::ValueSource,
 };
 
 use crate::config::default;
@@ -53,15 +56,15 @@ pub struct Arguments {
     pub origin: Option<String>,
 
     /// PEM file of certificates to trust for the origin, besides the system's
-    #[arg(long, env = "LARDER_ORIGIN_CA", value_name = "FILE", hide_env_values = true)]
+    #[arg(long, env = "LARDER_ORIGIN_CA", value_name = "FILE", value_parser = path(), hide_env_values = true)]
     pub origin_ca: Option<PathBuf>,
 
     /// Clear the cache of --origin or --cache-dir, or every cache in the default place, and end
-    #[arg(long, env = "LARDER_CLEAR_CACHE", value_parser = FalseyValueParser::new(), hide_env_values = true)]
+    #[arg(long, env = "LARDER_CLEAR_CACHE", value_parser = switch, hide_env_values = true)]
     pub clear_cache: bool,
 
     /// Folder of the cache [default: a folder for each origin in ~/.cache/larder]
-    #[arg(long, env = "LARDER_CACHE_DIR", value_name = "DIR", global = true, hide_env_values = true)]
+    #[arg(long, env = "LARDER_CACHE_DIR", value_name = "DIR", value_parser = path(), global = true, hide_env_values = true)]
     pub cache_dir: Option<PathBuf>,
 
     /// Memory for stored responses
@@ -81,15 +84,15 @@ pub struct Arguments {
     pub default_ttl: String,
 
     /// Let clients reload from the origin (no-cache, max-age, min-fresh, Pragma in requests)
-    #[arg(long, env = "LARDER_CLIENT_RELOAD", value_parser = FalseyValueParser::new(), hide_env_values = true)]
+    #[arg(long, env = "LARDER_CLIENT_RELOAD", value_parser = switch, hide_env_values = true)]
     pub client_reload: bool,
 
     /// Store responses without freshness also where the request carried a Cookie
-    #[arg(long, env = "LARDER_IGNORE_COOKIES", value_parser = FalseyValueParser::new(), hide_env_values = true)]
+    #[arg(long, env = "LARDER_IGNORE_COOKIES", value_parser = switch, hide_env_values = true)]
     pub ignore_cookies: bool,
 
     /// RFC 9111 to the letter: no default lifetime, Set-Cookie stored like any field
-    #[arg(long, env = "LARDER_STRICT", value_parser = FalseyValueParser::new(), hide_env_values = true)]
+    #[arg(long, env = "LARDER_STRICT", value_parser = switch, hide_env_values = true)]
     pub strict: bool,
 
     /// Host names that are served; any other gets 400 [default: any]
@@ -172,16 +175,16 @@ pub struct Arguments {
     #[arg(help_heading = LIMITS, long, env = "LARDER_DRAIN_TIMEOUT", value_name = "TIME", default_value = default::DRAIN_TIMEOUT, hide_env_values = true)]
     pub drain_timeout: String,
 
-    /// How long running requests may take to end after SIGTERM
+    /// How long running requests may take to end after SIGTERM, SIGINT or SIGHUP
     #[arg(help_heading = LIMITS, long, env = "LARDER_SHUTDOWN_TIMEOUT", value_name = "TIME", default_value = default::SHUTDOWN_TIMEOUT, hide_env_values = true)]
     pub shutdown_timeout: String,
 
     /// Log more (twice: everything)
-    #[arg(short, long, env = "LARDER_VERBOSE", action = ArgAction::Count, global = true, hide_env_values = true)]
+    #[arg(short, long, env = "LARDER_VERBOSE", action = ArgAction::Count, value_parser = times, global = true, hide_env_values = true)]
     pub verbose: u8,
 
     /// Log less: no line for each request (twice: errors only)
-    #[arg(short, long, env = "LARDER_QUIET", action = ArgAction::Count, global = true, hide_env_values = true)]
+    #[arg(short, long, env = "LARDER_QUIET", action = ArgAction::Count, value_parser = times, global = true, hide_env_values = true)]
     pub quiet: u8,
 
     /// Which of them came from the environment, by the names of the fields above.
@@ -200,11 +203,12 @@ pub enum Command {
 }
 
 impl Arguments {
-    /// Reads the words (the first is the program's name) and the environment. The error prints itself and knows its exit
-    /// code (2; 0 for `--help`): call `exit()` on it.
-    pub fn read(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Arguments, clap::Error> {
-        let matches = Arguments::command().try_get_matches_from(words)?;
-        let mut arguments = Arguments::from_arg_matches(&matches)?;
+    /// Reads the words (the first is the program's name) and the environment.
+    pub fn read(words: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Arguments, Unread> {
+        let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
+        let unread = |error| Unread::of(error, &words);
+        let matches = Arguments::command().try_get_matches_from(&words).map_err(unread)?;
+        let mut arguments = Arguments::from_arg_matches(&matches).map_err(unread)?;
         // A variable for a global flag shows up in the subcommand's matches too, and there its source is the same.
         let from_environment = |id: &&str| matches.value_source(id) == Some(ValueSource::EnvVariable);
         arguments.from_environment =
@@ -215,10 +219,105 @@ impl Arguments {
     /// What the user calls this field: `--max-head`, or `LARDER_MAX_HEAD` where that is where it came from.
     pub fn name_of(&self, field: &str) -> String {
         if self.from_environment.iter().any(|id| id == field) {
-            format!("LARDER_{}", field.to_ascii_uppercase())
+            variable(field)
         } else {
             format!("--{}", field.replace('_', "-"))
         }
+    }
+}
+
+/// Why there are no arguments.
+#[derive(Debug)]
+pub enum Unread {
+    /// `--help` or `--version`: it prints itself, and that is all there is to do.
+    Asked(clap::Error),
+    /// What is wrong, and what would be right, in one line; exit code 2.
+    Wrong(String),
+}
+
+impl Unread {
+    fn of(error: clap::Error, words: &[OsString]) -> Unread {
+        match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Unread::Asked(error),
+            _ => Unread::Wrong(in_one_line(&error, words)),
+        }
+    }
+}
+
+/// clap's error in the form that all others have: which, what is wrong, what would be right.
+fn in_one_line(error: &clap::Error, words: &[OsString]) -> String {
+    let said = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.escape_debug().to_string(),
+        Some(ContextValue::Strings(texts)) => {
+            texts.first().map(|text| text.escape_debug().to_string()).unwrap_or_default()
+        }
+        _ => String::new(),
+    };
+    // `--port <PORT>`
+    let usage = said(ContextKind::InvalidArg);
+    let flag = usage.split([' ', '.']).next().unwrap_or_default();
+    let value = said(ContextKind::InvalidValue);
+    let unknown = |name: &str, what: &str, meant: String| {
+        let meant = if meant.is_empty() { meant } else { format!("did you mean {meant}? ") };
+        format!("{name}: there is no such {what}; {meant}larder --help lists them all")
+    };
+    match error.kind() {
+        ErrorKind::UnknownArgument if flag.starts_with('-') => unknown(flag, "flag", said(ContextKind::SuggestedArg)),
+        ErrorKind::UnknownArgument => unknown(&usage, "command", String::new()),
+        ErrorKind::InvalidSubcommand => {
+            unknown(&said(ContextKind::InvalidSubcommand), "command", said(ContextKind::SuggestedSubcommand))
+        }
+        ErrorKind::InvalidValue if value.is_empty() => format!("{flag}: its value is missing; write {usage}"),
+        ErrorKind::TooManyValues => {
+            format!("{flag}: it takes no value, but \"{value}\" was given; write {flag} alone, or leave it out")
+        }
+        ErrorKind::ArgumentConflict => format!("{flag}: it is given more than once; give it once"),
+        // only variables bear values that are checked here
+        ErrorKind::ValueValidation => {
+            let problem = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+            format!("{}: {problem}", variable(flag.trim_start_matches('-')))
+        }
+        ErrorKind::InvalidUtf8 => {
+            let ours = |(name, value): &(OsString, OsString)| {
+                name.to_str().is_some_and(|name| name.starts_with("LARDER_")) && value.to_str().is_none()
+            };
+            let word = words.iter().find(|word| word.to_str().is_none()).map(|word| format!("{word:?}"));
+            let name = word.or_else(|| std::env::vars_os().find(ours)?.0.into_string().ok()).unwrap_or_default();
+            format!("{}: it is not UTF-8; write it in plain text", name.trim_matches('"'))
+        }
+        _ => {
+            let rendered = error.to_string();
+            let said: Vec<&str> = rendered.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+            format!("{}; see larder --help", said.join(" ").trim_start_matches("error: "))
+        }
+    }
+}
+
+/// The variable of a flag or of a field: `LARDER_MAX_HEAD`.
+fn variable(name: &str) -> String {
+    format!("LARDER_{}", name.replace('-', "_").to_ascii_uppercase())
+}
+
+/// A path, also an empty one: what is wrong with it is not said here.
+fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
+
+/// What a variable says about a flag without a value.
+fn switch(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Ok(true),
+        "" | "0" | "false" | "no" | "off" => Ok(false),
+        _ => Err(format!("{text:?} is neither on nor off; write 1, true, yes or on, or 0, false, no or off")),
+    }
+}
+
+/// The same about one that counts.
+fn times(text: &str) -> Result<u8, String> {
+    let number = text.parse().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
+    match number {
+        Some(times) => Ok(times),
+        None => switch(text).map(u8::from).map_err(|problem| format!("{problem}, or how often")),
     }
 }
 
@@ -262,16 +361,12 @@ mod tests {
 
     #[test]
     fn help_begins_with_examples() {
-        let help = Arguments::read(["larder", "--help"]).unwrap_err().to_string();
+        let Unread::Asked(help) = Arguments::read(["larder", "--help"]).unwrap_err() else { panic!("an error") };
+        let help = help.to_string();
         assert!(help.starts_with("Examples:\n  larder --port 3000 --origin http"), "{help}");
         for line in help.lines() {
             assert!(line.len() <= 120, "{line}");
         }
-    }
-
-    #[test]
-    fn an_unknown_flag_is_a_usage_error() {
-        assert_eq!(Arguments::read(["larder", "--orign", "http://a"]).unwrap_err().exit_code(), 2);
     }
 
     #[test]

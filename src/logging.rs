@@ -1,8 +1,13 @@
 //! The log: its level, its form, that nobody but Larder can write a line of it, and that it holds no credentials.
 
+mod stderr;
+
 use std::{borrow::Cow, io::Write};
 
+use env_logger::Target;
 use log::LevelFilter;
+
+pub use self::stderr::{flush, say};
 
 /// The longest piece of foreign text in a log line, in bytes.
 const LONGEST: usize = 1024;
@@ -15,7 +20,7 @@ const CREDENTIALS: [&str; 11] =
 /// What stands in the log for one.
 const REDACTED: &str = "***";
 
-/// Starts the log on stderr. `-v` and `-q` decide the level; without them RUST_LOG does; without that it is `info`.
+/// Starts the log on stderr, panics included. `-v` and `-q` decide the level; without them RUST_LOG does; without that it is `info`.
 /// Does nothing where a log was started before.
 pub fn start(verbose: u8, quiet: u8) {
     let mut builder = env_logger::Builder::new();
@@ -33,7 +38,11 @@ pub fn start(verbose: u8, quiet: u8) {
         let time = out.timestamp_millis();
         writeln!(out, "{time} {:5} {}", record.level(), escape_within(&message, LONGEST_LINE))
     });
-    let _ = builder.try_init();
+    builder.target(Target::Pipe(Box::new(stderr::Lines)));
+    if builder.try_init().is_ok() {
+        // the default would write past the queue, and a panic's words may be a stranger's
+        std::panic::set_hook(Box::new(|panic| log::error!("{panic}")));
+    }
 }
 
 fn level(verbose: u8, quiet: u8) -> LevelFilter {

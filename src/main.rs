@@ -8,30 +8,46 @@ use std::{
 
 use larder::{
     admin,
-    cli::Arguments,
-    config::{Folders, Surroundings, Task, show_size},
+    cli::{Arguments, Unread},
+    config::{Folders, Surroundings, Task, show_responses, show_size},
     logging, server,
-    store::{self, Cleared},
+    store::{self, Cleared, OpenError},
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 fn main() -> ExitCode {
+    let code = run();
+    logging::flush();
+    code
+}
+
+fn run() -> ExitCode {
     let arguments = match Arguments::read(std::env::args_os()) {
         Ok(arguments) => arguments,
-        Err(error) => error.exit(),
+        Err(Unread::Asked(answer)) => {
+            let _ = answer.print();
+            return ExitCode::SUCCESS;
+        }
+        Err(Unread::Wrong(line)) => return fail(2, &line),
     };
     logging::start(arguments.verbose, arguments.quiet);
     store::restrict_umask();
     match Task::new(&arguments, &Surroundings::read()) {
         Err(error) => fail(2, &error),
-        Ok(Task::Serve(config)) => server::run(*config).map_or_else(|error| fail(1, &error), |()| ExitCode::SUCCESS),
+        Ok(Task::Serve(config)) => match server::run(*config) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => match error.setting() {
+                Some(field) => fail(1, &format!("{}: {error}", arguments.name_of(field))),
+                None => fail(1, &error),
+            },
+        },
         Ok(Task::Clear(folders)) => clear(&folders),
         Ok(Task::Stats { folders, json }) => stats(&folders, json),
     }
 }
 
 fn fail(code: u8, error: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("error: {error}");
+    logging::say(&format!("error: {error}"));
     ExitCode::from(code)
 }
 
@@ -45,7 +61,7 @@ fn clear(folders: &Folders) -> ExitCode {
     each(folders, |folder| {
         let cleared = admin::clear::clear(folder, offline_clear)?;
         let Some(Cleared { responses, bytes }) = cleared else { return Ok(false) };
-        say(&format!("{}: removed {responses} stored responses, {}", folder.display(), show_size(bytes)));
+        say(&format!("{}: removed {}, {}", folder.display(), show_responses(responses), show_size(bytes)));
         Ok(true)
     })
 }
@@ -83,12 +99,13 @@ fn each(folders: &Folders, mut work: impl FnMut(&Path) -> Result<bool, String>) 
             Ok(there) => found |= there,
             Err(error) => {
                 found = true;
-                code = fail(1, &format!("{}: {error}", path.display()));
+                let named = error.contains(&*path.to_string_lossy());
+                code = if named { fail(1, &error) } else { fail(1, &format!("{}: {error}", path.display())) };
             }
         }
     }
     if !found {
-        eprintln!("there is no cache at {}", place.display());
+        logging::say(&format!("there is no cache at {}", place.display()));
     }
     code
 }
@@ -109,7 +126,17 @@ fn offline_clear(folder: &Path) -> Result<Cleared, String> {
     store::clear_folder(folder).map_err(|error| error.to_string())
 }
 
+/// What can be told of a folder that nobody uses.
 fn offline_stats(folder: &Path) -> Result<Value, String> {
+    if !folder.is_dir() {
+        return Err(OpenError::NotAFolder(folder.to_owned()).to_string());
+    }
     let stats = store::stats_of(folder).map_err(|error| error.to_string())?;
-    serde_json::to_value(stats).map_err(|error| error.to_string())
+    Ok(json!({
+        "state": "not running",
+        "responses": stats.responses,
+        "bytes": stats.bytes,
+        "disk_used": stats.disk_used,
+        "set_aside": stats.set_aside,
+    }))
 }

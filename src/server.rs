@@ -5,22 +5,24 @@ use std::{
     net::{SocketAddr, TcpListener, ToSocketAddrs},
     rc::Rc,
     sync::{Arc, mpsc},
+    task::Poll,
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use actix_server::ServerHandle;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::json;
 use socket2::{Domain, Socket, Type};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     admin,
     announce::{Holdings, announce},
     client,
-    clock::Clock,
+    clock::{self, Clock},
     config::Config,
+    logging,
     message::{FieldValue, StoredHead},
     origin::{Origin, Prepared},
     policy::freshness,
@@ -34,6 +36,9 @@ const BACKLOG: i32 = 4096;
 /// How long the start-up lines wait for the store to be open; requests do not.
 const OPENING: Duration = Duration::from_secs(1);
 
+/// Signals that come within this time are one: wrappers pass on what the terminal sends to all.
+pub const TOGETHER: Duration = Duration::from_secs(1);
+
 /// Why Larder cannot run. One line; exit code 1.
 #[derive(Debug)]
 pub enum RunError {
@@ -43,17 +48,40 @@ pub enum RunError {
     Server(io::Error),
 }
 
+impl RunError {
+    /// The field of the arguments that it is about, where it is about one: `port`. Its name stands before the words.
+    pub fn setting(&self) -> Option<&'static str> {
+        match self {
+            RunError::Listen { error, .. } => match error.kind() {
+                io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => Some("port"),
+                _ => Some("host"),
+            },
+            RunError::Origin(_) => Some("origin_ca"),
+            RunError::Folder(_) | RunError::Server(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            RunError::Listen { host, port, error } if error.kind() == io::ErrorKind::AddrInUse => {
-                write!(f, "--port: {port} is taken on {host}; stop what listens there or name another port")
-            }
-            RunError::Listen { host, port, error } => {
-                write!(f, "--host, --port: cannot listen on {host}:{port}: {error}")
-            }
+            RunError::Listen { host, port, error } => match error.kind() {
+                io::ErrorKind::AddrInUse => {
+                    write!(f, "{port} is taken on {host}; stop what listens there or name another port")
+                }
+                io::ErrorKind::PermissionDenied => {
+                    write!(
+                        f,
+                        "this user may not listen on {port}; name a port from 1024 on, or let it (setcap cap_net_bind_service=+ep)"
+                    )
+                }
+                io::ErrorKind::AddrNotAvailable => {
+                    write!(f, "{host} is no address of this machine; write one of its own, like 127.0.0.1 or 0.0.0.0")
+                }
+                _ => write!(f, "cannot listen on {host} ({error}); write an address of this machine, like 127.0.0.1"),
+            },
             RunError::Folder(error) => error.fmt(f),
-            RunError::Origin(error) => write!(f, "--origin-ca: {error}"),
+            RunError::Origin(error) => f.write_str(error),
             RunError::Server(error) => write!(f, "the server could not run: {error}"),
         }
     }
@@ -61,41 +89,66 @@ impl fmt::Display for RunError {
 
 impl std::error::Error for RunError {}
 
-/// Runs until SIGINT or SIGTERM, then lets running requests end. A second signal ends at once.
+/// Runs until SIGINT, SIGTERM or SIGHUP, then lets running requests end. A second signal ends at once.
 pub fn run(config: Config) -> Result<(), RunError> {
-    let quiet = !log::log_enabled!(log::Level::Warn);
-    let running = start(config.clone(), Clock::system())?;
     let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Server)?;
-    if !quiet {
+    let mut signals = {
+        let _within = rt.enter();
+        stopping_signals().map_err(RunError::Server)?
+    };
+    let running = start(config.clone(), Clock::system())?;
+    if log::log_enabled!(log::Level::Warn) {
         let holdings = rt.block_on(holdings(&running.store));
         for line in announce(&config, &[running.addr], holdings) {
-            eprintln!("{line}");
+            logging::say(&line);
         }
     }
+    rt.block_on(until_stopped(running, &mut signals, config.client.shutdown_timeout));
+    Ok(())
+}
+
+async fn until_stopped(running: Running, signals: &mut [Signal], patience: Duration) {
     let stopping = running.handle.clone();
-    rt.block_on(async {
-        let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-            return;
-        };
-        let mut asked = false;
-        let ended = running.ended();
-        tokio::pin!(ended);
-        loop {
-            tokio::select! {
-                () = &mut ended => return,
-                _ = term.recv() => {}
-                _ = int.recv() => {}
+    let ended = running.ended();
+    tokio::pin!(ended);
+    let mut asked: Option<Instant> = None;
+    loop {
+        tokio::select! {
+            () = &mut ended => return,
+            () = any(signals) => {}
+        }
+        match asked {
+            None => {
+                asked = Some(clock::instant());
+                log::info!("stopping: waiting up to {patience:?} for the requests under way");
+                drop(stopping.stop(true));
             }
-            if asked {
+            Some(first) if first.elapsed() < TOGETHER => {}
+            Some(_) => {
                 log::warn!("stopped without waiting for the requests under way");
+                logging::flush();
                 std::process::exit(1);
             }
-            asked = true;
-            log::info!("stopping: waiting up to {:?} for the requests under way", config.client.shutdown_timeout);
-            drop(stopping.stop(true));
         }
-    });
-    Ok(())
+    }
+}
+
+/// Waits for any of them.
+async fn any(signals: &mut [Signal]) {
+    std::future::poll_fn(|task| match signals.iter_mut().any(|signal| signal.poll_recv(task).is_ready()) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    })
+    .await
+}
+
+/// What asks Larder to stop. A hangup does not where it is ignored from the start: that is what nohup is for.
+fn stopping_signals() -> io::Result<Vec<Signal>> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    let hangup = ignored.is_none_or(|ignored| ignored & 1 == 0).then(SignalKind::hangup);
+    let kinds = [SignalKind::terminate(), SignalKind::interrupt()].into_iter().chain(hangup);
+    kinds.map(signal).collect()
 }
 
 /// What the store holds, if it says so soon.
@@ -206,7 +259,7 @@ fn serve(
 
 /// The control socket; without it Larder runs all the same.
 fn control(config: &Config, store: &Store, shared: &Arc<Shared>) -> Option<admin::Listening> {
-    let (store, shared) = (store.clone(), shared.clone());
+    let (store, shared, counters) = (store.clone(), shared.clone(), config.client.counters.clone());
     let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     let handler = move |command| match command {
         admin::Command::Clear => {
@@ -214,7 +267,19 @@ fn control(config: &Config, store: &Store, shared: &Arc<Shared>) -> Option<admin
             shared.forget_flights();
             Ok(json!({ "responses": cleared.responses, "bytes": cleared.bytes }))
         }
-        admin::Command::Stats => serde_json::to_value(store.stats()).map_err(|error| error.to_string()),
+        admin::Command::Stats => {
+            let mut stats = serde_json::to_value(store.stats()).map_err(|error| error.to_string())?;
+            let turned_away = counters.over_connections.count() + counters.over_address.count();
+            for (name, count) in [
+                ("connections", counters.connections.count()),
+                ("turned_away", turned_away),
+                ("requests", counters.requests.count()),
+                ("refused", counters.refused.count()),
+            ] {
+                stats[name] = count.into();
+            }
+            Ok(stats)
+        }
         admin::Command::Ping => Ok(json!({})),
     };
     match admin::listen(&config.store.folder, handler) {
@@ -241,7 +306,8 @@ fn listen(config: &Config) -> Result<TcpListener, RunError> {
         }
         Err(last)
     };
-    first().map_err(|error| RunError::Listen { host: host.clone(), port, error })
+    let shown = || if host.contains(':') { format!("[{host}]") } else { host.clone() };
+    first().map_err(|error| RunError::Listen { host: shown(), port, error })
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
@@ -280,6 +346,26 @@ impl Running {
         drop(self.handle.stop(graceful));
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_cannot_be_listened_on_is_told_with_what_would_be_right() {
+        for (host, kind, setting, right) in [
+            ("127.0.0.1", io::ErrorKind::AddrInUse, "port", "name another port"),
+            ("127.0.0.1", io::ErrorKind::PermissionDenied, "port", "name a port from 1024 on"),
+            ("[2001:db8::1]", io::ErrorKind::AddrNotAvailable, "host", "write one of its own"),
+            ("nosuch.invalid", io::ErrorKind::Other, "host", "write an address of this machine"),
+        ] {
+            let error = RunError::Listen { host: host.to_owned(), port: 80, error: kind.into() };
+            let text = error.to_string();
+            assert_eq!(error.setting(), Some(setting));
+            assert!(text.contains(right) && text.lines().count() == 1, "{text}");
         }
     }
 }

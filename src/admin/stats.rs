@@ -8,7 +8,7 @@ use super::{AskError, Command, ask};
 use crate::config::show_size;
 
 /// The numbers of one cache folder, from the Larder that runs on it, or else from `offline`. `None`: there is no cache.
-/// A flat object; names of sizes end in `bytes`, `_used` or `_limit`.
+/// A flat object; names of sizes end in `bytes`, `_used` or `_limit`, or are `waiting`.
 pub fn stats(folder: &Path, offline: impl FnOnce(&Path) -> Result<Value, String>) -> Result<Option<Value>, String> {
     match ask(folder, Command::Stats) {
         Ok(answer) => Ok(Some(answer)),
@@ -21,7 +21,7 @@ pub fn stats(folder: &Path, offline: impl FnOnce(&Path) -> Result<Value, String>
 /// The numbers for people, one a line.
 pub fn show(stats: &Value) -> Vec<String> {
     let line = |(name, value): (&String, &Value)| match (value, value.as_u64()) {
-        (_, Some(bytes)) if ["bytes", "_used", "_limit"].iter().any(|end| name.ends_with(end)) => {
+        (_, Some(bytes)) if ["bytes", "_used", "_limit", "waiting"].iter().any(|end| name.ends_with(end)) => {
             format!("{}: {}", name.replace('_', " "), show_size(bytes))
         }
         (Value::String(text), _) => format!("{}: {text}", name.replace('_', " ")),

@@ -8,7 +8,7 @@ use std::{fmt, path::PathBuf, time::Duration};
 
 pub use folder::Surroundings;
 pub use origin::Origin;
-pub use units::{show_duration, show_size};
+pub use units::{show_duration, show_responses, show_size};
 
 use crate::{
     cli::{Arguments, Command},
@@ -119,6 +119,9 @@ impl Task {
     pub fn new(arguments: &Arguments, surroundings: &Surroundings) -> Result<Task, ConfigError> {
         let reader = Reader { arguments, surroundings };
         if let Some(Command::Stats { json }) = arguments.command {
+            if arguments.clear_cache {
+                return Err(reader.error("clear_cache", "it does not go together with stats; run one, then the other"));
+            }
             return Ok(Task::Stats { folders: reader.folders()?, json });
         }
         if arguments.clear_cache {
@@ -201,9 +204,8 @@ impl Reader<'_> {
     fn origin_client(&self, origin: &Origin) -> Result<crate::origin::Options, ConfigError> {
         let a = self.arguments;
         if let Some(file) = &a.origin_ca {
-            std::fs::File::open(file).map_err(|e| {
-                self.error("origin_ca", format!("cannot read {}: {e}; name a file of PEM certificates", file.display()))
-            })?;
+            crate::origin::certificates(file)
+                .map_err(|problem| self.error("origin_ca", format!("{problem}; name a file of PEM certificates")))?;
         }
         Ok(crate::origin::Options {
             https: origin.https,
@@ -281,8 +283,10 @@ impl Reader<'_> {
 
     fn cache_dir(&self) -> Result<Option<PathBuf>, ConfigError> {
         let Some(typed) = &self.arguments.cache_dir else { return Ok(None) };
-        let wrong =
-            |e| self.error("cache_dir", format!("{typed:?} is no folder ({e}); write a path like /var/cache/larder"));
+        let wrong = |e| {
+            let why = if typed.as_os_str().is_empty() { "it is empty".to_owned() } else { format!("{e}") };
+            self.error("cache_dir", format!("{typed:?} is no folder ({why}); write a path like /var/cache/larder"))
+        };
         std::path::absolute(typed).map(Some).map_err(wrong)
     }
 

@@ -28,6 +28,11 @@ const DURATION_FORMS: &str = "write a whole number and a unit, like 30s, 5m, 1h 
 /// The longest duration, in milliseconds: what RFC 9111 §1.2.2 takes for any longer one.
 const LONGEST: u64 = (1 << 31) * 1000;
 
+/// `1 stored response`, `2 stored responses`.
+pub fn show_responses(count: u64) -> String {
+    format!("{count} stored response{}", if count == 1 { "" } else { "s" })
+}
+
 /// Bytes. `10G`, `10GiB`, `10GB`: all binary, case does not matter. The error says what is wrong and what would be right.
 pub fn size(text: &str) -> Result<u64, String> {
     let bytes = quantity(text, "size", &SIZES, SIZE_FORMS)?;

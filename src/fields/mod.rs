@@ -21,6 +21,8 @@ pub static CACHE_STATUS: FieldName = FieldName::from_static("cache-status");
 pub static CONTENT_DIGEST: FieldName = FieldName::from_static("content-digest");
 pub static CONTENT_MD5: FieldName = FieldName::from_static("content-md5");
 pub static SET_COOKIE2: FieldName = FieldName::from_static("set-cookie2");
+/// What an origin may take for the method, in place of the one that was sent.
+pub const METHOD_OVERRIDES: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
 
 /// Is it a digest of the very bytes that a message carries (RFC 9530 §2), wrong for any part of them?
 pub fn digests_content(name: &FieldName) -> bool {

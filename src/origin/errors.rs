@@ -17,6 +17,8 @@ pub enum OriginError {
     Tls(String),
     /// The origin's certificate is not one to trust.
     Certificate(String),
+    /// The origin's certificate is an authority's (CA:TRUE), used as the server's own.
+    AuthorityAsServer,
     ConnectTimeout,
     /// No connection became free in time.
     Exhausted,
@@ -43,7 +45,7 @@ impl OriginError {
             OriginError::Refused(_) => "the origin refused the connection",
             OriginError::Unreachable(_) => "the origin could not be reached",
             OriginError::Tls(_) => "no secure connection to the origin could be made",
-            OriginError::Certificate(_) => "the origin's certificate is not trusted",
+            OriginError::Certificate(_) | OriginError::AuthorityAsServer => "the origin's certificate is not trusted",
             OriginError::ConnectTimeout => "the origin took too long to accept a connection",
             OriginError::Exhausted => "all connections to the origin are in use",
             OriginError::FirstByteTimeout => "the origin took too long to answer",
@@ -76,7 +78,7 @@ impl OriginError {
             OriginError::Refused(_) => "connection_refused",
             OriginError::Unreachable(_) => "destination_ip_unroutable",
             OriginError::Tls(_) => "tls_protocol_error",
-            OriginError::Certificate(_) => "tls_certificate_error",
+            OriginError::Certificate(_) | OriginError::AuthorityAsServer => "tls_certificate_error",
             OriginError::ConnectTimeout => "connection_timeout",
             OriginError::Exhausted => "connection_limit_reached",
             OriginError::FirstByteTimeout => "http_response_timeout",
@@ -101,6 +103,10 @@ impl fmt::Display for OriginError {
             OriginError::Certificate(why) => {
                 write!(f, " ({why}); if its authority is your own, name the file with --origin-ca")
             }
+            OriginError::AuthorityAsServer => f.write_str(
+                " (it is an authority's, CA:TRUE, which no server may use as its own); have it issue one for the origin \
+                 with CA:FALSE, or make a self-signed one with CA:FALSE",
+            ),
             OriginError::Protocol(why) => write!(f, ": {why}"),
             _ => Ok(()),
         }

@@ -32,12 +32,12 @@ use tokio::{
     time::timeout,
 };
 
-pub use self::errors::OriginError;
 use self::{
     connect::Connector,
     exchange::{Exchange, Wait},
     tls::Tls,
 };
+pub use self::{errors::OriginError, tls::certificates};
 use crate::message::{FieldValue, Fields, Method, ResponseHead, StatusCode};
 
 /// Which origin, and how long it may take.

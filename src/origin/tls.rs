@@ -50,12 +50,19 @@ impl Tls {
     }
 }
 
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let found: Vec<_> = CertificateDer::pem_file_iter(file)
-        .and_then(Iterator::collect)
-        .map_err(|error| format!("cannot read certificates from {}: {error}", file.display()))?;
+/// The certificates in a PEM file. The error names the file and what is wrong with it.
+pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let name = file.display();
+    let bytes = std::fs::read(file).map_err(|error| format!("cannot read {name}: {error}"))?;
+    let found: Vec<_> = CertificateDer::pem_slice_iter(&bytes)
+        .collect::<Result<_, _>>()
+        .map_err(|error| format!("{name} is no PEM file: {error}"))?;
     if found.is_empty() {
-        return Err(format!("{} holds no certificate; it must be a PEM file", file.display()));
+        return Err(format!("{name} holds no certificate"));
+    }
+    let mut roots = RootCertStore::empty();
+    for certificate in &found {
+        roots.add(certificate.clone()).map_err(|error| format!("cannot trust the certificates in {name}: {error}"))?;
     }
     Ok(found)
 }
@@ -81,6 +88,10 @@ fn verifier(
 
 fn handshake_error(error: io::Error) -> OriginError {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        // rustls wraps what webpki says, and webpki is no crate of ours: its words are all there is
+        Some(rustls::Error::InvalidCertificate(why)) if format!("{why:?}").contains("CaUsedAsEndEntity") => {
+            OriginError::AuthorityAsServer
+        }
         Some(rustls::Error::InvalidCertificate(_)) => OriginError::Certificate(error.to_string()),
         _ => OriginError::Tls(error.to_string()),
     }

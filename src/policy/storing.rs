@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     clock::Seconds,
-    fields::{SET_COOKIE2, cache_control::RequestDirectives, cache_control::Scope, date, range},
+    fields::{METHOD_OVERRIDES, SET_COOKIE2, cache_control::RequestDirectives, cache_control::Scope, date, range},
     message::{FieldName, Fields, Method, Part, Request, ResponseHead, StatusCode, StoredHead},
 };
 
@@ -91,6 +91,10 @@ pub fn storing(
 fn storable_method<'a>(request: &'a Request, response: &ResponseHead, explicit: bool) -> Result<&'a Method, Reason> {
     match &request.method {
         method if *method == Method::GET || is_query(method) => Ok(method),
+        // what the origin carried out is another method
+        _ if request.fields.iter().any(|(name, _)| METHOD_OVERRIDES.contains(&name.as_str())) => {
+            Err(Reason::MethodNotCached)
+        }
         method if *method == Method::POST && response.fields.contains(&CONTENT_LOCATION) => {
             let location = response.fields.only(&CONTENT_LOCATION);
             let about = location.and_then(|value| resolve(&request.target, value.as_bytes()));

@@ -123,7 +123,7 @@ pub async fn handle(cx: Rc<Context>, presented: Presented) -> Reply {
 /// Reads and believes the request.
 async fn admit(cx: &Context, mut presented: Presented) -> Result<Asked, refusal::Refusal> {
     let fields = std::mem::take(&mut presented.fields);
-    let rules = request::Rules { hosts: &cx.hosts, pseudonym: &cx.pseudonym };
+    let rules = request::Rules { hosts: &cx.hosts, port: cx.port, pseudonym: &cx.pseudonym };
     let mut request = request::parse(&presented, fields, &rules).inspect_err(|_| presented.connection.close_after())?;
     let content = match presented.body {
         body if body.is_empty() => Content::None,

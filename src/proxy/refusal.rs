@@ -18,6 +18,8 @@ use crate::{
 pub enum Refusal {
     Target(&'static str),
     Host(&'static str),
+    /// `--allow-host` does not name it.
+    NotServed,
     /// Connection nominates a field that is not the client's to remove.
     Nominated(FieldName),
     Content,
@@ -35,7 +37,9 @@ pub enum Refusal {
 impl Refusal {
     fn status(&self) -> StatusCode {
         match self {
-            Refusal::Target(_) | Refusal::Host(_) | Refusal::Nominated(_) | Refusal::Content => StatusCode::BAD_REQUEST,
+            Refusal::Target(_) | Refusal::Host(_) | Refusal::NotServed | Refusal::Nominated(_) | Refusal::Content => {
+                StatusCode::BAD_REQUEST
+            }
             Refusal::Connect | Refusal::Upgrade => StatusCode::NOT_IMPLEMENTED,
             Refusal::Asterisk => StatusCode::NO_CONTENT,
             Refusal::LastHop => StatusCode::OK,
@@ -45,10 +49,24 @@ impl Refusal {
         }
     }
 
+    /// The type of RFC 9209 §2.3; `None`: the answer is no error.
+    fn proxy_status(&self) -> Option<&'static str> {
+        match self {
+            Refusal::Target(_) | Refusal::Host(_) | Refusal::Nominated(_) | Refusal::Content | Refusal::Expectation => {
+                Some("http_request_error")
+            }
+            Refusal::NotServed | Refusal::Connect | Refusal::Upgrade => Some("http_request_denied"),
+            Refusal::Loop => Some("proxy_loop_detected"),
+            Refusal::OnlyIfCached(_) => Some("proxy_internal_response"),
+            Refusal::Asterisk | Refusal::LastHop => None,
+        }
+    }
+
     fn detail(&self) -> String {
         match self {
             Refusal::Target(why) => format!("The request target is not one that is served here: {why}."),
             Refusal::Host(why) => format!("The request names no host that is served here: {why}."),
+            Refusal::NotServed => "The request names no host that is served here.".to_owned(),
             Refusal::Nominated(name) => format!("Connection must not name the field {name}."),
             Refusal::Content => "The request's content did not come to its end.".to_owned(),
             Refusal::Connect => "Larder does not open tunnels: send the request itself.".to_owned(),
@@ -74,9 +92,12 @@ pub fn refused(refusal: &Refusal, log: &mut access::Entry) -> Reply {
         _ => Reason::Refused,
     };
     let verdict = Verdict::forwarded(Fwd::Bypass, reason);
-    let mut fields = Fields::with_capacity(6);
+    let mut fields = Fields::with_capacity(7);
     append(&mut fields, "x-cache", verdict.word());
     append(&mut fields, "cache-status", &format!("larder; detail=\"{}\"", reason.as_str()));
+    if let Some(error) = refusal.proxy_status() {
+        append(&mut fields, "proxy-status", &format!("larder; error={error}"));
+    }
     let body = match refusal {
         Refusal::Asterisk | Refusal::LastHop => {
             append(&mut fields, "allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, QUERY");

@@ -1,39 +1,35 @@
 //! From what was presented to a request that may be believed: RFC 9112 §3.2, RFC 9110 §7.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::Ipv6Addr;
 
 use http::header;
 
-use super::refusal::Refusal;
+use super::{is_unsafe, refusal::Refusal};
 use crate::{
     client::Presented,
-    fields::hop_by_hop,
+    fields::{METHOD_OVERRIDES, hop_by_hop},
     message::{FieldName, FieldValue, Fields, Method, Request, Target},
 };
 
 /// Fields by which a stranger could change the response behind the cache key's back, or make the origin see another
 /// request than the one that was keyed. Larder sets its own in their place.
-const UNTRUSTED: [&str; 10] = [
-    "forwarded",
-    "true-client-ip",
-    "x-host",
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
-    "x-original-host",
-    "x-original-url",
-    "x-real-ip",
-    "x-rewrite-url",
-];
+const UNTRUSTED: [&str; 7] =
+    ["forwarded", "true-client-ip", "x-host", "x-original-host", "x-original-url", "x-real-ip", "x-rewrite-url"];
 
-fn is_untrusted(name: &FieldName) -> bool {
-    UNTRUSTED.contains(&name.as_str()) || name.as_str().starts_with("x-forwarded-")
+/// An override of a safe method is one of those; an unsafe one's answer is nobody else's, and the origin is to do as asked.
+fn is_untrusted(name: &FieldName, method: &Method) -> bool {
+    let name = name.as_str();
+    UNTRUSTED.contains(&name)
+        || name.starts_with("x-forwarded-")
+        || (METHOD_OVERRIDES.contains(&name) && !is_unsafe(method))
 }
 
 /// What a request is judged by besides itself.
 pub struct Rules<'a> {
     /// The hosts that are served; empty: any.
     pub hosts: &'a [String],
+    /// Where Larder listens.
+    pub port: u16,
     /// Larder's name in Via.
     pub pseudonym: &'a str,
 }
@@ -48,9 +44,12 @@ pub fn parse(presented: &Presented, fields: Fields, rules: &Rules<'_>) -> Result
         return Err(Refusal::Upgrade);
     }
     let host = host(&fields, presented.http_10)?;
-    let target = target(&presented.target, &presented.method, host)?;
+    let mut target = target(&presented.target, &presented.method, host)?;
     if !rules.hosts.is_empty() && !rules.hosts.iter().any(|served| serves(served, &target.authority)) {
-        return Err(Refusal::Host("this host is not served here"));
+        return Err(Refusal::NotServed);
+    }
+    if is_own_name(&target.authority, rules.port) {
+        target.authority = own_name(rules.port);
     }
     hop_by_hop::strip_request(&mut fields).map_err(Refusal::Nominated)?;
     if fields.values(&header::VIA).any(|via| mentions(via.as_bytes(), rules.pseudonym)) {
@@ -68,7 +67,10 @@ pub fn parse(presented: &Presented, fields: Fields, rules: &Rules<'_>) -> Result
         fields.set(max_forwards, FieldValue::from(left));
     }
     fields.retain(|name, _| {
-        *name != header::EXPECT && *name != header::HOST && *name != header::CONTENT_LENGTH && !is_untrusted(name)
+        *name != header::EXPECT
+            && *name != header::HOST
+            && *name != header::CONTENT_LENGTH
+            && !is_untrusted(name, &presented.method)
     });
     let (method, peer, http_10) = (presented.method.clone(), presented.peer, presented.http_10);
     Ok(Request { method, target, fields, content: None, peer, http_10 })
@@ -149,15 +151,20 @@ pub fn normal_authority(authority: &str) -> Option<String> {
     }
 }
 
-/// Whether this authority is this machine's own name for the Larder that listens on this port.
+/// The names of this machine for the Larder that listens on this port: those that a browser or a program uses for one and
+/// the same thing. They are one for the cache, and so the origin may hear of one only.
 pub fn is_own_name(authority: &str, port: u16) -> bool {
-    let (host, named) = match authority.rsplit_once(':') {
-        Some((host, named)) if !host.starts_with('[') || host.ends_with(']') => (host, named.parse().ok()),
-        _ => (authority, Some(80)),
-    };
-    let loopback =
-        host == "localhost" || host == "[::1]" || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback());
-    loopback && named == Some(port)
+    ["localhost", "127.0.0.1", "[::1]"].iter().any(|host| {
+        authority.strip_prefix(host).is_some_and(|named| match named.strip_prefix(':') {
+            Some(named) => named.parse() == Ok(port),
+            None => named.is_empty() && port == 80,
+        })
+    })
+}
+
+/// The one of them that the origin hears.
+fn own_name(port: u16) -> String {
+    if port == 80 { "localhost".to_owned() } else { format!("localhost:{port}") }
 }
 
 /// Whether a name of `--allow-host`, with or without a port, covers this authority.
@@ -203,13 +210,24 @@ mod tests {
     }
 
     #[test]
-    fn only_loopback_names_with_the_port_listened_on_are_larders_own() {
-        for own in ["localhost:3000", "127.0.0.1:3000", "127.1.2.3:3000", "[::1]:3000"] {
+    fn only_three_names_with_the_port_listened_on_are_larders_own() {
+        for own in ["localhost:3000", "127.0.0.1:3000", "[::1]:3000"] {
             assert!(is_own_name(own, 3000), "{own}");
         }
-        for other in ["localhost", "localhost:1337", "10.0.0.1:3000", "[::1]", "[::2]:3000", "evil:3000", ""] {
+        for other in [
+            "localhost",
+            "localhost:1337",
+            "127.0.0.2:3000",
+            "127.1.2.3:3000",
+            "10.0.0.1:3000",
+            "[::1]",
+            "[::2]:3000",
+            "evil:3000",
+            "",
+        ] {
             assert!(!is_own_name(other, 3000), "{other}");
         }
+        assert_eq!([own_name(3000), own_name(80)], ["localhost:3000", "localhost"]);
         assert!(is_own_name("localhost", 80) && is_own_name("[::1]", 80));
     }
 

@@ -1,6 +1,8 @@
 //! The command line as a user meets it.
 
-use super::support::{Spawned, proxy::larder};
+use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt, path::Path};
+
+use super::support::{Client, Origin, Spawned, proxy::larder, respond, until};
 
 /// Exit code, stdout, stderr.
 fn run(words: &[&str], variables: &[(&str, &str)]) -> (i32, String, String) {
@@ -28,10 +30,75 @@ fn what_is_not_valid_is_one_line_and_exit_code_2() {
 }
 
 #[test]
-fn an_unknown_flag_is_exit_code_2_and_help_is_0() {
-    assert_eq!(run(&["--orign", "http://a"], &[]).0, 2);
-    assert_eq!(run(&["--help"], &[]).0, 0);
-    assert_eq!(run(&["--version"], &[]).1, format!("larder {}\n", env!("CARGO_PKG_VERSION")));
+fn what_cannot_be_understood_is_one_line_too_that_names_the_flag_or_the_variable() {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = folder.path().join("plain.pem");
+    fs::write(&plain, "no certificate").unwrap();
+    let plain = plain.to_str().unwrap();
+    let no_switch = "is neither on nor off; write 1, true, yes or on, or 0, false, no or off";
+    for (words, variables, line) in [
+        (&["--orign", "http://a"][..], &[][..], "--orign: there is no such flag; did you mean --origin? larder --help lists them all".to_owned()),
+        (&["--qqq"], &[], "--qqq: there is no such flag; larder --help lists them all".to_owned()),
+        (&["-x"], &[], "-x: there is no such flag; larder --help lists them all".to_owned()),
+        (&["stat"], &[], "stat: there is no such command; did you mean stats? larder --help lists them all".to_owned()),
+        (&["http://a.example"], &[], "http://a.example: there is no such command; larder --help lists them all".to_owned()),
+        (&["stats", "x"], &[], "x: there is no such command; larder --help lists them all".to_owned()),
+        (&["--port"], &[], "--port: its value is missing; write --port <PORT>".to_owned()),
+        (&["--origin", "--strict"], &[], "--origin: its value is missing; write --origin <URL>".to_owned()),
+        (&["--port", "1", "--port", "2"], &[], "--port: it is given more than once; give it once".to_owned()),
+        (&["--strict=yes"], &[], "--strict: it takes no value, but \"yes\" was given; write --strict alone, or leave it out".to_owned()),
+        (&["-v\n=x"], &[], "-\\n: there is no such flag; larder --help lists them all".to_owned()),
+        (&[], &[("LARDER_VERBOSE", "loud")], format!("LARDER_VERBOSE: \"loud\" {no_switch}, or how often")),
+        (&[], &[("LARDER_QUIET", "-1")], format!("LARDER_QUIET: \"-1\" {no_switch}, or how often")),
+        (&[], &[("LARDER_STRICT", "maybe")], format!("LARDER_STRICT: \"maybe\" {no_switch}")),
+        (&[], &[("LARDER_IGNORE_COOKIES", "\n")], format!("LARDER_IGNORE_COOKIES: \"\\n\" {no_switch}")),
+        (&["stats"], &[("LARDER_CLEAR_CACHE", "2")], format!("LARDER_CLEAR_CACHE: \"2\" {no_switch}")),
+        (
+            &["--origin", "http://a"],
+            &[("LARDER_CACHE_DIR", "")],
+            "LARDER_CACHE_DIR: \"\" is no folder (it is empty); write a path like /var/cache/larder".to_owned(),
+        ),
+        (&["--clear-cache", "stats"], &[], "--clear-cache: it does not go together with stats; run one, then the other".to_owned()),
+        (
+            &["stats"],
+            &[("LARDER_CLEAR_CACHE", "1")],
+            "LARDER_CLEAR_CACHE: it does not go together with stats; run one, then the other".to_owned(),
+        ),
+        (
+            &["--origin", "http://a", "--cache-dir", "/x", "--origin-ca", plain],
+            &[],
+            format!("--origin-ca: {plain} holds no certificate; name a file of PEM certificates"),
+        ),
+        (
+            &["--origin", "https://a", "--cache-dir", "/x"],
+            &[("LARDER_ORIGIN_CA", "/x/y")],
+            "LARDER_ORIGIN_CA: cannot read /x/y: No such file or directory (os error 2); name a file of PEM certificates".to_owned(),
+        ),
+    ] {
+        let (code, stdout, stderr) = run(words, variables);
+        assert_eq!(stderr, format!("error: {line}\n"), "{words:?}");
+        assert_eq!((code, stdout.as_str()), (2, ""));
+    }
+}
+
+#[test]
+fn bytes_that_are_no_text_are_named_by_their_variable_or_flag() {
+    let wrong = OsStr::from_bytes(b"http://\xff");
+    let variable = larder(&[]).env("LARDER_ORIGIN", wrong).output().unwrap();
+    let flag = larder(&["--origin"]).arg(wrong).output().unwrap();
+    for (output, name) in [(variable, "LARDER_ORIGIN"), (flag, "http://\\xFF")] {
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(stderr, format!("error: {name}: it is not UTF-8; write it in plain text\n"));
+        assert_eq!(output.status.code(), Some(2));
+    }
+}
+
+#[test]
+fn help_and_version_are_answers_and_no_errors() {
+    let (code, stdout, stderr) = run(&["--help"], &[]);
+    assert!(stdout.starts_with("Examples:") && stderr.is_empty(), "{stdout}{stderr}");
+    assert_eq!(code, 0);
+    assert_eq!(run(&["--version"], &[]), (0, format!("larder {}\n", env!("CARGO_PKG_VERSION")), String::new()));
 }
 
 #[test]
@@ -40,16 +107,32 @@ fn a_taken_port_is_one_line_that_names_the_flag_and_exit_code_1() {
     let port = taken.local_addr().unwrap().port().to_string();
     let folder = tempfile::tempdir().unwrap();
     let cache = folder.path().to_str().unwrap();
-    let (code, _, stderr) = run(&["--origin", "http://127.0.0.1:9", "--cache-dir", cache, "--port", &port], &[]);
-    let line = stderr.lines().find(|line| line.starts_with("error: ")).unwrap();
-    assert!(line.starts_with(&format!("error: --port: {port} ")) && line.contains("taken"), "{stderr}");
-    assert_eq!(code, 1);
+    let words = ["--origin", "http://127.0.0.1:9", "--cache-dir", cache];
+    let taken = format!("{port} is taken on 127.0.0.1; stop what listens there or name another port");
+    let (code, _, stderr) = run(&[&words[..], &["--port", &port]].concat(), &[]);
+    assert_eq!((code, stderr), (1, format!("error: --port: {taken}\n")));
+    let (code, _, stderr) = run(&words, &[("LARDER_PORT", &port)]);
+    assert_eq!((code, stderr), (1, format!("error: LARDER_PORT: {taken}\n")));
+    // 192.0.2.1 is nobody's (RFC 5737)
+    let (code, _, stderr) = run(&[&words[..], &["--host", "192.0.2.1", "--port", "0"]].concat(), &[]);
+    let foreign =
+        "error: --host: 192.0.2.1 is no address of this machine; write one of its own, like 127.0.0.1 or 0.0.0.0\n";
+    assert_eq!((code, stderr.as_str()), (1, foreign));
 }
 
 #[test]
 fn a_switch_in_the_environment_takes_the_usual_words() {
     let folder = tempfile::tempdir().unwrap();
-    for (word, on) in [("1", true), ("true", true), ("yes", true), ("0", false), ("false", false), ("", false)] {
+    for (word, on) in [
+        ("1", true),
+        ("true", true),
+        ("Yes", true),
+        ("on", true),
+        ("0", false),
+        ("FALSE", false),
+        ("off", false),
+        ("", false),
+    ] {
         let mut command = larder(&["--origin", "http://127.0.0.1:9", "--port", "0"]);
         command.env("LARDER_STRICT", word).env("LARDER_CACHE_DIR", folder.path().join(format!("c{word}")));
         let line = Spawned::from(command).await_line("caches: ");
@@ -67,4 +150,58 @@ fn clearing_and_counting_where_there_is_no_cache_says_so_and_is_no_error() {
         assert_eq!((code, stdout.as_str()), (0, ""));
     }
     assert!(!home.path().join(".cache").exists(), "asking must not create anything");
+}
+
+/// `larder stats` on this folder, as people see it and as programs do.
+fn counted(cache: &Path) -> (Vec<String>, serde_json::Value) {
+    let cache = cache.to_str().unwrap();
+    let (code, stdout, stderr) = run(&["stats", "--cache-dir", cache], &[]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let mut lines = stdout.lines().map(str::to_owned);
+    assert_eq!(lines.next().as_deref(), Some(cache));
+    let (code, stdout, _) = run(&["stats", "--json", "--cache-dir", cache], &[]);
+    assert_eq!(code, 0);
+    let mut all: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    (lines.collect(), all[cache].take())
+}
+
+#[test]
+fn a_running_larder_counts_requests_and_what_it_refused_and_one_that_does_not_run_only_what_is_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let origin = Origin::always(respond(200, &["Cache-Control: max-age=600"], "hello"));
+    let spawned = Spawned::start(&origin.url(), &cache, &["--max-connections-per-address", "8"]);
+    let mut client = spawned.client();
+    until("a hit", || client.get("/").x_cache() == "HIT");
+    let mut kept: Vec<Client> = (0..7).map(|_| spawned.client()).collect();
+    kept.iter_mut().for_each(|client| assert_eq!(client.get("/").status, 200));
+    assert_eq!(spawned.client().send("GET / HTTP/1.1\r\n").response("GET").status, 429);
+    drop((client, kept));
+    for _ in 0..3 {
+        until("a place", || spawned.client().send("nonsense\r\n\r\n").response("GET").status == 400);
+    }
+    let (lines, json) = counted(&cache);
+    assert_eq!((&json["state"], &json["responses"], &json["refused"]), (&"open".into(), &1.into(), &3.into()));
+    assert!(json["requests"].as_u64().unwrap() >= 2 && json["turned_away"].as_u64().unwrap() >= 1, "{json}");
+    assert!(json["connections"].as_u64().unwrap() >= 5, "{json}");
+    assert!(lines.contains(&"  refused: 3".to_owned()), "{lines:?}");
+    assert_eq!(spawned.stop().code(), Some(0));
+
+    let (lines, json) = counted(&cache);
+    let names: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(names, ["bytes", "disk_used", "responses", "set_aside", "state"]);
+    assert_eq!((&json["state"], &json["responses"]), (&"not running".into(), &1.into()));
+    assert_eq!(lines.len(), 5, "{lines:?}");
+    assert!(lines.contains(&"  state: not running".to_owned()), "{lines:?}");
+}
+
+#[test]
+fn a_file_in_place_of_a_folder_is_named_once() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    for words in [["stats", "--cache-dir", path], ["--clear-cache", "--cache-dir", path]] {
+        let (code, stdout, stderr) = run(&words, &[]);
+        assert_eq!(stderr, format!("error: {path} is not a folder; name another one with --cache-dir\n"));
+        assert_eq!((code, stdout.as_str()), (1, ""));
+    }
 }

@@ -124,6 +124,45 @@ fn nothing_of_a_request_is_in_an_error() {
 }
 
 #[test]
+fn every_refusal_says_who_refuses_and_why() {
+    let origin = Origin::always(respond(200, &[], "asked"));
+    let proxy = Proxy::start(&origin, &["--allow-host", "h"]);
+    for (head, status, error) in [
+        ("GET nonsense HTTP/1.1\r\nHost: h\r\n\r\n", 400, "http_request_error"),
+        ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400, "http_request_error"),
+        ("GET / HTTP/1.1\r\nHost: h\r\nConnection: Cookie\r\nCookie: a\r\n\r\n", 400, "http_request_error"),
+        ("GET / HTTP/1.1\r\nHost: other\r\n\r\n", 400, "http_request_denied"),
+        ("GET / HTTP/1.1\r\nHost: h\r\nExpect: x\r\n\r\n", 417, "http_request_error"),
+        ("CONNECT h:443 HTTP/1.1\r\nHost: h\r\n\r\n", 501, "http_request_denied"),
+        ("GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", 501, "http_request_denied"),
+        ("GET / HTTP/1.1\r\nHost: h\r\nCache-Control: only-if-cached\r\n\r\n", 504, "proxy_internal_response"),
+        // these never become a request
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, "http_request_error"),
+        ("GET / HTTP/1.1\r\n\r\n", 400, "http_request_error"),
+        ("GET /%a HTTP/1.1\r\nHost: h\r\n\r\n", 414, "http_request_error"),
+        ("GET / HTTP/1.1\r\nHost: h\r\nX: %a\r\n\r\n", 431, "http_request_error"),
+        ("METHODS-OF-MORE-THAN-32-BYTES-EACH / HTTP/1.1\r\nHost: h\r\n\r\n", 501, "http_request_denied"),
+    ] {
+        let answer = proxy.client().send(head.replace("%a", &"a".repeat(33_000))).response("GET");
+        assert_eq!(answer.status, status, "{head:?}");
+        let said = ["Proxy-Status", "Content-Type"].map(|name| answer.field(name).unwrap_or_default());
+        assert_eq!(said, [&format!("larder; error={error}"), "application/problem+json"], "{head:?}");
+        assert_eq!(answer.x_cache(), "MISS", "{head:?}");
+        assert!(answer.cache_status().starts_with("larder; detail=\""), "{head:?}: {}", answer.cache_status());
+    }
+    let narrow = Proxy::start(&origin, &["--max-connections-per-address", "1"]);
+    let mut kept = narrow.client();
+    assert_eq!(kept.get("/").status, 200);
+    let turned_away = narrow.client().send("GET / HTTP/1.1\r\n").response("GET");
+    assert_eq!((turned_away.status, turned_away.x_cache()), (429, "MISS"));
+    assert_eq!(turned_away.field("Proxy-Status"), Some("larder; error=http_request_denied"));
+    // what is no error is no problem either
+    let answer = proxy.client().send("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n").response("OPTIONS");
+    assert_eq!((answer.status, answer.field("Proxy-Status")), (204, None));
+    assert_eq!(origin.request_count(), 1, "none of those");
+}
+
+#[test]
 fn an_error_to_head_has_no_body() {
     let proxy = Proxy::before(&nobody(), &[]);
     let mut client = proxy.client();

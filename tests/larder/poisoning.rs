@@ -1,7 +1,7 @@
 //! Poisoning and deception: one client sends the attack, another asks plainly, and gets what it would get from an empty
 //! cache.
 
-use crate::support::{Client, Origin, Proxy, RecordedRequest, Response, Step, request, respond};
+use crate::support::{Client, Origin, Proxy, RecordedRequest, Response, Step, request, respond, until};
 
 const FRESH: &str = "Cache-Control: max-age=600";
 
@@ -84,6 +84,56 @@ fn a_method_override_does_not_turn_a_get_into_something_else() {
     });
     for name in ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"] {
         assert_unharmed(&origin, request("GET", "/p", &[&format!("{name}: POST")]), &request("GET", "/p", &[]));
+    }
+}
+
+#[test]
+fn a_method_override_of_an_unsafe_request_reaches_the_origin_and_its_answer_is_nobody_elses() {
+    for name in ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"] {
+        let origin = Origin::answering(|request| match request.method.as_str() {
+            "POST" => respond(200, &[FRESH, &format!("Content-Location: {}", request.target)], "deleted"),
+            _ => respond(200, &[FRESH], "page"),
+        });
+        let proxy = Proxy::start(&origin, &[]);
+        let mut client = proxy.client();
+        let done = client.ask("POST", "/p", &["Content-Length: 0", &format!("{name}: DELETE")]);
+        assert_eq!((done.text().as_str(), done.detail()), ("deleted", "method is not cached"), "{name}");
+        assert_eq!(origin.requests()[0].field(name), Some("DELETE"));
+        let next = client.get("/p");
+        assert_eq!((next.text().as_str(), next.x_cache()), ("page", "MISS"), "{name}");
+        // safe ones go without it: their answers are shared, or are what a cache may not know
+        for method in ["HEAD", "OPTIONS", "QUERY"] {
+            client.ask(method, "/q", &[&format!("{name}: DELETE")]);
+            let seen = origin.requests().pop().unwrap();
+            assert_eq!((seen.method.as_str(), seen.field(name)), (method, None));
+        }
+    }
+}
+
+#[test]
+fn this_machines_names_for_larder_share_a_cache_and_the_origin_hears_one_of_them_for_all() {
+    let origin = Origin::answering(|request| {
+        let said = ["X-Forwarded-Host", "Forwarded"].map(|name| request.field(name).unwrap_or("-").to_owned());
+        respond(200, &[FRESH], said.join(" "))
+    });
+    for first in ["localhost", "127.0.0.1", "[::1]", "LOCALHOST."] {
+        let proxy = Proxy::start(&origin, &[]);
+        let port = proxy.address.port();
+        let ask = |host: &str| {
+            let head = format!("GET /p HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n");
+            proxy.client().send(head).response("GET")
+        };
+        let one = format!("localhost:{port} for=127.0.0.1;host=\"localhost:{port}\";proto=http");
+        assert_eq!(ask(first).text(), one);
+        until("it to be stored", || ask(first).x_cache() == "HIT");
+        for same in ["localhost", "127.0.0.1", "[::1]"] {
+            assert_eq!((ask(same).x_cache(), ask(same).text()), ("HIT", one.clone()), "{first} {same}");
+        }
+        for other in ["127.0.0.2", "127.1.2.3", "[::2]", "localhost.test"] {
+            let answer = ask(other);
+            assert_eq!(answer.x_cache(), "MISS", "{other}");
+            assert!(answer.text().starts_with(&format!("{other}:{port} ")), "{}", answer.text());
+        }
     }
 }
 

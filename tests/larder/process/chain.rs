@@ -1,11 +1,10 @@
 //! Proxies behind proxies.
 
-use crate::support::{Origin, Spawned, proxy::larder, respond, until};
-
-/// A port that is free now.
-fn free_port() -> String {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
-}
+use crate::support::{
+    Origin, Spawned,
+    proxy::{free_port, larder},
+    respond, until,
+};
 
 fn on_port(port: &str, origin: &str, folder: &std::path::Path) -> Spawned {
     Spawned::from(larder(&["--port", port, "--origin", origin, "--cache-dir", folder.to_str().unwrap()]))
@@ -14,14 +13,15 @@ fn on_port(port: &str, origin: &str, folder: &std::path::Path) -> Spawned {
 #[test]
 fn an_origin_that_leads_back_to_larder_is_a_508_after_one_turn() {
     let folder = tempfile::tempdir().unwrap();
-    let port = free_port();
+    let port = free_port().to_string();
     let alone = on_port(&port, &format!("http://127.0.0.1:{port}"), &folder.path().join("alone"));
     let response = alone.get("/a");
     assert_eq!(response.status, 508);
+    assert_eq!(response.field("Proxy-Status"), Some("larder; error=proxy_loop_detected"));
     // the request that came back, and the one that it was
     until("both lines", || alone.log().iter().filter(|line| line.contains(" 508 GET /a ")).count() == 2);
 
-    let port = free_port();
+    let port = free_port().to_string();
     let second = Spawned::start(&format!("http://127.0.0.1:{port}"), &folder.path().join("second"), &[]);
     let first = on_port(&port, &format!("http://{}", second.address), &folder.path().join("first"));
     for _ in 0..2 {

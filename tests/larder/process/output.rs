@@ -1,6 +1,17 @@
 //! What it writes down: nobody else's lines, and no secrets.
 
-use crate::support::{Client, Origin, Spawned, Step, request, respond};
+use std::{
+    fs::File,
+    net::{TcpListener, TcpStream},
+};
+
+use rcgen::{BasicConstraints, IsCa};
+
+use crate::support::{
+    Client, Origin, Spawned, Step, TlsEnd, TlsOrigin,
+    proxy::{free_port, larder},
+    request, respond, until,
+};
 
 const CANARY: &str = "CANARY-7f3a";
 
@@ -68,6 +79,64 @@ fn x12_malformed_requests_do_not_fill_the_log() {
     assert!(spawned.log().len() == before + 1, "{:#?}", spawned.log());
 }
 
+#[test]
+fn a_log_that_nobody_reads_stops_no_request_and_says_how_much_of_it_is_missing() {
+    const REQUESTS: usize = 4000;
+    let folder = tempfile::tempdir().unwrap();
+    let origin = Origin::always(respond(200, &["Cache-Control: max-age=600"], "hello"));
+    let mut spawned = Spawned::unread(&origin.url(), &folder.path().join("cache"), &[]);
+    let target = format!("/{}", "a".repeat(1000));
+    let mut client = spawned.client();
+    for n in 0..REQUESTS {
+        assert_eq!(client.get(&target).status, 200, "{n}");
+    }
+    spawned.read_log();
+    spawned.await_line("lines are missing here");
+    client.get("/last");
+    spawned.await_line(" GET /last ");
+    let log = spawned.log();
+    let missing: usize = log
+        .iter()
+        .filter_map(|line| line.split_once(" WARN  ")?.1.split_once(" lines are missing here")?.0.parse::<usize>().ok())
+        .sum();
+    let written = log.iter().filter(|line| line.contains(&target[..900])).count();
+    assert_eq!(missing + written, REQUESTS, "{} lines", log.len());
+    assert!(log[0].starts_with("origin: ") && log.last().unwrap().contains(" GET /last "), "the order is kept");
+    drop(client);
+    assert_eq!(spawned.stop().code(), Some(0));
+}
+
+#[test]
+fn it_can_be_stopped_while_nobody_reads_its_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let origin = Origin::always(respond(200, &["Cache-Control: max-age=600"], "hello"));
+    let spawned = Spawned::unread(&origin.url(), &folder.path().join("cache"), &[]);
+    let mut client = spawned.client();
+    for _ in 0..200 {
+        assert_eq!(client.get(&format!("/{}", "a".repeat(1000))).status, 200);
+    }
+    drop(client);
+    assert_eq!(spawned.stop().code(), Some(0));
+}
+
+#[test]
+fn a_stderr_that_takes_nothing_ends_nothing() {
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    assert_eq!(larder(&["--orign"]).stderr(full()).status().unwrap().code(), Some(2));
+    assert_eq!(larder(&[]).stderr(full()).status().unwrap().code(), Some(2));
+    assert_eq!(larder(&["--help"]).stdout(full()).status().unwrap().code(), Some(0));
+    let folder = tempfile::tempdir().unwrap();
+    let (cache, port) = (folder.path().join("cache"), free_port());
+    assert_eq!(larder(&["stats", "--cache-dir", "/x"]).stderr(full()).status().unwrap().code(), Some(0));
+    let origin = Origin::always(respond(200, &["Cache-Control: max-age=600"], "hello"));
+    let (url, text) = (origin.url(), port.to_string());
+    let words = ["--origin", &url, "--port", &text, "--cache-dir", cache.to_str().unwrap()];
+    let spawned = Spawned::at(([127, 0, 0, 1], port).into(), larder(&words).stderr(full()));
+    until("it to listen", || TcpStream::connect(spawned.address).is_ok());
+    assert_eq!(spawned.get("/").status, 200);
+    assert_eq!(spawned.stop().code(), Some(0));
+}
+
 /// Everything that a client is told, and everything that is logged, at this verbosity.
 fn all_output(flags: &[&str]) -> String {
     let folder = tempfile::tempdir().unwrap();
@@ -131,8 +200,27 @@ fn f16_a_password_in_the_origin_is_refused_without_being_shown() {
     let folder = tempfile::tempdir().unwrap();
     let origin = format!("http://user:{CANARY}@a.example/");
     let words = ["--origin", &origin, "--cache-dir", folder.path().to_str().unwrap()];
-    let output = crate::support::proxy::larder(&words).output().unwrap();
+    let output = larder(&words).output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(!stderr.contains(CANARY) && stderr.contains("--origin"), "{stderr}");
+}
+
+#[test]
+fn an_authoritys_certificate_that_the_origin_uses_as_its_own_is_called_that() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let authority = IsCa::Ca(BasicConstraints::Unconstrained);
+    let origin = TlsOrigin::with(authority, listener, |_| (String::new(), TlsEnd::Open));
+    let folder = tempfile::tempdir().unwrap();
+    let flags = ["--origin-ca", origin.ca().to_str().unwrap()];
+    let spawned = Spawned::start(&origin.url(), &folder.path().join("cache"), &flags);
+    assert_eq!(spawned.get("/").status, 502);
+    let line = spawned.await_line(" WARN ");
+    let words = "the origin's certificate is not trusted (it is an authority's, CA:TRUE, which no server may use as its \
+                 own); have it issue one for the origin with CA:FALSE, or make a self-signed one with CA:FALSE";
+    assert!(line.contains(words), "{line}");
+    let other = Spawned::start(&origin.url(), &folder.path().join("other"), &[]);
+    assert_eq!(other.get("/").status, 502);
+    let line = other.await_line(" WARN ");
+    assert!(line.contains("name the file with --origin-ca") || line.contains(words), "{line}");
 }

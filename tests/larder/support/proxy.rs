@@ -1,7 +1,7 @@
 //! Larder: inside the test's process with a clock that the test moves, or as the real program.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -151,6 +151,17 @@ pub fn larder(words: &[&str]) -> Command {
     command
 }
 
+/// In the line that says where it listens.
+fn address(line: &str) -> SocketAddr {
+    let address = line.rsplit("http://").next().unwrap().trim();
+    address.parse().unwrap_or_else(|_| panic!("no address: {line:?}"))
+}
+
+/// A port that is free now.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
 /// A running program.
 pub struct Spawned {
     pub address: SocketAddr,
@@ -166,20 +177,39 @@ impl Spawned {
     }
 
     pub fn from(mut command: Command) -> Spawned {
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let log = Arc::new((Mutex::new(Vec::new()), Condvar::new()));
-        let (lines, of_thread) = (BufReader::new(child.stderr.take().unwrap()).lines(), log.clone());
-        let reader = std::thread::spawn(move || {
+        let mut spawned = Spawned::at(([0; 4], 0).into(), command.stderr(Stdio::piped()));
+        spawned.read_log();
+        spawned.address = address(&spawned.await_line("listening on http://"));
+        spawned
+    }
+
+    /// The same with a stderr that nobody reads behind the line that says where it listens, until `read_log`.
+    pub fn unread(origin: &str, folder: &Path, flags: &[&str]) -> Spawned {
+        let mut spawned = Spawned::at(([0; 4], 0).into(), larder(&words(origin, folder, flags)).stderr(Stdio::piped()));
+        let (stderr, mut line) = (spawned.child.stderr.as_mut().unwrap(), Vec::new());
+        while !line.ends_with(b"\n") {
+            let mut byte = [0];
+            stderr.read_exact(&mut byte).unwrap();
+            line.extend(byte);
+        }
+        spawned.address = address(&String::from_utf8(line).unwrap());
+        spawned
+    }
+
+    /// Starts it with the stderr that the command has: what it says is not known, where it listens is.
+    pub fn at(address: SocketAddr, command: &mut Command) -> Spawned {
+        Spawned { address, child: command.spawn().unwrap(), log: Arc::default(), reader: None }
+    }
+
+    /// From now on somebody reads its stderr.
+    pub fn read_log(&mut self) {
+        let (lines, of_thread) = (BufReader::new(self.child.stderr.take().unwrap()).lines(), self.log.clone());
+        self.reader = Some(std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 of_thread.0.lock().unwrap().push(line);
                 of_thread.1.notify_all();
             }
-        });
-        let mut spawned = Spawned { address: ([0; 4], 0).into(), child, log, reader: Some(reader) };
-        let line = spawned.await_line("listening on http://");
-        let address = line.rsplit("http://").next().unwrap().trim();
-        spawned.address = address.parse().unwrap_or_else(|_| panic!("no address: {line:?}"));
-        spawned
+        }));
     }
 
     /// Waits for a line of stderr that holds this text.

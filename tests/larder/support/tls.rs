@@ -11,6 +11,7 @@ use std::{
     thread::JoinHandle,
 };
 
+use rcgen::{CertificateParams, IsCa, KeyPair};
 use tempfile::NamedTempFile;
 use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned, crypto::ring, pki_types::PrivateKeyDer};
 
@@ -54,16 +55,28 @@ impl TlsOrigin {
         listener: TcpListener,
         answering: impl Fn(&str) -> (String, TlsEnd) + Send + Sync + 'static,
     ) -> TlsOrigin {
+        TlsOrigin::with(IsCa::NoCa, listener, answering)
+    }
+
+    /// With a certificate that says of itself whether it is an authority's.
+    pub fn with(
+        is_ca: IsCa,
+        listener: TcpListener,
+        answering: impl Fn(&str) -> (String, TlsEnd) + Send + Sync + 'static,
+    ) -> TlsOrigin {
         let address = listener.local_addr().unwrap();
-        let made = rcgen::generate_simple_self_signed(vec![address.ip().to_string()]).unwrap();
-        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let mut parameters = CertificateParams::new(vec![address.ip().to_string()]).unwrap();
+        parameters.is_ca = is_ca;
+        let pair = KeyPair::generate().unwrap();
+        let certificate = parameters.self_signed(&pair).unwrap();
+        let key = PrivateKeyDer::try_from(pair.serialize_der()).unwrap();
         let mut ca = NamedTempFile::new().unwrap();
-        ca.write_all(made.cert.pem().as_bytes()).unwrap();
+        ca.write_all(certificate.pem().as_bytes()).unwrap();
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
+            .with_single_cert(vec![certificate.der().clone()], key)
             .unwrap();
         let shared = Arc::new(Shared {
             config: Arc::new(config),
