@@ -27,7 +27,7 @@ use bytes::Bytes;
 use futures_core::{Stream, future::LocalBoxFuture};
 use http::Uri;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{AcquireError, OwnedSemaphorePermit, Semaphore},
     task::spawn_local,
     time::timeout,
 };
@@ -59,7 +59,8 @@ pub struct Options {
     pub idle_timeout: Duration,
     /// A connection is not used for new requests after this long, so that the name is resolved anew.
     pub max_age: Duration,
-    /// Connections at once, of one worker; a request waits for one until `connect_timeout`.
+    /// Connections at once, of one worker; a request waits for one until `connect_timeout`. Requests with content have at
+    /// most half of them.
     pub max_connections: usize,
     /// Bytes of a response head.
     pub max_head: usize,
@@ -133,9 +134,17 @@ type Call = Box<dyn Fn() -> LocalBoxFuture<'static, Result<Payload, SendRequestE
 #[derive(Clone)]
 pub struct Origin(Rc<Client>);
 
+/// Held for as long as a connection is in use.
+struct Place {
+    _one: OwnedSemaphorePermit,
+    _upload: Option<OwnedSemaphorePermit>,
+}
+
 struct Client {
     call: Call,
-    permits: Arc<Semaphore>,
+    places: Arc<Semaphore>,
+    /// Of these, those that requests with content may hold: a client sets the pace of its upload.
+    uploads: Arc<Semaphore>,
     timeouts: Timeouts,
     /// A connection may carry another request.
     reuse: bool,
@@ -189,8 +198,9 @@ impl Origin {
             first_byte: options.first_byte_timeout,
             between_bytes: options.between_bytes_timeout,
         };
-        let permits = Arc::new(Semaphore::new(options.max_connections));
-        Origin(Rc::new(Client { call, permits, timeouts, reuse }))
+        let places = Arc::new(Semaphore::new(options.max_connections));
+        let uploads = Arc::new(Semaphore::new(options.max_connections.div_ceil(2)));
+        Origin(Rc::new(Client { call, places, uploads, timeouts, reuse }))
     }
 
     /// Sends a request. `interim` is called for each 1xx but 101 and 100, as it comes in. Dropping the future closes the
@@ -203,13 +213,14 @@ impl Origin {
         mut request: OriginRequest,
         interim: impl FnMut(Interim) + 'static,
     ) -> Result<OriginResponse, OriginError> {
-        let Client { call, permits, timeouts, reuse } = &*self.0;
+        let Client { call, timeouts, reuse, .. } = &*self.0;
         if !reuse {
             request.fields.set(http::header::CONNECTION, FieldValue::from_static("close"));
         }
+        let has_content = request.body.as_ref().is_some_and(|body| body.length != Some(0));
         let exchange = Exchange::new(request, interim)?;
-        let permit = match timeout(timeouts.connect, permits.clone().acquire_owned()).await {
-            Ok(Ok(permit)) => permit,
+        let place = match timeout(timeouts.connect, self.0.place(has_content)).await {
+            Ok(Ok(place)) => place,
             _ => return Err(OriginError::Exhausted),
         };
         let payload = loop {
@@ -220,12 +231,19 @@ impl Origin {
         };
         let Some(head) = exchange.take_answer() else { return Err(OriginError::Closed) };
         // with nothing to read the connection is back in the pool already
-        let reading = (!matches!(payload, Payload::None)).then_some((payload, permit));
+        let reading = (!matches!(payload, Payload::None)).then_some((payload, place));
         Ok(OriginResponse {
             head: ResponseHead { status: head.status, fields: head.fields },
             length: head.length,
             body: OriginBody { reading, exchange, timeouts: *timeouts },
         })
+    }
+}
+
+impl Client {
+    async fn place(&self, has_content: bool) -> Result<Place, AcquireError> {
+        let upload = if has_content { Some(self.uploads.clone().acquire_owned().await?) } else { None };
+        Ok(Place { _one: self.places.clone().acquire_owned().await?, _upload: upload })
     }
 }
 
@@ -244,7 +262,7 @@ async fn attempt(call: &Call, timeouts: &Timeouts, exchange: &Rc<Exchange>) -> R
 /// connection.
 pub struct OriginBody {
     /// `None` once it has ended.
-    reading: Option<(Payload, OwnedSemaphorePermit)>,
+    reading: Option<(Payload, Place)>,
     exchange: Rc<Exchange>,
     timeouts: Timeouts,
 }
