@@ -12,6 +12,7 @@ use super::{
     forward::Conditions,
     is_unsafe,
     shared::FlightKey,
+    warning::Warning,
 };
 use crate::{
     clock::Timestamp,
@@ -284,7 +285,10 @@ async fn store_filled(
     let body = match filled {
         Ok(Filled::Memory(bytes)) => StoredBody::Memory(bytes),
         Ok(Filled::Disk(body)) => StoredBody::Disk(body),
-        Err(why @ Unfilled::Origin(_)) => return log::warn!("{}: not stored: {why}", redact(&head.asked)),
+        Err(why @ Unfilled::Origin(_)) => {
+            static NOT_STORED: Warning = Warning::new();
+            return NOT_STORED.say(format_args!("{}: not stored: {why}", redact(&head.asked)));
+        }
         Err(why) => return log::debug!("{}: not stored: {why}", redact(&head.asked)),
     };
     if cx.shared.invalidated_since(&primary, since) {
