@@ -71,7 +71,11 @@ pub async fn ask(cx: &Rc<Context>, question: Question, lead: Option<Flying>, fli
             exchange::send(cx, &request, std::mem::replace(&mut content, again), conditions, &added, interim.clone());
         let Answered { response, times } = match sent.await {
             Ok(answered) => {
-                cx.shared.health.answered();
+                match answered.response.head.status.as_u16() {
+                    // it cannot answer now, and says so itself or a gateway does in its stead
+                    502..=504 => cx.shared.health.failed(cx.clock.now()),
+                    _ => cx.shared.health.answered(),
+                }
                 answered
             }
             Err(error) => {
