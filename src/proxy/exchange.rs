@@ -71,7 +71,7 @@ pub async fn send(
     for (name, value) in added {
         fields.set(name.clone(), value.clone());
     }
-    if matches!(content, Content::Stream(_)) && matches!(request.method, Method::GET | Method::HEAD) {
+    if !matches!(content, Content::None) && !forward::is_made_for_content(&request.method) {
         // an origin that ignores such a body takes it for the next request: there must be none on that connection
         fields.append(header::CONNECTION, FieldValue::from_static("close"));
     }
