@@ -18,7 +18,16 @@ mod tests;
 mod tls;
 mod upload;
 
-use std::{future::poll_fn, io, path::PathBuf, pin::Pin, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    future::poll_fn,
+    io,
+    path::PathBuf,
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 
 use actix_http::{Payload, RequestHead, RequestHeadType, body::None as NoBody};
 use actix_service::Service;
@@ -36,6 +45,7 @@ pub use self::errors::OriginError;
 use self::{
     connect::Connector,
     exchange::{Exchange, Wait},
+    head::Framing,
     tls::Tls,
 };
 use crate::message::{FieldValue, Fields, Method, ResponseHead, StatusCode};
@@ -230,12 +240,13 @@ impl Origin {
             }
         };
         let Some(head) = exchange.take_answer() else { return Err(OriginError::Closed) };
+        let left = if let Framing::Length(length) = head.framing { Some(length) } else { None };
         // with nothing to read the connection is back in the pool already
         let reading = (!matches!(payload, Payload::None)).then_some((payload, place));
         Ok(OriginResponse {
             head: ResponseHead { status: head.status, fields: head.fields },
             length: head.length,
-            body: OriginBody { reading, exchange, timeouts: *timeouts },
+            body: OriginBody { reading, left, exchange, timeouts: *timeouts },
         })
     }
 }
@@ -263,6 +274,8 @@ async fn attempt(call: &Call, timeouts: &Timeouts, exchange: &Rc<Exchange>) -> R
 pub struct OriginBody {
     /// `None` once it has ended.
     reading: Option<(Payload, Place)>,
+    /// Bytes to come, where a length says so.
+    left: Option<u64>,
     exchange: Rc<Exchange>,
     timeouts: Timeouts,
 }
@@ -273,7 +286,16 @@ impl OriginBody {
         let (payload, _) = self.reading.as_mut()?;
         let next = poll_fn(|cx| Pin::new(&mut *payload).poll_next(cx));
         let ended = match self.exchange.in_time(&self.timeouts, next).await {
-            Ok(Some(Ok(bytes))) => return Some(Ok(bytes)),
+            Ok(Some(Ok(bytes))) => {
+                self.left = self.left.map(|left| left.saturating_sub(bytes.len() as u64));
+                // whoever knows the length does not ask for the end: awc keeps the connection once it has told it
+                if self.left == Some(0)
+                    && let Poll::Ready(None) = Pin::new(payload).poll_next(&mut Context::from_waker(Waker::noop()))
+                {
+                    self.reading = None;
+                }
+                return Some(Ok(bytes));
+            }
             Ok(None) => None,
             Ok(Some(Err(_))) => Some(Err(self.exchange.take_failure().unwrap_or(OriginError::Truncated))),
             Err(error) => Some(Err(error)),

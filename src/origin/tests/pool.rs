@@ -21,6 +21,24 @@ fn a_connection_is_used_again() {
 }
 
 #[test]
+fn a_connection_is_free_with_the_last_byte_that_content_length_promises() {
+    run(async {
+        let server = Server::answering(OK);
+        let client = Client::new(Options { max_connections: 1, ..server.options() });
+        for _ in 0..5 {
+            let mut response = soon(client.0.send(request(Method::GET, "/"), |_| {})).await.unwrap();
+            let mut length = 0;
+            while length < 2 {
+                length += soon(response.body.next()).await.unwrap().unwrap().len();
+            }
+            // its reader has all of it, and may hold it or drop it without asking for the end
+            client.got().await.is(200, "ok");
+        }
+        assert_eq!(server.connections(), 1);
+    });
+}
+
+#[test]
 fn bytes_behind_a_response_end_its_connection() {
     run(async {
         for answer in [
