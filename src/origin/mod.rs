@@ -36,7 +36,7 @@ use bytes::Bytes;
 use futures_core::{Stream, future::LocalBoxFuture};
 use http::Uri;
 use tokio::{
-    sync::{AcquireError, OwnedSemaphorePermit, Semaphore},
+    sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit},
     task::spawn_local,
     time::timeout,
 };
@@ -155,6 +155,7 @@ struct Client {
     places: Arc<Semaphore>,
     /// Of these, those that requests with content may hold: a client sets the pace of its upload.
     uploads: Arc<Semaphore>,
+    unattended: Semaphore,
     timeouts: Timeouts,
     /// A connection may carry another request.
     reuse: bool,
@@ -210,7 +211,13 @@ impl Origin {
         };
         let places = Arc::new(Semaphore::new(options.max_connections));
         let uploads = Arc::new(Semaphore::new(options.max_connections.div_ceil(2)));
-        Origin(Rc::new(Client { call, places, uploads, timeouts, reuse }))
+        let unattended = Semaphore::new(options.max_connections / 8);
+        Origin(Rc::new(Client { call, places, uploads, unattended, timeouts, reuse }))
+    }
+
+    /// A place among the few requests that go on though nobody waits for their answers any more; `None`: there are enough.
+    pub fn unattended(&self) -> Option<SemaphorePermit<'_>> {
+        self.0.unattended.try_acquire().ok()
     }
 
     /// Sends a request. `interim` is called for each 1xx but 101 and 100, as it comes in. Dropping the future closes the
