@@ -18,7 +18,7 @@ pub enum OriginError {
     /// The origin's certificate is not one to trust.
     Certificate(String),
     ConnectTimeout,
-    /// No connection became free in time.
+    /// No connection became free in time, or the process has no file descriptor for one: the origin was not asked.
     Exhausted,
     FirstByteTimeout,
     /// The response's body stopped coming.

@@ -79,7 +79,8 @@ pub async fn ask(cx: &Rc<Context>, question: Question, lead: Option<Flying>, fli
                 answered
             }
             Err(error) => {
-                if !matches!(error, OriginError::Upload) {
+                // what failed on this side says nothing of the origin
+                if !matches!(error, OriginError::Upload | OriginError::Exhausted) {
                     cx.shared.health.failed(cx.clock.now());
                 }
                 land(Landing::Failed(error.clone()));

@@ -1,6 +1,6 @@
 //! Stale responses: when they stand in, and how a failing origin is spared.
 
-use crate::support::{Gate, Origin, Proxy, Step, respond};
+use crate::support::{Gate, Origin, Proxy, Step, request, respond};
 
 /// The first answer is good for ten seconds and has these directives too; every later one is `later`.
 fn failing(directives: &'static str, later: Vec<Step>) -> Origin {
@@ -133,6 +133,31 @@ fn an_origin_that_comes_back_is_asked_by_everyone_again() {
     assert_eq!((proxy.get("/").text().as_str(), proxy.get("/").text().as_str()), ("good", "good"));
     proxy.advance(1);
     assert_eq!((proxy.get("/").text().as_str(), proxy.get("/").text().as_str()), ("back 2", "back 3"));
+}
+
+#[test]
+fn an_origin_that_was_not_asked_for_want_of_a_connection_has_not_failed() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let origin = Origin::answering(move |request| match request.target.as_str() {
+        "/slow" => vec![
+            Step::Send(b"HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nContent-Length: 9\r\n\r\nhalf,".to_vec()),
+            Step::Wait(held.clone()),
+            Step::Send(b"half".to_vec()),
+        ],
+        _ => respond(200, &["Cache-Control: max-age=10, stale-if-error=60"], request.index.to_string()),
+    });
+    let flags = ["--workers", "1", "--connect-timeout", "50ms"];
+    let proxy = Proxy::tuned(&origin, &flags, |config| config.origin_client.max_connections = 1);
+    assert_eq!(proxy.get("/").text(), "0");
+    proxy.advance(20);
+    let mut slow = proxy.client();
+    let mut half = slow.send(request("GET", "/slow", &[])).head();
+    assert_eq!(proxy.get("/no-place").status, 503);
+    gate.open();
+    slow.body("GET", &mut half);
+    assert_eq!(half.text(), "half,half");
+    assert_eq!(proxy.get("/").text(), "2");
 }
 
 #[test]
