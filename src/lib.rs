@@ -16,6 +16,7 @@
 //! | [`origin`] | requests to the origin, and answers that are whole or an error |
 //! | [`admin`] | the control socket: clearing and counting while Larder runs |
 //! | [`clock`] | the time; the only file that reads it |
+//! | `descriptors` | how many connections there may be on either side |
 //! | [`announce`], [`logging`] | what Larder says on stderr |
 //!
 //! Who may use whom is a test: `tests/larder/tidy.rs`. Policy never sees a store, a socket or a configuration; the store and
@@ -43,6 +44,7 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
+mod descriptors;
 pub mod fields;
 #[doc(hidden)]
 pub mod fuzzing;

@@ -11,7 +11,6 @@ use std::{
 };
 
 use actix_server::ServerHandle;
-use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::json;
 use socket2::{Domain, Socket, Type};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -22,7 +21,7 @@ use crate::{
     client,
     clock::{self, Clock},
     config::Config,
-    logging,
+    descriptors, logging,
     message::{FieldValue, StoredHead},
     origin::{Origin, Prepared},
     policy::freshness,
@@ -173,7 +172,8 @@ pub struct Running {
 }
 
 /// Starts listening; returns when requests are accepted.
-pub fn start(config: Config, clock: Clock) -> Result<Running, RunError> {
+pub fn start(mut config: Config, clock: Clock) -> Result<Running, RunError> {
+    descriptors::share_out(&mut config);
     let listener = listen(&config)?;
     let addr = listener.local_addr().map_err(RunError::Server)?;
     let origin = Origin::prepare(config.origin_client.clone()).map_err(RunError::Origin)?;
@@ -216,7 +216,6 @@ fn serve(
     done: tokio::sync::oneshot::Sender<()>,
 ) {
     let control = control(&config, &store, &shared);
-    raise_descriptor_limit();
     let site =
         Site { https: config.origin.https, authority: config.origin.authority(), base: config.origin.base.clone() };
     let pseudonym: Arc<str> = pseudonym().into();
@@ -317,15 +316,6 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
-}
-
-/// As many open files as the system lets this process have: each connection is one.
-fn raise_descriptor_limit() {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        log::debug!("the limit of open files stays as it is: {error}");
-    }
 }
 
 /// One for each process, so that a loop is told from another Larder in the chain.

@@ -9,13 +9,8 @@ use std::{
     },
 };
 
-use rustix::process::{Resource, getrlimit};
-
 use super::{Options, refusal::Refusal};
 use crate::message::StatusCode;
-
-/// File descriptors that connections of clients never take: the store, the origin and the log need some.
-const RESERVE: u64 = 64;
 
 /// Counts connections; shared by all workers.
 pub(super) struct Admissions {
@@ -55,17 +50,15 @@ impl Full {
 
 impl Admissions {
     pub fn new(options: &Options) -> Arc<Admissions> {
-        let files = getrlimit(Resource::Nofile).current.map_or(u64::MAX, |files| files.saturating_sub(RESERVE));
-        let most = options.max_connections.min(usize::try_from(files).unwrap_or(usize::MAX));
         Arc::new(Admissions {
-            most: most.max(1),
+            most: options.max_connections.max(1),
             most_per_address: options.max_connections_per_address,
             open: AtomicUsize::new(0),
             addresses: Mutex::default(),
         })
     }
 
-    /// Connections at once, the limit of open files considered.
+    /// Connections at once.
     pub fn most(&self) -> usize {
         self.most
     }
@@ -143,12 +136,6 @@ mod tests {
         assert_eq!(admissions.admit(Some(IpAddr::from([127, 0, 0, 1]))).err(), Some(Full::Address));
         assert_eq!(admissions.open.load(Ordering::Relaxed), 1, "a refused connection keeps no place");
         assert!(admissions.admit(Some(IpAddr::from([127, 0, 0, 2]))).is_ok());
-    }
-
-    #[test]
-    fn some_files_are_never_for_connections() {
-        let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-        assert!((admissions(usize::MAX, 0).most() as u64) <= files - RESERVE);
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub struct Options {
     /// How long that may take, and how long a closing connection is listened to; 5 s.
     pub drain_timeout: Duration,
 
-    /// Connections at once: 503; 10,000, and never more than the process may open files, less 64.
+    /// Connections at once: 503; 10,000.
     pub max_connections: usize,
     /// Connections at once from one address (IPv6: from one /64): 429; 1,024; 0: any number.
     pub max_connections_per_address: usize,

@@ -13,6 +13,7 @@ use actix_http::Uri;
 use actix_service::Service;
 use actix_tls::connect::{ConnectError, ConnectInfo, Connection as Connected};
 use futures_core::future::LocalBoxFuture;
+use rustix::io::Errno;
 use tokio::{
     net::{TcpStream, lookup_host},
     task::JoinSet,
@@ -106,21 +107,29 @@ pub(super) async fn dial(origin: Prepared) -> Result<Transport, OriginError> {
     let host = unbracketed(&origin.options.host);
     let addresses: Vec<SocketAddr> = lookup_host((host, origin.options.port))
         .await
-        .map_err(|error| OriginError::Resolve(format!("{host}: {error}")))?
+        .map_err(|error| match has_no_descriptor(&error) {
+            true => OriginError::Exhausted,
+            false => OriginError::Resolve(format!("{host}: {error}")),
+        })?
         .collect();
     let tcp = first_to_connect(addresses).await.map_err(|(address, error)| {
         let Some(address) = address else { return OriginError::Resolve(format!("{host} has no address")) };
         let why = format!("{address}: {error}");
-        if error.kind() == io::ErrorKind::ConnectionRefused {
-            OriginError::Refused(why)
-        } else {
-            OriginError::Unreachable(why)
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => OriginError::Refused(why),
+            _ if has_no_descriptor(&error) => OriginError::Exhausted,
+            _ => OriginError::Unreachable(why),
         }
     })?;
     Ok(match &origin.tls {
         None => Box::new(tcp),
         Some(tls) => Box::new(tls.handshake(tcp).await?),
     })
+}
+
+/// The fault is on this side: the process, or the machine, has as many files open as it may.
+fn has_no_descriptor(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
 /// An IPv6 address as look-ups and TLS want it.
@@ -196,6 +205,13 @@ mod tests {
         let tcp = run(async { timeout(Duration::from_secs(10), first_to_connect(addresses)).await }).unwrap().unwrap();
         assert_eq!(tcp.peer_addr().unwrap(), there.local_addr().unwrap());
         assert!(tcp.nodelay().unwrap());
+    }
+
+    #[test]
+    fn a_lack_of_descriptors_is_no_fault_of_the_origin() {
+        for (error, ours) in [(Errno::MFILE, true), (Errno::NFILE, true), (Errno::NETUNREACH, false)] {
+            assert_eq!(has_no_descriptor(&error.into()), ours, "{error}");
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub enum OriginError {
     /// The origin's certificate is an authority's (CA:TRUE), used as the server's own.
     AuthorityAsServer,
     ConnectTimeout,
-    /// No connection became free in time.
+    /// No connection became free in time, or the process has no file descriptor for one: the origin was not asked.
     Exhausted,
     FirstByteTimeout,
     /// The response's body stopped coming.

@@ -27,8 +27,8 @@ pub(super) enum Wait {
     Other,
     /// The origin is to take more of the request; it took this many bytes.
     Writing(u64),
-    /// The final head; this many interim responses came.
-    Head(usize),
+    /// The final head, whatever interim responses come before it.
+    Head,
     Body,
 }
 
@@ -142,7 +142,7 @@ impl Exchange {
                     return Poll::Pending;
                 }
                 Wait::Writing(_) => (timeouts.between_bytes, OriginError::UploadTimeout),
-                Wait::Head(_) => (timeouts.first_byte, OriginError::FirstByteTimeout),
+                Wait::Head => (timeouts.first_byte, OriginError::FirstByteTimeout),
                 Wait::Body => (timeouts.between_bytes, OriginError::BodyTimeout),
             };
             if wait != armed {

@@ -165,7 +165,7 @@ impl Connection {
     /// Says what is waited for, for the time-outs.
     fn pending<T>(&self) -> Poll<T> {
         if let Some(exchange) = &self.exchange {
-            let response = if matches!(self.rx, Rx::Head) { Wait::Head(self.interims) } else { Wait::Body };
+            let response = if matches!(self.rx, Rx::Head) { Wait::Head } else { Wait::Body };
             exchange.wait.set(self.sending.waits_for().unwrap_or(response));
         }
         Poll::Pending

@@ -18,7 +18,16 @@ mod tests;
 mod tls;
 mod upload;
 
-use std::{future::poll_fn, io, path::PathBuf, pin::Pin, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    future::poll_fn,
+    io,
+    path::PathBuf,
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 
 use actix_http::{Payload, RequestHead, RequestHeadType, body::None as NoBody};
 use actix_service::Service;
@@ -27,7 +36,7 @@ use bytes::Bytes;
 use futures_core::{Stream, future::LocalBoxFuture};
 use http::Uri;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit},
     task::spawn_local,
     time::timeout,
 };
@@ -35,6 +44,7 @@ use tokio::{
 use self::{
     connect::Connector,
     exchange::{Exchange, Wait},
+    head::Framing,
     tls::Tls,
 };
 pub use self::{errors::OriginError, tls::certificates};
@@ -59,7 +69,8 @@ pub struct Options {
     pub idle_timeout: Duration,
     /// A connection is not used for new requests after this long, so that the name is resolved anew.
     pub max_age: Duration,
-    /// Connections at once, of one worker; a request waits for one until `connect_timeout`.
+    /// Connections at once, of one worker; a request waits for one until `connect_timeout`. Requests with content have at
+    /// most half of them.
     pub max_connections: usize,
     /// Bytes of a response head.
     pub max_head: usize,
@@ -133,9 +144,18 @@ type Call = Box<dyn Fn() -> LocalBoxFuture<'static, Result<Payload, SendRequestE
 #[derive(Clone)]
 pub struct Origin(Rc<Client>);
 
+/// Held for as long as a connection is in use.
+struct Place {
+    _one: OwnedSemaphorePermit,
+    _upload: Option<OwnedSemaphorePermit>,
+}
+
 struct Client {
     call: Call,
-    permits: Arc<Semaphore>,
+    places: Arc<Semaphore>,
+    /// Of these, those that requests with content may hold: a client sets the pace of its upload.
+    uploads: Arc<Semaphore>,
+    unattended: Semaphore,
     timeouts: Timeouts,
     /// A connection may carry another request.
     reuse: bool,
@@ -189,8 +209,15 @@ impl Origin {
             first_byte: options.first_byte_timeout,
             between_bytes: options.between_bytes_timeout,
         };
-        let permits = Arc::new(Semaphore::new(options.max_connections));
-        Origin(Rc::new(Client { call, permits, timeouts, reuse }))
+        let places = Arc::new(Semaphore::new(options.max_connections));
+        let uploads = Arc::new(Semaphore::new(options.max_connections.div_ceil(2)));
+        let unattended = Semaphore::new(options.max_connections / 8);
+        Origin(Rc::new(Client { call, places, uploads, unattended, timeouts, reuse }))
+    }
+
+    /// A place among the few requests that go on though nobody waits for their answers any more; `None`: there are enough.
+    pub fn unattended(&self) -> Option<SemaphorePermit<'_>> {
+        self.0.unattended.try_acquire().ok()
     }
 
     /// Sends a request. `interim` is called for each 1xx but 101 and 100, as it comes in. Dropping the future closes the
@@ -203,13 +230,14 @@ impl Origin {
         mut request: OriginRequest,
         interim: impl FnMut(Interim) + 'static,
     ) -> Result<OriginResponse, OriginError> {
-        let Client { call, permits, timeouts, reuse } = &*self.0;
+        let Client { call, timeouts, reuse, .. } = &*self.0;
         if !reuse {
             request.fields.set(http::header::CONNECTION, FieldValue::from_static("close"));
         }
+        let has_content = request.body.as_ref().is_some_and(|body| body.length != Some(0));
         let exchange = Exchange::new(request, interim)?;
-        let permit = match timeout(timeouts.connect, permits.clone().acquire_owned()).await {
-            Ok(Ok(permit)) => permit,
+        let place = match timeout(timeouts.connect, self.0.place(has_content)).await {
+            Ok(Ok(place)) => place,
             _ => return Err(OriginError::Exhausted),
         };
         let payload = loop {
@@ -219,13 +247,21 @@ impl Origin {
             }
         };
         let Some(head) = exchange.take_answer() else { return Err(OriginError::Closed) };
+        let left = if let Framing::Length(length) = head.framing { Some(length) } else { None };
         // with nothing to read the connection is back in the pool already
-        let reading = (!matches!(payload, Payload::None)).then_some((payload, permit));
+        let reading = (!matches!(payload, Payload::None)).then_some((payload, place));
         Ok(OriginResponse {
             head: ResponseHead { status: head.status, fields: head.fields },
             length: head.length,
-            body: OriginBody { reading, exchange, timeouts: *timeouts },
+            body: OriginBody { reading, left, exchange, timeouts: *timeouts },
         })
+    }
+}
+
+impl Client {
+    async fn place(&self, has_content: bool) -> Result<Place, AcquireError> {
+        let upload = if has_content { Some(self.uploads.clone().acquire_owned().await?) } else { None };
+        Ok(Place { _one: self.places.clone().acquire_owned().await?, _upload: upload })
     }
 }
 
@@ -244,7 +280,9 @@ async fn attempt(call: &Call, timeouts: &Timeouts, exchange: &Rc<Exchange>) -> R
 /// connection.
 pub struct OriginBody {
     /// `None` once it has ended.
-    reading: Option<(Payload, OwnedSemaphorePermit)>,
+    reading: Option<(Payload, Place)>,
+    /// Bytes to come, where a length says so.
+    left: Option<u64>,
     exchange: Rc<Exchange>,
     timeouts: Timeouts,
 }
@@ -255,7 +293,16 @@ impl OriginBody {
         let (payload, _) = self.reading.as_mut()?;
         let next = poll_fn(|cx| Pin::new(&mut *payload).poll_next(cx));
         let ended = match self.exchange.in_time(&self.timeouts, next).await {
-            Ok(Some(Ok(bytes))) => return Some(Ok(bytes)),
+            Ok(Some(Ok(bytes))) => {
+                self.left = self.left.map(|left| left.saturating_sub(bytes.len() as u64));
+                // whoever knows the length does not ask for the end: awc keeps the connection once it has told it
+                if self.left == Some(0)
+                    && let Poll::Ready(None) = Pin::new(payload).poll_next(&mut Context::from_waker(Waker::noop()))
+                {
+                    self.reading = None;
+                }
+                return Some(Ok(bytes));
+            }
             Ok(None) => None,
             Ok(Some(Err(_))) => Some(Err(self.exchange.take_failure().unwrap_or(OriginError::Truncated))),
             Err(error) => Some(Err(error)),

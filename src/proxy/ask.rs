@@ -12,6 +12,7 @@ use super::{
     forward::Conditions,
     is_unsafe, query,
     shared::FlightKey,
+    warning::Warning,
 };
 use crate::{
     clock::Timestamp,
@@ -72,11 +73,16 @@ pub async fn ask(cx: &Rc<Context>, question: Question, lead: Option<Flying>, fli
             exchange::send(cx, &request, std::mem::replace(&mut content, again), conditions, &added, interim.clone());
         let Answered { response, times } = match sent.await {
             Ok(answered) => {
-                cx.shared.health.answered();
+                match answered.response.head.status.as_u16() {
+                    // it cannot answer now, and says so itself or a gateway does in its stead
+                    502..=504 => cx.shared.health.failed(cx.clock.now()),
+                    _ => cx.shared.health.answered(),
+                }
                 answered
             }
             Err(error) => {
-                if !matches!(error, OriginError::Upload) {
+                // what failed on this side says nothing of the origin
+                if !matches!(error, OriginError::Upload | OriginError::Exhausted) {
                     cx.shared.health.failed(cx.clock.now());
                 }
                 land(Landing::Failed(error.clone()));
@@ -293,7 +299,10 @@ async fn store_filled(
     let body = match filled {
         Ok(Filled::Memory(bytes)) => StoredBody::Memory(bytes),
         Ok(Filled::Disk(body)) => StoredBody::Disk(body),
-        Err(why @ Unfilled::Origin(_)) => return log::warn!("{}: not stored: {why}", redact(&head.asked)),
+        Err(why @ Unfilled::Origin(_)) => {
+            static NOT_STORED: Warning = Warning::new();
+            return NOT_STORED.say(format_args!("{}: not stored: {why}", redact(&head.asked)));
+        }
         Err(why) => return log::debug!("{}: not stored: {why}", redact(&head.asked)),
     };
     if cx.shared.invalidated_since(&primary, since) {

@@ -9,7 +9,7 @@ use std::{
 use tokio::sync::watch;
 
 /// The flights under way, shared by all workers.
-pub struct Flights<K, T>(Arc<Mutex<HashMap<K, watch::Receiver<Option<T>>>>>);
+pub struct Flights<K, T>(Arc<Mutex<HashMap<K, watch::Sender<Option<T>>>>>);
 
 impl<K, T> Clone for Flights<K, T> {
     fn clone(&self) -> Self {
@@ -36,6 +36,9 @@ pub struct Lead<K: Eq + Hash + Clone, T> {
     landing: watch::Sender<Option<T>>,
 }
 
+/// Those who follow a lead. While this is there they are not told that the lead was given up.
+pub struct Followers<T>(watch::Sender<Option<T>>);
+
 /// A place behind a leader.
 pub struct Follow<T>(watch::Receiver<Option<T>>);
 
@@ -43,10 +46,10 @@ impl<K: Eq + Hash + Clone, T: Clone> Flights<K, T> {
     pub fn join(&self, key: &K) -> Join<K, T> {
         let mut flights = self.lock();
         if let Some(flight) = flights.get(key) {
-            return Join::Follow(Follow(flight.clone()));
+            return Join::Follow(Follow(flight.subscribe()));
         }
-        let (landing, flight) = watch::channel(None);
-        flights.insert(key.clone(), flight);
+        let landing = watch::Sender::new(None);
+        flights.insert(key.clone(), landing.clone());
         Join::Lead(Lead { flights: self.clone(), key: key.clone(), landing })
     }
 }
@@ -60,7 +63,7 @@ impl<K: Eq + Hash, T> Flights<K, T> {
 
 impl<K, T> Flights<K, T> {
     // a panic while it was held left the map whole: every change to it is one call
-    fn lock(&self) -> MutexGuard<'_, HashMap<K, watch::Receiver<Option<T>>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<K, watch::Sender<Option<T>>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -70,15 +73,26 @@ impl<K: Eq + Hash + Clone, T> Lead<K, T> {
     pub fn land(&self, landed: T) {
         self.landing.send_replace(Some(landed));
     }
+
+    pub fn followers(&self) -> Followers<T> {
+        Followers(self.landing.clone())
+    }
 }
 
 impl<K: Eq + Hash + Clone, T> Drop for Lead<K, T> {
     fn drop(&mut self) {
         let mut flights = self.flights.lock();
         // it may be another's by now: flights can be forgotten
-        if flights.get(&self.key).is_some_and(|flight| flight.same_channel(&self.landing.subscribe())) {
+        if flights.get(&self.key).is_some_and(|flight| flight.same_channel(&self.landing)) {
             flights.remove(&self.key);
         }
+    }
+}
+
+impl<T> Followers<T> {
+    /// Ends when there are none. There may be some again afterwards.
+    pub async fn gone(&self) {
+        self.0.closed().await;
     }
 }
 
@@ -138,6 +152,22 @@ mod tests {
         drop(old);
         new.land(2);
         assert_eq!((waiting.landed().await, follow(&flights).landed().await), (Some(1), Some(2)));
+    }
+
+    #[tokio::test]
+    async fn a_leader_learns_when_nobody_follows_and_who_comes_too_late_leads() {
+        let flights = Flights::default();
+        let leader = lead(&flights);
+        let followers = leader.followers();
+        followers.gone().await;
+        let waiting = follow(&flights);
+        assert!(futures_util::FutureExt::now_or_never(followers.gone()).is_none());
+        drop(waiting);
+        followers.gone().await;
+        let late = follow(&flights);
+        drop((leader, followers));
+        assert_eq!(late.landed().await, None);
+        drop(lead(&flights));
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures_core::Stream;
 
-use super::fill::FillReader;
+use super::{fill::FillReader, warning::Warning};
 use crate::{
     client::ReplyBody,
     message::{Method, Request, StoredBody},
@@ -117,7 +117,8 @@ pub fn relay(body: OriginBody) -> impl Stream<Item = std::io::Result<Bytes>> {
         match body.next().await? {
             Ok(bytes) => Some((Ok(bytes), Some(body))),
             Err(error) => {
-                log::warn!("a response was broken off: {error}");
+                static BROKEN_OFF: Warning = Warning::new();
+                BROKEN_OFF.say(format_args!("a response was broken off: {error}"));
                 Some((Err(std::io::Error::other("the origin broke the response off")), None))
             }
         }

@@ -13,7 +13,8 @@ use http::header;
 
 use super::{
     Content, Context,
-    forward::{self, Conditions},
+    forward::{self, Conditions, Site},
+    warning::Warning,
 };
 use crate::{
     client::Connection,
@@ -70,27 +71,32 @@ pub async fn send(
     for (name, value) in added {
         fields.set(name.clone(), value.clone());
     }
-    if matches!(content, Content::Stream(_)) && matches!(request.method, Method::GET | Method::HEAD) {
+    if !matches!(content, Content::None) && !forward::is_made_for_content(&request.method) {
         // an origin that ignores such a body takes it for the next request: there must be none on that connection
         fields.append(header::CONNECTION, FieldValue::from_static("close"));
     }
-    let again = matches!(content, Content::None).then(|| fields.clone());
-    let first = ask(cx, &cx.origin, request, fields, upload(content, &request.method), interim.clone()).await?;
+    let may_follow = matches!(content, Content::None) && matches!(request.method, Method::GET | Method::HEAD);
+    let again = may_follow.then(|| fields.clone());
+    let content = upload(content, &request.method);
+    let first = ask(cx, &cx.origin, &[&cx.site], request, fields, content, interim.clone()).await?;
     let secure = cx.secure.as_ref().filter(|_| points_to_https(cx, request, &first.response.head));
-    match (secure.and_then(Secure::client), again) {
-        (Some(secure), Some(fields)) => {
-            static HINT: Once = Once::new();
-            let url = format!("https://{}{}", cx.site.authority, cx.site.base);
-            HINT.call_once(|| log::warn!("the origin redirects to https: name it as --origin {url}"));
-            ask(cx, secure, request, fields, upload(Content::None, &request.method), interim).await
-        }
-        _ => Ok(first),
-    }
+    let (Some(secure), Some(fields)) = (secure.and_then(Secure::client), again) else { return Ok(first) };
+    let site = Site { https: true, ..cx.site.clone() };
+    static HINT: Once = Once::new();
+    HINT.call_once(|| log::warn!("the origin redirects to https: name it as --origin {}", site.url()));
+    let followed = ask(cx, secure, &[&cx.site, &site], request, fields, None, interim).await;
+    Ok(followed.unwrap_or_else(|error| {
+        static NOT_FOLLOWED: Warning = Warning::new();
+        NOT_FOLLOWED.say(format_args!("the origin redirects to https, which fails: {error} ({})", site.url()));
+        first
+    }))
 }
 
+/// `sites`: what references are turned away from.
 async fn ask(
     cx: &Context,
     origin: &Origin,
+    sites: &[&Site],
     request: &Request,
     fields: Fields,
     body: Option<Upload>,
@@ -106,17 +112,18 @@ async fn ask(
         })
         .await?;
     let times = Times { request: sent, response: cx.clock.now(), received: cx.clock.wall() };
-    turn_inward(cx, &mut response.head.fields, times);
+    turn_inward(sites, &mut response.head.fields, times);
     Ok(Answered { response, times })
 }
 
 /// Date is there (RFC 9110 §6.6.1), and references to the origin lead through Larder.
-fn turn_inward(cx: &Context, fields: &mut Fields, times: Times) {
+fn turn_inward(sites: &[&Site], fields: &mut Fields, times: Times) {
     if !fields.contains(&header::DATE) {
         fields.append(header::DATE, date::format(times.received));
     }
     for name in [header::LOCATION, header::CONTENT_LOCATION] {
-        let inward = fields.only(&name).and_then(|value| cx.site.inward(value.to_str().ok()?));
+        let reference = fields.only(&name).and_then(|value| value.to_str().ok());
+        let inward = reference.and_then(|reference| sites.iter().find_map(|site| site.inward(reference)));
         if let Some(value) = inward.and_then(|inward| FieldValue::try_from(inward).ok()) {
             fields.set(name, value);
         }

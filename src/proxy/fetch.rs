@@ -187,7 +187,8 @@ fn collapses(asked: &Asked, way: Way) -> bool {
     }
 }
 
-/// Asks for all who follow, and for the one who is told.
+/// Asks for all who follow, and for the one who is told. Where they have all left before the answer comes the question is
+/// given up, but for a few: the next to ask may be glad of the answer.
 async fn lead_flight(
     cx: Rc<Context>,
     question: Question,
@@ -195,9 +196,22 @@ async fn lead_flight(
     flight: FlightKey,
     told: Option<oneshot::Sender<Outcome>>,
 ) {
-    let outcome = ask(&cx, question, Some(lead), Some(&flight)).await;
-    if let Some(told) = told {
-        let _ = told.send(outcome);
+    let followers = lead.followers();
+    let asking = ask(&cx, question, Some(lead), Some(&flight));
+    let Some(mut told) = told else {
+        asking.await;
+        return;
+    };
+    let deserted = async {
+        told.closed().await;
+        followers.gone().await;
+        if let Some(_place) = cx.origin.unattended() {
+            std::future::pending().await
+        }
+    };
+    tokio::select! {
+        outcome = asking => drop(told.send(outcome)),
+        () = deserted => log::debug!("a question to the origin was given up: nobody waits for its answer"),
     }
 }
 

@@ -105,6 +105,11 @@ pub fn expects_content(method: &Method) -> bool {
     matches!(*method, Method::POST | Method::PUT | Method::PATCH)
 }
 
+/// Whether content is what this method is for: origins read it (RFC 9110 §9.3, RFC 10008).
+pub fn is_made_for_content(method: &Method) -> bool {
+    expects_content(method) || method.as_str() == "QUERY"
+}
+
 // what is written here was parsed before: an authority, an address, a pseudonym
 fn value(text: &str) -> FieldValue {
     FieldValue::from_str(text).unwrap_or_else(|_| FieldValue::from_static(""))

@@ -15,6 +15,7 @@ mod refusal;
 mod request;
 mod respond;
 mod shared;
+mod warning;
 
 use std::{rc::Rc, sync::Arc};
 

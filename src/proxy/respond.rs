@@ -17,6 +17,7 @@ use super::{
     content::{Segment, Source, body, relay, stream},
     fill::FillReader,
     refusal::problem,
+    warning::Warning,
 };
 use crate::{
     client::{Reply, ReplyBody},
@@ -181,8 +182,9 @@ pub fn relayed(
 
 /// The origin did not answer.
 pub fn failed(cx: &Rc<Context>, error: &OriginError, verdict: Verdict, log: &mut access::Entry) -> Reply {
+    static NO_ANSWER: Warning = Warning::new();
+    NO_ANSWER.say(format_args!("{error} ({})", cx.site_url));
     let status = error.status();
-    log::warn!("{error} ({})", cx.site_url);
     let mut fields = own_fields(cx, &Fields::new(), &verdict, None);
     append(&mut fields, "proxy-status", &format!("larder; error={}", error.proxy_status()));
     let body = problem(&mut fields, status, error.public());

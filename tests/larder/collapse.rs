@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use crate::support::{End, Gate, Origin, Proxy, Response, Step, request, respond};
+use crate::support::{Client, End, Gate, Origin, Proxy, Response, Step, request, respond};
 
 const FRESH: &str = "Cache-Control: max-age=600";
 
@@ -97,6 +97,37 @@ fn a_client_that_leaves_does_not_spoil_the_fill() {
     gate.open();
     assert_eq!(proxy.get("/a").text(), "for all");
     assert_eq!(origin.request_count(), 1);
+}
+
+#[test]
+fn few_requests_go_on_whose_clients_have_left_before_an_answer_came() {
+    // it never answers, and hears when it is left
+    let origin = Origin::always(Vec::new());
+    let proxy = Proxy::tuned(&origin, &["--workers", "1"], |config| config.origin_client.max_connections = 16);
+    let mut leavers: Vec<_> = (0..16).map(|_| proxy.client()).collect();
+    for (n, leaver) in leavers.iter_mut().enumerate() {
+        leaver.send(request("GET", &format!("/{n}"), &[]));
+    }
+    origin.await_requests(16);
+    leavers.into_iter().for_each(Client::reset);
+    origin.await_connections(2);
+}
+
+#[test]
+fn who_follows_a_client_that_leaves_gets_the_answer_all_the_same() {
+    let gate = Gate::closed();
+    let origin = held(&gate, |_| respond(200, &[FRESH], "for all"));
+    // too few connections for one that nobody waits for
+    let proxy = Proxy::tuned(&origin, &["--workers", "1"], |config| config.origin_client.max_connections = 4);
+    let mut leader = proxy.client();
+    leader.send(request("GET", "/a", &[]));
+    origin.await_requests(1);
+    let mut follower = proxy.client();
+    follower.send(request("GET", "/a", &[]));
+    proxy.await_received(2);
+    leader.reset();
+    gate.open();
+    assert_eq!(follower.response("GET").text(), "for all");
 }
 
 #[test]

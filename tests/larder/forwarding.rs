@@ -339,3 +339,21 @@ fn a_request_that_comes_back_through_its_own_origin_is_a_loop() {
     assert_eq!(answer.status, 508);
     assert_eq!(answer.field("Content-Type"), Some("application/problem+json"));
 }
+
+#[test]
+fn answers_with_a_length_leave_their_connection_to_the_next_request() {
+    let origin = Origin::answering(|request| match request.method.as_str() {
+        "HEAD" => vec![Step::Send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nCache-Control: no-store\r\n\r\n".to_vec())],
+        _ => respond(200, &["Cache-Control: no-store"], [&request.body[..], b"answered"].concat()),
+    });
+    let proxy = Proxy::start(&origin, &[]);
+    let mut client = proxy.client();
+    for _ in 0..5 {
+        assert_eq!(client.get("/a").text(), "answered");
+        client.send("POST /p HTTP/1.1\r\nHost: larder.test\r\nContent-Length: 5\r\n\r\nhello");
+        assert_eq!(client.response("POST").text(), "helloanswered");
+        assert_eq!(client.ask("HEAD", "/a", &[]).status, 200);
+        assert_eq!(client.ask("DELETE", "/a", &[]).text(), "answered");
+    }
+    assert_eq!((origin.request_count(), origin.connection_count()), (20, 1));
+}

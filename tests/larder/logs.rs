@@ -142,3 +142,28 @@ fn an_origin_that_fails_is_named_in_the_log_and_requests_are_silent_when_asked_t
     quiet.larder.get("/quiet");
     assert!(quiet.larder.log().iter().all(|line| !line.contains("/quiet")), "{:#?}", quiet.larder.log());
 }
+
+#[test]
+fn a_failing_origin_does_not_fill_the_log() {
+    let origin = Origin::answering(|request| {
+        let control = if request.target.starts_with("/relayed") { "no-store" } else { "max-age=600" };
+        let half = format!("HTTP/1.1 200 OK\r\nCache-Control: {control}\r\nContent-Length: 10\r\n\r\nhalf");
+        match request.target.starts_with("/gone") {
+            true => vec![Step::Close],
+            false => vec![Step::Send(half.into_bytes()), Step::Close],
+        }
+    });
+    let quiet = run(&origin, &["-q"]);
+    let began = larder::clock::instant();
+    for n in 0..100 {
+        for target in ["gone", "relayed", "stored"] {
+            quiet.larder.get(&format!("/{target}{n}"));
+        }
+    }
+    quiet.larder.await_line("not stored: ");
+    let seconds = began.elapsed().as_secs() as usize + 1;
+    for words in ["closed the connection without an answer", "a response was broken off: ", "not stored: "] {
+        let lines = quiet.larder.log().iter().filter(|line| line.contains(words)).count();
+        assert!((1..=seconds).contains(&lines), "{lines} in {seconds} s: {words}");
+    }
+}

@@ -1,11 +1,6 @@
 //! Stale responses: when they stand in, and how a failing origin is spared.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
-
-use crate::support::{Gate, Origin, Proxy, Step, respond};
+use crate::support::{Gate, Origin, Proxy, Step, request, respond};
 
 /// The first answer is good for ten seconds and has these directives too; every later one is `later`.
 fn failing(directives: &'static str, later: Vec<Step>) -> Origin {
@@ -97,37 +92,28 @@ fn stale_responses_do_not_stand_in_where_the_origin_forbids_it_or_did_not_allow_
 
 #[test]
 fn a_failing_origin_is_asked_by_one_request_at_a_time_and_ever_more_seldom() {
-    let asked = Arc::new(AtomicUsize::new(0));
-    let counted = asked.clone();
-    let origin = Origin::answering(move |request| {
-        counted.fetch_add(1, Ordering::SeqCst);
-        match request.index {
-            0 => [
-                respond(200, &["Cache-Control: max-age=10, stale-if-error=6000", "Connection: close"], "good"),
-                vec![Step::Close],
-            ]
-            .concat(),
-            _ => vec![Step::Close],
+    let busy = |status| respond(status, &["Retry-After: 60"], "busy");
+    for later in [vec![Step::Close], busy(502), busy(503), busy(504)] {
+        let origin = failing(", stale-if-error=6000", later);
+        let proxy = Proxy::start(&origin, &[]);
+        proxy.get("/");
+        proxy.advance(20);
+        let mut probes = Vec::new();
+        for second in 0..40 {
+            let before = origin.request_count();
+            for _ in 0..5 {
+                let stale = proxy.get("/");
+                assert_eq!((stale.status, stale.x_cache(), stale.text().as_str()), (200, "HIT", "good"));
+            }
+            match origin.request_count() - before {
+                0 => {}
+                1 => probes.push(second),
+                many => panic!("{many} requests in second {second}"),
+            }
+            proxy.advance(1);
         }
-    });
-    let proxy = Proxy::start(&origin, &[]);
-    proxy.get("/");
-    proxy.advance(20);
-    let mut probes = Vec::new();
-    for second in 0..40 {
-        let before = asked.load(Ordering::SeqCst);
-        for _ in 0..5 {
-            let stale = proxy.get("/");
-            assert_eq!((stale.status, stale.x_cache(), stale.text().as_str()), (200, "HIT", "good"));
-        }
-        match asked.load(Ordering::SeqCst) - before {
-            0 => {}
-            1 => probes.push(second),
-            many => panic!("{many} requests in second {second}"),
-        }
-        proxy.advance(1);
+        assert_eq!(probes, [0, 1, 3, 7, 15, 31]);
     }
-    assert_eq!(probes, [0, 1, 3, 7, 15, 31]);
 }
 
 #[test]
@@ -147,6 +133,31 @@ fn an_origin_that_comes_back_is_asked_by_everyone_again() {
     assert_eq!((proxy.get("/").text().as_str(), proxy.get("/").text().as_str()), ("good", "good"));
     proxy.advance(1);
     assert_eq!((proxy.get("/").text().as_str(), proxy.get("/").text().as_str()), ("back 2", "back 3"));
+}
+
+#[test]
+fn an_origin_that_was_not_asked_for_want_of_a_connection_has_not_failed() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let origin = Origin::answering(move |request| match request.target.as_str() {
+        "/slow" => vec![
+            Step::Send(b"HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nContent-Length: 9\r\n\r\nhalf,".to_vec()),
+            Step::Wait(held.clone()),
+            Step::Send(b"half".to_vec()),
+        ],
+        _ => respond(200, &["Cache-Control: max-age=10, stale-if-error=60"], request.index.to_string()),
+    });
+    let flags = ["--workers", "1", "--connect-timeout", "50ms"];
+    let proxy = Proxy::tuned(&origin, &flags, |config| config.origin_client.max_connections = 1);
+    assert_eq!(proxy.get("/").text(), "0");
+    proxy.advance(20);
+    let mut slow = proxy.client();
+    let mut half = slow.send(request("GET", "/slow", &[])).head();
+    assert_eq!(proxy.get("/no-place").status, 503);
+    gate.open();
+    slow.body("GET", &mut half);
+    assert_eq!(half.text(), "half,half");
+    assert_eq!(proxy.get("/").text(), "2");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::{
     io::{Read, Write},
     net::{Ipv4Addr, TcpListener},
+    sync::atomic::{AtomicU8, Ordering},
 };
 
 use crate::support::{End, Origin, Proxy, TlsEnd, TlsOrigin, respond, until};
@@ -108,10 +109,11 @@ fn framed_bodies_that_tls_cuts_are_broken_off_and_not_stored() {
     }
 }
 
-/// Ports 80 and 443 of one loopback address that is this process's own; `None`, and a word about it, without the right to.
+/// Ports 80 and 443 of one loopback address that is this test's own; `None`, and a word about it, without the right to.
 fn usual_ports() -> Option<(TcpListener, TcpListener)> {
-    let [_, b, c, d] = std::process::id().to_be_bytes();
-    let address = Ipv4Addr::new(127, 64 | (b & 63), c, d.max(2));
+    static TESTS: AtomicU8 = AtomicU8::new(64);
+    let [_, _, c, d] = std::process::id().to_be_bytes();
+    let address = Ipv4Addr::new(127, TESTS.fetch_add(1, Ordering::Relaxed), c, d.max(2));
     match (TcpListener::bind((address, 80)), TcpListener::bind((address, 443))) {
         (Ok(plain), Ok(tls)) => Some((plain, tls)),
         (plain, tls) => {
@@ -133,11 +135,14 @@ fn an_http_origin_that_redirects_the_same_url_to_https_is_followed_once() {
         };
         respond(301, &[&location, "Cache-Control: no-store"], "moved")
     });
-    let secure = TlsOrigin::on(tls, move |head| match head.starts_with("GET /back ") {
-        true => {
-            (format!("HTTP/1.1 302 Found\r\nLocation: http://{host}/back\r\nContent-Length: 0\r\n\r\n"), TlsEnd::Open)
-        }
-        false => whole("secure"),
+    let secure = TlsOrigin::on(tls, move |head| {
+        let location = match head.split(' ').nth(1).unwrap() {
+            "/back" => format!("http://{host}/back"),
+            "/on" => format!("https://{host}/further?x"),
+            "/away" => "https://other.test/".to_owned(),
+            _ => return whole("secure"),
+        };
+        (format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"), TlsEnd::Open)
     });
     let flags = ["--origin-ca", secure.ca().to_str().unwrap()];
     let proxy = Proxy::before(&format!("http://{host}"), &flags);
@@ -145,18 +150,51 @@ fn an_http_origin_that_redirects_the_same_url_to_https_is_followed_once() {
     assert_eq!((followed.status, followed.text().as_str()), (200, "secure"));
     until("it to be stored", || proxy.get("/a?b").x_cache() == "HIT");
     assert_eq!((origin.request_count(), secure.requests().len()), (1, 1));
+    assert_eq!(proxy.client().ask("HEAD", "/head", &[]).status, 200);
+    assert_eq!((origin.request_count(), secure.requests().len()), (2, 2));
 
-    // back again: relayed, not followed for ever
-    let back = proxy.get("/back");
-    assert_eq!((back.status, origin.request_count(), secure.requests().len()), (302, 2, 2));
+    // back again: relayed, not followed for ever; what points at the origin by either scheme leads through Larder
+    for (target, location) in [("/back", "/back"), ("/on", "/further?x"), ("/away", "https://other.test/")] {
+        let response = proxy.get(target);
+        assert_eq!((response.status, response.field("Location")), (302, Some(location)), "{target}");
+    }
+    assert_eq!((origin.request_count(), secure.requests().len()), (5, 5));
     // any other place is the client's to go to
     for target in ["/elsewhere", "/moved"] {
         assert_eq!(proxy.get(target).status, 301, "{target}");
     }
-    assert_eq!(secure.requests().len(), 2);
-    // and what has content is never sent twice
+    // and what may change something is never sent twice, with content or without
     let mut client = proxy.client();
     client.send("POST /p HTTP/1.1\r\nHost: larder.test\r\nContent-Length: 5\r\n\r\nhello");
     assert_eq!(client.response("POST").status, 301);
-    assert_eq!(secure.requests().len(), 2);
+    for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+        let answer = proxy.client().ask(method, "/p", &["Content-Length: 0"]);
+        let location = format!("https://{host}/p");
+        assert_eq!((answer.status, answer.field("Location")), (301, Some(location.as_str())), "{method}");
+    }
+    assert_eq!(secure.requests().len(), 5);
+}
+
+#[test]
+fn where_https_cannot_be_had_the_redirect_to_it_is_relayed() {
+    let Some((plain, tls)) = usual_ports() else { return };
+    let host = plain.local_addr().unwrap().ip();
+    let origin = Origin::on(plain, move |request| {
+        let location = format!("Location: https://{host}{}", request.target);
+        respond(301, &[&location, "Cache-Control: no-store"], "moved")
+    });
+    // nobody vouches for its certificate; then nobody listens there
+    let secure = TlsOrigin::on(tls, |_| whole("secure"));
+    let proxy = Proxy::before(&format!("http://{host}"), &[]);
+    let relayed = |proxy: &Proxy| {
+        let response = proxy.get("/a");
+        let location = format!("https://{host}/a");
+        assert_eq!((response.status, response.text().as_str()), (301, "moved"));
+        assert_eq!((response.field("Location"), response.end), (Some(location.as_str()), End::Whole));
+    };
+    relayed(&proxy);
+    assert_eq!(secure.requests().len(), 0);
+    drop(secure);
+    relayed(&proxy);
+    assert_eq!(origin.request_count(), 2);
 }

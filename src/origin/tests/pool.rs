@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::rig::{Client, OK, Server, read, request, run, soon};
+use super::rig::{Client, OK, Server, fed, pieces, read, request, run, soon};
 use crate::{
     message::Method,
     origin::{Options, OriginError},
@@ -14,6 +14,24 @@ fn a_connection_is_used_again() {
         let server = Server::answering(OK);
         let client = server.client();
         for _ in 0..5 {
+            client.got().await.is(200, "ok");
+        }
+        assert_eq!(server.connections(), 1);
+    });
+}
+
+#[test]
+fn a_connection_is_free_with_the_last_byte_that_content_length_promises() {
+    run(async {
+        let server = Server::answering(OK);
+        let client = Client::new(Options { max_connections: 1, ..server.options() });
+        for _ in 0..5 {
+            let mut response = soon(client.0.send(request(Method::GET, "/"), |_| {})).await.unwrap();
+            let mut length = 0;
+            while length < 2 {
+                length += soon(response.body.next()).await.unwrap().unwrap().len();
+            }
+            // its reader has all of it, and may hold it or drop it without asking for the end
             client.got().await.is(200, "ok");
         }
         assert_eq!(server.connections(), 1);
@@ -79,6 +97,45 @@ fn a_request_waits_for_a_connection_until_the_connect_timeout() {
         server.go_on();
         client.got().await.is(200, "ok");
         assert_eq!(server.connections(), 1);
+    });
+}
+
+#[test]
+fn slow_uploads_never_hold_more_than_half_of_the_connections() {
+    run(async {
+        let mut server = Server::new(|mut peer| {
+            while let Some(head) = peer.head() {
+                if head.starts_with("POST") && !head.contains("content-length: 0") {
+                    peer.say("upload");
+                    peer.rest();
+                } else {
+                    peer.send(OK);
+                }
+            }
+        });
+        let connect_timeout = Duration::from_millis(40);
+        let client = Client::new(Options { max_connections: 4, connect_timeout, ..server.options() });
+        let mut slow = Vec::new();
+        for _ in 0..2 {
+            let (feed, pieces) = fed();
+            let mut sent = Box::pin(client.upload(Method::POST, Some(4), pieces));
+            tokio::select! {
+                _ = &mut sent => panic!("it has not ended"),
+                said = server.heard() => assert_eq!(said, "upload"),
+            }
+            slow.push((feed, sent));
+        }
+        let third = client.upload(Method::POST, Some(4), pieces(&["once"]));
+        assert_eq!(third.await.unwrap_err(), OriginError::Exhausted);
+        client.got().await.is(200, "ok");
+        // one without content is no upload
+        client.upload(Method::POST, Some(0), pieces(&[])).await.unwrap().is(200, "ok");
+        slow.pop();
+        let mut sent = Box::pin(client.upload(Method::POST, Some(4), pieces(&["once"])));
+        tokio::select! {
+            _ = &mut sent => panic!("it has no answer"),
+            said = server.heard() => assert_eq!(said, "upload"),
+        }
     });
 }
 

@@ -2,7 +2,7 @@
 
 use std::{future::Future, pin::Pin, time::Duration};
 
-use super::rig::{Client, OK, Server, fed, read, request, run, soon, zeros};
+use super::rig::{Client, Server, fed, read, request, run, soon, zeros};
 use crate::{
     message::Method,
     origin::{Options, OriginError, OriginRequest, Upload},
@@ -79,31 +79,32 @@ fn the_first_byte_timeout_begins_with_the_end_of_the_upload() {
 }
 
 #[test]
-fn an_interim_response_begins_the_first_byte_timeout_anew() {
+fn interim_responses_do_not_put_the_first_byte_timeout_off() {
     run(async {
-        let server = Server::new(|mut peer| {
+        let mut server = Server::new(|mut peer| {
             peer.head();
-            for _ in 0..4 {
+            for _ in 0..2 {
                 peer.wait();
                 peer.send("HTTP/1.1 102 Processing\r\n\r\n");
             }
-            peer.wait();
-            peer.send(OK);
+            peer.rest();
+            peer.say("closed");
         });
         let client = server.client();
         let (told, mut interims) = tokio::sync::mpsc::unbounded_channel();
         let sent = client.0.send(request(Method::GET, "/"), move |interim| told.send(interim.status).unwrap());
         let paced = async {
-            // more than one time-out passes in all, less than one between any two
-            for _ in 0..4 {
+            // less than one time-out passes between any two, more than one in all
+            for _ in 0..2 {
                 server.go_on();
                 assert_eq!(soon(interims.recv()).await.unwrap(), 102);
                 later(server.options().first_byte_timeout * 2 / 3).await;
             }
-            server.go_on();
         };
-        let (response, ()) = tokio::join!(sent, paced);
-        read(response.unwrap()).await.is(200, "ok");
+        let in_time = tokio::time::timeout(server.options().first_byte_timeout * 3 / 2, sent);
+        let (response, ()) = tokio::join!(in_time, paced);
+        assert_eq!(response.unwrap().err(), Some(OriginError::FirstByteTimeout));
+        assert_eq!(server.heard().await, "closed");
     });
 }
 

@@ -201,7 +201,12 @@ impl Origin {
 
     /// Waits until no connection is open.
     pub fn await_no_connections(&self) {
-        drop(self.await_record("no connections", |record| record.open == 0));
+        self.await_connections(0);
+    }
+
+    /// Waits until this many connections are open.
+    pub fn await_connections(&self, count: usize) {
+        drop(self.await_record("connections", |record| record.open == count));
     }
 
     fn record(&self) -> MutexGuard<'_, Record> {
@@ -210,7 +215,11 @@ impl Origin {
 
     fn await_record(&self, what: &str, reached: impl Fn(&Record) -> bool) -> MutexGuard<'_, Record> {
         let (record, late) = self.shared.moved.wait_timeout_while(self.record(), PATIENCE, |r| !reached(r)).unwrap();
-        assert!(!late.timed_out(), "waited for {what}; there were {} requests", record.requests.len());
+        if late.timed_out() {
+            let seen = record.requests.len();
+            drop(record);
+            panic!("waited for {what}; there were {seen} requests");
+        }
         record
     }
 }

@@ -1,0 +1,59 @@
+//! Warnings that a failing origin would cause with each request: one line a second at most of each kind.
+
+use std::{
+    fmt,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use crate::clock::instant;
+
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// One kind of warning, of all workers.
+pub struct Warning(Mutex<Said>);
+
+struct Said {
+    last: Option<Instant>,
+    left_out: u64,
+}
+
+impl Warning {
+    pub const fn new() -> Warning {
+        Warning(Mutex::new(Said { last: None, left_out: 0 }))
+    }
+
+    pub fn say(&self, words: impl fmt::Display) {
+        // two numbers that are replaced: nothing can be half done
+        let due = self.0.lock().unwrap_or_else(PoisonError::into_inner).due(instant());
+        match due {
+            Some(0) => log::warn!("{words}"),
+            Some(left_out) => log::warn!("{words} (lines like this one left out before it: {left_out})"),
+            None => {}
+        }
+    }
+}
+
+impl Said {
+    /// `None`: the line is left out; else how many were left out before it.
+    fn due(&mut self, now: Instant) -> Option<u64> {
+        if self.last.is_some_and(|last| now.duration_since(last) < PAUSE) {
+            self.left_out += 1;
+            return None;
+        }
+        self.last = Some(now);
+        Some(std::mem::take(&mut self.left_out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_is_due_in_each_second_and_tells_how_many_were_left_out() {
+        let (mut said, began) = (Said { last: None, left_out: 0 }, instant());
+        let due: Vec<_> = [0, 1, 999, 1000, 1001, 5000].map(|at| said.due(began + Duration::from_millis(at))).to_vec();
+        assert_eq!(due, [Some(0), None, None, Some(2), None, Some(1)]);
+    }
+}
