@@ -118,10 +118,7 @@ fn language(response: &Fields) -> Option<Vec<u8>> {
 /// is not there.
 fn normalised(name: &FieldName, request: &Request, options: &Options) -> Option<Vec<u8>> {
     let fields = &request.fields;
-    // what Larder writes, and not alike for all requests that share a key
-    if name.as_str() == "x-forwarded-host" {
-        return Some(tagged(AS_IT_IS, request.target.authority.as_bytes()));
-    }
+    // of what Larder writes this alone is not alike for all requests that share a key
     if *name == VIA {
         let version = if request.http_10 { b"0" } else { b"1" };
         return Some([&lines(name, fields), &version[..]].concat());

@@ -52,7 +52,7 @@ impl Active {
         if let Some(segment) = &mut self.segment {
             segment.write().map_err(StoreError::Io)?;
         }
-        self.generation.records.write(records, journal)
+        self.generation.records(records.len() as u64).write(records, journal)
     }
 
     /// Appends a body to the segment. It is there after the next `write`.
@@ -108,8 +108,20 @@ impl Active {
             if let Some(segment) = &mut self.segment {
                 segment.sync()?;
             }
-            self.generation.records.sync()?;
+            self.generation.records(0).sync()?;
         }
+        Ok(())
+    }
+
+    /// Nothing more is written to it.
+    pub fn close(mut self) -> Result<(), StoreError> {
+        self.sync().map_err(StoreError::Io)?;
+        self.generation.let_go_of_memory().map_err(|failure| match failure {
+            OpenFailure::Io(error) => StoreError::Io(error),
+            OpenFailure::Damaged(why) => StoreError::Io(io::Error::other(why)),
+        })?;
+        // sled takes another segment when it opens
+        self.measure();
         Ok(())
     }
 

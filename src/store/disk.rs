@@ -58,6 +58,7 @@ pub struct Records {
     db: Option<sled::Db>,
     /// sled's own file, for fsync.
     file: File,
+    cache: u64,
     /// sled failed once: it may never come to the end of its drop.
     broken: AtomicBool,
 }
@@ -77,7 +78,15 @@ impl Records {
             None => return Err(OpenFailure::Damaged("sled panicked on opening".to_owned())),
         };
         let file = File::open(folder.join("db")).map_err(OpenFailure::Io)?;
-        Ok(Records { db: Some(db), file, broken: AtomicBool::new(false) })
+        Ok(Records { db: Some(db), file, cache, broken: AtomicBool::new(false) })
+    }
+
+    /// Closes it and opens it again.
+    pub fn reopen(&mut self, folder: &Path) -> Result<(), OpenFailure> {
+        let segment = Records::segment_of(folder).ok_or_else(|| OpenFailure::Damaged("no conf".to_owned()))?;
+        caught(|| drop(self.db.take()));
+        *self = Records::open(folder, self.cache, segment)?;
+        Ok(())
     }
 
     /// The segment size that a database was made with: sled opens it with no other.

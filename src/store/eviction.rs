@@ -34,6 +34,11 @@ impl Sketch {
         Sketch { counters, requests: AtomicU64::new(0) }
     }
 
+    /// Bytes that it holds.
+    pub fn size(&self) -> u64 {
+        self.counters.len() as u64
+    }
+
     /// The key with this print was asked for. Counts that race may be lost.
     pub fn asked(&self, print: u64) {
         self.requests.fetch_add(1, Relaxed);

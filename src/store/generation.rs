@@ -8,7 +8,7 @@ use std::{
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, RwLock, RwLockReadGuard,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
 };
@@ -21,6 +21,7 @@ use super::{
     body::DiskBody,
     disk::{OpenFailure, Records},
     folder,
+    journal::Mark,
     record::{self, Record, RecordBody},
     segment::{FileName, Location},
 };
@@ -28,6 +29,8 @@ use crate::{key::CacheKey, message::StoredHead};
 
 /// A body up to this length is read with its record and held in memory.
 const READ_WHOLE: u64 = 256 * 1024;
+/// So many records in memory are worth opening a database anew: about 4 MiB.
+const WORTH_A_REOPENING: u64 = 4096;
 const FRESH: &str = "fresh-";
 const PROVEN: &str = "proven-";
 
@@ -43,7 +46,9 @@ pub struct Generation {
     beside: AtomicU64,
     /// Bytes of what was found dead since it was opened.
     pub dead: AtomicU64,
-    pub records: Records,
+    records: RwLock<Records>,
+    /// Records that were read or written since the database was opened.
+    touched: AtomicU64,
     segments: Mutex<HashMap<u32, Arc<File>>>,
 }
 
@@ -103,8 +108,9 @@ impl Generation {
         let (all, measured) = (folder::occupied(&folder), folder::occupied(&database));
         let (measured, beside) = (AtomicU64::new(measured), AtomicU64::new(all.saturating_sub(measured)));
         let proven = AtomicBool::new(class == Class::Proven);
-        let (written, dead) = Default::default();
-        Ok(Generation { number, proven, written, folder, measured, beside, dead, records, segments: Mutex::default() })
+        let (written, dead, touched, segments) = Default::default();
+        let records = RwLock::new(records);
+        Ok(Generation { number, proven, written, folder, measured, beside, dead, records, touched, segments })
     }
 
     pub fn class(&self) -> Class {
@@ -114,6 +120,36 @@ impl Generation {
     /// It has turned out to be worth keeping. Forgotten at the next start.
     pub fn prove(&self) {
         self.proven.store(true, Relaxed);
+    }
+
+    /// Its database, where so many records are looked at or written.
+    pub fn records(&self, touched: u64) -> RwLockReadGuard<'_, Records> {
+        self.touched.fetch_add(touched, Relaxed);
+        self.records.read().unwrap_or_else(|poison| poison.into_inner())
+    }
+
+    /// How far the journal must have come at least.
+    pub fn journal(&self) -> Result<Mark, StoreError> {
+        self.records(0).journal()
+    }
+
+    /// Opens the database anew: sled keeps most of what was written to it in memory, whatever it is told. Where readers do
+    /// not make way it stays as it is: one of them may be waiting for a disk that hangs.
+    pub fn let_go_of_memory(&self) -> Result<(), OpenFailure> {
+        if self.touched.load(Relaxed) < WORTH_A_REOPENING {
+            return Ok(());
+        }
+        let mut tries = (0..100).map(|_| self.records.try_write().inspect_err(|_| std::thread::yield_now()));
+        if let Some(Ok(mut records)) = tries.find(Result::is_ok) {
+            records.reopen(&self.folder.join("db"))?;
+            self.touched.store(0, Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Bytes of memory that its database holds, beside what each record costs: about, measured.
+    pub fn memory(&self) -> u64 {
+        (2 << 20) + (self.touched.load(Relaxed) << 10).min(20 << 20)
     }
 
     /// Bytes that it occupies, as far as was measured.
@@ -133,13 +169,13 @@ impl Generation {
 
     /// The stored response or the variants under a key. An error: there is a record, but it cannot be believed.
     pub fn find(&self, key: &CacheKey) -> Result<Option<Found>, StoreError> {
-        let record = self.records.find(key, |record| record::decode(key, record))?;
+        let record = self.records(1).find(key, |record| record::decode(key, record))?;
         record.map(|record| self.understand(record.ok_or(StoreError::Damaged("a record"))?)).transpose()
     }
 
     /// Where the body of a key's record is, if it is not in it.
     pub fn location(&self, key: &CacheKey) -> Result<Option<Location>, StoreError> {
-        let record = self.records.find(key, |record| record::decode(key, record))?;
+        let record = self.records(1).find(key, |record| record::decode(key, record))?;
         Ok(match record.flatten() {
             Some(Record::Response(_, RecordBody::Beside(location))) => Some(location),
             _ => None,

@@ -129,11 +129,19 @@ impl Generations {
         }
         self.journal.sync()?;
         self.unsynced.clear();
+        self.share_memory();
         if self.journal.is_long(&self.shared.index) {
             let path = self.shared.options.folder.join("live/journal");
             self.journal = Journal::summarize(&path, self.journal.serial() + 1, &self.shared.index)?;
         }
         Ok(())
+    }
+
+    /// Gives the memory tier what the databases and the index leave of `--memory`.
+    fn share_memory(&self) {
+        let generations = self.shared.generations.read().unwrap_or_else(|poison| poison.into_inner());
+        let databases: u64 = generations.iter().map(|generation| generation.memory()).sum();
+        self.shared.share_memory(databases);
     }
 
     /// The disk failed: what its journal does not say would come back as it was before.
@@ -149,7 +157,7 @@ impl Generations {
     /// Closes the databases, so that they open quickly, and so that a journal that loses its end from now on is noticed.
     pub fn close(mut self) {
         let synced = self.journal.synced();
-        let known = self.fresh.generation.records.journal().unwrap_or_default();
+        let known = self.fresh.generation.journal().unwrap_or_default();
         if known != synced
             && let Err(error) = self.fresh.write(&[], synced).and_then(|()| self.fresh.sync().map_err(StoreError::Io))
         {

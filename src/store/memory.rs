@@ -47,6 +47,15 @@ impl Memory {
         self.slots.as_ref()?.get(key)
     }
 
+    /// Holds slots of so many bytes together from now on.
+    pub fn resize(&self, capacity: u64) {
+        let Some(slots) = &self.slots else { return };
+        // not for every small change: each shard is locked for it
+        if slots.capacity().abs_diff(capacity) > capacity / 16 {
+            slots.set_capacity(capacity);
+        }
+    }
+
     /// Holds a slot in place of the one that was there; one that is too heavy leaves nothing behind.
     pub fn keep(&self, key: CacheKey, slot: Slot) {
         let Some(slots) = &self.slots else { return };

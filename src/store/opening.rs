@@ -141,7 +141,7 @@ fn read_journal(shared: &Shared, path: &Path, expected: bool) -> io::Result<jour
 /// Opens one generation, and says how far the journal must have come. `None`: it was damaged, and is set aside.
 fn open_generation(shared: &Shared, live: &Path, class: Class, number: u32) -> io::Result<Option<(Generation, Mark)>> {
     let damage = match Generation::open(live, class, number, &shared.options, shared.space.share()) {
-        Ok(generation) => match generation.records.journal() {
+        Ok(generation) => match generation.journal() {
             Ok(mark) => return Ok(Some((generation, mark))),
             Err(error) => error.to_string(),
         },

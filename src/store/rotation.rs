@@ -95,14 +95,13 @@ impl Generations {
     fn close_full(&mut self) -> Result<(), StoreError> {
         let share = self.shared.space.share();
         if self.fresh.generation.bytes() >= share {
-            self.fresh.sync().map_err(StoreError::Io)?;
-            self.fresh = self.begin(Class::Fresh)?;
+            let next = self.begin(Class::Fresh)?;
+            std::mem::replace(&mut self.fresh, next).close()?;
         }
-        if let Some(full) = self.proven.take_if(|proven| proven.generation.bytes() >= share) {
-            let mut full = full;
-            full.sync().map_err(StoreError::Io)?;
+        match self.proven.take_if(|proven| proven.generation.bytes() >= share) {
+            Some(full) => full.close(),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// A closed generation of which little lives: all of that is copied, whatever it weighs, before anything else has to go.
@@ -178,7 +177,7 @@ impl Generations {
             let Some(entry) = self.shared.index.find(print).filter(|entry| entry.generation == from.number) else {
                 continue;
             };
-            let Ok(Some((key, bytes_of_record))) = from.records.find_print(print) else { continue };
+            let Ok(Some((key, bytes_of_record))) = from.records(1).find_print(print) else { continue };
             let Some(record) = moved(&from, &mut proven, &key, bytes_of_record)? else { continue };
             bytes += entry.size.bytes();
             lines.push((print, Some(Entry { generation: proven.generation.number, ..entry })));

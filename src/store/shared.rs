@@ -26,6 +26,8 @@ use crate::{
 
 /// So many variants of one URL are kept.
 pub const VARIANTS: usize = 32;
+/// Bytes of memory that a record on disk costs in the index and in its database: measured.
+const OF_A_RECORD: u64 = 80;
 /// So many lookups may wait for the disk; further ones find nothing.
 const LOOKUPS: usize = 64;
 
@@ -97,6 +99,13 @@ impl Shared {
             said: Mutex::default(),
             options,
         }
+    }
+
+    /// The memory tier has what is left of `--memory` beside these bytes of databases, and a quarter of it at least.
+    pub fn share_memory(&self, databases: u64) {
+        let all = self.options.memory;
+        let taken = databases + self.index.len() * OF_A_RECORD + self.pending.bytes() + self.sketch.size();
+        self.memory.resize(all.saturating_sub(taken).clamp(all / 4, all - all / 4));
     }
 
     pub fn is_open(&self) -> bool {

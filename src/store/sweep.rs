@@ -77,7 +77,7 @@ impl Generations {
             let Some(entry) = shared.index.find(print).filter(|entry| entry.generation == from.number) else {
                 continue;
             };
-            let record = match from.records.find_print(print) {
+            let record = match from.records(1).find_print(print) {
                 Ok(Some((key, record))) => record::decode(&key, &record).map(|record| (key, record)),
                 Ok(None) => None,
                 Err(_) => {
@@ -135,11 +135,11 @@ impl Generations {
             return Ok(());
         }
         if self.fresh.generation.number == generation.number {
-            self.fresh.sync().map_err(StoreError::Io)?;
-            self.fresh = self.begin(Class::Fresh)?;
+            let next = self.begin(Class::Fresh)?;
+            std::mem::replace(&mut self.fresh, next).close()?;
         }
-        if let Some(mut full) = self.proven.take_if(|proven| proven.generation.number == generation.number) {
-            full.sync().map_err(StoreError::Io)?;
+        if let Some(full) = self.proven.take_if(|proven| proven.generation.number == generation.number) {
+            full.close()?;
         }
         let survivors = live.into_iter().map(|(print, _)| print).collect();
         self.leaving = Some(Leaving { generation, survivors });

@@ -144,7 +144,8 @@ fn what_larder_writes_for_a_request_is_compared_as_it_is_written() {
         (get(&[]), Request { target: Target { authority: "other.example".to_owned(), ..target("/") }, ..get(&[]) });
     let older = Request { http_10: true, ..get(&[]) };
     for (vary, another_host, another_version) in [
-        ("Vary: X-Forwarded-Host", false, true),
+        // the host is in the key
+        ("Vary: X-Forwarded-Host", true, true),
         ("Vary: Via", true, false),
         ("Vary: X-Forwarded-Proto", true, true),
         ("Vary: Host", true, true),
