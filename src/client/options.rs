@@ -27,7 +27,7 @@ pub struct Options {
     pub body_timeout: Duration,
     /// Bytes a second that a request body must reach while Larder waits for it: 408; 500; 0: any.
     pub min_rate: u64,
-    /// How much waiting comes before `min_rate` counts; 10 s.
+    /// Over how much waiting `min_rate` is reckoned, again and again; 10 s.
     pub min_rate_grace: Duration,
     /// A response waits and the client takes no byte of it: closed; 30 s.
     pub write_timeout: Duration,
