@@ -1,6 +1,9 @@
 //! From what was presented to a request that may be believed: RFC 9112 §3.2, RFC 9110 §7.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::{
+    borrow::Cow,
+    net::{Ipv4Addr, Ipv6Addr},
+};
 
 use http::header;
 
@@ -13,9 +16,15 @@ use crate::{
 
 /// Fields by which a stranger could change the response behind the cache key's back, or make the origin see another
 /// request than the one that was keyed. Larder sets its own in their place.
-const UNTRUSTED: [&str; 10] = [
+const UNTRUSTED: [&str; 18] = [
+    "base-url",
+    "cf-connecting-ip",
+    "client-ip",
     "forwarded",
+    "front-end-https",
     "true-client-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
     "x-host",
     "x-http-method",
     "x-http-method-override",
@@ -24,10 +33,45 @@ const UNTRUSTED: [&str; 10] = [
     "x-original-url",
     "x-real-ip",
     "x-rewrite-url",
+    "x-scheme",
+    "x-url-scheme",
 ];
 
+/// Fields of HTTP itself that in another spelling (`Content_Length`) would tell the origin what Larder was not told.
+const OF_HTTP: [&str; 21] = [
+    "accept-charset",
+    "accept-encoding",
+    "accept-language",
+    "cache-control",
+    "content-encoding",
+    "content-language",
+    "content-length",
+    "content-range",
+    "content-type",
+    "http2-settings",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "keep-alive",
+    "max-forwards",
+    "proxy-authorization",
+    "proxy-connection",
+    "transfer-encoding",
+    "user-agent",
+];
+
+/// Whether a field stays here.
 fn is_untrusted(name: &FieldName) -> bool {
-    UNTRUSTED.contains(&name.as_str()) || name.as_str().starts_with("x-forwarded-")
+    // CGI and what came after it (RFC 3875 §4.1.18) make one variable of both spellings
+    let hyphened = match name.as_str() {
+        name if name.contains('_') => Cow::Owned(name.replace('_', "-")),
+        name => Cow::Borrowed(name),
+    };
+    UNTRUSTED.contains(&&*hyphened)
+        || hyphened.starts_with("x-forwarded")
+        || (matches!(hyphened, Cow::Owned(_)) && OF_HTTP.contains(&&*hyphened))
 }
 
 /// What a request is judged by besides itself.

@@ -10,15 +10,26 @@ fn targets(origin: &Origin) -> Vec<String> {
 }
 
 #[test]
-fn s04_an_underscore_makes_another_field() {
+fn s04_a_framing_field_spelled_with_an_underscore_frames_nothing_and_goes_no_further() {
     let target = target(&[]);
     let mut client = target.proxy.client();
-    client.send(
-        "POST /a HTTP/1.1\r\nHost: larder.test\r\nTransfer_Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
-    );
-    assert_eq!(client.response("POST").text(), "/a");
+    let spelled = [
+        "Transfer_Encoding: chunked",
+        "Content_Length: 0",
+        "Proxy_Connection: close",
+        "Keep_Alive: timeout=1",
+        "HTTP2_Settings: x",
+        "Max_Forwards: 0",
+        "Accept_Language: de",
+        "If_None_Match: *",
+        "Content_Type: text/x",
+    ];
+    client.send(request("POST", "/a", &[&["Content-Length: 5", "X_Mine: 1", "api_key: 2"], &spelled[..]].concat()));
+    assert_eq!(client.send("0\r\n\r\n").response("POST").text(), "/a");
     let seen = &target.origin.requests()[0];
     assert_eq!((seen.body.as_slice(), seen.field("Transfer-Encoding")), (&b"0\r\n\r\n"[..], None));
+    let left: Vec<_> = seen.fields.iter().map(|(name, _)| name.as_str()).filter(|name| name.contains('_')).collect();
+    assert_eq!(left, ["x_mine", "api_key"]);
 }
 
 #[test]
