@@ -50,7 +50,6 @@ fn paths_and_queries_reach_the_origin_byte_for_byte_and_are_keyed_apart() {
         "/a{b}",
         "/a`b",
         "/a^b",
-        "/a\\b",
         "/a<b>",
         "/a[b]",
         "/a'b",
@@ -77,17 +76,12 @@ fn paths_and_queries_reach_the_origin_byte_for_byte_and_are_keyed_apart() {
 }
 
 #[test]
-fn bytes_that_are_not_ascii_go_through_as_they_are_or_are_refused() {
+fn bytes_that_are_not_ascii_are_refused() {
     let origin = Origin::always(respond(200, &[], "ok"));
     let proxy = Proxy::start(&origin, &[]);
-    for path in [&b"/\xc3\xbc"[..], b"/\xff\xfe", b"/a?q=\xe2\x82\xac"] {
-        let before = origin.request_count();
+    for path in [&b"/\xc3\xbc"[..], b"/\xff\xfe", b"/a?q=\xe2\x82\xac", b"http://h/\xc2\x85"] {
         let answer = send(&proxy, [b"GET ", path, b" HTTP/1.1\r\nHost: h\r\n\r\n"].concat());
-        match answer.status {
-            200 => assert!(origin.requests()[before].head.starts_with(&[b"GET ", path, b" HTTP/1.1"].concat())),
-            400 => assert_eq!(origin.request_count(), before),
-            other => panic!("{path:?}: {other}"),
-        }
+        assert_eq!(answer.status, 400, "{}", path.escape_ascii());
     }
 }
 
@@ -132,6 +126,8 @@ fn a_target_that_is_neither_a_path_nor_a_url_of_the_named_host_is_refused() {
         "http://evil/x",
         "https://larder.test/",
         "http://larder.test@evil/",
+        "/a\\b",
+        "/\\evil/",
         "http://evil@larder.test/",
         "ftp://larder.test/",
         "http://larder.test:99999/",

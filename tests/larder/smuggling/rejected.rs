@@ -272,3 +272,8 @@ fn s25_fields_that_are_for_everybody_cannot_be_nominated_away() {
 fn s26_the_preface_of_http_2_is_refused() {
     all_refused(400, [("S26", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec())]);
 }
+    // nobody means the same by them: RFC 3986 has only ASCII, and a backslash is a slash to some
+    let targets =
+        ["/caf\u{e9}", "/?q=\u{20ac}", "http://larder.test/\u{e9}", "/\u{10d}\u{10a}", "/\\evil", "/a\\b", "/?\\"];
+    all_refused(400, targets.map(|target| ("S24", get(target, "larder.test"))));
+    all_refused(400, [("S24", b"GET /\xff\xfe HTTP/1.1\r\nHost: larder.test\r\n\r\n".to_vec())]);
