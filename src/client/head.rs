@@ -261,9 +261,10 @@ fn content_length(value: &[u8]) -> Result<u64, Refusal> {
     if !digits {
         return Err(Refusal::malformed("Content-Length is not a number."));
     }
-    let length = std::str::from_utf8(value).ok().and_then(|value| value.parse::<u64>().ok());
-    match length.filter(|length| *length <= super::framing::LENGTH_BOUND) {
-        Some(length) => Ok(length),
-        None => Err(super::framing::too_large()),
+    match std::str::from_utf8(value).ok().and_then(|value| value.parse::<u64>().ok()) {
+        Some(length) if length <= super::framing::LENGTH_BOUND => Ok(length),
+        Some(_) => Err(super::framing::too_large()),
+        // RFC 9112 §6.3: nobody can tell where such a body would end
+        None => Err(Refusal::malformed("Content-Length is no number that can be told.")),
     }
 }
