@@ -131,7 +131,7 @@ pub struct Arguments {
     #[arg(help_heading = LIMITS, long, env = "LARDER_BODY_TIMEOUT", value_name = "TIME", default_value = default::BODY_TIMEOUT, hide_env_values = true)]
     pub body_timeout: String,
 
-    /// Bytes a second that a request's body must reach after its first 10s; 0B: any
+    /// Bytes a second that a request's body must reach in each 10s; 0B: any
     #[arg(help_heading = LIMITS, long, env = "LARDER_MIN_RATE", value_name = "SIZE", default_value = default::MIN_RATE, hide_env_values = true)]
     pub min_rate: String,
 

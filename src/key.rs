@@ -82,3 +82,97 @@ impl std::fmt::Debug for CacheKey {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{FieldName, FieldValue};
+
+    const PAIRS: u32 = 1_000_000;
+
+    /// SplitMix64.
+    struct Rng(u64);
+
+    impl Rng {
+        fn below(&mut self, bound: usize) -> usize {
+            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut z = self.0;
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            ((z ^ (z >> 31)) % bound as u64) as usize
+        }
+    }
+
+    /// All that a key is made of, the parts cut out of one short text: two cuts of it differ by bytes that moved from a
+    /// part to its neighbour, and many parts are empty.
+    #[derive(Debug, PartialEq)]
+    struct Asked<'a> {
+        method: &'a Method,
+        site: &'a str,
+        authority: &'a str,
+        path_and_query: &'a str,
+        /// Content-Type and content.
+        content: Option<[&'a str; 2]>,
+        nominated: Vec<Nominated>,
+    }
+
+    impl<'a> Asked<'a> {
+        fn cut(mut text: &'a str, methods: &'a [Method], names: &[FieldName], rng: &mut Rng) -> Asked<'a> {
+            let mut part = |rng: &mut Rng| {
+                let (part, rest) = text.split_at(rng.below(text.len().min(3) + 1));
+                text = rest;
+                part
+            };
+            let [site, authority, path_and_query, content_type, content] = [(); 5].map(|()| part(rng));
+            let nominated = (0..rng.below(3)).map(|_| {
+                let value = (rng.below(3) > 0).then(|| part(rng).as_bytes().to_vec());
+                (names[rng.below(names.len())].clone(), value)
+            });
+            let nominated = nominated.collect();
+            Asked {
+                method: &methods[rng.below(methods.len())],
+                site,
+                authority,
+                path_and_query,
+                content: (rng.below(2) > 0).then_some([content_type, content]),
+                nominated,
+            }
+        }
+
+        fn key(&self) -> CacheKey {
+            // as policy::vary makes a QUERY's content one of the nominated fields
+            let content = self.content.map(|[content_type, content]| {
+                let content_type = FieldValue::try_from(format!("{content_type:?}")).unwrap();
+                let fields = Fields::from_iter([(CONTENT_TYPE, content_type)]);
+                (FieldName::from_static("larder-content"), Some(content_digest(&fields, content.as_bytes()).to_vec()))
+            });
+            let nominated: Vec<_> = content.into_iter().chain(self.nominated.clone()).collect();
+            CacheKey::of(self.site, self.method, self.authority, self.path_and_query).variant(&nominated)
+        }
+    }
+
+    #[test]
+    fn a_million_pairs_share_a_key_exactly_where_they_are_the_same() {
+        let methods = [Method::GET, Method::from_bytes(b"G").unwrap(), Method::from_bytes(b"QUERY").unwrap()];
+        let names = ["a", "aa", "b"].map(FieldName::from_static);
+        let (mut rng, mut equal, mut different) = (Rng(1), 0, 0);
+        while equal + different < PAIRS {
+            let text = ["", "a", "aa=", "/a/aa", "=aa=/", "\0\0\x01\0"][rng.below(6)];
+            let cuts: Vec<_> = (0..16).map(|_| Asked::cut(text, &methods, &names, &mut rng)).collect();
+            let keys: Vec<_> = cuts.iter().map(Asked::key).collect();
+            for (one, other) in (0..16).flat_map(|one| (0..one).map(move |other| (one, other))) {
+                let same = cuts[one] == cuts[other];
+                assert_eq!(keys[one] == keys[other], same, "{:?} {:?}", cuts[one], cuts[other]);
+                *(if same { &mut equal } else { &mut different }) += 1;
+            }
+        }
+        assert!(equal > PAIRS / 1000 && different > PAIRS / 2, "{equal} {different}");
+    }
+
+    #[test]
+    fn head_shares_the_key_of_get() {
+        let of = |method| CacheKey::of("http://o", &method, "h", "/");
+        assert_eq!(of(Method::HEAD), of(Method::GET));
+        assert_ne!(of(Method::POST), of(Method::GET));
+    }
+}

@@ -103,11 +103,18 @@ fn over_head(length: usize, options: &Options) -> Result<(), Refusal> {
     Err(Refusal { status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, detail: "The request's head is too long." })
 }
 
-fn over_method(length: usize, options: &Options) -> Result<(), Refusal> {
-    if length <= options.max_method {
-        return Ok(());
+/// The method's length; the line's, while its end has not come.
+fn method(line: &[u8], options: &Options) -> Result<usize, Refusal> {
+    let space = memchr(b' ', line);
+    let length = space.unwrap_or(line.len());
+    if length > options.max_target {
+        return Err(Refusal::malformed("The request line does not begin with a method."));
     }
-    Err(Refusal { status: StatusCode::NOT_IMPLEMENTED, detail: "The method is longer than any that is known here." })
+    if space.is_some() && length > options.max_method {
+        let detail = "The method is longer than any that is known here.";
+        return Err(Refusal { status: StatusCode::NOT_IMPLEMENTED, detail });
+    }
+    Ok(length)
 }
 
 fn over_target(length: usize, options: &Options) -> Result<(), Refusal> {
@@ -128,12 +135,18 @@ fn begins(line: &[u8]) -> Result<(), Refusal> {
 /// Lengths and version of a whole request line; its characters are httparse's business.
 fn request_line(line: &[u8], options: &Options) -> Result<(), Refusal> {
     begins(line)?;
-    let method = memchr(b' ', line).unwrap_or(line.len());
-    over_method(method, options)?;
-    if !line.ends_with(b" HTTP/1.1") && !line.ends_with(b" HTTP/1.0") {
-        return Err(Refusal::malformed("The request line is not one of HTTP/1.1 or HTTP/1.0."));
+    let method = method(line, options)?;
+    let version = line.len().saturating_sub(VERSION);
+    match &line[version..] {
+        b" HTTP/1.1" | b" HTTP/1.0" => over_target(version.saturating_sub(method + 1), options),
+        [b' ', b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+            if method < version && major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
+            let detail = "The only versions of HTTP that are spoken here are 1.1 and 1.0.";
+            Err(Refusal { status: StatusCode::HTTP_VERSION_NOT_SUPPORTED, detail })
+        }
+        _ => Err(Refusal::malformed("The request line does not end with a version of HTTP.")),
     }
-    over_target((line.len() - VERSION).saturating_sub(method + 1), options)
 }
 
 /// The same while its end has not come: what can be refused already is.
@@ -142,8 +155,7 @@ fn request_line_so_far(line: &[u8], options: &Options) -> Result<(), Refusal> {
         return Ok(());
     }
     begins(line)?;
-    let method = memchr(b' ', line).unwrap_or(line.len());
-    over_method(method, options)?;
+    let method = method(line, options)?;
     over_target(line.len().saturating_sub(method + 1 + VERSION + 1), options)
 }
 
@@ -176,6 +188,9 @@ fn parse(head: Bytes, options: &Options) -> Result<Head, Refusal> {
     }
     let http_10 = version == 0;
     framing.check(http_10)?;
+    if method == Method::TRACE && (framing.chunked || framing.length.is_some_and(|length| length > 0)) {
+        return Err(Refusal::malformed("A TRACE request has no content."));
+    }
     Ok(Head {
         last: framing.close || (http_10 && !framing.keep_alive),
         tunnel: framing.websocket || method == Method::CONNECT,
@@ -261,9 +276,10 @@ fn content_length(value: &[u8]) -> Result<u64, Refusal> {
     if !digits {
         return Err(Refusal::malformed("Content-Length is not a number."));
     }
-    let length = std::str::from_utf8(value).ok().and_then(|value| value.parse::<u64>().ok());
-    match length.filter(|length| *length <= super::framing::LENGTH_BOUND) {
-        Some(length) => Ok(length),
-        None => Err(super::framing::too_large()),
+    match std::str::from_utf8(value).ok().and_then(|value| value.parse::<u64>().ok()) {
+        Some(length) if length <= super::framing::LENGTH_BOUND => Ok(length),
+        Some(_) => Err(super::framing::too_large()),
+        // RFC 9112 §6.3: nobody can tell where such a body would end
+        None => Err(Refusal::malformed("Content-Length is no number that can be told.")),
     }
 }

@@ -21,10 +21,11 @@ pub(super) struct Incoming {
     pub failure: Option<io::ErrorKind>,
     /// The client waits for 100 and has not got it.
     pub expects_continue: bool,
-    received: u64,
     discarded: u64,
-    /// Milliseconds for which its reader waited, and since when it has.
+    /// Bytes that came, and milliseconds for which its reader waited, since its rate was last looked at.
+    received: u64,
     waited: u64,
+    /// Since when its reader waits.
     quiet_since: u64,
 }
 
@@ -44,8 +45,8 @@ impl Incoming {
             reader: None,
             failure: None,
             expects_continue: false,
-            received: 0,
             discarded: 0,
+            received: 0,
             waited: 0,
             quiet_since: 0,
         }
@@ -124,8 +125,13 @@ impl Incoming {
         }
         self.waited += elapsed;
         let waited = u128::from(self.waited);
-        let slow = waited >= options.min_rate_grace.as_millis()
-            && u128::from(self.received) * 1000 < u128::from(options.min_rate) * waited;
-        slow || u128::from(now.saturating_sub(self.quiet_since)) >= options.body_timeout.as_millis()
+        if waited >= options.min_rate_grace.as_millis() {
+            if u128::from(self.received) * 1000 < u128::from(options.min_rate) * waited {
+                return true;
+            }
+            // what was good so far earns nothing for later
+            (self.received, self.waited) = (0, 0);
+        }
+        u128::from(now.saturating_sub(self.quiet_since)) >= options.body_timeout.as_millis()
     }
 }

@@ -40,6 +40,8 @@ use actix_service::{IntoServiceFactory as _, ServiceFactoryExt as _, fn_service,
 use actix_web::{App, dev::AppConfig};
 use bytes::Bytes;
 use futures_core::Stream;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use socket2::SockRef;
 use tokio::net::TcpStream;
 
 use self::{
@@ -58,6 +60,12 @@ use crate::message::{Fields, Method, StatusCode};
 /// Connections over the limit that each worker takes on to be told so: the others wait unaccepted, for no burst may use up the
 /// file descriptors that are kept in reserve.
 const TOLD: usize = 8;
+
+/// Bytes that the kernel keeps of a response before the network takes them. Its send buffer grows to megabytes, and the socket
+/// becomes writable only when a third of it is free: without this bound (which lets what is under way be as much as a fast
+/// client takes) a slow reader would look like one that reads nothing.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNSENT: u32 = 128 << 10;
 
 /// A request as it came in, before anything is believed about it. Its framing is sound: there is one Host field in an
 /// HTTP/1.1 request, and at most one of Content-Length and `Transfer-Encoding: chunked`.
@@ -180,6 +188,8 @@ fn open(io: TcpStream, worker: &Rc<Worker>, admissions: &Arc<Admissions>) -> Res
             counters.connections.add();
             // without it, the end of a response waits 40 ms for an acknowledgement
             let _ = io.set_nodelay(true);
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            let _ = SockRef::from(&io).set_tcp_notsent_lowat(UNSENT);
             let state = State::new(io, worker.clone(), peer.map(|peer| peer.ip()), admission);
             let shared = Rc::new(RefCell::new(state));
             worker.watch(&shared);

@@ -27,8 +27,10 @@ pub struct Options {
     pub body_timeout: Duration,
     /// Bytes a second that a request body must reach while Larder waits for it: 408; 500; 0: any.
     pub min_rate: u64,
-    /// How much waiting comes before `min_rate` counts; 10 s.
+    /// Over how much waiting `min_rate` is reckoned, again and again; 10 s.
     pub min_rate_grace: Duration,
+    /// The origin is asked once a request's chunked content is whole, or pauses for so long; 100 ms.
+    pub ahead_pause: Duration,
     /// A response waits and the client takes no byte of it: closed; 30 s.
     pub write_timeout: Duration,
     /// A connection gets no further request after this long; 1 h.
@@ -76,6 +78,7 @@ impl Default for Options {
             body_timeout: seconds(30),
             min_rate: 500,
             min_rate_grace: seconds(10),
+            ahead_pause: Duration::from_millis(100),
             write_timeout: seconds(30),
             max_age: seconds(3600),
             max_requests: 10_000,

@@ -44,10 +44,12 @@ impl Site {
             return None;
         };
         let inside = path.strip_prefix(self.base.as_str())?;
-        match inside.as_bytes().first() {
-            Some(b'/') => Some(inside.to_owned()),
-            None | Some(b'?' | b'#') => Some(format!("/{inside}")),
-            Some(_) => None,
+        match inside.as_bytes() {
+            // alone it would be read as the beginning of a host (RFC 3986 §4.2; WHATWG URL reads the others like it)
+            [b'/', b'/' | b'\\' | b'\t', ..] => Some(format!("/.{inside}")),
+            [b'/', ..] => Some(inside.to_owned()),
+            [] | [b'?' | b'#', ..] => Some(format!("/{inside}")),
+            _ => None,
         }
     }
 }
@@ -131,6 +133,25 @@ mod tests {
         assert_eq!(plain.inward("http://origin.test:8080?q").as_deref(), Some("/?q"));
         for elsewhere in ["https://origin.test:8080/a", "http://origin.test/a", "http://other/a", "/a", "a", "//x/y"] {
             assert_eq!(plain.inward(elsewhere), None, "{elsewhere}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_reads_like_another_host_stays_a_path() {
+        for (path, inward) in [
+            ("//evil.test/", "/.//evil.test/"),
+            ("//", "/.//"),
+            ("///evil.test", "/.///evil.test"),
+            ("/\\evil.test", "/./\\evil.test"),
+            ("/\t/evil.test", "/./\t/evil.test"),
+            ("/a//b", "/a//b"),
+            ("/?//b", "/?//b"),
+        ] {
+            let plain = site(false, "").inward(&format!("http://origin.test:8080{path}"));
+            assert_eq!(plain.as_deref(), Some(inward), "{path:?}");
+            for reference in [format!("https://origin.test:8080/api{path}"), format!("/api{path}")] {
+                assert_eq!(site(true, "/api").inward(&reference).as_deref(), Some(inward), "{reference:?}");
+            }
         }
     }
 

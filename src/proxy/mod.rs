@@ -126,6 +126,9 @@ async fn admit(cx: &Context, mut presented: Presented) -> Result<Asked, refusal:
     let fields = std::mem::take(&mut presented.fields);
     let rules = request::Rules { hosts: &cx.hosts, port: cx.port, pseudonym: &cx.pseudonym };
     let mut request = request::parse(&presented, fields, &rules).inspect_err(|_| presented.connection.close_after())?;
+    if !presented.body.is_empty() {
+        Box::pin(presented.body.read_ahead()).await.map_err(|_| refusal::Refusal::Content)?;
+    }
     let content = match presented.body {
         body if body.is_empty() => Content::None,
         body if is_query(&request.method) => Box::pin(read_content(body)).await?,

@@ -1,6 +1,6 @@
 //! From what was presented to a request that may be believed: RFC 9112 §3.2, RFC 9110 §7.
 
-use std::net::Ipv6Addr;
+use std::{borrow::Cow, net::Ipv6Addr};
 
 use http::header;
 
@@ -13,15 +13,61 @@ use crate::{
 
 /// Fields by which a stranger could change the response behind the cache key's back, or make the origin see another
 /// request than the one that was keyed. Larder sets its own in their place.
-const UNTRUSTED: [&str; 7] =
-    ["forwarded", "true-client-ip", "x-host", "x-original-host", "x-original-url", "x-real-ip", "x-rewrite-url"];
+const UNTRUSTED: [&str; 15] = [
+    "base-url",
+    "cf-connecting-ip",
+    "client-ip",
+    "forwarded",
+    "front-end-https",
+    "true-client-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-host",
+    "x-original-host",
+    "x-original-url",
+    "x-real-ip",
+    "x-rewrite-url",
+    "x-scheme",
+    "x-url-scheme",
+];
 
-/// An override of a safe method is one of those; an unsafe one's answer is nobody else's, and the origin is to do as asked.
+/// Fields of HTTP itself that in another spelling (`Content_Length`) would tell the origin what Larder was not told.
+const OF_HTTP: [&str; 21] = [
+    "accept-charset",
+    "accept-encoding",
+    "accept-language",
+    "cache-control",
+    "content-encoding",
+    "content-language",
+    "content-length",
+    "content-range",
+    "content-type",
+    "http2-settings",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "keep-alive",
+    "max-forwards",
+    "proxy-authorization",
+    "proxy-connection",
+    "transfer-encoding",
+    "user-agent",
+];
+
+/// Whether a field stays here. An override of a safe method does; an unsafe one's answer is nobody else's, and the origin is
+/// to do as asked.
 fn is_untrusted(name: &FieldName, method: &Method) -> bool {
-    let name = name.as_str();
-    UNTRUSTED.contains(&name)
-        || name.starts_with("x-forwarded-")
-        || (METHOD_OVERRIDES.contains(&name) && !is_unsafe(method))
+    // CGI and what came after it (RFC 3875 §4.1.18) make one variable of both spellings
+    let hyphened = match name.as_str() {
+        name if name.contains('_') => Cow::Owned(name.replace('_', "-")),
+        name => Cow::Borrowed(name),
+    };
+    UNTRUSTED.contains(&&*hyphened)
+        || hyphened.starts_with("x-forwarded")
+        || (METHOD_OVERRIDES.contains(&&*hyphened) && !is_unsafe(method))
+        || (matches!(hyphened, Cow::Owned(_)) && OF_HTTP.contains(&&*hyphened))
 }
 
 /// What a request is judged by besides itself.
@@ -94,7 +140,8 @@ pub(super) fn target(presented: &str, method: &Method, host: String) -> Result<T
     if presented == "*" && *method == Method::OPTIONS {
         return Err(Refusal::Asterisk);
     }
-    if presented.bytes().any(|byte| byte <= b' ' || byte == 0x7f || byte == b'#') {
+    // RFC 3986 has more to forbid, but clients send it; of these no two parsers agree what they mean
+    if presented.bytes().any(|byte| !byte.is_ascii_graphic() || matches!(byte, b'#' | b'\\')) {
         return Err(Refusal::Target("it holds a character that no target may hold"));
     }
     if presented.starts_with('/') {
@@ -265,6 +312,9 @@ mod tests {
             "/a#f",
             "http://",
             "\\a",
+            "/\\a",
+            "/caf\u{e9}",
+            "http://good/\u{e9}",
         ] {
             assert_eq!(target_of(bad), None, "{bad}");
         }

@@ -137,7 +137,7 @@ fn every_refusal_says_who_refuses_and_why() {
         ("GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", 501, "http_request_denied"),
         ("GET / HTTP/1.1\r\nHost: h\r\nCache-Control: only-if-cached\r\n\r\n", 504, "proxy_internal_response"),
         // these never become a request
-        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, "http_request_error"),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "http_request_denied"),
         ("GET / HTTP/1.1\r\n\r\n", 400, "http_request_error"),
         ("GET /%a HTTP/1.1\r\nHost: h\r\n\r\n", 414, "http_request_error"),
         ("GET / HTTP/1.1\r\nHost: h\r\nX: %a\r\n\r\n", 431, "http_request_error"),

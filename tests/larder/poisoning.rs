@@ -5,9 +5,12 @@ use crate::support::{Client, Origin, Proxy, RecordedRequest, Response, Step, req
 
 const FRESH: &str = "Cache-Control: max-age=600";
 
-/// An origin that believes everything: its answer is all that it was told.
+/// An origin that believes everything, in any spelling (CGI knows no other): its answer is all that it was told.
 fn credulous(request: &RecordedRequest) -> Vec<Step> {
-    let told = |name: &str| request.field(name).unwrap_or("-").to_owned();
+    let told = |name: &str| {
+        let said = request.fields.iter().filter(|(spelled, _)| spelled.replace('_', "-").eq_ignore_ascii_case(name));
+        said.map(|(_, value)| value.as_str()).collect::<Vec<_>>().join(", ")
+    };
     let mut seen =
         vec![request.method.clone(), request.target.clone(), String::from_utf8_lossy(&request.body).into_owned()];
     for name in UNKEYED {
@@ -16,7 +19,7 @@ fn credulous(request: &RecordedRequest) -> Vec<Step> {
     respond(200, &[FRESH], seen.join("\n"))
 }
 
-const UNKEYED: [&str; 19] = [
+const UNKEYED: [&str; 29] = [
     "Host",
     "Forwarded",
     "X-Forwarded-For",
@@ -36,6 +39,16 @@ const UNKEYED: [&str; 19] = [
     "X-Method-Override",
     "X-Real-IP",
     "True-Client-IP",
+    "X-Forwarded",
+    "X-Scheme",
+    "X-Url-Scheme",
+    "Client-IP",
+    "X-Client-IP",
+    "X-Cluster-Client-IP",
+    "CF-Connecting-IP",
+    "Front-End-Https",
+    "Base-Url",
+    "X-ForwardedFor",
 ];
 
 /// B's answer after A's attack, and B's answer from an empty cache.
@@ -62,12 +75,43 @@ fn assert_unharmed(origin: &Origin, attack: impl AsRef<[u8]>, plain: &[u8]) {
 #[test]
 fn fields_that_no_key_knows_of_do_not_change_anybody_elses_answer() {
     let origin = Origin::answering(credulous);
+    let proxy = Proxy::start(&origin, &[]);
     for name in UNKEYED.iter().filter(|name| **name != "Host") {
-        assert_unharmed(
-            &origin,
-            request("GET", "/p?cb=1", &[&format!("{name}: evil.test")]),
-            &request("GET", "/p?cb=1", &[]),
-        );
+        for spelled in [name.to_string(), name.replace('-', "_"), name.replacen('-', "_", 1)] {
+            let target = format!("/p?cb={spelled}");
+            let told = proxy.client().ask("GET", &target, &[&format!("{spelled}: evil.test")]);
+            assert!(!told.text().contains("evil.test"), "{spelled}: {}", told.text());
+            assert_eq!((proxy.get(&target).x_cache(), proxy.get(&target).text()), ("HIT", told.text()), "{spelled}");
+        }
+    }
+}
+
+#[test]
+fn a_field_of_http_in_another_spelling_selects_no_answer_for_others() {
+    let origin = Origin::answering(|request| {
+        let language = request.fields.iter().find(|(name, _)| name.replace('_', "-") == "accept-language");
+        respond(200, &[FRESH, "Vary: Accept-Language"], language.map_or("en", |(_, value)| value))
+    });
+    let proxy = Proxy::start(&origin, &[]);
+    proxy.client().ask("GET", "/p", &["Accept_Language: evil"]);
+    assert_eq!((proxy.get("/p").x_cache(), proxy.get("/p").text().as_str()), ("HIT", "en"));
+}
+
+#[test]
+fn a_reference_to_the_origin_whose_path_reads_like_a_host_leads_to_larder() {
+    for base in ["", "/base"] {
+        let origin = Origin::answering(move |request| {
+            let there = format!("http://{}{base}//evil.test/%2f..", request.field("Host").unwrap());
+            let there = ["Location", "Content-Location"].map(|name| format!("{name}: {there}"));
+            respond(301, &[FRESH, &there[0], &there[1]], "")
+        });
+        let proxy = Proxy::before(&(origin.url() + base), &[]);
+        for word in ["MISS", "HIT"] {
+            let answer = proxy.get("//evil.test/%2f..");
+            assert_eq!(answer.x_cache(), word);
+            assert_eq!(answer.values("Location"), ["/.//evil.test/%2f.."]);
+            assert_eq!(answer.values("Content-Location"), ["/.//evil.test/%2f.."]);
+        }
     }
 }
 

@@ -4,13 +4,14 @@ use std::{
     io::Write,
     net::Shutdown,
     sync::{Arc, mpsc},
+    task::Waker,
     time::Duration,
 };
 
 use tokio::sync::Semaphore;
 
 use super::rig::{Server, blind, echo, get, last, statuses, text_reply};
-use crate::client::{Options, Presented, ReplyBody};
+use crate::client::{Options, Presented, ReplyBody, incoming::Incoming};
 
 const SHORT: Duration = Duration::from_millis(100);
 
@@ -107,6 +108,25 @@ fn a_body_that_trickles_is_answered_408() {
     assert_eq!(statuses(&client.until("time.")), [408]);
     client.socket.shutdown(Shutdown::Both).unwrap();
     trickle.join().unwrap();
+}
+
+/// Seconds after which a body is late of which so many bytes come in each of ten hours' seconds, and `burst` in the first.
+fn late_after(burst: usize, each: usize) -> Option<u64> {
+    let options = Options::default();
+    let mut body = Incoming::none();
+    (1..36_000).find(|second| {
+        body.arrived(if *second == 1 { burst } else { each });
+        body.wait(Waker::noop(), second * 1000);
+        body.is_late(second * 1000, 1000, &options)
+    })
+}
+
+#[test]
+fn a_body_has_to_keep_its_rate_however_fast_it_began() {
+    assert_eq!(late_after(500, 500), None);
+    assert_eq!(late_after(400, 400), Some(10));
+    assert_eq!(late_after(1 << 20, 1), Some(20));
+    assert_eq!(late_after(0, 600), None, "a pause within a good rate");
 }
 
 #[test]

@@ -70,8 +70,13 @@ fn ambiguous_lengths_are_refused() {
     {
         assert_eq!(refused(request(&format!("Content-Length: {value}"))), Some(400), "{value:?}");
     }
-    for value in ["18446744073709551615", "18446744073709551616", "99999999999999999999999"] {
-        assert_eq!(refused(request(&format!("Content-Length: {value}"))), Some(413), "{value:?}");
+    for (value, status) in [
+        ("18446744073709551615", 413),
+        ("1152921504606846977", 413),
+        ("18446744073709551616", 400),
+        ("99999999999999999999999", 400),
+    ] {
+        assert_eq!(refused(request(&format!("Content-Length: {value}"))), Some(status), "{value:?}");
     }
     for fields in [
         "Content-Length: 5\r\nContent-Length: 5",
@@ -137,9 +142,9 @@ fn malformed_lines_are_refused() {
     }
     for head in [
         "GET /a\r\n\r\n",
-        "GET /a HTTP/1.2\r\nHost: h\r\n\r\n",
         "GET /a HTTP/1.10\r\nHost: h\r\n\r\n",
-        "GET /a HTTP/2.0\r\nHost: h\r\n\r\n",
+        "GET /a HTTP/2\r\nHost: h\r\n\r\n",
+        "GET /a HTTP/1.x\r\nHost: h\r\n\r\n",
         "GET /a http/1.1\r\nHost: h\r\n\r\n",
         "GET /a HTTP/1.1 \r\nHost: h\r\n\r\n",
         "GET  /a HTTP/1.1\r\nHost: h\r\n\r\n",
@@ -158,11 +163,23 @@ fn malformed_lines_are_refused() {
         "GET /a HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n",
         "\r\n\r\nGET /a HTTP/1.1\r\nHost: h\r\n\r\n",
         "\nGET /a HTTP/1.1\r\nHost: h\r\n\r\n",
-        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "GET HTTP/1.2\r\nHost: h\r\n\r\n",
         "\x16\x03\x01\x02\0\x01",
     ] {
         assert_eq!(refused(head), Some(400), "{head:?}");
     }
+    for head in
+        ["GET /a HTTP/1.2\r\n", "GET /a HTTP/0.9\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET / HTTP/3.0\r\n"]
+    {
+        assert_eq!(refused(head), Some(505), "{head:?}");
+    }
+}
+
+#[test]
+fn trace_has_no_content() {
+    let trace = |fields: &str| refused(format!("TRACE /a HTTP/1.1\r\nHost: h\r\n{fields}\r\n"));
+    assert_eq!([trace("Content-Length: 1\r\n"), trace("Transfer-Encoding: chunked\r\n")], [Some(400); 2]);
+    assert_eq!([trace(""), trace("Content-Length: 0\r\n")], [None; 2]);
 }
 
 #[test]
@@ -183,7 +200,10 @@ fn limits_have_their_own_statuses() {
     let lines = |count: usize| "a: b\r\n".repeat(count);
     assert_eq!(with(&"M".repeat(32), "/", ""), None);
     assert_eq!(with(&"M".repeat(33), "/", ""), Some(501));
-    assert_eq!(refused("M".repeat(70_000)), Some(501));
+    assert_eq!(with(&"M".repeat(8192), "/", ""), Some(501));
+    assert_eq!(with(&"M".repeat(8193), "/", ""), Some(400));
+    assert_eq!(refused("M".repeat(70_000)), Some(400));
+    assert_eq!(refused("M".repeat(8192)), None, "its end may come");
     assert_eq!(with("GET", &format!("/{}", "a".repeat(8191)), ""), None);
     assert_eq!(with("GET", &format!("/{}", "a".repeat(8192)), ""), Some(414));
     assert_eq!(refused(format!("GET /{}", "a".repeat(60_000))), Some(414));

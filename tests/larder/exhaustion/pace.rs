@@ -121,6 +121,24 @@ fn x05_a_client_that_does_not_read_does_not_hold_a_connection_to_the_origin() {
     origin.await_no_connections();
 }
 
+#[test]
+fn x05_a_client_that_reads_slowly_but_steadily_gets_all_of_its_answer() {
+    let body = vec![b'x'; 16 << 20];
+    let origin = Origin::always(respond(200, &[FRESH], &body));
+    let proxy = Proxy::start(&origin, &["--write-timeout", "1s"]);
+    until("a hit", || proxy.get("/big").x_cache() == "HIT");
+    let mut client = proxy.client();
+    client.send(request("GET", "/big", &[])).head();
+    // the default of 30 s and a reader of 20 KiB/s, thirty times as fast
+    let (began, mut read) = (clock::instant(), 0);
+    while began.elapsed() < Duration::from_secs(5) {
+        read += client.bytes(8 << 10).len();
+        std::thread::park_timeout(Duration::from_millis(13));
+    }
+    assert_eq!(read + client.bytes(body.len() - read).len(), body.len());
+    assert_eq!(proxy.counters().write_timeouts.count(), 0);
+}
+
 /// A POST whose body nobody reads, of which no more than this comes.
 fn refused_upload(flags: &[&str], begin: &[u8]) -> (Response, Vec<u8>) {
     let origin = Origin::before_bodies(|_| [respond(413, &["Connection: close"], "no"), vec![Step::Close]].concat());

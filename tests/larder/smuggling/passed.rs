@@ -2,23 +2,34 @@
 
 use std::collections::BTreeSet;
 
-use super::{SMUGGLED, target};
-use crate::support::{Client, Origin, Proxy, request, respond};
+use super::{SMUGGLED, target, tuned};
+use crate::support::{Client, Origin, PATIENCE, Proxy, request, respond};
 
 fn targets(origin: &Origin) -> Vec<String> {
     origin.requests().iter().map(|request| request.target.clone()).collect()
 }
 
 #[test]
-fn s04_an_underscore_makes_another_field() {
+fn s04_a_framing_field_spelled_with_an_underscore_frames_nothing_and_goes_no_further() {
     let target = target(&[]);
     let mut client = target.proxy.client();
-    client.send(
-        "POST /a HTTP/1.1\r\nHost: larder.test\r\nTransfer_Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
-    );
-    assert_eq!(client.response("POST").text(), "/a");
+    let spelled = [
+        "Transfer_Encoding: chunked",
+        "Content_Length: 0",
+        "Proxy_Connection: close",
+        "Keep_Alive: timeout=1",
+        "HTTP2_Settings: x",
+        "Max_Forwards: 0",
+        "Accept_Language: de",
+        "If_None_Match: *",
+        "Content_Type: text/x",
+    ];
+    client.send(request("POST", "/a", &[&["Content-Length: 5", "X_Mine: 1", "api_key: 2"], &spelled[..]].concat()));
+    assert_eq!(client.send("0\r\n\r\n").response("POST").text(), "/a");
     let seen = &target.origin.requests()[0];
     assert_eq!((seen.body.as_slice(), seen.field("Transfer-Encoding")), (&b"0\r\n\r\n"[..], None));
+    let left: Vec<_> = seen.fields.iter().map(|(name, _)| name.as_str()).filter(|name| name.contains('_')).collect();
+    assert_eq!(left, ["x_mine", "api_key"]);
 }
 
 #[test]
@@ -88,7 +99,7 @@ fn s18_the_body_of_a_request_that_is_answered_from_the_cache_is_never_a_request(
 
 #[test]
 fn s19_content_of_get_and_head_is_never_part_of_a_shared_answer() {
-    for method in ["GET", "HEAD", "OPTIONS", "DELETE", "TRACE", "PURGE", "UNHEARD-OF", "POST", "PUT", "PATCH", "QUERY"]
+    for method in ["GET", "HEAD", "OPTIONS", "DELETE", "PURGE", "UNHEARD-OF", "POST", "PUT", "PATCH", "QUERY"]
     {
         let target = target(&[]);
         let mut client = target.proxy.client();
@@ -142,6 +153,44 @@ fn s20_what_goes_out_has_one_framing_field_that_fits_its_bytes() {
 }
 
 #[test]
+fn s20_chunked_content_is_whole_before_the_origin_is_asked_where_it_comes_soon() {
+    let target = tuned(&[], |config| config.client.ahead_pause = PATIENCE);
+    let mut client = target.proxy.client();
+    for (method, expected) in [("POST", "hello"), ("QUERY", "hello"), ("GET", "hello"), ("DELETE", "")] {
+        client.send(request(method, "/a", &["Transfer-Encoding: chunked"]));
+        if !expected.is_empty() {
+            client.send("2\r\nhe\r\n").send("3;x=y\r\nllo\r\n");
+        }
+        let response = client.send("0\r\nX-Trailer: 1\r\n\r\n").response(method);
+        assert_eq!(response.text(), "/a", "{method}");
+        let seen = target.origin.requests().pop().unwrap();
+        assert_eq!(seen.body, expected.as_bytes(), "{method}");
+        let length = (!expected.is_empty()).then_some("5");
+        assert_eq!((seen.field("Content-Length"), seen.field("Transfer-Encoding")), (length, None), "{method}");
+    }
+}
+
+#[test]
+fn s20_chunked_content_that_pauses_or_is_long_streams_to_the_origin() {
+    let paused = target(&[]);
+    let mut client = paused.proxy.client();
+    client.send(request("POST", "/paused", &["Transfer-Encoding: chunked"])).send("5\r\nhello\r\n");
+    // the rest comes only when the origin has been asked
+    paused.origin.await_heads(1);
+    assert_eq!(client.send("5\r\nworld\r\n0\r\n\r\n").response("POST").text(), "/paused");
+    assert_eq!(paused.origin.requests()[0].body, b"helloworld");
+
+    let long = tuned(&[], |config| config.client.ahead_pause = PATIENCE);
+    let mut client = long.proxy.client();
+    client.send(request("POST", "/long", &["Transfer-Encoding: chunked"]));
+    client.send([b"11170\r\n", &[b'x'; 70_000][..], b"\r\n"].concat());
+    long.origin.await_heads(1);
+    assert_eq!(client.send("1\r\ny\r\n0\r\n\r\n").response("POST").text(), "/long");
+    let seen = long.origin.requests()[0].body.clone();
+    assert!(seen.len() == 70_001 && seen.ends_with(b"xy"), "{}", seen.len());
+}
+
+#[test]
 fn s21_an_expectation_never_leaves_larder_and_never_mixes_up_two_answers() {
     for status in [200, 404, 417] {
         let origin = Origin::before_bodies(move |request| respond(status, &[], &request.target));
@@ -180,8 +229,6 @@ fn s23_s24_the_origin_gets_a_path_whatever_the_form() {
         ("HTTP://LARDER.TEST", "/"),
         ("http://larder.test?q", "/?q"),
         ("//evil/x", "//evil/x"),
-        ("/\\evil", "/\\evil"),
-        ("/a\\b", "/a\\b"),
         ("/http://evil/", "/http://evil/"),
         ("/@evil", "/@evil"),
     ] {
@@ -279,7 +326,8 @@ fn s28_what_comes_after_a_deadline_is_never_a_request() {
         let _ = client.try_send(SMUGGLED);
         assert_eq!(client.rest(), b"");
     }
-    target.is_untouched();
+    assert_eq!(target.proxy.get("/last").text(), "/last");
+    assert_eq!(targets(&target.origin), ["/last"]);
 }
 
 #[test]

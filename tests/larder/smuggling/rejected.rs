@@ -1,6 +1,7 @@
 //! What is refused, with the exact bytes.
 
-use super::target;
+use super::{SMUGGLED, target, tuned};
+use crate::support::PATIENCE;
 
 /// A POST with these field lines and these bytes behind its head.
 fn post(fields: &str, body: &str) -> Vec<u8> {
@@ -16,7 +17,7 @@ fn get(target: &str, host: &str) -> Vec<u8> {
     format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes()
 }
 
-/// Each is refused with this status; nothing of it reaches the origin.
+/// Each is refused with this status; not even its head reaches the origin.
 fn all_refused(status: u16, attacks: impl IntoIterator<Item = (&'static str, Vec<u8>)>) {
     let target = target(&[]);
     for (name, attack) in attacks {
@@ -76,9 +77,10 @@ fn s06_s07_lengths_that_are_not_one_plain_number_are_refused() {
 
 #[test]
 fn s07_s08_lengths_beyond_all_bounds_are_refused_before_the_body() {
-    // Numbers, and so well-formed: too large is what is wrong with them (RFC 9110 15.5.14).
-    let values = ["18446744073709551615", "18446744073709551616", "9999999999999999999999"];
-    all_refused(413, values.map(|value| ("S08", post(&format!("Content-Length: {value}"), ""))));
+    // A number that can be told is too large (RFC 9110 15.5.14); one that cannot is none (9112 6.3, rule 5).
+    let length = |value| ("S08", post(&format!("Content-Length: {value}"), ""));
+    all_refused(413, ["18446744073709551615", "1152921504606846977"].map(length));
+    all_refused(400, ["18446744073709551616", "9999999999999999999999"].map(length));
 }
 
 #[test]
@@ -129,6 +131,25 @@ fn s12_chunks_that_do_not_end_where_they_say_are_refused() {
 }
 
 #[test]
+fn s12_chunks_that_turn_out_malformed_later_are_refused_before_the_origin_is_asked() {
+    let target = tuned(&[], |config| config.client.ahead_pause = PATIENCE);
+    for body in ["5\r\nhelloXX0\r\n\r\n", "5\r\nhello\r\n05\r\nhello\r\n0\r\n\r\n", "5\r\nhello\r\n0\r\nX : y\r\n\r\n"]
+    {
+        let attack = chunked(body);
+        for at in attack.len() - body.len()..attack.len() {
+            let mut client = target.proxy.client();
+            let before = target.proxy.counters().requests.count();
+            client.send(&attack[..at]);
+            target.proxy.await_received(before + 1);
+            let _ = client.try_send([&attack[at..], SMUGGLED.as_bytes()].concat());
+            let heard = String::from_utf8_lossy(&client.rest()).into_owned();
+            assert!(heard.starts_with("HTTP/1.1 400 ") && heard.matches("HTTP/1.1 ").count() == 1, "{heard:?}");
+        }
+    }
+    target.is_untouched();
+}
+
+#[test]
 fn s13_trailers_that_are_no_fields_or_too_long_are_refused() {
     let trailers = [
         "X: y\n\nGET /smuggled HTTP/1.1\r\nHost: larder.test\r\n\r\n".to_owned(),
@@ -157,11 +178,13 @@ fn s14_line_ends_and_values_with_control_characters_are_refused() {
 fn s15_request_lines_other_than_http_1_0_and_1_1_are_refused() {
     let lines = [
         "GET /a",
-        "GET /a HTTP/1.2",
         "GET /a HTTP/1.10",
-        "GET /a HTTP/2.0",
+        "GET /a HTTP/01.1",
+        "GET /a HTTP/2",
+        "GET /a HTTP/1,1",
+        "GET /a HTTP/x.1",
         "GET /a http/1.1",
-        "GET /a HTTP/0.9",
+        "GET HTTP/1.2",
         "GET  /a HTTP/1.1",
         "GET /a  HTTP/1.1",
         "GET\t/a HTTP/1.1",
@@ -174,6 +197,33 @@ fn s15_request_lines_other_than_http_1_0_and_1_1_are_refused() {
     ];
     all_refused(400, lines.map(|line| ("S15", format!("{line}\r\nHost: larder.test\r\n\r\n").into_bytes())));
     all_refused(400, [("S15", b"GET /a\r\n\r\n".to_vec())]);
+    let versions = ["0.9", "1.2", "2.0", "3.0", "9.9"];
+    all_refused(
+        505,
+        versions.map(|version| ("S15", format!("GET /a HTTP/{version}\r\nHost: larder.test\r\n\r\n").into_bytes())),
+    );
+}
+
+#[test]
+fn s15_a_method_that_is_too_long_is_not_implemented_and_one_without_an_end_is_none() {
+    let line = |length| format!("{} /a HTTP/1.1\r\nHost: larder.test\r\n\r\n", "M".repeat(length)).into_bytes();
+    all_refused(501, [33, 1000, 8192].map(|length| ("S15", line(length))));
+    all_refused(400, [8193, 100_000].map(|length| ("S15", line(length))));
+    all_refused(400, [("S15", vec![b'M'; 100_000]), ("S15", b"MMMM\r\n\r\n".to_vec())]);
+}
+
+#[test]
+fn content_of_trace_is_refused() {
+    // RFC 9110 9.3.8
+    let trace = |rest: &str| format!("TRACE /a HTTP/1.1\r\nHost: larder.test\r\n{rest}").into_bytes();
+    all_refused(
+        400,
+        [
+            ("TRACE", trace("Content-Length: 5\r\n\r\nhello")),
+            ("TRACE", trace("Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")),
+            ("TRACE", trace("Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n")),
+        ],
+    );
 }
 
 #[test]
@@ -250,6 +300,11 @@ fn s23_absolute_forms_of_another_host_are_refused() {
 fn s24_targets_that_are_neither_path_nor_url_are_refused() {
     let targets = ["*", "evil", "http:evil", "evil:80", "?x=1", "@evil/", "/a#f", "\\a", "http://", "http:///x"];
     all_refused(400, targets.map(|target| ("S24", get(target, "larder.test"))));
+    // nobody means the same by them: RFC 3986 has only ASCII, and a backslash is a slash to some
+    let targets =
+        ["/caf\u{e9}", "/?q=\u{20ac}", "http://larder.test/\u{e9}", "/\u{10d}\u{10a}", "/\\evil", "/a\\b", "/?\\"];
+    all_refused(400, targets.map(|target| ("S24", get(target, "larder.test"))));
+    all_refused(400, [("S24", b"GET /\xff\xfe HTTP/1.1\r\nHost: larder.test\r\n\r\n".to_vec())]);
 }
 
 #[test]
@@ -270,5 +325,5 @@ fn s25_fields_that_are_for_everybody_cannot_be_nominated_away() {
 
 #[test]
 fn s26_the_preface_of_http_2_is_refused() {
-    all_refused(400, [("S26", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec())]);
+    all_refused(505, [("S26", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec())]);
 }

@@ -96,6 +96,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Record {
+    heads: Vec<Vec<u8>>,
     requests: Vec<RecordedRequest>,
     connections: usize,
     open: usize,
@@ -180,6 +181,16 @@ impl Origin {
         format!("http://{}", self.address)
     }
 
+    /// The heads of all requests so far, those whose body never came to its end included.
+    pub fn heads(&self) -> Vec<Vec<u8>> {
+        self.record().heads.clone()
+    }
+
+    /// Waits until this many heads came in.
+    pub fn await_heads(&self, count: usize) -> Vec<Vec<u8>> {
+        self.await_record("heads", |record| record.heads.len() >= count).heads.clone()
+    }
+
     /// All requests so far, in the order in which their heads (or bodies) were complete.
     pub fn requests(&self) -> Vec<RecordedRequest> {
         self.record().requests.clone()
@@ -234,6 +245,7 @@ impl Shared {
     fn serve(&self, mut stream: &TcpStream, connection: usize) -> io::Result<()> {
         let (mut buffer, mut turn) = (Vec::new(), 0);
         while let Some(head) = message::read_head(&mut stream, &mut buffer)? {
+            self.note(|record| record.heads.push(head.clone()));
             let mut request = parse(head, connection, turn);
             let mut unread = self.before_bodies;
             if !unread {
