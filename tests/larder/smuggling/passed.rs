@@ -99,8 +99,7 @@ fn s18_the_body_of_a_request_that_is_answered_from_the_cache_is_never_a_request(
 
 #[test]
 fn s19_content_of_get_and_head_is_never_part_of_a_shared_answer() {
-    for method in ["GET", "HEAD", "OPTIONS", "DELETE", "PURGE", "UNHEARD-OF", "POST", "PUT", "PATCH", "QUERY"]
-    {
+    for method in ["GET", "HEAD", "OPTIONS", "DELETE", "PURGE", "UNHEARD-OF", "POST", "PUT", "PATCH", "QUERY"] {
         let target = target(&[]);
         let mut client = target.proxy.client();
         let length = format!("Content-Length: {}", SMUGGLED.len());
