@@ -31,6 +31,7 @@ fn run() -> ExitCode {
         Err(Unread::Wrong(line)) => return fail(2, &line),
     };
     logging::start(arguments.verbose, arguments.quiet);
+    store::quiet_database_panics();
     store::restrict_umask();
     match Task::new(&arguments, &Surroundings::read()) {
         Err(error) => fail(2, &error),
@@ -94,7 +95,7 @@ fn each(folders: &Folders, mut work: impl FnMut(&Path) -> Result<bool, String>) 
         },
     };
     let (mut code, mut found) = (ExitCode::SUCCESS, false);
-    for path in &paths {
+    for path in paths.iter().filter(|path| store::is_cache(path)) {
         match work(path) {
             Ok(there) => found |= there,
             Err(error) => {

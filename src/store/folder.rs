@@ -1,6 +1,7 @@
 //! The cache folder: whose it is, who may read it, who holds it, what it occupies.
 //!
 //! ```text
+//! CACHEDIR.TAG   says that it is a cache: backups leave it out, and nothing is removed from a folder without it
 //! lock           held by the process that uses the folder
 //! live/journal, live/fresh-N/, live/proven-N/
 //!                what is stored
@@ -11,7 +12,7 @@
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
-    io,
+    io::{self, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
@@ -20,6 +21,13 @@ use std::{
 use rustix::fs::{FlockOperation, Mode, flock};
 
 use super::{Cleared, Stats, generation::Generation, index::Index, journal};
+
+/// The mark of a cache folder, as the Cache Directory Tagging Specification has it.
+const TAG: &str = "CACHEDIR.TAG";
+const SIGNATURE: &[u8] =
+    b"Signature: 8a477f597d28d172789f06886806bc55\n# This is a cache of Larder's: it may be removed.\n";
+/// What else is in a cache folder, beside what bears a number.
+const OURS: [&str; 4] = ["lock", "live", "filling", "control"];
 
 /// Why a cache folder cannot be used. In words for the person who named it.
 #[derive(Debug)]
@@ -31,6 +39,8 @@ pub enum OpenError {
     NotOurs(PathBuf, u32),
     /// Others may write to it: its mode.
     OpenToOthers(PathBuf, u32),
+    /// It holds files that are not Larder's.
+    NotACache(PathBuf),
     Io(PathBuf, io::Error),
 }
 
@@ -53,6 +63,11 @@ impl std::fmt::Display for OpenError {
             OpenError::OpenToOthers(folder, mode) => write!(
                 f,
                 "others may write to the cache folder {0} (mode {mode:04o}); run: chmod 700 {0}",
+                folder.display()
+            ),
+            OpenError::NotACache(folder) => write!(
+                f,
+                "{} is not a cache folder: it holds other files; name an empty or a new one with --cache-dir",
                 folder.display()
             ),
             OpenError::Io(folder, error) => {
@@ -103,16 +118,47 @@ pub fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
     if about.mode() & 0o022 != 0 {
         return Err(OpenError::OpenToOthers(folder.to_owned(), about.mode() & 0o7777));
     }
+    if !is_cache(folder) && fs::read_dir(folder).map_err(io)?.next().is_some() {
+        return Err(OpenError::NotACache(folder.to_owned()));
+    }
     let path = folder.join("lock");
     if path.is_dir() {
         set_aside(folder, &path).map_err(io)?;
     }
     let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(io)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(FolderLock { file: Arc::new(file), folder: folder.to_owned() }),
+        Ok(()) => {
+            if let Err(error) = tag(folder) {
+                log::debug!("{} was not written: {error}", folder.join(TAG).display());
+            }
+            Ok(FolderLock { file: Arc::new(file), folder: folder.to_owned() })
+        }
         Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::Locked(folder.to_owned())),
         Err(error) => Err(io(error.into())),
     }
+}
+
+/// Whether it is a cache folder of Larder's; one that cannot be read may be. One that has lost its tag is known by its other files.
+pub fn is_cache(folder: &Path) -> bool {
+    if folder.join(TAG).exists() {
+        return true;
+    }
+    let files = match fs::read_dir(folder) {
+        Ok(files) => files,
+        Err(error) => return error.kind() != io::ErrorKind::NotFound,
+    };
+    let names: Vec<_> = files.flatten().map(|file| file.file_name()).collect();
+    let ours =
+        |name: &str| OURS.contains(&name) || ["gone-", "set-aside-"].iter().any(|prefix| name.starts_with(prefix));
+    names.iter().any(|name| name == "lock") && names.iter().all(|name| name.to_str().is_some_and(ours))
+}
+
+fn tag(folder: &Path) -> io::Result<()> {
+    let path = folder.join(TAG);
+    if path.exists() {
+        return Ok(());
+    }
+    OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?.write_all(SIGNATURE)
 }
 
 /// Creates a folder (mode 0700) where none is.

@@ -26,6 +26,7 @@ mod rotation;
 mod segment;
 mod shared;
 mod space;
+mod stats;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -43,14 +44,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use serde::Serialize;
 use tokio::sync::oneshot;
 
 pub use body::{BodyWriter, DiskBody};
 pub use disk::quiet_database_panics;
-pub use folder::{FolderLock, OpenError, clear_folder, restrict_umask, stats_of};
+pub use folder::{FolderLock, OpenError, clear_folder, is_cache, restrict_umask, stats_of};
 use pending::Change;
 use shared::{Shared, VARIANTS};
+pub use stats::{Cleared, State, Stats};
 use writer::Command;
 
 use crate::{
@@ -104,60 +105,6 @@ pub enum StoreError {
     Io(std::io::Error),
     /// A record or a body is not what was written.
     Damaged(&'static str),
-}
-
-/// What a clearing removed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Cleared {
-    pub responses: u64,
-    pub bytes: u64,
-}
-
-/// What the disk tier is doing.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum State {
-    #[default]
-    Opening,
-    Open,
-    /// It cannot be used, for this reason, and is tried again; the memory tier works alone.
-    Down(String),
-    Closed,
-}
-
-/// What there is to know about the store. Sizes in bytes; counts of events since the start.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Stats {
-    pub state: State,
-    /// Stored responses on disk.
-    pub responses: u64,
-    /// What they need, heads included.
-    pub bytes: u64,
-    pub memory_used: u64,
-    pub memory_limit: u64,
-    /// What the cache folder occupies.
-    pub disk_used: u64,
-    pub disk_limit: u64,
-    /// Stored, but not on the disk yet.
-    pub waiting: u64,
-    pub memory_hits: u64,
-    /// Lookups that the disk, or what waits for it, answered.
-    pub disk_hits: u64,
-    pub misses: u64,
-    /// Stored responses that made room for others.
-    pub evicted: u64,
-    /// Stored responses that went because they had long been of no use.
-    pub swept: u64,
-    /// Responses that reached memory only, because the disk was too slow or down.
-    pub not_written: u64,
-    /// Lookups that did not wait for the disk, because too many did.
-    pub not_read: u64,
-    /// Records and bodies that were not what was written.
-    pub damaged: u64,
-    /// Errors of the disk.
-    pub errors: u64,
-    /// Folders that could not be read and were set aside.
-    pub set_aside: u64,
 }
 
 /// The store. Cheap to clone; shared by all workers. When the last clone goes, what waits is written and the folder is

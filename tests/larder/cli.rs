@@ -205,3 +205,22 @@ fn a_file_in_place_of_a_folder_is_named_once() {
         assert_eq!((code, stdout.as_str()), (1, ""));
     }
 }
+
+#[test]
+fn a_folder_that_is_no_cache_is_not_touched_by_clearing() {
+    let folder = tempfile::tempdir().unwrap();
+    let photo = folder.path().join("live/photo");
+    std::fs::create_dir(photo.parent().unwrap()).unwrap();
+    std::fs::write(&photo, "mine").unwrap();
+    let path = folder.path().to_str().unwrap();
+    for words in [&["--clear-cache", "--cache-dir", path][..], &["stats", "--cache-dir", path]] {
+        let output = larder(words).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), stderr), (Some(0), format!("there is no cache at {path}\n")), "{words:?}");
+    }
+    let refused = larder(&["--origin", "http://127.0.0.1:9", "--cache-dir", path]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("is not a cache folder"));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    assert!(photo.exists());
+}

@@ -5,7 +5,7 @@ use std::{
 };
 
 use super::support::*;
-use crate::store::{OpenError, State, Store};
+use crate::store::{OpenError, State, Store, clear_folder, is_cache};
 
 #[test]
 fn a_second_store_on_a_folder_is_refused_and_the_first_one_unharmed() {
@@ -66,4 +66,35 @@ fn a_folder_that_others_may_write_to_is_refused_in_words() {
     let file = folder.path().join("file");
     fs::write(&file, "").expect("written");
     assert!(matches!(Store::lock(&file), Err(OpenError::NotAFolder(_))));
+}
+
+#[test]
+fn a_folder_with_files_of_others_is_neither_used_nor_cleared() {
+    for names in [&["live/photo"][..], &["live/cert", "archive/cert"], &["lock", "notes"], &["filling/recipe"]] {
+        let folder = folder();
+        let theirs = folder.path().join("theirs");
+        for name in names {
+            let file = theirs.join(name);
+            std::fs::create_dir_all(file.parent().expect("a parent")).expect("a folder");
+            std::fs::write(file, "theirs").expect("a file");
+        }
+        assert!(!is_cache(&theirs));
+        let refused = Store::lock(&theirs).expect_err("refused").to_string();
+        assert!(refused.contains("is not a cache folder") && refused.contains("--cache-dir"), "{refused}");
+        assert!(matches!(clear_folder(&theirs), Err(OpenError::NotACache(_))));
+        assert!(names.iter().all(|name| theirs.join(name).exists()));
+    }
+}
+
+#[test]
+fn a_cache_folder_is_known_by_its_tag_or_else_by_its_files() {
+    let folder = folder();
+    let cache = folder.path().join("cache");
+    drop(Store::lock(&cache).expect("an empty folder becomes one"));
+    assert!(is_cache(&cache));
+    std::fs::remove_file(cache.join("CACHEDIR.TAG")).expect("removed");
+    std::fs::create_dir(cache.join("set-aside-1")).expect("made");
+    assert!(is_cache(&cache));
+    drop(Store::lock(&cache).expect("taken"));
+    assert!(cache.join("CACHEDIR.TAG").exists());
 }
