@@ -56,7 +56,9 @@ fn respond(shared: &Shared, exchange: u64, status: StatusCode, fields: Fields, f
         && status != StatusCode::BAD_REQUEST
         && state.body.can_end(&state.worker.options)
         && !state.worker.stopping();
-    state.close_delimited = framed.close_delimited;
+    if framed.close_delimited {
+        state.end_by_closing();
+    }
     state.enter(Phase::Answering { streamed: matches!(framed.content, Content::Stream { .. }) });
     let persistent = state.persistent;
     drop(state);

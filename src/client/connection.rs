@@ -5,20 +5,19 @@
 //! last byte. So whatever actix writes belongs to the one exchange that runs, and while the core has not answered yet
 //! nothing of actix's waits anywhere: that is when an interim response may be written.
 
+mod ending;
+
 use std::{
     cell::RefCell,
     io,
     net::IpAddr,
-    pin::{Pin, pin},
+    pin::pin,
     rc::{Rc, Weak},
     task::{Context, Poll, Waker, ready},
 };
 
 use bytes::{Bytes, BytesMut};
-use tokio::{
-    io::{AsyncReadExt, AsyncWrite},
-    net::TcpStream,
-};
+use tokio::{io::AsyncReadExt, net::TcpStream};
 
 use super::{
     deadline::Worker,
@@ -89,7 +88,7 @@ pub(super) struct State {
     /// We answered instead of actix: what it still writes is swallowed.
     pub muted: bool,
     /// The response that is written ends with the connection: if it is cut short only a reset tells the client.
-    pub close_delimited: bool,
+    close_delimited: bool,
     /// The client gets a reset whatever state it is in.
     reset: bool,
     /// Bytes may still come in when the connection is shut down.
@@ -310,20 +309,6 @@ impl State {
         self.close();
     }
 
-    /// Ends the connection after what has been written already.
-    pub fn close(&mut self) {
-        self.closed = true;
-        self.linger = true;
-        self.wake();
-    }
-
-    /// Ends the connection in the middle of a response, so that the client sees it.
-    pub fn break_off(&mut self) {
-        self.worker.options.counters.broken.add();
-        self.closed = true;
-        self.wake();
-    }
-
     /// actix has the last byte of the response.
     pub fn response_over(&mut self, exchange: u64) {
         if exchange == self.exchange && matches!(self.phase, Phase::Answering { .. }) {
@@ -390,52 +375,6 @@ impl State {
         ready!(self.poll_output(cx))?;
         self.flushed();
         Poll::Ready(Ok(()))
-    }
-
-    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.must_reset() {
-            // the reset goes out when the socket is dropped
-            return Poll::Ready(Ok(()));
-        }
-        ready!(self.poll_output(cx))?;
-        if self.phase != Phase::Lingering {
-            ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
-            self.enter(Phase::Lingering);
-        }
-        while self.linger && !self.eof {
-            self.input.clear();
-            match ready!(self.poll_receive(cx)) {
-                Ok(true) => {}
-                Ok(false) | Err(_) => self.eof = true,
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    /// The client has not taken a byte for too long: nothing can be said to it any more.
-    pub fn give_up(&mut self) {
-        self.reset = true;
-        self.output.clear();
-        self.muted = true;
-        self.close();
-    }
-
-    fn must_reset(&self) -> bool {
-        self.reset || (self.close_delimited && matches!(self.phase, Phase::Answering { .. }))
-    }
-
-    /// The dispatcher lets go of the connection, for whatever reason.
-    pub fn dropped(&mut self) {
-        // a core that still reads the body must not wait for ever
-        self.body.fail(io::ErrorKind::ConnectionAborted);
-        if self.must_reset() {
-            let _ = self.io.set_zero_linger();
-        }
-    }
-
-    pub fn stop_lingering(&mut self) {
-        self.linger = false;
-        self.wake();
     }
 }
 

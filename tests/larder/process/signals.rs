@@ -137,3 +137,32 @@ fn what_was_answered_before_the_signal_is_a_hit_after_a_restart() {
     }
     assert_eq!(spawned.stop().code(), Some(0));
 }
+
+#[test]
+fn a_killed_larder_makes_no_part_of_a_response_look_like_the_whole() {
+    let (gate, folder) = (Gate::closed(), tempfile::tempdir().unwrap());
+    let held = gate.clone();
+    let origin = Origin::answering(move |_| {
+        let half = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
+        vec![Step::Send(half.into()), Step::Wait(held.clone()), Step::Send("5\r\nworld\r\n0\r\n\r\n".into())]
+    });
+    let cache = folder.path().join("cache");
+    let begun = |spawned: &Spawned| {
+        let mut client = spawned.client();
+        // its end is the connection's
+        let mut response = client.send("GET /a HTTP/1.0\r\n\r\n").head();
+        response.body = client.bytes(5);
+        (client, response)
+    };
+    let spawned = Spawned::start(&origin.url(), &cache, &[]);
+    let (mut client, mut response) = begun(&spawned);
+    spawned.kill();
+    client.body("GET", &mut response);
+    assert_eq!(response.end, End::Broken);
+
+    let spawned = Spawned::start(&origin.url(), &cache, &[]);
+    let (mut client, mut response) = begun(&spawned);
+    gate.open();
+    client.body("GET", &mut response);
+    assert_eq!((response.end, response.text().as_str()), (End::Closed, "helloworld"));
+}
