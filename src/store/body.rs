@@ -19,7 +19,7 @@ use super::{
     generation::create_file,
     record::first_half,
     segment::{self, FileName, Location, PIECE, Sum},
-    space::Space,
+    space::{Promise, Space},
     writer::Command,
 };
 use crate::key::CacheKey;
@@ -222,6 +222,7 @@ pub struct BodyWriter {
     /// The body may not become longer.
     longest: u64,
     unsynced: u64,
+    _promise: Promise,
 }
 
 /// The sums of what was written, and of the piece that is not full yet.
@@ -233,7 +234,7 @@ struct Sums {
 }
 
 impl BodyWriter {
-    pub(super) fn new(path: PathBuf, space: Arc<Space>, longest: u64) -> BodyWriter {
+    pub(super) fn new(path: PathBuf, space: Arc<Space>, longest: u64, promise: Promise) -> BodyWriter {
         let body = DiskBody(Arc::new(Body {
             file: OnceLock::new(),
             offset: 0,
@@ -244,7 +245,7 @@ impl BodyWriter {
             watch: OnceLock::new(),
             filling: Some(Filling { path, space }),
         }));
-        BodyWriter { body, sums: Some(Sums::default()), longest, unsynced: 0 }
+        BodyWriter { body, sums: Some(Sums::default()), longest, unsynced: 0, _promise: promise }
     }
 
     /// Appends; on return `reader` can read it. 64 KiB or more at a time cost least. After an error, and after an

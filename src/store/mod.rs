@@ -301,9 +301,10 @@ impl Store {
         if length.is_some_and(|length| length > longest) {
             return Err(StoreError::TooLarge);
         }
+        let promise = shared.space.promise(length.unwrap_or(0)).ok_or(StoreError::Busy)?;
         let number = shared.next_filling.fetch_add(1, Relaxed);
         let path = shared.options.folder.join("filling").join(number.to_string());
-        Ok(BodyWriter::new(path, shared.space.clone(), length.unwrap_or(longest)))
+        Ok(BodyWriter::new(path, shared.space.clone(), length.unwrap_or(longest), promise))
     }
 
     /// Forgets everything and gives the disk back. On return the next lookup finds nothing.

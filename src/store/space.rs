@@ -3,6 +3,7 @@
 use std::{
     path::Path,
     sync::{
+        Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
         mpsc::Sender,
     },
@@ -20,16 +21,38 @@ pub struct Space {
     limit: AtomicU64,
     kept: AtomicU64,
     filling: AtomicU64,
+    /// What the bodies that are being filled will take, as far as they said.
+    promised: AtomicU64,
     /// What was set aside, and folders.
     beside: AtomicU64,
     commands: Sender<Command>,
 }
 
+/// Room that is kept for a body.
+pub struct Promise {
+    space: Arc<Space>,
+    bytes: u64,
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        self.space.promised.fetch_sub(self.bytes, Relaxed);
+    }
+}
+
 impl Space {
     pub fn new(limit: u64, commands: Sender<Command>) -> Space {
         let zero = || AtomicU64::new(0);
-        let (kept, filling, beside) = (zero(), zero(), zero());
-        Space { configured: limit, limit: AtomicU64::new(limit), kept, filling, beside, commands }
+        let (kept, filling, promised, beside) = (zero(), zero(), zero(), zero());
+        Space { configured: limit, limit: AtomicU64::new(limit), kept, filling, promised, beside, commands }
+    }
+
+    /// Room for a body of this length, until that is dropped. `None`: those that are being filled have half of the limit, and
+    /// more of them would only take it from each other.
+    pub fn promise(self: &Arc<Self>, bytes: u64) -> Option<Promise> {
+        let promise = Promise { space: self.clone(), bytes };
+        let before = self.promised.fetch_add(bytes, Relaxed);
+        (before == 0 || before.saturating_add(bytes) <= self.limit.load(Relaxed) / 2).then_some(promise)
     }
 
     /// Takes room for a part of a body. Where there is none, waits until the writer has made some.

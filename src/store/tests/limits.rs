@@ -142,3 +142,19 @@ fn what_is_asked_for_again_and_again_survives_what_is_not() {
         assert!(store.stats().evicted > 4_000);
     });
 }
+
+#[test]
+fn bodies_that_are_filled_at_once_do_not_take_the_room_from_each_other() {
+    run(async {
+        let folder = folder();
+        let store = open(with_disk(folder.path(), 24 * MIB)).await;
+        let length = 5_000_000;
+        let begun: Vec<_> = (0..8).map(|_| store.begin_body(Some(length))).collect();
+        let (going, refused): (Vec<_>, Vec<_>) = begun.into_iter().partition(Result::is_ok);
+        assert_eq!((going.len(), refused.len()), (2, 6));
+        assert!(refused.iter().all(|begun| matches!(begun, Err(StoreError::Busy))));
+        drop(going);
+        assert!(store.begin_body(Some(length)).is_ok());
+        assert!(store.begin_body(None).is_ok());
+    });
+}
