@@ -82,8 +82,6 @@ pub async fn send(
     let secure = cx.secure.as_ref().filter(|_| points_to_https(cx, request, &first.response.head));
     let (Some(secure), Some(fields)) = (secure.and_then(Secure::client), again) else { return Ok(first) };
     let site = Site { https: true, ..cx.site.clone() };
-    static HINT: Once = Once::new();
-    HINT.call_once(|| log::warn!("the origin redirects to https: name it as --origin {}", site.url()));
     let followed = ask(cx, secure, &[&cx.site, &site], request, fields, None, interim).await;
     Ok(followed.unwrap_or_else(|error| {
         static NOT_FOLLOWED: Warning = Warning::new();
@@ -113,6 +111,7 @@ async fn ask(
         .await?;
     let times = Times { request: sent, response: cx.clock.now(), received: cx.clock.wall() };
     turn_inward(sites, &mut response.head.fields, times);
+    hint(cx, &response.head);
     Ok(Answered { response, times })
 }
 
@@ -127,6 +126,15 @@ fn turn_inward(sites: &[&Site], fields: &mut Fields, times: Times) {
         if let Some(value) = inward.and_then(|inward| FieldValue::try_from(inward).ok()) {
             fields.set(name, value);
         }
+    }
+}
+
+/// Says once how to name an origin that sends its clients past Larder.
+fn hint(cx: &Context, response: &ResponseHead) {
+    static HINT: Once = Once::new();
+    let location = response.fields.only(&header::LOCATION).filter(|_| response.status.is_redirection());
+    if let Some(url) = location.and_then(|value| cx.site.other_name(value.to_str().ok()?)) {
+        HINT.call_once(|| log::warn!("the origin redirects to another name of its: name it as --origin {url}"));
     }
 }
 

@@ -54,6 +54,20 @@ impl Site {
     }
 }
 
+impl Site {
+    /// The URL to name as the origin where this reference, which does not point at it, points at the same site by another
+    /// scheme, port or with or without `www.`.
+    pub fn other_name(&self, reference: &str) -> Option<String> {
+        let (scheme, rest) = reference.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https"))?;
+        let authority = rest.split(['/', '?', '#']).next()?;
+        let name = |authority: &str| {
+            let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host).to_ascii_lowercase();
+            host.strip_prefix("www.").map_or(host.clone(), str::to_owned)
+        };
+        (name(authority) == name(&self.authority)).then(|| format!("{scheme}://{authority}{}", self.base))
+    }
+}
+
 /// Which of the client's own conditions go out (RFC 9110 §13.1, §14.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Conditions {
@@ -153,6 +167,24 @@ mod tests {
                 assert_eq!(site(true, "/api").inward(&reference).as_deref(), Some(inward), "{reference:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_reference_to_the_same_site_by_another_name_tells_how_to_name_it() {
+        let plain = site(false, "");
+        for (reference, name) in [
+            ("https://origin.test:8080/x", Some("https://origin.test:8080")),
+            ("https://origin.test/", Some("https://origin.test")),
+            ("http://WWW.origin.test", Some("http://WWW.origin.test")),
+            ("http://www.origin.test?q", Some("http://www.origin.test")),
+            ("https://other.test/", None),
+            ("ftp://origin.test/", None),
+            ("/x", None),
+        ] {
+            assert_eq!(plain.other_name(reference).as_deref(), name, "{reference}");
+        }
+        let with_www = Site { authority: "www.origin.test".to_owned(), ..site(true, "/api") };
+        assert_eq!(with_www.other_name("https://origin.test/y").as_deref(), Some("https://origin.test/api"));
     }
 
     #[test]
