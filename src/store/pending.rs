@@ -78,10 +78,8 @@ impl Pending {
         let waits = self.bytes.load(Relaxed);
         let change = if waits + cost(&change) > self.limit && !matches!(change, Change::Forgotten) {
             self.dropped.fetch_add(1, Relaxed);
-            if !on_disk {
-                if let Some(old) = shard.waiting.remove(&key) {
-                    self.bytes.fetch_sub(old.cost, Relaxed);
-                }
+            // an older change that waits still may be on its way there
+            if !on_disk && !shard.waiting.contains_key(&key) {
                 return;
             }
             Change::Forgotten
@@ -176,4 +174,28 @@ fn cost(change: &Change) -> u64 {
             Change::Variants { list, .. } => list.len() as u64 * 256,
             Change::Forgotten => 0,
         }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::support::{key, response};
+
+    #[test]
+    fn what_no_longer_fits_leaves_a_mark_where_an_older_change_may_be_on_its_way_to_the_disk() {
+        let pending = Pending::new(20_000);
+        let add = |name: &str, length| {
+            let key = key(name);
+            let change = Change::Response(Arc::new(response(name, length)));
+            pending.add(&mut pending.shard(&key), key, change, false);
+        };
+        add("written now", 5_000);
+        let (under_way, _) = pending.some(u64::MAX);
+        assert_eq!(under_way.len(), 1);
+        add("written now", 50_000);
+        assert!(matches!(pending.shard(&key("written now")).waiting(&key("written now")), Some(Change::Forgotten)));
+        add("new", 50_000);
+        assert!(pending.shard(&key("new")).waiting(&key("new")).is_none());
+        assert_eq!(pending.dropped(), 2);
+    }
 }

@@ -9,5 +9,5 @@ mod races;
 mod records;
 mod space;
 mod storing;
-mod support;
+pub mod support;
 mod sweep;
