@@ -18,6 +18,7 @@
 //! | [`clock`] | the time; the only file that reads it |
 //! | `descriptors` | how many connections there may be on either side |
 //! | [`announce`], [`logging`] | what Larder says on stderr |
+//! | [`descriptors`], [`allocator`] | what the system lends the process: open files, memory |
 //!
 //! Who may use whom is a test: `tests/larder/tidy.rs`. Policy never sees a store, a socket or a configuration; the store and
 //! the origin's client never see policy or each other.
@@ -39,6 +40,7 @@
 //!   files of it to `tests/golden/`; the old ones stay.
 //! - *a command of the control socket*: a [`admin::Command`] and its answer in the server's handler.
 pub mod admin;
+pub mod allocator;
 pub mod announce;
 pub mod cli;
 pub mod client;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use larder::{
-    admin,
+    admin, allocator,
     cli::{Arguments, Unread},
     config::{Folders, Surroundings, Task, show_responses, show_size},
     logging, server,
@@ -35,13 +35,16 @@ fn run() -> ExitCode {
     store::restrict_umask();
     match Task::new(&arguments, &Surroundings::read()) {
         Err(error) => fail(2, &error),
-        Ok(Task::Serve(config)) => match server::run(*config) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => match error.setting() {
-                Some(field) => fail(1, &format!("{}: {error}", arguments.name_of(field))),
-                None => fail(1, &error),
-            },
-        },
+        Ok(Task::Serve(config)) => {
+            allocator::tune();
+            match server::run(*config) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => match error.setting() {
+                    Some(field) => fail(1, &format!("{}: {error}", arguments.name_of(field))),
+                    None => fail(1, &error),
+                },
+            }
+        }
         Ok(Task::Clear(folders)) => clear(&folders),
         Ok(Task::Stats { folders, json }) => stats(&folders, json),
     }
