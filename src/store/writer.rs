@@ -189,7 +189,7 @@ impl Writer {
     /// Writes what waits; not for ever where more and more does, as others wait too.
     fn write(&mut self) {
         self.write_at = None;
-        let enough = clock::instant() + SYNC;
+        let enough = clock::instant() + GATHER;
         loop {
             if clock::instant() > enough {
                 self.write_at = Some(enough);
