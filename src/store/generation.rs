@@ -149,7 +149,7 @@ impl Generation {
 
     /// Bytes of memory that its database holds, beside what each record costs: about, measured.
     pub fn memory(&self) -> u64 {
-        (2 << 20) + (self.touched.load(Relaxed) << 10).min(20 << 20)
+        (2 << 20) + (self.touched.load(Relaxed) << 10).min(24 << 20)
     }
 
     /// Bytes that it occupies, as far as was measured.
