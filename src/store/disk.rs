@@ -73,6 +73,7 @@ impl Records {
             // a reader of ours that hangs holds it; damage it is not
             return Err(OpenFailure::Io(io::ErrorKind::WouldBlock.into()));
         }
+        remove_begun_snapshots(folder).map_err(OpenFailure::Io)?;
         let config = sled::Config::new().path(folder).cache_capacity(cache).segment_size(segment).flush_every_ms(None);
         let db = match caught(|| config.open()) {
             Some(Ok(db)) => db,
@@ -170,6 +171,13 @@ impl Records {
             None => Err(StoreError::Damaged("sled panicked")),
         }
     }
+}
+
+/// What a crash left of a snapshot: sled would take it for the newest one, and the database for damaged.
+fn remove_begun_snapshots(folder: &Path) -> io::Result<()> {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|file| file.path());
+    let mut begun = files.filter(|path| path.extension().is_some_and(|extension| extension == "generating"));
+    begun.try_for_each(std::fs::remove_file)
 }
 
 /// Whether sled has this file open still, here or in another process. A process that this one starts holds what was open
