@@ -35,6 +35,9 @@ const BACKLOG: i32 = 4096;
 /// How long the start-up lines wait for the store to be open; requests do not.
 const OPENING: Duration = Duration::from_secs(1);
 
+/// What the store has to write when the server has ended is waited for so long.
+const CLOSING: Duration = Duration::from_secs(10);
+
 /// Signals that come within this time are one: wrappers pass on what the terminal sends to all.
 pub const TOGETHER: Duration = Duration::from_secs(1);
 
@@ -250,7 +253,9 @@ fn serve(
             }
             Err(error) => drop(tell.send(Err(error))),
         }
-        closing.close().await;
+        if tokio::time::timeout(CLOSING, closing.close()).await.is_err() {
+            log::warn!("the disk does not answer; what was stored last may be lost");
+        }
     });
     drop(control);
     let _ = done.send(());

@@ -8,6 +8,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::Duration,
 };
 
 use rustix::{
@@ -16,10 +17,12 @@ use rustix::{
 };
 
 use super::{StoreError, index::Print, journal::Mark};
-use crate::key::CacheKey;
+use crate::{clock, key::CacheKey};
 
 /// Under this key stands how far the journal was on the disk when a record was last written.
 const JOURNAL: &[u8] = b"journal";
+/// How long a process may take from its start to its own program.
+const STARTING: Duration = Duration::from_millis(100);
 
 /// Why a database could not be opened.
 #[derive(Debug)]
@@ -70,6 +73,7 @@ impl Records {
             // a reader of ours that hangs holds it; damage it is not
             return Err(OpenFailure::Io(io::ErrorKind::WouldBlock.into()));
         }
+        remove_begun_snapshots(folder).map_err(OpenFailure::Io)?;
         let config = sled::Config::new().path(folder).cache_capacity(cache).segment_size(segment).flush_every_ms(None);
         let db = match caught(|| config.open()) {
             Some(Ok(db)) => db,
@@ -169,10 +173,27 @@ impl Records {
     }
 }
 
-/// Whether sled has this file open still, here or in another process.
+/// What a crash left of a snapshot: sled would take it for the newest one, and the database for damaged.
+fn remove_begun_snapshots(folder: &Path) -> io::Result<()> {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|file| file.path());
+    let mut begun = files.filter(|path| path.extension().is_some_and(|extension| extension == "generating"));
+    begun.try_for_each(std::fs::remove_file)
+}
+
+/// Whether sled has this file open still, here or in another process. A process that this one starts holds what was open
+/// here until it runs its own program: that is waited for.
 fn is_locked(file: &Path) -> bool {
     let Ok(file) = File::open(file) else { return false };
-    matches!(flock(&file, FlockOperation::NonBlockingLockExclusive), Err(Errno::WOULDBLOCK))
+    let began = clock::instant();
+    while let Err(Errno::WOULDBLOCK) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        if began.elapsed() > STARTING {
+            return true;
+        }
+        std::thread::sleep(STARTING / 50);
+    }
+    // not by closing it: it may be held in that way, too
+    let _ = flock(&file, FlockOperation::Unlock);
+    false
 }
 
 impl Drop for Records {

@@ -15,7 +15,6 @@ use std::{
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use rustix::fs::{FlockOperation, Mode, flock};
@@ -80,9 +79,9 @@ impl std::fmt::Display for OpenError {
 impl std::error::Error for OpenError {}
 
 /// Held by the one process that uses a cache folder, for as long as this lives.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct FolderLock {
-    file: Arc<File>,
+    file: File,
     folder: PathBuf,
 }
 
@@ -92,6 +91,13 @@ impl FolderLock {
         let inode = |about: fs::Metadata| (about.dev(), about.ino());
         let there = fs::metadata(self.folder.join("lock")).map(inode).ok();
         there.is_some() && there == self.file.metadata().map(inode).ok()
+    }
+}
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // not by closing it: a process that this one is starting has it open, too, until it runs its own program
+        let _ = flock(&self.file, FlockOperation::Unlock);
     }
 }
 
@@ -131,7 +137,7 @@ pub fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
             if let Err(error) = tag(folder) {
                 log::debug!("{} was not written: {error}", folder.join(TAG).display());
             }
-            Ok(FolderLock { file: Arc::new(file), folder: folder.to_owned() })
+            Ok(FolderLock { file, folder: folder.to_owned() })
         }
         Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::Locked(folder.to_owned())),
         Err(error) => Err(io(error.into())),

@@ -2,7 +2,7 @@
 //! reading a record. Where journal and records disagree, the journal is right.
 //!
 //! Lines of 20 bytes, big-endian: a key's print (8), the generation that holds it (4), its size in units of 64 bytes (4;
-//! zero: a list of variants; all ones: the key is forgotten), and the first 4 bytes of blake3 over serial (4),
+//! zero: a list of variants; all ones: the key is forgotten), and the first 4 bytes of blake3 over serial (8),
 //! position (8) and the 16 bytes before. The first line is the header: the journal's serial number (8), the number of
 //! lines of the summary behind it (8). In the summary each key stands once. A journal that grew long is replaced by a
 //! summary with the next serial number.

@@ -55,17 +55,29 @@ pub fn open(shared: &Arc<Shared>) -> io::Result<Generations> {
     });
     let mut open = Vec::with_capacity(opened.len());
     let mut furthest = Mark::default();
-    for opened in opened {
+    for (opened, (number, class)) in opened.into_iter().zip(&listed) {
         let opened = opened.map_err(|_| io::Error::other("opening a database panicked"))?;
-        if let Some((generation, mark)) = opened? {
-            open.push(Arc::new(generation));
-            furthest = furthest.max(mark);
+        match opened? {
+            Ok((generation, mark)) => {
+                open.push(Arc::new(generation));
+                furthest = furthest.max(mark);
+            }
+            Err(damage) => {
+                // a full or read-only disk can look like damage
+                probe(&live)?;
+                log::warn!("a part of the cache is damaged and is set aside: {damage}");
+                set_aside(shared, &live.join(Generation::folder_name(*class, *number)))?;
+            }
         }
     }
     // only now: one that a cut journal does not name any more is the one that knows of the cut
     open.retain(|generation| named.contains(&generation.number));
     for (number, class) in listed.into_iter().filter(|(number, _)| !named.contains(number)) {
-        folder::discard(folder, &live.join(Generation::folder_name(class, number)))?;
+        let unnamed = live.join(Generation::folder_name(class, number));
+        // a damaged one is set aside already
+        if unnamed.exists() {
+            folder::discard(folder, &unnamed)?;
+        }
     }
     if furthest > read.mark {
         // what its lost lines replaced or forgot is not known
@@ -138,22 +150,23 @@ fn read_journal(shared: &Shared, path: &Path, expected: bool) -> io::Result<jour
     }
 }
 
-/// Opens one generation, and says how far the journal must have come. `None`: it was damaged, and is set aside.
-fn open_generation(shared: &Shared, live: &Path, class: Class, number: u32) -> io::Result<Option<(Generation, Mark)>> {
-    let damage = match Generation::open(live, class, number, &shared.options, shared.space.share()) {
+/// Opens one generation, and says how far the journal must have come; or how it is damaged.
+fn open_generation(
+    shared: &Shared,
+    live: &Path,
+    class: Class,
+    number: u32,
+) -> io::Result<Result<(Generation, Mark), String>> {
+    let opened = Generation::open(live, class, number, &shared.options, shared.space.share());
+    Ok(match opened {
         Ok(generation) => match generation.journal() {
-            Ok(mark) => return Ok(Some((generation, mark))),
-            Err(error) => error.to_string(),
+            Ok(mark) => Ok((generation, mark)),
+            Err(error) => Err(error.to_string()),
         },
         Err(OpenFailure::Io(error)) if is_the_disks(&error) => return Err(error),
-        Err(OpenFailure::Io(error)) => error.to_string(),
-        Err(OpenFailure::Damaged(why)) => why,
-    };
-    // a full or read-only disk can look like damage
-    probe(live)?;
-    log::warn!("a part of the cache is damaged and is set aside: {damage}");
-    set_aside(shared, &live.join(Generation::folder_name(class, number)))?;
-    Ok(None)
+        Err(OpenFailure::Io(error)) => Err(error.to_string()),
+        Err(OpenFailure::Damaged(why)) => Err(why),
+    })
 }
 
 /// Errors that say something about the disk, not about the files.

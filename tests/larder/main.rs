@@ -6,6 +6,7 @@ mod collapse;
 mod cuts;
 mod errors;
 mod exhaustion;
+mod fills;
 mod forwarding;
 mod framing;
 mod fuzz;

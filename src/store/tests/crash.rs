@@ -16,8 +16,8 @@ use crate::{
 
 const FOLDER: &str = "LARDER_STORE_TEST_FOLDER";
 
-/// This test, run alone in a process of its own, with a folder to work in.
-fn child(test: &str, folder: &Path, wrapped: &[&str]) -> Child {
+/// This test (its name below `store::tests`), run alone in a process of its own, with a folder to work in.
+pub fn child(test: &str, folder: &Path, wrapped: &[&str]) -> Child {
     let own = std::env::current_exe().expect("the test's own program");
     let mut command = match wrapped {
         [] => Command::new(own),
@@ -27,12 +27,12 @@ fn child(test: &str, folder: &Path, wrapped: &[&str]) -> Child {
             command
         }
     };
-    let name = format!("store::tests::crash::{test}");
+    let name = format!("store::tests::{test}");
     command.args(["--exact", &name, "--nocapture", "--test-threads=1"]).env(FOLDER, folder);
     command.stdout(Stdio::piped()).spawn().expect("a child")
 }
 
-fn in_child() -> Option<std::path::PathBuf> {
+pub fn in_child() -> Option<std::path::PathBuf> {
     std::env::var_os(FOLDER).map(Into::into)
 }
 
@@ -64,7 +64,7 @@ fn a_killed_process_loses_nothing_that_was_stored_a_second_before_and_serves_no_
     if let Some(folder) = in_child() {
         return store_for_ever(&folder);
     }
-    let test = "a_killed_process_loses_nothing_that_was_stored_a_second_before_and_serves_no_wrong_byte";
+    let test = "crash::a_killed_process_loses_nothing_that_was_stored_a_second_before_and_serves_no_wrong_byte";
     for milliseconds in [50, 300, 1_300, 2_100] {
         let folder = folder();
         let mut child = child(test, folder.path(), &[]);
@@ -141,7 +141,7 @@ async fn comes_back(store: &Store, name: &str) {
 #[test]
 fn a_full_disk_is_lived_with_and_a_disk_that_is_free_again_is_used_again() {
     let Some(folder) = in_child() else {
-        return on_a_small_disk("a_full_disk_is_lived_with_and_a_disk_that_is_free_again_is_used_again");
+        return on_a_small_disk("crash::a_full_disk_is_lived_with_and_a_disk_that_is_free_again_is_used_again");
     };
     run(async {
         // the limit is far above what the disk has
@@ -186,7 +186,9 @@ fn a_full_disk_is_lived_with_and_a_disk_that_is_free_again_is_used_again() {
 #[test]
 fn a_store_starts_on_a_full_and_on_a_read_only_disk_and_comes_back_when_it_is_neither() {
     let Some(folder) = in_child() else {
-        return on_a_small_disk("a_store_starts_on_a_full_and_on_a_read_only_disk_and_comes_back_when_it_is_neither");
+        return on_a_small_disk(
+            "crash::a_store_starts_on_a_full_and_on_a_read_only_disk_and_comes_back_when_it_is_neither",
+        );
     };
     run(async {
         let blocker = folder.join("blocker");
@@ -209,11 +211,19 @@ fn a_store_starts_on_a_full_and_on_a_read_only_disk_and_comes_back_when_it_is_ne
     });
 }
 
+/// Says so where it is not.
+pub fn strace_is_there() -> bool {
+    let there = Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_ok_and(|status| status.success());
+    if !there {
+        println!("skipped: there is no strace here");
+    }
+    there
+}
+
 /// Runs a test under strace, which makes system calls fail. Not where there is no strace.
 fn with_faults(test: &str, faults: &str) {
     let folder = folder();
-    if !Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_ok_and(|status| status.success()) {
-        println!("skipped: there is no strace here");
+    if !strace_is_there() {
         return;
     }
     let log = folder.path().join("strace");
@@ -261,6 +271,6 @@ fn a_disk_that_fails_in_mid_run_is_tried_again_until_it_works() {
         "inject=fdatasync:error=EIO:when=6..7",
         "inject=pread64:error=EIO:when=5..40+3",
     ] {
-        with_faults("a_disk_that_fails_in_mid_run_is_tried_again_until_it_works", faults);
+        with_faults("crash::a_disk_that_fails_in_mid_run_is_tried_again_until_it_works", faults);
     }
 }

@@ -100,8 +100,7 @@ async fn serves_nothing_wrong(store: &Store, name: &str, length: usize, what: &s
 
 #[test]
 fn no_damage_to_any_file_serves_a_wrong_byte_or_stops_the_store() {
-    let seed = std::env::var("LARDER_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand_seed);
-    println!("LARDER_SEED={seed}");
+    let mut random = Random::seeded();
     run(async {
         let folder = folder();
         let sound = Options { disk: 8 * MIB, ..disk_only(&folder.path().join("sound")) };
@@ -110,12 +109,6 @@ fn no_damage_to_any_file_serves_a_wrong_byte_or_stops_the_store() {
         let broken = Options { disk: 8 * MIB, ..disk_only(folder.path()) };
         copied(&sound.folder, &broken.folder);
         assert_eq!(works(&broken, "undamaged").await, 63);
-        let mut random = blake3::Hasher::new().update(u64::to_le_bytes(seed).as_slice()).finalize_xof();
-        let mut draw = move |below: u64| {
-            let mut bytes = [0; 8];
-            random.fill(&mut bytes);
-            u64::from_le_bytes(bytes) % below.max(1)
-        };
         for file in files(&sound.folder) {
             let name = file.strip_prefix(&sound.folder).expect("a prefix").to_owned();
             let kinds = ["flip", "flip", "flip", "flip", "cut", "empty", "delete", "folder", "append"];
@@ -123,11 +116,11 @@ fn no_damage_to_any_file_serves_a_wrong_byte_or_stops_the_store() {
                 copied(&sound.folder, &broken.folder);
                 let path = broken.folder.join(&name);
                 let mut bytes = fs::read(&path).expect("a file");
-                let at = draw(bytes.len() as u64) as usize;
+                let at = random.below(bytes.len() as u64) as usize;
                 let what = format!("{kind} at {at} of {} {}", bytes.len(), name.display());
                 match kind {
                     "flip" if bytes.is_empty() => continue,
-                    "flip" => bytes[at] ^= 1 << draw(8),
+                    "flip" => bytes[at] ^= 1 << random.below(8),
                     "cut" => bytes.truncate(at),
                     "empty" => bytes.clear(),
                     "append" => bytes.extend([7; 100]),
@@ -143,11 +136,6 @@ fn no_damage_to_any_file_serves_a_wrong_byte_or_stops_the_store() {
             }
         }
     });
-}
-
-fn rand_seed() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(0)
 }
 
 #[test]
@@ -166,6 +154,37 @@ fn folders_in_odd_places_and_files_in_place_of_folders_are_set_aside() {
         fs::remove_file(options.folder.join("lock")).expect("removed");
         fs::create_dir(options.folder.join("lock")).expect("a folder");
         works(&options, "lock").await;
+    });
+}
+
+#[test]
+fn a_database_that_was_closed_or_opened_when_the_power_went_loses_nothing() {
+    run(async {
+        let folder = folder();
+        let options = Options { disk: 8 * MIB, ..disk_only(folder.path()) };
+        prepared(&options).await;
+        for database in files(&options.folder).iter().filter(|file| file.ends_with("db/db")) {
+            let begun = database.with_file_name("snap.00000000FFFFFFFF.generating");
+            fs::write(begun, [214, 68, 0, 0, 0, 0, 0, 0, 1, 1]).expect("written");
+        }
+        assert_eq!(works(&options, "a snapshot that was begun").await, 63);
+    });
+}
+
+#[test]
+fn damaged_generations_are_no_reason_not_to_open_be_they_named_or_not() {
+    run(async {
+        let folder = folder();
+        let options = Options { disk: 8 * MIB, ..disk_only(folder.path()) };
+        prepared(&options).await;
+        let named = files(&options.folder).into_iter().filter(|file| file.ends_with("db/conf"));
+        let unnamed = (97..99).map(|number| options.folder.join(format!("live/fresh-{number}/db/conf")));
+        for conf in named.chain(unnamed) {
+            fs::create_dir_all(conf.parent().expect("a folder")).expect("a folder");
+            fs::write(conf, "no configuration of sled").expect("written");
+        }
+        works(&options, "damaged generations").await;
+        assert_eq!(stats_of(&options.folder).expect("stats").set_aside, 1, "only the newest one is kept");
     });
 }
 

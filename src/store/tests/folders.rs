@@ -2,6 +2,8 @@ use std::{
     fs::{self, Permissions},
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::Path,
+    process::Command,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
 };
 
 use super::support::*;
@@ -97,4 +99,34 @@ fn a_cache_folder_is_known_by_its_tag_or_else_by_its_files() {
     assert!(is_cache(&cache));
     drop(Store::lock(&cache).expect("taken"));
     assert!(cache.join("CACHEDIR.TAG").exists());
+}
+
+#[test]
+fn a_store_that_was_closed_is_opened_again_at_once_while_this_process_starts_others() {
+    let done = AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        for _ in 0..2 {
+            threads.spawn(|| {
+                while !done.load(Relaxed) {
+                    Command::new("true").status().expect("a process");
+                }
+            });
+        }
+        let all_opened = run(async {
+            let folder = folder();
+            let options = disk_only(folder.path());
+            for number in 0..60 {
+                let store = open(options.clone()).await;
+                let stats = store.stats();
+                if stats.state != State::Open || stats.set_aside > 0 {
+                    return Err(format!("the {number}th time: {stats:?}"));
+                }
+                put(&store, "a", 1_000);
+                store.close().await;
+            }
+            Ok(())
+        });
+        done.store(true, Relaxed);
+        assert_eq!(all_opened, Ok(()));
+    });
 }

@@ -78,8 +78,10 @@ fn nobody_sees_an_older_response_after_a_newer_one_nor_any_after_it_was_invalida
                 });
             })
         });
-        writers.into_iter().for_each(|writer| writer.join().expect("a writer"));
+        let written = writers.map(|writer| writer.join());
+        // readers end also where a writer failed
         done.store(true, Release);
+        written.into_iter().for_each(|written| written.expect("a writer"));
     });
     assert!(forgotten.into_inner() > 50);
     run(store.close());

@@ -9,6 +9,8 @@ use crate::{
     message::{FieldName, FieldValue, Fields, Nominated, Part, ResponseHead, StatusCode, StoredHead},
     store::{
         Variant,
+        index::{Entry, Index, Print, Size},
+        journal::{self, Journal, Mark},
         record::{BodyForm, Record, RecordBody, decode, encode_response, encode_variants},
         segment::{FileName, Location},
     },
@@ -47,20 +49,23 @@ fn full_head() -> StoredHead {
     }
 }
 
+/// What was written once and for all, under this name. `LARDER_BLESS=1` writes it.
+fn golden(name: &str, written: &[u8]) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    if std::env::var_os("LARDER_BLESS").is_some() {
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::write(&path, written).expect("written");
+    }
+    let stored = std::fs::read(&path).expect("a golden file");
+    assert_eq!(stored, written, "{name}");
+    stored
+}
+
 /// What each version wrote can be read for ever, and this version writes what it always wrote.
 #[test]
 fn golden_records_of_version_1_are_read_and_written_byte_for_byte() {
     let key = golden_key("62ab60142c9ceb96dccc6b675e10a619c90a55e70d3fc60fbdd91f5138198180");
-    let golden = |name: &str, record: Vec<u8>| {
-        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
-        if std::env::var_os("LARDER_BLESS").is_some() {
-            std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-            std::fs::write(&path, &record).expect("written");
-        }
-        let stored = std::fs::read(&path).expect("a golden file");
-        assert_eq!(stored, record, "{name}");
-        decode(&key, &stored).expect("a record")
-    };
+    let golden = |name: &str, record: Vec<u8>| decode(&key, &golden(name, &record)).expect("a record");
     let inline = encode_response(&key, &head("golden"), BodyForm::Inline(b"the body")).expect("encoded");
     match golden("record-v1-inline", inline) {
         Record::Response(found, RecordBody::Inline(body)) => {
@@ -77,6 +82,30 @@ fn golden_records_of_version_1_are_read_and_written_byte_for_byte() {
         Record::Variants(found) => assert_eq!(found, variants()),
         other => panic!("{other:?}"),
     }
+}
+
+/// Behind a summary of one key: put, forgotten, a list of variants, and the largest size that there is.
+#[test]
+fn a_golden_journal_is_read_and_written_byte_for_byte() {
+    const PRINTS: [Print; 4] = [Print(0x0102_0304_0506_0708), Print(2), Print(3), Print(u64::MAX)];
+    let entry = |generation, size| Entry { generation, size };
+    let folder = folder();
+    let path = folder.path().join("journal");
+    let summary = Index::new();
+    summary.set(PRINTS[0], entry(1, Size::of_response(100)));
+    let mut journal = Journal::summarize(&path, 9, &summary).expect("a journal");
+    journal.append(&[
+        (PRINTS[1], Some(entry(0x0a0b_0c0d, Size::of_response(1 << 20)))),
+        (PRINTS[0], None),
+        (PRINTS[2], Some(entry(2, Size::LIST))),
+        (PRINTS[3], Some(entry(3, Size::of_response(u64::MAX)))),
+    ]);
+    journal.sync().expect("written");
+    let index = Index::new();
+    let read = journal::read(&golden("journal", &std::fs::read(&path).expect("a journal")), &index);
+    assert_eq!((read.mark, read.damaged), (Mark { serial: 9, lines: 6 }, false));
+    let found = PRINTS.map(|print| index.find(print).map(|entry| (entry.generation, entry.size.0)));
+    assert_eq!(found, [None, Some((0x0a0b_0c0d, 1 << 14)), Some((2, 0)), Some((3, u32::MAX - 1))]);
 }
 
 #[test]

@@ -1,6 +1,11 @@
 //! A store in a folder of its own, and responses to put there.
 
-use std::{collections::HashSet, os::unix::fs::MetadataExt, path::Path};
+use std::{
+    collections::HashSet,
+    hash::{BuildHasher, RandomState},
+    os::unix::fs::MetadataExt,
+    path::Path,
+};
 
 use bytes::Bytes;
 use tempfile::TempDir;
@@ -148,4 +153,23 @@ pub async fn beat(milliseconds: u64) {
     let mut interval = tokio::time::interval(std::time::Duration::from_millis(milliseconds));
     interval.tick().await;
     interval.tick().await;
+}
+
+/// Numbers by a seed that is printed, and that LARDER_SEED names.
+pub struct Random(blake3::OutputReader);
+
+impl Random {
+    pub fn seeded() -> Random {
+        let seed = std::env::var("LARDER_SEED").ok().and_then(|seed| seed.parse().ok());
+        let seed: u64 = seed.unwrap_or_else(|| RandomState::new().hash_one(0));
+        println!("LARDER_SEED={seed}");
+        Random(blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof())
+    }
+
+    /// Zero where that is zero.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        let mut bytes = [0; 8];
+        self.0.fill(&mut bytes);
+        u64::from_le_bytes(bytes) % bound.max(1)
+    }
 }

@@ -1,0 +1,194 @@
+//! Power loss: what a disk may hold of what a store wrote, opened and looked at.
+
+use std::path::Path;
+
+use super::{
+    crash::{child, in_child, strace_is_there},
+    support::*,
+    trace::{Kept, Op, Trace},
+};
+use crate::{
+    message::StoredBody,
+    store::{Options, State, Store},
+};
+
+const STEPS: usize = 90;
+const KEYS: usize = 17;
+/// So many of the states that a disk may be in are looked at.
+const STATES: usize = 100;
+
+/// A step of the workload: what it leaves under its key.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Step {
+    Put(usize),
+    Fill(usize),
+    Invalidate,
+    /// Every key.
+    Clear,
+}
+
+fn step(number: usize) -> Step {
+    match number {
+        50 => Step::Clear,
+        _ if number % 7 == 3 => Step::Invalidate,
+        _ if number % 11 == 5 => Step::Fill(300_000),
+        _ => Step::Put([200, 1_900, 30_000, 70_000][number % 4]),
+    }
+}
+
+fn name(number: usize) -> String {
+    format!("key {}", number * 5 % KEYS)
+}
+
+/// No two steps leave the same bytes.
+fn left(number: usize) -> Option<Content> {
+    match step(number) {
+        Step::Put(length) | Step::Fill(length) => Some(content(&format!("step {number}"), length)),
+        Step::Invalidate | Step::Clear => None,
+    }
+}
+
+fn stored(folder: &Path) -> Options {
+    // more than one generation, and none that is dropped
+    Options { disk: 32 * MIB, ..disk_only(folder) }
+}
+
+/// Says each step before it is made, and when it is told that it is durable.
+async fn work(folder: &Path) {
+    let mut store = open(stored(folder)).await;
+    for number in 0..STEPS {
+        println!("step {number}");
+        let name = name(number);
+        match step(number) {
+            Step::Put(_) => {
+                let body = StoredBody::Memory(left(number).expect("a body").0);
+                put_body(&store, &name, body);
+            }
+            Step::Fill(length) => {
+                let body = fill_with(&store, &format!("step {number}"), length).await;
+                put_body(&store, &name, body);
+            }
+            Step::Invalidate if number % 2 == 0 => {
+                store.invalidate_durably(&key(&name)).await;
+                println!("durable {number} {name}");
+            }
+            Step::Invalidate => store.invalidate(&key(&name)),
+            Step::Clear => {
+                store.clear().await.expect("cleared");
+                println!("durable {number}");
+            }
+        }
+        match number % 10 {
+            4 => {
+                store.flush().await;
+                println!("durable {number}");
+            }
+            // long enough to be written, and not to be synced
+            2 | 7 => beat(80).await,
+            _ => {}
+        }
+        if number == 30 {
+            store.close().await;
+            println!("durable {number}");
+            store = open(stored(folder)).await;
+        }
+    }
+}
+
+fn put_body(store: &Store, name: &str, body: StoredBody) {
+    store.put(key(name), crate::message::StoredResponse { body, ..response(name, 0) }, store.epoch());
+}
+
+async fn fill_with(store: &Store, seed: &str, length: usize) -> StoredBody {
+    StoredBody::Disk(fill(store, seed, length).await.expect("filled"))
+}
+
+/// What must hold of what is found, at one moment of the trace.
+#[derive(Debug, Clone, Copy, Default)]
+struct Moment {
+    begun: Option<usize>,
+    durable: [Option<usize>; KEYS],
+}
+
+impl Moment {
+    fn of(ops: &[Op]) -> Moment {
+        let mut moment = Moment::default();
+        for said in ops.iter().filter_map(|op| if let Op::Said(said) = op { Some(said) } else { None }) {
+            let mut words = said.split_whitespace();
+            let (word, number) = (words.next(), words.next().and_then(|number| number.parse::<usize>().ok()));
+            match (word, words.nth(1).and_then(|key| key.parse::<usize>().ok())) {
+                (Some("step"), _) => moment.begun = number,
+                (Some("durable"), Some(key)) => moment.durable[key] = number,
+                (Some("durable"), None) => moment.durable = [number; KEYS],
+                _ => {}
+            }
+        }
+        moment
+    }
+
+    /// What may be found under a key, and whether it may be missing.
+    fn allowed(&self, of: usize) -> (Vec<Content>, bool) {
+        let changes = |number: &usize| step(*number) == Step::Clear || name(*number) == format!("key {of}");
+        let begun: Vec<usize> = (0..=self.begun.unwrap_or(0)).filter(changes).collect();
+        let durable = self.durable[of].map_or(0, |durable| begun.iter().filter(|number| **number <= durable).count());
+        let from = durable.saturating_sub(1);
+        let since = &begun[from.min(begun.len())..];
+        let unchanged = durable == begun.len() && durable > 0;
+        let found: Vec<Content> = since.iter().filter_map(|number| left(*number)).collect();
+        let missing = !unchanged || found.is_empty();
+        (found, missing)
+    }
+}
+
+/// The calls of a child are played back up to any moment, and of what it had not synced by then some is left out. What was
+/// synced stays; names (of files and folders) come and go in the order in which they did, and any sync keeps all those before
+/// it, as journalling file systems have it; an append may leave zeros. Two cases: the rest stays up to some moment, and then
+/// nothing that was durable is lost; or any of it stays, which is more than a disk does (sled waits for the writing of each
+/// batch, though not for the disk's own cache), and then a database may be lost as a whole. Not modelled: a sync that lies,
+/// sectors that change without being written.
+#[test]
+fn whatever_the_disk_kept_when_the_power_went_is_served_right_and_what_was_durable_is_there() {
+    if let Some(folder) = in_child() {
+        return run(work(&folder));
+    }
+    if !strace_is_there() {
+        return;
+    }
+    let mut random = Random::seeded();
+    let folder = folder();
+    let (log, worked) = (folder.path().join("trace"), folder.path().join("worked"));
+    let test = "power::whatever_the_disk_kept_when_the_power_went_is_served_right_and_what_was_durable_is_there";
+    let strace = ["strace", "-f", "-y", "-xx", "-s", "4194304", "-e", Trace::CALLS, "-o"];
+    let output = child(test, &worked, &[&strace[..], &[log.to_str().expect("a path")]].concat()).wait_with_output();
+    let output = output.expect("a child");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let trace = Trace::read(&log, &worked.join("cache"));
+    run(async {
+        for number in 0..STATES {
+            let kept = if number % 2 == 0 { Kept::InOrder } else { Kept::Any };
+            let at = random.below(trace.ops.len() as u64 + 1) as usize;
+            let options = stored(&folder.path().join(number.to_string()));
+            trace.build(at, kept, &options.folder, &mut random);
+            let what = format!("state {number} of {}, {kept:?} behind {at} of {}", STATES, trace.ops.len());
+            judge(options, Moment::of(&trace.ops[..at]), kept, &what).await;
+        }
+    });
+}
+
+async fn judge(options: Options, moment: Moment, kept: Kept, what: &str) {
+    let store = open(options.clone()).await;
+    assert_eq!(store.stats().state, State::Open, "{what}");
+    for of in 0..KEYS {
+        let (allowed, mut may_miss) = moment.allowed(of);
+        may_miss |= kept == Kept::Any && store.stats().set_aside + store.stats().damaged > 0;
+        match served(&store, &format!("key {of}")).await {
+            Some(found) => assert!(allowed.contains(&found), "{what}: key {of}: {found:?}, not {allowed:?}"),
+            None => assert!(may_miss, "{what}: key {of} is lost: {:?}", store.stats()),
+        }
+    }
+    put(&store, "new", 30_000);
+    store.flush().await;
+    assert_eq!(served(&store, "new").await, Some(content("new", 30_000)), "{what}");
+    store.close().await;
+    std::fs::remove_dir_all(options.folder).expect("removed");
+}
