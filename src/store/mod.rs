@@ -336,7 +336,8 @@ impl Store {
 
     /// The same, and no crash brings it back after the return, unless the disk takes longer than a second.
     pub async fn invalidate_durably(&self, primary: &CacheKey) {
-        if self.forget(primary) && self.0.shared.is_open() {
+        let there = self.forget(primary) || self.0.shared.forgetting.load(Relaxed);
+        if there && self.0.shared.is_open() {
             let (reply, done) = oneshot::channel();
             if self.0.commands.send(Command::Forgotten(*primary, reply)).is_ok() {
                 let _ = tokio::time::timeout(INVALIDATION, done).await;
