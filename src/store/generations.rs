@@ -113,6 +113,9 @@ impl Generations {
     /// From here on it is so: in the journal, and in the index.
     pub fn record(&mut self, lines: &[Line]) {
         self.journal.append(lines);
+        if lines.iter().any(|(_, entry)| entry.is_none()) {
+            self.shared.forgetting.store(true, Relaxed);
+        }
         for (print, entry) in lines {
             match entry {
                 Some(entry) => self.shared.index.set(*print, *entry),
@@ -128,6 +131,7 @@ impl Generations {
             proven.sync()?;
         }
         self.journal.sync()?;
+        self.shared.forgetting.store(false, Relaxed);
         self.unsynced.clear();
         self.share_memory();
         if self.journal.is_long(&self.shared.index) {

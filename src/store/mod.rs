@@ -283,7 +283,8 @@ impl Store {
 
     /// The same, and no crash brings it back after the return, unless the disk takes longer than a second.
     pub async fn invalidate_durably(&self, primary: &CacheKey) {
-        if self.forget(primary) && self.0.shared.is_open() {
+        let shared = &self.0.shared;
+        if (self.forget(primary) || shared.forgetting.load(Relaxed)) && shared.is_open() {
             let (reply, done) = oneshot::channel();
             if self.0.commands.send(Command::Forgotten(*primary, reply)).is_ok() {
                 let _ = tokio::time::timeout(INVALIDATION, done).await;
@@ -309,8 +310,7 @@ impl Store {
 
     /// Forgets everything and gives the disk back. On return the next lookup finds nothing.
     pub async fn clear(&self) -> Result<Cleared, StoreError> {
-        let shared = &self.0.shared;
-        shared.epoch.fetch_add(1, SeqCst);
+        self.0.shared.epoch.fetch_add(1, SeqCst);
         let (reply, done) = oneshot::channel();
         self.0.commands.send(Command::Clear(reply)).map_err(|_| StoreError::Closed)?;
         done.await.map_err(|_| StoreError::Closed)?

@@ -52,6 +52,8 @@ pub struct Shared {
     pub state: watch::Sender<Option<State>>,
     /// The writer knows that there is something to write.
     pub woken: AtomicBool,
+    /// Something was forgotten, and the journal on the disk does not say so yet.
+    pub forgetting: AtomicBool,
     /// A name for the next body that is being filled.
     pub next_filling: AtomicU64,
     pub commands: Sender<Command>,
@@ -85,6 +87,7 @@ impl Shared {
             pending: Pending::new(waiting),
             index: Index::new(),
             index_known: AtomicBool::new(false),
+            forgetting: AtomicBool::new(false),
             generations: RwLock::default(),
             epoch: AtomicU64::new(0),
             space: Arc::new(Space::new(options.disk, commands.clone())),

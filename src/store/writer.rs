@@ -228,11 +228,14 @@ impl Writer {
 
     fn write_one(&mut self, key: &CacheKey) {
         let waiting = self.shared.pending.one(key);
-        if let (Some(open), Some(waiting)) = (&mut self.open, waiting) {
-            match open.write(vec![(*key, waiting)]) {
-                Ok(()) => self.sync(),
-                Err(error) => self.failed(error),
-            }
+        let written = match (&mut self.open, waiting) {
+            (Some(open), Some(waiting)) => open.write(vec![(*key, waiting)]),
+            // it may have been written a moment ago
+            _ => Ok(()),
+        };
+        match written {
+            Ok(()) => self.sync(),
+            Err(error) => self.failed(error),
         }
     }
 

@@ -13,6 +13,7 @@ mod fuzz;
 mod interim;
 mod invalidation;
 mod logs;
+mod memory;
 mod poisoning;
 mod process;
 mod query;

@@ -49,6 +49,24 @@ fn an_invalidation_that_was_waited_for_is_on_the_disk() {
 }
 
 #[test]
+fn an_invalidation_that_was_written_a_moment_ago_is_on_the_disk_when_the_next_one_was_waited_for() {
+    run(async {
+        let folder = folder();
+        let options = disk_only(folder.path());
+        let store = open(options.clone()).await;
+        put(&store, "kept", 3_000);
+        put(&store, "forgotten", 3_000);
+        store.flush().await;
+        store.invalidate(&key("forgotten"));
+        while store.stats().waiting > 0 {
+            beat(1).await;
+        }
+        store.invalidate_durably(&key("forgotten")).await;
+        assert_eq!(stats_of(&options.folder).expect("readable").responses, 1);
+    });
+}
+
+#[test]
 fn a_large_body_that_moved_to_another_generation_outlives_its_validation() {
     run(async {
         let folder = folder();

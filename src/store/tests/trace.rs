@@ -193,9 +193,8 @@ impl Trace {
                     }
                     Stays::No => {}
                 },
-                Op::Truncate(file, length) => {
-                    let kept = if stays(*file, random) == Stays::Whole { *length } else { contents[*file].len() };
-                    contents[*file].resize(kept, 0);
+                Op::Truncate(file, length) if stays(*file, random) == Stays::Whole => {
+                    contents[*file].resize(*length, 0);
                 }
                 _ if number < until => name_op(&mut names, op),
                 _ => {}

@@ -17,6 +17,8 @@ use super::{PATIENCE, message};
 #[derive(Clone)]
 pub enum Step {
     Send(Vec<u8>),
+    /// Sends them so many times.
+    Repeat(Vec<u8>, usize),
     /// Goes on when the gate is opened.
     Wait(Gate),
     /// Reads the request's body to its end, where the origin was made with [`Origin::before_bodies`].
@@ -258,6 +260,7 @@ impl Shared {
             for step in (self.answering)(&request) {
                 match step {
                     Step::Send(bytes) => stream.write_all(&bytes)?,
+                    Step::Repeat(bytes, times) => (0..times).try_for_each(|_| stream.write_all(&bytes))?,
                     Step::Wait(gate) => gate.wait(&self.stopping),
                     Step::ReadBody if unread => {
                         unread = false;
