@@ -139,6 +139,22 @@ impl Pending {
         self.overflowed.store(false, Relaxed);
     }
 
+    /// How many responses wait under keys that `known` does not hold, and their bytes.
+    pub fn responses(&self, known: impl Fn(&CacheKey) -> bool) -> (u64, u64) {
+        let (mut count, mut bytes) = (0, 0);
+        for number in 0..SHARDS {
+            for (key, waiting) in &self.lock(number).waiting {
+                if let Change::Response(response) = &waiting.change
+                    && !known(key)
+                {
+                    count += 1;
+                    bytes += memory::size(response);
+                }
+            }
+        }
+        (count, bytes)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.bytes.load(Relaxed) == 0
     }

@@ -16,6 +16,7 @@ use super::{
     Cleared, State, StoreError,
     folder::{self, FolderLock, OpenError},
     generations::Generations,
+    index::Print,
     opening,
     pending::Change,
     shared::Shared,
@@ -304,7 +305,9 @@ impl Writer {
 
     fn clear(&mut self) -> Result<Cleared, StoreError> {
         let shared = self.shared.clone();
-        let cleared = Cleared { responses: shared.index.responses(), bytes: shared.index.bytes() };
+        // what was stored a moment ago is not on the disk yet
+        let (waiting, bytes) = shared.pending.responses(|key| shared.index.find(Print::of(key)).is_some());
+        let cleared = Cleared { responses: shared.index.responses() + waiting, bytes: shared.index.bytes() + bytes };
         self.open = None;
         shared.index.remove_all();
         shared.pending.forget_all();

@@ -221,6 +221,20 @@ fn freshening_replaces_the_head_and_keeps_the_body_but_only_of_what_is_still_sto
 }
 
 #[test]
+fn clearing_counts_what_was_stored_a_moment_ago() {
+    run(async {
+        let folder = folder();
+        let store = open(options(folder.path())).await;
+        put(&store, "written", 2_000);
+        store.flush().await;
+        put(&store, "written", 3_000);
+        put(&store, "waiting", 2_000);
+        let cleared = store.clear().await.expect("cleared");
+        assert!(cleared.responses == 2 && cleared.bytes > 4_000, "{cleared:?}");
+    });
+}
+
+#[test]
 fn clearing_forgets_everything_gives_the_disk_back_and_outdates_what_was_being_filled() {
     run(async {
         let folder = folder();
