@@ -151,6 +151,22 @@ pub struct Arguments {
     #[arg(help_heading = LIMITS, long, env = "LARDER_MAX_TARGET", value_name = "SIZE", default_value = default::MAX_TARGET, hide_env_values = true)]
     pub max_target: String,
 
+    /// Longest method of a request
+    #[arg(help_heading = LIMITS, long, env = "LARDER_MAX_METHOD", value_name = "SIZE", default_value = default::MAX_METHOD, hide_env_values = true)]
+    pub max_method: String,
+
+    /// Longest extensions of one chunk of a request's body
+    #[arg(help_heading = LIMITS, long, env = "LARDER_MAX_CHUNK_EXTENSION", value_name = "SIZE", default_value = default::MAX_CHUNK_EXTENSION, hide_env_values = true)]
+    pub max_chunk_extension: String,
+
+    /// Longest extensions of all chunks of a request's body
+    #[arg(help_heading = LIMITS, long, env = "LARDER_MAX_CHUNK_EXTENSIONS", value_name = "SIZE", default_value = default::MAX_CHUNK_EXTENSIONS, hide_env_values = true)]
+    pub max_chunk_extensions: String,
+
+    /// Longest trailer of a request's body
+    #[arg(help_heading = LIMITS, long, env = "LARDER_MAX_TRAILER", value_name = "SIZE", default_value = default::MAX_TRAILER, hide_env_values = true)]
+    pub max_trailer: String,
+
     /// Client connections at once
     #[arg(help_heading = LIMITS, long, env = "LARDER_MAX_CONNECTIONS", value_name = "N", default_value = default::MAX_CONNECTIONS, hide_env_values = true)]
     pub max_connections: String,

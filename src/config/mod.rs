@@ -38,6 +38,10 @@ pub mod default {
     pub const MAX_HEAD: &str = "32KiB";
     pub const MAX_FIELDS: &str = "96";
     pub const MAX_TARGET: &str = "8KiB";
+    pub const MAX_METHOD: &str = "32B";
+    pub const MAX_CHUNK_EXTENSION: &str = "256B";
+    pub const MAX_CHUNK_EXTENSIONS: &str = "4KiB";
+    pub const MAX_TRAILER: &str = "8KiB";
     pub const MAX_CONNECTIONS: &str = "10000";
     pub const MAX_CONNECTIONS_PER_ADDRESS: &str = "1024";
     pub const MAX_CONNECTION_AGE: &str = "1h";
@@ -254,6 +258,11 @@ impl Reader<'_> {
             max_head: max_head as usize,
             max_fields: self.number("max_fields", &a.max_fields, 1, client::FIELDS_BOUND as u64)? as usize,
             max_target: max_target as usize,
+            max_method: self.bounded_size("max_method", &a.max_method, 8, 256)? as usize,
+            max_chunk_extension: self.bounded_size("max_chunk_extension", &a.max_chunk_extension, 0, 4 << 10)? as usize,
+            max_chunk_extensions: self.bounded_size("max_chunk_extensions", &a.max_chunk_extensions, 0, 1 << 20)?
+                as usize,
+            max_trailer: self.bounded_size("max_trailer", &a.max_trailer, 2, 64 << 10)? as usize,
             drain_limit: self.size("drain_limit", &a.drain_limit)?,
             drain_timeout: self.timeout("drain_timeout", &a.drain_timeout)?,
             max_connections: max_connections as usize,

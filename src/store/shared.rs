@@ -253,12 +253,19 @@ impl Shared {
         None
     }
 
+    /// How many responses are stored, those that wait for the disk included, and their bytes.
+    pub fn held(&self) -> (u64, u64) {
+        let (waiting, bytes) = self.pending.responses(|key| self.index.find(Print::of(key)).is_some());
+        (self.index.responses() + waiting, self.index.bytes() + bytes)
+    }
+
     pub fn stats(&self) -> Stats {
         let count = |counter: &AtomicU64| counter.load(Relaxed);
+        let (responses, bytes) = self.held();
         Stats {
             state: self.state.borrow().clone().unwrap_or(State::Opening),
-            responses: self.index.responses(),
-            bytes: self.index.bytes(),
+            responses,
+            bytes,
             memory_used: self.memory.used(),
             memory_limit: self.options.memory,
             disk_used: self.space.used(),

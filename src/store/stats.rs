@@ -25,7 +25,7 @@ pub enum State {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Stats {
     pub state: State,
-    /// Stored responses on disk.
+    /// Stored responses, those that wait for the disk included.
     pub responses: u64,
     /// What they need, heads included.
     pub bytes: u64,

@@ -16,7 +16,6 @@ use super::{
     Cleared, State, StoreError,
     folder::{self, FolderLock, OpenError},
     generations::Generations,
-    index::Print,
     opening,
     pending::Change,
     shared::Shared,
@@ -305,9 +304,8 @@ impl Writer {
 
     fn clear(&mut self) -> Result<Cleared, StoreError> {
         let shared = self.shared.clone();
-        // what was stored a moment ago is not on the disk yet
-        let (waiting, bytes) = shared.pending.responses(|key| shared.index.find(Print::of(key)).is_some());
-        let cleared = Cleared { responses: shared.index.responses() + waiting, bytes: shared.index.bytes() + bytes };
+        let (responses, bytes) = shared.held();
+        let cleared = Cleared { responses, bytes };
         self.open = None;
         shared.index.remove_all();
         shared.pending.forget_all();

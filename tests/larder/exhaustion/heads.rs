@@ -5,7 +5,7 @@ use crate::support::{Origin, Proxy, request, respond};
 #[test]
 fn x08_each_limit_of_a_head_has_its_status_and_ends_where_its_flag_says() {
     let origin = Origin::answering(|_| respond(200, &["Cache-Control: no-store"], "ok"));
-    let flags = ["--max-head", "2KiB", "--max-fields", "10", "--max-target", "1KiB"];
+    let flags = ["--max-head", "2KiB", "--max-fields", "10", "--max-target", "1KiB", "--max-method", "24B"];
     let proxy = Proxy::start(&origin, &flags);
     let status = |method: &str, target: &str, fields: &[&str]| {
         let mut client = proxy.client();
@@ -26,10 +26,29 @@ fn x08_each_limit_of_a_head_has_its_status_and_ends_where_its_flag_says() {
     assert_eq!(status("GET", "/", &[&line(2048 - bare - 2)]), 200);
     assert_eq!(status("GET", "/", &[&line(2048 - bare - 1)]), 431);
     assert_eq!(status("GET", "/", &[&line(1 << 20)]), 431);
-    assert_eq!(status(&"M".repeat(32), "/", &[]), 200);
-    assert_eq!(status(&"M".repeat(33), "/", &[]), 501);
+    assert_eq!(status(&"M".repeat(24), "/", &[]), 200);
+    assert_eq!(status(&"M".repeat(25), "/", &[]), 501);
     assert_eq!([1024, 1025, 70 << 10].map(|length| status(&"M".repeat(length), "/", &[])), [501, 400, 400]);
     assert_eq!(origin.request_count(), 4);
+}
+
+#[test]
+fn x08_chunk_extensions_and_trailers_end_where_their_flags_say() {
+    let origin = Origin::answering(|_| respond(200, &["Cache-Control: no-store"], "ok"));
+    let flags = ["--max-chunk-extension", "10B", "--max-chunk-extensions", "25B", "--max-trailer", "40B"];
+    let proxy = Proxy::start(&origin, &flags);
+    let status = |body: &str| {
+        let mut client = proxy.client();
+        let _ = client.try_send([&request("POST", "/", &["Transfer-Encoding: chunked"]), body.as_bytes()].concat());
+        client.response("POST").status
+    };
+    let chunk = |extension: usize| format!("1;{}\r\nx\r\n", "e".repeat(extension - 1));
+    let end = "0\r\n\r\n";
+    assert_eq!([status(&(chunk(10) + end)), status(&(chunk(11) + end))], [200, 400]);
+    assert_eq!([status(&(chunk(10).repeat(2) + end)), status(&(chunk(10).repeat(3) + end))], [200, 400]);
+    let trailer = |length: usize| format!("0\r\nT: {}\r\n\r\n", "y".repeat(length));
+    assert_eq!([status(&trailer(20)), status(&trailer(60))], [200, 400]);
+    assert_eq!(origin.heads().len(), 3);
 }
 
 #[test]
