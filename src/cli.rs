@@ -67,7 +67,7 @@ pub struct Arguments {
     #[arg(long, env = "LARDER_CACHE_DIR", value_name = "DIR", value_parser = path(), global = true, hide_env_values = true)]
     pub cache_dir: Option<PathBuf>,
 
-    /// Memory for stored responses
+    /// Memory for the cache: stored responses, and what the store itself needs (at least 64MiB); 0B: only the latter
     #[arg(long, env = "LARDER_MEMORY", value_name = "SIZE", default_value = default::MEMORY, hide_env_values = true)]
     pub memory: String,
 

@@ -178,12 +178,21 @@ impl Reader<'_> {
             );
             return Err(self.error("max_object", problem));
         }
+        let memory = self.size("memory", &a.memory)?;
+        if (1..store::LEAST_MEMORY).contains(&memory) {
+            let least = show_size(store::LEAST_MEMORY);
+            let problem = format!(
+                "{:?} is too little for a cache; give it at least {least}, or 0B to keep all on disk",
+                a.memory
+            );
+            return Err(self.error("memory", problem));
+        }
         Ok(store::Options {
             folder: match self.cache_dir()? {
                 Some(folder) => folder,
                 None => folder::of_origin(&self.caches()?, origin),
             },
-            memory: self.size("memory", &a.memory)?,
+            memory,
             disk,
             max_object,
         })

@@ -102,6 +102,10 @@ fn what_is_not_valid_names_the_flag_what_is_wrong_and_what_would_be_right() {
             &["--memory", "256"],
             "--memory: \"256\" has no unit; write a whole number and a unit, like 512K, 256MiB or 10G (each unit is binary: 1K is 1024)",
         ),
+        (
+            &["--memory", "63MiB"],
+            "--memory: \"63MiB\" is too little for a cache; give it at least 64 MiB, or 0B to keep all on disk",
+        ),
         (&["--disk", "1M"], "--disk: \"1M\" is too little for a cache; give it at least 16 MiB"),
         (
             &["--default-ttl", "1M"],

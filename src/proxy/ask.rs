@@ -269,7 +269,7 @@ impl Answer<'_> {
         let stored = Arc::new(joined.head);
         // what an unsafe request's own answer invalidated is what it replaces
         let since = if is_unsafe(&request.method) { times.response.plus_millisecond() } else { times.request };
-        let fill = Fill::new();
+        let fill = Fill::new(cx.store.filling());
         let Some(reader) = fill.reader() else { return Outcome::Failed(OriginError::Closed) };
         let lead = lead.filter(|_| stored.part.is_none() || request.method != Method::GET);
         if let Some(lead) = &lead {

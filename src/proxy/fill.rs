@@ -16,13 +16,15 @@ use tokio::sync::watch;
 use crate::{
     message::StoredBody,
     origin::OriginError,
-    store::{self, BodyWriter, DiskBody, Store, StoreError},
+    store::{self, BodyWriter, DiskBody, Filling, Store, StoreError},
 };
 
 /// Bytes up to which a body is held in memory alone.
 pub const SPILL: u64 = 256 * 1024;
 /// Bytes of a spilled or relayed body that memory keeps for its readers.
 const WINDOW: u64 = 256 * 1024;
+/// Either, where all fills together hold too much.
+const CROWDED: u64 = 32 * 1024;
 /// Bytes up to which a body that nobody waits for any more is fetched to its end all the same.
 const ABANDONED: u64 = 64 * 1024 * 1024;
 /// What a reader takes from disk at a time.
@@ -36,10 +38,11 @@ enum Progress {
     Broken,
 }
 
-#[derive(Default)]
 struct State {
     /// The bytes that memory holds: each piece behind its offset.
     pieces: VecDeque<(u64, Bytes)>,
+    /// Counts them.
+    filling: Arc<Filling>,
     total: u64,
     /// What was spilled; holds everything that `pieces` has lost, but in a relay.
     disk: Option<DiskBody>,
@@ -86,9 +89,12 @@ impl std::fmt::Display for Unfilled {
 }
 
 impl Fill {
-    pub fn new() -> Arc<Fill> {
+    /// `filling` counts what it holds.
+    pub fn new(filling: Arc<Filling>) -> Arc<Fill> {
         let (progress, _) = watch::channel(Progress::Growing(0));
-        Arc::new(Fill { state: Mutex::default(), progress, consumed: tokio::sync::Notify::new() })
+        let (pieces, total, disk, readers, next_reader, relay) = Default::default();
+        let state = Mutex::new(State { pieces, filling, total, disk, readers, next_reader, relay });
+        Arc::new(Fill { state, progress, consumed: tokio::sync::Notify::new() })
     }
 
     /// A reader from the first byte on; `None`: the beginning is gone.
@@ -160,6 +166,7 @@ impl Fill {
         let mut state = self.lock();
         let at = state.total;
         state.total += piece.len() as u64;
+        state.filling.add(piece.len() as u64);
         state.pieces.push_back((at, piece));
         state.total
     }
@@ -185,7 +192,7 @@ impl Fill {
                 let Some(slowest) = state.readers.values().copied().min() else { return Err(Unfilled::Abandoned) };
                 let spilled = state.disk.as_ref().map_or(0, DiskBody::length);
                 state.forget_before(slowest.max(spilled));
-                if state.total - slowest.max(spilled).min(state.total) <= WINDOW {
+                if state.total - slowest.max(spilled).min(state.total) <= state.window() {
                     return Ok(());
                 }
             }
@@ -200,9 +207,14 @@ impl Fill {
 }
 
 impl State {
+    /// Bytes that memory may keep.
+    fn window(&self) -> u64 {
+        if self.filling.is_crowded() { CROWDED } else { WINDOW }
+    }
+
     fn forget_before(&mut self, offset: u64) {
-        while self.pieces.front().is_some_and(|(at, piece)| at + piece.len() as u64 <= offset) {
-            self.pieces.pop_front();
+        while let Some((_, piece)) = self.pieces.pop_front_if(|(at, piece)| *at + piece.len() as u64 <= offset) {
+            self.filling.remove(piece.len() as u64);
         }
     }
 
@@ -259,6 +271,12 @@ fn worth_finishing(total: u64, known: Option<u64>) -> bool {
     }
 }
 
+impl Drop for State {
+    fn drop(&mut self) {
+        self.filling.remove(self.pieces.iter().map(|(_, piece)| piece.len() as u64).sum());
+    }
+}
+
 /// Where a fill's bytes go beside memory.
 enum Spill {
     Memory,
@@ -276,7 +294,7 @@ impl Spill {
         store: &Store,
     ) -> Result<(), StoreError> {
         match self {
-            Spill::Memory if total <= SPILL => {}
+            Spill::Memory if total <= SPILL && total <= fill.lock().window() => {}
             Spill::Memory => {
                 let mut writer = store.begin_body(known)?;
                 let held: Vec<Bytes> = fill.lock().pieces.iter().map(|(_, piece)| piece.clone()).collect();
@@ -289,7 +307,7 @@ impl Spill {
             Spill::Disk(writer) => {
                 writer.append(piece).await?;
                 let mut state = fill.lock();
-                let window = state.total.saturating_sub(WINDOW);
+                let window = state.total.saturating_sub(state.window());
                 state.disk = Some(writer.reader());
                 state.forget_before(window);
             }

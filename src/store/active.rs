@@ -1,14 +1,10 @@
 //! A generation that is being written to.
 
-use std::{
-    fs, io,
-    sync::{Arc, atomic::Ordering::Relaxed},
-};
+use std::{fs, io, sync::Arc};
 
 use super::{
     Options, StoreError,
     body::{DiskBody, Home},
-    disk::OpenFailure,
     generation::{Class, Generation},
     index::Print,
     journal::Mark,
@@ -37,10 +33,7 @@ impl Active {
     pub fn begin(shared: &Shared, class: Class, number: u32) -> Result<Active, StoreError> {
         let live = shared.options.folder.join("live");
         let opened = Generation::open(&live, class, number, &shared.options, shared.space.share());
-        let generation = Arc::new(opened.map_err(|failure| match failure {
-            OpenFailure::Io(error) => StoreError::Io(error),
-            OpenFailure::Damaged(why) => StoreError::Io(io::Error::other(why)),
-        })?);
+        let generation = Arc::new(opened.map_err(|failure| StoreError::Io(failure.into()))?);
         shared.generations.write().unwrap_or_else(|poison| poison.into_inner()).push(generation.clone());
         Active::resume(generation).map_err(StoreError::Io)
     }
@@ -48,11 +41,10 @@ impl Active {
     /// Writes records, and the bodies that were appended before.
     pub fn write(&mut self, records: &[(CacheKey, Vec<u8>)], journal: Mark) -> Result<(), StoreError> {
         self.unsynced = true;
-        self.generation.written.store(true, Relaxed);
         if let Some(segment) = &mut self.segment {
             segment.write().map_err(StoreError::Io)?;
         }
-        self.generation.records(records.len() as u64).write(records, journal)
+        self.generation.write(records, journal)
     }
 
     /// Appends a body to the segment. It is there after the next `write`.
@@ -108,7 +100,7 @@ impl Active {
             if let Some(segment) = &mut self.segment {
                 segment.sync()?;
             }
-            self.generation.records(0).sync()?;
+            self.generation.records().sync()?;
         }
         Ok(())
     }
@@ -116,10 +108,7 @@ impl Active {
     /// Nothing more is written to it.
     pub fn close(mut self) -> Result<(), StoreError> {
         self.sync().map_err(StoreError::Io)?;
-        self.generation.let_go_of_memory().map_err(|failure| match failure {
-            OpenFailure::Io(error) => StoreError::Io(error),
-            OpenFailure::Damaged(why) => StoreError::Io(io::Error::other(why)),
-        })?;
+        self.generation.close().map_err(|failure| StoreError::Io(failure.into()))?;
         // sled takes another segment when it opens
         self.measure();
         Ok(())

@@ -33,6 +33,15 @@ pub enum OpenFailure {
     Damaged(String),
 }
 
+impl From<OpenFailure> for io::Error {
+    fn from(failure: OpenFailure) -> io::Error {
+        match failure {
+            OpenFailure::Io(error) => error,
+            OpenFailure::Damaged(why) => io::Error::other(why),
+        }
+    }
+}
+
 thread_local! {
     /// sled is at work here, and what it panics about is caught.
     static CAUGHT: Cell<bool> = const { Cell::new(false) };
@@ -83,6 +92,11 @@ impl Records {
         };
         let file = File::open(folder.join("db")).map_err(OpenFailure::Io)?;
         Ok(Records { db: Some(db), file, cache, broken: AtomicBool::new(false) })
+    }
+
+    /// Whether something was in it when it was opened.
+    pub fn holds_pages(&self) -> bool {
+        self.db.as_ref().is_some_and(sled::Db::was_recovered)
     }
 
     /// Closes it and opens it again.

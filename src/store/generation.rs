@@ -21,6 +21,7 @@ use super::{
     body::DiskBody,
     disk::{OpenFailure, Records},
     folder,
+    index::Print,
     journal::Mark,
     record::{self, Record, RecordBody},
     segment::{FileName, Location},
@@ -29,16 +30,23 @@ use crate::{key::CacheKey, message::StoredHead};
 
 /// A body up to this length is read with its record and held in memory.
 const READ_WHOLE: u64 = 256 * 1024;
-/// So many records in memory are worth opening a database anew: about 4 MiB.
-const WORTH_A_REOPENING: u64 = 4096;
+/// sled reads and holds records by the page: so many are on one.
+const OF_A_PAGE: u64 = 11;
+/// Bytes that a record on a page costs beside its own.
+const OVERHEAD: u64 = 112;
+/// Bytes that an open database costs, whatever is in it; one that is written to costs more. Measured.
+const OPEN: u64 = 1536 << 10;
+const WRITTEN: u64 = 4 << 20;
+/// Bytes of pages that are worth opening a database anew when nothing more is written to it.
+const WORTH_A_REOPENING: u64 = 1 << 20;
 const FRESH: &str = "fresh-";
 const PROVEN: &str = "proven-";
 
 pub struct Generation {
     pub number: u32,
     proven: AtomicBool,
-    /// Something was written to it since it was opened.
-    pub written: AtomicBool,
+    /// Records that were written to it since it was opened.
+    pub written: AtomicU64,
     pub folder: PathBuf,
     /// Bytes of the database and of the segment that is written to, when they were measured.
     measured: AtomicU64,
@@ -47,8 +55,10 @@ pub struct Generation {
     /// Bytes of what was found dead since it was opened.
     pub dead: AtomicU64,
     records: RwLock<Records>,
-    /// Records that were read or written since the database was opened.
-    touched: AtomicU64,
+    /// Bytes of the pages that were read or written since the database was opened, about.
+    pages: AtomicU64,
+    /// It was opened with pages in it: who writes a record reads its page first.
+    opened_full: AtomicBool,
     segments: Mutex<HashMap<u32, Arc<File>>>,
 }
 
@@ -108,9 +118,22 @@ impl Generation {
         let (all, measured) = (folder::occupied(&folder), folder::occupied(&database));
         let (measured, beside) = (AtomicU64::new(measured), AtomicU64::new(all.saturating_sub(measured)));
         let proven = AtomicBool::new(class == Class::Proven);
-        let (written, dead, touched, segments) = Default::default();
+        let (written, dead, pages, segments) = Default::default();
+        let opened_full = AtomicBool::new(records.holds_pages());
         let records = RwLock::new(records);
-        Ok(Generation { number, proven, written, folder, measured, beside, dead, records, touched, segments })
+        Ok(Generation {
+            number,
+            proven,
+            written,
+            folder,
+            measured,
+            beside,
+            dead,
+            records,
+            pages,
+            opened_full,
+            segments,
+        })
     }
 
     pub fn class(&self) -> Class {
@@ -122,34 +145,70 @@ impl Generation {
         self.proven.store(true, Relaxed);
     }
 
-    /// Its database, where so many records are looked at or written.
-    pub fn records(&self, touched: u64) -> RwLockReadGuard<'_, Records> {
-        self.touched.fetch_add(touched, Relaxed);
+    /// Its database.
+    pub fn records(&self) -> RwLockReadGuard<'_, Records> {
         self.records.read().unwrap_or_else(|poison| poison.into_inner())
+    }
+
+    /// Writes records, and how far the journal must have come.
+    pub fn write(&self, records: &[(CacheKey, Vec<u8>)], journal: Mark) -> Result<(), StoreError> {
+        let read = if self.opened_full.load(Relaxed) { OF_A_PAGE } else { 1 };
+        let bytes: u64 = records.iter().map(|(_, record)| record.len() as u64 + OVERHEAD).sum();
+        self.pages.fetch_add(bytes * read, Relaxed);
+        self.written.fetch_add(records.len() as u64, Relaxed);
+        self.records().write(records, journal)
+    }
+
+    /// The record of a key, decoded. `Some(None)`: it cannot be.
+    fn record(&self, key: &CacheKey) -> Result<Option<Option<Record>>, StoreError> {
+        self.records().find(key, |record| {
+            self.has_read(record.len());
+            record::decode(key, record)
+        })
+    }
+
+    /// The key and the record that begin with this print.
+    pub fn find_print(&self, print: Print) -> Result<Option<(CacheKey, Vec<u8>)>, StoreError> {
+        let found = self.records().find_print(print)?;
+        self.has_read(found.as_ref().map_or(0, |(_, record)| record.len()));
+        Ok(found)
+    }
+
+    /// Its neighbours are likely to be as long.
+    fn has_read(&self, length: usize) {
+        self.pages.fetch_add(OF_A_PAGE * (length as u64 + OVERHEAD), Relaxed);
     }
 
     /// How far the journal must have come at least.
     pub fn journal(&self) -> Result<Mark, StoreError> {
-        self.records(0).journal()
+        self.records().journal()
+    }
+
+    /// Nothing more is written to it.
+    pub fn close(&self) -> Result<(), OpenFailure> {
+        if self.pages() < WORTH_A_REOPENING { Ok(()) } else { self.let_go_of_pages() }
     }
 
     /// Opens the database anew: sled keeps most of what was written to it in memory, whatever it is told. Where readers do
     /// not make way it stays as it is: one of them may be waiting for a disk that hangs.
-    pub fn let_go_of_memory(&self) -> Result<(), OpenFailure> {
-        if self.touched.load(Relaxed) < WORTH_A_REOPENING {
-            return Ok(());
-        }
+    pub fn let_go_of_pages(&self) -> Result<(), OpenFailure> {
         let mut tries = (0..100).map(|_| self.records.try_write().inspect_err(|_| std::thread::yield_now()));
         if let Some(Ok(mut records)) = tries.find(Result::is_ok) {
             records.reopen(&self.folder.join("db"))?;
-            self.touched.store(0, Relaxed);
+            self.pages.store(0, Relaxed);
+            self.opened_full.store(true, Relaxed);
         }
         Ok(())
     }
 
-    /// Bytes of memory that its database holds, beside what each record costs: about, measured.
+    /// Bytes of memory that its database holds, beside its pages and what each record costs.
     pub fn memory(&self) -> u64 {
-        (2 << 20) + (self.touched.load(Relaxed) << 10).min(24 << 20)
+        OPEN + if self.written.load(Relaxed) > 0 { WRITTEN } else { 0 }
+    }
+
+    /// Bytes of pages that its database holds in memory, about: all of them at most.
+    pub fn pages(&self) -> u64 {
+        self.pages.load(Relaxed).min(self.measured.load(Relaxed))
     }
 
     /// Bytes that it occupies, as far as was measured.
@@ -169,14 +228,12 @@ impl Generation {
 
     /// The stored response or the variants under a key. An error: there is a record, but it cannot be believed.
     pub fn find(&self, key: &CacheKey) -> Result<Option<Found>, StoreError> {
-        let record = self.records(1).find(key, |record| record::decode(key, record))?;
-        record.map(|record| self.understand(record.ok_or(StoreError::Damaged("a record"))?)).transpose()
+        self.record(key)?.map(|record| self.understand(record.ok_or(StoreError::Damaged("a record"))?)).transpose()
     }
 
     /// Where the body of a key's record is, if it is not in it.
     pub fn location(&self, key: &CacheKey) -> Result<Option<Location>, StoreError> {
-        let record = self.records(1).find(key, |record| record::decode(key, record))?;
-        Ok(match record.flatten() {
+        Ok(match self.record(key)?.flatten() {
             Some(Record::Response(_, RecordBody::Beside(location))) => Some(location),
             _ => None,
         })

@@ -133,7 +133,7 @@ impl Generations {
         self.journal.sync()?;
         self.shared.forgetting.store(false, Relaxed);
         self.unsynced.clear();
-        self.share_memory();
+        self.ease()?;
         if self.journal.is_long(&self.shared.index) {
             let path = self.shared.options.folder.join("live/journal");
             self.journal = Journal::summarize(&path, self.journal.serial() + 1, &self.shared.index)?;
@@ -141,11 +141,25 @@ impl Generations {
         Ok(())
     }
 
-    /// Gives the memory tier what the databases and the index leave of `--memory`.
-    fn share_memory(&self) {
-        let generations = self.shared.generations.read().unwrap_or_else(|poison| poison.into_inner());
-        let databases: u64 = generations.iter().map(|generation| generation.memory()).sum();
-        self.shared.share_memory(databases);
+    /// Opens those databases anew that hold most pages, where all of them hold more than they may, and gives the memory tier
+    /// what is left of `--memory`.
+    pub fn ease(&self) -> io::Result<()> {
+        let shared = &self.shared;
+        let mut generations = shared.generations.read().unwrap_or_else(|poison| poison.into_inner()).clone();
+        let (mut pages, may) = (shared.pages(), shared.budget.pages());
+        if pages > may {
+            generations.sort_unstable_by_key(|generation| std::cmp::Reverse(generation.pages()));
+            for generation in &generations {
+                if pages <= may / 2 {
+                    break;
+                }
+                pages = pages.saturating_sub(generation.pages());
+                generation.let_go_of_pages()?;
+            }
+        }
+        let databases = generations.iter().map(|generation| generation.memory() + generation.pages()).sum();
+        shared.share_memory(databases);
+        Ok(())
     }
 
     /// The disk failed: what its journal does not say would come back as it was before.
@@ -169,7 +183,7 @@ impl Generations {
         }
         let shared = self.shared.clone();
         let generations = shared.generations.read().unwrap_or_else(|poison| poison.into_inner()).clone();
-        let written = generations.iter().filter(|generation| generation.written.load(Relaxed));
+        let written = generations.iter().filter(|generation| generation.written.load(Relaxed) > 0);
         let folders: Vec<PathBuf> = written.map(|generation| generation.folder.join("db")).collect();
         drop(generations);
         drop(self);

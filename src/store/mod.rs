@@ -9,6 +9,7 @@
 
 mod active;
 mod body;
+mod budget;
 mod disk;
 mod eviction;
 mod folder;
@@ -47,6 +48,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 pub use body::{BodyWriter, DiskBody};
+pub use budget::{Filling, LEAST as LEAST_MEMORY};
 pub use disk::quiet_database_panics;
 pub use folder::{FolderLock, OpenError, clear_folder, is_cache, restrict_umask, stats_of};
 use pending::Change;
@@ -65,7 +67,8 @@ use crate::{
 pub struct Options {
     /// The cache folder; created with mode 0700 if it is missing.
     pub folder: PathBuf,
-    /// Bytes that the memory tier may hold.
+    /// Bytes that are held in memory: the memory tier, and what the store itself needs. Below [`LEAST_MEMORY`] only the memory
+    /// tier gets smaller; 0: there is none.
     pub memory: u64,
     /// Bytes that the folder may occupy.
     pub disk: u64,
@@ -306,6 +309,11 @@ impl Store {
         let number = shared.next_filling.fetch_add(1, Relaxed);
         let path = shared.options.folder.join("filling").join(number.to_string());
         Ok(BodyWriter::new(path, shared.space.clone(), length.unwrap_or(longest), promise))
+    }
+
+    /// Counts what bodies on their way here hold in memory.
+    pub fn filling(&self) -> Arc<Filling> {
+        self.0.shared.filling.clone()
     }
 
     /// Forgets everything and gives the disk back. On return the next lookup finds nothing.

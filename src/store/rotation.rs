@@ -4,7 +4,10 @@
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use super::{
-    StoreError, eviction, folder,
+    StoreError,
+    active::Active,
+    eviction::{self, SHARES},
+    folder,
     generation::{Class, Generation},
     generations::Generations,
     index::{Entry, Print, Size},
@@ -12,9 +15,6 @@ use super::{
     segment::FileName,
 };
 use crate::key::CacheKey;
-
-/// Bytes that are copied before other work gets its turn: four times what is written then.
-const STEP: u64 = 4 << 20;
 
 /// A generation of which less than one in so many bytes lives is worth more as room.
 const LITTLE: u64 = 4;
@@ -51,7 +51,7 @@ impl Generations {
                 }
                 Ok(true)
             }
-            None if shared.space.is_tight() => {
+            None if shared.is_tight() => {
                 if let Some(leaving) = self.mostly_dead() {
                     self.leaving = Some(leaving);
                     return Ok(true);
@@ -93,12 +93,14 @@ impl Generations {
 
     /// Goes on in new generations where the old ones have their share.
     fn close_full(&mut self) -> Result<(), StoreError> {
-        let share = self.shared.space.share();
-        if self.fresh.generation.bytes() >= share {
+        let (bytes, records) = (self.shared.space.share(), self.shared.budget.records() / SHARES);
+        let is_full =
+            |active: &Active| active.generation.bytes() >= bytes || active.generation.written.load(Relaxed) >= records;
+        if is_full(&self.fresh) {
             let next = self.begin(Class::Fresh)?;
             std::mem::replace(&mut self.fresh, next).close()?;
         }
-        match self.proven.take_if(|proven| proven.generation.bytes() >= share) {
+        match self.proven.take_if(|proven| is_full(proven)) {
             Some(full) => full.close(),
             None => Ok(()),
         }
@@ -133,8 +135,9 @@ impl Generations {
                 move |generation: &&Arc<Generation>| generation.class() == class && !self.is_written_to(generation);
             generations.iter().filter(of_class)
         };
+        let all: u64 = generations.iter().map(|generation| generation.bytes()).sum();
         let of_fresh: u64 = closed(Class::Fresh).map(|generation| generation.bytes()).sum();
-        let too_fresh = of_fresh + self.fresh.generation.bytes() > self.shared.space.share() * eviction::FRESH;
+        let too_fresh = (of_fresh + self.fresh.generation.bytes()) * (SHARES - 1) > all * eviction::FRESH;
         let (fresh, proven) = (closed(Class::Fresh).next(), closed(Class::Proven).next());
         if too_fresh { fresh.or(proven) } else { proven.or(fresh) }.cloned()
     }
@@ -158,8 +161,13 @@ impl Generations {
         let all = self.shared.index.of_generation(generation.number);
         // a record takes twice its bytes in sled, a body beside it does not
         let needs = |size: Size| size.bytes() + size.bytes().min(RECORD);
+        let mut room = self.shared.space.room_for_survivors();
+        if self.shared.has_many_records() {
+            // half of them at least have to go
+            room = room.min(all.iter().map(|(_, size)| needs(*size)).sum::<u64>() / 2);
+        }
         let weigh = |(print, size): (Print, Size)| (print, self.shared.sketch.weight(print.0), needs(size));
-        eviction::survivors(all.into_iter().map(weigh).collect(), self.shared.space.room_for_survivors())
+        eviction::survivors(all.into_iter().map(weigh).collect(), room)
     }
 
     fn copy_some(&mut self, leaving: &mut Leaving) -> Result<(), StoreError> {
@@ -169,15 +177,16 @@ impl Generations {
             None if leaving.survivors.is_empty() => return Ok(()),
             None => self.begin(Class::Proven)?,
         };
+        let step = self.shared.budget.step();
         let (mut records, mut lines, mut bytes) = (Vec::new(), Vec::new(), 0);
-        while bytes < STEP
+        while bytes < step
             && let Some(print) = leaving.survivors.pop()
         {
             // replaced or forgotten since, or damaged: nothing to copy
             let Some(entry) = self.shared.index.find(print).filter(|entry| entry.generation == from.number) else {
                 continue;
             };
-            let Ok(Some((key, bytes_of_record))) = from.records(1).find_print(print) else { continue };
+            let Ok(Some((key, bytes_of_record))) = from.find_print(print) else { continue };
             let Some(record) = moved(&from, &mut proven, &key, bytes_of_record)? else { continue };
             bytes += entry.size.bytes();
             lines.push((print, Some(Entry { generation: proven.generation.number, ..entry })));
@@ -212,12 +221,7 @@ impl Generations {
 }
 
 /// A record that stands in another generation from now on, with its body.
-fn moved(
-    from: &Generation,
-    to: &mut super::active::Active,
-    key: &CacheKey,
-    bytes: Vec<u8>,
-) -> Result<Option<Vec<u8>>, StoreError> {
+fn moved(from: &Generation, to: &mut Active, key: &CacheKey, bytes: Vec<u8>) -> Result<Option<Vec<u8>>, StoreError> {
     let Some(Record::Response(head, RecordBody::Beside(location))) = record::decode(key, &bytes) else {
         return Ok(Some(bytes));
     };

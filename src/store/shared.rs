@@ -11,7 +11,8 @@ use tokio::sync::{Semaphore, watch};
 use super::{
     Epoch, Options, Slot, State, Stats, StoreError, Variant,
     body::patient_hop,
-    eviction::Sketch,
+    budget::{Budget, Filling},
+    eviction::{SHARES, Sketch},
     generation::{Found, FoundBody, Generation},
     index::{Index, Print},
     memory::Memory,
@@ -26,8 +27,6 @@ use crate::{
 
 /// So many variants of one URL are kept.
 pub const VARIANTS: usize = 32;
-/// Bytes of memory that a record on disk costs in the index and in its database: measured.
-const OF_A_RECORD: u64 = 80;
 /// So many lookups may wait for the disk; further ones find nothing.
 const LOOKUPS: usize = 64;
 
@@ -36,8 +35,10 @@ pub type IsDead = Box<dyn Fn(&StoredHead) -> bool + Send + Sync>;
 
 pub struct Shared {
     pub options: Options,
+    pub budget: Budget,
     pub memory: Memory,
     pub pending: Pending,
+    pub filling: Arc<Filling>,
     pub index: Index,
     /// The index says all that the disk holds: from the first opening on, but while it is read anew.
     pub index_known: AtomicBool,
@@ -52,6 +53,8 @@ pub struct Shared {
     pub state: watch::Sender<Option<State>>,
     /// The writer knows that there is something to write.
     pub woken: AtomicBool,
+    /// The writer knows that the databases hold too many pages.
+    pub easing: AtomicBool,
     /// Something was forgotten, and the journal on the disk does not say so yet.
     pub forgetting: AtomicBool,
     /// A name for the next body that is being filled.
@@ -78,37 +81,51 @@ pub struct Counters {
 
 impl Shared {
     pub fn new(options: Options, is_dead: IsDead, commands: Sender<Command>) -> Shared {
-        // a part of the memory is the database's, a part waits to be written
-        let counters =
-            usize::try_from((options.disk / 1024).min((options.memory / 16).max(1 << 20))).unwrap_or(usize::MAX);
-        let waiting = (options.memory / 8).clamp(4 << 20, 64 << 20);
+        let budget = Budget::new(options.memory);
         Shared {
-            memory: Memory::new(options.memory - options.memory / 4),
-            pending: Pending::new(waiting),
+            memory: Memory::new(Budget::tier(options.memory, 0, 0)),
+            pending: Pending::new(budget.waiting()),
+            filling: Arc::new(Filling::new(budget)),
             index: Index::new(),
             index_known: AtomicBool::new(false),
             forgetting: AtomicBool::new(false),
+            easing: AtomicBool::new(false),
             generations: RwLock::default(),
             epoch: AtomicU64::new(0),
             space: Arc::new(Space::new(options.disk, commands.clone())),
             commands,
             is_dead,
-            sketch: Sketch::new(counters),
+            sketch: Sketch::new(budget.counters(options.disk)),
             counters: Counters::default(),
             state: watch::Sender::new(None),
             woken: AtomicBool::new(false),
             next_filling: AtomicU64::new(0),
             permits: Arc::new(Semaphore::new(LOOKUPS)),
             said: Mutex::default(),
+            budget,
             options,
         }
     }
 
-    /// The memory tier has what is left of `--memory` beside these bytes of databases, and a quarter of it at least.
+    /// The memory tier has what is left of `--memory` beside these bytes of databases.
     pub fn share_memory(&self, databases: u64) {
-        let all = self.options.memory;
-        let taken = databases + self.index.len() * OF_A_RECORD + self.pending.bytes() + self.sketch.size();
-        self.memory.resize(all.saturating_sub(taken).clamp(all / 4, all - all / 4));
+        let taken = databases + self.pending.bytes() + self.filling.held() + self.sketch.size();
+        self.memory.resize(Budget::tier(self.options.memory, taken, self.index.len()));
+    }
+
+    /// Bytes of pages that the databases hold.
+    pub fn pages(&self) -> u64 {
+        let generations = self.generations.read().unwrap_or_else(|poison| poison.into_inner());
+        generations.iter().map(|generation| generation.pages()).sum()
+    }
+
+    /// Is it time to make room: on the disk, or in memory for what is on the disk?
+    pub fn is_tight(&self) -> bool {
+        self.space.is_tight() || self.has_many_records()
+    }
+
+    pub fn has_many_records(&self) -> bool {
+        self.index.len() > self.budget.records() / SHARES * (SHARES - 1)
     }
 
     pub fn is_open(&self) -> bool {
@@ -212,7 +229,11 @@ impl Shared {
                 entry = self.index.find(Print::of(key)).filter(|later| later != &now);
                 continue;
             };
-            return Ok(generation.find(key)?.map(|found| match found {
+            let found = generation.find(key)?;
+            if self.pages() > self.budget.pages() && !self.easing.swap(true, Relaxed) {
+                let _ = self.commands.send(Command::Ease);
+            }
+            return Ok(found.map(|found| match found {
                 Found::Variants(list) => Slot::Variants(list.into()),
                 Found::Response(head, body) => {
                     let body = match body {

@@ -77,7 +77,7 @@ impl Generations {
             let Some(entry) = shared.index.find(print).filter(|entry| entry.generation == from.number) else {
                 continue;
             };
-            let record = match from.records(1).find_print(print) {
+            let record = match from.find_print(print) {
                 Ok(Some((key, record))) => record::decode(&key, &record).map(|record| (key, record)),
                 Ok(None) => None,
                 Err(_) => {

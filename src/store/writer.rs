@@ -28,6 +28,8 @@ pub enum Command {
     Wake,
     /// A stored body cannot be read.
     Forget(CacheKey),
+    /// The databases hold too many pages in memory.
+    Ease,
     /// A body that is being filled found no room.
     Room(oneshot::Sender<()>),
     Flush(oneshot::Sender<()>),
@@ -76,6 +78,7 @@ pub fn run(shared: Arc<Shared>, commands: Receiver<Command>, lock: Option<Folder
                 writer.write_at.get_or_insert_with(|| clock::instant() + GATHER);
             }
             Ok(Command::Forget(key)) => writer.forget(&key),
+            Ok(Command::Ease) => writer.ease(),
             Ok(Command::Room(reply)) => {
                 writer.make_room(0);
                 let _ = reply.send(());
@@ -214,7 +217,7 @@ impl Writer {
                 self.sync();
             }
         }
-        if self.shared.space.is_tight() {
+        if self.shared.is_tight() {
             self.rotate_at = Some(clock::instant());
         }
     }
@@ -244,6 +247,13 @@ impl Writer {
         if let Some(Err(error)) = self.open.as_mut().map(Generations::sync) {
             self.failed(StoreError::Io(error));
         }
+    }
+
+    fn ease(&mut self) {
+        if let Some(Err(error)) = self.open.as_ref().map(Generations::ease) {
+            self.failed(StoreError::Io(error));
+        }
+        self.shared.easing.store(false, Relaxed);
     }
 
     fn forget(&mut self, key: &CacheKey) {

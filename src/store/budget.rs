@@ -1,0 +1,85 @@
+//! How `--memory` is divided. What the databases, the index, the bodies under way and what waits for the disk need comes
+//! first, each within its bound; the memory tier has the rest.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// The least that a store can do with.
+pub const LEAST: u64 = 64 << 20;
+/// Bytes that a record on disk costs in the index and in its database, however seldom it is asked for: measured.
+const OF_A_RECORD: u64 = 80;
+
+/// Bytes of memory for a store.
+#[derive(Debug, Clone, Copy)]
+pub struct Budget(u64);
+
+impl Budget {
+    /// Out of the bytes that are configured.
+    pub fn new(memory: u64) -> Budget {
+        Budget(memory.max(LEAST))
+    }
+
+    /// So many records may be on the disk.
+    pub fn records(self) -> u64 {
+        self.0 / 8 * 3 / OF_A_RECORD
+    }
+
+    /// Bytes of pages that the databases may hold, beside what each needs anyway.
+    pub fn pages(self) -> u64 {
+        self.0 / 8
+    }
+
+    /// Bytes that may wait to be written.
+    pub fn waiting(self) -> u64 {
+        (self.0 / 8).min(64 << 20)
+    }
+
+    /// Bytes of bodies on their way from the origin, before each of them is held shorter.
+    pub fn filling(self) -> u64 {
+        self.0 / 8
+    }
+
+    /// Bytes that are copied from one generation to another at a time.
+    pub fn step(self) -> u64 {
+        (self.0 / 64).min(4 << 20)
+    }
+
+    /// Counters of how often is asked for what, of one byte, with so many bytes of disk.
+    pub fn counters(self, disk: u64) -> usize {
+        usize::try_from((disk / 1024).min(self.0 / 16)).unwrap_or(usize::MAX)
+    }
+
+    /// Bytes for the memory tier, out of those configured: what `taken` and so many records leave, an eighth at least.
+    pub fn tier(memory: u64, taken: u64, records: u64) -> u64 {
+        memory.saturating_sub(taken + records * OF_A_RECORD).clamp(memory / 8, memory - memory / 4)
+    }
+}
+
+/// Bytes of bodies on their way from the origin that memory holds, all together.
+#[derive(Debug)]
+pub struct Filling {
+    held: AtomicU64,
+    limit: u64,
+}
+
+impl Filling {
+    pub fn new(budget: Budget) -> Filling {
+        Filling { held: AtomicU64::new(0), limit: budget.filling() }
+    }
+
+    pub fn add(&self, bytes: u64) {
+        self.held.fetch_add(bytes, Relaxed);
+    }
+
+    pub fn remove(&self, bytes: u64) {
+        self.held.fetch_sub(bytes, Relaxed);
+    }
+
+    pub fn held(&self) -> u64 {
+        self.held.load(Relaxed)
+    }
+
+    /// Each body is to hold less.
+    pub fn is_crowded(&self) -> bool {
+        self.held() > self.limit
+    }
+}
