@@ -25,6 +25,7 @@ impl Active {
     /// Goes on with a generation.
     pub fn resume(generation: Arc<Generation>) -> io::Result<Active> {
         let next_file = generation.unused_file_number()?;
+        generation.activate();
         // a process that was killed left records that nobody made reach the disk
         Ok(Active { generation, segment: None, next_file, unsynced: true })
     }

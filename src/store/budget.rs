@@ -18,19 +18,19 @@ impl Budget {
         Budget(memory.max(LEAST))
     }
 
-    /// So many records may be on the disk.
+    /// So many records may be on the disk: a million with 256 MiB, 118,000 with the least.
     pub fn records(self) -> u64 {
-        self.0 / 8 * 3 / OF_A_RECORD
+        (self.0 - LEAST / 8 * 5) / 8 * 3 / OF_A_RECORD
     }
 
-    /// Bytes of pages that the databases may hold, beside what each needs anyway.
+    /// Bytes of pages that the databases which are read only may hold together, and one that is written to by itself.
     pub fn pages(self) -> u64 {
-        self.0 / 8
+        self.0 / 12
     }
 
     /// Bytes that may wait to be written.
     pub fn waiting(self) -> u64 {
-        (self.0 / 8).min(64 << 20)
+        (self.0 / 16).min(64 << 20)
     }
 
     /// Bytes of bodies on their way from the origin, before each of them is held shorter.

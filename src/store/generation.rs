@@ -45,6 +45,8 @@ const PROVEN: &str = "proven-";
 pub struct Generation {
     pub number: u32,
     proven: AtomicBool,
+    /// It is written to.
+    active: AtomicBool,
     /// Records that were written to it since it was opened.
     pub written: AtomicU64,
     pub folder: PathBuf,
@@ -118,12 +120,13 @@ impl Generation {
         let (all, measured) = (folder::occupied(&folder), folder::occupied(&database));
         let (measured, beside) = (AtomicU64::new(measured), AtomicU64::new(all.saturating_sub(measured)));
         let proven = AtomicBool::new(class == Class::Proven);
-        let (written, dead, pages, segments) = Default::default();
+        let (active, written, dead, pages, segments) = Default::default();
         let opened_full = AtomicBool::new(records.holds_pages());
         let records = RwLock::new(records);
         Ok(Generation {
             number,
             proven,
+            active,
             written,
             folder,
             measured,
@@ -184,8 +187,18 @@ impl Generation {
         self.records().journal()
     }
 
+    /// It is written to from now on.
+    pub fn activate(&self) {
+        self.active.store(true, Relaxed);
+    }
+
+    pub fn is_active(&self) -> bool {
+        self.active.load(Relaxed)
+    }
+
     /// Nothing more is written to it.
     pub fn close(&self) -> Result<(), OpenFailure> {
+        self.active.store(false, Relaxed);
         if self.pages() < WORTH_A_REOPENING { Ok(()) } else { self.let_go_of_pages() }
     }
 
@@ -203,7 +216,7 @@ impl Generation {
 
     /// Bytes of memory that its database holds, beside its pages and what each record costs.
     pub fn memory(&self) -> u64 {
-        OPEN + if self.written.load(Relaxed) > 0 { WRITTEN } else { 0 }
+        OPEN + if self.is_active() { WRITTEN } else { 0 }
     }
 
     /// Bytes of pages that its database holds in memory, about: all of them at most.

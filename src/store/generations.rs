@@ -141,15 +141,15 @@ impl Generations {
         Ok(())
     }
 
-    /// Opens those databases anew that hold most pages, where all of them hold more than they may, and gives the memory tier
-    /// what is left of `--memory`.
+    /// Opens those databases anew that hold most pages, where those that are read only hold more than they may, and gives the
+    /// memory tier what is left of `--memory`.
     pub fn ease(&self) -> io::Result<()> {
         let shared = &self.shared;
         let mut generations = shared.generations.read().unwrap_or_else(|poison| poison.into_inner()).clone();
         let (mut pages, may) = (shared.pages(), shared.budget.pages());
         if pages > may {
             generations.sort_unstable_by_key(|generation| std::cmp::Reverse(generation.pages()));
-            for generation in &generations {
+            for generation in generations.iter().filter(|generation| !generation.is_active()) {
                 if pages <= may / 2 {
                     break;
                 }

@@ -44,6 +44,7 @@ impl Generations {
         match self.leaving.take() {
             Some(mut leaving) => {
                 self.copy_some(&mut leaving)?;
+                self.ease().map_err(StoreError::Io)?;
                 if leaving.survivors.is_empty() {
                     self.remove(&leaving.generation)?;
                 } else {
@@ -57,7 +58,7 @@ impl Generations {
                     return Ok(true);
                 }
                 let Some(generation) = self.least_worth() else { return Ok(false) };
-                let (survivors, worthy) = self.survivors(&generation);
+                let (mut survivors, worthy) = self.survivors(&generation);
                 if worthy > generation.bytes() / 2
                     && worthy > shared.space.room_for_survivors()
                     && self.spare(&generation)
@@ -65,6 +66,8 @@ impl Generations {
                     return Ok(true);
                 }
                 self.spared = 0;
+                // read in their order, each page once
+                survivors.sort_unstable_by_key(|print| print.0);
                 self.leaving = Some(Leaving { generation, survivors });
                 Ok(true)
             }
@@ -93,9 +96,12 @@ impl Generations {
 
     /// Goes on in new generations where the old ones have their share.
     fn close_full(&mut self) -> Result<(), StoreError> {
-        let (bytes, records) = (self.shared.space.share(), self.shared.budget.records() / SHARES);
-        let is_full =
-            |active: &Active| active.generation.bytes() >= bytes || active.generation.written.load(Relaxed) >= records;
+        let budget = self.shared.budget;
+        let (bytes, records, pages) = (self.shared.space.share(), budget.records() / SHARES, budget.pages());
+        // what is written to holds all of its pages
+        let is_full = |Active { generation, .. }: &Active| {
+            generation.bytes() >= bytes || generation.written.load(Relaxed) >= records || generation.pages() >= pages
+        };
         if is_full(&self.fresh) {
             let next = self.begin(Class::Fresh)?;
             std::mem::replace(&mut self.fresh, next).close()?;

@@ -12,7 +12,7 @@ use super::{
     Epoch, Options, Slot, State, Stats, StoreError, Variant,
     body::patient_hop,
     budget::{Budget, Filling},
-    eviction::{SHARES, Sketch},
+    eviction::Sketch,
     generation::{Found, FoundBody, Generation},
     index::{Index, Print},
     memory::Memory,
@@ -113,10 +113,10 @@ impl Shared {
         self.memory.resize(Budget::tier(self.options.memory, taken, self.index.len()));
     }
 
-    /// Bytes of pages that the databases hold.
+    /// Bytes of pages that the databases hold which are read only.
     pub fn pages(&self) -> u64 {
         let generations = self.generations.read().unwrap_or_else(|poison| poison.into_inner());
-        generations.iter().map(|generation| generation.pages()).sum()
+        generations.iter().filter(|generation| !generation.is_active()).map(|generation| generation.pages()).sum()
     }
 
     /// Is it time to make room: on the disk, or in memory for what is on the disk?
@@ -125,7 +125,7 @@ impl Shared {
     }
 
     pub fn has_many_records(&self) -> bool {
-        self.index.len() > self.budget.records() / SHARES * (SHARES - 1)
+        self.index.len() > self.budget.records()
     }
 
     pub fn is_open(&self) -> bool {
