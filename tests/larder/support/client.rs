@@ -9,7 +9,7 @@ use std::{
 
 use socket2::{Domain, SockRef, Socket, Type};
 
-use super::{PATIENCE, message};
+use super::{CANARY, PATIENCE, message};
 
 /// How a message ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,9 +68,9 @@ impl Response {
     }
 }
 
-/// A request without a body, with Host. `fields`: lines without their line ends.
+/// A request without a body, with Host and a field that nobody may see. `fields`: lines without their line ends.
 pub fn request(method: &str, target: &str, fields: &[&str]) -> Vec<u8> {
-    let mut head = format!("{method} {target} HTTP/1.1\r\nHost: larder.test\r\n");
+    let mut head = format!("{method} {target} HTTP/1.1\r\nHost: larder.test\r\nX-Api-Key: {CANARY}\r\n");
     for field in fields {
         head.push_str(&format!("{field}\r\n"));
     }

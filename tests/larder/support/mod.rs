@@ -16,6 +16,10 @@ pub use tls::{TlsEnd, TlsOrigin};
 
 use std::time::Duration;
 
+/// A secret: every field, credential and content that the tests send may hold it, and no output of the program does.
+/// `./test` looks for it in all that is printed.
+pub const CANARY: &str = "c4n4ry-7f3a-51c9";
+
 /// How long a test waits for what must happen before it fails. Never how long something takes.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
