@@ -1,6 +1,7 @@
 //! The program among others: signals, clocks, folders, what it writes down, and other proxies beside it.
 
 mod chain;
+mod disk;
 mod folder;
 mod output;
 mod signals;
