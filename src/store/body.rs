@@ -16,6 +16,7 @@ use bytes::Bytes;
 
 use super::{
     StoreError,
+    disk::caught,
     generation::create_file,
     record::first_half,
     segment::{self, FileName, Location, PIECE, Sum},
@@ -341,7 +342,11 @@ impl Sums {
 pub async fn hop<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
-    match tokio::task::spawn_blocking(work).await {
+    // tokio panics where the system gives it no thread
+    let Some(hopped) = caught(|| tokio::task::spawn_blocking(work)) else {
+        return Err(StoreError::Io(std::io::Error::other("the system gives no thread for the disk")));
+    };
+    match hopped.await {
         Ok(done) => done,
         // it panicked, or the runtime is going down
         Err(_) => Err(StoreError::Closed),

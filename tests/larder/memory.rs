@@ -7,19 +7,12 @@ use crate::support::{Client, Origin, Spawned, Step, request, respond, until};
 const MIB: u64 = 1 << 20;
 const FRESH: &str = "Cache-Control: max-age=600";
 
-/// Bytes of memory that the program occupies.
-fn resident(larder: &Spawned) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", larder.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
-}
-
 /// It has answered something: what each worker and the store need once is there.
 fn warm(larder: &Spawned) -> u64 {
     for _ in 0..8 {
         larder.get("/warm");
     }
-    resident(larder)
+    larder.resident()
 }
 
 #[test]
@@ -36,7 +29,7 @@ fn what_is_held_for_the_cache_keeps_the_memory_limit_while_half_as_much_again_go
     for n in 0.. {
         sent += client.get(&format!("/{n}")).body.len() as u64;
         if n % 16 == 0 {
-            most = most.max(resident(&larder));
+            most = most.max(larder.resident());
         }
         if sent > LIMIT * 3 / 2 {
             break;
@@ -60,7 +53,7 @@ fn compare(larder: &Spawned, client: &mut Client, unit: &[u8]) -> u64 {
     for time in 0..TIMES {
         client.read_exact(&mut bytes).unwrap();
         assert!(bytes == unit, "part {time}");
-        most = most.max(resident(larder));
+        most = most.max(larder.resident());
     }
     most
 }
@@ -107,7 +100,7 @@ fn a_large_body_needs_little_memory_while_it_is_stored_and_served_and_where_its_
 
     let mut stalled: Vec<_> = (0..50).map(|_| ask(&larder).0).collect();
     stalled.iter_mut().for_each(|client| assert!(client.bytes(1000) == unit[..1000]));
-    let stalling = resident(&larder).saturating_sub(empty);
+    let stalling = larder.resident().saturating_sub(empty);
     assert!(stalling < 16 * MIB, "50 readers that stall cost {} MiB", stalling / MIB);
     let (mut client, word) = ask(&larder);
     assert_eq!(word, "HIT");

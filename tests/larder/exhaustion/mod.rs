@@ -5,3 +5,4 @@ mod connections;
 mod heads;
 mod load;
 mod pace;
+mod scale;

@@ -28,13 +28,7 @@ fn on_a_disk_that_hangs(origin: &Origin, folder: &Path, trace: &Path) -> Spawned
     let mut strace = Command::new("strace");
     strace.args(["-D", "-f", "-qq", "-e", "trace=fdatasync", "-e", "inject=fdatasync:delay_enter=3600s", "-o"]);
     strace.arg(trace).arg(program.get_program()).args(program.get_args()).env_clear().stdin(Stdio::null());
-    Spawned::from(strace)
-}
-
-/// What the system says of the process.
-fn of_status(larder: &Spawned, name: &str) -> String {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", larder.pid())).unwrap();
-    status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned()
+    Spawned::from(&mut strace)
 }
 
 #[test]
@@ -65,12 +59,12 @@ fn a_disk_that_hangs_stops_no_answer_and_holds_up_the_end_for_a_bounded_time() {
         let answer = larder.get(&target);
         assert_eq!((answer.text(), answer.end), (body(&target), End::Whole));
     }
-    let tracer = Pid::from_raw(of_status(&larder, "TracerPid:").parse().unwrap()).unwrap();
+    let tracer = Pid::from_raw(larder.status("TracerPid").parse().unwrap()).unwrap();
     let began = clock::instant();
     larder.signal(Signal::TERM);
     larder.await_line("the disk does not answer; what was stored last may be lost");
     // all of it but the thread that the disk holds, which no signal can end
-    until("the program to have ended", || of_status(&larder, "State:").starts_with('Z'));
+    until("the program to have ended", || larder.status("State").starts_with('Z'));
     assert!(began.elapsed() < BOUND, "{:?}", began.elapsed());
     kill_process(tracer, Signal::KILL).unwrap();
     assert_eq!(larder.wait().code(), Some(0));

@@ -109,7 +109,7 @@ fn under_nohup_a_hangup_stays_ignored() {
     let words = ["--origin", "http://127.0.0.1:9", "--port", "0", "--cache-dir", folder.path().to_str().unwrap()];
     let mut command = Command::new("/bin/sh");
     command.args(["-c", "trap '' HUP; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_larder")]).args(words).env_clear();
-    let spawned = Spawned::from(command);
+    let spawned = Spawned::from(&mut command);
     // the last of its start-up lines
     spawned.await_line("no freshness in an answer: ");
     let status = fs::read_to_string(format!("/proc/{}/status", spawned.pid())).unwrap();

@@ -192,10 +192,10 @@ pub struct Spawned {
 impl Spawned {
     /// Starts it on a free port; returns when it says that it is listening.
     pub fn start(origin: &str, folder: &Path, flags: &[&str]) -> Spawned {
-        Spawned::from(larder(&words(origin, folder, flags)))
+        Spawned::from(&mut larder(&words(origin, folder, flags)))
     }
 
-    pub fn from(mut command: Command) -> Spawned {
+    pub fn from(command: &mut Command) -> Spawned {
         let mut spawned = Spawned::at(([0; 4], 0).into(), command.stderr(Stdio::piped()));
         spawned.read_log();
         spawned.address = address(&spawned.await_line("listening on http://"));
@@ -244,6 +244,31 @@ impl Spawned {
 
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// What the system says of the process: the line of this name.
+    pub fn status(&self, name: &str) -> String {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.unwrap_or_else(|| panic!("no {name} in {status}")).trim().to_owned()
+    }
+
+    /// Bytes of memory that the program occupies.
+    pub fn resident(&self) -> u64 {
+        self.status("VmRSS").trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    /// The most that it ever occupied.
+    pub fn most_resident(&self) -> u64 {
+        self.status("VmHWM").trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    /// Starts it with the limits that the words set for `ulimit`: `-v 1000000`.
+    pub fn limited(limits: &str, origin: &str, folder: &Path, flags: &[&str]) -> Spawned {
+        let program = larder(&words(origin, folder, flags));
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit {limits} && exec \"$0\" \"$@\"")]).env_clear().stdin(Stdio::null());
+        Spawned::from(command.arg(program.get_program()).args(program.get_args()))
     }
 
     pub fn client(&self) -> Client {

@@ -1,0 +1,167 @@
+//! As much at once, or in a row, as the catalogue asks for.
+
+use std::{io::Read, thread, time::Duration};
+
+use larder::clock;
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
+
+use crate::support::{Client, End, Origin, Spawned, Step, open_files, request, respond, until};
+
+const MIB: u64 = 1 << 20;
+const FRESH: &str = "Cache-Control: max-age=600";
+
+/// A large body is its target's unit, a million bytes, so many times: the catalogue's 10 take twice as long and no more memory.
+const TIMES: usize = 4;
+const LENGTH: usize = TIMES * 1_000_000;
+
+/// A million bytes that are a target's own.
+fn unit(target: &str) -> Vec<u8> {
+    let mut unit = target.as_bytes().repeat(1_000_000 / target.len() + 1);
+    unit.truncate(1_000_000);
+    unit
+}
+
+/// Whether all of the body came; what came is right.
+fn arrives(client: &mut Client, target: &str) -> bool {
+    let (unit, mut bytes) = (unit(target), vec![0; 1_000_000]);
+    for _ in 0..TIMES {
+        let mut had = 0;
+        while had < bytes.len() {
+            match client.read(&mut bytes[had..]) {
+                Ok(0) | Err(_) => {
+                    assert!(bytes[..had] == unit[..had], "{target}");
+                    return false;
+                }
+                Ok(n) => had += n,
+            }
+        }
+        assert!(bytes == unit, "{target}");
+    }
+    true
+}
+
+/// What became of requests for so many bodies at once: whole, refused, cut off.
+fn ask_at_once(larder: &Spawned, targets: &[String], meanwhile: impl FnOnce()) -> [usize; 3] {
+    let mut clients: Vec<Client> = targets.iter().map(|_| larder.client()).collect();
+    for (client, target) in clients.iter_mut().zip(targets) {
+        client.send(request("GET", target, &[]));
+    }
+    let mut counts = [0; 3];
+    thread::scope(|scope| {
+        let reading: Vec<_> = clients
+            .into_iter()
+            .zip(targets)
+            .map(|(mut client, target)| {
+                scope.spawn(move || match client.try_head() {
+                    Some(head) if head.status == 200 => {
+                        if arrives(&mut client, target) {
+                            0
+                        } else {
+                            2
+                        }
+                    }
+                    Some(head) => {
+                        assert_eq!(head.status, 503, "{target}");
+                        1
+                    }
+                    None => 2,
+                })
+            })
+            .collect();
+        meanwhile();
+        reading.into_iter().for_each(|thread| counts[thread.join().unwrap()] += 1);
+    });
+    counts
+}
+
+/// Bodies of so many bytes, and small ones.
+fn large_and_small() -> Origin {
+    Origin::answering(|request| match request.target.strip_prefix("/large") {
+        None => respond(200, &[FRESH], &request.target),
+        Some(_) => {
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {LENGTH}\r\n{FRESH}\r\n\r\n");
+            vec![Step::Send(head.into_bytes()), Step::Repeat(unit(&request.target), TIMES)]
+        }
+    })
+}
+
+#[test]
+fn x14_a_thousand_large_answers_at_once_take_bounded_memory() {
+    // two workers with 256 connections each; of a fill memory holds a window of 256 KiB, and as much is on its way
+    const FILLS: u64 = 2 * 256;
+    const BOUND: u64 = 64 * MIB + FILLS * MIB / 2;
+    assert!(open_files() > 4000);
+    let origin = large_and_small();
+    let folder = tempfile::tempdir().unwrap();
+    let targets: Vec<String> = (0..1000).map(|n| format!("/large{n}")).collect();
+    let larder = Spawned::start(&origin.url(), folder.path(), &["--memory", "64MiB"]);
+    until("a hit", || larder.get("/small").x_cache() == "HIT");
+    let empty = larder.resident();
+    let [whole, refused, cut] = ask_at_once(&larder, &targets, || ());
+    let grown = larder.most_resident() - empty;
+    println!("{whole} whole, {refused} refused, grown by {} MiB", grown / MIB);
+    // what finds no connection to the origin free is told so at once
+    assert!(cut == 0 && whole >= FILLS as usize / 2, "{whole} whole, {refused} refused, {cut} cut");
+    assert!(grown < BOUND, "grown by {} MiB", grown / MIB);
+    assert_eq!(larder.get("/small").x_cache(), "HIT");
+}
+
+#[test]
+fn x14_without_memory_answers_are_whole_or_cut_off_and_after_its_end_nothing_wrong_is_served() {
+    const FLAGS: &[&str] = &["--memory", "64MiB", "--disk", "2GiB"];
+    let origin = large_and_small();
+    let folder = tempfile::tempdir().unwrap();
+    let targets: Vec<String> = (0..200).map(|n| format!("/large{n}")).collect();
+    let (before, at_once) = targets.split_at(10);
+    let larder = Spawned::start(&origin.url(), folder.path(), FLAGS);
+    let stored = |larder: &Spawned, target: &String| {
+        let mut client = larder.client();
+        let head = client.send(request("GET", target, &["Cache-Control: only-if-cached"])).head();
+        let is_hit = head.status == 200;
+        assert!(!is_hit || arrives(&mut client, target), "{target}");
+        is_hit
+    };
+    assert_eq!(ask_at_once(&larder, before, || ()), [before.len(), 0, 0]);
+    before.iter().for_each(|target| until("it to be stored", || stored(&larder, target)));
+    assert!(larder.stop().success());
+
+    // little more than an empty one has in its address space; memory that it is not given ends a program
+    let larder = Spawned::limited("-v 600000", &origin.url(), folder.path(), FLAGS);
+    let [whole, refused, cut] = ask_at_once(&larder, at_once, || {
+        let answered = || larder.log().iter().filter(|line| line.contains("MISS 200 GET /large")).count();
+        until("some to be answered, or its end", || answered() > 20 || larder.status("State").starts_with('Z'));
+        larder.signal(Signal::KILL);
+    });
+    println!("{whole} whole, {refused} refused, {cut} cut: {:?}", larder.log().last());
+    assert!(cut > 0, "it ended when all had been answered");
+    larder.kill();
+
+    let began = clock::instant();
+    let larder = Spawned::start(&origin.url(), folder.path(), FLAGS);
+    assert_eq!(larder.get("/small").status, 200);
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    until("a hit", || larder.get("/small").x_cache() == "HIT");
+    let hits: Vec<&String> = targets.iter().filter(|target| stored(&larder, target)).collect();
+    println!("{} of them stored", hits.len());
+    assert!(before.iter().all(|target| hits.contains(&target)), "{hits:?}");
+}
+
+#[test]
+fn where_the_system_gives_no_thread_a_large_answer_is_relayed_whole() {
+    let origin = Origin::answering(|request| respond(200, &[FRESH], unit(&request.target)));
+    let folder = tempfile::tempdir().unwrap();
+    let larder = Spawned::start(&origin.url(), folder.path(), &["--workers", "1"]);
+    // the last of its start-up lines: the store is open, and no thread of a worker's was needed yet
+    larder.await_line("no freshness in an answer: ");
+    let virtual_now: u64 = larder.status("VmSize").trim_end_matches(" kB").parse().unwrap();
+    let most = Some((virtual_now + 1000) * 1024);
+    let limit = Rlimit { current: most, maximum: most };
+    prlimit(Pid::from_raw(larder.pid() as i32), Resource::As, limit).unwrap();
+    for target in ["/a", "/a", "/b"] {
+        let answer = larder.get(target);
+        assert_eq!((answer.status, answer.end), (200, End::Whole), "{target}: {:#?}", larder.log());
+        assert!(answer.body == unit(target), "{target}");
+    }
+    assert!(!larder.log().iter().any(|line| line.contains("panicked")), "{:#?}", larder.log());
+}
