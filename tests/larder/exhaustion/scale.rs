@@ -165,3 +165,47 @@ fn where_the_system_gives_no_thread_a_large_answer_is_relayed_whole() {
     }
     assert!(!larder.log().iter().any(|line| line.contains("panicked")), "{:#?}", larder.log());
 }
+
+#[test]
+fn x06_ten_thousand_idle_connections_leave_room_for_new_clients_and_for_what_needs_files() {
+    // 10,000 clients, 256 connections to the origin for each of two workers, and what is kept in reserve
+    const FILES: usize = 10_000 + 2 * 256 + RESERVE;
+    const RESERVE: usize = 64;
+    if open_files() < 16_000 {
+        return eprintln!("skipped: this process may not open 16,000 files (ulimit -Hn)");
+    }
+    let origin = Origin::answering(|request| respond(200, &["Cache-Control: no-store"], &request.target));
+    let folder = tempfile::tempdir().unwrap();
+    let flags = ["--head-timeout", "5m", "--keep-alive", "5m"];
+    let larder = Spawned::limited(&format!("-n {FILES}"), &origin.url(), folder.path(), &flags);
+    // the last of the start-up lines: the store is open
+    larder.await_line("no freshness in an answer: ");
+    let files = || std::fs::read_dir(format!("/proc/{}/fd", larder.pid())).unwrap().count();
+    let own = files();
+    let from = |last: u8| -> Vec<Client> {
+        (0..1100).map(|_| Client::connect_from([127, 0, 1, last], larder.address)).collect()
+    };
+    let mut idle: Vec<Vec<Client>> = (1..=9).map(from).collect();
+    until("each address to have its 1,024", || files() == own + 9 * 1024);
+    let newcomer = |last: u8| {
+        let mut client = Client::connect_from([127, 0, 2, last], larder.address);
+        let _ = client.try_send(request("GET", "/new", &["Connection: close"]));
+        client.try_head().map(|head| head.status)
+    };
+    assert_eq!(newcomer(1), Some(200), "while nine addresses are at their limit");
+    assert_eq!(idle[0].pop().unwrap().response("GET").status, 429);
+
+    // one connection to the origin may still be open
+    idle.push(from(10));
+    until("the total to be reached", || files() >= own + 10_000);
+    assert_eq!(newcomer(2), Some(503));
+    assert!(files() <= own + 10_001 && files() <= FILES - RESERVE, "{} files, {own} of its own", files());
+    for clients in &mut idle {
+        assert_eq!(clients[0].get("/there").text(), "/there", "those who were there are served on");
+    }
+    assert_eq!(newcomer(3), Some(503));
+    idle.pop();
+    until("places to be free", || newcomer(4) == Some(200));
+    let log = larder.log();
+    assert!(!log.iter().any(|line| line.contains(" ERROR ") || line.contains(" WARN ")), "{log:#?}");
+}
