@@ -52,7 +52,7 @@ pub use budget::{Filling, LEAST as LEAST_MEMORY};
 pub use disk::quiet_database_panics;
 pub use folder::{FolderLock, OpenError, clear_folder, is_cache, restrict_umask, stats_of};
 use pending::Change;
-use shared::{Shared, VARIANTS};
+use shared::{Shared, VARIANTS, left_out};
 pub use stats::{Cleared, State, Stats};
 use writer::Command;
 
@@ -239,7 +239,12 @@ impl Store {
         } else {
             shared.memory.forget(&primary);
         }
+        let left_out: Vec<CacheKey> = left_out(&old, &list).collect();
         shared.pending.add(&mut shard, primary, Change::Variants { list, whole }, shared.may_be_on_disk(&primary));
+        drop(shard);
+        for key in left_out {
+            self.forget(&key);
+        }
     }
 
     /// Replaces the head of a stored response, the body stays; if it is still the one that is stored.

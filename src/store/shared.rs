@@ -313,3 +313,9 @@ pub fn merged(newer: &[Variant], older: &[Variant]) -> Vec<Variant> {
     list.truncate(VARIANTS);
     list
 }
+
+/// The variants that a list had and its successor has not: no lookup leads to them any more.
+pub fn left_out<'a>(before: &'a [Variant], after: &'a [Variant]) -> impl Iterator<Item = CacheKey> + 'a {
+    let stays = |key: &CacheKey| after.iter().any(|variant| variant.key == *key);
+    before.iter().map(|variant| variant.key).filter(move |key| !stays(key))
+}
