@@ -1,12 +1,16 @@
 //! As much at once, or in a row, as the catalogue asks for.
 
-use std::{io::Read, thread, time::Duration};
+use std::{io::Read, path::Path, thread, time::Duration};
 
 use larder::clock;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 
-use crate::support::{Client, End, Origin, Spawned, Step, open_files, request, respond, until};
+use crate::support::{
+    Client, End, Origin, Spawned, Step, open_files,
+    proxy::{larder, output},
+    request, respond, until,
+};
 
 const MIB: u64 = 1 << 20;
 const FRESH: &str = "Cache-Control: max-age=600";
@@ -208,4 +212,83 @@ fn x06_ten_thousand_idle_connections_leave_room_for_new_clients_and_for_what_nee
     until("places to be free", || newcomer(4) == Some(200));
     let log = larder.log();
     assert!(!log.iter().any(|line| line.contains(" ERROR ") || line.contains(" WARN ")), "{log:#?}");
+}
+
+fn in_parallel(clients: usize, requests: usize, larder: &Spawned, each: impl Fn(&mut Client, usize) + Sync) {
+    thread::scope(|scope| {
+        for first in 0..clients {
+            let each = &each;
+            scope.spawn(move || {
+                let mut client = larder.client();
+                for (turn, n) in (first..requests).step_by(clients).enumerate() {
+                    if turn % 5000 == 4999 {
+                        client = larder.client();
+                    }
+                    each(&mut client, n);
+                }
+            });
+        }
+    });
+}
+
+/// Small limits, and what is grown to below them: the database's own needs are larger than `--memory` here.
+const SMALL: &[&str] = &["--disk", "16MiB", "--memory", "2MiB", "-q"];
+const GROWN: u64 = 48 * MIB;
+
+/// What `larder stats` counts.
+fn counted(folder: &Path) -> serde_json::Value {
+    let folder = folder.to_str().unwrap();
+    let stats = output(&mut larder(&["stats", "--json", "--cache-dir", folder]));
+    serde_json::from_slice::<serde_json::Value>(&stats.stdout).unwrap()[folder].take()
+}
+
+fn assert_within_limits(larder: &Spawned, folder: &Path, empty: u64) {
+    let (grown, disk) = (larder.most_resident() - empty, super::load::disk_used(folder));
+    assert!(grown < GROWN, "grown by {} MiB", grown / MIB);
+    assert!(disk <= 16 * MIB, "{disk} bytes on disk");
+    let stats = counted(folder);
+    assert!(stats["memory_used"].as_u64() <= Some(2 * MIB) && stats["disk_used"].as_u64() <= Some(16 * MIB), "{stats}");
+}
+
+/// A hundred thousand go through the store in `src/store/tests/limits.rs`.
+#[test]
+fn x10_unique_queries_leave_what_is_asked_for_where_it_is() {
+    let origin = Origin::answering(|request| respond(200, &[FRESH], request.target.repeat(500)));
+    let folder = tempfile::tempdir().unwrap();
+    let larder = Spawned::start(&origin.url(), folder.path(), SMALL);
+    until("a hit", || larder.get("/hot").x_cache() == "HIT");
+    let empty = larder.resident();
+    in_parallel(4, 6_000, &larder, |client, n| {
+        let target = format!("/?r={n}");
+        assert_eq!(client.get(&target).text(), target.repeat(500));
+        if n % 100 == 0 {
+            assert_eq!(client.get("/hot").x_cache(), "HIT", "{n}");
+            assert_within_limits(&larder, folder.path(), empty);
+        }
+    });
+    assert!(counted(folder.path())["evicted"].as_u64() > Some(1000), "{}", counted(folder.path()));
+}
+
+/// A hundred thousand go through the store in `src/store/tests/limits.rs`.
+#[test]
+fn a07_of_ever_new_variants_of_a_url_32_are_kept() {
+    let origin = Origin::answering(|request| {
+        respond(200, &[FRESH, "Vary: User-Agent, X-Rand"], request.field("X-Rand").unwrap_or("-").repeat(500))
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let larder = Spawned::start(&origin.url(), folder.path(), SMALL);
+    until("a hit", || larder.get("/hot").x_cache() == "HIT");
+    let empty = larder.resident();
+    in_parallel(4, 6_000, &larder, |client, n| {
+        let fields = [format!("X-Rand: {n}-"), "User-Agent: test".to_owned()];
+        let answer = client.ask("GET", "/", &fields.each_ref().map(String::as_str));
+        assert_eq!(answer.text(), format!("{n}-").repeat(500));
+        if n % 100 == 0 {
+            assert_eq!(client.get("/hot").x_cache(), "HIT", "{n}");
+            assert_within_limits(&larder, folder.path(), empty);
+        }
+    });
+    // and the one of another URL; four were on their way at once, of which some may have left the list again
+    until("no more to be left", || counted(folder.path())["responses"].as_u64() <= Some(32 + 1 + 4));
+    assert_eq!(counted(folder.path())["evicted"], 0);
 }
