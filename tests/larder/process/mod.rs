@@ -3,6 +3,7 @@
 mod chain;
 mod disk;
 mod folder;
+mod names;
 mod output;
 mod signals;
 mod time;
