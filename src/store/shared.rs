@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::{
     Epoch, Options, Slot, State, Stats, StoreError, Variant,
-    body::patient_hop,
+    body::{Finishing, patient_hop},
     budget::{Budget, Filling},
     eviction::{SHARES, Sketch},
     generation::{Found, FoundBody, Generation},
@@ -59,6 +59,8 @@ pub struct Shared {
     pub forgetting: AtomicBool,
     /// A name for the next body that is being filled.
     pub next_filling: AtomicU64,
+    /// Bodies that are about to be stored.
+    pub finishing: Finishing,
     pub commands: Sender<Command>,
     pub is_dead: IsDead,
     permits: Arc<Semaphore>,
@@ -100,6 +102,7 @@ impl Shared {
             state: watch::Sender::new(None),
             woken: AtomicBool::new(false),
             next_filling: AtomicU64::new(0),
+            finishing: Finishing::default(),
             permits: Arc::new(Semaphore::new(LOOKUPS)),
             said: Mutex::default(),
             budget,

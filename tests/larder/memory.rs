@@ -132,7 +132,7 @@ fn r22_what_is_compressed_is_never_decompressed() {
         }
     });
     let folder = tempfile::tempdir().unwrap();
-    let larder = Spawned::start(&origin.url(), folder.path(), &["--memory", "16MiB", "--disk", "256MiB"]);
+    let larder = Spawned::start(&origin.url(), folder.path(), &["--memory", "64MiB", "--disk", "256MiB"]);
     let empty = warm(&larder);
     for coding in ["gzip", "gzip-gzip", "br", "zstd"] {
         let target = format!("/bomb/{coding}");

@@ -161,8 +161,10 @@ fn bodies_that_are_filled_at_once_do_not_take_the_room_from_each_other() {
 
 #[test]
 fn of_a_hundred_thousand_variants_of_a_url_the_newest_are_kept_and_nothing_is_left_of_the_others() {
-    // without the memory tier the disk's own list is added to
-    for (memory, count) in [(4 * MIB, 100_000), (0, 20_000)] {
+    // without the memory tier the disk's own list is added to, and one that loses its place there while it is still on its way
+    // to the disk stays until it is evicted
+    let kept = VARIANTS as u64;
+    for (memory, count, most) in [(4 * MIB, 100_000, kept), (0, 20_000, 2 * kept)] {
         run(async {
             let folder = folder();
             let options = Options { memory, disk: 16 * MIB, ..options(folder.path()) };
@@ -173,7 +175,7 @@ fn of_a_hundred_thousand_variants_of_a_url_the_newest_are_kept_and_nothing_is_le
                 if number % 2_000 == 0 {
                     store.flush().await;
                     let stats = store.stats();
-                    assert!(stats.responses <= VARIANTS as u64, "{number}: {stats:?}");
+                    assert!(stats.responses <= most, "{number}: {stats:?}");
                     assert!(stats.memory_used <= memory && stats.disk_used <= options.disk, "{number}: {stats:?}");
                 }
             }
@@ -184,7 +186,7 @@ fn of_a_hundred_thousand_variants_of_a_url_the_newest_are_kept_and_nothing_is_le
             for variant in list.iter() {
                 assert!(matches!(store.lookup(&variant.key).await, Some(Slot::Response(_))));
             }
-            assert_eq!(store.stats().responses, VARIANTS as u64, "{:?}", store.stats());
+            assert!((kept..=most).contains(&store.stats().responses), "{:?}", store.stats());
         });
     }
 }

@@ -57,19 +57,13 @@ fn ask_at_once(larder: &Spawned, targets: &[String], meanwhile: impl FnOnce()) -
             .into_iter()
             .zip(targets)
             .map(|(mut client, target)| {
-                scope.spawn(move || match client.try_head() {
-                    Some(head) if head.status == 200 => {
-                        if arrives(&mut client, target) {
-                            0
-                        } else {
-                            2
-                        }
-                    }
-                    Some(head) => {
-                        assert_eq!(head.status, 503, "{target}");
+                scope.spawn(move || match client.try_head().map(|head| head.status) {
+                    Some(200) if arrives(&mut client, target) => 0,
+                    Some(200) | None => 2,
+                    Some(status) => {
+                        assert_eq!(status, 503, "{target}");
                         1
                     }
-                    None => 2,
                 })
             })
             .collect();
@@ -231,9 +225,9 @@ fn in_parallel(clients: usize, requests: usize, larder: &Spawned, each: impl Fn(
     });
 }
 
-/// Small limits, and what is grown to below them: the database's own needs are larger than `--memory` here.
-const SMALL: &[&str] = &["--disk", "16MiB", "--memory", "2MiB", "-q"];
-const GROWN: u64 = 48 * MIB;
+/// The least that the limits may be, and a quarter more memory for what is no cache.
+const SMALL: &[&str] = &["--disk", "16MiB", "--memory", "64MiB", "-q"];
+const GROWN: u64 = 80 * MIB;
 
 /// What `larder stats` counts.
 fn counted(folder: &Path) -> serde_json::Value {
@@ -247,7 +241,10 @@ fn assert_within_limits(larder: &Spawned, folder: &Path, empty: u64) {
     assert!(grown < GROWN, "grown by {} MiB", grown / MIB);
     assert!(disk <= 16 * MIB, "{disk} bytes on disk");
     let stats = counted(folder);
-    assert!(stats["memory_used"].as_u64() <= Some(2 * MIB) && stats["disk_used"].as_u64() <= Some(16 * MIB), "{stats}");
+    assert!(
+        stats["memory_used"].as_u64() <= Some(64 * MIB) && stats["disk_used"].as_u64() <= Some(16 * MIB),
+        "{stats}"
+    );
 }
 
 /// A hundred thousand go through the store in `src/store/tests/limits.rs`.

@@ -76,7 +76,7 @@ fn f12_an_origin_that_moves_to_another_address_is_found_there() {
 fn f12_a_name_that_is_gone_is_told_and_what_is_stored_stands_in_until_it_is_back() {
     let origin = Origin::answering(|request| match request.target.as_str() {
         "/stored" => respond(200, &["Cache-Control: max-age=0, stale-if-error=600"], "stored"),
-        _ => vec![respond(200, &["Cache-Control: no-store", "Connection: close"], "there"), vec![Step::Close]].concat(),
+        _ => [respond(200, &["Cache-Control: no-store", "Connection: close"], "there"), vec![Step::Close]].concat(),
     });
     let Some(resolved) = resolved(origin.address.port(), &["127.0.0.1"]) else { return };
     let get = |target: &str| resolved.larder.get(target);
