@@ -195,7 +195,7 @@ async fn after_effects(
 fn freshen(cx: &Context, primary: CacheKey, stored: &StoredResponse, head: StoredHead, times: Times, epoch: Epoch) {
     if !cx.shared.invalidated_since(&primary, times.request) {
         cx.store.freshen(primary, stored, head, epoch);
-        cx.forget_if_invalidated(&primary, times.request);
+        cx.shared.forget_if_invalidated(&cx.store, &primary, times.request);
     }
 }
 
@@ -295,21 +295,29 @@ async fn store_filled(
     since: Timestamp,
     mut lead: Option<Flying>,
 ) {
-    let filled = fill.run(async || body.next().await, length, sides, &cx.store, || drop(lead.take())).await;
-    let body = match filled {
-        Ok(Filled::Memory(bytes)) => StoredBody::Memory(bytes),
-        Ok(Filled::Disk(body)) => StoredBody::Disk(body),
+    let (store, shared) = (cx.store.clone(), cx.shared.clone());
+    let keep = move |head: Arc<StoredHead>, body: StoredBody| {
+        if shared.invalidated_since(&primary, since) {
+            return;
+        }
+        let head = Arc::unwrap_or_clone(head);
+        let key = primary.variant(&head.nominated);
+        store.put(primary, StoredResponse { key, head, body }, epoch);
+        shared.forget_if_invalidated(&store, &primary, since);
+    };
+    match fill.run(async || body.next().await, length, sides, &cx.store, || drop(lead.take())).await {
+        Ok(Filled::Memory(bytes)) => keep(head, StoredBody::Memory(bytes)),
+        // by a thread of the disk's: this worker may end meanwhile
+        Ok(Filled::Disk(body)) => {
+            let of_thread = head.clone();
+            if let Err(why) = body.finish(move |body| keep(of_thread, StoredBody::Disk(body))).await {
+                log::debug!("{}: not stored: {why}", redact(&head.asked));
+            }
+        }
         Err(why @ Unfilled::Origin(_)) => {
             static NOT_STORED: Warning = Warning::new();
-            return NOT_STORED.say(format_args!("{}: not stored: {why}", redact(&head.asked)));
+            NOT_STORED.say(format_args!("{}: not stored: {why}", redact(&head.asked)));
         }
-        Err(why) => return log::debug!("{}: not stored: {why}", redact(&head.asked)),
-    };
-    if cx.shared.invalidated_since(&primary, since) {
-        return;
+        Err(why) => log::debug!("{}: not stored: {why}", redact(&head.asked)),
     }
-    let head = Arc::unwrap_or_clone(head);
-    let key = primary.variant(&head.nominated);
-    cx.store.put(primary, StoredResponse { key, head, body }, epoch);
-    cx.forget_if_invalidated(&primary, since);
 }

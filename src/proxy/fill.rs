@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use crate::{
     message::StoredBody,
     origin::OriginError,
-    store::{self, BodyWriter, DiskBody, Filling, Store, StoreError},
+    store::{self, BodyWriter, DiskBody, Filling, Store, StoreError, WholeBody},
 };
 
 /// Bytes up to which a body is held in memory alone.
@@ -44,6 +44,8 @@ struct State {
     /// Counts them.
     filling: Arc<Filling>,
     total: u64,
+    /// The length, where it is known.
+    known: Option<u64>,
     /// What was spilled; holds everything that `pieces` has lost, but in a relay.
     disk: Option<DiskBody>,
     /// Where each reader is.
@@ -64,7 +66,8 @@ pub struct Fill {
 /// A body that came to its end.
 pub enum Filled {
     Memory(Bytes),
-    Disk(DiskBody),
+    /// Still to be finished.
+    Disk(Box<WholeBody>),
 }
 
 /// Why a fill ended without a body to store.
@@ -92,8 +95,8 @@ impl Fill {
     /// `filling` counts what it holds.
     pub fn new(filling: Arc<Filling>) -> Arc<Fill> {
         let (progress, _) = watch::channel(Progress::Growing(0));
-        let (pieces, total, disk, readers, next_reader, relay) = Default::default();
-        let state = Mutex::new(State { pieces, filling, total, disk, readers, next_reader, relay });
+        let (pieces, total, known, disk, readers, next_reader, relay) = Default::default();
+        let state = Mutex::new(State { pieces, filling, total, known, disk, readers, next_reader, relay });
         Arc::new(Fill { state, progress, consumed: tokio::sync::Notify::new() })
     }
 
@@ -120,6 +123,7 @@ impl Fill {
         mut on_relay: impl FnMut(),
     ) -> Result<Filled, Unfilled> {
         let _broken_unless_whole = BreakOff(self);
+        self.lock().known = known;
         let mut spill = Spill::Memory;
         let mut refused = None;
         loop {
@@ -143,7 +147,10 @@ impl Fill {
             }
             self.progress.send_replace(Progress::Growing(total));
             if matches!(spill, Spill::Refused) {
-                self.wait_for_readers().await?;
+                // its readers wait for the end, where all of it is there
+                if known != Some(total) {
+                    self.wait_for_readers().await?;
+                }
             } else if self.lock().readers.is_empty() && !worth_finishing(total, known) {
                 return Err(Unfilled::Abandoned);
             }
@@ -152,14 +159,14 @@ impl Fill {
         if known.is_some_and(|known| known != total) {
             return Err(Unfilled::Origin(OriginError::Truncated));
         }
-        let gathered = matches!(spill, Spill::Memory).then(|| self.gather());
+        let filled = match spill {
+            Spill::Memory => Ok(Filled::Memory(self.gather())),
+            Spill::Disk(writer) => Ok(Filled::Disk(Box::new(writer.whole()))),
+            Spill::Refused => Err(Unfilled::Store(refused.unwrap_or(StoreError::Closed))),
+        };
         // the readers need not wait for the disk to have it
         self.progress.send_replace(Progress::Whole(total));
-        match (spill, gathered) {
-            (Spill::Memory, gathered) => Ok(Filled::Memory(gathered.unwrap_or_default())),
-            (Spill::Disk(writer), _) => writer.finish().await.map(Filled::Disk).map_err(Unfilled::Store),
-            (Spill::Refused, _) => Err(Unfilled::Store(refused.unwrap_or(StoreError::Closed))),
-        }
+        filled
     }
 
     fn push(&self, piece: Bytes) -> u64 {
@@ -355,9 +362,9 @@ impl FillReader {
     pub async fn next(&mut self, most: u64) -> Option<Result<Bytes, Broken>> {
         loop {
             let progress = *self.progress.borrow_and_update();
-            let (in_memory, on_disk, total) = {
+            let (in_memory, on_disk, total, known) = {
                 let state = self.fill.lock();
-                (state.piece_at(self.at), state.disk.clone(), state.total)
+                (state.piece_at(self.at), state.disk.clone(), state.total, state.known)
             };
             let most = usize::try_from(most).unwrap_or(usize::MAX);
             let bytes = match (in_memory, on_disk) {
@@ -372,7 +379,10 @@ impl FillReader {
                 (None, _) if self.at < total => return Some(Err(Broken)),
                 (None, _) => None,
             };
-            if let Some(bytes) = bytes {
+            // the last byte waits for the proof that it is the last: who has it may rely on what was said of storing
+            let is_last = |bytes: &Bytes| known == Some(self.at + bytes.len() as u64);
+            let proven = matches!(progress, Progress::Whole(_));
+            if let Some(bytes) = bytes.filter(|bytes| proven || !is_last(bytes)) {
                 self.at += bytes.len() as u64;
                 self.note();
                 return Some(Ok(bytes));

@@ -29,7 +29,7 @@ pub use shared::Shared;
 
 use crate::{
     client::{Connection, Presented, Reply, RequestBody},
-    clock::{Clock, Timestamp},
+    clock::Clock,
     key::{self, CacheKey},
     message::{FieldValue, Method, Request, StoredResponse, Target},
     origin::{Origin, Upload},
@@ -74,13 +74,6 @@ impl Context {
             false => &target.authority,
         };
         CacheKey::of(&self.site_url, method, authority, &target.path_and_query)
-    }
-
-    /// Behind a put: an invalidation that came between the look whether there was one and the put has missed it.
-    fn forget_if_invalidated(&self, primary: &CacheKey, since: Timestamp) {
-        if self.shared.invalidated_since(primary, since) {
-            self.store.invalidate(primary);
-        }
     }
 }
 

@@ -9,6 +9,7 @@ use super::{collapse::Flights, fetch::Landing, health::Health};
 use crate::{
     clock::{Seconds, Timestamp},
     key::CacheKey,
+    store::Store,
 };
 
 /// For how long a key whose answer could not be shared is not collapsed again.
@@ -71,6 +72,13 @@ impl Shared {
     pub(super) fn invalidated_since(&self, primary: &CacheKey, time: Timestamp) -> bool {
         let invalidated = lock(&self.invalidated);
         invalidated.forgotten.max(invalidated.keys.get(primary).copied()).is_some_and(|noted| noted >= time)
+    }
+
+    /// Behind a put: an invalidation that came between the look whether there was one and the put has missed it.
+    pub(super) fn forget_if_invalidated(&self, store: &Store, primary: &CacheKey, since: Timestamp) {
+        if self.invalidated_since(primary, since) {
+            store.invalidate(primary);
+        }
     }
 
     /// After a clearing nobody follows what began before it.

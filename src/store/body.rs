@@ -13,9 +13,11 @@ use std::{
 };
 
 use bytes::Bytes;
+use tokio::sync::watch;
 
 use super::{
     StoreError,
+    disk::caught,
     generation::create_file,
     record::first_half,
     segment::{self, FileName, Location, PIECE, Sum},
@@ -223,6 +225,39 @@ pub struct BodyWriter {
     longest: u64,
     unsynced: u64,
     _promise: Promise,
+    finishing: Finishing,
+}
+
+/// How many whole bodies are still to be finished.
+#[derive(Clone, Default)]
+pub struct Finishing(Arc<watch::Sender<usize>>);
+
+/// One of them.
+struct Counted(Finishing);
+
+impl Finishing {
+    fn count(&self) -> Counted {
+        self.0.send_modify(|count| *count += 1);
+        Counted(self.clone())
+    }
+
+    /// Waits until there is none.
+    pub async fn ended(&self) {
+        // an error: nobody is left who could have one
+        let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.0.send_modify(|count| *count -= 1);
+    }
+}
+
+/// A body of which all was appended: the store closes when it is finished, or dropped.
+pub struct WholeBody {
+    writer: BodyWriter,
+    counted: Counted,
 }
 
 /// The sums of what was written, and of the piece that is not full yet.
@@ -234,7 +269,13 @@ struct Sums {
 }
 
 impl BodyWriter {
-    pub(super) fn new(path: PathBuf, space: Arc<Space>, longest: u64, promise: Promise) -> BodyWriter {
+    pub(super) fn new(
+        path: PathBuf,
+        space: Arc<Space>,
+        longest: u64,
+        promise: Promise,
+        finishing: Finishing,
+    ) -> BodyWriter {
         let body = DiskBody(Arc::new(Body {
             file: OnceLock::new(),
             offset: 0,
@@ -245,7 +286,7 @@ impl BodyWriter {
             watch: OnceLock::new(),
             filling: Some(Filling { path, space }),
         }));
-        BodyWriter { body, sums: Some(Sums::default()), longest, unsynced: 0, _promise: promise }
+        BodyWriter { body, sums: Some(Sums::default()), longest, unsynced: 0, _promise: promise, finishing }
     }
 
     /// Appends; on return `reader` can read it. 64 KiB or more at a time cost least. After an error, and after an
@@ -281,15 +322,29 @@ impl BodyWriter {
         self.body.clone()
     }
 
-    /// The whole body was appended: it may be stored now.
-    pub async fn finish(self) -> Result<DiskBody, StoreError> {
-        let sums = self.sums.ok_or(StoreError::Closed)?.finish();
-        let body = self.body;
+    /// The whole body was appended.
+    pub fn whole(self) -> WholeBody {
+        let counted = self.finishing.count();
+        WholeBody { writer: self, counted }
+    }
+}
+
+impl WholeBody {
+    /// Makes it durable, so that it may be stored: that is what `then` does, also where nobody waits for this any more.
+    pub async fn finish<T: Send + 'static>(
+        self,
+        then: impl FnOnce(DiskBody) -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let WholeBody { writer, counted } = self;
+        let sums = writer.sums.ok_or(StoreError::Closed)?.finish();
+        let body = writer.body;
         hop(move || {
             let length = body.length();
             body.0.append(length, sums.as_flattened(), true).map_err(StoreError::Io)?;
             body.0.sums.get_or_init(|| Verified::new(sums));
-            Ok(body)
+            let done = then(body);
+            drop(counted);
+            Ok(done)
         })
         .await
     }
@@ -341,7 +396,11 @@ impl Sums {
 pub async fn hop<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
-    match tokio::task::spawn_blocking(work).await {
+    // tokio panics where the system gives it no thread
+    let Some(hopped) = caught(|| tokio::task::spawn_blocking(work)) else {
+        return Err(StoreError::Io(std::io::Error::other("the system gives no thread for the disk")));
+    };
+    match hopped.await {
         Ok(done) => done,
         // it panicked, or the runtime is going down
         Err(_) => Err(StoreError::Closed),

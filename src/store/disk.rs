@@ -47,7 +47,7 @@ thread_local! {
     static CAUGHT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Panics of sled that are caught are not printed, only logged (debug). Process-wide: for `main`.
+/// Panics that are caught are not printed, only logged (debug). Process-wide: for `main`.
 pub fn quiet_database_panics() {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(
@@ -57,8 +57,8 @@ pub fn quiet_database_panics() {
     ));
 }
 
-/// Calls sled. `None`: it panicked.
-fn caught<T>(call: impl FnOnce() -> T) -> Option<T> {
+/// Calls sled, or what else panics where it should return an error. `None`: it panicked.
+pub fn caught<T>(call: impl FnOnce() -> T) -> Option<T> {
     CAUGHT.set(true);
     let done = catch_unwind(AssertUnwindSafe(call));
     CAUGHT.set(false);

@@ -19,7 +19,7 @@ use super::{
     record::{self, BodyForm},
     rotation::Leaving,
     segment::Location,
-    shared::{Shared, merged},
+    shared::{Shared, left_out, merged},
     sweep::Sweeping,
 };
 use crate::{key::CacheKey, message::StoredBody};
@@ -55,7 +55,7 @@ struct Write {
     completed: Option<Arc<Vec<Variant>>>,
     /// A body whose file came here with the record.
     body: Option<(DiskBody, Home)>,
-    /// The variants that go with a list that is forgotten.
+    /// The variants that go with a list that is forgotten, or have no place in it any more.
     variants: Vec<CacheKey>,
 }
 
@@ -243,7 +243,11 @@ impl Generations {
             }
             Change::Variants { list, whole } => {
                 let stored = if whole { None } else { self.stored_variants(&key) };
-                let list = stored.map_or(list.clone(), |stored| merged(&list, &stored).into());
+                let list = stored.map_or(list.clone(), |stored| {
+                    let merged = merged(&list, &stored);
+                    write.variants = left_out(&stored, &merged).collect();
+                    merged.into()
+                });
                 write.record = record::encode_variants(&key, &list).map(|record| (record, Size::LIST));
                 write.completed = (!whole).then_some(list);
             }

@@ -47,12 +47,12 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-pub use body::{BodyWriter, DiskBody};
+pub use body::{BodyWriter, DiskBody, WholeBody};
 pub use budget::{Filling, LEAST as LEAST_MEMORY};
 pub use disk::quiet_database_panics;
 pub use folder::{FolderLock, OpenError, clear_folder, is_cache, restrict_umask, stats_of};
 use pending::Change;
-use shared::{Shared, VARIANTS};
+use shared::{Shared, VARIANTS, left_out};
 pub use stats::{Cleared, State, Stats};
 use writer::Command;
 
@@ -239,7 +239,12 @@ impl Store {
         } else {
             shared.memory.forget(&primary);
         }
+        let left_out: Vec<CacheKey> = left_out(&old, &list).collect();
         shared.pending.add(&mut shard, primary, Change::Variants { list, whole }, shared.may_be_on_disk(&primary));
+        drop(shard);
+        for key in left_out {
+            self.forget(&key);
+        }
     }
 
     /// Replaces the head of a stored response, the body stays; if it is still the one that is stored.
@@ -308,7 +313,7 @@ impl Store {
         let promise = shared.space.promise(length.unwrap_or(0)).ok_or(StoreError::Busy)?;
         let number = shared.next_filling.fetch_add(1, Relaxed);
         let path = shared.options.folder.join("filling").join(number.to_string());
-        Ok(BodyWriter::new(path, shared.space.clone(), length.unwrap_or(longest), promise))
+        Ok(BodyWriter::new(path, shared.space.clone(), length.unwrap_or(longest), promise, shared.finishing.clone()))
     }
 
     /// Counts what bodies on their way here hold in memory.
@@ -344,6 +349,7 @@ impl Store {
 
     /// Writes what is queued, makes it durable and lets the folder go. The memory tier stays.
     pub async fn close(&self) {
+        self.0.shared.finishing.ended().await;
         let (reply, done) = oneshot::channel();
         if self.0.commands.send(Command::Close(Some(reply))).is_ok() {
             let _ = done.await;

@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::{
     Epoch, Options, Slot, State, Stats, StoreError, Variant,
-    body::patient_hop,
+    body::{Finishing, patient_hop},
     budget::{Budget, Filling},
     eviction::Sketch,
     generation::{Found, FoundBody, Generation},
@@ -59,6 +59,8 @@ pub struct Shared {
     pub forgetting: AtomicBool,
     /// A name for the next body that is being filled.
     pub next_filling: AtomicU64,
+    /// Bodies that are about to be stored.
+    pub finishing: Finishing,
     pub commands: Sender<Command>,
     pub is_dead: IsDead,
     permits: Arc<Semaphore>,
@@ -100,6 +102,7 @@ impl Shared {
             state: watch::Sender::new(None),
             woken: AtomicBool::new(false),
             next_filling: AtomicU64::new(0),
+            finishing: Finishing::default(),
             permits: Arc::new(Semaphore::new(LOOKUPS)),
             said: Mutex::default(),
             budget,
@@ -312,4 +315,10 @@ pub fn merged(newer: &[Variant], older: &[Variant]) -> Vec<Variant> {
     list.extend(older.iter().filter(|variant| newer.iter().all(|new| new.key != variant.key)).cloned());
     list.truncate(VARIANTS);
     list
+}
+
+/// The variants that a list had and its successor has not: no lookup leads to them any more.
+pub fn left_out<'a>(before: &'a [Variant], after: &'a [Variant]) -> impl Iterator<Item = CacheKey> + 'a {
+    let stays = |key: &CacheKey| after.iter().any(|variant| variant.key == *key);
+    before.iter().map(|variant| variant.key).filter(move |key| !stays(key))
 }

@@ -2,11 +2,15 @@
 
 use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt, path::Path};
 
-use super::support::{Client, Origin, Spawned, proxy::larder, respond, until};
+use super::support::{
+    Client, Origin, Spawned,
+    proxy::{larder, output},
+    respond, until,
+};
 
 /// Exit code, stdout, stderr.
 fn run(words: &[&str], variables: &[(&str, &str)]) -> (i32, String, String) {
-    let output = larder(words).envs(variables.iter().copied()).output().unwrap();
+    let output = output(larder(words).envs(variables.iter().copied()));
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
@@ -84,8 +88,8 @@ fn what_cannot_be_understood_is_one_line_too_that_names_the_flag_or_the_variable
 #[test]
 fn bytes_that_are_no_text_are_named_by_their_variable_or_flag() {
     let wrong = OsStr::from_bytes(b"http://\xff");
-    let variable = larder(&[]).env("LARDER_ORIGIN", wrong).output().unwrap();
-    let flag = larder(&["--origin"]).arg(wrong).output().unwrap();
+    let variable = output(larder(&[]).env("LARDER_ORIGIN", wrong));
+    let flag = output(larder(&["--origin"]).arg(wrong));
     for (output, name) in [(variable, "LARDER_ORIGIN"), (flag, "http://\\xFF")] {
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(stderr, format!("error: {name}: it is not UTF-8; write it in plain text\n"));
@@ -135,7 +139,7 @@ fn a_switch_in_the_environment_takes_the_usual_words() {
     ] {
         let mut command = larder(&["--origin", "http://127.0.0.1:9", "--port", "0"]);
         command.env("LARDER_STRICT", word).env("LARDER_CACHE_DIR", folder.path().join(format!("c{word}")));
-        let line = Spawned::from(command).await_line("caches: ");
+        let line = Spawned::from(&mut command).await_line("caches: ");
         assert_eq!(line.contains("--strict"), on, "LARDER_STRICT={word:?}: {line}");
     }
 }
@@ -214,11 +218,11 @@ fn a_folder_that_is_no_cache_is_not_touched_by_clearing() {
     std::fs::write(&photo, "mine").unwrap();
     let path = folder.path().to_str().unwrap();
     for words in [&["--clear-cache", "--cache-dir", path][..], &["stats", "--cache-dir", path]] {
-        let output = larder(words).output().unwrap();
+        let output = output(&mut larder(words));
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!((output.status.code(), stderr), (Some(0), format!("there is no cache at {path}\n")), "{words:?}");
     }
-    let refused = larder(&["--origin", "http://127.0.0.1:9", "--cache-dir", path]).output().unwrap();
+    let refused = output(&mut larder(&["--origin", "http://127.0.0.1:9", "--cache-dir", path]));
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8(refused.stderr).unwrap().contains("is not a cache folder"));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use larder::clock;
 
-use crate::support::{Client, End, Gate, Origin, Proxy, Response, Step, respond};
+use crate::support::{CANARY, Client, End, Gate, Origin, Proxy, Response, Step, respond};
 
 /// A URL where nobody listens.
 fn nobody() -> String {
@@ -94,7 +94,7 @@ fn the_origins_own_errors_are_passed_on_as_they_are() {
 
 #[test]
 fn nothing_of_a_request_is_in_an_error() {
-    let canary = "c4n4ry";
+    let canary = CANARY;
     let proxy = Proxy::before(&nobody(), &[]);
     for (head, statuses) in [
         (

@@ -1,6 +1,6 @@
 //! The log of the real program: one line for each request, that no stranger can forge and that holds no secret.
 
-use crate::support::{Origin, Spawned, Step, respond};
+use crate::support::{CANARY, Origin, Spawned, Step, respond};
 
 struct Run {
     larder: Spawned,
@@ -84,7 +84,7 @@ fn nobody_can_write_a_line_of_the_log_or_move_the_cursor() {
 
 #[test]
 fn secrets_of_either_side_are_never_in_the_log() {
-    let secret = "c4n4ry";
+    let secret = CANARY;
     let origin = Origin::answering(move |request| match request.target.as_str() {
         "/cut" => vec![
             Step::Send(format!("HTTP/1.1 200 OK\r\nSet-Cookie: {secret}\r\nContent-Length: 9\r\n\r\nx").into_bytes()),
@@ -120,6 +120,8 @@ fn secrets_of_either_side_are_never_in_the_log() {
                 run.larder.client().ask(method, target, &fields);
             }
         }
+        let content = format!("Content-Length: {}\r\n\r\n{secret}", secret.len());
+        run.larder.client().send(format!("POST / HTTP/1.1\r\nHost: h\r\n{content}")).response("POST");
         // refused ones as well
         run.larder.client().ask("GET", "nonsense", &fields);
         run.larder.client().ask("GET", "/", &[&["Connection: Cookie"], &fields[..]].concat());

@@ -2,7 +2,11 @@
 
 use std::path::Path;
 
-use crate::support::{Origin, Proxy, RecordedRequest, Spawned, Step, proxy::larder, respond, until};
+use crate::support::{
+    Origin, Proxy, RecordedRequest, Spawned, Step,
+    proxy::{larder, output},
+    respond, until,
+};
 
 const FRESH: &str = "Cache-Control: max-age=600";
 
@@ -184,7 +188,7 @@ fn what_may_not_be_stored_is_nowhere_on_the_disk() {
 
 /// Runs the program to its end: exit code and stderr.
 fn run(words: &[&str]) -> (Option<i32>, String) {
-    let output = larder(words).output().unwrap();
+    let output = output(&mut larder(words));
     (output.status.code(), String::from_utf8(output.stderr).unwrap() + &String::from_utf8(output.stdout).unwrap())
 }
 

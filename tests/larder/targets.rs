@@ -1,6 +1,6 @@
 //! What is asked for and of whom: targets and hosts, and what is refused before the origin hears of it.
 
-use crate::support::{Client, Origin, Proxy, Response, respond};
+use crate::support::{CANARY, Client, Origin, Proxy, Response, respond};
 
 fn echo() -> Origin {
     Origin::answering(|request| respond(200, &["Cache-Control: max-age=600"], request.target.clone()))
@@ -279,9 +279,10 @@ fn options_of_the_whole_server_is_answered_here() {
 fn max_forwards_counts_down_and_ends_here_at_zero() {
     let origin = echo();
     let proxy = Proxy::start(&origin, &[]);
+    let cookie = format!("Cookie: {CANARY}");
     for method in ["OPTIONS", "TRACE"] {
-        let last = proxy.client().ask(method, "/x", &["Max-Forwards: 0", "Cookie: secret"]);
-        assert_eq!((last.status, last.text().contains("secret"), origin.request_count()), (200, false, 0));
+        let last = proxy.client().ask(method, "/x", &["Max-Forwards: 0", &cookie]);
+        assert_eq!((last.status, last.text().contains(CANARY), origin.request_count()), (200, false, 0));
     }
     for (n, (method, hops, seen)) in
         [("OPTIONS", "3", "2"), ("TRACE", "1", "0"), ("GET", "0", "0"), ("TRACE", "x", "x")].into_iter().enumerate()

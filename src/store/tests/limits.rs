@@ -9,7 +9,7 @@ use std::{
 use super::support::*;
 use crate::{
     message::StoredBody,
-    store::{Options, Store, StoreError, stats_of},
+    store::{Options, Slot, Store, StoreError, VARIANTS, stats_of},
 };
 
 /// Watches from a thread of its own how much the folder occupies at most.
@@ -156,5 +156,68 @@ fn bodies_that_are_filled_at_once_do_not_take_the_room_from_each_other() {
         drop(going);
         assert!(store.begin_body(Some(length)).is_ok());
         assert!(store.begin_body(None).is_ok());
+    });
+}
+
+#[test]
+fn of_a_hundred_thousand_variants_of_a_url_the_newest_are_kept_and_nothing_is_left_of_the_others() {
+    // without the memory tier the disk's own list is added to, and one that loses its place there while it is still on its way
+    // to the disk stays until it is evicted
+    let kept = VARIANTS as u64;
+    for (memory, count, most) in [(4 * MIB, 100_000, kept), (0, 20_000, 2 * kept)] {
+        run(async {
+            let folder = folder();
+            let options = Options { memory, disk: 16 * MIB, ..options(folder.path()) };
+            let store = open(options.clone()).await;
+            for number in 0..count {
+                let variant = variant("a", &number.to_string(), number);
+                store.put(key("a"), variant, store.epoch());
+                if number % 2_000 == 0 {
+                    store.flush().await;
+                    let stats = store.stats();
+                    assert!(stats.responses <= most, "{number}: {stats:?}");
+                    assert!(stats.memory_used <= memory && stats.disk_used <= options.disk, "{number}: {stats:?}");
+                }
+            }
+            store.flush().await;
+            let Some(Slot::Variants(list)) = store.lookup(&key("a")).await else { panic!("no variants") };
+            let times: Vec<i64> = list.iter().map(|variant| variant.response_time.0).collect();
+            assert_eq!(times, (count - VARIANTS as i64..count).rev().collect::<Vec<_>>());
+            for variant in list.iter() {
+                assert!(matches!(store.lookup(&variant.key).await, Some(Slot::Response(_))));
+            }
+            assert!((kept..=most).contains(&store.stats().responses), "{:?}", store.stats());
+        });
+    }
+}
+
+#[test]
+fn x10_a_hundred_thousand_that_nobody_asks_for_again_stay_within_the_limits_and_leave_what_is_asked_for() {
+    run(async {
+        let folder = folder();
+        let options = Options { memory: 4 * MIB, disk: 16 * MIB, ..options(folder.path()) };
+        let store = open(options.clone()).await;
+        put(&store, "hot", 3_000);
+        let mut missed = Vec::new();
+        for number in 0..100_000 {
+            put(&store, &number.to_string(), 600);
+            if number % 200 == 0 && served(&store, "hot").await != Some(content("hot", 3_000)) {
+                missed.push(number);
+                put(&store, "hot", 3_000);
+            }
+            if store.stats().waiting > MIB {
+                store.flush().await;
+            }
+            if number % 2_000 == 0 {
+                let stats = store.stats();
+                assert!(stats.memory_used <= options.memory && stats.disk_used <= options.disk, "{number}: {stats:?}");
+                let du = du(&options.folder);
+                assert!(du <= options.disk, "{number}: {du} bytes");
+            }
+        }
+        store.flush().await;
+        let stats = store.stats();
+        assert!(missed.is_empty(), "{missed:?}");
+        assert!(stats.evicted > 50_000, "{stats:?}");
     });
 }

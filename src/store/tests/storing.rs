@@ -1,6 +1,6 @@
 use super::support::*;
 use crate::{
-    message::{FieldName, FieldValue, StoredBody},
+    message::{FieldName, FieldValue, StoredBody, StoredResponse},
     store::{Cleared, Slot, State, Store, StoreError, clear_folder, stats_of},
 };
 
@@ -66,7 +66,7 @@ fn a_body_that_streams_in_can_be_read_while_it_grows_and_after_a_restart() {
         assert_eq!(reader.read(100_000, 1_000).await.expect("read"), bytes.slice(100_000..101_000));
         assert!(reader.read(300_000, 1).await.expect("read").is_empty());
         writer.append(bytes.slice(300_000..)).await.expect("appended");
-        let body = writer.finish().await.expect("finished");
+        let body = writer.whole().finish(|body| body).await.expect("finished");
         let mut stored = response("large", 0);
         stored.body = StoredBody::Disk(body);
         store.put(key("large"), stored, store.epoch());
@@ -315,5 +315,27 @@ fn a_replaced_large_body_gives_its_file_back_and_its_readers_keep_their_bytes() 
         store.invalidate(&key("a"));
         store.flush().await;
         assert!(du(folder.path()) < before - MIB);
+    });
+}
+
+#[test]
+fn a_whole_body_is_stored_also_where_nobody_waits_for_it_and_closing_waits() {
+    run(async {
+        let folder = folder();
+        let store = open(disk_only(folder.path())).await;
+        let mut writer = store.begin_body(None).expect("begun");
+        writer.append(content("a", 300_000).0).await.expect("appended");
+        let stored = store.clone();
+        let finishing = writer.whole().finish(move |body| {
+            stored.put(key("a"), StoredResponse { body: StoredBody::Disk(body), ..response("a", 0) }, stored.epoch());
+        });
+        tokio::select! {
+            biased;
+            _ = finishing => {}
+            () = std::future::ready(()) => {}
+        }
+        store.close().await;
+        let store = open(disk_only(folder.path())).await;
+        assert_eq!(served(&store, "a").await, Some(content("a", 300_000)));
     });
 }

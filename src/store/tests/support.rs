@@ -110,7 +110,7 @@ pub async fn fill(store: &Store, name: &str, length: usize) -> Result<DiskBody, 
     for from in (0..length).step_by(50_000) {
         writer.append(bytes.slice(from..length.min(from + 50_000))).await?;
     }
-    writer.finish().await
+    writer.whole().finish(|body| body).await
 }
 
 /// All of a body, as many reads as it takes.

@@ -35,6 +35,8 @@ pub enum Kept {
     InOrder,
     /// Any of it, as a whole or any sectors.
     Any,
+    /// Of all that was ever done most, much or little, as a whole or any sectors: syncs were lies.
+    AnyOfAll,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -160,9 +162,11 @@ impl Trace {
     /// Makes the folder as it may be found after the power went behind so many operations.
     pub fn build(&self, at: usize, kept: Kept, folder: &Path, random: &mut Random) {
         let ops = &self.ops[..at];
+        // one write of so many is lost, where syncs are lies
+        let lost_of = [2, 30, 400, 4000][random.below(4) as usize];
         let mut synced = vec![0; self.lengths.len()];
         let mut all_synced = 0;
-        for op in ops {
+        for op in ops.iter().filter(|_| kept != Kept::AnyOfAll) {
             if let Op::Sync(file, since) = op {
                 all_synced = *since;
                 file.iter().for_each(|file| synced[*file] = *since);
@@ -178,7 +182,10 @@ impl Trace {
                 Kept::InOrder if number + 1 == until => Stays::Begun,
                 Kept::InOrder if number < until => Stays::Whole,
                 Kept::InOrder => Stays::No,
-                Kept::Any => [Stays::Whole, Stays::InPart, Stays::No, Stays::No][random.below(4) as usize],
+                Kept::AnyOfAll if random.below(lost_of) > 0 => Stays::Whole,
+                Kept::Any | Kept::AnyOfAll => {
+                    [Stays::Whole, Stays::InPart, Stays::No, Stays::No][random.below(4) as usize]
+                }
             };
             match op {
                 Op::Write(file, at, bytes) => match stays(*file, random) {

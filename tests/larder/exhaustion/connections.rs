@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use larder::clock;
 
-use crate::support::{Client, Gate, Origin, PATIENCE, Proxy, Spawned, Step, proxy::larder, respond, until};
+use crate::support::{Client, Gate, Origin, PATIENCE, Proxy, Spawned, Step, respond, until};
 
 fn echo() -> Origin {
     Origin::answering(|request| respond(200, &["Cache-Control: no-store"], &request.target))
@@ -54,12 +54,7 @@ fn x07_without_file_descriptors_clients_are_told_so_and_served_again_when_others
         [vec![Step::Wait(held.clone())], respond(200, &["Cache-Control: no-store"], &request.target)].concat()
     });
     let folder = tempfile::tempdir().unwrap();
-    let cache = folder.path().join("cache");
-    let words = ["--origin", &origin.url(), "--port", "0", "--workers", "2", "--cache-dir", cache.to_str().unwrap()];
-    let program = larder(&words);
-    let mut limited = std::process::Command::new("sh");
-    limited.args(["-c", "ulimit -n 110 && exec \"$0\" \"$@\""]).arg(program.get_program()).args(program.get_args());
-    let spawned = Spawned::from(limited);
+    let spawned = Spawned::limited("-n 110", &origin.url(), &folder.path().join("cache"), &[]);
     // 110 less the 64 that are kept, and of these 11 for each worker's connections to the origin: some are turned away
     let most = 110 - 64 - 2 * 11;
     let mut clients: Vec<_> = (0..120).map(|_| spawned.client()).collect();

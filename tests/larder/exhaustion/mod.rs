@@ -3,5 +3,6 @@
 
 mod connections;
 mod heads;
-mod load;
+pub mod load;
 mod pace;
+mod scale;

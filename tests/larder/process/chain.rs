@@ -7,7 +7,7 @@ use crate::support::{
 };
 
 fn on_port(port: &str, origin: &str, folder: &std::path::Path) -> Spawned {
-    Spawned::from(larder(&["--port", port, "--origin", origin, "--cache-dir", folder.to_str().unwrap()]))
+    Spawned::from(&mut larder(&["--port", port, "--origin", origin, "--cache-dir", folder.to_str().unwrap()]))
 }
 
 #[test]

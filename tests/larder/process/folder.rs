@@ -2,7 +2,11 @@
 
 use std::fs;
 
-use crate::support::{Origin, Spawned, proxy::larder, respond};
+use crate::support::{
+    Origin, Spawned,
+    proxy::{larder, output},
+    respond,
+};
 
 #[test]
 fn without_a_folder_it_starts_says_so_and_relays() {
@@ -21,7 +25,7 @@ fn without_a_folder_it_starts_says_so_and_relays() {
     }
     // a slip of the pen is told at once
     let words = ["--origin", &origin.url(), "--port", "0", "--cache-dir", file.to_str().unwrap()];
-    let output = larder(&words).output().unwrap();
+    let output = output(&mut larder(&words));
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.starts_with(&format!("error: {} is not a folder", file.display())), "{stderr}");
     assert_eq!((output.status.code(), fs::read(&file).unwrap().as_slice()), (Some(1), &b"not a folder"[..]));

@@ -1,7 +1,9 @@
 //! The program among others: signals, clocks, folders, what it writes down, and other proxies beside it.
 
 mod chain;
+mod disk;
 mod folder;
+mod names;
 mod output;
 mod signals;
 mod time;

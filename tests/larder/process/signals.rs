@@ -1,6 +1,6 @@
 //! SIGTERM, SIGINT and SIGHUP: running responses may end, for a while; what was stored is still there afterwards.
 
-use std::{fs, net::TcpStream, process::Command};
+use std::{fs, net::TcpStream, process::Command, thread};
 
 use larder::{clock, server};
 use rustix::process::Signal;
@@ -109,7 +109,7 @@ fn under_nohup_a_hangup_stays_ignored() {
     let words = ["--origin", "http://127.0.0.1:9", "--port", "0", "--cache-dir", folder.path().to_str().unwrap()];
     let mut command = Command::new("/bin/sh");
     command.args(["-c", "trap '' HUP; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_larder")]).args(words).env_clear();
-    let spawned = Spawned::from(command);
+    let spawned = Spawned::from(&mut command);
     // the last of its start-up lines
     spawned.await_line("no freshness in an answer: ");
     let status = fs::read_to_string(format!("/proc/{}/status", spawned.pid())).unwrap();
@@ -165,4 +165,25 @@ fn a_killed_larder_makes_no_part_of_a_response_look_like_the_whole() {
     gate.open();
     client.body("GET", &mut response);
     assert_eq!((response.end, response.text().as_str()), (End::Closed, "helloworld"));
+}
+
+#[test]
+fn what_was_answered_before_the_signal_is_a_hit_after_a_restart_also_where_it_is_large() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let body = |target: &str| target.repeat(1_000_000);
+    let origin = Origin::answering(move |request| respond(200, &["Cache-Control: max-age=600"], body(&request.target)));
+    let targets: Vec<String> = (0..10).map(|n| format!("/{n}")).collect();
+    let spawned = Spawned::start(&origin.url(), &cache, &[]);
+    thread::scope(|scope| targets.iter().for_each(|target| drop(scope.spawn(|| spawned.get(target)))));
+    assert_eq!(spawned.stop().code(), Some(0));
+    let spawned = Spawned::start(&origin.url(), &cache, &[]);
+    // the store may still be opening
+    until("a hit", || spawned.get("/small").x_cache() == "HIT");
+    for target in &targets {
+        let hit = spawned.client().ask("GET", target, &["Cache-Control: only-if-cached"]);
+        assert_eq!((hit.status, hit.x_cache()), (200, "HIT"), "{target}");
+        assert!(hit.text() == body(target), "{target}");
+    }
+    assert_eq!(spawned.stop().code(), Some(0));
 }

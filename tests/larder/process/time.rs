@@ -44,7 +44,7 @@ fn f10_a_clock_that_jumps_changes_nothing_that_is_measured() {
         .env("FAKETIME_NO_CACHE", "1")
         .env("DONT_FAKE_MONOTONIC", "1")
         .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-    let spawned = Spawned::from(command);
+    let spawned = Spawned::from(&mut command);
     assert_eq!(spawned.get("/before").x_cache(), "MISS");
     let year = |response: &Response| response.field("Date").unwrap().split(' ').nth(3).unwrap().to_owned();
     let now: i32 = year(&spawned.get("/now")).parse().unwrap();
@@ -79,7 +79,7 @@ fn f10_a_clock_that_went_back_while_larder_was_down_makes_nothing_live_longer() 
         let mut command = larder(&["--origin", &origin.url(), "--port", "0", "--cache-dir", cache.to_str().unwrap()]);
         command.env("LD_PRELOAD", &library).env("FAKETIME", offset);
         command.env("DONT_FAKE_MONOTONIC", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-        Spawned::from(command)
+        Spawned::from(&mut command)
     };
     for offset in ["+0", "-10y", "+10y"] {
         let spawned = start(offset);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{SMUGGLED, target, tuned};
-use crate::support::{Client, Origin, PATIENCE, Proxy, request, respond};
+use crate::support::{CANARY, Client, Origin, PATIENCE, Proxy, request, respond};
 
 fn targets(origin: &Origin) -> Vec<String> {
     origin.requests().iter().map(|request| request.target.clone()).collect()
@@ -198,7 +198,7 @@ fn s21_an_expectation_never_leaves_larder_and_never_mixes_up_two_answers() {
         a.send(request("POST", "/a", &["Expect: 100-continue", "Content-Length: 10"]));
         a.send("0123456789");
         assert_eq!(a.response("POST").text(), "/a");
-        assert_eq!(b.ask("GET", "/victim", &["Cookie: secret"]).text(), "/victim");
+        assert_eq!(b.ask("GET", "/victim", &[&format!("Cookie: {CANARY}")]).text(), "/victim");
         assert_eq!(b.ask("GET", "/next", &["Expect: 100-continue"]).text(), "/next");
         assert!(origin.requests().iter().all(|request| request.field("Expect").is_none()));
     }

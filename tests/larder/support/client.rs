@@ -9,7 +9,7 @@ use std::{
 
 use socket2::{Domain, SockRef, Socket, Type};
 
-use super::{PATIENCE, message};
+use super::{CANARY, PATIENCE, message};
 
 /// How a message ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,9 +68,9 @@ impl Response {
     }
 }
 
-/// A request without a body, with Host. `fields`: lines without their line ends.
+/// A request without a body, with Host and a field that nobody may see. `fields`: lines without their line ends.
 pub fn request(method: &str, target: &str, fields: &[&str]) -> Vec<u8> {
-    let mut head = format!("{method} {target} HTTP/1.1\r\nHost: larder.test\r\n");
+    let mut head = format!("{method} {target} HTTP/1.1\r\nHost: larder.test\r\nX-Api-Key: {CANARY}\r\n");
     for field in fields {
         head.push_str(&format!("{field}\r\n"));
     }
@@ -136,9 +136,18 @@ impl Client {
 
     /// Reads the interim responses and the head; the body is still to come.
     pub fn head(&mut self) -> Response {
+        self.final_head(|client| Some(client.raw_head())).expect("a head")
+    }
+
+    /// The same; `None` where the connection ends before.
+    pub fn try_head(&mut self) -> Option<Response> {
+        self.final_head(|client| message::read_head(&mut client.stream, &mut client.buffer).ok().flatten())
+    }
+
+    fn final_head(&mut self, mut read: impl FnMut(&mut Client) -> Option<Vec<u8>>) -> Option<Response> {
         let mut interim = Vec::new();
         loop {
-            let head = self.raw_head();
+            let head = read(self)?;
             let line = String::from_utf8_lossy(&head).lines().next().unwrap_or_default().to_owned();
             let status = line.split(' ').nth(1).and_then(|status| status.parse().ok());
             let status = status.unwrap_or_else(|| panic!("no status line: {line:?}"));
@@ -146,7 +155,7 @@ impl Client {
             if (100..200).contains(&status) && status != 101 {
                 interim.push((status, fields));
             } else {
-                return Response { interim, head, status, fields, body: Vec::new(), end: End::Whole };
+                return Some(Response { interim, head, status, fields, body: Vec::new(), end: End::Whole });
             }
         }
     }

@@ -16,6 +16,12 @@ pub use tls::{TlsEnd, TlsOrigin};
 
 use std::time::Duration;
 
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+/// A secret: every field, credential and content that the tests send may hold it, and no output of the program does.
+/// `./test` looks for it in all that is printed.
+pub const CANARY: &str = "c4n4ry-7f3a-51c9";
+
 /// How long a test waits for what must happen before it fails. Never how long something takes.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -26,4 +32,12 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(began.elapsed() < PATIENCE, "waited for {what}");
         std::thread::park_timeout(Duration::from_millis(5));
     }
+}
+
+/// How many files this process may have open, raised as far as it can be.
+pub fn open_files() -> u64 {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    let _ = setrlimit(Resource::Nofile, limit);
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use super::{PATIENCE, message};
+use super::{CANARY, PATIENCE, message};
 
 /// One step of an answer. Behind the last one the connection stays open for the next request.
 #[derive(Clone)]
@@ -74,10 +74,10 @@ impl RecordedRequest {
     }
 }
 
-/// A whole answer with a Content-Length. `fields`: lines without their line ends.
+/// A whole answer with a Content-Length and a field that no log may show. `fields`: lines without their line ends.
 pub fn respond(status: u16, fields: &[&str], body: impl AsRef<[u8]>) -> Vec<Step> {
     let body = body.as_ref();
-    let mut bytes = format!("HTTP/1.1 {status} Status\r\nContent-Length: {}\r\n", body.len());
+    let mut bytes = format!("HTTP/1.1 {status} Status\r\nContent-Length: {}\r\nX-Origin-Key: {CANARY}\r\n", body.len());
     for field in fields {
         bytes.push_str(&format!("{field}\r\n"));
     }

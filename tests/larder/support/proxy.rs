@@ -4,7 +4,7 @@ use std::{
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     sync::{Arc, Condvar, Mutex},
     thread::JoinHandle,
     time::Duration,
@@ -19,7 +19,7 @@ use larder::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{Client, Origin, PATIENCE, Response};
+use super::{CANARY, Client, Origin, PATIENCE, Response};
 
 /// Larder in this process, on a port and in a folder of its own.
 pub struct Proxy {
@@ -151,6 +151,20 @@ pub fn larder(words: &[&str]) -> Command {
     command
 }
 
+/// Runs the program to its end.
+pub fn output(command: &mut Command) -> Output {
+    let output = command.output().unwrap();
+    let said = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
+    assert_no_secret(said.iter().flat_map(|text| text.lines()));
+    output
+}
+
+/// What the program says holds nothing of what the tests keep secret.
+fn assert_no_secret<'a>(mut lines: impl Iterator<Item = &'a str>) {
+    let found = lines.find(|line| line.contains(CANARY));
+    assert_eq!(found, None, "a secret is in the program's output");
+}
+
 /// In the line that says where it listens.
 fn address(line: &str) -> SocketAddr {
     let address = line.rsplit("http://").next().unwrap().trim();
@@ -162,21 +176,26 @@ pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// A running program.
+type Lines = Arc<(Mutex<Vec<String>>, Condvar)>;
+
+/// A running program. All that it says is looked through for secrets when it has ended.
 pub struct Spawned {
     pub address: SocketAddr,
     child: Child,
-    log: Arc<(Mutex<Vec<String>>, Condvar)>,
-    reader: Option<JoinHandle<()>>,
+    /// On stderr.
+    log: Lines,
+    /// On stdout.
+    told: Lines,
+    readers: Vec<JoinHandle<()>>,
 }
 
 impl Spawned {
     /// Starts it on a free port; returns when it says that it is listening.
     pub fn start(origin: &str, folder: &Path, flags: &[&str]) -> Spawned {
-        Spawned::from(larder(&words(origin, folder, flags)))
+        Spawned::from(&mut larder(&words(origin, folder, flags)))
     }
 
-    pub fn from(mut command: Command) -> Spawned {
+    pub fn from(command: &mut Command) -> Spawned {
         let mut spawned = Spawned::at(([0; 4], 0).into(), command.stderr(Stdio::piped()));
         spawned.read_log();
         spawned.address = address(&spawned.await_line("listening on http://"));
@@ -198,18 +217,16 @@ impl Spawned {
 
     /// Starts it with the stderr that the command has: what it says is not known, where it listens is.
     pub fn at(address: SocketAddr, command: &mut Command) -> Spawned {
-        Spawned { address, child: command.spawn().unwrap(), log: Arc::default(), reader: None }
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let told = Lines::default();
+        let readers = vec![read_lines(child.stdout.take().unwrap(), told.clone())];
+        Spawned { address, child, log: Lines::default(), told, readers }
     }
 
     /// From now on somebody reads its stderr.
     pub fn read_log(&mut self) {
-        let (lines, of_thread) = (BufReader::new(self.child.stderr.take().unwrap()).lines(), self.log.clone());
-        self.reader = Some(std::thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                of_thread.0.lock().unwrap().push(line);
-                of_thread.1.notify_all();
-            }
-        }));
+        let stderr = self.child.stderr.take().unwrap();
+        self.readers.push(read_lines(stderr, self.log.clone()));
     }
 
     /// Waits for a line of stderr that holds this text.
@@ -227,6 +244,31 @@ impl Spawned {
 
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// What the system says of the process: the line of this name.
+    pub fn status(&self, name: &str) -> String {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.unwrap_or_else(|| panic!("no {name} in {status}")).trim().to_owned()
+    }
+
+    /// Bytes of memory that the program occupies.
+    pub fn resident(&self) -> u64 {
+        self.status("VmRSS").trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    /// The most that it ever occupied.
+    pub fn most_resident(&self) -> u64 {
+        self.status("VmHWM").trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    /// Starts it with the limits that the words set for `ulimit`: `-v 1000000`.
+    pub fn limited(limits: &str, origin: &str, folder: &Path, flags: &[&str]) -> Spawned {
+        let program = larder(&words(origin, folder, flags));
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit {limits} && exec \"$0\" \"$@\"")]).env_clear().stdin(Stdio::null());
+        Spawned::from(command.arg(program.get_program()).args(program.get_args()))
     }
 
     pub fn client(&self) -> Client {
@@ -269,8 +311,25 @@ impl Drop for Spawned {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        if let Some(reader) = self.reader.take() {
+        if self.child.stderr.is_some() {
+            self.read_log();
+        }
+        for reader in self.readers.drain(..) {
             let _ = reader.join();
         }
+        if !std::thread::panicking() {
+            let said = [&self.log, &self.told].map(|lines| lines.0.lock().unwrap());
+            assert_no_secret(said.iter().flat_map(|lines| lines.iter().map(String::as_str)));
+        }
     }
+}
+
+/// Reads all lines there are, in a thread of its own; they need not be UTF-8.
+fn read_lines(from: impl Read + Send + 'static, into: Lines) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        for line in BufReader::new(from).split(b'\n').map_while(Result::ok) {
+            into.0.lock().unwrap().push(String::from_utf8_lossy(&line).into_owned());
+            into.1.notify_all();
+        }
+    })
 }

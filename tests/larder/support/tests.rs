@@ -1,8 +1,12 @@
 //! The tests' own tools, tested: what they claim of a message must be true.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    process::{Command, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
-use super::{Client, End, Gate, Origin, Step, request, respond};
+use super::{CANARY, Client, End, Gate, Origin, Spawned, Step, request, respond};
 
 fn cut(bytes: &str) -> Vec<Step> {
     vec![Step::Send(bytes.as_bytes().to_vec()), Step::Close]
@@ -91,4 +95,17 @@ fn an_answer_can_be_held_and_can_come_before_the_body() {
     assert_eq!(client.send("abcd").get("/next").status, 413);
     assert_eq!(origin.await_requests(2)[0].body, b"abcd");
     assert_eq!(calls.load(Ordering::SeqCst), 2);
+}
+
+#[test]
+fn a_secret_in_what_a_program_says_fails_the_test_that_started_it() {
+    let says = |script: &str| {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).stderr(Stdio::piped());
+        let spawned = Spawned::at(([127, 0, 0, 1], 9).into(), &mut command);
+        catch_unwind(AssertUnwindSafe(|| spawned.wait())).is_ok()
+    };
+    assert!(says("echo nothing; echo nothing >&2"));
+    assert!(!says(&format!("echo 'first\nthe {CANARY} of the origin'")));
+    assert!(!says(&format!("printf '\\377\n%s' {CANARY} >&2")));
 }

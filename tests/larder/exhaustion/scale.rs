@@ -1,0 +1,291 @@
+//! As much at once, or in a row, as the catalogue asks for.
+
+use std::{io::Read, path::Path, thread, time::Duration};
+
+use larder::clock;
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
+
+use crate::support::{
+    Client, End, Origin, Spawned, Step, open_files,
+    proxy::{larder, output},
+    request, respond, until,
+};
+
+const MIB: u64 = 1 << 20;
+const FRESH: &str = "Cache-Control: max-age=600";
+
+/// A large body is its target's unit, a million bytes, so many times: the catalogue's 10 take twice as long and no more memory.
+const TIMES: usize = 4;
+const LENGTH: usize = TIMES * 1_000_000;
+
+/// A million bytes that are a target's own.
+fn unit(target: &str) -> Vec<u8> {
+    let mut unit = target.as_bytes().repeat(1_000_000 / target.len() + 1);
+    unit.truncate(1_000_000);
+    unit
+}
+
+/// Whether all of the body came; what came is right.
+fn arrives(client: &mut Client, target: &str) -> bool {
+    let (unit, mut bytes) = (unit(target), vec![0; 1_000_000]);
+    for _ in 0..TIMES {
+        let mut had = 0;
+        while had < bytes.len() {
+            match client.read(&mut bytes[had..]) {
+                Ok(0) | Err(_) => {
+                    assert!(bytes[..had] == unit[..had], "{target}");
+                    return false;
+                }
+                Ok(n) => had += n,
+            }
+        }
+        assert!(bytes == unit, "{target}");
+    }
+    true
+}
+
+/// What became of requests for so many bodies at once: whole, refused, cut off.
+fn ask_at_once(larder: &Spawned, targets: &[String], meanwhile: impl FnOnce()) -> [usize; 3] {
+    let mut clients: Vec<Client> = targets.iter().map(|_| larder.client()).collect();
+    for (client, target) in clients.iter_mut().zip(targets) {
+        client.send(request("GET", target, &[]));
+    }
+    let mut counts = [0; 3];
+    thread::scope(|scope| {
+        let reading: Vec<_> = clients
+            .into_iter()
+            .zip(targets)
+            .map(|(mut client, target)| {
+                scope.spawn(move || match client.try_head().map(|head| head.status) {
+                    Some(200) if arrives(&mut client, target) => 0,
+                    Some(200) | None => 2,
+                    Some(status) => {
+                        assert_eq!(status, 503, "{target}");
+                        1
+                    }
+                })
+            })
+            .collect();
+        meanwhile();
+        reading.into_iter().for_each(|thread| counts[thread.join().unwrap()] += 1);
+    });
+    counts
+}
+
+/// Bodies of so many bytes, and small ones.
+fn large_and_small() -> Origin {
+    Origin::answering(|request| match request.target.strip_prefix("/large") {
+        None => respond(200, &[FRESH], &request.target),
+        Some(_) => {
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {LENGTH}\r\n{FRESH}\r\n\r\n");
+            vec![Step::Send(head.into_bytes()), Step::Repeat(unit(&request.target), TIMES)]
+        }
+    })
+}
+
+#[test]
+fn x14_a_thousand_large_answers_at_once_take_bounded_memory() {
+    // two workers with 256 connections each; of a fill memory holds a window of 256 KiB, and as much is on its way
+    const FILLS: u64 = 2 * 256;
+    const BOUND: u64 = 64 * MIB + FILLS * MIB / 2;
+    assert!(open_files() > 4000);
+    let origin = large_and_small();
+    let folder = tempfile::tempdir().unwrap();
+    let targets: Vec<String> = (0..1000).map(|n| format!("/large{n}")).collect();
+    let larder = Spawned::start(&origin.url(), folder.path(), &["--memory", "64MiB"]);
+    until("a hit", || larder.get("/small").x_cache() == "HIT");
+    let empty = larder.resident();
+    let [whole, refused, cut] = ask_at_once(&larder, &targets, || ());
+    let grown = larder.most_resident() - empty;
+    println!("{whole} whole, {refused} refused, grown by {} MiB", grown / MIB);
+    // what finds no connection to the origin free is told so at once
+    assert!(cut == 0 && whole >= FILLS as usize / 2, "{whole} whole, {refused} refused, {cut} cut");
+    assert!(grown < BOUND, "grown by {} MiB", grown / MIB);
+    assert_eq!(larder.get("/small").x_cache(), "HIT");
+}
+
+#[test]
+fn x14_without_memory_answers_are_whole_or_cut_off_and_after_its_end_nothing_wrong_is_served() {
+    const FLAGS: &[&str] = &["--memory", "64MiB", "--disk", "2GiB"];
+    let origin = large_and_small();
+    let folder = tempfile::tempdir().unwrap();
+    let targets: Vec<String> = (0..200).map(|n| format!("/large{n}")).collect();
+    let (before, at_once) = targets.split_at(10);
+    let larder = Spawned::start(&origin.url(), folder.path(), FLAGS);
+    let stored = |larder: &Spawned, target: &String| {
+        let mut client = larder.client();
+        let head = client.send(request("GET", target, &["Cache-Control: only-if-cached"])).head();
+        let is_hit = head.status == 200;
+        assert!(!is_hit || arrives(&mut client, target), "{target}");
+        is_hit
+    };
+    assert_eq!(ask_at_once(&larder, before, || ()), [before.len(), 0, 0]);
+    before.iter().for_each(|target| until("it to be stored", || stored(&larder, target)));
+    assert!(larder.stop().success());
+
+    // little more than an empty one has in its address space; memory that it is not given ends a program
+    let larder = Spawned::limited("-v 600000", &origin.url(), folder.path(), FLAGS);
+    let [whole, refused, cut] = ask_at_once(&larder, at_once, || {
+        let answered = || larder.log().iter().filter(|line| line.contains("MISS 200 GET /large")).count();
+        until("some to be answered, or its end", || answered() > 0 || larder.status("State").starts_with('Z'));
+        larder.signal(Signal::KILL);
+    });
+    println!("{whole} whole, {refused} refused, {cut} cut: {:?}", larder.log().last());
+    assert!(cut > 0, "it ended when all had been answered");
+    larder.kill();
+
+    let began = clock::instant();
+    let larder = Spawned::start(&origin.url(), folder.path(), FLAGS);
+    assert_eq!(larder.get("/small").status, 200);
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    until("a hit", || larder.get("/small").x_cache() == "HIT");
+    let hits: Vec<&String> = targets.iter().filter(|target| stored(&larder, target)).collect();
+    println!("{} of them stored", hits.len());
+    assert!(before.iter().all(|target| hits.contains(&target)), "{hits:?}");
+}
+
+#[test]
+fn where_the_system_gives_no_thread_a_large_answer_is_relayed_whole() {
+    let origin = Origin::answering(|request| respond(200, &[FRESH], unit(&request.target)));
+    let folder = tempfile::tempdir().unwrap();
+    let larder = Spawned::start(&origin.url(), folder.path(), &["--workers", "1"]);
+    // the last of its start-up lines: the store is open, and no thread of a worker's was needed yet
+    larder.await_line("no freshness in an answer: ");
+    let virtual_now: u64 = larder.status("VmSize").trim_end_matches(" kB").parse().unwrap();
+    let most = Some((virtual_now + 1000) * 1024);
+    let limit = Rlimit { current: most, maximum: most };
+    prlimit(Pid::from_raw(larder.pid() as i32), Resource::As, limit).unwrap();
+    for target in ["/a", "/a", "/b"] {
+        let answer = larder.get(target);
+        assert_eq!((answer.status, answer.end), (200, End::Whole), "{target}: {:#?}", larder.log());
+        assert!(answer.body == unit(target), "{target}");
+    }
+    assert!(!larder.log().iter().any(|line| line.contains("panicked")), "{:#?}", larder.log());
+}
+
+#[test]
+fn x06_ten_thousand_idle_connections_leave_room_for_new_clients_and_for_what_needs_files() {
+    // 10,000 clients, 256 connections to the origin for each of two workers, and what is kept in reserve
+    const FILES: usize = 10_000 + 2 * 256 + RESERVE;
+    const RESERVE: usize = 64;
+    if open_files() < 16_000 {
+        return eprintln!("skipped: this process may not open 16,000 files (ulimit -Hn)");
+    }
+    let origin = Origin::answering(|request| respond(200, &["Cache-Control: no-store"], &request.target));
+    let folder = tempfile::tempdir().unwrap();
+    let flags = ["--head-timeout", "5m", "--keep-alive", "5m"];
+    let larder = Spawned::limited(&format!("-n {FILES}"), &origin.url(), folder.path(), &flags);
+    // the last of the start-up lines: the store is open
+    larder.await_line("no freshness in an answer: ");
+    let files = || std::fs::read_dir(format!("/proc/{}/fd", larder.pid())).unwrap().count();
+    let own = files();
+    let from = |last: u8| -> Vec<Client> {
+        (0..1100).map(|_| Client::connect_from([127, 0, 1, last], larder.address)).collect()
+    };
+    let mut idle: Vec<Vec<Client>> = (1..=9).map(from).collect();
+    until("each address to have its 1,024", || files() == own + 9 * 1024);
+    let newcomer = |last: u8| {
+        let mut client = Client::connect_from([127, 0, 2, last], larder.address);
+        let _ = client.try_send(request("GET", "/new", &["Connection: close"]));
+        client.try_head().map(|head| head.status)
+    };
+    assert_eq!(newcomer(1), Some(200), "while nine addresses are at their limit");
+    assert_eq!(idle[0].pop().unwrap().response("GET").status, 429);
+
+    // one connection to the origin may still be open
+    idle.push(from(10));
+    until("the total to be reached", || files() >= own + 10_000);
+    assert_eq!(newcomer(2), Some(503));
+    assert!(files() <= own + 10_001 && files() <= FILES - RESERVE, "{} files, {own} of its own", files());
+    for clients in &mut idle {
+        assert_eq!(clients[0].get("/there").text(), "/there", "those who were there are served on");
+    }
+    assert_eq!(newcomer(3), Some(503));
+    idle.pop();
+    until("places to be free", || newcomer(4) == Some(200));
+    let log = larder.log();
+    assert!(!log.iter().any(|line| line.contains(" ERROR ") || line.contains(" WARN ")), "{log:#?}");
+}
+
+fn in_parallel(clients: usize, requests: usize, larder: &Spawned, each: impl Fn(&mut Client, usize) + Sync) {
+    thread::scope(|scope| {
+        for first in 0..clients {
+            let each = &each;
+            scope.spawn(move || {
+                let mut client = larder.client();
+                for (turn, n) in (first..requests).step_by(clients).enumerate() {
+                    if turn % 5000 == 4999 {
+                        client = larder.client();
+                    }
+                    each(&mut client, n);
+                }
+            });
+        }
+    });
+}
+
+/// The least that the limits may be, and a quarter more memory for what is no cache.
+const SMALL: &[&str] = &["--disk", "16MiB", "--memory", "64MiB", "-q"];
+const GROWN: u64 = 80 * MIB;
+
+/// What `larder stats` counts.
+fn counted(folder: &Path) -> serde_json::Value {
+    let folder = folder.to_str().unwrap();
+    let stats = output(&mut larder(&["stats", "--json", "--cache-dir", folder]));
+    serde_json::from_slice::<serde_json::Value>(&stats.stdout).unwrap()[folder].take()
+}
+
+fn assert_within_limits(larder: &Spawned, folder: &Path, empty: u64) {
+    let (grown, disk) = (larder.most_resident() - empty, super::load::disk_used(folder));
+    assert!(grown < GROWN, "grown by {} MiB", grown / MIB);
+    assert!(disk <= 16 * MIB, "{disk} bytes on disk");
+    let stats = counted(folder);
+    assert!(
+        stats["memory_used"].as_u64() <= Some(64 * MIB) && stats["disk_used"].as_u64() <= Some(16 * MIB),
+        "{stats}"
+    );
+}
+
+/// A hundred thousand go through the store in `src/store/tests/limits.rs`.
+#[test]
+fn x10_unique_queries_leave_what_is_asked_for_where_it_is() {
+    let origin = Origin::answering(|request| respond(200, &[FRESH], request.target.repeat(500)));
+    let folder = tempfile::tempdir().unwrap();
+    let larder = Spawned::start(&origin.url(), folder.path(), SMALL);
+    until("a hit", || larder.get("/hot").x_cache() == "HIT");
+    let empty = larder.resident();
+    in_parallel(4, 6_000, &larder, |client, n| {
+        let target = format!("/?r={n}");
+        assert_eq!(client.get(&target).text(), target.repeat(500));
+        if n % 100 == 0 {
+            assert_eq!(client.get("/hot").x_cache(), "HIT", "{n}");
+            assert_within_limits(&larder, folder.path(), empty);
+        }
+    });
+    assert!(counted(folder.path())["evicted"].as_u64() > Some(1000), "{}", counted(folder.path()));
+}
+
+/// A hundred thousand go through the store in `src/store/tests/limits.rs`.
+#[test]
+fn a07_of_ever_new_variants_of_a_url_32_are_kept() {
+    let origin = Origin::answering(|request| {
+        respond(200, &[FRESH, "Vary: User-Agent, X-Rand"], request.field("X-Rand").unwrap_or("-").repeat(500))
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let larder = Spawned::start(&origin.url(), folder.path(), SMALL);
+    until("a hit", || larder.get("/hot").x_cache() == "HIT");
+    let empty = larder.resident();
+    in_parallel(4, 6_000, &larder, |client, n| {
+        let fields = [format!("X-Rand: {n}-"), "User-Agent: test".to_owned()];
+        let answer = client.ask("GET", "/", &fields.each_ref().map(String::as_str));
+        assert_eq!(answer.text(), format!("{n}-").repeat(500));
+        if n % 100 == 0 {
+            assert_eq!(client.get("/hot").x_cache(), "HIT", "{n}");
+            assert_within_limits(&larder, folder.path(), empty);
+        }
+    });
+    // and the one of another URL; four were on their way at once, of which some may have left the list again
+    until("no more to be left", || counted(folder.path())["responses"].as_u64() <= Some(32 + 1 + 4));
+    assert_eq!(counted(folder.path())["evicted"], 0);
+}

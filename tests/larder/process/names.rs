@@ -1,0 +1,107 @@
+//! The origin's name, as a hosts file has it that changes while Larder runs.
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use crate::support::{Origin, RecordedRequest, Spawned, Step, proxy::larder, respond, until};
+
+const NAME: &str = "origin.larder.test";
+
+/// A Larder whose look-ups are answered by a file of its own and by nothing else.
+struct Resolved {
+    larder: Spawned,
+    hosts: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+/// `None`, and a word about it, where mounting is not permitted.
+fn resolved(port: u16, addresses: &[&str]) -> Option<Resolved> {
+    let permitted = Command::new("unshare").args(["-m", "true"]).stderr(Stdio::null()).status();
+    if !permitted.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: unshare -m is not permitted here");
+        return None;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (hosts, switch) = (folder.path().join("hosts"), folder.path().join("nsswitch.conf"));
+    write(&hosts, addresses);
+    fs::write(&switch, "hosts: files\n").unwrap();
+    let (origin, cache) = (format!("http://{NAME}:{port}"), folder.path().join("cache"));
+    let program = larder(&["--origin", &origin, "--port", "0", "--cache-dir", cache.to_str().unwrap()]);
+    let mounts = [(&hosts, "/etc/hosts"), (&switch, "/etc/nsswitch.conf")];
+    let mounts: String =
+        mounts.iter().map(|(file, over)| format!("mount --bind {} {over} && ", file.display())).collect();
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", &format!("{mounts} exec \"$0\" \"$@\"")]).arg(program.get_program());
+    command.args(program.get_args()).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").stdin(Stdio::null());
+    let larder = Spawned::from(&mut command);
+    // the last of the start-up lines: the store is open
+    larder.await_line("no freshness in an answer: ");
+    Some(Resolved { larder, hosts, _folder: folder })
+}
+
+/// In place, since the file itself is what was mounted.
+fn write(hosts: &Path, addresses: &[&str]) {
+    let lines: String = addresses.iter().map(|address| format!("{address} {NAME}\n")).collect();
+    fs::write(hosts, lines).unwrap();
+}
+
+/// An origin at another address of this machine, on the same port.
+fn origin_at(address: &str, answering: impl Fn(&RecordedRequest) -> Vec<Step> + Send + Sync + 'static) -> Origin {
+    Origin::on(TcpListener::bind(address).unwrap(), answering)
+}
+
+fn says(word: &'static str) -> impl Fn(&RecordedRequest) -> Vec<Step> + Send + Sync + 'static {
+    move |_| respond(200, &["Cache-Control: no-store"], word)
+}
+
+#[test]
+fn f12_an_origin_that_moves_to_another_address_is_found_there() {
+    let first = Origin::answering(says("first"));
+    let port = first.address.port();
+    let second = origin_at(&format!("127.0.0.2:{port}"), says("second"));
+    let Some(resolved) = resolved(port, &["127.0.0.1"]) else { return };
+    assert_eq!(resolved.larder.get("/").text(), "first");
+    write(&resolved.hosts, &["127.0.0.2"]);
+    drop(first);
+    // nothing is learnt from a failure: the very next request goes there
+    assert_eq!(resolved.larder.get("/").text(), "second");
+    assert_eq!(second.request_count(), 1);
+}
+
+#[test]
+fn f12_a_name_that_is_gone_is_told_and_what_is_stored_stands_in_until_it_is_back() {
+    let origin = Origin::answering(|request| match request.target.as_str() {
+        "/stored" => respond(200, &["Cache-Control: max-age=0, stale-if-error=600"], "stored"),
+        _ => [respond(200, &["Cache-Control: no-store", "Connection: close"], "there"), vec![Step::Close]].concat(),
+    });
+    let Some(resolved) = resolved(origin.address.port(), &["127.0.0.1"]) else { return };
+    let get = |target: &str| resolved.larder.get(target);
+    assert_eq!((get("/stored").status, get("/").text().as_str()), (200, "there"));
+    write(&resolved.hosts, &[]);
+    // the connections that are open are used as long as they last
+    until("the name to be missed", || get("/").status != 200);
+    let failed = get("/");
+    assert_eq!((failed.status, failed.field("Proxy-Status")), (502, Some("larder; error=dns_error")));
+    let stale = get("/stored");
+    assert_eq!((stale.status, stale.text().as_str(), stale.x_cache()), (200, "stored", "HIT"), "{stale:?}");
+    resolved.larder.await_line(NAME);
+    write(&resolved.hosts, &["127.0.0.1"]);
+    until("the origin to be found again", || get("/").text() == "there");
+}
+
+#[test]
+fn f12_a_dead_ipv6_address_beside_a_live_one_does_not_keep_the_origin_from_being_reached() {
+    let origin = Origin::answering(says("there"));
+    let port = origin.address.port();
+    let Some(resolved) = resolved(port, &["::1"]) else { return };
+    assert_eq!(resolved.larder.get("/").status, 502, "nobody is there");
+    write(&resolved.hosts, &["::1", "127.0.0.1"]);
+    for n in 0..5 {
+        let answer = resolved.larder.client().ask("GET", &format!("/{n}"), &["Connection: close"]);
+        assert_eq!((answer.status, answer.text().as_str()), (200, "there"));
+    }
+}
