@@ -185,7 +185,12 @@ impl World {
     }
 
     pub fn count(&self, what: Count) {
-        self.counts[what as usize].fetch_add(1, SeqCst);
+        self.count_in_turn(what);
+    }
+
+    /// Counts one more; gives how many there were before.
+    pub fn count_in_turn(&self, what: Count) -> u64 {
+        self.counts[what as usize].fetch_add(1, SeqCst)
     }
 
     pub fn counted(&self, what: Count) -> u64 {

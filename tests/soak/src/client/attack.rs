@@ -13,11 +13,11 @@ pub const MARKER: &str = "smug";
 impl Client {
     /// An attack, sound requests before it now and then, a hidden request behind it. `slowly`: its head comes in pieces.
     pub(super) fn attack(&mut self, mut wire: Wire, slowly: bool) {
-        self.world.count(Count::Attacks);
+        let turn = self.world.count_in_turn(Count::Attacks);
         let sound = if self.rng.chance(300) { 1 + self.rng.below(2) } else { 0 };
         let mut asked: Vec<Asked> = (0..sound).map(|_| self.invent(wire.side, true)).collect();
         let before: Vec<u8> = asked.iter().flat_map(Asked::bytes).collect();
-        let attack = catalogue::attack(&mut self.rng, self.world.number());
+        let attack = catalogue::attack(turn, &mut self.rng, self.world.number());
         let hidden = format!("GET /{MARKER}gled HTTP/1.1\r\nHost: soak.test\r\nX-Number: 0\r\n\r\n");
         let all = [&before, &attack.bytes, hidden.as_bytes()].concat();
         // the connection may be at its end before everything is sent; and chunks that come late reach the origin early

@@ -165,48 +165,53 @@ const SPELLED: [&str; 5] = [
     "Transfer\u{1}Encoding: chunked",
 ];
 
-fn of<T: Copy>(rng: &mut Rng, some: &[T]) -> T {
-    some[rng.below(some.len() as u64) as usize]
-}
+/// How many more ways there are: those that are no head, those that are too much, and misspelt fields.
+const NO_HEAD: usize = 6;
+const TOO_MUCH: usize = 11;
+const MISSPELT: usize = 30;
 
-/// Any of them. Its marker and its credentials are in no other request's bytes.
-pub fn attack(rng: &mut Rng, number: u64) -> Attack {
+/// The attacks in turn, so that a short run has them all. `number`: of the request.
+pub fn attack(turn: u64, rng: &mut Rng, number: u64) -> Attack {
     let target = format!("/{MARKER}/{number}?token={CANARY}");
     let marked = format!(
         "X-Mark: {MARKER}-{number}\r\nAuthorization: Basic {CANARY}\r\nCookie: id={CANARY}\r\nX-Number: {number}"
     );
+    let kinds = [FIELDS.len(), CHUNKS.len(), LINES.len(), HOSTS.len(), TARGETS.len(), NO_HEAD, TOO_MUCH, MISSPELT];
+    let mut at = turn as usize % kinds.iter().sum::<usize>();
+    let mut kind = 0;
+    while at >= kinds[kind] {
+        at -= kinds[kind];
+        kind += 1;
+    }
     let post = |fields: &[u8]| {
         let line = format!("POST {target} HTTP/1.1\r\nHost: soak.test\r\n{marked}\r\n");
         [line.as_bytes(), fields, b"\r\n\r\n"].concat()
     };
     let get =
         |target: &str, host: &str| format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n{marked}\r\n\r\n").into_bytes();
-    let (name, head, behind): (String, Vec<u8>, Vec<u8>) = match rng.below(13) {
-        0..4 => {
-            let (name, fields, behind) = of(rng, &FIELDS);
+    let (name, head, behind): (String, Vec<u8>, Vec<u8>) = match kind {
+        0 => {
+            let (name, fields, behind) = FIELDS[at];
             (format!("{name} {fields:?}"), post(fields.as_bytes()), behind.into())
         }
-        4..7 => {
-            let (name, chunks) = of(rng, &CHUNKS);
+        1 => {
+            let (name, chunks) = CHUNKS[at];
             (format!("{name} {chunks:?}"), post(b"Transfer-Encoding: chunked"), chunks.into())
         }
-        7 => {
-            let (name, line) = of(rng, &LINES);
+        2 => {
+            let (name, line) = LINES[at];
             let line = line.replace('@', &target);
             (format!("{name} {line:?}"), format!("{line}\r\nHost: soak.test\r\n{marked}\r\n\r\n").into(), Vec::new())
         }
-        8 => {
-            let host = of(rng, &HOSTS);
-            (format!("S22 {host:?}"), get(&target, host), Vec::new())
+        3 => (format!("S22 {:?}", HOSTS[at]), get(&target, HOSTS[at]), Vec::new()),
+        4 => {
+            let odd = TARGETS[at].replace("@#", &format!("{target}#"));
+            (format!("S23 S24 {odd:?}"), get(&odd, "soak.test"), Vec::new())
         }
-        9 => {
-            let odd = of(rng, &TARGETS);
-            (format!("S23 S24 {odd:?}"), get(&odd.replace("@#", &format!("{target}#")), "soak.test"), Vec::new())
-        }
-        10 => return no_head(rng, &target),
-        11 => return too_much(rng, &target, &marked),
+        5 => return no_head(at, rng, &target),
+        6 => return too_much(at, &target, &marked),
         _ => {
-            let (line, byte) = (of(rng, &SPELLED), skippable(rng));
+            let (line, byte) = (SPELLED[at % SPELLED.len()], skippable(rng));
             let (before, behind) = line.split_once('\u{1}').unwrap_or((line, ""));
             let line = [before.as_bytes(), &[byte], behind.as_bytes()].concat();
             let length = [4, 60][rng.below(2) as usize];
@@ -224,13 +229,13 @@ fn skippable(rng: &mut Rng) -> u8 {
         0 => rng.below(0x21) as u8,
         1 => 0x7f + rng.below(0x81) as u8,
         // a colon would end the name: what is before it is another field's
-        _ => of(rng, b"\"(),/;<=>?@[\\]{}"),
+        _ => b"\"(),/;<=>?@[\\]{}"[rng.below(16) as usize],
     }
 }
 
 /// What is no head of HTTP/1.1 at all.
-fn no_head(rng: &mut Rng, target: &str) -> Attack {
-    let bytes: Vec<u8> = match rng.below(6) {
+fn no_head(at: usize, rng: &mut Rng, target: &str) -> Attack {
+    let bytes: Vec<u8> = match at {
         0 => format!("GET {target}\r\n\r\n").into(),
         1 => format!("POST {target} HTTP/1.1\nHost: soak.test\nContent-Length: 5\n\nhello").into(),
         2 => b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".into(),
@@ -242,10 +247,10 @@ fn no_head(rng: &mut Rng, target: &str) -> Attack {
 }
 
 /// What goes beyond the limits.
-fn too_much(rng: &mut Rng, target: &str, marked: &str) -> Attack {
+fn too_much(at: usize, target: &str, marked: &str) -> Attack {
     let rest = format!("HTTP/1.1\r\nHost: soak.test\r\n{marked}\r\n");
     let chunked = format!("POST {target} {rest}Transfer-Encoding: chunked\r\n\r\n");
-    let (name, bytes) = match rng.below(11) {
+    let (name, bytes) = match at {
         0 => ("a field of 40 KB", format!("GET {target} {rest}X: {}\r\n\r\n", "y".repeat(40_000))),
         1 => ("a head without an end", format!("GET {target} {rest}X: {}", "y".repeat(40_000))),
         2 => ("97 fields", format!("GET {target} {rest}{}\r\n", "X: y\r\n".repeat(97))),
