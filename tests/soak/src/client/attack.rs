@@ -20,15 +20,11 @@ impl Client {
         let attack = catalogue::attack(turn, &mut self.rng, self.world.number());
         let hidden = format!("GET /{MARKER}gled HTTP/1.1\r\nHost: soak.test\r\nX-Number: 0\r\n\r\n");
         let all = [&before, &attack.bytes, hidden.as_bytes()].concat();
-        // the connection may be at its end before everything is sent; and chunks that come late reach the origin early
-        let sent = if slowly {
-            let head = &all[..before.len() + attack.head];
-            let sent = wire.dribble(head, &mut self.rng, &self.world);
-            sent.and_then(|()| wire.send(&all[head.len()..]))
-        } else {
-            wire.send(&all)
-        };
-        let _ = sent;
+        // chunks that pause reach the origin before it is known what they end in: the head's last byte comes with them
+        let pieces = if slowly { before.len() + attack.head - 1 } else { 0 };
+        let sent = wire.dribble(&all[..pieces], &mut self.rng, &self.world).and_then(|()| wire.send(&all[pieces..]));
+        // the connection may have been at its end before everything was sent
+        drop(sent);
         let ended = self.answers(&mut wire, &mut asked);
         if ended.is_err() {
             self.ended(wire, ended);
