@@ -116,6 +116,9 @@ impl Proxy {
     pub fn clear(&self) {
         let serial = self.world.serial.load(SeqCst);
         let output = self.command(&["--clear-cache"]).output().unwrap();
+        for line in String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).lines() {
+            self.log.take(self.side().name, line);
+        }
         if output.status.success() {
             self.side().cleared.fetch_max(serial, SeqCst);
             self.world.count(Count::Clears);
