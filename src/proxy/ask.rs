@@ -264,12 +264,13 @@ impl Answer<'_> {
         let status = head.status.as_u16();
         // a part has as many bytes as its Content-Range says, or is no part
         let announced = range::content_range(&head.fields).filter(|_| head.status == StatusCode::PARTIAL_CONTENT);
+        let framed = length.is_some();
         let length = length.or(announced.map(|part| part.length()));
         let length = length.map(|n| n + joined.sides.iter().map(Side::length).sum::<u64>());
         let stored = Arc::new(joined.head);
         // what an unsafe request's own answer invalidated is what it replaces
         let since = if is_unsafe(&request.method) { times.response.plus_millisecond() } else { times.request };
-        let fill = Fill::new(cx.store.filling());
+        let fill = Fill::new(cx.store.filling(), length.filter(|_| !framed));
         let Some(reader) = fill.reader() else { return Outcome::Failed(OriginError::Closed) };
         let lead = lead.filter(|_| stored.part.is_none() || request.method != Method::GET);
         if let Some(lead) = &lead {

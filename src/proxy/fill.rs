@@ -59,6 +59,9 @@ pub struct Fill {
     progress: watch::Sender<Progress>,
     /// Says that a reader moved on or left.
     consumed: tokio::sync::Notify,
+    /// The length that the readers were told though its message's framing did not tell it: they get the last byte once the
+    /// end is proven, as whoever has all bytes that were announced takes them for whole.
+    unproven: Option<u64>,
 }
 
 /// A body that came to its end.
@@ -89,12 +92,12 @@ impl std::fmt::Display for Unfilled {
 }
 
 impl Fill {
-    /// `filling` counts what it holds.
-    pub fn new(filling: Arc<Filling>) -> Arc<Fill> {
+    /// `filling` counts what it holds; `unproven`: a length that something else than the framing tells.
+    pub fn new(filling: Arc<Filling>, unproven: Option<u64>) -> Arc<Fill> {
         let (progress, _) = watch::channel(Progress::Growing(0));
         let (pieces, total, disk, readers, next_reader, relay) = Default::default();
         let state = Mutex::new(State { pieces, filling, total, disk, readers, next_reader, relay });
-        Arc::new(Fill { state, progress, consumed: tokio::sync::Notify::new() })
+        Arc::new(Fill { state, progress, consumed: tokio::sync::Notify::new(), unproven })
     }
 
     /// A reader from the first byte on; `None`: the beginning is gone.
@@ -135,6 +138,9 @@ impl Fill {
                 continue;
             }
             let total = self.push(piece.clone());
+            if known.is_some_and(|known| total > known) {
+                return Err(Unfilled::Origin(OriginError::Truncated));
+            }
             if let Err(why) = spill.take(piece, total, known, self, store).await {
                 self.lock().relay = true;
                 on_relay();
@@ -359,8 +365,13 @@ impl FillReader {
                 let state = self.fill.lock();
                 (state.piece_at(self.at), state.disk.clone(), state.total)
             };
+            let most = match (self.fill.unproven, progress) {
+                (None, _) | (_, Progress::Whole(_)) => most,
+                (Some(length), _) => most.min(length.saturating_sub(1).saturating_sub(self.at)),
+            };
             let most = usize::try_from(most).unwrap_or(usize::MAX);
             let bytes = match (in_memory, on_disk) {
+                _ if most == 0 => None,
                 (Some(mut piece), _) => {
                     piece.truncate(most);
                     Some(piece)
