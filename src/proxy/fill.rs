@@ -139,6 +139,9 @@ impl Fill {
                 continue;
             }
             let total = self.push(piece.clone());
+            if known.is_some_and(|known| total > known) {
+                return Err(Unfilled::Origin(OriginError::Truncated));
+            }
             if let Err(why) = spill.take(piece, total, known, self, store).await {
                 self.lock().relay = true;
                 on_relay();
@@ -379,8 +382,8 @@ impl FillReader {
                 (None, _) if self.at < total => return Some(Err(Broken)),
                 (None, _) => None,
             };
-            // the last byte waits for the proof that it is the last: who has it may rely on what was said of storing
-            let is_last = |bytes: &Bytes| known == Some(self.at + bytes.len() as u64);
+            // whoever has all the bytes that were announced takes them for whole, and may rely on what was said of storing
+            let is_last = |bytes: &Bytes| known.is_some_and(|known| self.at + bytes.len() as u64 >= known);
             let proven = matches!(progress, Progress::Whole(_));
             if let Some(bytes) = bytes.filter(|bytes| proven || !is_last(bytes)) {
                 self.at += bytes.len() as u64;

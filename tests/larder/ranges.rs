@@ -372,6 +372,19 @@ fn a_part_with_fewer_bytes_than_its_content_range_is_broken_off_and_not_stored()
 }
 
 #[test]
+fn a_part_with_more_bytes_than_its_content_range_is_broken_off_and_not_stored() {
+    let origin = Origin::answering(|request| match request.field("Range") {
+        Some(_) => short_part("bytes 0-4/10", "xxxxxxxxxx"),
+        None => respond(200, &[FRESH, "ETag: \"v\""], "0123456789"),
+    });
+    let proxy = Proxy::start(&origin, &[]);
+    for _ in 0..2 {
+        assert_eq!(ask(&proxy, "bytes=0-4").end, End::Cut);
+    }
+    assert_eq!(proxy.get("/").text(), "0123456789");
+}
+
+#[test]
 fn ranges_in_descending_order_of_a_body_that_is_not_stored_are_answered_whole() {
     let body: Vec<u8> = (0..3 << 20).map(|n| (n % 251) as u8).collect();
     let whole = body.clone();

@@ -96,6 +96,20 @@ fn a_body_that_ends_with_the_connection_is_whole_only_where_tls_says_so() {
 }
 
 #[test]
+fn a_part_that_ends_with_the_connection_is_whole_only_where_tls_says_so() {
+    for (end, stored) in [(TlsEnd::Notified, true), (TlsEnd::Cut, false)] {
+        let part = "Content-Range: bytes 0-4/10\r\nETag: \"v\"";
+        let origin = TlsOrigin::start(move |_| (format!("HTTP/1.1 206 P\r\n{FRESH}{part}\r\n\r\nhello"), end));
+        let proxy = in_front_of(&origin);
+        let ask = || proxy.client().ask("GET", "/a", &["Range: bytes=0-4"]);
+        // all of its bytes are there, but nobody has said that these are all
+        let first = ask();
+        assert_eq!((first.status, first.end == End::Whole), (206, stored), "{end:?}");
+        assert_eq!(ask().x_cache(), if stored { "HIT" } else { "MISS" }, "{end:?}");
+    }
+}
+
+#[test]
 fn framed_bodies_that_tls_cuts_are_broken_off_and_not_stored() {
     for framing in ["Content-Length: 10\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"] {
         for end in [TlsEnd::Notified, TlsEnd::Cut] {

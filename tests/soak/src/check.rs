@@ -2,62 +2,84 @@
 
 use crate::{
     client::{Asked, Got},
-    world::{Count, Identity, Own, World},
+    resource::{CANARY, Identity, Own},
+    world::{Count, World},
 };
 
 /// What a clock in whole seconds, and an answer's way, add to an age: milliseconds.
 const SLACK: u64 = 2_500;
 
-/// For people: which request this was.
-pub fn name(asked: &Asked) -> String {
-    let path = asked.resource.path();
-    format!(
-        "{path} (request {}, user {}, X-Kind {:?}, range {:?}, tag {:?})",
-        asked.number, asked.user, asked.variant, asked.range, asked.tag
-    )
+/// Milliseconds before which nobody is told that they are late: Larder's deadlines here, less two of its ticks, which are an
+/// eighth each.
+const LATE: u64 = 1_500;
+
+/// What an answer was good for.
+#[derive(Default)]
+pub struct Judged {
+    /// The entity tag to ask with another time.
+    pub tag: Option<String>,
+    /// The version that an unsafe request left behind.
+    pub left: u64,
 }
 
-/// Judges it; gives the entity tag to ask with another time.
-pub fn answer(world: &World, asked: &Asked, got: &Got) -> Option<String> {
+pub fn answer(world: &World, asked: &Asked, got: &Got) -> Judged {
     match judge(world, asked, got) {
-        Ok(tag) => tag,
+        Ok(judged) => judged,
         Err(why) => {
             let fields: Vec<String> = got.fields.iter().map(|(name, value)| format!("{name}: {value}")).collect();
             let sent = format!(
-                "sent at {}, floor {}, version {}, cleared {}",
-                asked.at, asked.floor, asked.version, asked.cleared
+                "sent to {} at {}, floor {}, version {}, cleared {}",
+                world.sides[asked.side].name, asked.at, asked.floor, asked.version, asked.cleared
             );
-            world.problem(format!("{} {}: {why}; {sent}; {} {fields:?}", asked.method, name(asked), got.status));
-            None
+            let body = got.body[..got.body.len().min(200)].escape_ascii();
+            world.problem(format!("{}: {why}; {sent}; {} {fields:?} {body}", asked.name(), got.status));
+            Judged::default()
         }
     }
 }
 
-fn judge(world: &World, asked: &Asked, got: &Got) -> Result<Option<String>, String> {
+fn judge(world: &World, asked: &Asked, got: &Got) -> Result<Judged, String> {
     if got.field("X-Cache") == Some("HIT") {
         world.count(Count::Hits);
     }
-    let Some(text) = got.field("X-Soak") else { return not_from_the_origin(world, asked, got) };
+    let Some(text) = got.field("X-Soak") else {
+        return not_from_the_origin(world, asked, got).map(|()| Judged::default());
+    };
     let identity = Identity::parse(text).ok_or_else(|| format!("no identity: {text}"))?;
     whose(asked, got, &identity)?;
+    match got.field("X-Never-Whole") {
+        Some(_) if asked.method == "HEAD" || matches!(got.status, 204 | 304) => {}
+        Some(_) => return Err("whole, and the connection with the origin did not end in order".to_owned()),
+        None => {}
+    }
     bytes(world, asked, got, &identity)?;
     how_old(world, asked, got, &identity)?;
-    if !matches!(asked.method, "GET" | "HEAD") {
+    if asked.content > 0 && !asked.is_unsafe() {
+        world.count(Count::WithContent);
+    }
+    if asked.is_unsafe() {
         world.count(Count::Unsafe);
-        if got.status == 200 {
-            world.raise(asked.resource, identity.version);
+        let succeeded = matches!(got.status, 200 | 204);
+        if succeeded {
+            world.sides[asked.side].raise(asked.resource, identity.version);
         }
-        return Ok(None);
+        return Ok(Judged { tag: None, left: if succeeded { identity.version } else { 0 } });
     }
     let tag = got.field("ETag").ok_or("no ETag")?;
     if tag != identity.tag() {
         return Err("another's ETag".to_owned());
     }
-    Ok((asked.resource.kind().own != Own::Request && got.status == 200).then(|| tag.to_owned()))
+    Ok(Judged { tag: (!is_own(asked) && got.status == 200).then(|| tag.to_owned()), left: 0 })
+}
+
+/// What answers it is made for it alone.
+fn is_own(asked: &Asked) -> bool {
+    asked.resource.kind().own == Own::Request || asked.is_unsafe() || asked.method == "OPTIONS" || asked.content > 0
 }
 
 /// Larder's own errors, and what a 304 leaves out.
-fn not_from_the_origin(world: &World, asked: &Asked, got: &Got) -> Result<Option<String>, String> {
+fn not_from_the_origin(world: &World, asked: &Asked, got: &Got) -> Result<(), String> {
+    let larders = got.field("Content-Type") == Some("application/problem+json");
     match got.status {
         304 => {
             world.count(Count::NotModified);
@@ -70,24 +92,23 @@ fn not_from_the_origin(world: &World, asked: &Asked, got: &Got) -> Result<Option
             if version < asked.floor || asked.resource.kind().own == Own::Validated && version < asked.version {
                 return Err(format!("version {version} is too old"));
             }
-            Ok(None)
         }
-        416 if asked.range.is_some() => Ok(None),
-        500..600 if got.field("Content-Type") == Some("application/problem+json") => {
-            world.count(Count::Refused);
-            Ok(None)
-        }
-        _ => Err("it is neither the origin's nor Larder's".to_owned()),
+        416 if asked.range.is_some() => {}
+        500..600 if larders => world.count(Count::Refused),
+        // a client that was slow itself
+        408 if larders && world.now().saturating_sub(asked.at) >= LATE => world.count(Count::TimedOut),
+        _ => return Err("it is neither the origin's nor Larder's".to_owned()),
     }
+    Ok(())
 }
 
 fn whose(asked: &Asked, got: &Got, identity: &Identity) -> Result<(), String> {
     let own = asked.resource.kind().own;
-    let safe = matches!(asked.method, "GET" | "HEAD");
     if identity.path != asked.resource.path() {
         return Err("another URL's answer".to_owned());
     }
-    if (own == Own::Request || !safe || got.status >= 400) && got.status != 416 && identity.request != asked.number {
+    let mine = is_own(asked) || got.status >= 400;
+    if got.status != 416 && identity.request != if mine { asked.number } else { 0 } {
         return Err("another request's answer".to_owned());
     }
     let user = if matches!(asked.resource.kind().letter, 'p' | 'a') { asked.user } else { 0 };
@@ -98,7 +119,7 @@ fn whose(asked: &Asked, got: &Got, identity: &Identity) -> Result<(), String> {
         return Err("another variant".to_owned());
     }
     if let Some(cookie) = got.field("Set-Cookie")
-        && cookie != format!("id={}; Path=/", asked.number)
+        && cookie != format!("id={CANARY}-{}; Path=/", asked.number)
     {
         return Err("another request's cookie".to_owned());
     }
@@ -113,6 +134,7 @@ fn bytes(world: &World, asked: &Asked, got: &Got, identity: &Identity) -> Result
     };
     match got.status {
         200 if asked.method == "HEAD" => length(whole.len())?,
+        204 if asked.method == "DELETE" => {}
         304 | 416 => world.count(Count::NotModified),
         206 => {
             world.count(Count::Parts);

@@ -5,22 +5,24 @@ use std::{
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex, atomic::Ordering::SeqCst},
+    sync::{Arc, atomic::Ordering::SeqCst},
     time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::world::{Count, World, pause};
+use crate::{
+    log::Log,
+    world::{Count, Side, World, pause},
+};
 
 pub struct Proxy {
     pub world: Arc<World>,
+    /// Which of the world's two it is.
+    pub side: usize,
     pub program: PathBuf,
     pub folder: PathBuf,
-    pub origin: SocketAddr,
-    /// Where it listens; `None`: nowhere.
-    pub address: Arc<Mutex<Option<SocketAddr>>>,
-    pub log: Arc<Mutex<Vec<String>>>,
+    pub log: Arc<Log>,
     pub flags: Vec<String>,
     pub child: Option<Child>,
 }
@@ -41,44 +43,53 @@ impl Proxy {
         command
     }
 
+    fn side(&self) -> &Side {
+        &self.world.sides[self.side]
+    }
+
     /// Starts it, and waits until it takes connections.
     pub fn start(&mut self) {
-        let origin = format!("http://{}", self.origin);
-        let mut command = self.command(&["--port", "0", "--origin", &origin]);
+        let mut command = self.command(&["--port", "0"]);
         let mut child = command.args(&self.flags).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        let (lines, log) = (BufReader::new(child.stderr.take().unwrap()).lines(), self.log.clone());
+        let (mut stderr, log) = (BufReader::new(child.stderr.take().unwrap()), self.log.clone());
         let (tell, told) = std::sync::mpsc::channel();
+        let name = self.side().name;
         std::thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                if let Some((_, address)) = line.split_once("listening on http://") {
+            let mut line = Vec::new();
+            while stderr.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+                let text = String::from_utf8_lossy(&line);
+                if let Some((_, address)) = text.split_once("listening on http://") {
                     let _ = tell.send(address.trim().parse::<SocketAddr>());
                 }
-                let mut log = log.lock().unwrap();
-                if log.len() < 200_000 || line.contains("panicked") {
-                    log.push(line);
-                }
+                log.take(name, text.trim_end());
+                line.clear();
             }
         });
         match told.recv_timeout(Duration::from_secs(5)) {
-            Ok(Ok(address)) if TcpStream::connect(address).is_ok() => *self.address.lock().unwrap() = Some(address),
-            other => self.world.problem(format!("it did not start within 5 s: {other:?}; {:?}", self.newest())),
+            Ok(Ok(address)) if TcpStream::connect(address).is_ok() => {
+                *self.side().address.lock().unwrap() = Some(address);
+            }
+            other => self.world.problem(format!("it did not start within 5 s: {other:?}; {:?}", self.log.newest())),
         }
         self.child = Some(child);
     }
 
-    fn newest(&self) -> Vec<String> {
-        self.log.lock().unwrap().iter().rev().take(5).cloned().collect()
+    /// Nobody begins anything with it any more, and everybody knows.
+    fn announce_end(&self) {
+        let mut address = self.side().address.lock().unwrap();
+        *address = None;
+        self.side().ends.fetch_add(1, SeqCst);
     }
 
     /// SIGTERM, and a bound for its end.
     pub fn stop(&mut self) {
-        *self.address.lock().unwrap() = None;
+        self.announce_end();
         let Some(mut child) = self.child.take() else { return };
         kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
         for _ in 0..1500 {
             if let Some(status) = child.try_wait().unwrap() {
                 if !status.success() {
-                    self.world.problem(format!("it ended with {status} after SIGTERM; {:?}", self.newest()));
+                    self.world.problem(format!("it ended with {status} after SIGTERM; {:?}", self.log.newest()));
                 }
                 self.world.count(Count::Stops);
                 return;
@@ -91,13 +102,13 @@ impl Proxy {
     }
 
     pub fn kill(&mut self) {
-        *self.address.lock().unwrap() = None;
+        self.announce_end();
         if let Some(mut child) = self.child.take() {
-            self.world.forget_newest_floors();
+            self.side().forget_newest_floors();
             let _ = child.kill();
             let _ = child.wait();
             // what was raised between the two is lost as well
-            self.world.forget_newest_floors();
+            self.side().forget_newest_floors();
             self.world.count(Count::Kills);
         }
     }
@@ -105,8 +116,11 @@ impl Proxy {
     pub fn clear(&self) {
         let serial = self.world.serial.load(SeqCst);
         let output = self.command(&["--clear-cache"]).output().unwrap();
+        for line in String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).lines() {
+            self.log.take(self.side().name, line);
+        }
         if output.status.success() {
-            self.world.cleared.fetch_max(serial, SeqCst);
+            self.side().cleared.fetch_max(serial, SeqCst);
             self.world.count(Count::Clears);
         } else {
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -117,7 +131,7 @@ impl Proxy {
     pub fn held(&mut self) -> Option<Held> {
         let child = self.child.as_mut()?;
         if let Some(status) = child.try_wait().unwrap() {
-            self.world.problem(format!("it ended by itself with {status}: {:?}", self.newest()));
+            self.world.problem(format!("it ended by itself with {status}: {:?}", self.log.newest()));
             self.child = None;
             return None;
         }

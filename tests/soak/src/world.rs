@@ -1,180 +1,18 @@
-//! What origin and clients agree on: which resources there are, what each answer's bytes must be, what has been seen.
+//! What origin and clients agree on: what each Larder may still answer with, what has been seen, what was counted.
 
 #![expect(clippy::disallowed_methods, reason = "the load has a clock of its own; what it measures does not hang on it")]
 
 use std::{
     collections::{HashSet, VecDeque},
+    net::SocketAddr,
     sync::{
         Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+        atomic::{AtomicU64, Ordering::SeqCst},
     },
     time::{Duration, Instant},
 };
 
-/// SplitMix64.
-#[derive(Clone)]
-pub struct Rng(pub u64);
-
-impl Rng {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mix(self.0)
-    }
-
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound.max(1)
-    }
-
-    /// True in so many of 1,000 cases.
-    pub fn chance(&mut self, per_mille: u64) -> bool {
-        self.below(1000) < per_mille
-    }
-}
-
-fn mix(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
-pub fn hash(text: &str) -> u64 {
-    mix(text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)))
-}
-
-/// How the resources behind one letter behave.
-pub struct Kind {
-    pub letter: char,
-    pub fields: &'static [&'static str],
-    /// Milliseconds for which an answer may be given again; `None`: it must be this request's own.
-    pub lifetime: Option<u64>,
-    pub own: Own,
-}
-
-#[derive(PartialEq, Clone, Copy)]
-pub enum Own {
-    /// Anybody's.
-    Shared,
-    /// Varies on X-Kind.
-    Varies,
-    /// Made for one request: its number is in the answer.
-    Request,
-    /// Shared, but it has to be validated each time.
-    Validated,
-}
-
-const HOUR: u64 = 3_600_000;
-
-#[rustfmt::skip]
-pub const KINDS: &[Kind] = &[
-    Kind { letter: 'c', fields: &["Cache-Control: max-age=30"], lifetime: Some(30_000), own: Own::Shared },
-    Kind { letter: 'd', fields: &["Cache-Control: max-age=2, public"], lifetime: Some(2_000), own: Own::Shared },
-    Kind { letter: 'm', fields: &["Cache-Control: max-age=1, must-revalidate"], lifetime: Some(1_000), own: Own::Shared },
-    Kind { letter: 'w', fields: &["Cache-Control: max-age=1, stale-while-revalidate=2"], lifetime: Some(3_000), own: Own::Shared },
-    Kind { letter: 'i', fields: &["Cache-Control: max-age=1, stale-if-error=5"], lifetime: Some(6_000), own: Own::Shared },
-    Kind { letter: 'h', fields: &[], lifetime: Some(HOUR), own: Own::Shared },
-    Kind { letter: 'v', fields: &["Cache-Control: max-age=20", "Vary: X-Kind"], lifetime: Some(20_000), own: Own::Varies },
-    Kind { letter: 'q', fields: &["Cache-Control: public, max-age=20"], lifetime: Some(20_000), own: Own::Shared },
-    Kind { letter: 'e', fields: &["Cache-Control: no-cache"], lifetime: Some(0), own: Own::Validated },
-    Kind { letter: 'p', fields: &["Cache-Control: private, max-age=60"], lifetime: None, own: Own::Request },
-    Kind { letter: 'a', fields: &["Cache-Control: max-age=60"], lifetime: None, own: Own::Request },
-    Kind { letter: 's', fields: &["Cache-Control: max-age=60"], lifetime: None, own: Own::Request },
-    Kind { letter: 'n', fields: &["Cache-Control: no-store"], lifetime: None, own: Own::Request },
-];
-
-/// URLs of each kind.
-pub const URLS: u64 = 1500;
-
-/// Which resource: a kind and a number.
-#[derive(Clone, Copy)]
-pub struct Resource {
-    pub kind: usize,
-    pub number: u64,
-}
-
-impl Resource {
-    pub fn kind(self) -> &'static Kind {
-        &KINDS[self.kind]
-    }
-
-    pub fn path(self) -> String {
-        format!("/{}/{}", self.kind().letter, self.number)
-    }
-
-    pub fn of(path: &str) -> Option<Resource> {
-        let (letter, number) = path.strip_prefix('/')?.split_once('/')?;
-        let kind = KINDS.iter().position(|kind| letter == kind.letter.to_string())?;
-        Some(Resource { kind, number: number.parse().ok().filter(|number| *number < URLS)? })
-    }
-
-    pub fn slot(self) -> usize {
-        self.kind * URLS as usize + self.number as usize
-    }
-}
-
-/// What an answer is: its bytes follow from all of this.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Identity {
-    pub path: String,
-    pub user: u64,
-    pub variant: String,
-    pub version: u64,
-    /// The request it was made for; 0 where it is shared.
-    pub request: u64,
-    pub length: u64,
-}
-
-impl Identity {
-    pub fn text(&self) -> String {
-        let Identity { path, user, variant, version, request, length } = self;
-        format!("{path}|{user}|{variant}|{version}|{request}|{length}")
-    }
-
-    pub fn parse(text: &str) -> Option<Identity> {
-        let mut parts = text.split('|');
-        let mut next = || parts.next().map(str::to_owned);
-        let (path, user, variant) = (next()?, next()?, next()?);
-        let mut number = || next()?.parse().ok();
-        Some(Identity {
-            path,
-            user: user.parse().ok()?,
-            variant,
-            version: number()?,
-            request: number()?,
-            length: number()?,
-        })
-    }
-
-    pub fn tag(&self) -> String {
-        format!("\"{}-{:x}\"", self.version, hash(&self.text()))
-    }
-
-    /// The body's bytes: no two identities share them.
-    pub fn body(&self) -> Vec<u8> {
-        bytes(hash(&self.text()), self.length as usize)
-    }
-}
-
-pub fn bytes(seed: u64, length: usize) -> Vec<u8> {
-    let mut rng = Rng(seed);
-    let mut bytes = Vec::with_capacity(length + 8);
-    while bytes.len() < length {
-        bytes.extend_from_slice(&rng.next().to_le_bytes());
-    }
-    bytes.truncate(length);
-    bytes
-}
-
-/// 0 B to 2 MiB, mostly small.
-pub fn length(seed: u64) -> u64 {
-    let mut rng = Rng(seed);
-    match rng.below(1000) {
-        0..20 => 0,
-        20..700 => rng.below(2 << 10),
-        700..930 => rng.below(24 << 10),
-        930..994 => rng.below(320 << 10),
-        _ => rng.below(2 << 20),
-    }
-}
+use crate::resource::{KINDS, Resource, URLS};
 
 /// What is counted for the summary.
 #[derive(Clone, Copy, PartialEq)]
@@ -188,14 +26,21 @@ pub enum Count {
     Cut,
     Aborted,
     Unsafe,
+    WithContent,
+    Expecting,
+    Pipelined,
+    Attacks,
+    Slow,
+    TimedOut,
     Clears,
     Stops,
     Kills,
     OriginRequests,
     Faults,
+    TlsFaults,
 }
 
-pub const COUNTS: [&str; 14] = [
+pub const COUNTS: [&str; 21] = [
     "whole",
     "hits",
     "304",
@@ -205,67 +50,44 @@ pub const COUNTS: [&str; 14] = [
     "cut",
     "aborted",
     "unsafe",
+    "with-content",
+    "expecting",
+    "pipelined",
+    "attacks",
+    "slow",
+    "408",
     "clears",
     "stops",
     "kills",
     "origin-requests",
     "faults",
+    "tls-faults",
 ];
 
-pub struct World {
-    pub seed: u64,
-    began: Instant,
-    /// What the origin has now, by slot.
-    versions: Vec<AtomicU64>,
+/// What is true of one of the two Larders, and of its cache alone.
+pub struct Side {
+    pub name: &'static str,
+    /// Where it listens; `None`: nowhere.
+    pub address: Mutex<Option<SocketAddr>>,
+    /// How often its process was told to end.
+    pub ends: AtomicU64,
     /// What no later answer may be older than, by slot.
     floors: Vec<AtomicU64>,
     raised: Mutex<VecDeque<(Instant, usize)>>,
-    /// The number of the origin's newest answer.
-    pub serial: AtomicU64,
     /// No answer to a later request may be older than this: the cache was cleared.
     pub cleared: AtomicU64,
-    request: AtomicU64,
-    posts: Mutex<HashSet<u64>>,
-    counts: [AtomicU64; COUNTS.len()],
-    problems: Mutex<Vec<String>>,
-    pub stopping: AtomicBool,
 }
 
-impl World {
-    pub fn new(seed: u64) -> World {
-        let slots = || (0..KINDS.len() * URLS as usize).map(|_| AtomicU64::new(1)).collect();
-        World {
-            seed,
-            began: Instant::now(),
-            versions: slots(),
+impl Side {
+    fn new(name: &'static str) -> Side {
+        Side {
+            name,
+            address: Mutex::default(),
+            ends: AtomicU64::new(0),
             floors: slots(),
             raised: Mutex::default(),
-            serial: AtomicU64::new(1),
             cleared: AtomicU64::new(0),
-            request: AtomicU64::new(1),
-            posts: Mutex::default(),
-            counts: Default::default(),
-            problems: Mutex::default(),
-            stopping: AtomicBool::new(false),
         }
-    }
-
-    /// Milliseconds since the beginning.
-    pub fn now(&self) -> u64 {
-        self.began.elapsed().as_millis() as u64
-    }
-
-    /// A number for a request, never used before.
-    pub fn number(&self) -> u64 {
-        self.request.fetch_add(1, SeqCst)
-    }
-
-    pub fn version(&self, resource: Resource) -> u64 {
-        self.versions[resource.slot()].load(SeqCst)
-    }
-
-    pub fn change(&self, resource: Resource) -> u64 {
-        self.versions[resource.slot()].fetch_add(1, SeqCst) + 1
     }
 
     pub fn floor(&self, resource: Resource) -> u64 {
@@ -289,8 +111,73 @@ impl World {
             self.floors[*slot].store(0, SeqCst);
         }
     }
+}
 
-    /// A POST reached the origin.
+pub struct World {
+    pub seed: u64,
+    began: Instant,
+    /// One Larder with a plain origin, one with a TLS origin.
+    pub sides: [Side; 2],
+    /// Requests left for all clients.
+    left: AtomicU64,
+    /// What the origins have now, by slot.
+    versions: Vec<AtomicU64>,
+    /// The number of the origins' newest answer.
+    pub serial: AtomicU64,
+    request: AtomicU64,
+    posts: Mutex<HashSet<u64>>,
+    counts: [AtomicU64; COUNTS.len()],
+    problems: Mutex<Vec<String>>,
+}
+
+fn slots() -> Vec<AtomicU64> {
+    (0..KINDS.len() * URLS as usize).map(|_| AtomicU64::new(1)).collect()
+}
+
+impl World {
+    pub fn new(seed: u64, requests: u64) -> World {
+        World {
+            seed,
+            began: Instant::now(),
+            sides: [Side::new("plain"), Side::new("TLS")],
+            left: AtomicU64::new(requests),
+            versions: slots(),
+            serial: AtomicU64::new(1),
+            request: AtomicU64::new(1),
+            posts: Mutex::default(),
+            counts: Default::default(),
+            problems: Mutex::default(),
+        }
+    }
+
+    /// One request fewer is left; `false`: none was.
+    pub fn take(&self) -> bool {
+        self.left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok()
+    }
+
+    pub fn left(&self) -> u64 {
+        self.left.load(SeqCst)
+    }
+
+    /// Milliseconds since the beginning.
+    pub fn now(&self) -> u64 {
+        self.began.elapsed().as_millis() as u64
+    }
+
+    /// A number for a request, never used before.
+    pub fn number(&self) -> u64 {
+        self.request.fetch_add(1, SeqCst)
+    }
+
+    pub fn version(&self, resource: Resource) -> u64 {
+        self.versions[resource.slot()].load(SeqCst)
+    }
+
+    pub fn change(&self, resource: Resource) -> u64 {
+        self.versions[resource.slot()].fetch_add(1, SeqCst) + 1
+    }
+
+    /// A POST reached an origin.
     pub fn posted(&self, number: u64) {
         if !self.posts.lock().unwrap().insert(number) {
             self.problem(format!("POST {number} reached the origin twice"));
@@ -298,7 +185,12 @@ impl World {
     }
 
     pub fn count(&self, what: Count) {
-        self.counts[what as usize].fetch_add(1, SeqCst);
+        self.count_in_turn(what);
+    }
+
+    /// Counts one more; gives how many there were before.
+    pub fn count_in_turn(&self, what: Count) -> u64 {
+        self.counts[what as usize].fetch_add(1, SeqCst)
     }
 
     pub fn counted(&self, what: Count) -> u64 {
