@@ -1,5 +1,6 @@
 //! What the program has resident for the cache, over what it has when it is empty, beside `--memory`. New objects go through
 //! that need several times the limit, some of them are asked for again. Fails where a limit is overstepped by more than 25 %.
+//! Then what a body of 1 GiB needs while it is stored, while it is served, and while 50 readers stall on it.
 //!
 //!     cargo bench --bench memory [-- MIB...]
 
@@ -22,6 +23,11 @@ const CLIENTS: u64 = 16;
 /// So often what is stored goes through the limit, and so many bytes at least.
 const TIMES: u64 = 4;
 const AT_LEAST: u64 = 256 * MIB;
+/// Bytes of the large body, who stalls on it, and what either may need.
+const LARGE: usize = 1 << 30;
+const STALLED: usize = 50;
+const FOR_LARGE: u64 = 48 * MIB;
+const FOR_STALLED: u64 = 16 * MIB;
 const MOST_REQUESTS: u64 = 400_000;
 
 /// Answers `/LENGTH/NUMBER` with so many bytes.
@@ -43,8 +49,11 @@ fn answer(connection: TcpStream) {
         let length = line.split('/').nth(1).and_then(|length| length.parse().ok()).unwrap_or(0);
         let end = lines.by_ref().map_while(Result::ok).find(|line| line.is_empty());
         let head = format!("HTTP/1.1 200 OK\r\nCache-Control: max-age=600\r\nContent-Length: {length}\r\n\r\n");
-        let reply = [head.into_bytes(), vec![b'x'; length]].concat();
-        if end.is_none() || writer.write_all(&reply).is_err() {
+        let first = [head.into_bytes(), vec![b'x'; length.min(MIB as usize)]].concat();
+        let rest =
+            std::iter::repeat_n(&first[first.len() - length.min(MIB as usize)..], (length >> 20).saturating_sub(1));
+        let mut pieces = std::iter::once(&first[..]).chain(rest);
+        if end.is_none() || pieces.try_for_each(|piece| writer.write_all(piece)).is_err() {
             return;
         }
     }
@@ -110,7 +119,12 @@ struct Client {
 impl Client {
     /// Was it answered from the cache?
     fn get(&mut self, length: usize, number: u64) -> bool {
-        let request = format!("GET /{length}/{number} HTTP/1.1\r\nHost: bench\r\n\r\n");
+        self.ask(length, number, "", length)
+    }
+
+    /// The same, of which so many bytes are read.
+    fn ask(&mut self, length: usize, number: u64, field: &str, read: usize) -> bool {
+        let request = format!("GET /{length}/{number} HTTP/1.1\r\nHost: bench\r\n{field}\r\n");
         self.writer.write_all(request.as_bytes()).expect("a request");
         let (mut hit, mut line) = (false, String::new());
         loop {
@@ -122,8 +136,8 @@ impl Client {
                 _ => {}
             }
         }
-        let read = std::io::copy(&mut self.reader.by_ref().take(length as u64), &mut std::io::sink());
-        assert_eq!(read.expect("a body"), length as u64);
+        let bytes = std::io::copy(&mut self.reader.by_ref().take(read as u64), &mut std::io::sink());
+        assert_eq!(bytes.expect("a body"), read as u64);
         hit
     }
 }
@@ -172,6 +186,43 @@ fn measured(memory: u64, length: usize) -> (u64, u64, u64) {
     (grown(most.into_inner()), grown(larder.resident()), hits.into_inner())
 }
 
+/// Bytes that a large body needs while it is stored, while it is served, and while readers stall on it.
+fn large() -> [u64; 3] {
+    let folder = tempfile::tempdir().expect("a folder");
+    let larder = Larder::start(origin(), folder.path(), 1024);
+    (0..CLIENTS).for_each(|number| _ = larder.client().get(0, number));
+    let empty = larder.resident();
+    let most_during = |work: &mut dyn FnMut()| {
+        let (most, done) = (AtomicU64::new(0), AtomicBool::new(false));
+        thread::scope(|threads| {
+            threads.spawn(|| {
+                while !done.load(Relaxed) {
+                    most.fetch_max(larder.resident(), Relaxed);
+                    thread::sleep(Duration::from_millis(5));
+                }
+            });
+            work();
+            done.store(true, Relaxed);
+        });
+        most.into_inner().saturating_sub(empty)
+    };
+    let stored = most_during(&mut || assert!(!larder.client().get(LARGE, 0)));
+    let range = format!("Range: bytes={}-\r\n", LARGE - 100);
+    while !larder.client().ask(LARGE, 0, &range, 100) {}
+    let served = most_during(&mut || assert!(larder.client().get(LARGE, 0)));
+    let before = larder.resident();
+    let stalled: Vec<Client> = (0..STALLED)
+        .map(|_| {
+            let mut client = larder.client();
+            assert!(client.ask(LARGE, 0, "", 1000));
+            client
+        })
+        .collect();
+    let stalling = larder.resident().saturating_sub(before);
+    drop(stalled);
+    [stored, served, stalling]
+}
+
 fn main() -> ExitCode {
     let limits: Vec<u64> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
     let limits = if limits.is_empty() { LIMITS.to_vec() } else { limits };
@@ -189,5 +240,13 @@ fn main() -> ExitCode {
             );
         }
     }
+    let [stored, served, stalling] = large();
+    kept &= stored.max(served) <= FOR_LARGE && stalling <= FOR_STALLED;
+    println!(
+        "1 GiB: {} MiB while it is stored, {} MiB while it is served, {} MiB for {STALLED} readers that stall",
+        stored / MIB,
+        served / MIB,
+        stalling / MIB
+    );
     if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
