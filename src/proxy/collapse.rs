@@ -3,13 +3,29 @@
 use std::{
     collections::HashMap,
     hash::Hash,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{
+            AtomicU64,
+            Ordering::{Acquire, Release},
+        },
+    },
 };
 
 use tokio::sync::watch;
 
 /// The flights under way, shared by all workers.
-pub struct Flights<K, T>(Arc<Mutex<HashMap<K, watch::Sender<Option<T>>>>>);
+pub struct Flights<K, T>(Arc<UnderWay<K, T>>);
+
+struct UnderWay<K, T> {
+    flights: Mutex<HashMap<K, watch::Sender<Option<T>>>>,
+    /// Counts those that have ended.
+    ended: AtomicU64,
+}
+
+/// A point in the order in which flights end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment(u64);
 
 impl<K, T> Clone for Flights<K, T> {
     fn clone(&self) -> Self {
@@ -19,7 +35,7 @@ impl<K, T> Clone for Flights<K, T> {
 
 impl<K, T> Default for Flights<K, T> {
     fn default() -> Self {
-        Flights(Arc::default())
+        Flights(Arc::new(UnderWay { flights: Mutex::default(), ended: AtomicU64::new(0) }))
     }
 }
 
@@ -34,6 +50,7 @@ pub struct Lead<K: Eq + Hash + Clone, T> {
     flights: Flights<K, T>,
     key: K,
     landing: watch::Sender<Option<T>>,
+    began: Moment,
 }
 
 /// Those who follow a lead. While this is there they are not told that the lead was given up.
@@ -50,7 +67,7 @@ impl<K: Eq + Hash + Clone, T: Clone> Flights<K, T> {
         }
         let landing = watch::Sender::new(None);
         flights.insert(key.clone(), landing.clone());
-        Join::Lead(Lead { flights: self.clone(), key: key.clone(), landing })
+        Join::Lead(Lead { flights: self.clone(), key: key.clone(), landing, began: self.now() })
     }
 }
 
@@ -62,9 +79,14 @@ impl<K: Eq + Hash, T> Flights<K, T> {
 }
 
 impl<K, T> Flights<K, T> {
+    /// To be taken before looking for what a flight may have brought: see [`Lead::is_late`].
+    pub fn now(&self) -> Moment {
+        Moment(self.0.ended.load(Acquire))
+    }
+
     // a panic while it was held left the map whole: every change to it is one call
     fn lock(&self) -> MutexGuard<'_, HashMap<K, watch::Sender<Option<T>>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -77,6 +99,12 @@ impl<K: Eq + Hash + Clone, T> Lead<K, T> {
     pub fn followers(&self) -> Followers<T> {
         Followers(self.landing.clone())
     }
+
+    /// Whether a flight, maybe of this key, ended between this moment and the beginning of this one: what it brought was not
+    /// there yet for whoever looked at that moment, and is now.
+    pub fn is_late(&self, looked: Moment) -> bool {
+        self.began != looked
+    }
 }
 
 impl<K: Eq + Hash + Clone, T> Drop for Lead<K, T> {
@@ -85,6 +113,8 @@ impl<K: Eq + Hash + Clone, T> Drop for Lead<K, T> {
         // it may be another's by now: flights can be forgotten
         if flights.get(&self.key).is_some_and(|flight| flight.same_channel(&self.landing)) {
             flights.remove(&self.key);
+            // within the lock: the next to lead this key knows of it
+            self.flights.0.ended.fetch_add(1, Release);
         }
     }
 }
@@ -168,6 +198,23 @@ mod tests {
         drop((leader, followers));
         assert_eq!(late.landed().await, None);
         drop(lead(&flights));
+    }
+
+    #[test]
+    fn who_leads_knows_whether_a_flight_has_ended_since_it_looked() {
+        let flights = Flights::default();
+        let looked = flights.now();
+        let first = lead(&flights);
+        assert!(!first.is_late(looked));
+        let before_the_end = flights.now();
+        drop(first);
+        let second = lead(&flights);
+        assert!(second.is_late(looked) && second.is_late(before_the_end) && !second.is_late(flights.now()));
+        // it ends under the next one's key, which has not looked for it
+        flights.forget(|_| true);
+        let looked = flights.now();
+        drop(second);
+        assert!(!lead(&flights).is_late(looked));
     }
 
     #[tokio::test]

@@ -8,8 +8,9 @@ use tokio::sync::oneshot;
 use super::{
     Asked, Content, Context, Found, access,
     ask::{ask, stand_in},
-    collapse::{Join, Lead},
+    collapse::{Join, Lead, Moment},
     fill::{Fill, FillReader},
+    find,
     respond::{self, Verdict},
     shared::FlightKey,
 };
@@ -43,6 +44,8 @@ pub enum Way {
 pub enum Landing {
     /// Validated.
     Stored(Arc<StoredResponse>, u16),
+    /// The flight before had brought it already.
+    Found(Arc<StoredResponse>),
     /// On its way.
     Filling(Arc<StoredHead>, Arc<Fill>, Option<u64>, u16),
     /// The answer was for the leader alone.
@@ -56,7 +59,7 @@ impl Landing {
     /// What this request has of the nominated fields, where what landed is for other values of them.
     fn varies_for(&self, request: &Request, options: &Options) -> Option<Vec<Nominated>> {
         let nominated = match self {
-            Landing::Stored(stored, _) => &stored.head.nominated,
+            Landing::Stored(stored, _) | Landing::Found(stored) => &stored.head.nominated,
             Landing::Filling(head, ..) => &head.nominated,
             Landing::Alone | Landing::Failed(_) | Landing::Erred(_) => return None,
         };
@@ -120,11 +123,24 @@ pub async fn fetch(
     let way = if alone && way == Way::Fetch && found.stored.is_none() { Way::Pass } else { way };
     let mut joining = collapses(&asked, way) && !alone;
     let mut rejoined = false;
+    let mut looked = found.looked;
     let question = Question::new(asked, found, way);
     let request = question.request.clone();
     while joining {
         match cx.shared.flights.join(&flight) {
             Join::Lead(lead) => {
+                if lead.is_late(looked) {
+                    let again = Box::pin(question.look_again(cx)).await;
+                    if let Some((stored, reason)) = again.usable {
+                        lead.land(Landing::Found(stored.clone()));
+                        return respond::hit(cx, &request, &stored, reason, cx.clock.now(), log);
+                    }
+                    looked = again.looked;
+                    if again.key != flight.variant && !rejoined {
+                        (flight.variant, rejoined) = (again.key, true);
+                        continue;
+                    }
+                }
                 let (told, tell) = oneshot::channel();
                 tokio::task::spawn_local(lead_flight(cx.clone(), question, lead, flight, Some(told)));
                 let outcome = tell.await.unwrap_or(Outcome::Failed(OriginError::Closed));
@@ -152,14 +168,22 @@ pub async fn fetch(
 
 /// Validates a stored response behind the answer that was given from it (RFC 5861 §3).
 pub fn refresh(cx: &Rc<Context>, asked: Asked, found: Found, _reason: Reason) {
-    let flight = FlightKey { primary: asked.primary, variant: found.key };
+    let (flight, looked) = (FlightKey { primary: asked.primary, variant: found.key }, found.looked);
     if let Join::Lead(lead) = cx.shared.flights.join(&flight) {
         let mut question = Question::new(asked, found, Way::Validate);
         question.interim = None;
         if question.request.method == Method::HEAD {
             Rc::make_mut(&mut question.request).method = Method::GET;
         }
-        tokio::task::spawn_local(lead_flight(cx.clone(), question, lead, flight, None));
+        let cx = cx.clone();
+        tokio::task::spawn_local(async move {
+            if lead.is_late(looked)
+                && let Again { usable: Some((stored, _)), fresh: true, .. } = question.look_again(&cx).await
+            {
+                return lead.land(Landing::Found(stored));
+            }
+            lead_flight(cx, question, lead, flight, None).await;
+        });
     }
 }
 
@@ -175,6 +199,28 @@ impl Question {
             way,
         }
     }
+
+    /// What is stored by now.
+    async fn look_again(&self, cx: &Context) -> Again {
+        let found = find(cx, &self.request, &self.content, self.primary).await;
+        let head = found.stored.as_ref().map(|stored| &stored.head);
+        let (reason, fresh) = match reuse(&self.request, head, found.variants, cx.clock.now(), &cx.policy) {
+            Reuse::Serve(reason) => (Some(reason), true),
+            Reuse::Refresh(reason) => (Some(reason), false),
+            _ => (None, false),
+        };
+        Again { key: found.key, looked: found.looked, usable: found.stored.zip(reason), fresh }
+    }
+}
+
+/// What a second look found.
+struct Again {
+    key: CacheKey,
+    looked: Moment,
+    /// What answers the request.
+    usable: Option<(Arc<StoredResponse>, Reason)>,
+    /// And needs no validation behind.
+    fresh: bool,
 }
 
 /// Whether requests like this one wait for each other: what they get can be shared, as far as can be told before.
@@ -259,16 +305,20 @@ fn follow_reply(
 ) -> Option<Reply> {
     let now = cx.clock.now();
     let request = &question.request;
-    let usable = |head: &StoredHead| {
-        vary::matches(&head.nominated, request, &cx.policy)
-            && matches!(reuse(request, Some(head), false, now, &cx.policy), Reuse::Serve(_) | Reuse::Refresh(_))
+    let used = |head: &StoredHead| match reuse(request, Some(head), false, now, &cx.policy) {
+        Reuse::Serve(reason) | Reuse::Refresh(reason) => Some(reason),
+        _ => None,
     };
+    let usable = |head: &StoredHead| vary::matches(&head.nominated, request, &cx.policy) && used(head).is_some();
     let mut verdict = Verdict { collapsed: true, ..verdict.clone() };
     match landing {
         Landing::Stored(stored, status) if usable(&stored.head) => {
             verdict.fwd_status = Some(status);
             verdict.from_cache = true;
             Some(respond::stored(cx, request, &stored, verdict, now, log))
+        }
+        Landing::Found(stored) if usable(&stored.head) => {
+            Some(respond::hit(cx, request, &stored, used(&stored.head)?, now, log))
         }
         Landing::Filling(head, fill, length, status) if usable(&head) => {
             verdict.fwd_status = Some(status);
@@ -282,6 +332,6 @@ fn follow_reply(
             let outcome = stand_in(cx, request, question.stored.as_ref(), Some(status))?;
             Some(reply(cx, request, outcome, verdict, log))
         }
-        Landing::Stored(..) | Landing::Filling(..) | Landing::Alone => None,
+        Landing::Stored(..) | Landing::Found(_) | Landing::Filling(..) | Landing::Alone => None,
     }
 }

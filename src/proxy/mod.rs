@@ -15,11 +15,14 @@ mod refusal;
 mod request;
 mod respond;
 mod shared;
+#[cfg(test)]
+mod tests;
 mod warning;
 
 use std::{rc::Rc, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
+use collapse::Moment;
 pub use exchange::Secure;
 use fetch::Way;
 pub use forward::Site;
@@ -102,13 +105,18 @@ struct Found {
     variants: bool,
     /// Where the response to this request would be stored, as far as can be told: those with the same key are one flight.
     key: CacheKey,
+    /// What flights that end later bring is not in it.
+    looked: Moment,
 }
 
 /// Answers a request.
 pub async fn handle(cx: Rc<Context>, presented: Presented) -> Reply {
     let mut log = access::Entry::begin(&presented);
     let reply = match admit(&cx, presented).await {
-        Ok(asked) => answer(&cx, asked, &mut log).await,
+        Ok(asked) => {
+            let found = find(&cx, &asked.request, &asked.content, asked.primary).await;
+            answer(&cx, asked, found, &mut log).await
+        }
         Err(refusal) => refusal::refused(&refusal, &mut log),
     };
     log.end(reply)
@@ -157,8 +165,7 @@ async fn read_content(body: RequestBody) -> Result<Content, refusal::Refusal> {
     Ok(Content::Read(content.freeze()))
 }
 
-async fn answer(cx: &Rc<Context>, asked: Asked, log: &mut access::Entry) -> Reply {
-    let found = find(cx, &asked).await;
+async fn answer(cx: &Rc<Context>, asked: Asked, found: Found, log: &mut access::Entry) -> Reply {
     let now = cx.clock.now();
     let decision = match &asked.content {
         Content::Stream(_) if !is_unsafe(&asked.request.method) => with_content(&asked.request),
@@ -192,22 +199,22 @@ async fn answer(cx: &Rc<Context>, asked: Asked, log: &mut access::Entry) -> Repl
 }
 
 /// Looks up what is stored for a request (RFC 9111 §4.1).
-async fn find(cx: &Context, asked: &Asked) -> Found {
-    let request = &asked.request;
-    let key = asked.primary.variant(&vary::renominate(&[], request, &cx.policy));
-    let mut found = Found { stored: None, variants: false, key };
-    let looked_up = is_query(&asked.request.method) || matches!(asked.request.method, Method::GET | Method::HEAD);
-    if !looked_up || matches!(asked.content, Content::Stream(_)) {
+async fn find(cx: &Context, request: &Request, content: &Content, primary: CacheKey) -> Found {
+    let looked = cx.shared.flights.now();
+    let key = primary.variant(&vary::renominate(&[], request, &cx.policy));
+    let mut found = Found { stored: None, variants: false, key, looked };
+    let looked_up = is_query(&request.method) || matches!(request.method, Method::GET | Method::HEAD);
+    if !looked_up || matches!(content, Content::Stream(_)) {
         return found;
     }
-    match look_up(cx, &asked.primary).await {
+    match look_up(cx, &primary).await {
         None => {}
         Some(Slot::Response(stored)) => found.stored = Some(stored),
         Some(Slot::Variants(variants)) => {
             let mut variants = variants.iter().filter(|v| vary::is_for_content(&v.nominated, request)).peekable();
             if let Some(newest) = variants.peek() {
                 found.variants = true;
-                found.key = asked.primary.variant(&vary::renominate(&newest.nominated, request, &cx.policy));
+                found.key = primary.variant(&vary::renominate(&newest.nominated, request, &cx.policy));
             }
             for variant in variants.filter(|v| vary::matches(&v.nominated, request, &cx.policy)) {
                 if let Some(Slot::Response(stored)) = look_up(cx, &variant.key).await {
