@@ -52,7 +52,7 @@ pub use budget::{Filling, LEAST as LEAST_MEMORY};
 pub use disk::quiet_database_panics;
 pub use folder::{FolderLock, OpenError, clear_folder, is_cache, restrict_umask, stats_of};
 use pending::Change;
-use shared::{Shared, VARIANTS, left_out};
+use shared::{Clearing, Shared, VARIANTS, left_out};
 pub use stats::{Cleared, State, Stats};
 use writer::Command;
 
@@ -321,11 +321,11 @@ impl Store {
         self.0.shared.filling.clone()
     }
 
-    /// Forgets everything and gives the disk back. On return the next lookup finds nothing.
+    /// Forgets everything and gives the disk back. From the first poll on nothing is found that was put before.
     pub async fn clear(&self) -> Result<Cleared, StoreError> {
-        self.0.shared.epoch.fetch_add(1, SeqCst);
+        let clearing = Clearing::begin(&self.0.shared);
         let (reply, done) = oneshot::channel();
-        self.0.commands.send(Command::Clear(reply)).map_err(|_| StoreError::Closed)?;
+        self.0.commands.send(Command::Clear(clearing, reply)).map_err(|_| StoreError::Closed)?;
         done.await.map_err(|_| StoreError::Closed)?
     }
 

@@ -2,7 +2,10 @@
 
 use std::sync::{
     Arc, Mutex, RwLock,
-    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    atomic::{
+        AtomicBool, AtomicU64,
+        Ordering::{Acquire, Relaxed, Release, SeqCst},
+    },
     mpsc::Sender,
 };
 
@@ -45,6 +48,8 @@ pub struct Shared {
     /// The oldest first; the last one is written to. Empty while the store is not open.
     pub generations: RwLock<Vec<Arc<Generation>>>,
     pub epoch: AtomicU64,
+    /// So many clearings have begun and have not forgotten everything yet: until then nothing is found.
+    clearing: AtomicU64,
     pub space: Arc<Space>,
     /// How often is asked for what.
     pub sketch: Sketch,
@@ -66,6 +71,24 @@ pub struct Shared {
     permits: Arc<Semaphore>,
     /// The last problem that was said, so that it is said once.
     said: Mutex<String>,
+}
+
+/// A clearing that has begun: what was fetched before is not stored any more, and nothing is found while this is there.
+pub struct Clearing(Arc<Shared>);
+
+impl Clearing {
+    pub fn begin(shared: &Arc<Shared>) -> Clearing {
+        // in this order: whoever is refused to store does not find what was to be replaced either
+        shared.clearing.fetch_add(1, SeqCst);
+        shared.epoch.fetch_add(1, SeqCst);
+        Clearing(shared.clone())
+    }
+}
+
+impl Drop for Clearing {
+    fn drop(&mut self) {
+        self.0.clearing.fetch_sub(1, Release);
+    }
 }
 
 #[derive(Default)]
@@ -94,6 +117,7 @@ impl Shared {
             easing: AtomicBool::new(false),
             generations: RwLock::default(),
             epoch: AtomicU64::new(0),
+            clearing: AtomicU64::new(0),
             space: Arc::new(Space::new(options.disk, commands.clone())),
             commands,
             is_dead,
@@ -141,7 +165,11 @@ impl Shared {
     }
 
     pub fn epoch(&self) -> Epoch {
-        Epoch(self.epoch.load(Relaxed))
+        Epoch(self.epoch.load(Acquire))
+    }
+
+    fn is_clearing(&self) -> bool {
+        self.clearing.load(Acquire) > 0
     }
 
     pub fn generation(&self, number: u32) -> Option<Arc<Generation>> {
@@ -150,7 +178,7 @@ impl Shared {
     }
 
     pub fn recall(&self, key: &CacheKey) -> Option<Slot> {
-        let slot = self.memory.recall(key)?;
+        let slot = self.memory.recall(key).filter(|_| !self.is_clearing())?;
         self.sketch.asked(Print::of(key).0);
         self.counters.memory_hits.fetch_add(1, Relaxed);
         Some(slot)
@@ -162,6 +190,9 @@ impl Shared {
             return Some(slot);
         }
         self.sketch.asked(Print::of(key).0);
+        if self.is_clearing() {
+            return self.missed();
+        }
         let mut tries = 0..4;
         while tries.next().is_some() {
             let (version, added) = {

@@ -18,7 +18,7 @@ use super::{
     generations::Generations,
     opening,
     pending::Change,
-    shared::Shared,
+    shared::{Clearing, Shared},
 };
 use crate::{clock, key::CacheKey};
 
@@ -37,7 +37,7 @@ pub enum Command {
     Forgotten(CacheKey, oneshot::Sender<()>),
     /// Look through everything; the answer is how many were dead.
     Sweep(oneshot::Sender<u64>),
-    Clear(oneshot::Sender<Result<Cleared, StoreError>>),
+    Clear(Clearing, oneshot::Sender<Result<Cleared, StoreError>>),
     Close(Option<oneshot::Sender<()>>),
 }
 
@@ -95,8 +95,8 @@ pub fn run(shared: Arc<Shared>, commands: Receiver<Command>, lock: Option<Folder
             Ok(Command::Sweep(reply)) => {
                 let _ = reply.send(writer.sweep_all());
             }
-            Ok(Command::Clear(reply)) => {
-                let cleared = writer.clear();
+            Ok(Command::Clear(clearing, reply)) => {
+                let cleared = writer.clear(clearing);
                 let _ = reply.send(cleared);
             }
             Ok(Command::Close(reply)) => {
@@ -312,7 +312,7 @@ impl Writer {
         }
     }
 
-    fn clear(&mut self) -> Result<Cleared, StoreError> {
+    fn clear(&mut self, clearing: Clearing) -> Result<Cleared, StoreError> {
         let shared = self.shared.clone();
         let (responses, bytes) = shared.held();
         let cleared = Cleared { responses, bytes };
@@ -320,6 +320,7 @@ impl Writer {
         shared.index.remove_all();
         shared.pending.forget_all();
         shared.memory.forget_all();
+        drop(clearing);
         (self.write_at, self.sync_at, self.rotate_at, self.sweep_at) = Default::default();
         let removed = match &self.lock {
             Some(_) => folder::clear_live(&shared.options.folder),

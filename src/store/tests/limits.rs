@@ -80,8 +80,10 @@ fn the_folder_keeps_its_limit_while_ten_times_as_much_goes_through() {
                 assert!(store.lookup(&key(&format!("{length}-0"))).await.is_none());
                 store.close().await;
                 // making room goes on behind, until it is closed
+                let closed = store.stats();
                 let held = stats_of(&options.folder).expect("readable").responses;
                 assert!(held > stats.responses / 2, "{held} of {}", stats.responses);
+                assert_eq!((held + closed.evicted, closed.not_written), (count, 0), "each is held or was evicted");
                 let store = open(options.clone()).await;
                 assert_eq!(store.stats().responses, held);
                 assert_eq!(served(&store, &last).await, Some(content(&last, *length)));
