@@ -188,17 +188,22 @@ fn is_text(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)
 }
 
+/// Without the white space in front: spaces and tabs alone (RFC 9110 §5.6.3).
+fn unblank(text: &[u8]) -> &[u8] {
+    &text[text.iter().take_while(|byte| b" \t".contains(byte)).count()..]
+}
+
 /// `*( ";" name [ "=" ( token / quoted-string ) ] )`, with white space but before the first semicolon.
 fn are_extensions(mut rest: &[u8]) -> bool {
     fn token(rest: &[u8]) -> Option<&[u8]> {
         let length = rest.iter().take_while(|byte| is_token(**byte)).count();
-        (length > 0).then(|| rest[length..].trim_ascii_start())
+        (length > 0).then(|| unblank(&rest[length..]))
     }
     fn quoted(rest: &[u8]) -> Option<&[u8]> {
         let mut at = 1;
         loop {
             match *rest.get(at)? {
-                b'"' => return Some(rest[at + 1..].trim_ascii_start()),
+                b'"' => return Some(unblank(&rest[at + 1..])),
                 b'\\' if is_text(*rest.get(at + 1)?) => at += 2,
                 byte if is_text(byte) && byte != b'\\' => at += 1,
                 _ => return None,
@@ -206,10 +211,10 @@ fn are_extensions(mut rest: &[u8]) -> bool {
         }
     }
     while let Some(extension) = rest.strip_prefix(b";") {
-        let Some(behind) = token(extension.trim_ascii_start()) else { return false };
+        let Some(behind) = token(unblank(extension)) else { return false };
         rest = behind;
         if let Some(value) = behind.strip_prefix(b"=") {
-            let value = value.trim_ascii_start();
+            let value = unblank(value);
             let behind = if value.starts_with(b"\"") { quoted(value) } else { token(value) };
             let Some(behind) = behind else { return false };
             rest = behind;
