@@ -20,14 +20,17 @@ pub struct Origin {
 impl Origin {
     /// Takes a URL apart. The error says what is wrong and what would be right, in one line.
     pub fn parse(text: &str) -> Result<Origin, String> {
-        let (https, rest) = scheme(text)?;
+        // Not repeated: it may hold a password.
+        let personal = || {
+            format!(
+                "a user name or a password in the URL is not supported; leave out what stands before the @ ({FORM})"
+            )
+        };
+        let (https, rest) = scheme(text).map_err(|error| if text.contains('@') { personal() } else { error })?;
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
         if authority.contains('@') {
-            // Not repeated: it may hold a password.
-            return Err(format!(
-                "a user name or a password in the URL is not supported; leave out what stands before the @ ({FORM})"
-            ));
+            return Err(personal());
         }
         let (host, port) = host_and_port(authority, if https { 443 } else { 80 })?;
         let base = base(path)?;
@@ -157,6 +160,9 @@ mod tests {
             ("http:///path", "the host is missing"),
             ("http://:80", "the host is missing"),
             ("http://u:secret@a", "a user name or a password"),
+            ("u:secret@a", "a user name or a password"),
+            ("u:secret@a://b", "a user name or a password"),
+            ("http:/u:secret@a", "a user name or a password"),
             ("http://a?x=1", "a query"),
             ("http://a/b#c", "a fragment"),
             ("http://a:0", "\"0\" is no port"),
