@@ -41,7 +41,11 @@ impl std::error::Error for AskError {}
 pub fn ask(folder: &Path, command: Command) -> Result<Value, AskError> {
     let mut stream = Address::of(folder).and_then(|address| UnixStream::connect(&address.path)).map_err(nobody)?;
     let line = exchange(&mut stream, command).map_err(AskError::Io)?;
-    let mut answer: Value = serde_json::from_str(&line).unwrap_or_default();
+    read_answer(&line)
+}
+
+pub(super) fn read_answer(line: &str) -> Result<Value, AskError> {
+    let mut answer: Value = serde_json::from_str(line).unwrap_or_default();
     match (answer.get_mut("ok").map(Value::take), answer.get("error").and_then(Value::as_str)) {
         (Some(value), _) => Ok(value),
         (None, Some(error)) => Err(AskError::Refused(error.to_owned())),

@@ -81,8 +81,14 @@ fn remove_stale(path: &Path) -> io::Result<()> {
 fn answer(mut stream: UnixStream, handler: &impl Fn(Command) -> Result<Value, String>) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    let mut line = String::new();
-    BufReader::new((&stream).take(LONGEST_LINE)).read_line(&mut line)?;
+    let mut line = Vec::new();
+    BufReader::new((&stream).take(LONGEST_LINE)).read_until(b'\n', &mut line)?;
+    stream.write_all(reply(&line, handler).as_bytes())
+}
+
+/// One line for one line.
+pub(super) fn reply(line: &[u8], handler: &impl Fn(Command) -> Result<Value, String>) -> String {
+    let line = std::str::from_utf8(line).unwrap_or_default();
     let result = match Command::parse(line.trim_end()) {
         Some(Command::Ping) => Ok(json!({ "pid": std::process::id(), "version": env!("CARGO_PKG_VERSION") })),
         Some(command) => handler(command),
@@ -92,7 +98,7 @@ fn answer(mut stream: UnixStream, handler: &impl Fn(Command) -> Result<Value, St
         Ok(value) => json!({ "ok": value }),
         Err(error) => json!({ "error": error }),
     };
-    stream.write_all(format!("{answer}\n").as_bytes())
+    format!("{answer}\n")
 }
 
 impl Drop for Listening {

@@ -82,9 +82,10 @@ fn a_folder_whose_path_is_too_long_for_a_socket_address_works_too() {
 fn nonsense_gets_an_answer_in_words_and_ends_the_connection() {
     let folder = tempfile::tempdir().unwrap();
     let _listening = listen(folder.path(), counting).unwrap();
-    for line in ["drop tables\n".to_owned(), "\n".to_owned(), format!("{}\n", "x".repeat(5000)), "clear".to_owned()] {
+    let lines = [&b"drop tables\n"[..], b"\n", &[b'x'; 5000], b"clear", b"\xffstats\n", b""];
+    for line in lines {
         let mut stream = UnixStream::connect(folder.path().join(SOCKET)).unwrap();
-        stream.write_all(line.as_bytes()).unwrap();
+        stream.write_all(line).unwrap();
         stream.shutdown(std::net::Shutdown::Write).unwrap();
         let mut answer = Vec::new();
         // Bytes that were not read make the end a reset.
