@@ -14,7 +14,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::Semaphore,
-    task::{JoinHandle, spawn_local, yield_now},
+    task::{JoinHandle, LocalSet, spawn_local, yield_now},
 };
 
 use super::*;
@@ -40,7 +40,8 @@ struct Rig {
     _folder: tempfile::TempDir,
 }
 
-/// An origin that answers each request with these fields, and what it was asked for in Accept-Encoding as the body.
+/// An origin that answers each request with these fields, and what it was asked for in Accept-Encoding as the body; without
+/// fields it closes the connection.
 fn origin(fields: &'static str, asked: Arc<AtomicUsize>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -55,6 +56,9 @@ fn origin(fields: &'static str, asked: Arc<AtomicUsize>) -> SocketAddr {
                 head.push(byte[0]);
             }
             asked.fetch_add(1, Relaxed);
+            if fields.is_empty() {
+                continue;
+            }
             let head = String::from_utf8(head).unwrap().to_lowercase();
             let coding = head.lines().find_map(|line| line.strip_prefix("accept-encoding: ")).unwrap_or("none");
             let length = coding.len();
@@ -169,7 +173,8 @@ async fn until(mut happened: impl FnMut() -> bool) {
 }
 
 fn run(test: impl Future<Output = ()>) {
-    actix_rt::System::new().block_on(test);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    LocalSet::new().block_on(&runtime, test);
 }
 
 const FRESH: &str = "Cache-Control: max-age=600\r\n";
@@ -263,6 +268,20 @@ fn what_was_stored_and_invalidated_again_since_it_was_looked_up_is_asked_for() {
         for answer in rig.let_go(held).await {
             assert!(answer.contains("\r\nx-cache: MISS\r\n"), "{answer}");
         }
+        assert_eq!(rig.asked.load(Relaxed), 2);
+    });
+}
+
+#[test]
+fn a_failure_is_one_request_for_all_who_wait_for_it_and_is_not_kept_for_the_next() {
+    run(async {
+        let rig = Rig::start("", |_| {}).await;
+        let held = rig.looked_up(10, "").await;
+        for answer in rig.let_go(held).await {
+            assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+        }
+        assert_eq!(rig.asked.load(Relaxed), 1);
+        rig.get("").await.unwrap();
         assert_eq!(rig.asked.load(Relaxed), 2);
     });
 }
