@@ -50,7 +50,8 @@ impl FileName {
 
     /// The number in a file's name, if it is one of these.
     pub fn number(name: &str) -> Option<u32> {
-        name.strip_suffix(".seg").or_else(|| name.strip_suffix(".body"))?.parse().ok()
+        let digits = name.strip_suffix(".seg").or_else(|| name.strip_suffix(".body"))?;
+        digits.parse().ok().filter(|number: &u32| number.to_string() == digits)
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::support::*;
-use crate::store::{OpenError, State, Store, clear_folder, is_cache};
+use crate::store::{OpenError, State, Store, clear_folder, is_cache, segment::FileName};
 
 #[test]
 fn a_second_store_on_a_folder_is_refused_and_the_first_one_unharmed() {
@@ -28,6 +28,13 @@ fn a_second_store_on_a_folder_is_refused_and_the_first_one_unharmed() {
         first.close().await;
         drop(second);
     });
+}
+
+#[test]
+fn a_file_has_one_name() {
+    for (name, number) in [("0.seg", Some(0)), ("17.body", Some(17)), ("+5.seg", None), ("05.seg", None), ("5", None)] {
+        assert_eq!(FileName::number(name), number, "{name}");
+    }
 }
 
 #[test]
