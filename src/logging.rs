@@ -67,17 +67,9 @@ pub fn redact(target: &str) -> Cow<'_, str> {
     if !target.contains(['@', '=']) {
         return Cow::Borrowed(target);
     }
-    let (scheme, rest) = target.split_at(target.find("://").map_or(0, |at| at + 3));
-    let authority = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
-    let mut redacted = String::with_capacity(target.len());
-    let mut rest = match rest[..authority].rfind('@') {
-        Some(at) => {
-            redacted.push_str(scheme);
-            redacted.push_str(REDACTED);
-            &rest[at..]
-        }
-        None => target,
-    };
+    let known = without_user_information(target);
+    let mut redacted = String::with_capacity(known.len());
+    let mut rest = known.as_str();
     while let Some(separator) = rest.find(['?', '&', ';']) {
         let (before, parameter) = rest.split_at(separator + 1);
         redacted.push_str(before);
@@ -97,13 +89,32 @@ pub fn redact(target: &str) -> Cow<'_, str> {
     Cow::Owned(redacted)
 }
 
+/// User information stands before a host: at the beginning, and behind each scheme.
+fn without_user_information(target: &str) -> String {
+    let mut shown = String::with_capacity(target.len());
+    let mut rest = target;
+    loop {
+        let authority = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
+        if let Some(at) = rest[..authority].rfind('@') {
+            shown.push_str(REDACTED);
+            rest = &rest[at..];
+        }
+        let Some(scheme) = rest.find("://") else { break };
+        let (before, behind) = rest.split_at(scheme + 3);
+        shown.push_str(before);
+        rest = behind;
+    }
+    shown + rest
+}
+
 /// By its name, as it is or percent-encoded.
 fn is_credential(name: &str) -> bool {
     let mut decoded = Vec::with_capacity(name.len());
     let mut bytes = name.as_bytes();
     while let Some((&byte, behind)) = bytes.split_first() {
-        let hex = behind.get(..2).filter(|_| byte == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
-        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+        // digits alone: from_str_radix would take a sign
+        let hex = behind.get(..2).filter(|hex| byte == b'%' && hex.iter().all(u8::is_ascii_hexdigit));
+        match hex.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok()) {
             Some(encoded) => {
                 decoded.push(encoded.to_ascii_lowercase());
                 bytes = &behind[2..];
@@ -177,12 +188,15 @@ mod tests {
             ("/a?b=1&API_KEY=x;sig=y", "/a?b=1&API_KEY=***;sig=***"),
             ("/a?access_token=a=b==&x", "/a?access_token=***&x"),
             ("/a?%74oke%6E=x&%=1&%4=2&%zz=3", "/a?%74oke%6E=***&%=1&%4=2&%zz=3"),
+            ("/a?x%+auth=y&x%+0key=z", "/a?x%+auth=***&x%+0key=***"),
             ("/a;jsessionid=x/b?q", "/a;jsessionid=***?q"),
             ("/a?url=http://h/?secret=x", "/a?url=http://h/?secret=***"),
             (
                 "/a?PASSWORD=x&passwd=x&oauth=x&signature=x&credentials=x&code=x",
                 "/a?PASSWORD=***&passwd=***&oauth=***&signature=***&credentials=***&code=***",
             ),
+            ("/a?token=x&url=http://user:pw@h/", "/a?token=***&url=http://***@h/"),
+            ("http://h/?url=http://user:pw@h2/?key=x", "http://h/?url=http://***@h2/?key=***"),
             ("http://user:pw@h/a?b=c", "http://***@h/a?b=c"),
             ("GET http://u@h@h2/?key=1", "GET http://***@h2/?key=***"),
             ("user:pw@h:443", "***@h:443"),
