@@ -5,10 +5,15 @@
 use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_RANGE, RANGE, VARY};
 
 pub use crate::{
-    client::fuzzing::{client_body, client_head},
-    origin::fuzzing::{origin_chunks, origin_head},
+    admin::fuzzing::control,
+    client::fuzzing::{client_body, client_content, client_head},
+    config::fuzzing::{origin_url, units},
+    fields::fuzzing::{hop_by_hop, list},
+    logging::fuzzing::log_text,
+    origin::fuzzing::{origin_chunks, origin_end, origin_head},
+    policy::fuzzing::{conditions, negotiation},
     proxy::fuzzing::target,
-    store::fuzzing::record,
+    store::fuzzing::{body, folder, journal, record},
 };
 use crate::{
     clock::{Seconds, Timestamp},
@@ -26,19 +31,30 @@ use crate::{
 pub type Fuzz = fn(&[u8]);
 
 /// All of them, by the names of their seeds' folders.
-pub const TARGETS: [(&str, Fuzz); 13] = [
+pub const TARGETS: [(&str, Fuzz); 24] = [
+    ("body", body),
     ("cache_control", cache_control),
     ("cache_status", cache_status),
     ("cdn_cache_control", cdn_cache_control),
     ("client_body", client_body),
     ("client_head", client_head),
+    ("conditions", conditions),
+    ("control", control),
     ("date", date_field),
     ("etag", entity_tags),
+    ("folder", folder),
+    ("hop_by_hop", hop_by_hop),
+    ("journal", journal),
+    ("list", list),
+    ("log_text", log_text),
+    ("negotiation", negotiation),
     ("origin_chunks", origin_chunks),
     ("origin_head", origin_head),
+    ("origin_url", origin_url),
     ("range", byte_ranges),
     ("record", record),
     ("target", target),
+    ("units", units),
     ("vary", nominated),
 ];
 
@@ -77,6 +93,13 @@ pub fn cache_status(data: &[u8]) {
     let (theirs, all) = (text(&before), text(&fields));
     assert!(all.starts_with(&theirs), "what other caches said stays in front");
     assert!(all.ends_with(status.member().as_bytes()));
+    let members = |text: &[u8]| sfv::Parser::new(text).parse::<sfv::List>().ok().map(|list| list.len());
+    // a line that says nothing is no list of others' members, and joins as an empty one
+    if let Some(count) =
+        members(&theirs).filter(|_| before.iter().all(|(_, line)| !line.as_bytes().trim_ascii().is_empty()))
+    {
+        assert_eq!(members(&all), Some(count + 1), "a list stays one");
+    }
 }
 
 /// All values as one list.

@@ -1,5 +1,7 @@
 //! The log: its level, its form, that nobody but Larder can write a line of it, and that it holds no credentials.
 
+#[doc(hidden)]
+pub mod fuzzing;
 mod stderr;
 
 use std::{borrow::Cow, io::Write};

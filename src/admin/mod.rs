@@ -5,6 +5,8 @@
 
 mod ask;
 pub mod clear;
+#[doc(hidden)]
+pub mod fuzzing;
 mod listen;
 mod stats;
 

@@ -58,6 +58,12 @@ pub fn client_body(data: &[u8]) {
     }
 }
 
+/// The content of a chunked body, and where that ends, if it does; `None`: it is refused.
+pub fn client_content(data: &[u8]) -> Option<(Vec<u8>, Option<usize>)> {
+    let (content, behind) = content(data, data.len().max(1)).ok()?;
+    Some((content, behind.map(|behind| data.len() - behind)))
+}
+
 /// The content, and how many bytes stand behind its end (`None`: that did not come).
 fn content(data: &[u8], size: usize) -> Result<(Vec<u8>, Option<usize>), Refusal> {
     let options = Options::default();

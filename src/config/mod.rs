@@ -1,6 +1,8 @@
 //! What is valid: every default, every unit and every cross-check. Each part of the program gets its own options out of it.
 
 mod folder;
+#[doc(hidden)]
+pub mod fuzzing;
 mod origin;
 mod units;
 

@@ -5,6 +5,8 @@ pub mod cache_control;
 pub mod cache_status;
 pub mod date;
 pub mod etag;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod hop_by_hop;
 mod list;
 pub mod range;

@@ -30,6 +30,11 @@ pub fn origin_chunks(data: &[u8]) {
     assert_eq!(scan(data, data.len().max(1)), scan(data, usize::from(*size) + 1));
 }
 
+/// Where a chunked message ends.
+pub fn origin_end(data: &[u8]) -> Result<Option<usize>, &'static str> {
+    scan(data, data.len().max(1))
+}
+
 fn scan(data: &[u8], size: usize) -> Result<Option<usize>, &'static str> {
     let (mut scan, mut at) = (ChunkScan::new(), 0);
     for piece in data.chunks(size) {

@@ -5,6 +5,8 @@
 
 mod directives;
 pub mod freshness;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod invalidation;
 mod negotiation;
 mod reason;

@@ -133,7 +133,7 @@ fn not_modified(request: &Request, stored: &StoredHead, options: &Options) -> bo
         && is_unmodified(&request.fields, stored, options).unwrap_or(false)
 }
 
-fn if_none_match_finds(request: &Fields, response: &Fields) -> bool {
+pub(super) fn if_none_match_finds(request: &Fields, response: &Fields) -> bool {
     let stored = entity_tag(response);
     request.values(&IF_NONE_MATCH).any(|line| {
         line.as_bytes().trim_ascii() == b"*"
@@ -155,7 +155,7 @@ fn is_unmodified(request: &Fields, stored: &StoredHead, options: &Options) -> Op
 }
 
 /// RFC 9110 §13.1.5: strong comparison, or exactly the same date where that is a strong validator.
-fn if_range_holds(request: &Fields, stored: &StoredHead) -> bool {
+pub(super) fn if_range_holds(request: &Fields, stored: &StoredHead) -> bool {
     let Some(asked) = request.only(&IF_RANGE) else { return false };
     let asked = asked.as_bytes().trim_ascii();
     if asked.starts_with(b"\"") || asked.starts_with(b"W/") {

@@ -112,7 +112,8 @@ impl DiskBody {
         self.0.read(0, 1).map(drop)
     }
 
-    fn read_now(&self, from: u64, length: usize) -> Result<Bytes, StoreError> {
+    /// `read` without leaving the thread. Blocks.
+    pub(super) fn read_now(&self, from: u64, length: usize) -> Result<Bytes, StoreError> {
         let read = self.0.read(from, length.min(READ));
         if let (Err(_), Some((key, commands))) = (&read, self.0.watch.get()) {
             let _ = commands.send(Command::Forget(*key));

@@ -109,15 +109,7 @@ impl Records {
 
     /// The segment size that a database was made with: sled opens it with no other.
     pub fn segment_of(folder: &Path) -> Option<usize> {
-        let conf = std::fs::read(folder.join("conf")).ok()?;
-        // a sum stands behind the text
-        let size = String::from_utf8_lossy(&conf)
-            .lines()
-            .find_map(|line| line.strip_prefix("segment_size:"))?
-            .trim()
-            .parse()
-            .ok()?;
-        usize::is_power_of_two(size).then_some(size)
+        segment_size(&std::fs::read(folder.join("conf")).ok()?)
     }
 
     /// Opens a closed database once, so that the next opening has nothing to catch up with: sled writes down where its pages
@@ -226,4 +218,12 @@ impl Drop for Records {
             close();
         }
     }
+}
+
+/// What a database's conf says of its segment size.
+pub(super) fn segment_size(conf: &[u8]) -> Option<usize> {
+    // a sum stands behind the text
+    let text = String::from_utf8_lossy(conf);
+    let size = text.lines().find_map(|line| line.strip_prefix("segment_size:"))?.trim().parse().ok()?;
+    usize::is_power_of_two(size).then_some(size)
 }

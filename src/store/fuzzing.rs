@@ -1,6 +1,21 @@
 //! See [`crate::fuzzing`].
 
-use super::record::{self, BodyForm, Record, RecordBody};
+use std::{
+    collections::{HashMap, HashSet},
+    fs::File,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    DiskBody, StoreError,
+    disk::segment_size,
+    index::{Entry, Index, Print, Size},
+    journal::{self, LINE, Line, Mark},
+    record::{self, BodyForm, Record, RecordBody},
+    segment::{self, FileName, Location},
+};
 use crate::key::CacheKey;
 
 /// The first 16 bytes of the input begin a record, the rest is its head and its body; length, key and sum are put right,
@@ -22,4 +37,156 @@ pub fn record(data: &[u8]) {
     };
     let again = again.map(|record| record::decode(&key, &record).is_some());
     assert_eq!(again, Some(true), "what was read can be written, and read again");
+}
+
+/// A journal, and what becomes of it: an operation on each three bytes of the input. What was written is read; where it is cut
+/// or has lost its tail, what stands before; where a line is damaged, nothing that it may have outdated.
+pub fn journal(data: &[u8]) {
+    let _ = journal::read(data, &Index::new());
+    let Some(([serial, summarized, damage, high, low], operations)) = data.split_first_chunk::<5>() else { return };
+    let serial = u64::from(*serial);
+    let entry = |[_, generation, size]: [u8; 3]| {
+        (size != 255).then(|| Entry { generation: generation.into(), size: Size(size.into()) })
+    };
+    let mut lines: Vec<Line> = Vec::new();
+    for operation in operations.chunks_exact(3).map(|chunk| [chunk[0], chunk[1], chunk[2]]) {
+        lines.push((Print(u64::from(operation[0]).wrapping_mul(0x9e37_79b9_7f4a_7c15)), entry(operation)));
+    }
+    // in the summary each key stands once, and none that is forgotten
+    let mut seen = HashSet::new();
+    let unlike = |line: &Line, seen: &mut HashSet<u64>| line.1.is_some() && seen.insert(line.0.0);
+    let summary = lines.iter().take(usize::from(*summarized)).take_while(|line| unlike(line, &mut seen)).count();
+    let mut bytes = journal::header(serial, summary as u64).to_vec();
+    for (position, line) in (1..).zip(&lines) {
+        bytes.extend(journal::form(line, serial, position));
+    }
+    let at = usize::from(u16::from_be_bytes([*high, *low])) % bytes.len();
+    let mut spoiled = bytes.clone();
+    // which lines count, whether it can be told that others do not, and where it goes on
+    let (counting, damaged, mark) = match damage % 4 {
+        0 => (lines.clone(), false, lines.len()),
+        1 | 2 => {
+            spoiled.truncate(if damage % 4 == 2 { at / 512 * 512 } else { at });
+            if damage % 4 == 2 {
+                spoiled.resize(bytes.len(), 0);
+            }
+            let whole = |line: &usize| {
+                spoiled.get(*line * LINE..(*line + 1) * LINE) == Some(&bytes[*line * LINE..(*line + 1) * LINE])
+            };
+            let whole = (0..=lines.len()).take_while(whole).count();
+            (lines[..whole.saturating_sub(1)].to_vec(), whole == 0 && !spoiled.is_empty(), whole.saturating_sub(1))
+        }
+        _ => {
+            spoiled[at] ^= 1 << (damage / 4 % 8);
+            match at / LINE {
+                0 => (Vec::new(), true, 0),
+                line if line > summary => (lines[line..].to_vec(), true, lines.len()),
+                line => ([&lines[..line - 1], &lines[line..]].concat(), true, lines.len()),
+            }
+        }
+    };
+    let index = Index::new();
+    let read = journal::read(&spoiled, &index);
+    let mut expected = HashMap::new();
+    for (print, entry) in counting {
+        match entry {
+            Some(entry) => _ = expected.insert(print, entry),
+            None => _ = expected.remove(&print),
+        }
+    }
+    assert_eq!(index.entries().into_iter().collect::<HashMap<_, _>>(), expected);
+    assert_eq!(read.damaged, damaged);
+    let header = spoiled.get(..LINE) == Some(&bytes[..LINE]);
+    let mark = if header { Mark { serial, lines: mark as u64 + 1 } } else { Mark::default() };
+    assert_eq!(read.mark, mark, "it goes on where it is whole");
+}
+
+thread_local! {
+    static FILE: Arc<File> = {
+        let path = std::env::temp_dir().join(format!("larder-fuzz-{}-{:?}", std::process::id(), std::thread::current().id()));
+        let file = File::options().create_new(true).read(true).write(true).open(&path).expect("a file to fuzz with");
+        std::fs::remove_file(path).expect("its name is not needed");
+        Arc::new(file)
+    };
+}
+
+/// A body on the disk, at an offset that the input says, in pieces of a size that it says: it reads as it was written; with
+/// one bit of it turned, or at a place that is none, no other byte is ever read.
+pub fn body(data: &[u8]) {
+    let Some(([piece, offset, high, low, bit, wild @ ..], body)) = data.split_first_chunk::<9>() else { return };
+    let piece = u32::from(*piece) + 1;
+    let sums = segment::sums(body, piece);
+    let mut bytes = vec![0xaa; usize::from(*offset)];
+    bytes.extend_from_slice(body);
+    bytes.extend_from_slice(sums.as_flattened());
+    let end = bytes.len();
+    bytes.extend_from_slice(b"what comes next");
+    let location = Location {
+        file: FileName::Segment(0),
+        offset: u64::from(*offset),
+        length: body.len() as u64,
+        piece,
+        sums: segment::sum_of_sums(&sums),
+    };
+    let whole = stored(&bytes, location).expect("it is what was written");
+    assert_eq!(whole.read_whole().expect("all of it"), body);
+    let (from, length) = (u64::from(*high), usize::from(*low));
+    let part = whole.read_now(from, length).expect("a part of it");
+    assert_eq!(part, body[body.len().min(usize::from(*high))..][..part.len()]);
+    assert_eq!(part.len(), length.min(body.len().saturating_sub(usize::from(*high))));
+    let at =
+        usize::from(*offset) + usize::from(u16::from_be_bytes([*high, *low])) % (end - usize::from(*offset)).max(1);
+    if at < end {
+        bytes[at] ^= 1 << (bit % 8);
+        let within = (at - usize::from(*offset)) as u64;
+        match stored(&bytes, location) {
+            Err(_) => assert!(within >= location.length, "the sums are as they were"),
+            Ok(body_of_bytes) => {
+                assert!(within < location.length, "a sum is not as it was");
+                for (number, right) in (0..).zip(body.chunks(piece as usize)) {
+                    let read = body_of_bytes.read_now(number * u64::from(piece), piece as usize);
+                    match number == within / u64::from(piece) {
+                        true => assert!(matches!(read, Err(StoreError::Damaged(_)))),
+                        false => assert_eq!(read.expect("another piece"), right),
+                    }
+                }
+            }
+        }
+        bytes[at] ^= 1 << (bit % 8);
+    }
+    let [a, b, c, d] = wild;
+    let elsewhere = Location {
+        offset: u64::from(*a) << (b % 64),
+        length: u64::from(*c) << (d % 64),
+        piece: u32::from(*d) << (b % 32),
+        ..location
+    };
+    if let Ok(found) = stored(&bytes, elsewhere) {
+        // the sums bear this name: it is the body, however it is called
+        let first = found.read_now(0, 1).unwrap_or_default();
+        assert!(first.is_empty() || body.starts_with(&first));
+    }
+}
+
+fn stored(bytes: &[u8], location: Location) -> Result<DiskBody, StoreError> {
+    let file = FILE.with(Arc::clone);
+    file.set_len(0).and_then(|()| file.write_all_at(bytes, 0)).expect("the file takes it");
+    DiskBody::stored(file, 0, location)
+}
+
+/// The names and the settings that are read back from the cache folder.
+pub fn folder(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    for name in [text.to_string(), format!("{text}.seg"), format!("{text}.body")] {
+        if let Some(number) = FileName::number(&name) {
+            let written = [FileName::Segment(number), FileName::Body(number)].map(|file| file.path(Path::new("")));
+            assert!(written.contains(&PathBuf::from(&name)), "{name:?} is no name that is written");
+        }
+    }
+    if let Some(size) = segment_size(data) {
+        assert!(size.is_power_of_two());
+    }
+    let size = 1_usize << (data.len() % 30);
+    let conf = [format!("segment_size: {size}\nuse_compression: false\nversion: 0.34\n").as_bytes(), data].concat();
+    assert_eq!(segment_size(&conf), Some(size), "whatever the sum is");
 }

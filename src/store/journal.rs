@@ -16,7 +16,7 @@ use std::{
 
 use super::index::{Entry, Index, Print, Size};
 
-const LINE: usize = 20;
+pub(super) const LINE: usize = 20;
 const SAID: usize = 16;
 /// What a disk writes as a whole, at least.
 const SECTOR: usize = 512;
@@ -95,10 +95,7 @@ impl Journal {
         let entries = index.entries();
         let file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&new)?;
         let mut writer = BufWriter::with_capacity(1 << 20, &file);
-        let mut header = [0; SAID];
-        header[..8].copy_from_slice(&serial.to_be_bytes());
-        header[8..].copy_from_slice(&(entries.len() as u64).to_be_bytes());
-        writer.write_all(&seal(header, serial, 0))?;
+        writer.write_all(&header(serial, entries.len() as u64))?;
         for (position, (print, entry)) in (1..).zip(&entries) {
             writer.write_all(&form(&(*print, Some(*entry)), serial, position))?;
         }
@@ -154,7 +151,15 @@ fn is_lost_tail(bytes: &[u8], at: usize) -> bool {
     bytes[zeros.min(bytes.len())..].iter().all(|byte| *byte == 0)
 }
 
-fn form((print, entry): &Line, serial: u64, position: u64) -> [u8; LINE] {
+/// The line before a summary of so many lines.
+pub(super) fn header(serial: u64, summary: u64) -> [u8; LINE] {
+    let mut said = [0; SAID];
+    said[..8].copy_from_slice(&serial.to_be_bytes());
+    said[8..].copy_from_slice(&summary.to_be_bytes());
+    seal(said, serial, 0)
+}
+
+pub(super) fn form((print, entry): &Line, serial: u64, position: u64) -> [u8; LINE] {
     let mut said = [0; SAID];
     said[..8].copy_from_slice(&print.0.to_be_bytes());
     let (generation, size) = entry.map_or((0, FORGOTTEN), |entry| (entry.generation, entry.size.0.min(FORGOTTEN - 1)));

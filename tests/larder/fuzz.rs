@@ -1,8 +1,10 @@
 //! The fuzz targets on their seeds, and on some thousands of mutations of them. A failure prints the seed that repeats it.
 
+mod decoder;
+
 use std::{fs, panic, path::PathBuf};
 
-use larder::fuzzing::TARGETS;
+use larder::fuzzing::{Fuzz, TARGETS};
 
 const MUTATIONS: u64 = 4000;
 
@@ -54,7 +56,8 @@ fn no_parser_breaks_its_laws_on_the_seeds_and_on_what_is_near_them() {
     let chosen = std::env::var("LARDER_FUZZ_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = chosen.unwrap_or(u64::from(std::process::id()));
     println!("LARDER_FUZZ_SEED={seed}");
-    for (name, target) in TARGETS {
+    let others: [(&str, Fuzz); 1] = [("chunks_decoded", decoder::chunks_decoded)];
+    for (name, target) in TARGETS.into_iter().chain(others) {
         let seeds = seeds(name);
         assert!(!seeds.is_empty(), "{name} has no seeds");
         let mut rng = Rng(seed);

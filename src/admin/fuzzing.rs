@@ -1,0 +1,35 @@
+//! See [`crate::fuzzing`].
+
+use std::cell::Cell;
+
+use serde_json::json;
+
+use super::{AskError, Command, ask::read_answer, listen::reply};
+
+/// A line to the control socket, and the words of a handler behind the first newline: each line gets one line, which says to
+/// the other side what the handler said.
+pub fn control(data: &[u8]) {
+    let (line, said) = data.split_at(data.iter().position(|byte| *byte == b'\n').map_or(data.len(), |at| at + 1));
+    let said = String::from_utf8_lossy(said);
+    let called = Cell::new(None);
+    for fails in [false, true] {
+        called.set(None);
+        let answer = reply(line, &|command| {
+            assert!(called.replace(Some(command)).is_none(), "once at most");
+            if fails { Err(said.clone().into_owned()) } else { Ok(json!({ "said": said })) }
+        });
+        assert!(answer.ends_with('\n') && answer.lines().count() == 1, "{answer:?}");
+        let word = String::from_utf8_lossy(line).trim_end().to_owned();
+        let expected = [Command::Clear, Command::Stats].into_iter().find(|command| command.as_str() == word);
+        assert_eq!(called.get(), expected, "nothing but its word is a command");
+        match (read_answer(&answer), word == "ping", expected, fails) {
+            (Ok(answer), true, None, _) => assert_eq!(answer["pid"], std::process::id()),
+            (Ok(answer), false, Some(_), false) => assert_eq!(answer, json!({ "said": said })),
+            (Err(AskError::Refused(why)), false, Some(_), true) => assert_eq!(why, said),
+            (Err(AskError::Refused(why)), false, None, _) => assert!(why.starts_with("no such command")),
+            (other, ..) => panic!("{other:?}"),
+        }
+    }
+    // the other side may be anything
+    let _ = read_answer(&said);
+}

@@ -1,0 +1,92 @@
+//! See [`crate::fuzzing`].
+
+use std::time::Duration;
+
+use super::{
+    origin::{self, Origin},
+    show_duration, show_size,
+    units::{duration, size},
+};
+
+/// A size, a duration: what is read is what a second reading finds, and what is shown can be typed.
+pub fn units(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let (read, again) = (size(&text), binary(&text));
+    assert_eq!(read.as_ref().ok(), again.filter(|bytes| *bytes <= 1 << 60).map(|bytes| bytes as u64).as_ref());
+    if let Ok(bytes) = read {
+        assert_eq!(size(&format!("{bytes} bytes")), Ok(bytes));
+        let (shown, unit) = (show_size(bytes), bytes.max(1).ilog2() / 10);
+        if bytes % (1 << (unit.min(4) * 10)) == 0 {
+            assert_eq!(size(&shown), Ok(bytes), "{shown}");
+        }
+    }
+    let passed = duration(&text);
+    if let Ok(time) = passed {
+        assert!(time <= Duration::from_secs(1 << 31));
+        assert_eq!(duration(&show_duration(time)), Ok(time), "{text:?}");
+        let typed: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+        assert_eq!(humantime::parse_duration(&typed).ok(), Some(time), "{text:?}");
+        assert!(typed.ends_with(['s', 'm', 'h', 'd']), "the case of its unit matters");
+    }
+    for error in [read.err(), passed.err()].into_iter().flatten() {
+        one_line(&error);
+        assert!(error.contains("write a whole number and a unit"));
+    }
+}
+
+/// Digits, then a letter that stands for a power of 1024.
+fn binary(text: &str) -> Option<u128> {
+    let text = text.trim().to_ascii_lowercase();
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let digits = text[..text.len() - unit.len()].trim_start_matches('0');
+    if text.len() == unit.len() || digits.len() > 20 {
+        return None;
+    }
+    let number = if digits.is_empty() { 0 } else { digits.parse::<u128>().ok()? };
+    let unit = unit.trim_start();
+    let power = match unit.strip_suffix("ib").or(unit.strip_suffix('b')).unwrap_or(unit) {
+        "" if unit == "b" => 0,
+        "yte" | "bytes" => (unit == "bytes").then_some(0)?,
+        "k" => 1,
+        "m" => 2,
+        "g" => 3,
+        "t" => 4,
+        _ => return None,
+    };
+    u64::try_from(number).ok().and_then(|_| number.checked_mul(1 << (10 * power)))
+}
+
+/// An origin's URL: one normal form, which `http` reads alike; and no error shows what may be a password.
+pub fn origin_url(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    match Origin::parse(&text) {
+        Ok(origin) => {
+            assert_eq!(Origin::parse(&origin.url).as_ref(), Ok(&origin), "one normal form");
+            assert!(origin.url.bytes().all(|byte| byte.is_ascii_graphic()) && !origin.url.contains(['?', '#']));
+            assert!(origin.base.is_empty() || origin.base.starts_with('/') && !origin.base.ends_with('/'));
+            let (host, port) = origin::host_and_port(&origin.authority(), if origin.https { 443 } else { 80 }).unwrap();
+            assert_eq!((&host, port), (&origin.host, origin.port));
+            let uri: http::Uri = origin.url.parse().unwrap_or_else(|error| panic!("{}: {error}", origin.url));
+            assert_eq!((uri.scheme_str(), uri.host()), (Some(origin.scheme()), Some(&*origin.host)), "{}", origin.url);
+            assert_eq!(uri.port_u16().unwrap_or(if origin.https { 443 } else { 80 }), origin.port);
+            assert_eq!(uri.path().trim_end_matches('/'), origin.base);
+        }
+        Err(error) => one_line(&error),
+    }
+    const SECRET: &str = "s3cr3t-9Q";
+    if !text.contains(SECRET) {
+        let middle = text.floor_char_boundary(text.len() / 2);
+        let (front, back) = text.split_at(middle);
+        for planted in
+            [format!("{SECRET}@{text}"), format!("http://{SECRET}@{text}"), format!("{front}{SECRET}@{back}")]
+        {
+            if let Err(error) = Origin::parse(&planted) {
+                assert!(!error.contains(SECRET), "{planted:?}: {error}");
+            }
+        }
+    }
+}
+
+fn one_line(error: &str) {
+    assert!(error.lines().count() == 1 && !error.contains(char::is_control), "{error:?}");
+}
