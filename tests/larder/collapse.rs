@@ -175,6 +175,7 @@ fn a_failure_is_shared_and_is_one_request_to_the_origin() {
     let proxy = Proxy::start(&origin, &[]);
     let answers = at_once(&proxy, &origin, &gate, 20, 1, |_| Vec::new());
     assert!(answers.iter().all(|answer| answer.status == 502));
+    // a failure is not stored: who has not joined when it lands asks again (all joined: exactly one, src/proxy/tests.rs)
     assert!(origin.request_count() <= 2, "{}", origin.request_count());
 }
 
