@@ -26,10 +26,15 @@ pub const CANARY: &str = "c4n4ry-7f3a-51c9";
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits until this holds; what it looks at is changed by others.
-pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub fn until(what: &str, holds: impl FnMut() -> bool) {
+    patiently_until(PATIENCE, what, holds);
+}
+
+/// The same, where so much is under way at once that a busy machine takes longer.
+pub fn patiently_until(patience: Duration, what: &str, mut holds: impl FnMut() -> bool) {
     let began = larder::clock::instant();
     while !holds() {
-        assert!(began.elapsed() < PATIENCE, "waited for {what}");
+        assert!(began.elapsed() < patience, "waited for {what}");
         std::thread::park_timeout(Duration::from_millis(5));
     }
 }
