@@ -1,6 +1,6 @@
 //! A body on its way from the origin: written once, read by many, each at its own pace.
 //!
-//! A small body stays in memory. Past [`SPILL`] it goes to the store's disk as well and memory keeps a window of its end,
+//! A small body stays in memory. Past [`WINDOW`] it goes to the store's disk as well and memory keeps a window of its end,
 //! so that a reader which lags reads from disk and holds no memory. Where the disk does not take it the fill turns into
 //! a relay: the origin is then read no faster than its slowest reader reads.
 
@@ -19,11 +19,9 @@ use crate::{
     store::{self, BodyWriter, DiskBody, Filling, Store, StoreError, WholeBody},
 };
 
-/// Bytes up to which a body is held in memory alone.
-pub const SPILL: u64 = 256 * 1024;
-/// Bytes of a spilled or relayed body that memory keeps for its readers.
+/// Bytes up to which a body is held in memory alone; of a longer one memory keeps so many for its readers.
 const WINDOW: u64 = 256 * 1024;
-/// Either, where all fills together hold too much.
+/// The same, where all fills together hold too much.
 const CROWDED: u64 = 32 * 1024;
 /// Bytes up to which a body that nobody waits for any more is fetched to its end all the same.
 const ABANDONED: u64 = 64 * 1024 * 1024;
@@ -304,7 +302,7 @@ impl Spill {
         store: &Store,
     ) -> Result<(), StoreError> {
         match self {
-            Spill::Memory if total <= SPILL && total <= fill.lock().window() => {}
+            Spill::Memory if total <= fill.lock().window() => {}
             Spill::Memory => {
                 let mut writer = store.begin_body(known)?;
                 let held: Vec<Bytes> = fill.lock().pieces.iter().map(|(_, piece)| piece.clone()).collect();

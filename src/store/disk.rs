@@ -94,8 +94,8 @@ impl Records {
         Ok(Records { db: Some(db), file, cache, broken: AtomicBool::new(false) })
     }
 
-    /// Whether something was in it when it was opened.
-    pub fn holds_pages(&self) -> bool {
+    /// Whether it was there when it was opened.
+    pub fn was_there(&self) -> bool {
         self.db.as_ref().is_some_and(sled::Db::was_recovered)
     }
 

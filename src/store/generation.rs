@@ -59,8 +59,6 @@ pub struct Generation {
     records: RwLock<Records>,
     /// Bytes of the pages that were read or written since the database was opened, about.
     pages: AtomicU64,
-    /// It was opened with pages in it: who writes a record reads its page first.
-    opened_full: AtomicBool,
     segments: Mutex<HashMap<u32, Arc<File>>>,
 }
 
@@ -121,22 +119,8 @@ impl Generation {
         let (measured, beside) = (AtomicU64::new(measured), AtomicU64::new(all.saturating_sub(measured)));
         let proven = AtomicBool::new(class == Class::Proven);
         let (active, written, dead, pages, segments) = Default::default();
-        let opened_full = AtomicBool::new(records.holds_pages());
         let records = RwLock::new(records);
-        Ok(Generation {
-            number,
-            proven,
-            active,
-            written,
-            folder,
-            measured,
-            beside,
-            dead,
-            records,
-            pages,
-            opened_full,
-            segments,
-        })
+        Ok(Generation { number, proven, active, written, folder, measured, beside, dead, records, pages, segments })
     }
 
     pub fn class(&self) -> Class {
@@ -155,11 +139,13 @@ impl Generation {
 
     /// Writes records, and how far the journal must have come.
     pub fn write(&self, records: &[(CacheKey, Vec<u8>)], journal: Mark) -> Result<(), StoreError> {
-        let read = if self.opened_full.load(Relaxed) { OF_A_PAGE } else { 1 };
+        let database = self.records();
         let bytes: u64 = records.iter().map(|(_, record)| record.len() as u64 + OVERHEAD).sum();
+        // where pages were there before, who writes a record reads its page first
+        let read = if database.was_there() { OF_A_PAGE } else { 1 };
         self.pages.fetch_add(bytes * read, Relaxed);
         self.written.fetch_add(records.len() as u64, Relaxed);
-        self.records().write(records, journal)
+        database.write(records, journal)
     }
 
     /// The record of a key, decoded. `Some(None)`: it cannot be.
@@ -209,7 +195,6 @@ impl Generation {
         if let Some(Ok(mut records)) = tries.find(Result::is_ok) {
             records.reopen(&self.folder.join("db"))?;
             self.pages.store(0, Relaxed);
-            self.opened_full.store(true, Relaxed);
         }
         Ok(())
     }

@@ -120,25 +120,18 @@ impl Generations {
         let room = self.shared.space.room_for_survivors();
         let candidates = generations.iter().filter(|generation| {
             let lives = lives(generation);
-            !self.is_written_to(generation) && lives < generation.bytes() / LITTLE && lives <= room
+            !generation.is_active() && lives < generation.bytes() / LITTLE && lives <= room
         });
         let generation = candidates.max_by_key(|generation| generation.bytes() - lives(generation))?.clone();
         let survivors = self.shared.index.of_generation(generation.number);
         Some(Leaving { generation, survivors: survivors.into_iter().map(|(print, _)| print).collect() })
     }
 
-    fn is_written_to(&self, generation: &Generation) -> bool {
-        let number = generation.number;
-        let proven = self.proven.as_ref().is_some_and(|proven| proven.generation.number == number);
-        proven || number == self.fresh.generation.number
-    }
-
     /// The oldest of the class that has more than is meant for it.
     fn least_worth(&self) -> Option<Arc<Generation>> {
         let generations = self.shared.generations.read().unwrap_or_else(|poison| poison.into_inner());
         let closed = |class| {
-            let of_class =
-                move |generation: &&Arc<Generation>| generation.class() == class && !self.is_written_to(generation);
+            let of_class = move |generation: &&Arc<Generation>| generation.class() == class && !generation.is_active();
             generations.iter().filter(of_class)
         };
         let all: u64 = generations.iter().map(|generation| generation.bytes()).sum();

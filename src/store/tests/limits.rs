@@ -9,7 +9,7 @@ use std::{
 use super::support::*;
 use crate::{
     message::StoredBody,
-    store::{Options, Slot, Store, StoreError, VARIANTS, stats_of},
+    store::{Options, Slot, Store, StoreError, VARIANTS, budget::Budget, stats_of},
 };
 
 /// Watches from a thread of its own how much the folder occupies at most.
@@ -222,4 +222,36 @@ fn x10_a_hundred_thousand_that_nobody_asks_for_again_stay_within_the_limits_and_
         assert!(missed.is_empty(), "{missed:?}");
         assert!(stats.evicted > 50_000, "{stats:?}");
     });
+}
+
+#[test]
+fn more_records_than_memory_has_room_for_are_evicted_though_the_disk_has_room() {
+    run(async {
+        let folder = folder();
+        let options = options(folder.path());
+        let most = Budget::new(options.memory).records();
+        let store = open(options.clone()).await;
+        for number in 0..most + most / 4 {
+            put(&store, &number.to_string(), 10);
+            if store.stats().waiting > MIB {
+                store.flush().await;
+            }
+        }
+        until_evicted(&store, most).await;
+        let stats = store.stats();
+        assert!(stats.responses > most / 2 && stats.disk_used < options.disk, "{stats:?}");
+        let last = (most + most / 4 - 1).to_string();
+        assert_eq!(served(&store, &last).await, Some(content(&last, 10)));
+    });
+}
+
+/// Flushes until no more than so many responses are stored.
+async fn until_evicted(store: &Store, most: u64) {
+    for _ in 0..1000 {
+        store.flush().await;
+        if store.stats().responses <= most {
+            return;
+        }
+    }
+    panic!("{:?}", store.stats());
 }
