@@ -119,6 +119,11 @@ impl Active {
         self.generation.measure(self.segment.as_ref().map_or(0, Segment::occupied));
     }
 
+    /// The number of the next file of bodies.
+    pub fn next_file(&self) -> u32 {
+        self.next_file
+    }
+
     fn file_number(&mut self) -> u32 {
         let number = self.next_file;
         self.next_file += 1;

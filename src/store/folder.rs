@@ -233,8 +233,7 @@ pub fn clear_live(folder: &Path) -> io::Result<()> {
     numbered(folder, "set-aside-")?.iter().for_each(|(_, path)| remove(path));
     let live = folder.join("live");
     if live.symlink_metadata().is_ok() {
-        let next = numbered(folder, "gone-")?.last().map_or(1, |(number, _)| number.saturating_add(1));
-        fs::rename(&live, folder.join(format!("gone-{next}")))?;
+        forget(folder, &live)?;
         // on the disk before anybody is told
         File::open(folder)?.sync_all()?;
     }
@@ -243,14 +242,19 @@ pub fn clear_live(folder: &Path) -> io::Result<()> {
 
 /// Takes a folder out of the way at once, and then removes it.
 pub fn discard(folder: &Path, what: &Path) -> io::Result<()> {
-    let next = numbered(folder, "gone-")?.last().map_or(1, |(number, _)| number.saturating_add(1));
-    let gone = folder.join(format!("gone-{next}"));
-    fs::rename(what, &gone)?;
-    remove(&gone);
+    remove(&forget(folder, what)?);
     Ok(())
 }
 
-/// Removes what was cleared.
+/// Takes a folder out of the way at once, for [`sweep`] to remove. Where it is then.
+pub fn forget(folder: &Path, what: &Path) -> io::Result<PathBuf> {
+    let next = numbered(folder, "gone-")?.last().map_or(1, |(number, _)| number.saturating_add(1));
+    let gone = folder.join(format!("gone-{next}"));
+    fs::rename(what, &gone)?;
+    Ok(gone)
+}
+
+/// Removes what was forgotten.
 pub fn sweep(folder: &Path) -> io::Result<()> {
     numbered(folder, "gone-")?.iter().for_each(|(_, path)| remove(path));
     Ok(())

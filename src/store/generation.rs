@@ -5,7 +5,7 @@ use std::{
     collections::HashMap,
     fs::{File, OpenOptions},
     io,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, RwLock, RwLockReadGuard,
@@ -100,7 +100,8 @@ impl Generation {
         Ok(found)
     }
 
-    /// Opens it, or begins it where nothing is there. `share`: bytes that it is meant to have.
+    /// Opens it, or begins it where nothing is there. `share`: bytes that it is meant to have. What bodies with files of
+    /// their own occupy is not counted: that would take as long as there are many.
     pub fn open(
         live: &Path,
         class: Class,
@@ -115,8 +116,7 @@ impl Generation {
         let segment = Records::segment_of(&database).unwrap_or(segment);
         let records = Records::open(&database, cache, segment)?;
         folder::restrict(&database).map_err(OpenFailure::Io)?;
-        let (all, measured) = (folder::occupied(&folder), folder::occupied(&database));
-        let (measured, beside) = (AtomicU64::new(measured), AtomicU64::new(all.saturating_sub(measured)));
+        let (measured, beside) = (AtomicU64::new(folder::occupied(&database)), AtomicU64::new(segments(&folder)));
         let proven = AtomicBool::new(class == Class::Proven);
         let (active, written, dead, pages, segments) = Default::default();
         let records = RwLock::new(records);
@@ -224,6 +224,12 @@ impl Generation {
         self.beside.fetch_add(folder::occupied(path), Relaxed);
     }
 
+    /// Some of the files beside the database do not occupy so many bytes, but so many.
+    pub fn corrects(&self, bytes: u64, by: u64) {
+        let corrected = |beside: u64| Some((beside + by).saturating_sub(bytes));
+        let _ = self.beside.fetch_update(Relaxed, Relaxed, corrected);
+    }
+
     /// The stored response or the variants under a key. An error: there is a record, but it cannot be believed.
     pub fn find(&self, key: &CacheKey) -> Result<Option<Found>, StoreError> {
         self.record(key)?.map(|record| self.understand(record.ok_or(StoreError::Damaged("a record"))?)).transpose()
@@ -281,18 +287,11 @@ impl Generation {
         }
     }
 
-    /// The files of one body each that are there now.
-    pub fn body_files(&self) -> io::Result<Vec<FileName>> {
-        let files = std::fs::read_dir(&self.folder)?.flatten();
-        let number = |name: &str| name.strip_suffix(".body")?.parse().ok().map(FileName::Body);
-        Ok(files.filter_map(|file| number(file.file_name().to_str()?)).collect())
-    }
-
     /// A number that no file of bodies has yet.
     pub fn unused_file_number(&self) -> io::Result<u32> {
         let mut last = 0;
         for file in std::fs::read_dir(&self.folder)? {
-            last = last.max(file?.file_name().to_str().and_then(FileName::number).unwrap_or(0));
+            last = last.max(file?.file_name().to_str().and_then(FileName::parse).map_or(0, FileName::number));
         }
         Ok(last.saturating_add(1))
     }
@@ -303,10 +302,18 @@ impl Generation {
         let path = file.path(&self.folder);
         let bytes = folder::occupied(&path);
         match std::fs::remove_file(path) {
-            Ok(()) => _ = self.beside.fetch_sub(bytes, Relaxed),
+            Ok(()) => self.corrects(bytes, 0),
             Err(error) => log::debug!("a stored body could not be removed: {error}"),
         }
     }
+}
+
+/// Bytes that a generation's segments occupy, and its folder itself.
+fn segments(folder: &Path) -> u64 {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|file| file.path());
+    let segments = files.filter(|path| path.extension().is_some_and(|extension| extension == "seg"));
+    let own = folder.symlink_metadata().map_or(0, |about| about.blocks() * 512);
+    own + segments.map(|path| folder::occupied(&path)).sum::<u64>()
 }
 
 /// A file that only this process may read.

@@ -125,12 +125,13 @@ impl Index {
         self.collect(|print, entry| (entry.generation == generation).then_some((print, entry.size)))
     }
 
-    /// Bytes of what is in each generation.
-    pub fn bytes_by_generation(&self) -> HashMap<u32, u64> {
+    /// Bytes of what is in each generation, if it has so many by itself.
+    pub fn bytes_by_generation(&self, least: u64) -> HashMap<u32, u64> {
         let mut bytes = HashMap::new();
         for shard in &self.shards {
             let shard = shard.read().unwrap_or_else(|poison| poison.into_inner());
-            shard.values().for_each(|entry| *bytes.entry(entry.generation).or_default() += entry.size.bytes());
+            let counted = shard.values().filter(|entry| entry.size.bytes() >= least);
+            counted.for_each(|entry| *bytes.entry(entry.generation).or_default() += entry.size.bytes());
         }
         bytes
     }

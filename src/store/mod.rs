@@ -10,6 +10,7 @@
 mod active;
 mod body;
 mod budget;
+mod counting;
 mod disk;
 mod eviction;
 mod folder;

@@ -10,6 +10,7 @@ use std::{
 use super::{
     StoreError,
     active::Active,
+    counting::{self, Guessed},
     disk::OpenFailure,
     folder,
     generation::{Class, Generation},
@@ -18,6 +19,9 @@ use super::{
     shared::Shared,
     sweep::Sweeping,
 };
+
+/// Bytes of what has a body with a file of its own, usually.
+const LARGE: u64 = 256 * 1024;
 
 /// Opens what the folder holds. What cannot be read is set aside. An error: the disk would not; try again later.
 pub fn open(shared: &Arc<Shared>) -> io::Result<Generations> {
@@ -32,9 +36,6 @@ pub fn open(shared: &Arc<Shared>) -> io::Result<Generations> {
     for unfinished in fs::read_dir(folder.join("filling"))? {
         folder::remove(&unfinished?.path());
     }
-    folder::sweep(folder)?;
-    shared.space.set_beside(0);
-    shared.space.keeps(folder::occupied(folder), folder);
 
     let listed = Generation::list(&live)?;
     let next_number = listed.last().map_or(1, |(number, _)| number + 1);
@@ -76,7 +77,7 @@ pub fn open(shared: &Arc<Shared>) -> io::Result<Generations> {
         let unnamed = live.join(Generation::folder_name(class, number));
         // a damaged one is set aside already
         if unnamed.exists() {
-            folder::discard(folder, &unnamed)?;
+            folder::forget(folder, &unnamed)?;
         }
     }
     if furthest > read.mark {
@@ -105,24 +106,42 @@ fn start(
     journal: Journal,
     mut next_number: u32,
 ) -> io::Result<Generations> {
+    let large = shared.index.bytes_by_generation(LARGE);
+    let guess = |generation: &Generation| large.get(&generation.number).copied().unwrap_or(0);
+    open.iter().for_each(|generation| generation.corrects(0, guess(generation)));
+    let occupied: u64 = open.iter().map(|generation| generation.bytes()).sum();
+    shared.space.keeps(occupied + shared.space.beside(), &shared.options.folder);
     let share = shared.space.share();
     let last = |class| open.iter().rev().find(|generation| generation.class() == class).cloned();
     let resumed = |class| last(class).filter(|generation| generation.bytes() < share).map(Active::resume).transpose();
     let (fresh, proven) = (resumed(Class::Fresh)?, resumed(Class::Proven)?);
+    let until = |number| {
+        let active = [&fresh, &proven].into_iter().flatten().find(|active| active.generation.number == number);
+        active.map(Active::next_file)
+    };
+    let guessed = open.iter().map(|it| Guessed::new(it, guess(it), until(it.number))).collect();
     *shared.generations.write().unwrap_or_else(|poison| poison.into_inner()) = open;
     let fresh = match fresh {
         Some(fresh) => fresh,
         None => {
             next_number += 1;
-            Active::begin(shared, Class::Fresh, next_number - 1).map_err(|error| match error {
-                StoreError::Io(error) => error,
-                other => io::Error::other(other),
-            })?
+            Active::begin(shared, Class::Fresh, next_number - 1).map_err(io)?
         }
     };
+    counting::behind(shared, guessed);
     let (leaving, sweeping) = (None, Sweeping::default());
     let (shared, unsynced) = (shared.clone(), Vec::new());
-    Ok(Generations { shared, journal, fresh, proven, leaving, next_number, unsynced, sweeping, spared: 0 })
+    let generations =
+        Generations { shared, journal, fresh, proven, leaving, next_number, unsynced, sweeping, spared: 0 };
+    generations.measure().map_err(io)?;
+    Ok(generations)
+}
+
+fn io(error: StoreError) -> io::Error {
+    match error {
+        StoreError::Io(error) => error,
+        other => io::Error::other(other),
+    }
 }
 
 /// Builds the index. A journal that cannot be read at all is set aside.

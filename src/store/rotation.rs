@@ -114,7 +114,7 @@ impl Generations {
 
     /// A closed generation of which little lives: all of that is copied, whatever it weighs, before anything else has to go.
     fn mostly_dead(&self) -> Option<Leaving> {
-        let living = self.shared.index.bytes_by_generation();
+        let living = self.shared.index.bytes_by_generation(0);
         let lives = |generation: &Generation| living.get(&generation.number).copied().unwrap_or(0);
         let generations = self.shared.generations.read().unwrap_or_else(|poison| poison.into_inner());
         let room = self.shared.space.room_for_survivors();

@@ -48,11 +48,28 @@ impl FileName {
         }
     }
 
-    /// The number in a file's name, if it is one of these.
-    pub fn number(name: &str) -> Option<u32> {
-        let digits = name.strip_suffix(".seg").or_else(|| name.strip_suffix(".body"))?;
-        digits.parse().ok().filter(|number: &u32| number.to_string() == digits)
+    /// What a file's name says, if it is one of these.
+    pub fn parse(name: &str) -> Option<FileName> {
+        let (digits, of_kind): (_, fn(u32) -> FileName) = match name.rsplit_once('.')? {
+            (digits, "seg") => (digits, FileName::Segment),
+            (digits, "body") => (digits, FileName::Body),
+            _ => return None,
+        };
+        digits.parse().ok().filter(|number: &u32| number.to_string() == digits).map(of_kind)
     }
+
+    pub fn number(self) -> u32 {
+        match self {
+            FileName::Segment(number) | FileName::Body(number) => number,
+        }
+    }
+}
+
+/// The files of one body each that are in a generation's folder now.
+pub fn body_files(folder: &Path) -> io::Result<Vec<FileName>> {
+    let names = std::fs::read_dir(folder)?.flatten().map(|file| file.file_name());
+    let files = names.filter_map(|name| FileName::parse(name.to_str()?));
+    Ok(files.filter(|file| matches!(file, FileName::Body(_))).collect())
 }
 
 /// The sums of a body's pieces.

@@ -325,6 +325,7 @@ impl Shared {
             memory_limit: self.options.memory,
             disk_used: self.space.used(),
             disk_limit: self.options.disk,
+            effective_disk_limit: self.space.limit(),
             waiting: self.pending.bytes(),
             memory_hits: count(&self.counters.memory_hits),
             disk_hits: count(&self.counters.disk_hits),

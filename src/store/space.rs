@@ -93,6 +93,11 @@ impl Space {
         self.beside.load(Relaxed)
     }
 
+    /// Bytes that may be taken now.
+    pub fn limit(&self) -> u64 {
+        self.limit.load(Relaxed)
+    }
+
     /// Bytes taken.
     pub fn used(&self) -> u64 {
         self.kept.load(Relaxed).saturating_add(self.filling.load(Relaxed))

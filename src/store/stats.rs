@@ -34,6 +34,8 @@ pub struct Stats {
     /// What the cache folder occupies.
     pub disk_used: u64,
     pub disk_limit: u64,
+    /// What it may occupy now: the limit, or less where the disk itself has no more room.
+    pub effective_disk_limit: u64,
     /// Stored, but not on the disk yet.
     pub waiting: u64,
     pub memory_hits: u64,

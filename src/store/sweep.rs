@@ -11,7 +11,7 @@ use super::{
     journal::Line,
     record::{self, Record, RecordBody},
     rotation::Leaving,
-    segment::FileName,
+    segment::{self, FileName},
 };
 
 /// Records that are looked at before other work gets its turn.
@@ -61,7 +61,7 @@ impl Generations {
         };
         self.sweeping.looking = self.shared.generation(number).map(|generation| {
             let left = self.shared.index.of_generation(number).into_iter().map(|(print, _)| print).collect();
-            let unnamed = generation.body_files().unwrap_or_default();
+            let unnamed = segment::body_files(&generation.folder).unwrap_or_default();
             Looking { generation, left, unnamed }
         });
         Ok(true)

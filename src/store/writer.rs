@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Cleared, State, StoreError,
+    counting::Guessed,
     folder::{self, FolderLock, OpenError},
     generations::Generations,
     opening,
@@ -30,6 +31,8 @@ pub enum Command {
     Forget(CacheKey),
     /// The databases hold too many pages in memory.
     Ease,
+    /// So many bytes stand where it was guessed before.
+    Counted(Guessed, u64),
     /// A body that is being filled found no room.
     Room(oneshot::Sender<()>),
     Flush(oneshot::Sender<()>),
@@ -79,6 +82,7 @@ pub fn run(shared: Arc<Shared>, commands: Receiver<Command>, lock: Option<Folder
             }
             Ok(Command::Forget(key)) => writer.forget(&key),
             Ok(Command::Ease) => writer.ease(),
+            Ok(Command::Counted(guessed, counted)) => writer.counted(&guessed, counted),
             Ok(Command::Room(reply)) => {
                 writer.make_room(0);
                 let _ = reply.send(());
@@ -254,6 +258,14 @@ impl Writer {
             self.failed(StoreError::Io(error));
         }
         self.shared.easing.store(false, Relaxed);
+    }
+
+    fn counted(&mut self, guessed: &Guessed, counted: u64) {
+        let Some(generation) = guessed.generation.upgrade() else { return };
+        generation.corrects(guessed.guess, counted);
+        if let Some(Err(error)) = self.open.as_ref().map(Generations::measure) {
+            self.failed(error);
+        }
     }
 
     fn forget(&mut self, key: &CacheKey) {

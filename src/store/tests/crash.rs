@@ -156,6 +156,8 @@ fn a_full_disk_is_lived_with_and_a_disk_that_is_free_again_is_used_again() {
         store.flush().await;
         println!("60 MB into 24: {:?}", store.stats());
         assert_eq!(served(&store, "2999").await, Some(content("2999", 20_000)));
+        let stats = store.stats();
+        assert!(stats.effective_disk_limit <= 24 * MIB && stats.effective_disk_limit < stats.disk_limit, "{stats:?}");
         // somebody else takes all of the rest
         let blocker = folder.join("blocker");
         let full = std::fs::write(&blocker, vec![1; 64 << 20]);

@@ -32,8 +32,11 @@ fn a_second_store_on_a_folder_is_refused_and_the_first_one_unharmed() {
 
 #[test]
 fn a_file_has_one_name() {
-    for (name, number) in [("0.seg", Some(0)), ("17.body", Some(17)), ("+5.seg", None), ("05.seg", None), ("5", None)] {
-        assert_eq!(FileName::number(name), number, "{name}");
+    use FileName::{Body, Segment};
+    for (name, file) in
+        [("0.seg", Some(Segment(0))), ("17.body", Some(Body(17))), ("+5.seg", None), ("05.seg", None), ("5", None)]
+    {
+        assert_eq!(FileName::parse(name), file, "{name}");
     }
 }
 
