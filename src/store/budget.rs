@@ -43,9 +43,9 @@ impl Budget {
         (self.0 / 64).min(4 << 20)
     }
 
-    /// Counters of how often is asked for what, of one byte, with so many bytes of disk.
+    /// Counters of how often is asked for what, of one byte, with so many bytes of disk: eight for each response of 1 KiB.
     pub fn counters(self, disk: u64) -> usize {
-        usize::try_from((disk / 1024).min(self.0 / 16)).unwrap_or(usize::MAX)
+        usize::try_from((disk / 1024).min(self.records()) * 8).unwrap_or(usize::MAX)
     }
 
     /// Bytes for the memory tier, out of those configured: what `taken` and so many records leave, an eighth at least.

@@ -5,6 +5,7 @@ mod cli;
 mod collapse;
 mod cuts;
 mod errors;
+mod eviction;
 mod exhaustion;
 mod fills;
 mod forwarding;

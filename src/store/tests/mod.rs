@@ -3,7 +3,6 @@
 mod counting;
 mod crash;
 mod damage;
-mod eviction;
 mod folders;
 mod limits;
 mod power;

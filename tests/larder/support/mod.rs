@@ -8,6 +8,7 @@ pub mod origin;
 pub mod proxy;
 mod tests;
 pub mod tls;
+pub mod traces;
 
 pub use client::{Client, End, Response, request};
 pub use origin::{Gate, Origin, RecordedRequest, Step, respond};
