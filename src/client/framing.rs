@@ -193,7 +193,7 @@ fn unblank(text: &[u8]) -> &[u8] {
     &text[text.iter().take_while(|byte| b" \t".contains(byte)).count()..]
 }
 
-/// `*( ";" name [ "=" ( token / quoted-string ) ] )`, with white space but before the first semicolon.
+/// `*( ";" name [ "=" ( token / quoted-string ) ] )`, with white space but before the first semicolon and at the end.
 fn are_extensions(mut rest: &[u8]) -> bool {
     fn token(rest: &[u8]) -> Option<&[u8]> {
         let length = rest.iter().take_while(|byte| is_token(**byte)).count();
@@ -209,6 +209,9 @@ fn are_extensions(mut rest: &[u8]) -> bool {
                 _ => return None,
             }
         }
+    }
+    if rest.ends_with(b" ") || rest.ends_with(b"\t") {
+        return false;
     }
     while let Some(extension) = rest.strip_prefix(b";") {
         let Some(behind) = token(unblank(extension)) else { return false };

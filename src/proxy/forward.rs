@@ -106,10 +106,8 @@ pub fn fields(request: &Request, site: &Site, pseudonym: &str, conditions: Condi
             IpAddr::V6(peer) => format!("for=\"[{peer}]\";"),
         };
     }
-    if !request.target.authority.is_empty() {
-        out.append(FieldName::from_static("x-forwarded-host"), value(&request.target.authority));
-        forwarded.push_str(&format!("host=\"{}\";", request.target.authority));
-    }
+    out.append(FieldName::from_static("x-forwarded-host"), value(&request.target.authority));
+    forwarded.push_str(&format!("host=\"{}\";", request.target.authority));
     out.append(FieldName::from_static("x-forwarded-proto"), FieldValue::from_static("http"));
     forwarded.push_str("proto=http");
     out.append(header::FORWARDED, value(&forwarded));

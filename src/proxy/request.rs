@@ -31,7 +31,7 @@ const UNTRUSTED: [&str; 15] = [
     "x-url-scheme",
 ];
 
-/// Fields of HTTP itself that in another spelling (`Content_Length`) would tell the origin what Larder was not told.
+/// Fields of HTTP itself that in another spelling (`Content_Length`, `Content.Length`) would tell the origin what Larder was not told.
 const OF_HTTP: [&str; 21] = [
     "accept-charset",
     "accept-encoding",
@@ -59,9 +59,10 @@ const OF_HTTP: [&str; 21] = [
 /// Whether a field stays here. An override of a safe method does; an unsafe one's answer is nobody else's, and the origin is
 /// to do as asked.
 fn is_untrusted(name: &FieldName, method: &Method) -> bool {
-    // CGI and what came after it (RFC 3875 §4.1.18) make one variable of both spellings
+    // CGI (RFC 3875 §4.1.18) makes one variable of a name with "-" and with "_", servers before it of other characters, too
+    let separates = |c: char| c != '-' && !c.is_ascii_alphanumeric();
     let hyphened = match name.as_str() {
-        name if name.contains('_') => Cow::Owned(name.replace('_', "-")),
+        name if name.contains(separates) => Cow::Owned(name.replace(separates, "-")),
         name => Cow::Borrowed(name),
     };
     UNTRUSTED.contains(&&*hyphened)
@@ -94,7 +95,11 @@ pub fn parse(presented: &Presented, fields: Fields, rules: &Rules<'_>) -> Result
     if !rules.hosts.is_empty() && !rules.hosts.iter().any(|served| serves(served, &target.authority)) {
         return Err(Refusal::NotServed);
     }
-    if is_own_name(&target.authority, rules.port) {
+    if target.path_and_query == "*" {
+        return Err(Refusal::Asterisk);
+    }
+    // who names no host means the site that Larder stands before
+    if target.authority.is_empty() || is_own_name(&target.authority, rules.port) {
         target.authority = own_name(rules.port);
     }
     hop_by_hop::strip_request(&mut fields).map_err(Refusal::Nominated)?;
@@ -137,14 +142,11 @@ fn host(fields: &Fields, http_10: bool) -> Result<String, Refusal> {
 
 /// The four forms of RFC 9112 §3.2; the authority of an absolute form has to agree with Host.
 pub(super) fn target(presented: &str, method: &Method, host: String) -> Result<Target, Refusal> {
-    if presented == "*" && *method == Method::OPTIONS {
-        return Err(Refusal::Asterisk);
-    }
     // RFC 3986 has more to forbid, but clients send it; of these no two parsers agree what they mean
     if presented.bytes().any(|byte| !byte.is_ascii_graphic() || matches!(byte, b'#' | b'\\')) {
         return Err(Refusal::Target("it holds a character that no target may hold"));
     }
-    if presented.starts_with('/') {
+    if presented.starts_with('/') || (presented == "*" && *method == Method::OPTIONS) {
         return Ok(Target { authority: host, path_and_query: presented.to_owned() });
     }
     let absolute = presented

@@ -5,10 +5,15 @@ use crate::support::{Client, Origin, Proxy, RecordedRequest, Response, Step, req
 
 const FRESH: &str = "Cache-Control: max-age=600";
 
-/// An origin that believes everything, in any spelling (CGI knows no other): its answer is all that it was told.
+/// The name that a field has for those who tell no separators apart, as CGI and servers before it.
+fn heard(spelled: &str) -> String {
+    spelled.to_ascii_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-")
+}
+
+/// An origin that believes everything, in any spelling: its answer is all that it was told.
 fn credulous(request: &RecordedRequest) -> Vec<Step> {
     let told = |name: &str| {
-        let said = request.fields.iter().filter(|(spelled, _)| spelled.replace('_', "-").eq_ignore_ascii_case(name));
+        let said = request.fields.iter().filter(|(spelled, _)| heard(spelled) == heard(name));
         said.map(|(_, value)| value.as_str()).collect::<Vec<_>>().join(", ")
     };
     let mut seen =
@@ -77,8 +82,9 @@ fn fields_that_no_key_knows_of_do_not_change_anybody_elses_answer() {
     let origin = Origin::answering(credulous);
     let proxy = Proxy::start(&origin, &[]);
     for name in UNKEYED.iter().filter(|name| **name != "Host") {
-        for spelled in [name.to_string(), name.replace('-', "_"), name.replacen('-', "_", 1)] {
-            let target = format!("/p?cb={spelled}");
+        let others = ["_", ".", "~", "!", "+"].map(|other| [name.replace('-', other), name.replacen('-', other, 1)]);
+        for (at, spelled) in [name.to_string()].iter().chain(others.as_flattened()).enumerate() {
+            let target = format!("/p?cb={name}{at}");
             let told = proxy.client().ask("GET", &target, &[&format!("{spelled}: evil.test")]);
             assert!(!told.text().contains("evil.test"), "{spelled}: {}", told.text());
             assert_eq!((proxy.get(&target).x_cache(), proxy.get(&target).text()), ("HIT", told.text()), "{spelled}");
@@ -89,11 +95,11 @@ fn fields_that_no_key_knows_of_do_not_change_anybody_elses_answer() {
 #[test]
 fn a_field_of_http_in_another_spelling_selects_no_answer_for_others() {
     let origin = Origin::answering(|request| {
-        let language = request.fields.iter().find(|(name, _)| name.replace('_', "-") == "accept-language");
+        let language = request.fields.iter().find(|(name, _)| heard(name) == "accept-language");
         respond(200, &[FRESH, "Vary: Accept-Language"], language.map_or("en", |(_, value)| value))
     });
     let proxy = Proxy::start(&origin, &[]);
-    proxy.client().ask("GET", "/p", &["Accept_Language: evil"]);
+    proxy.client().ask("GET", "/p", &["Accept_Language: evil", "Accept.Language: evil"]);
     assert_eq!((proxy.get("/p").x_cache(), proxy.get("/p").text().as_str()), ("HIT", "en"));
 }
 
@@ -222,6 +228,21 @@ fn another_host_or_port_has_a_cache_of_its_own() {
     }
     assert_unharmed(&origin, "GET http://evil.test/ HTTP/1.1\r\nHost: evil.test\r\n\r\n", &plain);
     assert_unharmed(&origin, "GET / HTTP/1.0\r\n\r\n", &plain);
+}
+
+#[test]
+fn who_names_no_host_gets_what_localhost_gets() {
+    let origin = Origin::answering(|request| {
+        let host = request.field("X-Forwarded-Host").unwrap_or("-");
+        respond(200, &[FRESH], host)
+    });
+    let proxy = Proxy::start(&origin, &[]);
+    let name = format!("localhost:{}", proxy.address.port());
+    let named = format!("GET / HTTP/1.1\r\nHost: {name}\r\n\r\n");
+    for (ask, word) in [("GET / HTTP/1.0\r\n\r\n", "MISS"), (named.as_str(), "HIT")] {
+        let answer = proxy.client().send(ask).response("GET");
+        assert_eq!((answer.x_cache(), answer.text().as_str()), (word, name.as_str()));
+    }
 }
 
 #[test]

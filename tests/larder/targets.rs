@@ -218,6 +218,9 @@ fn with_allow_host_no_other_host_is_served() {
     assert_eq!(send(&proxy, "GET http://shop.test/ HTTP/1.1\r\nHost: shop.test\r\n\r\n").status, 200);
     assert_eq!(send(&proxy, "GET http://evil.test/ HTTP/1.1\r\nHost: evil.test\r\n\r\n").status, 400);
     assert_eq!(send(&proxy, "GET / HTTP/1.0\r\n\r\n").status, 400);
+    for (host, status) in [("shop.test", 204), ("evil.test", 400)] {
+        assert_eq!(send(&proxy, format!("OPTIONS * HTTP/1.1\r\nHost: {host}\r\n\r\n")).status, status, "{host}");
+    }
 }
 
 /// Refused with this status, without a byte to the origin, and what follows on the connection is no request.
