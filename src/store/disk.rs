@@ -21,8 +21,8 @@ use crate::{clock, key::CacheKey};
 
 /// Under this key stands how far the journal was on the disk when a record was last written.
 const JOURNAL: &[u8] = b"journal";
-/// How long a process may take from its start to its own program.
-const STARTING: Duration = Duration::from_millis(100);
+/// How long a process may take from its start to its own program, on a busy machine.
+const STARTING: Duration = Duration::from_secs(1);
 
 /// Why a database could not be opened.
 #[derive(Debug)]
@@ -195,7 +195,7 @@ fn is_locked(file: &Path) -> bool {
         if began.elapsed() > STARTING {
             return true;
         }
-        std::thread::sleep(STARTING / 50);
+        std::thread::sleep(STARTING / 500);
     }
     // not by closing it: it may be held in that way, too
     let _ = flock(&file, FlockOperation::Unlock);
