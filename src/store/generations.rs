@@ -228,7 +228,11 @@ impl Generations {
                     StoredBody::Memory(bytes) if bytes.len() <= INLINE => (BodyForm::Inline(bytes), 0),
                     StoredBody::Memory(bytes) => (BodyForm::Beside(self.fresh.append(bytes)?), bytes.len() as u64),
                     StoredBody::Disk(body) => match self.fresh.adopt(&self.shared, &key, body)? {
-                        None => return Ok(write),
+                        None => {
+                            // memory would keep the room of a file that is gone
+                            self.shared.memory.forget(&key);
+                            return Ok(write);
+                        }
                         Some(home) => {
                             write.body = Some((body.clone(), home));
                             (BodyForm::Beside(home.location), body.length())

@@ -74,15 +74,8 @@ impl Memory {
 
     /// Lets go of the large bodies that a generation held: an open file keeps its room on the disk.
     pub fn forget_bodies_of(&self, generation: u32) {
-        let elsewhere = |slot: &Slot| match slot {
-            Slot::Response(response) => match &response.body {
-                StoredBody::Disk(body) => body.home().is_none_or(|home| home.generation != generation),
-                StoredBody::Memory(_) => true,
-            },
-            Slot::Variants(_) => true,
-        };
         if let Some(slots) = &self.slots {
-            slots.retain(|_, slot| elsewhere(slot));
+            slots.retain(|_, slot| slot.home() != Some(generation));
         }
     }
 

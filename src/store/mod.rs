@@ -85,6 +85,15 @@ pub enum Slot {
     Variants(Arc<Vec<Variant>>),
 }
 
+impl Slot {
+    /// The generation that holds a large body.
+    fn home(&self) -> Option<u32> {
+        let Slot::Response(response) = self else { return None };
+        let StoredBody::Disk(body) = &response.body else { return None };
+        body.home().map(|home| home.generation)
+    }
+}
+
 /// One of the responses stored for a URL that varies (RFC 9111 §4.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Variant {

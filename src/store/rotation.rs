@@ -207,11 +207,12 @@ impl Generations {
         let shared = &self.shared;
         let evicted = shared.index.remove_generation(generation.number);
         shared.counters.evicted.fetch_add(evicted, Relaxed);
-        shared.memory.forget_bodies_of(generation.number);
         let number = generation.number;
         let mut generations = shared.generations.write().unwrap_or_else(|poison| poison.into_inner());
         generations.retain(|generation| generation.number != number);
         drop(generations);
+        // after that: who reads one of them now sees that it has no place any more
+        shared.memory.forget_bodies_of(number);
         if let Err(error) = folder::discard(&shared.options.folder, &generation.folder) {
             shared.say(format!("a part of the cache could not be removed: {error}"));
         }

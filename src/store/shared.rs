@@ -228,6 +228,10 @@ impl Shared {
             };
             let Some(slot) = slot else { break };
             self.memory.keep(*key, slot.clone());
+            if slot.home().is_some_and(|generation| self.generation(generation).is_none()) {
+                // dropped meanwhile: an open file keeps its room on the disk
+                self.memory.forget(key);
+            }
             drop(shard);
             return self.hit(slot);
         }

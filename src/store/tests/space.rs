@@ -151,3 +151,20 @@ fn the_store_is_found_again_with_another_limit() {
         }
     });
 }
+
+#[test]
+fn a_body_whose_file_was_cleared_before_it_had_its_place_is_not_held_in_memory() {
+    run(async {
+        let folder = folder();
+        let options = options(folder.path());
+        let store = open(options.clone()).await;
+        let mut large = response("large", 0);
+        large.body = StoredBody::Disk(fill(&store, "large", 400_000).await.expect("filled"));
+        for file in std::fs::read_dir(options.folder.join("filling")).expect("a folder").flatten() {
+            std::fs::remove_file(file.path()).expect("removed");
+        }
+        store.put(key("large"), large, store.epoch());
+        store.flush().await;
+        assert!(found(&store, "large").await.is_none(), "an open file keeps its room on the disk");
+    });
+}

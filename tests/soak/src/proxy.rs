@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead, BufReader},
     net::{SocketAddr, TcpStream},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, atomic::Ordering::SeqCst},
@@ -32,6 +33,9 @@ pub struct Proxy {
 pub struct Held {
     pub rss_kib: u64,
     pub descriptors: u64,
+    /// Of those, files in the cache folder, and of them those that are in no folder any more.
+    pub files: u64,
+    pub gone: u64,
     pub disk_kib: u64,
 }
 
@@ -138,9 +142,15 @@ impl Proxy {
         let process = PathBuf::from(format!("/proc/{}", self.child.as_ref()?.id()));
         let status = std::fs::read_to_string(process.join("status")).ok()?;
         let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let descriptors: Vec<_> = std::fs::read_dir(process.join("fd")).ok()?.flatten().map(|fd| fd.path()).collect();
+        let in_folder = |fd: &&PathBuf| std::fs::read_link(fd).is_ok_and(|file| file.starts_with(&self.folder));
+        let files = descriptors.iter().filter(in_folder);
+        let gone = files.clone().filter(|fd| std::fs::metadata(fd).is_ok_and(|about| about.nlink() == 0));
         Some(Held {
+            files: files.count() as u64,
+            gone: gone.count() as u64,
             rss_kib: rss.trim().trim_end_matches(" kB").trim().parse().ok()?,
-            descriptors: std::fs::read_dir(process.join("fd")).ok()?.count() as u64,
+            descriptors: descriptors.len() as u64,
             disk_kib: disk(&self.folder) / 1024,
         })
     }
@@ -148,7 +158,6 @@ impl Proxy {
 
 /// Bytes that a folder takes on the disk.
 fn disk(folder: &Path) -> u64 {
-    use std::os::unix::fs::MetadataExt;
     let Ok(children) = std::fs::read_dir(folder) else { return 0 };
     let size = |child: std::fs::DirEntry| match child.metadata() {
         Ok(data) if data.is_dir() => disk(&child.path()),
