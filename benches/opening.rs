@@ -1,7 +1,7 @@
 //! How long a large store takes to open, after SIGKILL and after a clean stop, and what a new process holds then. Fails where
-//! a mark is missed; the marks are meant for a million.
+//! a mark is missed; the marks are meant for a million. `files`: each body in a file of its own, as large ones are.
 //!
-//!     cargo bench --bench opening [-- 1000000]
+//!     cargo bench --bench opening [-- 1000000] [files]
 
 use std::{
     io::{BufRead, BufReader, Lines},
@@ -22,6 +22,8 @@ use larder::{
 
 /// What tells a child what to do, and where.
 const PHASE: &str = "LARDER_BENCH_PHASE";
+/// The argument that asks for bodies in files of their own.
+const FILES: &str = "files";
 const FOLDER: &str = "LARDER_BENCH_FOLDER";
 
 const FILL: &str = "fill";
@@ -70,9 +72,15 @@ fn resident() -> [u64; 2] {
     })
 }
 
-async fn fill(store: &Store, from: u64, to: u64) {
-    for number in from..to {
-        store.put(key(number), response(number), store.epoch());
+async fn fill(store: &Store, count: u64, files: bool) {
+    for number in 0..count {
+        let mut response = response(number);
+        if files && let StoredBody::Memory(bytes) = &response.body {
+            let mut writer = store.begin_body(Some(bytes.len() as u64)).expect("a file");
+            writer.append(bytes.clone()).await.expect("room");
+            response.body = StoredBody::Disk(writer.whole().finish(|body| body).await.expect("a body"));
+        }
+        store.put(response.key, response, store.epoch());
         if number % 4_000 == 0 {
             store.flush().await;
         }
@@ -85,7 +93,7 @@ async fn child(phase: &str, folder: &Path, count: u64) {
     let store = opened(folder);
     if phase == FILL {
         store.opened().await;
-        fill(&store, 0, count).await;
+        fill(&store, count, std::env::args().any(|argument| argument == FILES)).await;
         println!("filled");
         return std::future::pending().await;
     }
@@ -108,6 +116,7 @@ async fn child(phase: &str, folder: &Path, count: u64) {
 fn started(phase: &str, folder: &Path, count: u64) -> (Child, Lines<BufReader<ChildStdout>>) {
     let mut child = Command::new(std::env::current_exe().expect("a program"))
         .arg(count.to_string())
+        .args(std::env::args().find(|argument| argument == FILES))
         .env(PHASE, phase)
         .env(FOLDER, folder)
         .stdout(Stdio::piped())

@@ -15,7 +15,7 @@ const ASKED: u8 = 16;
 /// The least weight that survives: asked for twice, not long ago. Whatever is stored was asked for once.
 const LEAST: u8 = ASKED + 1;
 /// The counters fade when each stored response could have been asked for so often.
-const FADES: u64 = 4;
+const FADES: u64 = 8;
 /// Counters that a key has.
 const ROWS: u32 = 4;
 
