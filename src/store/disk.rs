@@ -2,10 +2,8 @@
 //! are damaged, stays broken after the first error of a write, and does not fsync.
 
 use std::{
-    cell::Cell,
     fs::File,
     io,
-    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     time::Duration,
@@ -17,7 +15,7 @@ use rustix::{
 };
 
 use super::{StoreError, index::Print, journal::Mark};
-use crate::{clock, key::CacheKey};
+use crate::{blocking::caught, clock, key::CacheKey};
 
 /// Under this key stands how far the journal was on the disk when a record was last written.
 const JOURNAL: &[u8] = b"journal";
@@ -40,29 +38,6 @@ impl From<OpenFailure> for io::Error {
             OpenFailure::Damaged(why) => io::Error::other(why),
         }
     }
-}
-
-thread_local! {
-    /// sled is at work here, and what it panics about is caught.
-    static CAUGHT: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Panics that are caught are not printed, only logged (debug). Process-wide: for `main`.
-pub fn quiet_database_panics() {
-    let print = std::panic::take_hook();
-    std::panic::set_hook(Box::new(
-        move |panic| {
-            if CAUGHT.get() { log::debug!("caught: {panic}") } else { print(panic) }
-        },
-    ));
-}
-
-/// Calls sled, or what else panics where it should return an error. `None`: it panicked.
-pub fn caught<T>(call: impl FnOnce() -> T) -> Option<T> {
-    CAUGHT.set(true);
-    let done = catch_unwind(AssertUnwindSafe(call));
-    CAUGHT.set(false);
-    done.ok()
 }
 
 pub struct Records {
