@@ -5,7 +5,13 @@ use std::{
     fs::File,
     io,
     path::Path,
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    pin::pin,
+    sync::{
+        Arc, Once,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    task::{Context, Wake, Waker},
+    thread::{self, Thread},
     time::Duration,
 };
 
@@ -40,6 +46,30 @@ impl From<OpenFailure> for io::Error {
     }
 }
 
+/// sled's own threads were started.
+static THREADS: Once = Once::new();
+
+/// sled starts its threads at the first work for them, once in a process: where the system gave none then, whoever waits for
+/// that work would wait for ever. So the first work is now, and nothing.
+fn start_threads(db: &sled::Db) {
+    struct Waiting(Thread);
+    impl Wake for Waiting {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    if thread::Builder::new().spawn(|| ()).is_err() {
+        return;
+    }
+    let mut flushed = pin!(db.flush_async());
+    let waker = Waker::from(Arc::new(Waiting(thread::current())));
+    let began = clock::instant();
+    // it holds the database until it is done
+    while flushed.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() && began.elapsed() < STARTING {
+        thread::park_timeout(STARTING);
+    }
+}
+
 pub struct Records {
     /// Gone only while it is being dropped.
     db: Option<sled::Db>,
@@ -65,6 +95,7 @@ impl Records {
             Some(Err(error)) => return Err(OpenFailure::Damaged(error.to_string())),
             None => return Err(OpenFailure::Damaged("sled panicked on opening".to_owned())),
         };
+        THREADS.call_once(|| _ = caught(|| start_threads(&db)));
         let file = File::open(folder.join("db")).map_err(OpenFailure::Io)?;
         Ok(Records { db: Some(db), file, cache, broken: AtomicBool::new(false) })
     }
@@ -170,7 +201,7 @@ fn is_locked(file: &Path) -> bool {
         if began.elapsed() > STARTING {
             return true;
         }
-        std::thread::sleep(STARTING / 50);
+        thread::sleep(STARTING / 50);
     }
     // not by closing it: it may be held in that way, too
     let _ = flock(&file, FlockOperation::Unlock);
@@ -187,7 +218,7 @@ impl Drop for Records {
             }
         };
         if *self.broken.get_mut() {
-            let closing = std::thread::Builder::new().name("larder-closing".to_owned()).spawn(close);
+            let closing = thread::Builder::new().name("larder-closing".to_owned()).spawn(close);
             closing.map_or_else(|error| log::debug!("a broken database was not closed: {error}"), drop);
         } else {
             close();

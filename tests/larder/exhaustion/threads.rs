@@ -1,5 +1,7 @@
 //! A system that gives no thread: the address space that is left has no room for another one's stack.
 
+use std::process::Stdio;
+
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use crate::support::{
@@ -67,6 +69,26 @@ fn what_was_not_written_takes_no_space() {
     assert_eq!(used(), before);
     set_address_space(&larder, None);
     until("a hit", || larder.get("/large0").x_cache() == "HIT");
+    assert_no_panic(&larder);
+}
+
+#[test]
+fn clearing_comes_to_its_end() {
+    let origin = Origin::answering(|request| respond(200, &[FRESH], &request.target));
+    let folder = tempfile::tempdir().unwrap();
+    let larder = started(&origin.url(), &folder);
+    take_threads_away(&larder);
+    until("a hit", || larder.get("/a").x_cache() == "HIT");
+    let mut clearing = program(&["--clear-cache", "--cache-dir", folder.path().to_str().unwrap()]);
+    let mut clearing = clearing.stdout(Stdio::null()).spawn().unwrap();
+    let mut ended = None;
+    until("it to be cleared", || {
+        ended = clearing.try_wait().unwrap();
+        ended.is_some()
+    });
+    assert!(ended.is_some_and(|status| status.success()), "{:#?}", larder.log());
+    assert_eq!(larder.get("/a").x_cache(), "MISS");
+    until("a hit", || larder.get("/a").x_cache() == "HIT");
     assert_no_panic(&larder);
 }
 
