@@ -16,6 +16,7 @@
 //! | [`origin`] | requests to the origin, and answers that are whole or an error |
 //! | [`admin`] | the control socket: clearing and counting while Larder runs |
 //! | [`clock`] | the time; the only file that reads it |
+//! | [`blocking`] | threads for what may block, and what panics, caught |
 //! | `descriptors` | how many connections there may be on either side |
 //! | [`announce`], [`logging`] | what Larder says on stderr |
 //! | [`descriptors`], [`allocator`] | what the system lends the process: open files, memory |
@@ -42,6 +43,7 @@
 pub mod admin;
 pub mod allocator;
 pub mod announce;
+pub mod blocking;
 pub mod cli;
 pub mod client;
 pub mod clock;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use larder::{
-    admin, allocator,
+    admin, allocator, blocking,
     cli::{Arguments, Unread},
     config::{Folders, Surroundings, Task, show_responses, show_size},
     logging, server,
@@ -31,7 +31,7 @@ fn run() -> ExitCode {
         Err(Unread::Wrong(line)) => return fail(2, &line),
     };
     logging::start(arguments.verbose, arguments.quiet);
-    store::quiet_database_panics();
+    blocking::quiet_caught_panics();
     store::restrict_umask();
     match Task::new(&arguments, &Surroundings::read()) {
         Err(error) => fail(2, &error),

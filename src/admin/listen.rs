@@ -11,6 +11,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc::{self, Receiver, RecvTimeoutError},
     },
     thread::JoinHandle,
     time::Duration,
@@ -31,6 +32,8 @@ pub struct Listening {
     address: Address,
     stopping: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+    /// Closed with the thread's end.
+    ended: Receiver<()>,
 }
 
 /// Opens the control socket in `folder` and answers from `handler` on a thread of its own, one client at a time. A socket
@@ -45,7 +48,9 @@ pub fn listen(
     fs::set_permissions(&address.path, fs::Permissions::from_mode(0o600))?;
     let stopping = Arc::new(AtomicBool::new(false));
     let stop = stopping.clone();
+    let (running, ended) = mpsc::channel();
     let thread = std::thread::Builder::new().name("control".to_owned()).spawn(move || {
+        let _running: mpsc::Sender<()> = running;
         for stream in listener.incoming() {
             if stop.load(Ordering::Acquire) {
                 return;
@@ -58,7 +63,7 @@ pub fn listen(
             }
         }
     })?;
-    Ok(Listening { address, stopping, thread: Some(thread) })
+    Ok(Listening { address, stopping, thread: Some(thread), ended })
 }
 
 fn remove_stale(path: &Path) -> io::Result<()> {
@@ -107,7 +112,9 @@ impl Drop for Listening {
         // Wakes the thread; where nobody can connect any more there is nothing to wait for either.
         let woken = UnixStream::connect(&self.address.path).is_ok();
         let _ = fs::remove_file(&self.address.path);
-        if let (true, Some(thread)) = (woken, self.thread.take()) {
+        // a command that hangs, as the disk may make it, is not waited for
+        let ends = woken && self.ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Disconnected);
+        if let (true, Some(thread)) = (ends, self.thread.take()) {
             let _ = thread.join();
         }
     }

@@ -5,6 +5,9 @@ use std::{
         fs::PermissionsExt,
         net::{UnixListener, UnixStream},
     },
+    sync::mpsc,
+    thread,
+    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -93,4 +96,25 @@ fn nonsense_gets_an_answer_in_words_and_ends_the_connection() {
         assert!(answer.starts_with(b"{\"error\":"), "{line:?}: {answer:?}");
     }
     assert!(ask(folder.path(), Command::Ping).is_ok());
+}
+
+#[test]
+fn a_command_that_does_not_come_to_its_end_does_not_hold_up_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let (begin, begun) = mpsc::channel();
+    let (_hold, held) = mpsc::channel::<()>();
+    let handler = move |_| {
+        begin.send(()).unwrap();
+        let _ = held.recv();
+        Ok(json!({}))
+    };
+    let listening = listen(folder.path(), handler).unwrap();
+    UnixStream::connect(folder.path().join(SOCKET)).unwrap().write_all(b"clear\n").unwrap();
+    begun.recv().unwrap();
+    let (end, ended) = mpsc::channel();
+    thread::spawn(move || {
+        drop(listening);
+        end.send(()).unwrap();
+    });
+    assert_eq!(ended.recv_timeout(Duration::from_secs(20)), Ok(()));
 }

@@ -4,7 +4,7 @@ use std::{
     cell::RefCell,
     future::Future,
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
     rc::{Rc, Weak},
     time::Duration,
 };
@@ -14,11 +14,7 @@ use actix_service::Service;
 use actix_tls::connect::{ConnectError, ConnectInfo, Connection as Connected};
 use futures_core::future::LocalBoxFuture;
 use rustix::io::Errno;
-use tokio::{
-    net::{TcpStream, lookup_host},
-    task::JoinSet,
-    time::timeout,
-};
+use tokio::{net::TcpStream, task::JoinSet, time::timeout};
 
 use super::{
     OriginError, Prepared,
@@ -26,6 +22,7 @@ use super::{
     framing::{Connection, OriginStream, Transport, Watched},
     head::Limits,
 };
+use crate::blocking::{self, Undone};
 
 /// How long an address has before the next one is tried beside it (RFC 8305 §5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -105,13 +102,7 @@ impl Service<ConnectInfo<Uri>> for Connector {
 /// Opens a connection to the origin.
 pub(super) async fn dial(origin: Prepared) -> Result<Transport, OriginError> {
     let host = unbracketed(&origin.options.host);
-    let addresses: Vec<SocketAddr> = lookup_host((host, origin.options.port))
-        .await
-        .map_err(|error| match has_no_descriptor(&error) {
-            true => OriginError::Exhausted,
-            false => OriginError::Resolve(format!("{host}: {error}")),
-        })?
-        .collect();
+    let addresses = look_up(host, origin.options.port).await?;
     let tcp = first_to_connect(addresses).await.map_err(|(address, error)| {
         let Some(address) = address else { return OriginError::Resolve(format!("{host} has no address")) };
         let why = format!("{address}: {error}");
@@ -125,6 +116,21 @@ pub(super) async fn dial(origin: Prepared) -> Result<Transport, OriginError> {
         None => Box::new(tcp),
         Some(tls) => Box::new(tls.handshake(tcp).await?),
     })
+}
+
+async fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, OriginError> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![(address, port).into()]);
+    }
+    let name = host.to_owned();
+    let found = blocking::hop(move || (name.as_str(), port).to_socket_addrs()).await;
+    match found {
+        Ok(Ok(addresses)) => Ok(addresses.collect()),
+        Ok(Err(error)) if has_no_descriptor(&error) => Err(OriginError::Exhausted),
+        Ok(Err(error)) => Err(OriginError::Resolve(format!("{host}: {error}"))),
+        Err(Undone::NoThread) => Err(OriginError::NoThread),
+        Err(Undone::Ended) => Err(OriginError::Resolve(format!("{host}: the look-up did not end"))),
+    }
 }
 
 /// The fault is on this side: the process, or the machine, has as many files open as it may.

@@ -22,6 +22,8 @@ pub enum OriginError {
     ConnectTimeout,
     /// No connection became free in time, or the process has no file descriptor for one: the origin was not asked.
     Exhausted,
+    /// The system gives no thread to look the name up with: the origin was not asked.
+    NoThread,
     FirstByteTimeout,
     /// The response's body stopped coming.
     BodyTimeout,
@@ -48,6 +50,7 @@ impl OriginError {
             OriginError::Certificate(_) | OriginError::AuthorityAsServer => "the origin's certificate is not trusted",
             OriginError::ConnectTimeout => "the origin took too long to accept a connection",
             OriginError::Exhausted => "all connections to the origin are in use",
+            OriginError::NoThread => "the system gives no thread to look up the origin's name",
             OriginError::FirstByteTimeout => "the origin took too long to answer",
             OriginError::BodyTimeout => "the origin stopped in the middle of its response",
             OriginError::UploadTimeout => "the origin stopped reading the request",
@@ -65,7 +68,7 @@ impl OriginError {
             | OriginError::FirstByteTimeout
             | OriginError::BodyTimeout
             | OriginError::UploadTimeout => StatusCode::GATEWAY_TIMEOUT,
-            OriginError::Exhausted => StatusCode::SERVICE_UNAVAILABLE,
+            OriginError::Exhausted | OriginError::NoThread => StatusCode::SERVICE_UNAVAILABLE,
             OriginError::Upload => StatusCode::BAD_REQUEST,
             _ => StatusCode::BAD_GATEWAY,
         }
@@ -81,6 +84,7 @@ impl OriginError {
             OriginError::Certificate(_) | OriginError::AuthorityAsServer => "tls_certificate_error",
             OriginError::ConnectTimeout => "connection_timeout",
             OriginError::Exhausted => "connection_limit_reached",
+            OriginError::NoThread => "proxy_internal_error",
             OriginError::FirstByteTimeout => "http_response_timeout",
             OriginError::BodyTimeout => "connection_read_timeout",
             OriginError::UploadTimeout => "connection_write_timeout",
@@ -126,6 +130,8 @@ mod tests {
         assert_eq!(refused.public(), "the origin refused the connection");
         assert_eq!((refused.status(), refused.proxy_status()), (StatusCode::BAD_GATEWAY, "connection_refused"));
         assert_eq!(OriginError::FirstByteTimeout.status(), StatusCode::GATEWAY_TIMEOUT);
-        assert_eq!(OriginError::Exhausted.status(), StatusCode::SERVICE_UNAVAILABLE);
+        for ours in [OriginError::Exhausted, OriginError::NoThread] {
+            assert_eq!(ours.status(), StatusCode::SERVICE_UNAVAILABLE);
+        }
     }
 }

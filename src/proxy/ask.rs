@@ -82,7 +82,7 @@ pub async fn ask(cx: &Rc<Context>, question: Question, lead: Option<Flying>, fli
             }
             Err(error) => {
                 // what failed on this side says nothing of the origin
-                if !matches!(error, OriginError::Upload | OriginError::Exhausted) {
+                if !matches!(error, OriginError::Upload | OriginError::Exhausted | OriginError::NoThread) {
                     cx.shared.health.failed(cx.clock.now());
                 }
                 land(Landing::Failed(error.clone()));

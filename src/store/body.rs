@@ -17,14 +17,16 @@ use tokio::sync::watch;
 
 use super::{
     StoreError,
-    disk::caught,
     generation::create_file,
     record::first_half,
     segment::{self, FileName, Location, PIECE, Sum},
     space::{Promise, Space},
     writer::Command,
 };
-use crate::key::CacheKey;
+use crate::{
+    blocking::{self, Undone},
+    key::CacheKey,
+};
 
 /// The most that one `read` gives.
 const READ: usize = 256 * 1024;
@@ -300,16 +302,15 @@ impl BodyWriter {
         if at.saturating_add(count) > self.longest {
             return Err(StoreError::TooLarge);
         }
-        filling.space.take(count).await?;
+        let taken = filling.space.take(count).await?;
         self.unsynced += count;
         let sync = self.unsynced >= SYNC;
         let write = move || {
-            let written = body.0.append(at, &bytes, sync).map(|()| sums.add(&bytes));
-            match written {
-                Ok(()) => body.0.length.store(at + count, Release),
-                Err(_) => body.0.filling.iter().for_each(|filling| filling.space.give_back(count)),
-            }
-            written.map(|()| sums).map_err(StoreError::Io)
+            body.0.append(at, &bytes, sync).map_err(StoreError::Io)?;
+            sums.add(&bytes);
+            body.0.length.store(at + count, Release);
+            taken.fill();
+            Ok(sums)
         };
         self.sums = Some(patient_hop(write).await?);
         if sync {
@@ -397,14 +398,10 @@ impl Sums {
 pub async fn hop<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
-    // tokio panics where the system gives it no thread
-    let Some(hopped) = caught(|| tokio::task::spawn_blocking(work)) else {
-        return Err(StoreError::Io(std::io::Error::other("the system gives no thread for the disk")));
-    };
-    match hopped.await {
+    match blocking::hop(work).await {
         Ok(done) => done,
-        // it panicked, or the runtime is going down
-        Err(_) => Err(StoreError::Closed),
+        Err(Undone::NoThread) => Err(StoreError::Io(std::io::Error::other("the system gives no thread for the disk"))),
+        Err(Undone::Ended) => Err(StoreError::Closed),
     }
 }
 

@@ -2,12 +2,16 @@
 //! are damaged, stays broken after the first error of a write, and does not fsync.
 
 use std::{
-    cell::Cell,
     fs::File,
     io,
-    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    pin::pin,
+    sync::{
+        Arc, Once,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    task::{Context, Wake, Waker},
+    thread::{self, Thread},
     time::Duration,
 };
 
@@ -17,7 +21,7 @@ use rustix::{
 };
 
 use super::{StoreError, index::Print, journal::Mark};
-use crate::{clock, key::CacheKey};
+use crate::{blocking::caught, clock, key::CacheKey};
 
 /// Under this key stands how far the journal was on the disk when a record was last written.
 const JOURNAL: &[u8] = b"journal";
@@ -42,27 +46,28 @@ impl From<OpenFailure> for io::Error {
     }
 }
 
-thread_local! {
-    /// sled is at work here, and what it panics about is caught.
-    static CAUGHT: Cell<bool> = const { Cell::new(false) };
-}
+/// sled's own threads were started.
+static THREADS: Once = Once::new();
 
-/// Panics that are caught are not printed, only logged (debug). Process-wide: for `main`.
-pub fn quiet_database_panics() {
-    let print = std::panic::take_hook();
-    std::panic::set_hook(Box::new(
-        move |panic| {
-            if CAUGHT.get() { log::debug!("caught: {panic}") } else { print(panic) }
-        },
-    ));
-}
-
-/// Calls sled, or what else panics where it should return an error. `None`: it panicked.
-pub fn caught<T>(call: impl FnOnce() -> T) -> Option<T> {
-    CAUGHT.set(true);
-    let done = catch_unwind(AssertUnwindSafe(call));
-    CAUGHT.set(false);
-    done.ok()
+/// sled starts its threads at the first work for them, once in a process: where the system gave none then, whoever waits for
+/// that work would wait for ever. So the first work is now, and nothing.
+fn start_threads(db: &sled::Db) {
+    struct Waiting(Thread);
+    impl Wake for Waiting {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    if thread::Builder::new().spawn(|| ()).is_err() {
+        return;
+    }
+    let mut flushed = pin!(db.flush_async());
+    let waker = Waker::from(Arc::new(Waiting(thread::current())));
+    let began = clock::instant();
+    // it holds the database until it is done
+    while flushed.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() && began.elapsed() < STARTING {
+        thread::park_timeout(STARTING);
+    }
 }
 
 pub struct Records {
@@ -90,6 +95,7 @@ impl Records {
             Some(Err(error)) => return Err(OpenFailure::Damaged(error.to_string())),
             None => return Err(OpenFailure::Damaged("sled panicked on opening".to_owned())),
         };
+        THREADS.call_once(|| _ = caught(|| start_threads(&db)));
         let file = File::open(folder.join("db")).map_err(OpenFailure::Io)?;
         Ok(Records { db: Some(db), file, cache, broken: AtomicBool::new(false) })
     }
@@ -195,7 +201,7 @@ fn is_locked(file: &Path) -> bool {
         if began.elapsed() > STARTING {
             return true;
         }
-        std::thread::sleep(STARTING / 500);
+        thread::sleep(STARTING / 500);
     }
     // not by closing it: it may be held in that way, too
     let _ = flock(&file, FlockOperation::Unlock);
@@ -212,7 +218,7 @@ impl Drop for Records {
             }
         };
         if *self.broken.get_mut() {
-            let closing = std::thread::Builder::new().name("larder-closing".to_owned()).spawn(close);
+            let closing = thread::Builder::new().name("larder-closing".to_owned()).spawn(close);
             closing.map_or_else(|error| log::debug!("a broken database was not closed: {error}"), drop);
         } else {
             close();

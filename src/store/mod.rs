@@ -50,7 +50,6 @@ use tokio::sync::oneshot;
 
 pub use body::{BodyWriter, DiskBody, WholeBody};
 pub use budget::{Filling, LEAST as LEAST_MEMORY};
-pub use disk::quiet_database_panics;
 pub use folder::{FolderLock, OpenError, clear_folder, is_cache, restrict_umask, stats_of};
 use pending::Change;
 use shared::{Clearing, Shared, VARIANTS, left_out};

@@ -34,6 +34,25 @@ pub struct Promise {
     bytes: u64,
 }
 
+/// Room for a part of a body; given back where that is not written.
+pub struct Taken {
+    space: Arc<Space>,
+    bytes: u64,
+}
+
+impl Taken {
+    /// The part is written: the body gives it back.
+    pub fn fill(mut self) {
+        self.bytes = 0;
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.space.give_back(self.bytes);
+    }
+}
+
 impl Drop for Promise {
     fn drop(&mut self) {
         self.space.promised.fetch_sub(self.bytes, Relaxed);
@@ -56,20 +75,20 @@ impl Space {
     }
 
     /// Takes room for a part of a body. Where there is none, waits until the writer has made some.
-    pub async fn take(&self, bytes: u64) -> Result<(), StoreError> {
+    pub async fn take(self: &Arc<Self>, bytes: u64) -> Result<Taken, StoreError> {
         self.filling.fetch_add(bytes, Relaxed);
+        let taken = Taken { space: self.clone(), bytes };
         if self.is_over() {
             let (reply, done) = oneshot::channel();
             let asked = self.commands.send(Command::Room(reply));
             let made = asked.is_ok() && matches!(tokio::time::timeout(PATIENCE, done).await, Ok(Ok(())));
             if !made || self.is_over() {
-                self.give_back(bytes);
                 return Err(if made { StoreError::TooLarge } else { StoreError::Busy });
             }
         } else if self.is_tight() && self.used() - bytes < self.tight() {
             let _ = self.commands.send(Command::Wake);
         }
-        Ok(())
+        Ok(taken)
     }
 
     pub fn give_back(&self, bytes: u64) {

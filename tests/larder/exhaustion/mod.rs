@@ -6,3 +6,4 @@ mod heads;
 pub mod load;
 mod pace;
 mod scale;
+mod threads;

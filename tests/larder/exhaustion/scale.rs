@@ -4,10 +4,10 @@ use std::{io::Read, path::Path, thread, time::Duration};
 
 use larder::clock;
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
+use rustix::process::Signal;
 
 use crate::support::{
-    Client, End, Origin, PATIENCE, Spawned, Step, open_files, patiently_until,
+    Client, Origin, PATIENCE, Spawned, Step, open_files, patiently_until,
     proxy::{larder, output},
     request, respond, until,
 };
@@ -146,25 +146,6 @@ fn x14_without_memory_answers_are_whole_or_cut_off_and_after_its_end_nothing_wro
     let hits: Vec<&String> = targets.iter().filter(|target| stored(&larder, target)).collect();
     println!("{} of them stored", hits.len());
     assert!(before.iter().all(|target| hits.contains(&target)), "{hits:?}");
-}
-
-#[test]
-fn where_the_system_gives_no_thread_a_large_answer_is_relayed_whole() {
-    let origin = Origin::answering(|request| respond(200, &[FRESH], unit(&request.target)));
-    let folder = tempfile::tempdir().unwrap();
-    let larder = Spawned::start(&origin.url(), folder.path(), &["--workers", "1"]);
-    // the last of its start-up lines: the store is open, and no thread of a worker's was needed yet
-    larder.await_line("no freshness in an answer: ");
-    let virtual_now: u64 = larder.status("VmSize").trim_end_matches(" kB").parse().unwrap();
-    let most = Some((virtual_now + 1000) * 1024);
-    let limit = Rlimit { current: most, maximum: most };
-    prlimit(Pid::from_raw(larder.pid() as i32), Resource::As, limit).unwrap();
-    for target in ["/a", "/a", "/b"] {
-        let answer = larder.get(target);
-        assert_eq!((answer.status, answer.end), (200, End::Whole), "{target}: {:#?}", larder.log());
-        assert!(answer.body == unit(target), "{target}");
-    }
-    assert!(!larder.log().iter().any(|line| line.contains("panicked")), "{:#?}", larder.log());
 }
 
 #[test]
