@@ -5,7 +5,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     rc::Rc,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
@@ -13,7 +13,7 @@ use std::{
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    sync::Semaphore,
+    sync::{Barrier, Semaphore},
     task::{JoinHandle, LocalSet, spawn_local, yield_now},
 };
 
@@ -29,6 +29,8 @@ use crate::{
 struct Hold {
     looked_up: AtomicUsize,
     go: Semaphore,
+    /// Behind it all go on in one turn of the worker, before anything else happens to any of them.
+    together: Mutex<Arc<Barrier>>,
 }
 
 struct Rig {
@@ -84,7 +86,11 @@ impl Rig {
         tune(&mut config);
         let (store, clock) = (Store::open(config.store.clone()), Clock::manual(Timestamp::from_seconds(1_767_225_600)));
         store.opened().await;
-        let hold = Arc::new(Hold { looked_up: AtomicUsize::new(0), go: Semaphore::new(0) });
+        let hold = Arc::new(Hold {
+            looked_up: AtomicUsize::new(0),
+            go: Semaphore::new(0),
+            together: Mutex::new(Arc::new(Barrier::new(1))),
+        });
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let worker = {
@@ -142,6 +148,7 @@ impl Rig {
     }
 
     async fn let_go(&self, held: Vec<JoinHandle<String>>) -> Vec<String> {
+        *self.hold.together.lock().unwrap() = Arc::new(Barrier::new(held.len()));
         self.hold.go.add_permits(held.len());
         let mut answers = Vec::new();
         for answer in held {
@@ -159,6 +166,8 @@ async fn held(cx: Rc<Context>, presented: Presented, hold: Arc<Hold>) -> Reply {
     if holds {
         hold.looked_up.fetch_add(1, Relaxed);
         hold.go.acquire().await.unwrap().forget();
+        let together = hold.together.lock().unwrap().clone();
+        together.wait().await;
     }
     let reply = answer(&cx, asked, found, &mut log).await;
     log.end(reply)
