@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    io::IoSliceMut,
     os::unix::fs::FileExt,
     path::PathBuf,
     sync::{
@@ -13,6 +14,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use rustix::io::{ReadWriteFlags, preadv2};
 use tokio::sync::watch;
 
 use super::{
@@ -27,6 +29,13 @@ use crate::{
     blocking::{self, Undone},
     key::CacheKey,
 };
+
+/// Whether a read may wait for the disk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    Yes,
+    No,
+}
 
 /// The most that one `read` gives.
 const READ: usize = 256 * 1024;
@@ -80,6 +89,11 @@ impl DiskBody {
     /// Reads `from..from + length` (less at the end of the body, and at most 256 KiB at a time; empty behind the end).
     /// Verified once the body is whole.
     pub async fn read(&self, from: u64, length: usize) -> Result<Bytes, StoreError> {
+        // a look at another thread costs more than reading what the kernel has in memory
+        match self.told(self.0.read(from, length.min(READ), Wait::No)) {
+            Err(StoreError::Busy) => {}
+            read => return read,
+        }
         let body = self.clone();
         hop(move || body.read_now(from, length)).await
     }
@@ -106,18 +120,23 @@ impl DiskBody {
 
     /// All of it. Blocks.
     pub(super) fn read_whole(&self) -> Result<Bytes, StoreError> {
-        self.0.read(0, usize::try_from(self.length()).map_err(|_| StoreError::TooLarge)?)
+        self.0.read(0, usize::try_from(self.length()).map_err(|_| StoreError::TooLarge)?, Wait::Yes)
     }
 
     /// Looks whether its first piece is right. Blocks.
     pub(super) fn read_first(&self) -> Result<(), StoreError> {
-        self.0.read(0, 1).map(drop)
+        self.0.read(0, 1, Wait::Yes).map(drop)
     }
 
     /// `read` without leaving the thread. Blocks.
     pub(super) fn read_now(&self, from: u64, length: usize) -> Result<Bytes, StoreError> {
-        let read = self.0.read(from, length.min(READ));
-        if let (Err(_), Some((key, commands))) = (&read, self.0.watch.get()) {
+        self.told(self.0.read(from, length.min(READ), Wait::Yes))
+    }
+
+    fn told(&self, read: Result<Bytes, StoreError>) -> Result<Bytes, StoreError> {
+        if let (Err(error), Some((key, commands))) = (&read, self.0.watch.get())
+            && !matches!(error, StoreError::Busy)
+        {
             let _ = commands.send(Command::Forget(*key));
         }
         read
@@ -161,25 +180,37 @@ impl std::fmt::Debug for DiskBody {
 }
 
 impl Body {
-    fn read(&self, from: u64, length: usize) -> Result<Bytes, StoreError> {
+    /// An error: it cannot be read, or [`StoreError::Busy`]: not without waiting.
+    fn read(&self, from: u64, length: usize, wait: Wait) -> Result<Bytes, StoreError> {
         let end = from.saturating_add(length as u64).min(self.length.load(Acquire));
         let Some(file) = self.file.get().filter(|_| from < end) else { return Ok(Bytes::new()) };
         let piece = u64::from(self.piece);
         let (first, last) = (from / piece, (end - 1) / piece);
         let unverified = self.sums.get().filter(|verified| !(first..=last).all(|piece| verified.is_right(piece)));
-        let Some(verified) = unverified else { return self.read_exact(file, from, end) };
+        let Some(verified) = unverified else { return self.read_exact(file, from, end, wait) };
         // whole pieces, to be verified
         let start = first * piece;
-        let bytes = self.read_exact(file, start, ((last + 1) * piece).min(self.length.load(Acquire)))?;
+        let bytes = self.read_exact(file, start, ((last + 1) * piece).min(self.length.load(Acquire)), wait)?;
         for (number, part) in (first..).zip(bytes.chunks(self.piece as usize)) {
             verified.verify(number, part)?;
         }
         Ok(bytes.slice((from - start) as usize..(end - start) as usize))
     }
 
-    fn read_exact(&self, file: &File, from: u64, end: u64) -> Result<Bytes, StoreError> {
+    fn read_exact(&self, file: &File, from: u64, end: u64, wait: Wait) -> Result<Bytes, StoreError> {
         let mut bytes = vec![0; usize::try_from(end - from).map_err(|_| StoreError::TooLarge)?];
-        file.read_exact_at(&mut bytes, self.offset + from).map_err(StoreError::Io)?;
+        match wait {
+            Wait::Yes => file.read_exact_at(&mut bytes, self.offset + from).map_err(StoreError::Io)?,
+            Wait::No => {
+                let length = bytes.len();
+                let read =
+                    preadv2(file, &mut [IoSliceMut::new(&mut bytes)], self.offset + from, ReadWriteFlags::NOWAIT);
+                // not all of it is there, or the file system has no such reads
+                if read != Ok(length) {
+                    return Err(StoreError::Busy);
+                }
+            }
+        }
         Ok(bytes.into())
     }
 }

@@ -273,7 +273,7 @@ fn a_disk_that_fails_in_mid_run_is_tried_again_until_it_works() {
         // as where the kernel makes a disk read-only; mount does not while files are open
         "inject=pwrite64:error=EROFS:when=40..41",
         "inject=fdatasync:error=EIO:when=6..7",
-        "inject=pread64:error=EIO:when=5..40+3",
+        "inject=pread64,preadv2:error=EIO:when=5..40+3",
     ] {
         with_faults("crash::a_disk_that_fails_in_mid_run_is_tried_again_until_it_works", faults);
     }
