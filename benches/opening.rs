@@ -77,7 +77,7 @@ async fn fill(store: &Store, count: u64, files: bool) {
         let mut response = response(number);
         if files && let StoredBody::Memory(bytes) = &response.body {
             let mut writer = store.begin_body(Some(bytes.len() as u64)).expect("a file");
-            writer.append(bytes.clone()).await.expect("room");
+            writer.append(vec![bytes.clone()]).await.expect("room");
             response.body = StoredBody::Disk(writer.whole().finish(|body| body).await.expect("a body"));
         }
         store.put(response.key, response, store.epoch());

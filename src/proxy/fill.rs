@@ -162,7 +162,10 @@ impl Fill {
         }
         let filled = match spill {
             Spill::Memory => Ok(Filled::Memory(self.gather())),
-            Spill::Disk(writer) => Ok(Filled::Disk(Box::new(writer.whole()))),
+            Spill::Disk(mut behind) => match behind.write(self).await {
+                Ok(()) => Ok(Filled::Disk(Box::new(behind.writer.whole()))),
+                Err(why) => Err(Unfilled::Store(why)),
+            },
             Spill::Refused => Err(Unfilled::Store(refused.unwrap_or(StoreError::Closed))),
         };
         // the readers need not wait for the disk to have it
@@ -288,8 +291,29 @@ impl Drop for State {
 /// Where a fill's bytes go beside memory.
 enum Spill {
     Memory,
-    Disk(Box<BodyWriter>),
+    Disk(Box<Behind>),
     Refused,
+}
+
+/// What is written to the disk, a little behind memory: each write costs a hop to another thread.
+struct Behind {
+    writer: BodyWriter,
+    waiting: Vec<Bytes>,
+}
+
+impl Behind {
+    /// Writes what waits, and lets memory forget what it need not keep.
+    async fn write(&mut self, fill: &Fill) -> Result<(), StoreError> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        self.writer.append(std::mem::take(&mut self.waiting)).await?;
+        let mut state = fill.lock();
+        let window = state.total.saturating_sub(state.window());
+        state.disk = Some(self.writer.reader());
+        state.forget_before(window);
+        Ok(())
+    }
 }
 
 impl Spill {
@@ -304,20 +328,18 @@ impl Spill {
         match self {
             Spill::Memory if total <= fill.lock().window() => {}
             Spill::Memory => {
-                let mut writer = store.begin_body(known)?;
-                let held: Vec<Bytes> = fill.lock().pieces.iter().map(|(_, piece)| piece.clone()).collect();
-                for piece in held {
-                    writer.append(piece).await?;
-                }
-                fill.lock().disk = Some(writer.reader());
-                *self = Spill::Disk(Box::new(writer));
+                let waiting = fill.lock().pieces.iter().map(|(_, piece)| piece.clone()).collect();
+                let mut behind = Behind { writer: store.begin_body(known)?, waiting };
+                behind.write(fill).await?;
+                *self = Spill::Disk(Box::new(behind));
             }
-            Spill::Disk(writer) => {
-                writer.append(piece).await?;
-                let mut state = fill.lock();
-                let window = state.total.saturating_sub(state.window());
-                state.disk = Some(writer.reader());
-                state.forget_before(window);
+            Spill::Disk(behind) => {
+                behind.waiting.push(piece);
+                let waiting: u64 = behind.waiting.iter().map(|piece| piece.len() as u64).sum();
+                // what waits is in memory still
+                if waiting >= fill.lock().window() / 2 {
+                    behind.write(fill).await?;
+                }
             }
             Spill::Refused => {}
         }

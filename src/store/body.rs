@@ -15,10 +15,10 @@ use std::{
 
 use bytes::Bytes;
 use rustix::io::{ReadWriteFlags, preadv2};
-use tokio::sync::watch;
 
 use super::{
     StoreError,
+    finishing::{Counted, Finishing},
     generation::create_file,
     record::first_half,
     segment::{self, FileName, Location, PIECE, Sum},
@@ -262,32 +262,6 @@ pub struct BodyWriter {
     finishing: Finishing,
 }
 
-/// How many whole bodies are still to be finished.
-#[derive(Clone, Default)]
-pub struct Finishing(Arc<watch::Sender<usize>>);
-
-/// One of them.
-struct Counted(Finishing);
-
-impl Finishing {
-    fn count(&self) -> Counted {
-        self.0.send_modify(|count| *count += 1);
-        Counted(self.clone())
-    }
-
-    /// Waits until there is none.
-    pub async fn ended(&self) {
-        // an error: nobody is left who could have one
-        let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.0.send_modify(|count| *count -= 1);
-    }
-}
-
 /// A body of which all was appended: the store closes when it is finished, or dropped.
 pub struct WholeBody {
     writer: BodyWriter,
@@ -325,10 +299,10 @@ impl BodyWriter {
 
     /// Appends; on return `reader` can read it. 64 KiB or more at a time cost least. After an error, and after an
     /// `append` that was not waited for, the body cannot be finished.
-    pub async fn append(&mut self, bytes: Bytes) -> Result<(), StoreError> {
+    pub async fn append(&mut self, pieces: Vec<Bytes>) -> Result<(), StoreError> {
         let mut sums = self.sums.take().ok_or(StoreError::Closed)?;
         let body = self.body.clone();
-        let (at, count) = (body.length(), bytes.len() as u64);
+        let (mut at, count) = (body.length(), pieces.iter().map(|piece| piece.len() as u64).sum());
         let filling = body.0.filling.as_ref().ok_or(StoreError::Closed)?;
         if at.saturating_add(count) > self.longest {
             return Err(StoreError::TooLarge);
@@ -337,9 +311,15 @@ impl BodyWriter {
         self.unsynced += count;
         let sync = self.unsynced >= SYNC;
         let write = move || {
-            body.0.append(at, &bytes, sync).map_err(StoreError::Io)?;
-            sums.add(&bytes);
-            body.0.length.store(at + count, Release);
+            for piece in &pieces {
+                body.0.append(at, piece).map_err(StoreError::Io)?;
+                sums.add(piece);
+                at += piece.len() as u64;
+            }
+            if sync {
+                body.0.sync().map_err(StoreError::Io)?;
+            }
+            body.0.length.store(at, Release);
             taken.fill();
             Ok(sums)
         };
@@ -373,7 +353,7 @@ impl WholeBody {
         let body = writer.body;
         hop(move || {
             let length = body.length();
-            body.0.append(length, sums.as_flattened(), true).map_err(StoreError::Io)?;
+            body.0.append(length, sums.as_flattened()).and_then(|()| body.0.sync()).map_err(StoreError::Io)?;
             body.0.sums.get_or_init(|| Verified::new(sums));
             let done = then(body);
             drop(counted);
@@ -384,7 +364,7 @@ impl WholeBody {
 }
 
 impl Body {
-    fn append(&self, at: u64, bytes: &[u8], sync: bool) -> std::io::Result<()> {
+    fn append(&self, at: u64, bytes: &[u8]) -> std::io::Result<()> {
         let file = match (self.file.get(), &self.filling) {
             (Some(file), _) => file,
             (None, Some(filling)) => {
@@ -393,8 +373,11 @@ impl Body {
             }
             (None, None) => return Err(std::io::ErrorKind::NotFound.into()),
         };
-        file.write_all_at(bytes, at)?;
-        if sync { file.sync_data() } else { Ok(()) }
+        file.write_all_at(bytes, at)
+    }
+
+    fn sync(&self) -> std::io::Result<()> {
+        self.file.get().map_or(Ok(()), |file| file.sync_data())
     }
 }
 

@@ -13,6 +13,7 @@ mod budget;
 mod counting;
 mod disk;
 mod eviction;
+mod finishing;
 mod folder;
 #[doc(hidden)]
 pub mod fuzzing;

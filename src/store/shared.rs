@@ -13,9 +13,10 @@ use tokio::sync::{Semaphore, watch};
 
 use super::{
     Epoch, Options, Slot, State, Stats, StoreError, Variant,
-    body::{Finishing, patient_hop},
+    body::patient_hop,
     budget::{Budget, Filling},
     eviction::Sketch,
+    finishing::Finishing,
     generation::{Found, FoundBody, Generation},
     index::{Index, Print},
     memory::Memory,

@@ -61,11 +61,11 @@ fn a_body_that_streams_in_can_be_read_while_it_grows_and_after_a_restart() {
         let mut writer = store.begin_body(Some(1_000_000)).expect("a writer");
         let reader = writer.reader();
         assert_eq!(reader.length(), 0);
-        writer.append(bytes.slice(..300_000)).await.expect("appended");
+        writer.append(vec![bytes.slice(..300_000)]).await.expect("appended");
         assert_eq!(reader.length(), 300_000);
         assert_eq!(reader.read(100_000, 1_000).await.expect("read"), bytes.slice(100_000..101_000));
         assert!(reader.read(300_000, 1).await.expect("read").is_empty());
-        writer.append(bytes.slice(300_000..)).await.expect("appended");
+        writer.append(vec![bytes.slice(300_000..)]).await.expect("appended");
         let body = writer.whole().finish(|body| body).await.expect("finished");
         let mut stored = response("large", 0);
         stored.body = StoredBody::Disk(body);
@@ -93,7 +93,7 @@ fn a_body_that_nobody_finishes_or_puts_gives_its_space_back() {
         let files = || std::fs::read_dir(&filling).expect("a folder").count();
         let before = store.stats().disk_used;
         let mut writer = store.begin_body(None).expect("a writer");
-        writer.append(content("a", 100_000).0).await.expect("appended");
+        writer.append(vec![content("a", 100_000).0]).await.expect("appended");
         assert_eq!((files(), store.stats().disk_used), (1, before + 100_000));
         drop(writer);
         assert_eq!((files(), store.stats().disk_used), (0, before));
@@ -324,7 +324,7 @@ fn a_whole_body_is_stored_also_where_nobody_waits_for_it_and_closing_waits() {
         let folder = folder();
         let store = open(disk_only(folder.path())).await;
         let mut writer = store.begin_body(None).expect("begun");
-        writer.append(content("a", 300_000).0).await.expect("appended");
+        writer.append(vec![content("a", 300_000).0]).await.expect("appended");
         let stored = store.clone();
         let finishing = writer.whole().finish(move |body| {
             stored.put(key("a"), StoredResponse { body: StoredBody::Disk(body), ..response("a", 0) }, stored.epoch());

@@ -108,7 +108,7 @@ pub async fn fill(store: &Store, name: &str, length: usize) -> Result<DiskBody, 
     let bytes = content(name, length).0;
     let mut writer = store.begin_body(None)?;
     for from in (0..length).step_by(50_000) {
-        writer.append(bytes.slice(from..length.min(from + 50_000))).await?;
+        writer.append(vec![bytes.slice(from..length.min(from + 50_000))]).await?;
     }
     writer.whole().finish(|body| body).await
 }
