@@ -27,6 +27,8 @@ const CROWDED: u64 = 32 * 1024;
 const ABANDONED: u64 = 64 * 1024 * 1024;
 /// What a reader takes from disk at a time.
 const READ: usize = 64 * 1024;
+/// Pieces that are written together at most.
+const TOGETHER: usize = 64;
 
 /// How far a fill has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -337,7 +339,7 @@ impl Spill {
                 behind.waiting.push(piece);
                 let waiting: u64 = behind.waiting.iter().map(|piece| piece.len() as u64).sum();
                 // what waits is in memory still
-                if waiting >= fill.lock().window() / 2 {
+                if waiting >= fill.lock().window() / 2 || behind.waiting.len() >= TOGETHER {
                     behind.write(fill).await?;
                 }
             }

@@ -5,7 +5,8 @@
 //! that is not small to a file beside it ([`segment`], [`body`]), then a line to the [`journal`]. The journal
 //! is read at opening and becomes the [`index`], which knows of each key which generation holds it. When a
 //! generation is full another is begun, and one is dropped after what is asked for often was copied out of it
-//! ([`rotation`], [`eviction`]). What has long been of no use goes also where there is room ([`sweep`]).
+//! ([`rotation`], [`eviction`]). What has long been of no use goes also where there is room ([`sweep`]). What takes long at an
+//! opening is done behind it ([`counting`]).
 
 mod active;
 mod body;
