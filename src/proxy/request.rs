@@ -91,12 +91,13 @@ pub fn parse(presented: &Presented, fields: Fields, rules: &Rules<'_>) -> Result
         return Err(Refusal::Upgrade);
     }
     let host = host(&fields, presented.http_10)?;
-    let mut target = target(&presented.target, &presented.method, host)?;
-    if !rules.hosts.is_empty() && !rules.hosts.iter().any(|served| serves(served, &target.authority)) {
+    let is_served = |host: &str| rules.hosts.is_empty() || rules.hosts.iter().any(|served| serves(served, host));
+    let mut target = match target(&presented.target, &presented.method, host.clone()) {
+        Err(Refusal::Asterisk) if !is_served(&host) => return Err(Refusal::NotServed),
+        target => target?,
+    };
+    if !is_served(&target.authority) {
         return Err(Refusal::NotServed);
-    }
-    if target.path_and_query == "*" {
-        return Err(Refusal::Asterisk);
     }
     // who names no host means the site that Larder stands before
     if target.authority.is_empty() || is_own_name(&target.authority, rules.port) {
@@ -142,11 +143,14 @@ fn host(fields: &Fields, http_10: bool) -> Result<String, Refusal> {
 
 /// The four forms of RFC 9112 §3.2; the authority of an absolute form has to agree with Host.
 pub(super) fn target(presented: &str, method: &Method, host: String) -> Result<Target, Refusal> {
+    if presented == "*" && *method == Method::OPTIONS {
+        return Err(Refusal::Asterisk);
+    }
     // RFC 3986 has more to forbid, but clients send it; of these no two parsers agree what they mean
     if presented.bytes().any(|byte| !byte.is_ascii_graphic() || matches!(byte, b'#' | b'\\')) {
         return Err(Refusal::Target("it holds a character that no target may hold"));
     }
-    if presented.starts_with('/') || (presented == "*" && *method == Method::OPTIONS) {
+    if presented.starts_with('/') {
         return Ok(Target { authority: host, path_and_query: presented.to_owned() });
     }
     let absolute = presented
