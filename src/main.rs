@@ -1,4 +1,4 @@
-//! Parse the command line, start logging, run, turn an error into an exit code: 1 at run time, 2 for usage.
+//! Parse the command line, start logging, run, turn an error into an exit code: 1 or 75 at run time, 2 for usage.
 
 use std::{
     io::{self, Write},
@@ -40,8 +40,8 @@ fn run() -> ExitCode {
             match server::run(*config) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => match error.setting() {
-                    Some(field) => fail(1, &format!("{}: {error}", arguments.name_of(field))),
-                    None => fail(1, &error),
+                    Some(field) => fail(error.exit_code(), &format!("{}: {error}", arguments.name_of(field))),
+                    None => fail(error.exit_code(), &error),
                 },
             }
         }

@@ -41,7 +41,7 @@ const CLOSING: Duration = Duration::from_secs(10);
 /// Signals that come within this time are one: wrappers pass on what the terminal sends to all.
 pub const TOGETHER: Duration = Duration::from_secs(1);
 
-/// Why Larder cannot run. One line; exit code 1.
+/// Why Larder cannot run. One line.
 #[derive(Debug)]
 pub enum RunError {
     Listen { host: String, port: u16, error: io::Error },
@@ -60,6 +60,15 @@ impl RunError {
             },
             RunError::Origin(_) => Some("origin_ca"),
             RunError::Folder(_) | RunError::Server(_) => None,
+        }
+    }
+
+    /// What the program ends with.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            // EX_TEMPFAIL: the same words may do once the other one has ended
+            RunError::Folder(OpenError::Locked(_)) => 75,
+            _ => 1,
         }
     }
 }

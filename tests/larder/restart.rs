@@ -228,7 +228,8 @@ fn a_second_larder_on_the_same_folder_is_refused_in_words_and_the_first_is_unhar
     let first = Spawned::start(&origin.url(), &cache, &[]);
     first.get("/");
     let (code, said) = run(&["--origin", &origin.url(), "--port", "0", "--cache-dir", cache.to_str().unwrap()]);
-    assert_eq!(code, Some(1), "{said}");
+    // EX_TEMPFAIL: whoever starts it again later may have it
+    assert_eq!(code, Some(75), "{said}");
     let line = said.lines().find(|line| line.starts_with("error: ")).unwrap_or_else(|| panic!("{said}"));
     assert!(line.contains("--cache-dir"), "{line}");
     assert_eq!(first.get("/").x_cache(), "HIT");
