@@ -59,6 +59,10 @@ pub struct Arguments {
     #[arg(long, env = "LARDER_ORIGIN_CA", value_name = "FILE", value_parser = path(), hide_env_values = true)]
     pub origin_ca: Option<PathBuf>,
 
+    /// Let the origin be at a link-local or metadata address (169.254.0.0/16, fe80::/10, fd00:ec2::254)
+    #[arg(long, env = "LARDER_ALLOW_LINK_LOCAL_ORIGIN", value_parser = switch, hide_env_values = true)]
+    pub allow_link_local_origin: bool,
+
     /// Clear the cache of --origin or --cache-dir, or every cache in the default place, and end
     #[arg(long, env = "LARDER_CLEAR_CACHE", value_parser = switch, hide_env_values = true)]
     pub clear_cache: bool,

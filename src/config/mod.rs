@@ -16,6 +16,7 @@ use crate::{
     cli::{Arguments, Command},
     client,
     clock::Seconds,
+    origin::is_link_local,
     policy, store,
 };
 
@@ -149,6 +150,7 @@ impl Reader<'_> {
         let origin = self.origin()?.ok_or_else(|| {
             self.error("origin", "is missing; name the site to stand in front of: larder --origin http://example.com")
         })?;
+        self.reject_link_local(&origin)?;
         let listen = Listen { host: self.listen_host()?, port: self.number("port", &a.port, 0, 65535)? as u16 };
         Ok(Config {
             listen,
@@ -159,6 +161,19 @@ impl Reader<'_> {
             client: self.client()?,
             origin,
         })
+    }
+
+    fn reject_link_local(&self, origin: &Origin) -> Result<(), ConfigError> {
+        match origin.host.trim_matches(['[', ']']).parse() {
+            Ok(address) if is_link_local(address) && !self.arguments.allow_link_local_origin => {
+                let problem = format!(
+                    "{address} is a link-local address, or one where a cloud keeps the credentials of its machines; name \
+                     another one, or allow it with --allow-link-local-origin"
+                );
+                Err(self.error("origin", problem))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn store(&self, origin: &Origin) -> Result<store::Options, ConfigError> {
@@ -226,6 +241,7 @@ impl Reader<'_> {
             https: origin.https,
             host: origin.host.clone(),
             port: origin.port,
+            allow_link_local: a.allow_link_local_origin,
             ca: a.origin_ca.clone(),
             connect_timeout: self.timeout("connect_timeout", &a.connect_timeout)?,
             first_byte_timeout: self.timeout("first_byte_timeout", &a.first_byte_timeout)?,

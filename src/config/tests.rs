@@ -136,6 +136,21 @@ fn what_is_not_valid_names_the_flag_what_is_wrong_and_what_would_be_right() {
 }
 
 #[test]
+fn an_origin_at_a_link_local_address_is_refused_unless_it_is_allowed() {
+    for address in ["169.254.169.254", "169.254.0.1:8080", "[fe80::1]", "[fd00:ec2::254]", "[::ffff:169.254.1.1]:80"] {
+        let url = format!("http://{address}/base");
+        let refused = task(&["--origin", &url]).unwrap_err();
+        assert_eq!(refused.setting, "--origin");
+        assert!(refused.problem.ends_with("allow it with --allow-link-local-origin"), "{}", refused.problem);
+        let allowed = task(&["--origin", &url, "--allow-link-local-origin"]).unwrap();
+        assert!(matches!(allowed, Task::Serve(config) if config.origin_client.allow_link_local), "{address}");
+        // the cache may have been made when it was allowed
+        assert!(matches!(task(&["--origin", &url, "--clear-cache"]), Ok(Task::Clear(_))));
+    }
+    assert!(!config(&[]).origin_client.allow_link_local);
+}
+
+#[test]
 fn an_origin_is_required_for_serving_only() {
     let missing = task(&[]).unwrap_err();
     assert_eq!(missing.setting, "--origin");

@@ -4,7 +4,7 @@ use std::{
     cell::RefCell,
     future::Future,
     io,
-    net::{IpAddr, SocketAddr, ToSocketAddrs},
+    net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs},
     rc::{Rc, Weak},
     time::Duration,
 };
@@ -102,7 +102,8 @@ impl Service<ConnectInfo<Uri>> for Connector {
 /// Opens a connection to the origin.
 pub(super) async fn dial(origin: Prepared) -> Result<Transport, OriginError> {
     let host = unbracketed(&origin.options.host);
-    let addresses = look_up(host, origin.options.port).await?;
+    let found = look_up(host, origin.options.port).await?;
+    let addresses = if origin.options.allow_link_local { found } else { without_link_local(host, found)? };
     let tcp = first_to_connect(addresses).await.map_err(|(address, error)| {
         let Some(address) = address else { return OriginError::Resolve(format!("{host} has no address")) };
         let why = format!("{address}: {error}");
@@ -131,6 +132,23 @@ async fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, OriginError> 
         Err(Undone::NoThread) => Err(OriginError::NoThread),
         Err(Undone::Ended) => Err(OriginError::Resolve(format!("{host}: the look-up did not end"))),
     }
+}
+
+/// Is it link-local, or where a cloud tells its machines their credentials? No site is there, and whoever answers for the
+/// origin's name could lead Larder to it.
+pub fn is_link_local(address: IpAddr) -> bool {
+    const METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local() || address == METADATA,
+    }
+}
+
+/// The addresses that may be connected to. Fails where there were others only.
+fn without_link_local(host: &str, mut addresses: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, OriginError> {
+    let Some(first) = addresses.first().map(SocketAddr::ip) else { return Ok(addresses) };
+    addresses.retain(|address| !is_link_local(address.ip()));
+    if addresses.is_empty() { Err(OriginError::LinkLocal(format!("{host} is {first}"))) } else { Ok(addresses) }
 }
 
 /// The fault is on this side: the process, or the machine, has as many files open as it may.
@@ -211,6 +229,37 @@ mod tests {
         let tcp = run(async { timeout(Duration::from_secs(10), first_to_connect(addresses)).await }).unwrap().unwrap();
         assert_eq!(tcp.peer_addr().unwrap(), there.local_addr().unwrap());
         assert!(tcp.nodelay().unwrap());
+    }
+
+    #[test]
+    fn link_local_and_metadata_addresses_are_dropped_in_every_form_and_none_beside_them() {
+        let (ours, theirs) = (
+            [
+                "169.254.0.0",
+                "169.254.169.254",
+                "169.254.255.255",
+                "fe80::1",
+                "febf::1",
+                "fd00:ec2::254",
+                "::ffff:169.254.1.1",
+            ],
+            [
+                "169.253.255.255",
+                "169.255.0.0",
+                "10.0.0.1",
+                "127.0.0.1",
+                "::1",
+                "fec0::1",
+                "fd00:ec2::253",
+                "::ffff:10.0.0.1",
+            ],
+        );
+        let at = |text: &&str| SocketAddr::from((text.parse::<IpAddr>().unwrap(), 80));
+        let error = without_link_local("a.example", ours.iter().map(at).collect()).unwrap_err();
+        assert_eq!(error, OriginError::LinkLocal("a.example is 169.254.0.0".to_owned()));
+        let left: Vec<SocketAddr> = theirs.iter().map(at).collect();
+        assert_eq!(without_link_local("a.example", ours.iter().chain(&theirs).map(at).collect()), Ok(left));
+        assert_eq!(without_link_local("a.example", Vec::new()), Ok(Vec::new()));
     }
 
     #[test]

@@ -9,6 +9,8 @@ use crate::message::StatusCode;
 pub enum OriginError {
     /// The name has no address.
     Resolve(String),
+    /// The name has no address but those that Larder does not connect to.
+    LinkLocal(String),
     /// No address took the connection.
     Refused(String),
     /// No address can be reached.
@@ -44,6 +46,7 @@ impl OriginError {
     pub fn public(&self) -> &'static str {
         match self {
             OriginError::Resolve(_) => "the origin's name could not be resolved",
+            OriginError::LinkLocal(_) => "the origin's address is one that is not connected to",
             OriginError::Refused(_) => "the origin refused the connection",
             OriginError::Unreachable(_) => "the origin could not be reached",
             OriginError::Tls(_) => "no secure connection to the origin could be made",
@@ -78,6 +81,7 @@ impl OriginError {
     pub fn proxy_status(&self) -> &'static str {
         match self {
             OriginError::Resolve(_) => "dns_error",
+            OriginError::LinkLocal(_) => "destination_ip_prohibited",
             OriginError::Refused(_) => "connection_refused",
             OriginError::Unreachable(_) => "destination_ip_unroutable",
             OriginError::Tls(_) => "tls_protocol_error",
@@ -104,6 +108,9 @@ impl fmt::Display for OriginError {
             | OriginError::Refused(why)
             | OriginError::Unreachable(why)
             | OriginError::Tls(why) => write!(f, " ({why})"),
+            OriginError::LinkLocal(why) => {
+                write!(f, " ({why}); if it is the one that you mean, allow it with --allow-link-local-origin")
+            }
             OriginError::Certificate(why) => {
                 write!(f, " ({why}); if its authority is your own, name the file with --origin-ca")
             }

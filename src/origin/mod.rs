@@ -47,7 +47,7 @@ use self::{
     head::Framing,
     tls::Tls,
 };
-pub use self::{errors::OriginError, tls::certificates};
+pub use self::{connect::is_link_local, errors::OriginError, tls::certificates};
 use crate::message::{FieldValue, Fields, Method, ResponseHead, StatusCode};
 
 /// Which origin, and how long it may take.
@@ -57,6 +57,8 @@ pub struct Options {
     /// As in the URL: a name or an address, IPv6 in brackets.
     pub host: String,
     pub port: u16,
+    /// Connect also to addresses that are link-local, or a cloud's for the credentials of its machines.
+    pub allow_link_local: bool,
     /// PEM certificates to trust besides the system's.
     pub ca: Option<PathBuf>,
     /// Name look-up, TCP and TLS together.

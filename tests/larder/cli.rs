@@ -24,6 +24,11 @@ fn what_is_not_valid_is_one_line_and_exit_code_2() {
         (&[origin[0], origin[1], "--disk", "10"], &[], "error: --disk: \"10\" has no unit; "),
         (&origin, &[("LARDER_DISK", "10")], "error: LARDER_DISK: \"10\" has no unit; "),
         (&[], &[("LARDER_ORIGIN", "ftp://a")], "error: LARDER_ORIGIN: \"ftp\" is no scheme "),
+        (
+            &["--origin", "http://169.254.169.254"],
+            &[],
+            "error: --origin: 169.254.169.254 is a link-local address, or one where",
+        ),
         (&origin, &[], "error: --cache-dir: is missing, and neither XDG_CACHE_HOME nor HOME names a place; "),
         (&["--clear-cache"], &[], "error: --cache-dir: is missing, and neither XDG_CACHE_HOME nor HOME "),
     ] {

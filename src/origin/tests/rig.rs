@@ -194,6 +194,7 @@ pub(super) fn options(address: SocketAddr) -> Options {
         https: false,
         host: address.ip().to_string(),
         port: address.port(),
+        allow_link_local: false,
         ca: None,
         connect_timeout: Duration::from_secs(5),
         first_byte_timeout: Duration::from_secs(20),

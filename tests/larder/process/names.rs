@@ -105,3 +105,17 @@ fn f12_a_dead_ipv6_address_beside_a_live_one_does_not_keep_the_origin_from_being
         assert_eq!((answer.status, answer.text().as_str()), (200, "there"));
     }
 }
+
+#[test]
+fn f14_a_link_local_address_of_the_origins_name_is_never_connected_to() {
+    let origin = Origin::answering(says("there"));
+    let port = origin.address.port();
+    let forms = ["169.254.169.254", "fe80::1", "fd00:ec2::254", "::ffff:169.254.1.1"];
+    let Some(resolved) = resolved(port, &forms) else { return };
+    let refused = resolved.larder.get("/");
+    assert_eq!((refused.status, refused.field("Proxy-Status")), (502, Some("larder; error=destination_ip_prohibited")));
+    assert!(!refused.text().contains("169.254"), "{}", refused.text());
+    resolved.larder.await_line("--allow-link-local-origin");
+    write(&resolved.hosts, &[&forms[..], &["127.0.0.1"]].concat());
+    until("the address that is left to be used", || resolved.larder.get("/").text() == "there");
+}
