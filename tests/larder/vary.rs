@@ -198,3 +198,30 @@ fn an_answer_that_varies_by_the_forwarded_host_is_one_for_all_of_larders_own_nam
         assert_eq!((answer.x_cache(), answer.text().ends_with(&heard)), (word, true), "{name}: {}", answer.text());
     }
 }
+
+#[test]
+fn a06_what_varies_by_too_many_fields_or_by_all_is_not_stored() {
+    let origin = Origin::answering(|request| {
+        let lines = request.field("X-Vary").unwrap().split(';').map(|names| format!("Vary: {names}"));
+        let fields: Vec<String> = lines.chain(["Cache-Control: max-age=600".to_owned()]).collect();
+        respond(200, &fields.iter().map(String::as_str).collect::<Vec<_>>(), "x")
+    });
+    for (vary, reason) in [
+        ("a, b, c, d, e, f, g, h", None),
+        ("a, b, c, d; e, f, g, h", None),
+        ("a, A, b, c, d; e, f, g, h, H", None),
+        ("a, b, c, d, e, f, g, h, i", Some("Vary names too many fields")),
+        ("a, b, c, d; e, f, g, h, i", Some("Vary names too many fields")),
+        ("Accept, *", Some("Vary: *")),
+        ("Accept; *", Some("Vary: *")),
+    ] {
+        let proxy = Proxy::start(&origin, &[]);
+        let ask = || proxy.client().ask("GET", "/", &[&format!("X-Vary: {vary}")]);
+        let first = ask();
+        assert_eq!(first.cache_status().contains("; stored"), reason.is_none(), "{vary}: {}", first.cache_status());
+        if let Some(reason) = reason {
+            assert_eq!(first.detail(), reason, "{vary}");
+        }
+        assert_eq!(ask().x_cache(), if reason.is_none() { "HIT" } else { "MISS" }, "{vary}");
+    }
+}

@@ -131,6 +131,29 @@ fn a_response_for_one_origin_varies_by_origin_unless_strict() {
 }
 
 #[test]
+fn up_to_eight_different_names_over_all_lines_and_no_star_among_them() {
+    for (lines, expected) in [
+        (&["Vary: a, b, c, d, e, f, g, h"][..], Ok(8)),
+        (&["Vary: a, b, c, d, e, f, g, h, i"], Err(Reason::VaryTooLong)),
+        (&["Vary: a, b, c, d", "Vary: e, f, g, h"], Ok(8)),
+        (&["Vary: a, b, c, d", "Vary: e, f, g, h, i"], Err(Reason::VaryTooLong)),
+        (&["Vary: a, A, a, b, B, c, d, e, f, g, h"], Ok(8)),
+        (&["Vary: a, b, c, d, e, f, g, h", "Vary: H, g, F"], Ok(8)),
+        // what a response for one origin varies by without saying so counts as well
+        (&["Vary: a, b, c, d, e, f, g, h", "Access-Control-Allow-Origin: x"], Err(Reason::VaryTooLong)),
+        (&["Vary: ,, a ,\t,"], Ok(1)),
+        (&["Vary: *"], Err(Reason::VaryStar)),
+        (&["Vary:  * "], Err(Reason::VaryStar)),
+        (&["Vary: Accept, *"], Err(Reason::VaryStar)),
+        (&["Vary: Accept", "Vary: *"], Err(Reason::VaryStar)),
+        (&["Vary: *, a, b, c, d, e, f, g, h, i"], Err(Reason::VaryStar)),
+    ] {
+        let nominated = nominate(&fields(lines), &get(&[]), &usual());
+        assert_eq!(nominated.map(|names| names.len()), expected, "{lines:?}");
+    }
+}
+
+#[test]
 fn a_field_that_tells_the_clients_address_matches_nobody() {
     for vary in ["X-Forwarded-For", "FORWARDED", "Accept, x-forwarded-for"] {
         let response = fields(&[&format!("Vary: {vary}")]);
