@@ -219,3 +219,38 @@ fn waiting_clients_are_released_when_the_origin_fails() {
     }
     assert!(origin.request_count() <= 2, "{}", origin.request_count());
 }
+
+#[test]
+fn r20_a_slow_body_streams_byte_by_byte_and_when_it_stalls_all_who_wait_are_released() {
+    let gates: Vec<Gate> = (0..12).map(|_| Gate::closed()).collect();
+    let held = gates.clone();
+    let origin = Origin::answering(move |request| {
+        if request.index > 0 {
+            return respond(200, &["Cache-Control: max-age=600"], "whole");
+        }
+        let head = b"HTTP/1.1 200 OK\r\nCache-Control: max-age=600\r\nContent-Length: 100\r\n\r\n";
+        let mut steps = vec![Step::Send(head.to_vec())];
+        for (byte, gate) in (b'a'..).zip(&held) {
+            steps.extend([Step::Wait(gate.clone()), Step::Send(vec![byte])]);
+        }
+        steps
+    });
+    let proxy = Proxy::start(&origin, &["--between-bytes-timeout", "2s"]);
+    let mut clients: Vec<_> = (0..3).map(|_| proxy.client()).collect();
+    for client in &mut clients {
+        client.send(crate::support::request("GET", "/slow", &[]));
+        assert_eq!(client.head().status, 200);
+    }
+    for (byte, gate) in (b'a'..).zip(&gates) {
+        gate.open();
+        for client in &mut clients {
+            assert_eq!(client.bytes(1), [byte], "before the next one is sent");
+        }
+    }
+    for client in &mut clients {
+        assert_eq!(client.rest(), b"", "nothing stands in for what is missing");
+    }
+    origin.await_no_connections();
+    let next = proxy.get("/slow");
+    assert_eq!((next.x_cache(), next.text().as_str(), origin.request_count()), ("MISS", "whole", 2));
+}

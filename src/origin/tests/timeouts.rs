@@ -126,6 +126,40 @@ fn a_body_that_stops_coming_is_left() {
 }
 
 #[test]
+fn a_body_may_take_longer_than_the_longest_pause_and_is_left_when_it_pauses_for_longer() {
+    run(async {
+        let mut server = Server::new(move |mut peer| {
+            peer.head();
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n");
+            for _ in 0..6 {
+                peer.wait();
+                peer.send("x");
+            }
+            peer.rest();
+            peer.say("closed");
+        });
+        let client = server.client();
+        let limit = server.options().between_bytes_timeout;
+        let mut response = client.0.send(request(Method::GET, "/"), |_| {}).await.unwrap();
+        for _ in 0..6 {
+            {
+                let mut next = std::pin::pin!(response.body.next());
+                still_pending(&mut next).await;
+                later(limit * 2 / 3).await;
+                still_pending(&mut next).await;
+            }
+            server.go_on();
+            assert_eq!(response.body.next().await, Some(Ok("x".into())));
+        }
+        let mut next = std::pin::pin!(response.body.next());
+        still_pending(&mut next).await;
+        later(limit).await;
+        assert_eq!(soon(next).await, Some(Err(OriginError::BodyTimeout)));
+        assert_eq!(server.heard().await, "closed");
+    });
+}
+
+#[test]
 fn a_reader_that_takes_its_time_is_no_fault_of_the_origins() {
     run(async {
         let server =
