@@ -208,3 +208,52 @@ fn a_validation_from_before_an_invalidation_brings_nothing_back() {
         assert_eq!(proxy.client().ask(method, "/a", &[]).text(), "3", "{method}");
     }
 }
+
+#[test]
+fn f13_nothing_that_comes_in_on_the_public_port_is_a_command() {
+    let origin = Origin::answering(|request| match request.method.as_str() {
+        "GET" => respond(200, &[FRESH], request.index.to_string()),
+        _ => respond(if request.field("X-Deny").is_some() { 405 } else { 200 }, &["Cache-Control: no-store"], "theirs"),
+    });
+    let proxy = Proxy::start(&origin, &[]);
+    let (kept, beside) = (proxy.get("/a").text(), proxy.get("/b").text());
+    let hit = |target: &str, text: &String| {
+        let answer = proxy.get(target);
+        answer.x_cache() == "HIT" && answer.text() == *text
+    };
+    let local = ["X-Forwarded-For: 127.0.0.1", "Forwarded: for=127.0.0.1", "X-Real-IP: 127.0.0.1"];
+    let ban = ["X-Ban: .*", "Ban: req.url ~ .", "X-Purge: all", "Surrogate-Key: all"];
+    for trust in [&[][..], &local] {
+        let fields = [trust, &ban].concat();
+        for (method, target) in [
+            ("GET", "/metrics"),
+            ("GET", "/stats"),
+            ("GET", "/clear"),
+            ("GET", "/server-status"),
+            ("GET", "/../control"),
+            ("OPTIONS", "/a"),
+            ("PURGE", "/"),
+            ("PURGE", "/*"),
+            ("BAN", "/.*"),
+            ("CLEAR", "/clear"),
+            ("DELETE", "/metrics"),
+        ] {
+            let before = origin.request_count();
+            let answer = proxy.client().ask(method, target, &[&fields[..], &["Cache-Control: no-store"]].concat());
+            assert_eq!((answer.status, answer.x_cache()), (200, "MISS"), "{method} {target}");
+            let heard = origin.requests().pop().unwrap();
+            assert_eq!((heard.method.as_str(), heard.target.as_str()), (method, target));
+            assert_eq!(origin.request_count(), before + 1);
+            assert!(answer.text() == "theirs" || answer.text() == heard.index.to_string(), "{}", answer.text());
+            assert!(hit("/a", &kept) && hit("/b", &beside), "{method} {target}");
+        }
+        // that of the URL itself is an unsafe method like any other: where the origin refuses it, nothing has happened
+        for method in ["PURGE", "BAN", "CLEAR"] {
+            let answer = proxy.client().ask(method, "/a", &[&fields[..], &["X-Deny: 1"]].concat());
+            assert_eq!((answer.status, answer.text().as_str()), (405, "theirs"), "{method}");
+            assert!(hit("/a", &kept) && hit("/b", &beside), "{method}");
+        }
+    }
+    assert_eq!(proxy.client().ask("PURGE", "/a", &local).status, 200);
+    assert!(!hit("/a", &kept) && hit("/b", &beside), "RFC 9111 §4.4, and no further");
+}
