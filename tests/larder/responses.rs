@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use crate::support::{End, Origin, PATIENCE, Proxy, Step, request, respond};
+use crate::support::{End, Origin, PATIENCE, Proxy, RecordedRequest, Response, Spawned, Step, request, respond};
 
 const FRESH: &str = "Cache-Control: max-age=600";
 
@@ -102,6 +102,83 @@ fn whitespace_before_a_colon_of_the_origins_is_taken_out() {
     let origin = Origin::always(raw("HTTP/1.1 200 OK\r\nX-A : 1\r\nContent-Length: 2\r\n\r\nok"));
     let answer = Proxy::start(&origin, &[]).get("/");
     assert!(answer.status == 502 || answer.field("X-A") == Some("1"), "{answer:?}");
+}
+
+/// Splits the answer of an origin that decodes it.
+const SPLITTING: &str = "/?x=%0d%0aSet-Cookie:%20evil";
+
+/// What stands behind `x=`, percent-decoded.
+fn decoded(request: &RecordedRequest) -> Vec<u8> {
+    let value = request.target.split_once("x=").unwrap().1;
+    let mut parts = value.split('%');
+    let mut decoded = parts.next().unwrap().as_bytes().to_vec();
+    for part in parts {
+        decoded.push(u8::from_str_radix(&part[..2], 16).unwrap());
+        decoded.extend(part[2..].bytes());
+    }
+    decoded
+}
+
+fn set_cookies(answer: &Response) -> usize {
+    answer.values("Set-Cookie").len() + String::from_utf8_lossy(&answer.head).matches("\nSet-Cookie").count()
+}
+
+#[test]
+fn r17_what_an_origin_reflects_undecoded_arrives_as_it_is_and_is_nowhere_decoded() {
+    let origin = Origin::answering(|request| {
+        let location = format!("Location: http://{}{}", request.field("Host").unwrap(), request.target);
+        respond(302, &[FRESH, &location, &format!("X-Reflected: {}", request.target)], "")
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let larder = Spawned::start(&format!("{}/base", origin.url()), folder.path(), &[]);
+    for word in ["MISS", "HIT"] {
+        let answer = larder.get(SPLITTING);
+        assert_eq!((answer.status, answer.x_cache(), set_cookies(&answer)), (302, word, 0), "{answer:?}");
+        assert_eq!(answer.values("X-Reflected"), [format!("/base{SPLITTING}")]);
+        // the one field of these that Larder writes anew
+        assert_eq!(answer.values("Location"), [SPLITTING]);
+    }
+    let line = larder.await_line("HIT 302");
+    assert!(line.contains(SPLITTING), "{line}");
+}
+
+#[test]
+fn r17_answers_of_larders_own_hold_nothing_of_the_target() {
+    let origin = Origin::always(vec![Step::Close]);
+    let proxy = Proxy::start(&origin, &["--allow-host", "larder.test"]);
+    for (bytes, status) in [
+        (format!("GET {SPLITTING} HTTP/1.1\r\nHost: larder.test\r\n\r\n"), 502),
+        (format!("GET {SPLITTING} HTTP/1.1\r\nHost: other.test\r\n\r\n"), 400),
+        (format!("GET {SPLITTING} HTTP/1.1\r\nHost: larder.test\r\nCache-Control: only-if-cached\r\n\r\n"), 504),
+        (format!("CONNECT {SPLITTING} HTTP/1.1\r\nHost: larder.test\r\n\r\n"), 501),
+    ] {
+        let answer = proxy.client().send(&bytes).response("GET");
+        assert_eq!((answer.status, set_cookies(&answer)), (status, 0), "{answer:?}");
+        let head = String::from_utf8_lossy(&answer.head).to_lowercase();
+        assert!(!head.contains("evil") && !head.contains("%0d"), "{head}");
+    }
+}
+
+#[test]
+fn r17_a_line_that_an_origin_lets_a_client_write_is_its_own_affair_and_a_control_character_is_a_502() {
+    let origin = Origin::answering(|request| {
+        let head = b"HTTP/1.1 200 OK\r\nCache-Control: max-age=600\r\nContent-Length: 4\r\nX-Reflected: ";
+        vec![Step::Send([&head[..], &decoded(request), b"\r\n\r\nbody"].concat())]
+    });
+    let proxy = Proxy::start(&origin, &[]);
+    // the origin did send that line; for nobody but the client that wrote it
+    for _ in 0..2 {
+        let split = proxy.get(SPLITTING);
+        assert_eq!((split.status, split.x_cache(), split.values("Set-Cookie")), (200, "MISS", vec!["evil"]));
+    }
+    for control in ["%0d", "%00", "%01", "%1b", "%7f"] {
+        for target in [format!("/?x=a{control}evil"), format!("/?x={control}evil"), format!("/?x=evil{control}")] {
+            let answer = proxy.get(&target);
+            let everything = [answer.head.as_slice(), &answer.body].concat();
+            assert_eq!((answer.status, answer.x_cache()), (502, "MISS"), "{target}: {answer:?}");
+            assert!(!String::from_utf8_lossy(&everything).contains("evil"), "{target}: {answer:?}");
+        }
+    }
 }
 
 /// An origin that never ends its body; tells when its connection was closed from the other side.
