@@ -226,3 +226,47 @@ fn a_client_that_leaves_a_request_for_it_alone_ends_the_origins_work() {
     drop(client);
     closed.recv_timeout(PATIENCE).expect("the origin still sends");
 }
+
+#[test]
+fn a09_no_field_tells_a_key_a_folder_or_where_the_origin_is() {
+    let origin = Origin::on(TcpListener::bind("127.0.0.7:0").unwrap(), |request| match request.target.as_str() {
+        "/stale" if request.index > 2 => vec![Step::Close],
+        "/stale" => respond(200, &["Cache-Control: max-age=1, stale-if-error=600", "Vary: X-A", "ETag: \"v\""], "x"),
+        "/late" => Vec::new(),
+        "/cut" => vec![Step::Close],
+        _ => respond(200, &[FRESH, "ETag: \"v\""], "stored"),
+    });
+    let proxy = Proxy::start(&origin, &["--first-byte-timeout", "100ms"]);
+    let (folder, port) = (proxy.folder(), format!(":{}", origin.address.port()));
+    let ask = |target: &str, fields: &[&str]| proxy.client().ask("GET", target, fields);
+    let miss = ask("/", &[]);
+    // by the name in Via a loop is known
+    let own = miss.field("Via").unwrap().split(' ').nth(1).unwrap().to_owned();
+    let mut answers = vec![
+        ((200, "MISS"), miss),
+        ((200, "HIT"), ask("/", &[])),
+        ((206, "HIT"), ask("/", &["Range: bytes=1-2"])),
+        ((304, "HIT"), ask("/", &["If-None-Match: \"v\""])),
+        ((200, "MISS"), ask("/stale", &["X-A: 1"])),
+        ((200, "MISS"), ask("/stale", &["X-A: 2"])),
+    ];
+    proxy.advance(10);
+    answers.extend([
+        ((200, "HIT"), ask("/stale", &["X-A: 2"])),
+        ((502, "MISS"), ask("/cut", &[])),
+        ((504, "MISS"), ask("/late", &["X-A: 1"])),
+        ((504, "MISS"), ask("/nothing", &["Cache-Control: only-if-cached"])),
+        ((508, "MISS"), ask("/", &[&format!("Via: 1.1 {own}")])),
+        ((400, "MISS"), ask("nonsense", &[])),
+    ]);
+    for (expected, answer) in answers {
+        let head = String::from_utf8_lossy(&answer.head).into_owned();
+        assert_eq!((answer.status, answer.x_cache()), expected, "{head}");
+        for secret in ["127.0.0.7", &port, "localhost", "; key", folder.to_str().unwrap()] {
+            assert!(!head.contains(secret), "{secret} in {head}");
+        }
+        // half of a key is 32 digits; the name in Via has eight
+        let digits = head.split(|c: char| !c.is_ascii_hexdigit()).map(str::len).max();
+        assert!(digits < Some(16), "{head}");
+    }
+}
