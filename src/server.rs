@@ -288,6 +288,7 @@ fn control(config: &Config, store: &Store, shared: &Arc<Shared>) -> Option<admin
                 ("turned_away", turned_away),
                 ("requests", counters.requests.count()),
                 ("refused", counters.refused.count()),
+                ("panics", counters.panics.count()),
             ] {
                 stats[name] = count.into();
             }

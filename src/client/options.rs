@@ -119,6 +119,8 @@ pub struct Counters {
     pub write_timeouts: Counter,
     /// Responses broken off because what they were made from broke off.
     pub broken: Counter,
+    /// Connections lost to a panic of ours.
+    pub panics: Counter,
 }
 
 /// A number that only grows.

@@ -193,6 +193,7 @@ fn a_running_larder_counts_requests_and_what_it_refused_and_one_that_does_not_ru
     assert_eq!((&json["state"], &json["responses"], &json["refused"]), (&"open".into(), &1.into(), &3.into()));
     assert!(json["requests"].as_u64().unwrap() >= 2 && json["turned_away"].as_u64().unwrap() >= 1, "{json}");
     assert!(json["connections"].as_u64().unwrap() >= 5, "{json}");
+    assert_eq!(json["panics"], 0);
     assert!(lines.contains(&"  refused: 3".to_owned()), "{lines:?}");
     assert_eq!(spawned.stop().code(), Some(0));
 

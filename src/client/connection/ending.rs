@@ -70,6 +70,10 @@ impl State {
 
     /// The dispatcher lets go of the connection, for whatever reason.
     pub fn dropped(&mut self) {
+        // the runtime catches a panic around the connection's task, and drops the task while it unwinds
+        if std::thread::panicking() {
+            self.worker.options.counters.panics.add();
+        }
         // a core that still reads the body must not wait for ever
         self.body.fail(io::ErrorKind::ConnectionAborted);
         if self.reset {

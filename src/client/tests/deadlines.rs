@@ -234,4 +234,5 @@ fn a_core_that_panics_costs_its_own_connection_only() {
     client.send(get("/panic"));
     assert_eq!(client.rest().text, "");
     assert!(server.ask(last("GET", "/")).ends_with("alive"));
+    assert_eq!((server.counters.panics.count(), server.counters.requests.count()), (1, 2));
 }
