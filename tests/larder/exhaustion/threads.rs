@@ -1,8 +1,12 @@
-//! A system that gives no thread: the address space that is left has no room for another one's stack.
+//! A system that gives no thread.
 
-use std::process::Stdio;
+use std::{
+    os::unix::{fs::chown, process::CommandExt},
+    process::{Command, Stdio},
+};
 
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use rustix::process::getuid;
+use tempfile::TempDir;
 
 use crate::support::{
     End, Origin, Spawned,
@@ -12,22 +16,69 @@ use crate::support::{
 
 const FRESH: &str = "Cache-Control: max-age=600";
 
-/// Started, with its store open; no worker of it has needed another thread yet.
-fn started(origin: &str, folder: &tempfile::TempDir) -> Spawned {
-    let larder = Spawned::start(origin, folder.path(), &["--workers", "1"]);
-    // the last of its start-up lines
-    larder.await_line("no freshness in an answer: ");
-    larder
+/// Whom the program runs as: root may have as many threads as it likes.
+const NOBODY: u32 = 65534;
+
+/// As a user of its own, where that can be arranged.
+fn of_nobody(words: &[&str], folder: &TempDir) -> Command {
+    let mut command = program(words);
+    if getuid().is_root() {
+        // it may be in a folder that is root's alone
+        let copy = folder.path().with_extension("program");
+        if !copy.exists() {
+            // not by this process: what it has open for writing another test may pass on to a child, and it could not be run
+            assert!(Command::new("cp").arg(command.get_program()).arg(&copy).status().unwrap().success());
+        }
+        chown(folder.path(), Some(NOBODY), None).unwrap();
+        command = Command::new(copy);
+        command.args(words).env_clear().stdin(Stdio::null()).uid(NOBODY);
+    }
+    command
 }
 
-fn set_address_space(larder: &Spawned, most: Option<u64>) {
-    let limit = Rlimit { current: most, maximum: None };
-    prlimit(Pid::from_raw(larder.pid() as i32), Resource::As, limit).unwrap();
+/// Started, with its store open.
+struct Started {
+    larder: Spawned,
+    folder: TempDir,
 }
 
-fn take_threads_away(larder: &Spawned) {
-    let now: u64 = larder.status("VmSize").trim_end_matches(" kB").parse().unwrap();
-    set_address_space(larder, Some((now + 1000) * 1024));
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(self.folder.path().with_extension("program"));
+    }
+}
+
+impl Started {
+    fn before(origin: &str) -> Started {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_str().unwrap();
+        let words = ["--origin", origin, "--port", "0", "--workers", "1", "--cache-dir", path];
+        let larder = Spawned::from(&mut of_nobody(&words, &folder));
+        // the last of its start-up lines
+        larder.await_line("no freshness in an answer: ");
+        Started { larder, folder }
+    }
+
+    /// The program again, for its cache.
+    fn command(&self, words: &[&str]) -> Command {
+        let folder = ["--cache-dir", self.folder.path().to_str().unwrap()];
+        of_nobody(&[words, &folder].concat(), &self.folder)
+    }
+
+    fn may_have_threads(&self, yes: bool) {
+        let pid = self.larder.pid();
+        let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+        let most =
+            limits.lines().find_map(|line| line.strip_prefix("Max processes")?.split_whitespace().nth(1)).unwrap();
+        // the soft one alone: who lowered the hard one could not raise it again
+        let limit = format!("--nproc={}:", if yes { most } else { "0" });
+        let mut prlimit = Command::new("prlimit");
+        prlimit.args(["--pid", &pid.to_string(), &limit]);
+        if getuid().is_root() {
+            prlimit.uid(NOBODY);
+        }
+        assert!(prlimit.status().unwrap().success());
+    }
 }
 
 fn assert_no_panic(larder: &Spawned) {
@@ -38,49 +89,48 @@ fn assert_no_panic(larder: &Spawned) {
 fn a_large_answer_is_relayed_whole() {
     let body = |target: &str| target.repeat(500_000);
     let origin = Origin::answering(move |request| respond(200, &[FRESH], body(&request.target)));
-    let folder = tempfile::tempdir().unwrap();
-    let larder = started(&origin.url(), &folder);
-    take_threads_away(&larder);
+    let started = Started::before(&origin.url());
+    let larder = &started.larder;
+    started.may_have_threads(false);
     for target in ["/a", "/a", "/b"] {
         let answer = larder.get(target);
         assert_eq!((answer.status, answer.end), (200, End::Whole), "{target}: {:#?}", larder.log());
         assert!(answer.body == body(target).as_bytes(), "{target}");
     }
-    assert_no_panic(&larder);
+    assert_no_panic(larder);
 }
 
 #[test]
 fn what_was_not_written_takes_no_space() {
     let body = |target: &str| target.repeat(100_000);
     let origin = Origin::answering(move |request| respond(200, &[FRESH], body(&request.target)));
-    let folder = tempfile::tempdir().unwrap();
-    let larder = started(&origin.url(), &folder);
+    let started = Started::before(&origin.url());
+    let larder = &started.larder;
     let used = || {
-        let words = ["stats", "--json", "--cache-dir", folder.path().to_str().unwrap()];
-        let stats: serde_json::Value = serde_json::from_slice(&output(&mut program(&words)).stdout).unwrap();
-        stats[folder.path().to_str().unwrap()]["disk_used"].as_u64().unwrap()
+        let said = output(&mut started.command(&["stats", "--json"])).stdout;
+        let stats: serde_json::Value = serde_json::from_slice(&said).unwrap();
+        stats[started.folder.path().to_str().unwrap()]["disk_used"].as_u64().unwrap()
     };
     let before = used();
-    take_threads_away(&larder);
+    started.may_have_threads(false);
     for n in 0..50 {
         let target = format!("/large{n}");
-        assert_eq!(larder.get(&target).text(), body(&target));
+        assert!(larder.get(&target).text() == body(&target), "{target}");
     }
     assert_eq!(used(), before);
-    set_address_space(&larder, None);
+    started.may_have_threads(true);
     until("a hit", || larder.get("/large0").x_cache() == "HIT");
-    assert_no_panic(&larder);
+    assert_no_panic(larder);
 }
 
 #[test]
 fn clearing_comes_to_its_end() {
     let origin = Origin::answering(|request| respond(200, &[FRESH], &request.target));
-    let folder = tempfile::tempdir().unwrap();
-    let larder = started(&origin.url(), &folder);
-    take_threads_away(&larder);
+    let started = Started::before(&origin.url());
+    let larder = &started.larder;
+    started.may_have_threads(false);
     until("a hit", || larder.get("/a").x_cache() == "HIT");
-    let mut clearing = program(&["--clear-cache", "--cache-dir", folder.path().to_str().unwrap()]);
-    let mut clearing = clearing.stdout(Stdio::null()).spawn().unwrap();
+    let mut clearing = started.command(&["--clear-cache"]).stdout(Stdio::null()).spawn().unwrap();
     let mut ended = None;
     until("it to be cleared", || {
         ended = clearing.try_wait().unwrap();
@@ -89,23 +139,23 @@ fn clearing_comes_to_its_end() {
     assert!(ended.is_some_and(|status| status.success()), "{:#?}", larder.log());
     assert_eq!(larder.get("/a").x_cache(), "MISS");
     until("a hit", || larder.get("/a").x_cache() == "HIT");
-    assert_no_panic(&larder);
+    assert_no_panic(larder);
 }
 
 #[test]
 fn an_origin_whose_name_nobody_can_look_up_is_a_503_until_there_is_a_thread() {
     let origin = Origin::answering(|request| respond(200, &["Cache-Control: no-store"], &request.target));
-    let folder = tempfile::tempdir().unwrap();
-    let larder = started(&origin.url().replace("127.0.0.1", "localhost"), &folder);
-    take_threads_away(&larder);
+    let started = Started::before(&origin.url().replace("127.0.0.1", "localhost"));
+    let larder = &started.larder;
+    started.may_have_threads(false);
     let mut client = larder.client();
     for n in 0..20 {
         let answer = client.get(&format!("/{n}"));
         assert_eq!((answer.status, answer.end), (503, End::Whole), "{:#?}", larder.log());
     }
-    assert_no_panic(&larder);
+    assert_no_panic(larder);
     assert_eq!(origin.connection_count(), 0);
-    set_address_space(&larder, None);
+    started.may_have_threads(true);
     assert_eq!(client.get("/again").text(), "/again");
     let log = larder.log();
     assert!(log.iter().any(|line| line.contains("thread")), "{log:#?}");
