@@ -48,9 +48,11 @@ impl Budget {
         usize::try_from((disk / 1024).min(self.records()) * 8).unwrap_or(usize::MAX)
     }
 
-    /// Bytes for the memory tier, out of those configured: what `taken` and so many records leave, an eighth at least.
+    /// Bytes for the memory tier, out of those configured: what `taken`, so many records and the allocator's holes leave, an
+    /// eighth at least.
     pub fn tier(memory: u64, taken: u64, records: u64) -> u64 {
-        memory.saturating_sub(taken + records * OF_A_RECORD).clamp(memory / 8, memory - memory / 4)
+        let holes = memory / 16;
+        memory.saturating_sub(taken + records * OF_A_RECORD + holes).clamp(memory / 8, memory - memory / 4)
     }
 }
 
