@@ -18,9 +18,9 @@ impl Budget {
         Budget(memory.max(LEAST))
     }
 
-    /// So many records may be on the disk: a million with 256 MiB, 84,000 with the least.
+    /// So many records may be on the disk: a million with 256 MiB, 63,000 with the least.
     pub fn records(self) -> u64 {
-        (self.0 - LEAST / 4 * 3) / 5 * 2 / OF_A_RECORD
+        (self.0 - LEAST / 16 * 13) / 5 * 2 / OF_A_RECORD
     }
 
     /// Bytes of pages that the databases which are read only may hold together, and one that is written to by itself.
