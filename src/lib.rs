@@ -17,7 +17,6 @@
 //! | [`admin`] | the control socket: clearing and counting while Larder runs |
 //! | [`clock`] | the time; the only file that reads it |
 //! | [`blocking`] | threads for what may block, and what panics, caught |
-//! | `descriptors` | how many connections there may be on either side |
 //! | [`announce`], [`logging`] | what Larder says on stderr |
 //! | [`descriptors`], [`allocator`] | what the system lends the process: open files, memory |
 //!

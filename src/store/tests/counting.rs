@@ -3,7 +3,6 @@
 use std::fs;
 
 use super::support::*;
-use crate::message::StoredBody;
 
 #[test]
 fn what_bodies_occupy_is_guessed_at_opening_and_counted_behind_it() {
@@ -13,10 +12,7 @@ fn what_bodies_occupy_is_guessed_at_opening_and_counted_behind_it() {
         let store = open(options.clone()).await;
         // the longer ones are guessed well, the shorter ones not at all
         for (number, length) in [300_000, 40_000, 40_000, 40_000].into_iter().cycle().take(80).enumerate() {
-            let name = format!("large {number}");
-            let mut large = response(&name, 0);
-            large.body = StoredBody::Disk(fill(&store, &name, length).await.expect("room"));
-            store.put(key(&name), large, store.epoch());
+            put_large(&store, &format!("large {number}"), length).await;
         }
         store.close().await;
         let store = open(options.clone()).await;
@@ -28,9 +24,7 @@ fn what_bodies_occupy_is_guessed_at_opening_and_counted_behind_it() {
             beat(1).await;
         }
         // what came after the guess is not counted twice
-        let mut later = response("later", 0);
-        later.body = StoredBody::Disk(fill(&store, "later", 200_000).await.expect("room"));
-        store.put(key("later"), later, store.epoch());
+        put_large(&store, "later", 200_000).await;
         store.flush().await;
         assert!(store.stats().disk_used.abs_diff(occupied + 200_000) < 100_000);
         assert_eq!(served(&store, "large 1").await, Some(content("large 1", 40_000)));

@@ -125,9 +125,7 @@ fn what_is_asked_for_again_and_again_survives_what_is_not() {
         let store = open(options.clone()).await;
         let hot: Vec<String> = (0..100).map(|number| format!("hot {number}")).collect();
         hot.iter().for_each(|name| put(&store, name, 3_000 + name.len() * 2_500));
-        let mut large = response("hot large", 0);
-        large.body = StoredBody::Disk(fill(&store, "hot large", 400_000).await.expect("filled"));
-        store.put(key("hot large"), large, store.epoch());
+        put_large(&store, "hot large", 400_000).await;
         store.flush().await;
         for number in 0..6_000 {
             put(&store, &format!("cold {number}"), 10_000);

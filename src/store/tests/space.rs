@@ -72,9 +72,7 @@ fn a_large_body_that_moved_to_another_generation_outlives_its_validation() {
         let folder = folder();
         let options = Options { disk: 16 * MIB, max_object: 4 * MIB, memory: 16 * MIB, ..options(folder.path()) };
         let store = open(options.clone()).await;
-        let mut large = response("large", 0);
-        large.body = StoredBody::Disk(fill(&store, "large", 400_000).await.expect("filled"));
-        store.put(key("large"), large, store.epoch());
+        put_large(&store, "large", 400_000).await;
         store.flush().await;
         let held = found(&store, "large").await.expect("found");
         let home = || body_files(&options.folder);
@@ -119,9 +117,7 @@ fn what_made_room_gives_its_room_back_though_memory_knew_of_it() {
         let store = open(options.clone()).await;
         for number in 0..40 {
             let name = format!("large {number}");
-            let mut large = response(&name, 0);
-            large.body = StoredBody::Disk(fill(&store, &name, 2_000_000).await.expect("room was made"));
-            store.put(key(&name), large, store.epoch());
+            put_large(&store, &name, 2_000_000).await;
             store.flush().await;
         }
         assert!(store.stats().evicted > 20);

@@ -188,9 +188,7 @@ fn freshening_replaces_the_head_and_keeps_the_body_but_only_of_what_is_still_sto
     run(async {
         let folder = folder();
         let store = open(disk_only(folder.path())).await;
-        let mut large = response("large", 0);
-        large.body = StoredBody::Disk(fill(&store, "large", 400_000).await.expect("filled"));
-        store.put(key("large"), large, store.epoch());
+        put_large(&store, "large", 400_000).await;
         put(&store, "small", 1_000);
         for name in ["large", "small"] {
             let before = served(&store, name).await;

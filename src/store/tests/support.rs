@@ -113,6 +113,13 @@ pub async fn fill(store: &Store, name: &str, length: usize) -> Result<DiskBody, 
     writer.whole().finish(|body| body).await
 }
 
+/// Puts a response whose body, of this length, has a file of its own.
+pub async fn put_large(store: &Store, name: &str, length: usize) {
+    let mut large = response(name, 0);
+    large.body = StoredBody::Disk(fill(store, name, length).await.expect("room for it"));
+    store.put(key(name), large, store.epoch());
+}
+
 /// All of a body, as many reads as it takes.
 pub async fn whole(body: &StoredBody) -> Result<Content, StoreError> {
     let mut bytes = Vec::new();

@@ -1,20 +1,11 @@
 use super::support::*;
-use crate::{
-    message::StoredBody,
-    store::{Options, Store},
-};
+use crate::store::{Options, Store};
 
 /// A store to which whatever has "dead" in its name is dead.
 async fn opened(options: Options) -> Store {
     let store = Store::open_with(options, |head| head.asked.contains("dead"), None);
     store.opened().await;
     store
-}
-
-async fn put_large(store: &Store, name: &str) {
-    let mut large = response(name, 0);
-    large.body = StoredBody::Disk(fill(store, name, 3_000_000).await.expect("filled"));
-    store.put(key(name), large, store.epoch());
 }
 
 #[test]
@@ -31,8 +22,8 @@ fn what_is_long_dead_goes_by_itself_and_gives_its_space_back() {
                 store.flush().await;
             }
         }
-        put_large(&store, "dead large").await;
-        put_large(&store, "living large").await;
+        put_large(&store, "dead large", 3_000_000).await;
+        put_large(&store, "living large", 3_000_000).await;
         store.flush().await;
         let before = du(folder.path());
 
@@ -84,7 +75,7 @@ fn bodies_that_no_record_names_are_swept_away_and_no_others() {
         let folder = folder();
         let options = disk_only(folder.path());
         let store = opened(options.clone()).await;
-        put_large(&store, "living large").await;
+        put_large(&store, "living large", 3_000_000).await;
         store.flush().await;
         let live = options.folder.join("live/fresh-1");
         let orphan = live.join("77.body");
