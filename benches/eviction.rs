@@ -7,6 +7,8 @@ use std::process::ExitCode;
 
 use tokio::runtime::Builder;
 
+#[path = "../tests/larder/support/stored.rs"]
+mod stored;
 #[path = "../tests/larder/support/traces.rs"]
 mod traces;
 

@@ -10,15 +10,16 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use larder::{
-    clock::{Seconds, Timestamp, instant},
-    key::CacheKey,
-    message::{
-        FieldName, FieldValue, Fields, Method, ResponseHead, StatusCode, StoredBody, StoredHead, StoredResponse, Target,
-    },
+    clock::instant,
+    message::{StoredBody, StoredResponse},
     store::{Options, Store},
 };
+
+#[path = "../tests/larder/support/stored.rs"]
+mod stored;
+
+use stored::key;
 
 /// What tells a child what to do, and where.
 const PHASE: &str = "LARDER_BENCH_PHASE";
@@ -33,29 +34,12 @@ const CLEAR: &str = "after a clean stop";
 /// Bytes that a process may have resident which has opened a million responses.
 const MEMORY: u64 = 200_000_000;
 
-fn key(number: u64) -> CacheKey {
-    let target = Target { authority: "example.org".to_owned(), path_and_query: format!("/{number}") };
-    CacheKey::of("http://origin", &Method::GET, &target.authority, &target.path_and_query)
-}
-
+/// A response of 1 KiB that is like no other.
 fn response(number: u64) -> StoredResponse {
     let names = ["date", "content-type", "cache-control", "etag", "last-modified", "server"];
-    let fields = names.map(|name| (FieldName::from_static(name), FieldValue::from_static("a value of usual length")));
     let mut body = vec![0; 1024];
     blake3::Hasher::new().update(&number.to_le_bytes()).finalize_xof().fill(&mut body);
-    let head = StoredHead {
-        asked: format!("GET http://example.org/{number}"),
-        head: ResponseHead { status: StatusCode::OK, fields: fields.into_iter().collect::<Fields>() },
-        request_time: Timestamp(0),
-        response_time: Timestamp(0),
-        received: Timestamp(0),
-        initial_age: Seconds(0),
-        nominated: Vec::new(),
-        part: None,
-        invalidated: false,
-        credentials: false,
-    };
-    StoredResponse { key: key(number), head, body: StoredBody::Memory(Bytes::from(body)) }
+    stored::response(number, &names, body.into())
 }
 
 fn opened(folder: &Path) -> Store {

@@ -17,40 +17,23 @@ use std::{cell::Cell, hint::black_box, path::Path};
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use larder::{
-    clock::{Seconds, Timestamp},
     key::CacheKey,
-    message::{
-        FieldName, FieldValue, Fields, Method, ResponseHead, StatusCode, StoredBody, StoredHead, StoredResponse, Target,
-    },
+    message::StoredResponse,
     store::{Options, Store},
 };
 use tokio::runtime::{Builder, Runtime};
 
+#[path = "../tests/larder/support/stored.rs"]
+mod stored;
+
+use stored::key;
+
 const SIZES: [usize; 7] = [256, 1 << 10, 2 << 10, 4 << 10, 16 << 10, 64 << 10, 1 << 20];
 
-fn key(number: u64) -> CacheKey {
-    let target = Target { authority: "example.org".to_owned(), path_and_query: format!("/{number}") };
-    CacheKey::of("http://origin", &Method::GET, &target.authority, &target.path_and_query)
-}
-
-/// A response with ten fields.
 fn response(number: u64, body: &Bytes) -> StoredResponse {
     let names =
         ["date", "content-type", "cache-control", "etag", "last-modified", "server", "vary", "link", "age", "via"];
-    let fields = names.map(|name| (FieldName::from_static(name), FieldValue::from_static("a value of usual length")));
-    let head = StoredHead {
-        asked: format!("GET http://example.org/{number}"),
-        head: ResponseHead { status: StatusCode::OK, fields: fields.into_iter().collect::<Fields>() },
-        request_time: Timestamp(0),
-        response_time: Timestamp(0),
-        received: Timestamp(0),
-        initial_age: Seconds(0),
-        nominated: Vec::new(),
-        part: None,
-        invalidated: false,
-        credentials: false,
-    };
-    StoredResponse { key: key(number), head, body: StoredBody::Memory(body.clone()) }
+    stored::response(number, &names, body.clone())
 }
 
 fn opened(runtime: &Runtime, folder: &Path, memory: u64) -> Store {

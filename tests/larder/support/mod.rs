@@ -6,6 +6,7 @@ pub mod client;
 pub mod message;
 pub mod origin;
 pub mod proxy;
+pub mod stored;
 mod tests;
 pub mod tls;
 pub mod traces;

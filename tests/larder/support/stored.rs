@@ -1,0 +1,32 @@
+//! Responses as the store takes them, for traces and benches.
+
+use bytes::Bytes;
+use larder::{
+    clock::{Seconds, Timestamp},
+    key::CacheKey,
+    message::{
+        FieldName, FieldValue, Fields, Method, ResponseHead, StatusCode, StoredBody, StoredHead, StoredResponse,
+    },
+};
+
+pub fn key(number: u64) -> CacheKey {
+    CacheKey::of("http://origin", &Method::GET, "example.org", &format!("/{number}"))
+}
+
+/// A response with fields of these names.
+pub fn response(number: u64, names: &[&'static str], body: Bytes) -> StoredResponse {
+    let field = |name| (FieldName::from_static(name), FieldValue::from_static("a value of usual length"));
+    let head = StoredHead {
+        asked: format!("GET http://example.org/{number}"),
+        head: ResponseHead { status: StatusCode::OK, fields: names.iter().map(|name| field(name)).collect::<Fields>() },
+        request_time: Timestamp(0),
+        response_time: Timestamp(0),
+        received: Timestamp(0),
+        initial_age: Seconds(0),
+        nominated: Vec::new(),
+        part: None,
+        invalidated: false,
+        credentials: false,
+    };
+    StoredResponse { key: key(number), head, body: StoredBody::Memory(body) }
+}
