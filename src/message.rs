@@ -175,6 +175,18 @@ pub struct StoredHead {
     pub credentials: bool,
 }
 
+impl AsRef<StoredHead> for StoredHead {
+    fn as_ref(&self) -> &StoredHead {
+        self
+    }
+}
+
+impl AsRef<StoredHead> for StoredResponse {
+    fn as_ref(&self) -> &StoredHead {
+        &self.head
+    }
+}
+
 /// A stored response as the proxy holds it.
 #[derive(Debug, Clone)]
 pub struct StoredResponse {

@@ -143,7 +143,7 @@ proptest! {
         answer in any_fields(), options in any_options(), younger in 0..5_000u64, more in 0..5_000u64,
     ) {
         if let Some(head) = kept(&get(&[]), 200, answer, &options) {
-            let fresh = |seconds| reuse(&get(&[]), Some(&head), false, at(seconds), &options) == Reuse::Serve(Reason::Fresh);
+            let fresh = |seconds| reuse(&get(&[]), Some(&head), false, at(seconds), &options) == Reuse::Serve(&head, Reason::Fresh);
             prop_assert!(fresh(younger) || !fresh(younger + more));
         }
     }
