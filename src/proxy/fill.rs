@@ -72,7 +72,7 @@ pub enum Filled {
 
 /// Why a fill ended without a body to store.
 #[derive(Debug)]
-pub enum Unfilled {
+pub enum FillError {
     /// The origin did not bring it to its end; the readers were broken off.
     Origin(OriginError),
     /// Its readers got all of it, the store could not take it.
@@ -81,12 +81,12 @@ pub enum Unfilled {
     Abandoned,
 }
 
-impl std::fmt::Display for Unfilled {
+impl std::fmt::Display for FillError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Unfilled::Origin(error) => error.fmt(f),
-            Unfilled::Store(error) => error.fmt(f),
-            Unfilled::Abandoned => f.write_str("nobody waits for the rest of it"),
+            FillError::Origin(error) => error.fmt(f),
+            FillError::Store(error) => error.fmt(f),
+            FillError::Abandoned => f.write_str("nobody waits for the rest of it"),
         }
     }
 }
@@ -121,7 +121,7 @@ impl Fill {
         [mut before, mut after]: [Side; 2],
         store: &Store,
         mut on_relay: impl FnMut(),
-    ) -> Result<Filled, Unfilled> {
+    ) -> Result<Filled, FillError> {
         let _broken_unless_whole = BreakOff(self);
         self.lock().known = known;
         let mut spill = Spill::Memory;
@@ -130,7 +130,7 @@ impl Fill {
             let piece = match before.next().await? {
                 Some(piece) => Some(piece),
                 None => match next().await {
-                    Some(piece) => Some(piece.map_err(Unfilled::Origin)?),
+                    Some(piece) => Some(piece.map_err(FillError::Origin)?),
                     None => after.next().await?,
                 },
             };
@@ -140,7 +140,7 @@ impl Fill {
             }
             let total = self.push(piece.clone());
             if known.is_some_and(|known| total > known) {
-                return Err(Unfilled::Origin(OriginError::Truncated));
+                return Err(FillError::Origin(OriginError::Truncated));
             }
             if let Err(why) = spill.take(piece, total, known, self, store).await {
                 self.lock().relay = true;
@@ -155,20 +155,20 @@ impl Fill {
                     self.wait_for_readers().await?;
                 }
             } else if self.lock().readers.is_empty() && !worth_finishing(total, known) {
-                return Err(Unfilled::Abandoned);
+                return Err(FillError::Abandoned);
             }
         }
         let total = self.lock().total;
         if known.is_some_and(|known| known != total) {
-            return Err(Unfilled::Origin(OriginError::Truncated));
+            return Err(FillError::Origin(OriginError::Truncated));
         }
         let filled = match spill {
             Spill::Memory => Ok(Filled::Memory(self.gather())),
             Spill::Disk(mut behind) => match behind.write(self).await {
                 Ok(()) => Ok(Filled::Disk(Box::new(behind.writer.whole()))),
-                Err(why) => Err(Unfilled::Store(why)),
+                Err(why) => Err(FillError::Store(why)),
             },
-            Spill::Refused => Err(Unfilled::Store(refused.unwrap_or(StoreError::Closed))),
+            Spill::Refused => Err(FillError::Store(refused.unwrap_or(StoreError::Closed))),
         };
         // the readers need not wait for the disk to have it
         self.progress.send_replace(Progress::Whole(total));
@@ -197,12 +197,12 @@ impl Fill {
     }
 
     /// A relay goes on when its slowest reader is within the window.
-    async fn wait_for_readers(&self) -> Result<(), Unfilled> {
+    async fn wait_for_readers(&self) -> Result<(), FillError> {
         loop {
             let moved = self.consumed.notified();
             {
                 let mut state = self.lock();
-                let Some(slowest) = state.readers.values().copied().min() else { return Err(Unfilled::Abandoned) };
+                let Some(slowest) = state.readers.values().copied().min() else { return Err(FillError::Abandoned) };
                 let spilled = state.disk.as_ref().map_or(0, DiskBody::length);
                 state.forget_before(slowest.max(spilled));
                 if state.total - slowest.max(spilled).min(state.total) <= state.window() {
@@ -264,12 +264,12 @@ impl Side {
         }
     }
 
-    async fn next(&mut self) -> Result<Option<Bytes>, Unfilled> {
+    async fn next(&mut self) -> Result<Option<Bytes>, FillError> {
         let Some(body) = self.body.as_ref().filter(|_| !self.range.is_empty()) else { return Ok(None) };
         let most = self.length().min(READ as u64) as usize;
-        let piece = store::read(body, self.range.start, most).await.map_err(Unfilled::Store)?;
+        let piece = store::read(body, self.range.start, most).await.map_err(FillError::Store)?;
         if piece.is_empty() {
-            return Err(Unfilled::Store(StoreError::Damaged("a stored part")));
+            return Err(FillError::Store(StoreError::Damaged("a stored part")));
         }
         self.range.start += piece.len() as u64;
         Ok(Some(piece))

@@ -8,7 +8,7 @@ use crate::message::{FieldName, FieldValue, Fields, Method, Request};
 
 /// The origin's URL, in the parts that requests and responses are made from.
 #[derive(Debug, Clone)]
-pub struct Site {
+pub struct OriginUrl {
     pub https: bool,
     /// Host, and port where it is not the scheme's own, as Host bears it.
     pub authority: String,
@@ -16,7 +16,7 @@ pub struct Site {
     pub base: String,
 }
 
-impl Site {
+impl OriginUrl {
     /// `http://host:port/base`.
     pub fn url(&self) -> String {
         format!("{}://{}{}", if self.https { "https" } else { "http" }, self.authority, self.base)
@@ -52,9 +52,7 @@ impl Site {
             _ => None,
         }
     }
-}
 
-impl Site {
     /// The URL to name as the origin where this reference, which does not point at it, points at the same site by another
     /// scheme, port or with or without `www.`.
     pub fn other_name(&self, reference: &str) -> Option<String> {
@@ -83,9 +81,9 @@ const CONDITIONAL: [FieldName; 4] =
     [header::IF_MATCH, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::IF_UNMODIFIED_SINCE];
 
 /// The fields of the outgoing request: the client's without what is Larder's to say, then Larder's.
-pub fn fields(request: &Request, site: &Site, pseudonym: &str, conditions: Conditions) -> Fields {
+pub fn fields(request: &Request, url: &OriginUrl, pseudonym: &str, conditions: Conditions) -> Fields {
     let mut out = Fields::with_capacity(request.fields.len() + 8);
-    out.append(header::HOST, value(&site.authority));
+    out.append(header::HOST, value(&url.authority));
     for (name, value) in request.fields.iter() {
         let kept = match conditions {
             Conditions::AsAsked => true,
@@ -133,8 +131,8 @@ fn value(text: &str) -> FieldValue {
 mod tests {
     use super::*;
 
-    fn site(https: bool, base: &str) -> Site {
-        Site { https, authority: "origin.test:8080".to_owned(), base: base.to_owned() }
+    fn site(https: bool, base: &str) -> OriginUrl {
+        OriginUrl { https, authority: "origin.test:8080".to_owned(), base: base.to_owned() }
     }
 
     #[test]

@@ -5,7 +5,10 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::{collapse::Flights, fetch::Landing, health::Health};
+use super::{
+    collapse::Flights,
+    landing::{FlightKey, Landing},
+};
 use crate::{
     clock::{Seconds, Timestamp},
     key::CacheKey,
@@ -22,7 +25,6 @@ const KEYS: usize = 16 * 1024;
 #[derive(Default)]
 pub struct Shared {
     pub(super) flights: Flights<FlightKey, Landing>,
-    pub(super) health: Health,
     alone: Mutex<HashMap<CacheKey, Timestamp>>,
     invalidated: Mutex<Invalidated>,
 }
@@ -33,13 +35,6 @@ struct Invalidated {
     keys: HashMap<CacheKey, Timestamp>,
     /// Of what was invalidated until then not every key is known any more.
     forgotten: Option<Timestamp>,
-}
-
-/// A URL's key, and the key of the variant of it that is asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct FlightKey {
-    pub primary: CacheKey,
-    pub variant: CacheKey,
 }
 
 impl Shared {

@@ -1,0 +1,114 @@
+//! Storing a response while all who wait for it read it.
+
+use std::{rc::Rc, sync::Arc};
+
+use super::{
+    ask::{COMPLETED, Fetched},
+    context::{Asked, Context},
+    exchange::Answered,
+    fill::{Fill, FillError, Filled, Side},
+    landing::{Filling, Flying, Landing},
+    warning::Warning,
+};
+use crate::{
+    clock::Timestamp,
+    fields::range,
+    key::CacheKey,
+    logging::redact,
+    message::{Method, Request, StatusCode, StoredBody, StoredHead, StoredResponse},
+    origin::{OriginBody, OriginError, OriginResponse},
+    policy::{selection, validation},
+    store::Epoch,
+};
+
+/// A response to be stored, with the bytes of a stored part that stand on both sides of its own.
+pub struct Joined {
+    pub head: StoredHead,
+    sides: [Side; 2],
+    /// True where the response continues the stored part.
+    pub combined: bool,
+}
+
+/// Joins a new part with the stored one that it continues (RFC 9111 §3.4). The new one stays alone where it continues none,
+/// or where even both do not answer the request: an origin may send less than it was asked for (RFC 9110 §15.3.7).
+pub async fn join_parts(request: &Request, old: Option<&Arc<StoredResponse>>, new: StoredHead) -> Joined {
+    if let (Some(old), Some(part)) = (old, new.part)
+        && let Some(had) = old.head.part.filter(|_| old.body.length() <= COMPLETED)
+        && old.body.length() == had.length()
+        && let Some(head) = validation::combine(&old.head, &new)
+        && selection::is_covered(request, &head)
+    {
+        let before = 0..part.first.saturating_sub(had.first);
+        let after = (part.last + 1).saturating_sub(had.first).min(had.length())..had.length();
+        let sides = [before, after].map(|range| Side::of(&old.body, range));
+        if sides[0].can_be_read().await && sides[1].can_be_read().await {
+            return Joined { head, sides, combined: true };
+        }
+    }
+    Joined { head: new, sides: [Side::default(), Side::default()], combined: false }
+}
+
+/// Begins to store an answer, and to give it to everybody who waits for it.
+pub fn keep(asked: &Asked, answered: Answered, joined: Joined, lead: Option<Flying>, epoch: Epoch) -> Fetched {
+    let (cx, request) = (&asked.cx, &asked.request);
+    let Answered { response, times } = answered;
+    let OriginResponse { head, length, body } = response;
+    // a part has as many bytes as its Content-Range says, or is no part
+    let announced = range::content_range(&head.fields).filter(|_| head.status == StatusCode::PARTIAL_CONTENT);
+    let length = length.or(announced.map(|part| part.length()));
+    let length = length.map(|n| n + joined.sides.iter().map(Side::length).sum::<u64>());
+    let fill = Fill::new(cx.store.filling());
+    let Some(reader) = fill.reader() else { return Fetched::Failed(OriginError::Closed) };
+    let status = head.status.as_u16();
+    let filling = Filling { head: Arc::new(joined.head), fill, length, status, times };
+    let lead = lead.filter(|_| filling.head.part.is_none() || request.method != Method::GET);
+    if let Some(lead) = &lead {
+        lead.land(Landing::Filling(filling.clone()));
+    }
+    // an unsafe request's answer replaces what the same answer invalidated
+    let since = if request.method.is_safe() { times.request } else { times.response.plus_millisecond() };
+    let storing = Storing { cx: cx.clone(), filling: filling.clone(), primary: asked.primary, since, epoch };
+    tokio::task::spawn_local(storing.run(body, joined.sides, lead));
+    Fetched::Filling { head, filling, reader, combined: joined.combined }
+}
+
+/// A response on its way into the store.
+struct Storing {
+    cx: Rc<Context>,
+    filling: Filling,
+    primary: CacheKey,
+    /// An invalidation at or after this time forbids storing.
+    since: Timestamp,
+    epoch: Epoch,
+}
+
+impl Storing {
+    async fn run(self, mut body: OriginBody, sides: [Side; 2], mut lead: Option<Flying>) {
+        let Storing { cx, filling: Filling { head, fill, length, .. }, primary, since, epoch } = self;
+        let named = head.clone();
+        let (store, shared) = (cx.store.clone(), cx.shared.clone());
+        let put = move |body: StoredBody| {
+            if shared.invalidated_since(&primary, since) {
+                return;
+            }
+            let head = Arc::unwrap_or_clone(head);
+            let key = primary.variant(&head.nominated);
+            store.put(primary, StoredResponse { key, head, body }, epoch);
+            shared.forget_if_invalidated(&store, &primary, since);
+        };
+        match fill.run(async || body.next().await, length, sides, &cx.store, || drop(lead.take())).await {
+            Ok(Filled::Memory(bytes)) => put(StoredBody::Memory(bytes)),
+            // on a thread of the disk's: this worker may end meanwhile
+            Ok(Filled::Disk(body)) => {
+                if let Err(why) = body.finish(move |body| put(StoredBody::Disk(body))).await {
+                    log::debug!("{}: not stored: {why}", redact(&named.asked));
+                }
+            }
+            Err(why @ FillError::Origin(_)) => {
+                static NOT_STORED: Warning = Warning::new();
+                NOT_STORED.say(format_args!("{}: not stored: {why}", redact(&named.asked)));
+            }
+            Err(why) => log::debug!("{}: not stored: {why}", redact(&named.asked)),
+        }
+    }
+}

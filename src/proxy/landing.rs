@@ -1,0 +1,61 @@
+//! What one request to the origin brings, for those who wait for it.
+
+use std::sync::Arc;
+
+use super::{collapse::Lead, fill::Fill};
+use crate::{
+    key::CacheKey,
+    message::{Nominated, Request, StoredHead, StoredResponse},
+    origin::OriginError,
+    policy::{Options, Times, vary},
+};
+
+/// A URL's key, and the key of the variant of it that is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct FlightKey {
+    pub primary: CacheKey,
+    pub variant: CacheKey,
+}
+
+/// The duty to tell those who follow what became of the request.
+pub type Flying = Lead<FlightKey, Landing>;
+
+/// What the leader of a flight tells those who follow.
+#[derive(Clone)]
+pub enum Landing {
+    /// The stored response was validated.
+    Stored { stored: Arc<StoredResponse>, status: u16, times: Times },
+    /// An earlier flight had stored the response already.
+    Found(Arc<StoredResponse>),
+    /// The response is on its way.
+    Filling(Filling),
+    /// The answer was for the leader alone.
+    Alone,
+    Failed(OriginError),
+    /// The origin answered with an error. A stale response may stand in for it.
+    Erred(u16),
+}
+
+/// A response that is being stored.
+#[derive(Clone)]
+pub struct Filling {
+    pub head: Arc<StoredHead>,
+    pub fill: Arc<Fill>,
+    /// In bytes, where it is known.
+    pub length: Option<u64>,
+    /// The status of the origin's answer.
+    pub status: u16,
+    pub times: Times,
+}
+
+impl Landing {
+    /// The request's values of the nominated fields, where they differ from those of the response that landed.
+    pub fn varies_for(&self, request: &Request, options: &Options) -> Option<Vec<Nominated>> {
+        let nominated = match self {
+            Landing::Stored { stored, .. } | Landing::Found(stored) => &stored.head.nominated,
+            Landing::Filling(filling) => &filling.head.nominated,
+            Landing::Alone | Landing::Failed(_) | Landing::Erred(_) => return None,
+        };
+        (!vary::matches(nominated, request, options)).then(|| vary::renominate(nominated, request, options))
+    }
+}
