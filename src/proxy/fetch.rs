@@ -189,7 +189,7 @@ pub fn refresh(cx: &Rc<Context>, asked: Asked, found: Found, _reason: Reason) {
 
 impl Question {
     fn new(asked: Asked, found: Found, way: Way) -> Question {
-        let interim = (!asked.request.http_10).then_some(asked.connection);
+        let interim = asked.request.version.has_interim().then_some(asked.connection);
         Question {
             request: asked.request,
             content: asked.content,
