@@ -5,7 +5,7 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use larder::{
     clock::{Seconds, Timestamp},
-    message::{FieldName, FieldValue, Fields, Method, Request, ResponseHead, StatusCode, StoredHead, Target},
+    message::{FieldName, FieldValue, Fields, Method, Request, ResponseHead, StatusCode, StoredHead, Target, Version},
     policy::{Options, Times, reuse::reuse, selection::select, storing::storing},
 };
 
@@ -29,7 +29,7 @@ fn request() -> Request {
         ]),
         content: None,
         peer: None,
-        http_10: false,
+        version: Version::Http11,
     }
 }
 

@@ -109,6 +109,29 @@ pub struct Target {
     pub path_and_query: String,
 }
 
+/// The protocol of a message. Later versions are greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Version {
+    /// HTTP/1.0 has neither interim responses nor chunked bodies.
+    Http10,
+    Http11,
+}
+
+impl Version {
+    /// The number as Via and Cache-Status write it (RFC 9110 §7.6.3).
+    pub fn number(self) -> &'static str {
+        match self {
+            Version::Http10 => "1.0",
+            Version::Http11 => "1.1",
+        }
+    }
+
+    /// Returns true if the client understands interim responses (RFC 9110 §15.2).
+    pub fn has_interim(self) -> bool {
+        self > Version::Http10
+    }
+}
+
 /// A request without its body. Hop-by-hop fields are gone (RFC 9110 §7.6.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
@@ -120,8 +143,8 @@ pub struct Request {
     pub content: Option<[u8; 32]>,
     /// The client's address.
     pub peer: Option<IpAddr>,
-    /// HTTP/1.0: no interim responses, no chunked.
-    pub http_10: bool,
+    /// The protocol that the client speaks.
+    pub version: Version,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

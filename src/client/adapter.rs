@@ -14,7 +14,7 @@ use super::{
     connection::{Handle, Phase, Shared},
     reply_body::{Content, Outgoing},
 };
-use crate::message::{Fields, StatusCode};
+use crate::message::{Fields, StatusCode, Version};
 
 /// Answers a request that actix has handed over, by means of the core's handler.
 pub(super) async fn answer<H, F>(request: ServiceRequest, handler: H) -> Result<ServiceResponse, actix_web::Error>
@@ -28,9 +28,9 @@ where
         return Ok(request.into_response(HttpResponse::InternalServerError().finish()));
     };
     let exchange = presented.connection.exchange;
-    let (head_only, http_10) = (presented.method == http::Method::HEAD, presented.http_10);
+    let (head_only, version) = (presented.method == http::Method::HEAD, presented.version);
     let Reply { status, fields, body } = handler(presented).await;
-    let framed = frame(head_only, http_10, status, body);
+    let framed = frame(head_only, version, status, body);
     Ok(request.into_response(respond(&shared, exchange, status, fields, framed)))
 }
 
@@ -42,7 +42,7 @@ fn present(shared: &Shared) -> Option<Presented> {
     Some(Presented {
         method: head.method,
         target: head.target,
-        http_10: head.http_10,
+        version: head.version,
         fields: head.fields,
         peer: state.peer,
         body: RequestBody::new(Rc::downgrade(shared), exchange, head.length, head.chunked),
@@ -99,7 +99,7 @@ struct Framed {
 }
 
 /// RFC 9112 §6.3: which statuses and methods have a body, and how its end is told.
-fn frame(head_only: bool, http_10: bool, status: StatusCode, body: ReplyBody) -> Framed {
+fn frame(head_only: bool, version: Version, status: StatusCode, body: ReplyBody) -> Framed {
     let bodiless =
         |size, length_field| Framed { size, content: Content::Nothing, length_field, close_delimited: false };
     let length = match &body {
@@ -125,7 +125,7 @@ fn frame(head_only: bool, http_10: bool, status: StatusCode, body: ReplyBody) ->
             close_delimited: false,
         },
         ReplyBody::Stream { length, pieces } => {
-            let close_delimited = length.is_none() && http_10;
+            let close_delimited = length.is_none() && version == Version::Http10;
             Framed {
                 size: length.map_or(BodySize::Stream, BodySize::Sized),
                 content: Content::Stream { rest: length, pieces },

@@ -28,7 +28,7 @@ use super::{
     output::{self, Output},
     refusal::Refusal,
 };
-use crate::message::{Fields, StatusCode};
+use crate::message::{Fields, StatusCode, Version};
 
 /// What is read at once, and kept of a request body before the core takes it.
 const READ: usize = 4 << 10;
@@ -76,7 +76,7 @@ pub(super) struct State {
     /// A further request is read after this one; and whether the client has said that it sends none.
     pub persistent: bool,
     last: bool,
-    pub http_10: bool,
+    version: Version,
     /// The task that drives actix's dispatcher.
     waker: Option<Waker>,
     /// The client's side is at its end.
@@ -116,7 +116,7 @@ impl State {
             body: Incoming::none(),
             persistent: true,
             last: false,
-            http_10: false,
+            version: Version::Http11,
             waker: None,
             eof: false,
             eof_soon: false,
@@ -214,7 +214,7 @@ impl State {
         self.body = Incoming::of(&head);
         self.persistent = !head.last && !head.tunnel && !self.worn_out();
         self.last = head.last;
-        self.http_10 = head.http_10;
+        self.version = head.version;
         self.close_delimited = false;
         self.head = Some(head);
         self.eof_soon = false;
@@ -339,7 +339,8 @@ impl State {
 
     /// Sends an interim response if nothing of a final one is on its way.
     pub fn send_interim(&mut self, exchange: u64, status: StatusCode, fields: &Fields) -> bool {
-        let safe = exchange == self.exchange && self.phase == Phase::Handling && !self.closed && !self.http_10;
+        let safe =
+            exchange == self.exchange && self.phase == Phase::Handling && !self.closed && self.version.has_interim();
         if !safe || self.output.is_full() {
             return false;
         }

@@ -10,7 +10,7 @@ use http::header;
 use memchr::memchr;
 
 use super::{Options, refusal::Refusal};
-use crate::message::{FieldName, FieldValue, Fields, Method, StatusCode};
+use crate::message::{FieldName, FieldValue, Fields, Method, StatusCode, Version};
 
 /// The most field lines that can be asked for with `max_fields`.
 pub const FIELDS_BOUND: usize = 256;
@@ -23,7 +23,7 @@ const VERSION: usize = 9;
 pub(super) struct Head {
     pub method: Method,
     pub target: String,
-    pub http_10: bool,
+    pub version: Version,
     pub fields: Fields,
     /// Content-Length.
     pub length: Option<u64>,
@@ -39,7 +39,7 @@ pub(super) struct Head {
 impl Head {
     /// What actix gets instead: enough for it to frame the response as this request needs it.
     pub fn canonical(&self) -> &'static [u8] {
-        match (self.method == Method::HEAD, self.http_10) {
+        match (self.method == Method::HEAD, self.version == Version::Http10) {
             (false, false) => b"GET / HTTP/1.1\r\nhost:-\r\n\r\n",
             (true, false) => b"HEAD / HTTP/1.1\r\nhost:-\r\n\r\n",
             (false, true) => b"GET / HTTP/1.0\r\nconnection:keep-alive\r\n\r\n",
@@ -186,21 +186,21 @@ fn parse(head: Bytes, options: &Options) -> Result<Head, Refusal> {
         framing.read(&name, value.as_bytes())?;
         fields.append(name, value);
     }
-    let http_10 = version == 0;
-    framing.check(http_10)?;
+    let version = if version == 0 { Version::Http10 } else { Version::Http11 };
+    framing.check(version)?;
     if method == Method::TRACE && (framing.chunked || framing.length.is_some_and(|length| length > 0)) {
         return Err(Refusal::malformed("A TRACE request has no content."));
     }
     Ok(Head {
-        last: framing.close || (http_10 && !framing.keep_alive),
+        last: framing.close || (version == Version::Http10 && !framing.keep_alive),
         tunnel: framing.websocket || method == Method::CONNECT,
         method,
         target: target.to_owned(),
-        http_10,
+        version,
         fields,
         length: framing.length,
         chunked: framing.chunked,
-        expects_continue: framing.expects_continue && !http_10,
+        expects_continue: framing.expects_continue && version.has_interim(),
     })
 }
 
@@ -256,7 +256,8 @@ impl Framing {
     }
 
     /// RFC 9112 §3.2 and §6.3, without any of the ways out that they leave.
-    fn check(&self, http_10: bool) -> Result<(), Refusal> {
+    fn check(&self, version: Version) -> Result<(), Refusal> {
+        let http_10 = version == Version::Http10;
         if self.hosts > 1 || (self.hosts == 0 && !http_10) {
             return Err(Refusal::malformed("A request needs exactly one Host field."));
         }

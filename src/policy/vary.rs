@@ -8,7 +8,7 @@ use http::header::{
 use super::{Options, Reason, negotiation};
 use crate::{
     fields::members,
-    message::{FieldName, Fields, Nominated, Request},
+    message::{FieldName, Fields, Nominated, Request, Version},
 };
 
 /// More nominated fields than this and the response is not stored.
@@ -120,7 +120,8 @@ fn normalised(name: &FieldName, request: &Request, options: &Options) -> Option<
     let fields = &request.fields;
     // of what Larder writes this alone is not alike for all requests that share a key
     if *name == VIA {
-        let version = if request.http_10 { b"0" } else { b"1" };
+        // these bytes stand in stored records
+        let version = if request.version == Version::Http10 { b"0" } else { b"1" };
         return Some([&lines(name, fields), &version[..]].concat());
     }
     if !fields.contains(name) {

@@ -67,7 +67,7 @@ pub fn refresh(asked: Asked, content: Content, found: Found) {
 
 fn question(asked: Asked, content: Content, connection: Option<Connection>, found: Found, mode: Mode) -> Question {
     let flight = FlightKey { primary: asked.primary, variant: found.key };
-    let interim = connection.filter(|_| !asked.request.http_10);
+    let interim = connection.filter(|_| asked.request.version.has_interim());
     Question { asked, content, interim, stored: found.stored, mode, flight, looked: found.looked }
 }
 

@@ -94,8 +94,7 @@ pub fn fields(request: &Request, url: &OriginUrl, pseudonym: &str, conditions: C
             out.append(name.clone(), value.clone());
         }
     }
-    let version = if request.http_10 { "1.0" } else { "1.1" };
-    out.append(header::VIA, value(&format!("{version} {pseudonym}")));
+    out.append(header::VIA, value(&format!("{} {pseudonym}", request.version.number())));
     let mut forwarded = String::new();
     if let Some(peer) = request.peer {
         out.append(FieldName::from_static("x-forwarded-for"), value(&peer.to_string()));

@@ -8,7 +8,7 @@ use super::{is_unsafe, refusal::Refusal};
 use crate::{
     client::Presented,
     fields::{METHOD_OVERRIDES, hop_by_hop},
-    message::{FieldName, FieldValue, Fields, Method, Request, Target},
+    message::{FieldName, FieldValue, Fields, Method, Request, Target, Version},
 };
 
 /// Fields by which a stranger could change the response behind the cache key's back, or make the origin see another
@@ -90,7 +90,7 @@ pub fn parse(presented: &Presented, fields: Fields, rules: &Rules<'_>) -> Result
     if lists(&fields, &header::UPGRADE, "websocket") {
         return Err(Refusal::Upgrade);
     }
-    let host = host(&fields, presented.http_10)?;
+    let host = host(&fields, presented.version)?;
     let is_served = |host: &str| rules.hosts.is_empty() || rules.hosts.iter().any(|served| serves(served, host));
     let mut target = match target(&presented.target, &presented.method, host.clone()) {
         Err(Refusal::Asterisk) if !is_served(&host) => return Err(Refusal::NotServed),
@@ -124,18 +124,18 @@ pub fn parse(presented: &Presented, fields: Fields, rules: &Rules<'_>) -> Result
             && *name != header::CONTENT_LENGTH
             && !is_untrusted(name, &presented.method)
     });
-    let (method, peer, http_10) = (presented.method.clone(), presented.peer, presented.http_10);
-    Ok(Request { method, target, fields, content: None, peer, http_10 })
+    let (method, peer, version) = (presented.method.clone(), presented.peer, presented.version);
+    Ok(Request { method, target, fields, content: None, peer, version })
 }
 
 /// The Host field's value, normalised (RFC 9112 §3.2); empty where HTTP/1.0 sent none.
-fn host(fields: &Fields, http_10: bool) -> Result<String, Refusal> {
+fn host(fields: &Fields, version: Version) -> Result<String, Refusal> {
     let mut lines = fields.values(&header::HOST);
     match (lines.next(), lines.next()) {
         (Some(value), None) => {
             value.to_str().ok().and_then(normal_authority).ok_or(Refusal::Host("the Host field is no host name"))
         }
-        (None, _) if http_10 => Ok(String::new()),
+        (None, _) if version == Version::Http10 => Ok(String::new()),
         (None, _) => Err(Refusal::Host("there is no Host field")),
         (Some(_), Some(_)) => Err(Refusal::Host("there is more than one Host field")),
     }

@@ -13,7 +13,7 @@ use super::{Options, Reason, Times, storing::storing};
 use crate::{
     clock::{Seconds, Timestamp},
     fields::date,
-    message::{FieldName, FieldValue, Fields, Method, Request, ResponseHead, StatusCode, StoredHead, Target},
+    message::{FieldName, FieldValue, Fields, Method, Request, ResponseHead, StatusCode, StoredHead, Target, Version},
 };
 
 /// When every exchange here takes place: in November 2026.
@@ -57,7 +57,14 @@ fn target(path: &str) -> Target {
 
 fn request(method: &str, lines: &[&str]) -> Request {
     let method = Method::from_bytes(method.as_bytes()).unwrap();
-    Request { method, target: target("/a/b?q=1"), fields: fields(lines), content: None, peer: None, http_10: false }
+    Request {
+        method,
+        target: target("/a/b?q=1"),
+        fields: fields(lines),
+        content: None,
+        peer: None,
+        version: Version::Http11,
+    }
 }
 
 fn get(lines: &[&str]) -> Request {

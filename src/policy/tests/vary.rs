@@ -165,7 +165,7 @@ fn a_field_that_tells_the_clients_address_matches_nobody() {
 fn what_larder_writes_for_a_request_is_compared_as_it_is_written() {
     let (one, by_another_name) =
         (get(&[]), Request { target: Target { authority: "other.example".to_owned(), ..target("/") }, ..get(&[]) });
-    let older = Request { http_10: true, ..get(&[]) };
+    let older = Request { version: Version::Http10, ..get(&[]) };
     for (vary, another_host, another_version) in [
         // the host is in the key
         ("Vary: X-Forwarded-Host", true, true),
