@@ -2,16 +2,12 @@
 
 use std::net::IpAddr;
 
-use bytes::Bytes;
 pub use http::{
     Method, StatusCode,
     header::{HeaderName as FieldName, HeaderValue as FieldValue},
 };
 
-use crate::{
-    clock::{Seconds, Timestamp},
-    key::CacheKey,
-};
+use crate::clock::{Seconds, Timestamp};
 
 /// Field lines in the order in which they came, repeats included (RFC 9110 §5.3).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -173,32 +169,4 @@ pub struct StoredHead {
     pub invalidated: bool,
     /// The request carried Authorization or Cookie: heuristics do not apply to what answers it.
     pub credentials: bool,
-}
-
-/// A stored response as the proxy holds it.
-#[derive(Debug, Clone)]
-pub struct StoredResponse {
-    /// Where it is stored: the variant's own key.
-    pub key: CacheKey,
-    pub head: StoredHead,
-    pub body: StoredBody,
-}
-
-/// Where a stored response's bytes are.
-#[derive(Debug, Clone)]
-pub enum StoredBody {
-    /// In memory, in one piece.
-    Memory(Bytes),
-    /// Beside the records on disk.
-    Disk(crate::store::DiskBody),
-}
-
-impl StoredBody {
-    /// In bytes.
-    pub fn length(&self) -> u64 {
-        match self {
-            StoredBody::Memory(bytes) => bytes.len() as u64,
-            StoredBody::Disk(body) => body.length(),
-        }
-    }
 }

@@ -19,7 +19,7 @@ use crate::{
     fields::range,
     key::CacheKey,
     logging::redact,
-    message::{FieldValue, Fields, Method, Request, StatusCode, StoredBody, StoredHead, StoredResponse},
+    message::{FieldValue, Fields, Method, Request, StatusCode, StoredHead},
     origin::{OriginBody, OriginError, OriginResponse},
     policy::{
         Reason, Times, invalidation,
@@ -28,7 +28,7 @@ use crate::{
         storing::storing,
         validation::{self, HeadSays},
     },
-    store::Epoch,
+    store::{Epoch, StoredBody, StoredResponse},
 };
 
 /// Bytes of a stored part up to which it is completed rather than fetched anew.

@@ -17,13 +17,14 @@ use super::{
 use crate::{
     client::{Connection, Reply},
     key::CacheKey,
-    message::{FieldValue, Method, Nominated, Request, ResponseHead, StoredHead, StoredResponse},
+    message::{FieldValue, Method, Nominated, Request, ResponseHead, StoredHead},
     origin::{OriginError, OriginResponse},
     policy::{
         Fwd, Options, Reason,
         reuse::{Reuse, reuse},
         vary,
     },
+    store::StoredResponse,
 };
 
 /// How the origin is asked.

@@ -34,14 +34,14 @@ use crate::{
     client::{Connection, Presented, Reply, RequestBody},
     clock::Clock,
     key::{self, CacheKey},
-    message::{FieldValue, Method, Request, StoredResponse, Target},
+    message::{FieldValue, Method, Request, Target},
     origin::{Origin, Upload},
     policy::{
         self, Fwd,
         reuse::{Reuse, reuse, with_content},
         vary,
     },
-    store::{Slot, Store},
+    store::{Slot, Store, StoredResponse},
 };
 
 /// Bytes of a QUERY's content up to which it is read for its key; a longer one is relayed.

@@ -23,13 +23,14 @@ use crate::{
     client::{Reply, ReplyBody},
     clock::Timestamp,
     fields::{cache_status::CacheStatus, digests_content},
-    message::{FieldName, FieldValue, Fields, Method, Request, ResponseHead, StatusCode, StoredHead, StoredResponse},
+    message::{FieldName, FieldValue, Fields, Method, Request, ResponseHead, StatusCode, StoredHead},
     origin::{OriginError, OriginResponse},
     policy::{
         Fwd, Reason,
         freshness::{current_age, freshness_lifetime},
         selection::{self, Selection, select},
     },
+    store::StoredResponse,
 };
 
 /// The fields that Larder writes on every answer from the store.

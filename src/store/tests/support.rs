@@ -13,10 +13,8 @@ use tempfile::TempDir;
 use crate::{
     clock::{Seconds, Timestamp},
     key::CacheKey,
-    message::{
-        FieldName, FieldValue, Fields, Method, ResponseHead, StatusCode, StoredBody, StoredHead, StoredResponse, Target,
-    },
-    store::{DiskBody, Options, Slot, Store, StoreError, read},
+    message::{FieldName, FieldValue, Fields, Method, ResponseHead, StatusCode, StoredHead, Target},
+    store::{DiskBody, Options, Slot, Store, StoreError, StoredBody, StoredResponse, read},
 };
 
 pub const MIB: u64 = 1 << 20;
