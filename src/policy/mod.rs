@@ -14,6 +14,7 @@ pub mod reuse;
 pub mod selection;
 pub mod storing;
 pub mod validation;
+mod validators;
 pub mod vary;
 
 #[cfg(test)]

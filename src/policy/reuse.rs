@@ -8,7 +8,8 @@ use super::{
     freshness::{Freshness, explicit_lifetime},
     is_query, is_safe,
     selection::is_covered,
-    validation::{completion, conditions},
+    validation::completion,
+    validators::conditions,
 };
 use crate::{
     clock::Timestamp,

@@ -4,18 +4,18 @@ use http::header::*;
 
 use super::{
     Options, Reason, Times,
-    directives::Governing,
+    directives::{Governing, retain_storable},
     freshness::{Freshness, explicit_lifetime, heuristically_cacheable, initial_age},
     invalidation::resolve,
     is_query, is_safe,
     selection::content_length,
-    validation::conditions,
+    validators::conditions,
     vary::nominate,
 };
 use crate::{
     clock::Seconds,
-    fields::{METHOD_OVERRIDES, SET_COOKIE2, cache_control::RequestDirectives, cache_control::Scope, date, range},
-    message::{FieldName, Fields, Method, Part, Request, ResponseHead, StatusCode, StoredHead},
+    fields::{METHOD_OVERRIDES, SET_COOKIE2, cache_control::RequestDirectives, cache_control::Scope, range},
+    message::{Method, Part, Request, ResponseHead, StatusCode, StoredHead},
 };
 
 /// May this response be stored, and as what (RFC 9111 §3)? Fields that must not be stored are gone from the result.
@@ -153,15 +153,6 @@ fn careful(
         return Err(Reason::CookieWithoutFreshness);
     }
     Ok(())
-}
-
-/// Removes the fields that must not be stored, and adds the Date that a recipient owes (RFC 9110 §6.6.1).
-pub(super) fn retain_storable(fields: &mut Fields, governing: &Governing, times: Times, options: &Options) {
-    let cookie = |name: &FieldName| *name == SET_COOKIE || *name == SET_COOKIE2;
-    fields.retain(|name, _| !governing.drops(name) && (options.strict || !cookie(name)));
-    if !fields.contains(&DATE) {
-        fields.append(DATE, date::format(times.received));
-    }
 }
 
 /// A response that can never answer anything only takes room.
