@@ -2,16 +2,40 @@
 
 use std::net::IpAddr;
 
-use bytes::Bytes;
 pub use http::{
     Method, StatusCode,
     header::{HeaderName as FieldName, HeaderValue as FieldValue},
 };
 
-use crate::{
-    clock::{Seconds, Timestamp},
-    key::CacheKey,
-};
+use crate::clock::{Seconds, Timestamp};
+
+/// What a method means for a cache. The names of methods are case-sensitive (RFC 9110 §9.1).
+pub trait MethodExt {
+    /// Returns true for QUERY (RFC 10008). It is like GET, with content that is part of the question.
+    fn is_query(&self) -> bool;
+
+    /// Returns true if a request of this method may change something at the origin, so that its answer invalidates stored
+    /// responses (RFC 9110 §9.2.1). Unknown methods are unsafe. (`http`'s own `is_safe` does not know QUERY.)
+    fn is_unsafe(&self) -> bool;
+
+    /// QUERY (RFC 10008).
+    fn query() -> Method;
+}
+
+impl MethodExt for Method {
+    fn is_query(&self) -> bool {
+        self.as_str() == "QUERY"
+    }
+
+    fn is_unsafe(&self) -> bool {
+        !(self.is_safe() || self.is_query())
+    }
+
+    fn query() -> Method {
+        // only what is not a token cannot be a method
+        Method::from_bytes(b"QUERY").unwrap_or_default()
+    }
+}
 
 /// Field lines in the order in which they came, repeats included (RFC 9110 §5.3).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -99,10 +123,45 @@ impl FromIterator<(FieldName, FieldValue)> for Fields {
     }
 }
 
+/// The scheme of a URL (RFC 9110 §4.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    Http,
+    Https,
+}
+
+impl Scheme {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
+
+    /// The port that a URL of this scheme means where it names none.
+    pub fn default_port(self) -> u16 {
+        match self {
+            Scheme::Http => 80,
+            Scheme::Https => 443,
+        }
+    }
+
+    /// An authority without the scheme's own port.
+    pub fn without_default_port(self, authority: &str) -> &str {
+        let port = match self {
+            Scheme::Http => ":80",
+            Scheme::Https => ":443",
+        };
+        authority.strip_suffix(port).unwrap_or(authority)
+    }
+}
+
 /// What a request asks for, after RFC 9112 §3.2's forms were resolved.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Target {
-    /// The host (and port, where it is not 80) that the client named: lower case, no trailing dot. Empty for an
+    /// The scheme by which the client came.
+    pub scheme: Scheme,
+    /// The host (and port, where it is not the scheme's own) that the client named: lower case, no trailing dot. Empty for an
     /// HTTP/1.0 request without Host.
     pub authority: String,
     /// Byte for byte as the client sent it; begins with `/`. (`OPTIONS *` never gets this far.)
@@ -201,39 +260,5 @@ pub struct StoredHead {
 impl AsRef<StoredHead> for StoredHead {
     fn as_ref(&self) -> &StoredHead {
         self
-    }
-}
-
-impl AsRef<StoredHead> for StoredResponse {
-    fn as_ref(&self) -> &StoredHead {
-        &self.head
-    }
-}
-
-/// A stored response as the proxy holds it.
-#[derive(Debug, Clone)]
-pub struct StoredResponse {
-    /// Where it is stored: the variant's own key.
-    pub key: CacheKey,
-    pub head: StoredHead,
-    pub body: StoredBody,
-}
-
-/// Where a stored response's bytes are.
-#[derive(Debug, Clone)]
-pub enum StoredBody {
-    /// In memory, in one piece.
-    Memory(Bytes),
-    /// Beside the records on disk.
-    Disk(crate::store::DiskBody),
-}
-
-impl StoredBody {
-    /// In bytes.
-    pub fn length(&self) -> u64 {
-        match self {
-            StoredBody::Memory(bytes) => bytes.len() as u64,
-            StoredBody::Disk(body) => body.length(),
-        }
     }
 }

@@ -4,7 +4,7 @@ use std::{
     fmt, io,
     net::{SocketAddr, TcpListener, ToSocketAddrs},
     rc::Rc,
-    sync::{Arc, mpsc},
+    sync::{Arc, Once, mpsc},
     task::Poll,
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -25,7 +25,7 @@ use crate::{
     message::{FieldValue, StoredHead},
     origin::{Origin, Prepared},
     policy::freshness,
-    proxy::{self, Context, Secure, Shared, Site},
+    proxy::{self, Context, Health, OriginUrl, Secure, Shared, Site},
     store::{OpenError, State, Store},
 };
 
@@ -228,29 +228,35 @@ fn serve(
     done: tokio::sync::oneshot::Sender<()>,
 ) {
     let control = control(&config, &store, &shared);
-    let site =
-        Site { https: config.origin.https, authority: config.origin.authority(), base: config.origin.base.clone() };
+    let url =
+        OriginUrl { https: config.origin.https, authority: config.origin.authority(), base: config.origin.base.clone() };
+    let (policy, health, hinted) = (Arc::new(config.policy.clone()), Arc::new(Health::default()), Arc::new(Once::new()));
     let pseudonym: Arc<str> = pseudonym().into();
     let Ok(via) = FieldValue::try_from(format!("1.1 {pseudonym}")) else { return };
     let options = config.client.clone();
     let twin = Arc::default();
     let closing = store.clone();
     let worker = move || {
-        let cx = Rc::new(Context {
+        let site = Site {
+            name: url.url(),
+            url: url.clone(),
             origin: Origin::new(origin.clone()),
             secure: Secure::of(&config.origin_client, &twin),
-            site_url: site.url(),
-            site: site.clone(),
+            policy: policy.clone(),
+            health: health.clone(),
+            hinted: Arc::clone(&hinted),
+        };
+        let cx = Rc::new(Context {
+            site: Rc::new(site),
             hosts: config.allow_hosts.clone(),
             port: addr.port(),
             pseudonym: pseudonym.clone(),
             via: via.clone(),
             store: store.clone(),
             clock: clock.clone(),
-            policy: config.policy.clone(),
             shared: shared.clone(),
         });
-        move |presented| proxy::handle(cx.clone(), presented)
+        move |presented| proxy::serve(cx.clone(), presented)
     };
     actix_rt::System::new().block_on(async move {
         match client::run(vec![listener], options, worker) {

@@ -14,7 +14,7 @@ use super::{
     connection::{Handle, Phase, Shared},
     reply_body::{Content, Outgoing},
 };
-use crate::message::{Fields, StatusCode, Version};
+use crate::message::{Fields, Scheme, StatusCode, Version};
 
 /// Answers a request that actix has handed over, by means of the core's handler.
 pub(super) async fn answer<H, F>(request: ServiceRequest, handler: H) -> Result<ServiceResponse, actix_web::Error>
@@ -42,6 +42,7 @@ fn present(shared: &Shared) -> Option<Presented> {
     Some(Presented {
         method: head.method,
         target: head.target,
+        scheme: Scheme::Http,
         version: head.version,
         fields: head.fields,
         peer: state.peer,

@@ -55,7 +55,7 @@ pub use self::{
     options::{Counter, Counters, Options},
     request_body::RequestBody,
 };
-use crate::message::{Fields, Method, StatusCode, Version};
+use crate::message::{Fields, Method, Scheme, StatusCode, Version};
 
 /// Connections over the limit that each worker takes on to be told so: the others wait unaccepted, for no burst may use up the
 /// file descriptors that are kept in reserve.
@@ -73,6 +73,8 @@ pub struct Presented {
     pub method: Method,
     /// The request-target as in the request line, byte for byte: any form, a fragment included (RFC 9112 §3.2).
     pub target: String,
+    /// The scheme of the listener.
+    pub scheme: Scheme,
     pub version: Version,
     /// All field lines in their order, hop-by-hop fields included.
     pub fields: Fields,

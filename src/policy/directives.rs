@@ -1,8 +1,15 @@
 //! Which directives govern a response in this cache.
 
+use http::header::{DATE, SET_COOKIE};
+
+use super::{Options, Times};
 use crate::{
-    fields::cache_control::{RequestDirectives, ResponseDirectives, Scope},
-    message::Fields,
+    fields::{
+        SET_COOKIE2,
+        cache_control::{RequestDirectives, ResponseDirectives, Scope},
+        date,
+    },
+    message::{FieldName, Fields},
 };
 
 /// What a response says to a shared cache: CDN-Cache-Control alone where it is valid (RFC 9213 §2.2), or else
@@ -50,14 +57,14 @@ impl Governing {
     }
 
     /// The fields that no-cache and private take out of what is stored (RFC 9111 §5.2.2.4, §5.2.2.7).
-    pub fn drops(&self, name: &crate::message::FieldName) -> bool {
+    pub fn drops(&self, name: &FieldName) -> bool {
         let lists = [&self.directives.no_cache, &self.directives.private];
         lists.into_iter().any(|scope| matches!(scope, Some(Scope::Fields(names)) if names.contains(name)))
     }
 }
 
 /// Those directives of the request that are followed; the others are gone. The second value: some were not followed.
-pub(super) fn followed(request: &Fields, options: &super::Options) -> (RequestDirectives, bool) {
+pub(super) fn followed(request: &Fields, options: &Options) -> (RequestDirectives, bool) {
     let asked = RequestDirectives::parse(request);
     if options.strict || options.client_reload {
         return (asked, false);
@@ -65,4 +72,13 @@ pub(super) fn followed(request: &Fields, options: &super::Options) -> (RequestDi
     let ignored = asked.no_cache || asked.max_age.is_some() || asked.min_fresh.is_some();
     let followed = RequestDirectives { no_cache: false, max_age: None, min_fresh: None, max_stale: None, ..asked };
     (followed, ignored)
+}
+
+/// Removes the fields that must not be stored, and adds the Date that a recipient owes (RFC 9110 §6.6.1).
+pub(super) fn retain_storable(fields: &mut Fields, governing: &Governing, times: Times, options: &Options) {
+    let cookie = |name: &FieldName| *name == SET_COOKIE || *name == SET_COOKIE2;
+    fields.retain(|name, _| !governing.drops(name) && (options.strict || !cookie(name)));
+    if !fields.contains(&DATE) {
+        fields.append(DATE, date::format(times.received));
+    }
 }

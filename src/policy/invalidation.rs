@@ -2,13 +2,12 @@
 
 use http::header::{CONTENT_LOCATION, LOCATION};
 
-use super::is_safe;
-use crate::message::{Request, ResponseHead, Target};
+use crate::message::{MethodExt, Request, ResponseHead, Scheme, Target};
 
 /// The targets whose stored responses an answer to an unsafe request invalidates (RFC 9111 §4.4): its own, and those in
 /// Location and Content-Location that have the same authority. None where the answer is an error.
 pub fn invalidates(request: &Request, response: &ResponseHead) -> Vec<Target> {
-    if is_safe(&request.method) || !(response.status.is_success() || response.status.is_redirection()) {
+    if !request.method.is_unsafe() || !(response.status.is_success() || response.status.is_redirection()) {
         return Vec::new();
     }
     let mut targets = vec![request.target.clone()];
@@ -29,17 +28,17 @@ pub(super) fn resolve(base: &Target, reference: &[u8]) -> Option<Target> {
         return None;
     }
     let reference = reference.split('#').next()?;
-    let (default_port, hierarchical) = match scheme(reference) {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (":80", rest),
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (":443", rest),
+    let (named, hierarchical) = match scheme(reference) {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (Scheme::Http, rest),
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (Scheme::Https, rest),
         Some(_) => return None,
-        None => (":80", reference),
+        None => (base.scheme, reference),
     };
     let path_and_query = match hierarchical.strip_prefix("//") {
         Some(rest) => {
             let end = rest.find(['/', '?']).unwrap_or(rest.len());
             let (authority, path_and_query) = rest.split_at(end);
-            if !same_authority(authority, default_port, &base.authority) {
+            if !same_authority(authority, named, &base.authority) {
                 return None;
             }
             path_and_query
@@ -53,7 +52,7 @@ pub(super) fn resolve(base: &Target, reference: &[u8]) -> Option<Target> {
 }
 
 fn with_path(base: &Target, path_and_query: String) -> Target {
-    Target { authority: base.authority.clone(), path_and_query }
+    Target { scheme: base.scheme, authority: base.authority.clone(), path_and_query }
 }
 
 /// The scheme and what stands behind its colon.
@@ -64,9 +63,8 @@ fn scheme(reference: &str) -> Option<(&str, &str)> {
     valid.then_some((scheme, rest))
 }
 
-fn same_authority(authority: &str, default_port: &str, base: &str) -> bool {
-    let bare = authority.strip_suffix(default_port).unwrap_or(authority);
-    let base = base.strip_suffix(default_port).unwrap_or(base);
+fn same_authority(authority: &str, scheme: Scheme, base: &str) -> bool {
+    let (bare, base) = (scheme.without_default_port(authority), scheme.without_default_port(base));
     bare.trim_end_matches('.').eq_ignore_ascii_case(base)
 }
 

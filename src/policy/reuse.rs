@@ -6,14 +6,14 @@ use super::{
     Fwd, Options, Reason,
     directives::{Governing, followed},
     freshness::{Freshness, explicit_lifetime},
-    is_query, is_safe,
     selection::is_covered,
-    validation::{completion, conditions},
+    validation::completion,
+    validators::conditions,
 };
 use crate::{
     clock::Timestamp,
     fields::cache_control::RequestDirectives,
-    message::{Method, Request, StoredHead},
+    message::{Method, MethodExt, Request, StoredHead},
 };
 
 /// The answer to a request: from the stored response, from the origin, or neither (RFC 9111 §4).
@@ -64,11 +64,11 @@ pub fn reuse<S: AsRef<StoredHead>>(
     options: &Options,
 ) -> Reuse<S> {
     // the method is understood and one that stored responses answer
-    if !is_safe(&request.method) {
+    if request.method.is_unsafe() {
         return forward(Mode::Pass, Fwd::Method, Reason::UnsafeMethod);
     }
     let is_head = request.method == Method::HEAD;
-    if !is_head && request.method != Method::GET && !is_query(&request.method) {
+    if !is_head && request.method != Method::GET && !request.method.is_query() {
         return forward(Mode::Pass, Fwd::Method, Reason::MethodNotCached);
     }
     let (asked, ignored) = followed(&request.fields, options);
@@ -90,7 +90,7 @@ pub fn reuse<S: AsRef<StoredHead>>(
 /// What is to be done with a safe request whose content is part of no key: it may change the answer, which is then for
 /// this request alone (cache poisoning by fat GET).
 pub fn with_content<S>(request: &Request) -> Reuse<S> {
-    let cached = matches!(request.method, Method::GET | Method::HEAD) || is_query(&request.method);
+    let cached = matches!(request.method, Method::GET | Method::HEAD) || request.method.is_query();
     if cached && RequestDirectives::parse(&request.fields).only_if_cached {
         return Reuse::Refuse(Reason::OnlyIfCached);
     }
@@ -99,7 +99,7 @@ pub fn with_content<S>(request: &Request) -> Reuse<S> {
 
 /// Why a request's content is part of no key.
 pub fn unkeyed_content(method: &Method) -> Reason {
-    if is_query(method) { Reason::ContentTooLong } else { Reason::RequestContent }
+    if method.is_query() { Reason::ContentTooLong } else { Reason::RequestContent }
 }
 
 fn decide<S: AsRef<StoredHead>>(

@@ -3,11 +3,14 @@
 
 use http::header::*;
 
-use super::{Options, freshness::date_of, is_query};
+use super::{
+    Options,
+    freshness::date_of,
+    validators::{entity_tag, strong_last_modified},
+};
 use crate::{
-    clock::Timestamp,
     fields::{CDN_CACHE_CONTROL, date, etag, etag::EntityTag, range, range::ByteRange},
-    message::{FieldName, Fields, Method, Part, Request, ResponseHead, StatusCode, StoredHead},
+    message::{FieldName, Fields, Method, MethodExt, Part, Request, ResponseHead, StatusCode, StoredHead},
 };
 
 /// More ranges than this in one request and the whole is sent.
@@ -31,7 +34,7 @@ pub enum Selection {
 /// it answers the request.
 pub fn select(request: &Request, stored: &StoredHead, length: Option<u64>, options: &Options) -> Selection {
     // what answers another method tells what was done, and a 304 or a part of it would hide that (RFC 9110 §13.1.2, §14.2)
-    if !matches!(request.method, Method::GET | Method::HEAD) && !is_query(&request.method) {
+    if !matches!(request.method, Method::GET | Method::HEAD) && !request.method.is_query() {
         return Selection::Whole;
     }
     if not_modified(request, stored, options) {
@@ -164,16 +167,6 @@ pub(super) fn if_range_holds(request: &Fields, stored: &StoredHead) -> bool {
     }
     let modified = strong_last_modified(&stored.head.fields, stored.received);
     modified.is_some() && date::parse(asked, stored.received) == modified
-}
-
-pub(super) fn entity_tag(response: &Fields) -> Option<EntityTag<'_>> {
-    EntityTag::parse(response.only(&ETAG)?.as_bytes())
-}
-
-/// Last-Modified where nothing can have changed unseen within its second (RFC 9110 §8.8.2.2). `now`: roughly.
-pub(super) fn strong_last_modified(response: &Fields, now: Timestamp) -> Option<Timestamp> {
-    let modified = date::only(response, &LAST_MODIFIED, now)?;
-    (date::only(response, &DATE, now)?.since(modified).0 >= 1).then_some(modified)
 }
 
 /// The fields that a 304 carries (RFC 9110 §15.4.5). Last-Modified only where there is no entity tag.

@@ -4,18 +4,17 @@ use http::header::*;
 
 use super::{
     Options, Reason, Times,
-    directives::Governing,
+    directives::{Governing, retain_storable},
     freshness::{Freshness, explicit_lifetime, heuristically_cacheable, initial_age},
     invalidation::resolve,
-    is_query, is_safe,
     selection::content_length,
-    validation::conditions,
+    validators::conditions,
     vary::nominate,
 };
 use crate::{
     clock::Seconds,
-    fields::{METHOD_OVERRIDES, SET_COOKIE2, cache_control::RequestDirectives, cache_control::Scope, date, range},
-    message::{FieldName, Fields, Method, Part, Request, ResponseHead, StatusCode, StoredHead},
+    fields::{METHOD_OVERRIDES, SET_COOKIE2, cache_control::RequestDirectives, cache_control::Scope, range},
+    message::{Method, MethodExt, Part, Request, ResponseHead, StatusCode, StoredHead, Target},
 };
 
 /// May this response be stored, and as what (RFC 9111 §3)? Fields that must not be stored are gone from the result.
@@ -73,7 +72,10 @@ pub fn storing(
         fields.remove(&CONTENT_RANGE);
     }
     let stored = StoredHead {
-        asked: format!("{method} http://{}{}", request.target.authority, request.target.path_and_query),
+        asked: {
+            let Target { scheme, authority, path_and_query } = &request.target;
+            format!("{method} {}://{authority}{path_and_query}", scheme.as_str())
+        },
         initial_age: initial_age(&fields, times),
         nominated: nominate(&fields, request, options)?,
         head: ResponseHead { status: if part.is_some() { StatusCode::OK } else { status }, fields },
@@ -90,7 +92,7 @@ pub fn storing(
 /// The method that a stored response answers.
 fn storable_method<'a>(request: &'a Request, response: &ResponseHead, explicit: bool) -> Result<&'a Method, Reason> {
     match &request.method {
-        method if *method == Method::GET || is_query(method) => Ok(method),
+        method if *method == Method::GET || method.is_query() => Ok(method),
         // what the origin carried out is another method
         _ if request.fields.iter().any(|(name, _)| METHOD_OVERRIDES.contains(&name.as_str())) => {
             Err(Reason::MethodNotCached)
@@ -103,7 +105,7 @@ fn storable_method<'a>(request: &'a Request, response: &ResponseHead, explicit: 
             let done = response.status == StatusCode::OK;
             if explicit && is_target && done { Ok(&Method::GET) } else { Err(Reason::PostNotForGet) }
         }
-        method if !is_safe(method) => Err(Reason::UnsafeMethod),
+        method if method.is_unsafe() => Err(Reason::UnsafeMethod),
         _ => Err(Reason::MethodNotCached),
     }
 }
@@ -153,15 +155,6 @@ fn careful(
         return Err(Reason::CookieWithoutFreshness);
     }
     Ok(())
-}
-
-/// Removes the fields that must not be stored, and adds the Date that a recipient owes (RFC 9110 §6.6.1).
-pub(super) fn retain_storable(fields: &mut Fields, governing: &Governing, times: Times, options: &Options) {
-    let cookie = |name: &FieldName| *name == SET_COOKIE || *name == SET_COOKIE2;
-    fields.retain(|name, _| !governing.drops(name) && (options.strict || !cookie(name)));
-    if !fields.contains(&DATE) {
-        fields.append(DATE, date::format(times.received));
-    }
 }
 
 /// A response that can never answer anything only takes room.

@@ -2,12 +2,13 @@
 
 use http::header::*;
 
+pub use super::validators::conditions;
 use super::{
     Options, Reason, Times,
-    directives::{Governing, followed},
+    directives::{Governing, followed, retain_storable},
     freshness::{Freshness, initial_age},
-    selection::{asked_ranges, content_length, entity_tag, is_covered, strong_last_modified},
-    storing::retain_storable,
+    selection::{asked_ranges, content_length, is_covered},
+    validators::{entity_tag, same_strong_validator, strong_validator},
     vary::names,
 };
 use crate::{
@@ -15,19 +16,9 @@ use crate::{
     fields::{
         cache_control::{RequestDirectives, Scope},
         date, digests_content,
-        etag::EntityTag,
     },
     message::{FieldName, FieldValue, Fields, Part, Request, ResponseHead, StatusCode, StoredHead},
 };
-
-/// The conditions that ask whether a stored response is current (RFC 9111 §4.3.1); empty: it cannot be validated.
-pub fn conditions(stored: &StoredHead) -> Vec<(FieldName, FieldValue)> {
-    let fields = &stored.head.fields;
-    let tag = fields.only(&ETAG).filter(|value| EntityTag::parse(value.as_bytes()).is_some());
-    let modified = fields.only(&LAST_MODIFIED).filter(|value| date::parse(value.as_bytes(), stored.received).is_some());
-    let tag = tag.map(|value| (IF_NONE_MATCH, value.clone()));
-    tag.into_iter().chain(modified.map(|value| (IF_MODIFIED_SINCE, value.clone()))).collect()
-}
 
 /// The fields (Range, If-Range) that ask for what is missing of a stored part so that `request` can be answered
 /// (RFC 9111 §3.3); `None`: it cannot be completed: no strong validator (strict asks without), an unknown length, or the
@@ -57,15 +48,6 @@ pub fn completion(request: &Request, stored: &StoredHead, options: &Options) -> 
     };
     let range = (RANGE, FieldValue::try_from(missing).ok()?);
     Some([Some(range), validator.map(|value| (IF_RANGE, value))].into_iter().flatten().collect())
-}
-
-/// What If-Range may carry (RFC 9110 §13.1.5).
-fn strong_validator(stored: &StoredHead) -> Option<FieldValue> {
-    let fields = &stored.head.fields;
-    match entity_tag(fields) {
-        Some(tag) => (!tag.weak).then(|| fields.only(&ETAG).cloned())?,
-        None => strong_last_modified(fields, stored.received).and(fields.only(&LAST_MODIFIED).cloned()),
-    }
 }
 
 /// A stored response and a 304, made one (RFC 9111 §3.2, §4.3.4); `None`: the 304 is about another one. Where the 304
@@ -216,18 +198,6 @@ pub fn combine(stored: &StoredHead, new: &StoredHead) -> Option<StoredHead> {
         credentials: stored.credentials || new.credentials,
         ..new.clone()
     })
-}
-
-fn same_strong_validator(a: &StoredHead, b: &StoredHead) -> bool {
-    let (ours, theirs) = (&a.head.fields, &b.head.fields);
-    match (entity_tag(ours), entity_tag(theirs)) {
-        (Some(ours), Some(theirs)) => ours.matches_strongly(&theirs),
-        (None, None) => {
-            let modified = strong_last_modified(ours, a.received);
-            modified.is_some() && modified == strong_last_modified(theirs, b.received)
-        }
-        _ => false,
-    }
 }
 
 /// May a stale stored response stand in for this failed exchange (RFC 9111 §4.2.4, RFC 5861 §4)? `status`: the

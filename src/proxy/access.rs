@@ -1,112 +1,33 @@
 //! One line in the log for each request.
 
-use std::{
-    pin::Pin,
-    task::{Context, Poll},
-    time::Instant,
-};
-
-use bytes::Bytes;
-use futures_core::Stream;
-
-use super::respond::Verdict;
+use super::outcome::{End, Outcome};
 use crate::{
-    client::{Presented, Reply, ReplyBody},
-    clock,
     logging::{escape, redact},
     message::StatusCode,
-    policy::Reason,
 };
 
 const TARGET: &str = "larder::access";
 
-/// A line in the making. Costs nothing where nobody reads it.
-pub struct Entry(Option<Line>);
-
-struct Line {
-    began: Instant,
-    method: String,
-    target: String,
-    status: StatusCode,
-    word: &'static str,
-    reason: Reason,
-    sent: u64,
-    /// How many bytes are to be sent; `None`: not known before the end has come.
-    expected: Option<u64>,
+/// Returns true if the log takes lines about requests.
+pub fn is_read() -> bool {
+    log::log_enabled!(target: TARGET, log::Level::Info)
 }
 
-impl Entry {
-    pub fn begin(presented: &Presented) -> Entry {
-        Entry(log::log_enabled!(target: TARGET, log::Level::Info).then(|| Line {
-            began: clock::instant(),
-            method: presented.method.to_string(),
-            target: presented.target.clone(),
-            status: StatusCode::OK,
-            word: "MISS",
-            reason: Reason::Refused,
-            sent: 0,
-            expected: Some(0),
-        }))
-    }
-
-    /// What the answer will be.
-    pub fn settle(&mut self, status: StatusCode, verdict: &Verdict) {
-        if let Some(line) = &mut self.0 {
-            (line.status, line.word, line.reason) = (status, verdict.word(), verdict.reason);
-        }
-    }
-
-    /// Writes the line when the last byte was handed over.
-    pub fn end(self, mut reply: Reply) -> Reply {
-        let Some(mut line) = self.0 else { return reply };
-        reply.body = match reply.body {
-            ReplyBody::Stream { length, pieces } => {
-                line.expected = length;
-                ReplyBody::Stream { length, pieces: Box::pin(Watched { line, pieces }) }
-            }
-            body => {
-                line.sent = if let ReplyBody::Bytes(bytes) = &body { bytes.len() as u64 } else { 0 };
-                line.expected = Some(line.sent);
-                body
-            }
-        };
-        reply
-    }
-}
-
-/// A body whose bytes are counted; the line is written when it goes.
-struct Watched {
-    line: Line,
-    pieces: Pin<Box<dyn Stream<Item = std::io::Result<Bytes>>>>,
-}
-
-impl Stream for Watched {
-    type Item = std::io::Result<Bytes>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let polled = self.pieces.as_mut().poll_next(cx);
-        match &polled {
-            Poll::Ready(Some(Ok(bytes))) => self.line.sent += bytes.len() as u64,
-            Poll::Ready(None) => self.line.expected = self.line.expected.or(Some(self.line.sent)),
-            _ => {}
-        }
-        polled
-    }
-}
-
-impl Drop for Line {
-    fn drop(&mut self) {
-        log::info!(
-            target: TARGET,
-            "{} {} {} {} {:.1} ms {} B {}{}",
-            self.word,
-            self.status.as_u16(),
-            escape(&self.method),
-            escape(&redact(&self.target)),
-            self.began.elapsed().as_secs_f64() * 1e3,
-            self.sent,
-            self.reason.as_str(),
-            if self.expected != Some(self.sent) { " (broken off)" } else { "" },
-        );
-    }
+/// Writes the line of a request.
+pub fn log(outcome: &Outcome) {
+    let word = outcome.verdict.as_ref().map_or("MISS", |verdict| verdict.word());
+    let reason = outcome.verdict.as_ref().map_or("the client left", |verdict| verdict.reason.as_str());
+    log::info!(
+        target: TARGET,
+        "{word} {} {} {} {:.1} ms {} B {reason}{}",
+        outcome.status.as_ref().map_or("-", StatusCode::as_str),
+        outcome.method.as_ref().map_or("-".into(), |method| escape(method.as_str())),
+        escape(&redact(&outcome.target)),
+        outcome.took.as_secs_f64() * 1e3,
+        outcome.sent,
+        match (outcome.end, &outcome.verdict) {
+            (End::Left | End::BrokenOff, Some(_)) => " (broken off)",
+            _ => "",
+        },
+    );
 }

@@ -14,7 +14,7 @@ use super::{
     question::{Content, Question},
 };
 use crate::{
-    message::{FieldName, FieldValue, Fields, Method, ResponseHead, StoredHead, StoredResponse},
+    message::{FieldName, FieldValue, Fields, Method, MethodExt, ResponseHead, StoredHead},
     origin::OriginError,
     policy::{
         Reason, Times, invalidation,
@@ -23,7 +23,7 @@ use crate::{
         storing::storing,
         validation::{self, HeadSays},
     },
-    store::Epoch,
+    store::{Epoch, StoredResponse},
 };
 
 /// Bytes of a stored part up to which it is completed rather than fetched anew.
@@ -211,7 +211,7 @@ impl Asking {
         let request = &asked.request;
         after_effects(asked, stored.as_ref(), &response.head, *times, self.epoch).await;
         // content that is in no key may have changed the answer, which is then for this client alone
-        let storable = match matches!(content, Content::Stream(_)) && request.method.is_safe() {
+        let storable = match matches!(content, Content::Stream(_)) && !request.method.is_unsafe() {
             true => Err(unkeyed_content(&request.method)),
             false => storing(request, &response.head, *times, asked.policy()),
         };
@@ -249,7 +249,7 @@ async fn after_effects(
     epoch: Epoch,
 ) {
     let (cx, request) = (&asked.cx, &*asked.request);
-    if !request.method.is_safe() {
+    if request.method.is_unsafe() {
         for target in invalidation::invalidates(request, response) {
             for key in [&Method::GET, &Method::query()].map(|method| asked.key(method, &target)) {
                 cx.shared.note_invalidated(key, times.response);

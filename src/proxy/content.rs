@@ -6,9 +6,9 @@ use futures_core::Stream;
 use super::{fill::FillReader, warning::Warning};
 use crate::{
     client::ReplyBody,
-    message::{Method, Request, StoredBody},
+    message::{Method, Request},
     origin::OriginBody,
-    store,
+    store::{self, StoredBody},
 };
 
 /// Bytes of a stored body handed to a socket at a time.

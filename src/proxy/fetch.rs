@@ -1,7 +1,5 @@
 //! Answers from the origin, for one client or for many at once.
 
-use std::{rc::Rc, sync::Arc};
-
 use tokio::sync::oneshot;
 
 use super::{

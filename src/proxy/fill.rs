@@ -14,9 +14,8 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::watch;
 
 use crate::{
-    message::StoredBody,
     origin::OriginError,
-    store::{self, BodyWriter, DiskBody, Filling, Store, StoreError, WholeBody},
+    store::{self, BodyWriter, DiskBody, Filling, Store, StoreError, StoredBody, WholeBody},
 };
 
 /// Bytes up to which a body is held in memory alone; of a longer one memory keeps so many for its readers.

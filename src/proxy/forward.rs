@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use http::header;
 
-use crate::message::{FieldName, FieldValue, Fields, Method, Request};
+use crate::message::{FieldName, FieldValue, Fields, Method, Request, Scheme};
 
 /// The origin's URL, in the parts that requests and responses are made from.
 #[derive(Debug, Clone)]
@@ -19,7 +19,11 @@ pub struct OriginUrl {
 impl OriginUrl {
     /// `http://host:port/base`.
     pub fn url(&self) -> String {
-        format!("{}://{}{}", if self.https { "https" } else { "http" }, self.authority, self.base)
+        format!("{}://{}{}", self.scheme().as_str(), self.authority, self.base)
+    }
+
+    fn scheme(&self) -> Scheme {
+        if self.https { Scheme::Https } else { Scheme::Http }
     }
 
     /// The target in the origin's eyes.
@@ -33,10 +37,9 @@ impl OriginUrl {
         let path = if let Some((scheme, rest)) = reference.split_once("://") {
             let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
             let (authority, path) = rest.split_at(end);
-            let own_port = if self.https { ":443" } else { ":80" };
-            let bare = authority.strip_suffix(own_port).unwrap_or(authority);
-            let ours = scheme.eq_ignore_ascii_case(if self.https { "https" } else { "http" })
-                && bare.eq_ignore_ascii_case(&self.authority);
+            let bare = self.scheme().without_default_port(authority);
+            let ours =
+                scheme.eq_ignore_ascii_case(self.scheme().as_str()) && bare.eq_ignore_ascii_case(&self.authority);
             ours.then_some(path)?
         } else if reference.starts_with('/') && !reference.starts_with("//") && !self.base.is_empty() {
             reference
@@ -105,8 +108,10 @@ pub fn fields(request: &Request, url: &OriginUrl, pseudonym: &str, conditions: C
     }
     out.append(FieldName::from_static("x-forwarded-host"), value(&request.target.authority));
     forwarded.push_str(&format!("host=\"{}\";", request.target.authority));
-    out.append(FieldName::from_static("x-forwarded-proto"), FieldValue::from_static("http"));
-    forwarded.push_str("proto=http");
+    let scheme = request.target.scheme.as_str();
+    out.append(FieldName::from_static("x-forwarded-proto"), FieldValue::from_static(scheme));
+    forwarded.push_str("proto=");
+    forwarded.push_str(scheme);
     out.append(header::FORWARDED, value(&forwarded));
     out
 }
@@ -178,7 +183,7 @@ mod tests {
         ] {
             assert_eq!(plain.other_name(reference).as_deref(), name, "{reference}");
         }
-        let with_www = Site { authority: "www.origin.test".to_owned(), ..site(true, "/api") };
+        let with_www = OriginUrl { authority: "www.origin.test".to_owned(), ..site(true, "/api") };
         assert_eq!(with_www.other_name("https://origin.test/y").as_deref(), Some("https://origin.test/api"));
     }
 

@@ -15,10 +15,10 @@ use crate::{
     fields::range,
     key::CacheKey,
     logging::redact,
-    message::{Method, Request, StatusCode, StoredBody, StoredHead, StoredResponse},
+    message::{Method, MethodExt, Request, StatusCode, StoredHead},
     origin::{OriginBody, OriginError, OriginResponse},
     policy::{selection, validation},
-    store::Epoch,
+    store::{Epoch, StoredBody, StoredResponse},
 };
 
 /// A response to be stored, with the bytes of a stored part that stand on both sides of its own.
@@ -66,7 +66,7 @@ pub fn keep(asked: &Asked, answered: Answered, joined: Joined, lead: Option<Flyi
         lead.land(Landing::Filling(filling.clone()));
     }
     // an unsafe request's answer replaces what the same answer invalidated
-    let since = if request.method.is_safe() { times.request } else { times.response.plus_millisecond() };
+    let since = if request.method.is_unsafe() { times.response.plus_millisecond() } else { times.request };
     let storing = Storing { cx: cx.clone(), filling: filling.clone(), primary: asked.primary, since, epoch };
     tokio::task::spawn_local(storing.run(body, joined.sides, lead));
     Fetched::Filling { head, filling, reader, combined: joined.combined }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::{collapse::Lead, fill::Fill};
 use crate::{
     key::CacheKey,
-    message::{Nominated, Request, StoredHead, StoredResponse},
+    message::{Nominated, Request, StoredHead},
     origin::OriginError,
     policy::{Options, Times, vary},
+    store::StoredResponse,
 };
 
 /// A URL's key, and the key of the variant of it that is asked for.

@@ -35,8 +35,6 @@ pub use self::{
     context::{Context, Site},
     forward::OriginUrl,
     health::Health,
-    outcome::refused_by_client_side,
-    request::normal_authority,
     secure::Secure,
     shared::Shared,
 };
@@ -50,7 +48,7 @@ use self::{
 use crate::{
     client::{Connection, Presented, Reply, RequestBody},
     key,
-    message::Method,
+    message::{Method, MethodExt},
     origin::Upload,
     policy::reuse::{Reuse, reuse, with_content},
 };
@@ -132,7 +130,7 @@ async fn read_content(body: RequestBody) -> Result<Content, Refusal> {
 async fn answer(asked: Asked, content: Content, connection: Connection, found: Found) -> Answer {
     let (request, now) = (&*asked.request, asked.cx.clock.now());
     let decision = match &content {
-        Content::Stream(_) if request.method.is_safe() => with_content(request),
+        Content::Stream(_) if !request.method.is_unsafe() => with_content(request),
         _ => reuse(request, found.stored.as_deref(), found.variants, now, asked.policy()),
     };
     match decision {

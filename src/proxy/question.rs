@@ -9,14 +9,14 @@ use super::{collapse::Moment, context::Asked, landing::FlightKey, verdict::Tier}
 use crate::{
     client::Connection,
     key::CacheKey,
-    message::{Method, StoredResponse},
+    message::{Method, MethodExt},
     origin::Upload,
     policy::{
         Reason,
         reuse::{Mode, Reuse, reuse},
         vary,
     },
-    store::Slot,
+    store::{Slot, StoredResponse},
 };
 
 /// A request's body.

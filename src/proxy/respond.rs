@@ -3,7 +3,7 @@
 use std::{
     hash::{BuildHasher, RandomState},
     sync::{
-        Arc, LazyLock,
+        LazyLock,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -24,13 +24,14 @@ use crate::{
     client::ReplyBody,
     clock::Timestamp,
     fields::digests_content,
-    message::{FieldName, FieldValue, Fields, Method, ResponseHead, StatusCode, StoredHead, StoredResponse},
+    message::{FieldName, FieldValue, Fields, Method, ResponseHead, StatusCode, StoredHead},
     origin::{OriginError, OriginResponse},
     policy::{
         Reason,
         freshness::{current_age, freshness_lifetime},
         selection::{self, Selection, select},
     },
+    store::StoredResponse,
 };
 
 /// A representation's bytes.

@@ -21,8 +21,11 @@ use super::*;
 use crate::{
     cli::Arguments,
     client,
-    clock::{Timestamp, instant},
+    clock::{Clock, Timestamp, instant},
     config::{Config, Surroundings, Task},
+    message::FieldValue,
+    origin::Origin,
+    store::Store,
 };
 
 /// What stands between looking up and going on, for requests with the field `X-Held`.
@@ -98,19 +101,24 @@ impl Rig {
                 (Origin::prepare(config.origin_client.clone()).unwrap(), Arc::new(Shared::default()));
             let (store, clock, hold, config) = (store.clone(), clock.clone(), hold.clone(), config.clone());
             move || {
-                let site = Site { https: false, authority: config.origin.authority(), base: String::new() };
-                let cx = Rc::new(Context {
+                let url = OriginUrl { https: false, authority: config.origin.authority(), base: String::new() };
+                let site = Site {
+                    name: url.url(),
+                    url,
                     origin: Origin::new(prepared.clone()),
                     secure: None,
-                    site_url: site.url(),
-                    site,
+                    policy: Arc::new(config.policy.clone()),
+                    health: Arc::default(),
+                    hinted: Arc::new(std::sync::Once::new()),
+                };
+                let cx = Rc::new(Context {
+                    site: Rc::new(site),
                     hosts: Vec::new(),
                     port: address.port(),
                     pseudonym: "larder".into(),
                     via: FieldValue::from_static("1.1 larder"),
                     store: store.clone(),
                     clock: clock.clone(),
-                    policy: config.policy.clone(),
                     shared: shared.clone(),
                 });
                 let hold = hold.clone();
@@ -159,18 +167,18 @@ impl Rig {
 }
 
 async fn held(cx: Rc<Context>, presented: Presented, hold: Arc<Hold>) -> Reply {
-    let mut log = access::Entry::begin(&presented);
     let holds = presented.fields.contains(&http::HeaderName::from_static("x-held"));
-    let Ok(asked) = admit(&cx, presented).await else { panic!("a request that is refused") };
-    let found = find(&cx, &asked.request, &asked.content, asked.primary).await;
+    let Ok(Admitted { asked, content, connection }) = admit(cx, presented).await else {
+        panic!("a request that is refused")
+    };
+    let found = find(&asked, &content).await;
     if holds {
         hold.looked_up.fetch_add(1, Relaxed);
         hold.go.acquire().await.unwrap().forget();
         let together = hold.together.lock().unwrap().clone();
         together.wait().await;
     }
-    let reply = answer(&cx, asked, found, &mut log).await;
-    log.end(reply)
+    answer(asked, content, connection, found).await.reply
 }
 
 async fn until(mut happened: impl FnMut() -> bool) {

@@ -26,6 +26,7 @@ mod memory;
 mod opening;
 mod pending;
 mod record;
+mod response;
 mod rotation;
 mod segment;
 mod shared;
@@ -47,13 +48,13 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use tokio::sync::oneshot;
 
 pub use body::{BodyWriter, DiskBody, WholeBody};
 pub use budget::{Filling, LEAST as LEAST_MEMORY};
 pub use folder::{FolderLock, OpenError, clear_folder, is_cache, restrict_umask, stats_of};
 use pending::Change;
+pub use response::{StoredBody, StoredResponse, read};
 use shared::{Clearing, Shared, VARIANTS, left_out};
 pub use stats::{Cleared, State, Stats};
 use writer::Command;
@@ -61,7 +62,7 @@ use writer::Command;
 use crate::{
     clock::Timestamp,
     key::CacheKey,
-    message::{FieldValue, Fields, Nominated, StoredBody, StoredHead, StoredResponse},
+    message::{FieldValue, Fields, Nominated, StoredHead},
 };
 
 /// What the store is told by the configuration.
@@ -395,17 +396,6 @@ fn exact(mut response: StoredResponse) -> StoredResponse {
     let copy = |value: &FieldValue| FieldValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone());
     response.head.head.fields = fields.iter().map(|(name, value)| (name.clone(), copy(value))).collect::<Fields>();
     response
-}
-
-/// Bytes of a stored body, `from..from + length` (less at its end, and at most 256 KiB from the disk at a time).
-pub async fn read(body: &StoredBody, from: u64, length: usize) -> Result<Bytes, StoreError> {
-    match body {
-        StoredBody::Disk(body) => body.read(from, length).await,
-        StoredBody::Memory(bytes) => {
-            let start = usize::try_from(from).unwrap_or(usize::MAX).min(bytes.len());
-            Ok(bytes.slice(start..start.saturating_add(length).min(bytes.len())))
-        }
-    }
 }
 
 impl std::fmt::Display for StoreError {

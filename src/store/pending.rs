@@ -9,8 +9,8 @@ use std::{
     },
 };
 
-use super::{Variant, memory};
-use crate::{key::CacheKey, message::StoredResponse};
+use super::{Variant, memory, response::StoredResponse};
+use crate::key::CacheKey;
 
 /// What is to happen on the disk under a key.
 #[derive(Debug, Clone)]

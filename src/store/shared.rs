@@ -21,13 +21,11 @@ use super::{
     index::{Index, Print},
     memory::Memory,
     pending::{Change, Pending},
+    response::{StoredBody, StoredResponse},
     space::Space,
     writer::Command,
 };
-use crate::{
-    key::CacheKey,
-    message::{StoredBody, StoredHead, StoredResponse},
-};
+use crate::{key::CacheKey, message::StoredHead};
 
 /// So many variants of one URL are kept.
 pub const VARIANTS: usize = 32;

@@ -18,7 +18,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("announce", &["config", "policy"]),
     ("admin", &["config", "store"]),
     ("key", &["message"]),
-    ("message", &["clock", "key", "store"]),
+    ("message", &["clock"]),
     ("fields", &["clock", "message"]),
     ("policy", &["clock", "fields", "message"]),
     ("store", &["blocking", "clock", "key", "message"]),

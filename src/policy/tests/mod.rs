@@ -13,7 +13,7 @@ use super::{Options, Reason, Times, storing::storing};
 use crate::{
     clock::{Seconds, Timestamp},
     fields::date,
-    message::{FieldName, FieldValue, Fields, Method, Request, ResponseHead, StatusCode, StoredHead, Target, Version},
+    message::{FieldName, FieldValue, Fields, Method, Request, ResponseHead, Scheme, StatusCode, StoredHead, Target, Version},
 };
 
 /// When every exchange here takes place: in November 2026.
@@ -52,7 +52,7 @@ fn fields(lines: &[&str]) -> Fields {
 }
 
 fn target(path: &str) -> Target {
-    Target { authority: "h.example".to_owned(), path_and_query: path.to_owned() }
+    Target { scheme: Scheme::Http, authority: "h.example".to_owned(), path_and_query: path.to_owned() }
 }
 
 fn request(method: &str, lines: &[&str]) -> Request {

@@ -10,8 +10,7 @@ use std::{
 use super::support::*;
 use crate::{
     clock,
-    message::StoredBody,
-    store::{Options, Slot, State, Store},
+    store::{Options, Slot, State, Store, StoredBody},
 };
 
 const FOLDER: &str = "LARDER_STORE_TEST_FOLDER";

@@ -11,8 +11,8 @@ use futures_util::FutureExt;
 
 use super::support::*;
 use crate::{
-    message::{StoredBody, StoredHead, StoredResponse},
-    store::{Options, Slot, Store},
+    message::StoredHead,
+    store::{Options, Slot, Store, StoredBody, StoredResponse},
 };
 
 const NAMES: usize = 24;

@@ -8,8 +8,7 @@ use std::{
 use super::support::*;
 use crate::{
     clock::Timestamp,
-    message::StoredBody,
-    store::{Options, stats_of},
+    store::{Options, StoredBody, stats_of},
 };
 
 #[test]

@@ -1,7 +1,7 @@
 use super::support::*;
 use crate::{
-    message::{FieldName, FieldValue, StoredBody, StoredResponse},
-    store::{Cleared, Slot, State, Store, StoreError, clear_folder, stats_of},
+    message::{FieldName, FieldValue},
+    store::{Cleared, Slot, State, Store, StoreError, StoredBody, StoredResponse, clear_folder, stats_of},
 };
 
 /// Below and above every length at which something changes.

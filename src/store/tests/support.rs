@@ -13,10 +13,8 @@ use tempfile::TempDir;
 use crate::{
     clock::{Seconds, Timestamp},
     key::CacheKey,
-    message::{
-        FieldName, FieldValue, Fields, Method, ResponseHead, StatusCode, StoredBody, StoredHead, StoredResponse, Target,
-    },
-    store::{DiskBody, Options, Slot, Store, StoreError, read},
+    message::{FieldName, FieldValue, Fields, Method, ResponseHead, Scheme, StatusCode, StoredHead, Target},
+    store::{DiskBody, Options, Slot, Store, StoreError, StoredBody, StoredResponse, read},
 };
 
 pub const MIB: u64 = 1 << 20;
@@ -46,7 +44,7 @@ pub async fn open(options: Options) -> Store {
 }
 
 pub fn key(name: &str) -> CacheKey {
-    let target = Target { authority: "example.org".to_owned(), path_and_query: format!("/{name}") };
+    let target = Target { scheme: Scheme::Http, authority: "example.org".to_owned(), path_and_query: format!("/{name}") };
     CacheKey::of("http://origin", &Method::GET, &target.authority, &target.path_and_query)
 }
 
