@@ -19,8 +19,9 @@ use tokio::{net::TcpStream, task::JoinSet, time::timeout};
 use super::{
     OriginError, Prepared,
     exchange::Exchange,
-    framing::{Connection, OriginStream, Transport, Watched},
+    framing::{Connection, OriginStream, Watched},
     head::Limits,
+    transport::Transport,
 };
 use crate::blocking::{self, Undone};
 

@@ -16,6 +16,7 @@ mod sending;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod transport;
 mod upload;
 
 use std::{

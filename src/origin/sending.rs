@@ -11,7 +11,7 @@ use tokio::io::AsyncWrite;
 use super::{
     OriginError,
     exchange::{Exchange, Wait},
-    framing::Transport,
+    transport::Transport,
 };
 
 #[derive(Default, PartialEq, Eq)]
