@@ -13,7 +13,12 @@ use std::{
 use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
-use super::{Interim, OriginError, OriginRequest, Timeouts, head, head::Head, upload::Replay};
+use super::{
+    errors::OriginError,
+    head::{self, Head},
+    request::{Interim, OriginRequest},
+    upload::Replay,
+};
 use crate::message::Method;
 
 tokio::task_local! {
@@ -30,6 +35,14 @@ pub(super) enum Wait {
     /// The final head, whatever interim responses come before it.
     Head,
     Body,
+}
+
+/// How long the connection may wait for what.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Timeouts {
+    pub(super) connect: Duration,
+    pub(super) first_byte: Duration,
+    pub(super) between_bytes: Duration,
 }
 
 pub(super) struct Exchange {

@@ -19,10 +19,11 @@ use tokio::{
 };
 
 use super::{
-    Interim, OriginError,
     chunk::ChunkScan,
+    errors::OriginError,
     exchange::{Exchange, Wait},
     head::{self, Framing},
+    request::Interim,
     sending::Sending,
     transport::Transport,
 };

@@ -9,7 +9,7 @@ use bytes::{Buf, Bytes};
 use tokio::io::AsyncWrite;
 
 use super::{
-    OriginError,
+    errors::OriginError,
     exchange::{Exchange, Wait},
     transport::Transport,
 };
