@@ -19,7 +19,7 @@ use super::{
     request::{Interim, OriginRequest},
     upload::Replay,
 };
-use crate::message::Method;
+use crate::{fields::method::is_idempotent, message::Method};
 
 tokio::task_local! {
     static CURRENT: Rc<Exchange>;
@@ -130,12 +130,10 @@ impl Exchange {
     /// byte of the response, and either doing it twice is as doing it once, or nothing of it was sent. Never true of a
     /// second try, whose connection is a new one.
     pub(super) fn may_go_again(&self, error: &OriginError) -> bool {
-        let idempotent =
-            matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS" | "TRACE" | "QUERY" | "PUT" | "DELETE");
         *error == OriginError::Closed
             && self.reused.get()
             && !self.responded.get()
-            && (idempotent || !self.started.get())
+            && (is_idempotent(&self.method) || !self.started.get())
             && self.upload.borrow().as_ref().is_none_or(Replay::replayable)
     }
 

@@ -2,8 +2,10 @@
 
 use http::header::{CONTENT_LOCATION, LOCATION};
 
-use super::is_safe;
-use crate::message::{Request, ResponseHead, Target};
+use crate::{
+    fields::method::is_safe,
+    message::{Request, ResponseHead, Target},
+};
 
 /// The targets whose stored responses an answer to an unsafe request invalidates (RFC 9111 §4.4): its own, and those in
 /// Location and Content-Location that have the same authority. None where the answer is an error.

@@ -22,10 +22,7 @@ mod tests;
 
 pub use reason::{Fwd, Reason};
 
-use crate::{
-    clock::{Seconds, Timestamp},
-    message::Method,
-};
+use crate::clock::{Seconds, Timestamp};
 
 /// What an operator may choose about the policy.
 #[derive(Debug, Clone)]
@@ -50,14 +47,4 @@ pub struct Times {
     pub response: Timestamp,
     /// The wall clock as the response's head came in: for comparing with Date, Expires and Last-Modified.
     pub received: Timestamp,
-}
-
-/// Safe methods change nothing, so an answer to them invalidates nothing (RFC 9110 §9.2.1). Unknown ones are not safe.
-fn is_safe(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE) || is_query(method)
-}
-
-/// RFC 10008: like GET, with content that is part of the question.
-fn is_query(method: &Method) -> bool {
-    method.as_str() == "QUERY"
 }

@@ -6,14 +6,16 @@ use super::{
     Fwd, Options, Reason,
     directives::{Governing, followed},
     freshness::{Freshness, explicit_lifetime},
-    is_query, is_safe,
     selection::is_covered,
     validation::completion,
     validators::conditions,
 };
 use crate::{
     clock::Timestamp,
-    fields::cache_control::RequestDirectives,
+    fields::{
+        cache_control::RequestDirectives,
+        method::{is_cached, is_query, is_safe},
+    },
     message::{Method, Request, StoredHead},
 };
 
@@ -49,10 +51,10 @@ pub fn reuse(
     if !is_safe(&request.method) {
         return Reuse::Pass(Fwd::Method, Reason::UnsafeMethod);
     }
-    let is_head = request.method == Method::HEAD;
-    if !is_head && request.method != Method::GET && !is_query(&request.method) {
+    if !is_cached(&request.method) {
         return Reuse::Pass(Fwd::Method, Reason::MethodNotCached);
     }
+    let is_head = request.method == Method::HEAD;
     let (asked, ignored) = followed(&request.fields, options);
     match decide(request, stored, variants, &asked, now, options) {
         Reuse::Serve(Reason::Fresh) if ignored => Reuse::Serve(Reason::FreshDirectivesIgnored),
@@ -73,8 +75,7 @@ pub fn reuse(
 /// What is to be done with a safe request whose content is part of no key: it may change the answer, which is then for
 /// this request alone (cache poisoning by fat GET).
 pub fn with_content(request: &Request) -> Reuse {
-    let cached = matches!(request.method, Method::GET | Method::HEAD) || is_query(&request.method);
-    if cached && RequestDirectives::parse(&request.fields).only_if_cached {
+    if is_cached(&request.method) && RequestDirectives::parse(&request.fields).only_if_cached {
         return Reuse::Refuse(Reason::OnlyIfCached);
     }
     Reuse::Pass(Fwd::Bypass, unkeyed_content(&request.method))

@@ -7,14 +7,18 @@ use super::{
     directives::{Governing, retain_storable},
     freshness::{Freshness, explicit_lifetime, heuristically_cacheable, initial_age},
     invalidation::resolve,
-    is_query, is_safe,
     selection::content_length,
     validators::conditions,
     vary::nominate,
 };
 use crate::{
     clock::Seconds,
-    fields::{METHOD_OVERRIDES, SET_COOKIE2, cache_control::RequestDirectives, cache_control::Scope, range},
+    fields::{
+        METHOD_OVERRIDES, SET_COOKIE2,
+        cache_control::{RequestDirectives, Scope},
+        method::{is_query, is_safe},
+        range,
+    },
     message::{Method, Part, Request, ResponseHead, StatusCode, StoredHead},
 };
 
