@@ -5,7 +5,9 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use larder::{
     clock::{Seconds, Timestamp},
-    message::{FieldName, FieldValue, Fields, Method, Request, ResponseHead, Scheme, StatusCode, StoredHead, Target, Version},
+    message::{
+        FieldName, FieldValue, Fields, Method, Request, ResponseHead, Scheme, StatusCode, StoredHead, Target, Version,
+    },
     policy::{Options, Times, reuse::reuse, selection::select, storing::storing},
 };
 
@@ -20,7 +22,11 @@ fn fields(lines: &[(&'static str, &'static str)]) -> Fields {
 fn request() -> Request {
     Request {
         method: Method::GET,
-        target: Target { scheme: Scheme::Http, authority: "api.example.com".to_owned(), path_and_query: "/v2/products?q=1".to_owned() },
+        target: Target {
+            scheme: Scheme::Http,
+            authority: "api.example.com".to_owned(),
+            path_and_query: "/v2/products?q=1".to_owned(),
+        },
         fields: fields(&[
             ("user-agent", "bench"),
             ("accept", "application/json"),

@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 
 use crate::{
-    config::{Config, show_duration, show_responses, show_size},
+    config::Config,
     policy,
+    units::{show_duration, show_responses, show_size},
 };
 
 /// What the store holds as Larder starts, as far as it is known by then.

@@ -9,7 +9,7 @@ use clap::{
     parser::ValueSource,
 };
 
-use crate::config::default;
+use crate::default;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -9,9 +9,10 @@ use std::{
 use larder::{
     admin, allocator, blocking,
     cli::{Arguments, Unread},
-    config::{Folders, Surroundings, Task, show_responses, show_size},
+    config::{Folders, Surroundings, Task},
     logging, server,
     store::{self, Cleared, OpenError},
+    units::{show_responses, show_size},
 };
 use serde_json::{Map, Value, json};
 

@@ -9,34 +9,6 @@ pub use http::{
 
 use crate::clock::{Seconds, Timestamp};
 
-/// What a method means for a cache. The names of methods are case-sensitive (RFC 9110 §9.1).
-pub trait MethodExt {
-    /// Returns true for QUERY (RFC 10008). It is like GET, with content that is part of the question.
-    fn is_query(&self) -> bool;
-
-    /// Returns true if a request of this method may change something at the origin, so that its answer invalidates stored
-    /// responses (RFC 9110 §9.2.1). Unknown methods are unsafe. (`http`'s own `is_safe` does not know QUERY.)
-    fn is_unsafe(&self) -> bool;
-
-    /// QUERY (RFC 10008).
-    fn query() -> Method;
-}
-
-impl MethodExt for Method {
-    fn is_query(&self) -> bool {
-        self.as_str() == "QUERY"
-    }
-
-    fn is_unsafe(&self) -> bool {
-        !(self.is_safe() || self.is_query())
-    }
-
-    fn query() -> Method {
-        // only what is not a token cannot be a method
-        Method::from_bytes(b"QUERY").unwrap_or_default()
-    }
-}
-
 /// Field lines in the order in which they came, repeats included (RFC 9110 §5.3).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fields(Vec<(FieldName, FieldValue)>);

@@ -228,9 +228,13 @@ fn serve(
     done: tokio::sync::oneshot::Sender<()>,
 ) {
     let control = control(&config, &store, &shared);
-    let url =
-        OriginUrl { https: config.origin.https, authority: config.origin.authority(), base: config.origin.base.clone() };
-    let (policy, health, hinted) = (Arc::new(config.policy.clone()), Arc::new(Health::default()), Arc::new(Once::new()));
+    let url = OriginUrl {
+        https: config.origin.https,
+        authority: config.origin.authority(),
+        base: config.origin.base.clone(),
+    };
+    let (policy, health, hinted) =
+        (Arc::new(config.policy.clone()), Arc::new(Health::default()), Arc::new(Once::new()));
     let pseudonym: Arc<str> = pseudonym().into();
     let Ok(via) = FieldValue::try_from(format!("1.1 {pseudonym}")) else { return };
     let options = config.client.clone();

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::{AskError, Command, ask};
-use crate::config::show_size;
+use crate::units::show_size;
 
 /// The numbers of one cache folder, from the Larder that runs on it, or else from `offline`. `None`: there is no cache.
 /// A flat object; names of sizes end in `bytes`, `_used` or `_limit`, or are `waiting`.

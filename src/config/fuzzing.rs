@@ -2,11 +2,8 @@
 
 use std::time::Duration;
 
-use super::{
-    origin::{self, Origin},
-    show_duration, show_size,
-    units::{duration, size},
-};
+use super::origin::{self, Origin};
+use crate::units::{duration, show_duration, show_size, size};
 
 /// A size, a duration: what is read is what a second reading finds, and what is shown can be typed.
 pub fn units(data: &[u8]) {

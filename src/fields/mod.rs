@@ -9,6 +9,7 @@ pub mod etag;
 pub mod fuzzing;
 pub mod hop_by_hop;
 mod list;
+pub mod method;
 pub mod range;
 
 pub use list::members;

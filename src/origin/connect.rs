@@ -17,10 +17,12 @@ use rustix::io::Errno;
 use tokio::{net::TcpStream, task::JoinSet, time::timeout};
 
 use super::{
-    OriginError, Prepared,
+    errors::OriginError,
     exchange::Exchange,
-    framing::{Connection, OriginStream, Transport, Watched},
+    framing::{Connection, OriginStream, Watched},
     head::Limits,
+    options::Prepared,
+    transport::Transport,
 };
 use crate::blocking::{self, Undone};
 

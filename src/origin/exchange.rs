@@ -13,8 +13,13 @@ use std::{
 use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
-use super::{Interim, OriginError, OriginRequest, Timeouts, head, head::Head, upload::Replay};
-use crate::message::Method;
+use super::{
+    errors::OriginError,
+    head::{self, Head},
+    request::{Interim, OriginRequest},
+    upload::Replay,
+};
+use crate::{fields::method::is_idempotent, message::Method};
 
 tokio::task_local! {
     static CURRENT: Rc<Exchange>;
@@ -30,6 +35,14 @@ pub(super) enum Wait {
     /// The final head, whatever interim responses come before it.
     Head,
     Body,
+}
+
+/// How long the connection may wait for what.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Timeouts {
+    pub(super) connect: Duration,
+    pub(super) first_byte: Duration,
+    pub(super) between_bytes: Duration,
 }
 
 pub(super) struct Exchange {
@@ -117,12 +130,10 @@ impl Exchange {
     /// byte of the response, and either doing it twice is as doing it once, or nothing of it was sent. Never true of a
     /// second try, whose connection is a new one.
     pub(super) fn may_go_again(&self, error: &OriginError) -> bool {
-        let idempotent =
-            matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS" | "TRACE" | "QUERY" | "PUT" | "DELETE");
         *error == OriginError::Closed
             && self.reused.get()
             && !self.responded.get()
-            && (idempotent || !self.started.get())
+            && (is_idempotent(&self.method) || !self.started.get())
             && self.upload.borrow().as_ref().is_none_or(Replay::replayable)
     }
 

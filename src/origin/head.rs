@@ -3,7 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use http::header;
 
-use super::OriginRequest;
+use super::request::OriginRequest;
 use crate::fields::hop_by_hop;
 use crate::message::{FieldName, FieldValue, Fields, Method, StatusCode};
 

@@ -12,21 +12,21 @@ mod framing;
 #[doc(hidden)]
 pub mod fuzzing;
 mod head;
+mod options;
+mod request;
 mod sending;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod transport;
 mod upload;
 
 use std::{
     future::poll_fn,
-    io,
-    path::PathBuf,
     pin::Pin,
     rc::Rc,
     sync::Arc,
     task::{Context, Poll, Waker},
-    time::Duration,
 };
 
 use actix_http::{Payload, RequestHead, RequestHeadType, body::None as NoBody};
@@ -43,78 +43,18 @@ use tokio::{
 
 use self::{
     connect::Connector,
-    exchange::{Exchange, Wait},
+    exchange::{Exchange, Timeouts, Wait},
     head::Framing,
     tls::Tls,
 };
-pub use self::{connect::is_link_local, errors::OriginError, tls::certificates};
-use crate::message::{FieldValue, Fields, Method, ResponseHead, StatusCode};
-
-/// Which origin, and how long it may take.
-#[derive(Debug, Clone)]
-pub struct Options {
-    pub https: bool,
-    /// As in the URL: a name or an address, IPv6 in brackets.
-    pub host: String,
-    pub port: u16,
-    /// Connect also to addresses that are link-local, or a cloud's for the credentials of its machines.
-    pub allow_link_local: bool,
-    /// PEM certificates to trust besides the system's.
-    pub ca: Option<PathBuf>,
-    /// Name look-up, TCP and TLS together.
-    pub connect_timeout: Duration,
-    /// From the request's end to the response's head.
-    pub first_byte_timeout: Duration,
-    /// Between two reads of the response's body, and two writes of the request's.
-    pub between_bytes_timeout: Duration,
-    /// A pooled connection is closed after this long without a request; zero: each request gets a connection of its own.
-    pub idle_timeout: Duration,
-    /// A connection is not used for new requests after this long, so that the name is resolved anew.
-    pub max_age: Duration,
-    /// Connections at once, of one worker; a request waits for one until `connect_timeout`. Requests with content have at
-    /// most half of them.
-    pub max_connections: usize,
-    /// Bytes of a response head.
-    pub max_head: usize,
-    /// Field lines of a response head.
-    pub max_fields: usize,
-    /// Take a body in a transfer coding that is not understood for one that ends with the connection (RFC 9112 §6.3,
-    /// rule 4), and its bytes for the content; off: such a response is an error.
-    pub any_coding: bool,
-}
-
-impl Options {
-    fn limits(&self) -> head::Limits {
-        head::Limits { head: self.max_head, fields: self.max_fields, any_coding: self.any_coding }
-    }
-}
-
-/// The pieces of a request's body.
-pub type Pieces = Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>;
-
-/// A request body on its way; `length` where the client said it. Without it the body goes out chunked.
-pub struct Upload {
-    pub length: Option<u64>,
-    pub pieces: Pieces,
-}
-
-/// What is sent.
-pub struct OriginRequest {
-    pub method: Method,
-    /// Origin-form, base path included.
-    pub target: String,
-    /// All fields as they go out, Host included; no framing fields: they follow from `body`. Connection only as `close`:
-    /// the connection is then not used again, whatever the origin says.
-    pub fields: Fields,
-    pub body: Option<Upload>,
-}
-
-/// A 1xx response other than 101 (RFC 9110 §15.2).
-#[derive(Debug, Clone)]
-pub struct Interim {
-    pub status: StatusCode,
-    pub fields: Fields,
-}
+pub use self::{
+    connect::is_link_local,
+    errors::OriginError,
+    options::{Options, Prepared},
+    request::{Interim, OriginRequest, Pieces, Upload},
+    tls::certificates,
+};
+use crate::message::{FieldValue, ResponseHead};
 
 /// The final response.
 pub struct OriginResponse {
@@ -123,21 +63,6 @@ pub struct OriginResponse {
     /// Content-Length as the origin sent it, also where it frames nothing (HEAD, 304).
     pub length: Option<u64>,
     pub body: OriginBody,
-}
-
-/// An origin whose options were checked; what the workers share.
-#[derive(Clone)]
-pub struct Prepared {
-    options: Arc<Options>,
-    tls: Option<Tls>,
-}
-
-/// How long the connection may wait for what.
-#[derive(Debug, Clone, Copy)]
-struct Timeouts {
-    connect: Duration,
-    first_byte: Duration,
-    between_bytes: Duration,
 }
 
 type Call = Box<dyn Fn() -> LocalBoxFuture<'static, Result<Payload, SendRequestError>>>;

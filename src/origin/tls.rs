@@ -15,7 +15,7 @@ use tokio_rustls::{
     },
 };
 
-use super::OriginError;
+use super::errors::OriginError;
 
 /// Whom to trust, and the name that the origin must prove.
 #[derive(Clone)]

@@ -2,12 +2,15 @@
 
 use http::header::{CONTENT_LOCATION, LOCATION};
 
-use crate::message::{MethodExt, Request, ResponseHead, Scheme, Target};
+use crate::{
+    fields::method::is_safe,
+    message::{Request, ResponseHead, Scheme, Target},
+};
 
 /// The targets whose stored responses an answer to an unsafe request invalidates (RFC 9111 §4.4): its own, and those in
 /// Location and Content-Location that have the same authority. None where the answer is an error.
 pub fn invalidates(request: &Request, response: &ResponseHead) -> Vec<Target> {
-    if !request.method.is_unsafe() || !(response.status.is_success() || response.status.is_redirection()) {
+    if is_safe(&request.method) || !(response.status.is_success() || response.status.is_redirection()) {
         return Vec::new();
     }
     let mut targets = vec![request.target.clone()];

@@ -12,8 +12,11 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    fields::cache_control::RequestDirectives,
-    message::{Method, MethodExt, Request, StoredHead},
+    fields::{
+        cache_control::RequestDirectives,
+        method::{is_cached, is_query, is_safe},
+    },
+    message::{Method, Request, StoredHead},
 };
 
 /// The answer to a request: from the stored response, from the origin, or neither (RFC 9111 §4).
@@ -64,13 +67,13 @@ pub fn reuse<S: AsRef<StoredHead>>(
     options: &Options,
 ) -> Reuse<S> {
     // the method is understood and one that stored responses answer
-    if request.method.is_unsafe() {
+    if !is_safe(&request.method) {
         return forward(Mode::Pass, Fwd::Method, Reason::UnsafeMethod);
     }
-    let is_head = request.method == Method::HEAD;
-    if !is_head && request.method != Method::GET && !request.method.is_query() {
+    if !is_cached(&request.method) {
         return forward(Mode::Pass, Fwd::Method, Reason::MethodNotCached);
     }
+    let is_head = request.method == Method::HEAD;
     let (asked, ignored) = followed(&request.fields, options);
     match decide(request, stored, variants, &asked, now, options) {
         Reuse::Serve(stored, Reason::Fresh) if ignored => Reuse::Serve(stored, Reason::FreshDirectivesIgnored),
@@ -90,8 +93,7 @@ pub fn reuse<S: AsRef<StoredHead>>(
 /// What is to be done with a safe request whose content is part of no key: it may change the answer, which is then for
 /// this request alone (cache poisoning by fat GET).
 pub fn with_content<S>(request: &Request) -> Reuse<S> {
-    let cached = matches!(request.method, Method::GET | Method::HEAD) || request.method.is_query();
-    if cached && RequestDirectives::parse(&request.fields).only_if_cached {
+    if is_cached(&request.method) && RequestDirectives::parse(&request.fields).only_if_cached {
         return Reuse::Refuse(Reason::OnlyIfCached);
     }
     forward(Mode::Pass, Fwd::Bypass, unkeyed_content(&request.method))
@@ -99,7 +101,7 @@ pub fn with_content<S>(request: &Request) -> Reuse<S> {
 
 /// Why a request's content is part of no key.
 pub fn unkeyed_content(method: &Method) -> Reason {
-    if method.is_query() { Reason::ContentTooLong } else { Reason::RequestContent }
+    if is_query(method) { Reason::ContentTooLong } else { Reason::RequestContent }
 }
 
 fn decide<S: AsRef<StoredHead>>(

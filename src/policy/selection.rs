@@ -9,8 +9,8 @@ use super::{
     validators::{entity_tag, strong_last_modified},
 };
 use crate::{
-    fields::{CDN_CACHE_CONTROL, date, etag, etag::EntityTag, range, range::ByteRange},
-    message::{FieldName, Fields, Method, MethodExt, Part, Request, ResponseHead, StatusCode, StoredHead},
+    fields::{CDN_CACHE_CONTROL, date, etag, etag::EntityTag, method::is_cached, range, range::ByteRange},
+    message::{FieldName, Fields, Method, Part, Request, ResponseHead, StatusCode, StoredHead},
 };
 
 /// More ranges than this in one request and the whole is sent.
@@ -34,7 +34,7 @@ pub enum Selection {
 /// it answers the request.
 pub fn select(request: &Request, stored: &StoredHead, length: Option<u64>, options: &Options) -> Selection {
     // what answers another method tells what was done, and a 304 or a part of it would hide that (RFC 9110 §13.1.2, §14.2)
-    if !matches!(request.method, Method::GET | Method::HEAD) && !request.method.is_query() {
+    if !is_cached(&request.method) {
         return Selection::Whole;
     }
     if not_modified(request, stored, options) {

@@ -13,8 +13,13 @@ use super::{
 };
 use crate::{
     clock::Seconds,
-    fields::{METHOD_OVERRIDES, SET_COOKIE2, cache_control::RequestDirectives, cache_control::Scope, range},
-    message::{Method, MethodExt, Part, Request, ResponseHead, StatusCode, StoredHead, Target},
+    fields::{
+        METHOD_OVERRIDES, SET_COOKIE2,
+        cache_control::{RequestDirectives, Scope},
+        method::{is_query, is_safe},
+        range,
+    },
+    message::{Method, Part, Request, ResponseHead, StatusCode, StoredHead, Target},
 };
 
 /// May this response be stored, and as what (RFC 9111 §3)? Fields that must not be stored are gone from the result.
@@ -92,7 +97,7 @@ pub fn storing(
 /// The method that a stored response answers.
 fn storable_method<'a>(request: &'a Request, response: &ResponseHead, explicit: bool) -> Result<&'a Method, Reason> {
     match &request.method {
-        method if *method == Method::GET || method.is_query() => Ok(method),
+        method if *method == Method::GET || is_query(method) => Ok(method),
         // what the origin carried out is another method
         _ if request.fields.iter().any(|(name, _)| METHOD_OVERRIDES.contains(&name.as_str())) => {
             Err(Reason::MethodNotCached)
@@ -105,7 +110,7 @@ fn storable_method<'a>(request: &'a Request, response: &ResponseHead, explicit: 
             let done = response.status == StatusCode::OK;
             if explicit && is_target && done { Ok(&Method::GET) } else { Err(Reason::PostNotForGet) }
         }
-        method if method.is_unsafe() => Err(Reason::UnsafeMethod),
+        method if !is_safe(method) => Err(Reason::UnsafeMethod),
         _ => Err(Reason::MethodNotCached),
     }
 }

@@ -17,9 +17,13 @@ pub fn is_read() -> bool {
 pub fn log(outcome: &Outcome) {
     let word = outcome.verdict.as_ref().map_or("MISS", |verdict| verdict.word());
     let reason = outcome.verdict.as_ref().map_or("the client left", |verdict| verdict.reason.as_str());
+    let more = match log::log_enabled!(target: TARGET, log::Level::Debug) {
+        true => more(outcome),
+        false => String::new(),
+    };
     log::info!(
         target: TARGET,
-        "{word} {} {} {} {:.1} ms {} B {reason}{}",
+        "{word} {} {} {} {:.1} ms {} B {reason}{}{more}",
         outcome.status.as_ref().map_or("-", StatusCode::as_str),
         outcome.method.as_ref().map_or("-".into(), |method| escape(method.as_str())),
         escape(&redact(&outcome.target)),
@@ -30,4 +34,19 @@ pub fn log(outcome: &Outcome) {
             _ => "",
         },
     );
+}
+
+/// What `-v` adds to a line.
+fn more(outcome: &Outcome) -> String {
+    let peer = outcome.peer.map_or("-".to_owned(), |peer| peer.to_string());
+    let mut more = format!(" [client {peer}, HTTP/{}", outcome.version.number());
+    if let Some(verdict) = &outcome.verdict {
+        more.push_str(", from ");
+        more.push_str(verdict.tier.as_str());
+        if let Some(time) = verdict.origin_time {
+            more.push_str(&format!(", origin {} ms", time.as_millis()));
+        }
+    }
+    more.push(']');
+    more
 }

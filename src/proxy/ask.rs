@@ -14,7 +14,8 @@ use super::{
     question::{Content, Question},
 };
 use crate::{
-    message::{FieldName, FieldValue, Fields, Method, MethodExt, ResponseHead, StoredHead},
+    fields::method::{is_safe, query},
+    message::{FieldName, FieldValue, Fields, Method, ResponseHead, StoredHead},
     origin::OriginError,
     policy::{
         Reason, Times, invalidation,
@@ -40,11 +41,23 @@ pub enum Fetched {
         cookies: Vec<FieldValue>,
     },
     /// A stale stored response answers because the origin failed, with this status if it answered at all.
-    StoodIn { stored: Arc<StoredResponse>, reason: Reason, status: Option<u16> },
+    StoodIn {
+        stored: Arc<StoredResponse>,
+        reason: Reason,
+        status: Option<u16>,
+    },
     /// The response is being stored. `combined`: it continues a stored part, and answers together with that.
-    Filling { head: ResponseHead, filling: Filling, reader: FillReader, combined: bool },
+    Filling {
+        head: ResponseHead,
+        filling: Filling,
+        reader: FillReader,
+        combined: bool,
+    },
     /// The response is for this client alone.
-    Relay { answered: Answered, reason: Reason },
+    Relay {
+        answered: Answered,
+        reason: Reason,
+    },
     Failed(OriginError),
 }
 
@@ -211,7 +224,7 @@ impl Asking {
         let request = &asked.request;
         after_effects(asked, stored.as_ref(), &response.head, *times, self.epoch).await;
         // content that is in no key may have changed the answer, which is then for this client alone
-        let storable = match matches!(content, Content::Stream(_)) && !request.method.is_unsafe() {
+        let storable = match matches!(content, Content::Stream(_)) && is_safe(&request.method) {
             true => Err(unkeyed_content(&request.method)),
             false => storing(request, &response.head, *times, asked.policy()),
         };
@@ -249,9 +262,9 @@ async fn after_effects(
     epoch: Epoch,
 ) {
     let (cx, request) = (&asked.cx, &*asked.request);
-    if request.method.is_unsafe() {
+    if !is_safe(&request.method) {
         for target in invalidation::invalidates(request, response) {
-            for key in [&Method::GET, &Method::query()].map(|method| asked.key(method, &target)) {
+            for key in [&Method::GET, &query()].map(|method| asked.key(method, &target)) {
                 cx.shared.note_invalidated(key, times.response);
                 cx.store.invalidate_durably(&key).await;
             }

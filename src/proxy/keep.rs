@@ -12,10 +12,10 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    fields::range,
+    fields::{method::is_safe, range},
     key::CacheKey,
     logging::redact,
-    message::{Method, MethodExt, Request, StatusCode, StoredHead},
+    message::{Method, Request, StatusCode, StoredHead},
     origin::{OriginBody, OriginError, OriginResponse},
     policy::{selection, validation},
     store::{Epoch, StoredBody, StoredResponse},
@@ -66,7 +66,7 @@ pub fn keep(asked: &Asked, answered: Answered, joined: Joined, lead: Option<Flyi
         lead.land(Landing::Filling(filling.clone()));
     }
     // an unsafe request's answer replaces what the same answer invalidated
-    let since = if request.method.is_unsafe() { times.response.plus_millisecond() } else { times.request };
+    let since = if is_safe(&request.method) { times.request } else { times.response.plus_millisecond() };
     let storing = Storing { cx: cx.clone(), filling: filling.clone(), primary: asked.primary, since, epoch };
     tokio::task::spawn_local(storing.run(body, joined.sides, lead));
     Fetched::Filling { head, filling, reader, combined: joined.combined }

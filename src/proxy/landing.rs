@@ -25,7 +25,11 @@ pub type Flying = Lead<FlightKey, Landing>;
 #[derive(Clone)]
 pub enum Landing {
     /// The stored response was validated.
-    Stored { stored: Arc<StoredResponse>, status: u16, times: Times },
+    Stored {
+        stored: Arc<StoredResponse>,
+        status: u16,
+        times: Times,
+    },
     /// An earlier flight had stored the response already.
     Found(Arc<StoredResponse>),
     /// The response is on its way.

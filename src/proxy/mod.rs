@@ -31,13 +31,6 @@ use std::rc::Rc;
 use bytes::BytesMut;
 use futures_util::{StreamExt, stream};
 
-pub use self::{
-    context::{Context, Site},
-    forward::OriginUrl,
-    health::Health,
-    secure::Secure,
-    shared::Shared,
-};
 use self::{
     context::{Asked, key},
     outcome::Observed,
@@ -45,10 +38,18 @@ use self::{
     refusal::{Refusal, refused},
     verdict::Answer,
 };
+pub use self::{
+    context::{Context, Site},
+    forward::OriginUrl,
+    health::Health,
+    secure::Secure,
+    shared::Shared,
+};
 use crate::{
     client::{Connection, Presented, Reply, RequestBody},
+    fields::method::{is_query, is_safe},
     key,
-    message::{Method, MethodExt},
+    message::Method,
     origin::Upload,
     policy::reuse::{Reuse, reuse, with_content},
 };
@@ -89,20 +90,20 @@ async fn admit(cx: Rc<Context>, mut presented: Presented) -> Result<Admitted, Re
     if !presented.body.is_empty() {
         Box::pin(presented.body.read_ahead()).await.map_err(|_| Refusal::Content)?;
     }
-    let is_query = request.method.is_query();
+    let asks_with_content = is_query(&request.method);
     let content = match presented.body {
         body if body.is_empty() => Content::None,
-        body if is_query => Box::pin(read_content(body)).await?,
+        body if asks_with_content => Box::pin(read_content(body)).await?,
         body => Content::Stream(Upload { length: body.length(), pieces: body.into_stream() }),
     };
-    if is_query {
+    if asks_with_content {
         request.content = match &content {
             Content::None => Some(key::content_digest(&request.fields, b"")),
             Content::Read(bytes) => Some(key::content_digest(&request.fields, bytes)),
             Content::Stream(_) => None,
         };
     }
-    let method = if is_query { &request.method } else { &Method::GET };
+    let method = if asks_with_content { &request.method } else { &Method::GET };
     let primary = key(&cx, &site, method, &request.target);
     let asked = Asked { cx, site, request: Rc::new(request), primary };
     Ok(Admitted { asked, content, connection: presented.connection })
@@ -130,7 +131,7 @@ async fn read_content(body: RequestBody) -> Result<Content, Refusal> {
 async fn answer(asked: Asked, content: Content, connection: Connection, found: Found) -> Answer {
     let (request, now) = (&*asked.request, asked.cx.clock.now());
     let decision = match &content {
-        Content::Stream(_) if !request.method.is_unsafe() => with_content(request),
+        Content::Stream(_) if is_safe(&request.method) => with_content(request),
         _ => reuse(request, found.stored.as_deref(), found.variants, now, asked.policy()),
     };
     match decision {

@@ -8,8 +8,8 @@ use http::header;
 use super::{collapse::Moment, context::Asked, landing::FlightKey, verdict::Tier};
 use crate::{
     client::Connection,
+    fields::method::is_cached,
     key::CacheKey,
-    message::{Method, MethodExt},
     origin::Upload,
     policy::{
         Reason,
@@ -71,7 +71,7 @@ pub async fn find(asked: &Asked, content: &Content) -> Found {
     let looked = cx.shared.flights.now();
     let key = primary.variant(&vary::renominate(&[], request, asked.policy()));
     let mut found = Found { stored: None, tier: Tier::Memory, variants: false, key, looked };
-    let looked_up = request.method.is_query() || matches!(request.method, Method::GET | Method::HEAD);
+    let looked_up = is_cached(&request.method);
     if !looked_up || matches!(content, Content::Stream(_)) {
         return found;
     }
@@ -111,7 +111,9 @@ impl Question {
         match self.mode {
             Mode::Pass => false,
             Mode::Validate => true,
-            Mode::Fetch | Mode::Complete => !fields.contains(&header::RANGE) && !fields.contains(&header::AUTHORIZATION),
+            Mode::Fetch | Mode::Complete => {
+                !fields.contains(&header::RANGE) && !fields.contains(&header::AUTHORIZATION)
+            }
         }
     }
 

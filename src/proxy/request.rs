@@ -7,8 +7,8 @@ use http::header;
 use super::refusal::Refusal;
 use crate::{
     client::Presented,
-    fields::{METHOD_OVERRIDES, hop_by_hop},
-    message::{FieldName, FieldValue, Fields, Method, MethodExt, Request, Scheme, Target, Version},
+    fields::{METHOD_OVERRIDES, hop_by_hop, method::is_safe},
+    message::{FieldName, FieldValue, Fields, Method, Request, Scheme, Target, Version},
 };
 
 /// Fields by which a stranger could change the response behind the cache key's back, or make the origin see another
@@ -67,7 +67,7 @@ fn is_untrusted(name: &FieldName, method: &Method) -> bool {
     };
     UNTRUSTED.contains(&&*hyphened)
         || hyphened.starts_with("x-forwarded")
-        || (METHOD_OVERRIDES.contains(&&*hyphened) && !method.is_unsafe())
+        || (METHOD_OVERRIDES.contains(&&*hyphened) && is_safe(method))
         || (matches!(hyphened, Cow::Owned(_)) && OF_HTTP.contains(&&*hyphened))
 }
 
@@ -268,8 +268,7 @@ mod tests {
     }
 
     fn is_own(authority: &str, port: u16) -> bool {
-        let target =
-            Target { scheme: Scheme::Http, authority: authority.to_owned(), path_and_query: "/".to_owned() };
+        let target = Target { scheme: Scheme::Http, authority: authority.to_owned(), path_and_query: "/".to_owned() };
         is_own_name(&target, port)
     }
 

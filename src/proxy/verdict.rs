@@ -42,6 +42,17 @@ pub enum Tier {
     Larder,
 }
 
+impl Tier {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Tier::Memory => "memory",
+            Tier::Disk => "disk",
+            Tier::Origin => "the origin",
+            Tier::Larder => "Larder",
+        }
+    }
+}
+
 impl Verdict {
     pub fn forwarded(fwd: Fwd, reason: Reason) -> Verdict {
         Verdict {

@@ -5,7 +5,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use super::rig::{Got, options, read, request, run, soon};
 use crate::{
     message::Method,
-    origin::{Origin, OriginError, connect::Connector, framing::Io},
+    origin::{Origin, OriginError, connect::Connector, transport::Io},
 };
 
 impl Io for DuplexStream {

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream
 use super::rig::{OK, Server, options, pieces, read, request, run, soon, zeros};
 use crate::{
     message::Method,
-    origin::{Origin, OriginError, connect::Connector, framing::Io},
+    origin::{Origin, OriginError, connect::Connector, transport::Io},
 };
 
 /// Answers the first request of each connection, reads the second one's head, and closes. Says what it read.

@@ -13,7 +13,9 @@ use super::{Options, Reason, Times, storing::storing};
 use crate::{
     clock::{Seconds, Timestamp},
     fields::date,
-    message::{FieldName, FieldValue, Fields, Method, Request, ResponseHead, Scheme, StatusCode, StoredHead, Target, Version},
+    message::{
+        FieldName, FieldValue, Fields, Method, Request, ResponseHead, Scheme, StatusCode, StoredHead, Target, Version,
+    },
 };
 
 /// When every exchange here takes place: in November 2026.

@@ -57,7 +57,10 @@ fn methods_that_stored_responses_do_not_answer_pass() {
         assert_eq!(decide(&request(method, &[]), &head, 0, &strict()), expected, "{method}");
     }
     assert_eq!(decide(&request("HEAD", &[]), &head, 60, &strict()), ask(Mode::Pass, Fwd::Stale, Reason::Stale));
-    assert_eq!(reuse(&request("HEAD", &[]), None, false, T0, &usual()), ask(Mode::Pass, Fwd::UriMiss, Reason::NotStored));
+    assert_eq!(
+        reuse(&request("HEAD", &[]), None, false, T0, &usual()),
+        ask(Mode::Pass, Fwd::UriMiss, Reason::NotStored)
+    );
 }
 
 #[test]
@@ -188,7 +191,10 @@ fn a_stored_part_answers_what_it_covers_and_is_completed_for_the_rest() {
     ] {
         assert_eq!(decide(&get(lines), &head, 0, &usual()), expected, "{lines:?}");
     }
-    assert_eq!(decide(&get(&["Range: bytes=4-7"]), &head, 60, &usual()), ask(Mode::Validate, Fwd::Stale, Reason::Stale));
+    assert_eq!(
+        decide(&get(&["Range: bytes=4-7"]), &head, 60, &usual()),
+        ask(Mode::Validate, Fwd::Stale, Reason::Stale)
+    );
     assert_eq!(decide(&get(&["Range: bytes=0-7"]), &head, 60, &usual()), ask(Mode::Fetch, Fwd::Stale, Reason::Stale));
     assert_eq!(decide(&request("HEAD", &[]), &head, 0, &usual()), ask(Mode::Pass, Fwd::Partial, Reason::PartMissing));
 }

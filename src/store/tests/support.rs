@@ -44,7 +44,8 @@ pub async fn open(options: Options) -> Store {
 }
 
 pub fn key(name: &str) -> CacheKey {
-    let target = Target { scheme: Scheme::Http, authority: "example.org".to_owned(), path_and_query: format!("/{name}") };
+    let target =
+        Target { scheme: Scheme::Http, authority: "example.org".to_owned(), path_and_query: format!("/{name}") };
     CacheKey::of("http://origin", &Method::GET, &target.authority, &target.path_and_query)
 }
 
