@@ -10,6 +10,7 @@ pub mod fuzzing;
 pub mod hop_by_hop;
 mod list;
 pub mod range;
+pub mod spelling;
 
 pub use list::members;
 
