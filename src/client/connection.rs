@@ -20,13 +20,13 @@ use bytes::{Bytes, BytesMut};
 use tokio::{io::AsyncReadExt, net::TcpStream};
 
 use super::{
-    deadline::Worker,
     framing::Step,
     head::{Head, Scan},
     incoming::{Drained, Incoming},
     limits::Admission,
     output::{self, Output},
     refusal::Refusal,
+    worker::Worker,
 };
 use crate::message::{Fields, StatusCode, Version};
 

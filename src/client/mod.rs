@@ -3,8 +3,8 @@
 //! `stream` is the I/O type that actix drives. It reads request heads itself (`head`), refuses what is ambiguous
 //! (`refusal`) and hands actix one request at a time, in a fixed form; the request as the client sent it goes to the core
 //! (`adapter`). `connection` is the state behind it, with the request's body (`incoming`, its end in `framing`) and what
-//! goes out (`output`); `request_body` and `reply_body` are the two streams that the core and actix read, `deadline` is the
-//! tick that ends what takes too long, `limits` says how many may come.
+//! goes out (`output`); `request_body` and `reply_body` are the two streams that the core and actix read, `worker` is what
+//! all connections of a thread use, `deadline` is the tick that ends what takes too long, `limits` says how many may come.
 
 mod adapter;
 mod connection;
@@ -21,8 +21,7 @@ mod refusal;
 mod reply_body;
 mod request_body;
 mod stream;
-#[cfg(test)]
-mod tests;
+mod worker;
 
 use std::{
     cell::RefCell,
@@ -46,9 +45,10 @@ use tokio::net::TcpStream;
 
 use self::{
     connection::{Handle, State},
-    deadline::Worker,
+    deadline::Deadlines,
     limits::{Admissions, Full},
     stream::ClientStream,
+    worker::Worker,
 };
 pub use self::{
     head::FIELDS_BOUND,
@@ -154,6 +154,7 @@ where
         let (options, admissions, stop, factory) = (options.clone(), admissions.clone(), stop.clone(), factory.clone());
         server = server.listen("larder", listener, move || {
             let worker = Worker::new(options.clone());
+            let deadlines = Deadlines::new(worker.clone());
             let handler = factory();
             let app = App::new().default_service(fn_service(move |request| adapter::answer(request, handler.clone())));
             // deadlines, keep-alive and the end of connections are ours
@@ -168,8 +169,12 @@ where
                 .h1(map_config(app.into_factory(), |_| AppConfig::default()));
             let (admissions, stop) = (admissions.clone(), stop.clone());
             fn_service(move |io: TcpStream| {
-                worker.start(&stop);
-                std::future::ready(open(io, &worker, &admissions))
+                deadlines.start(&stop);
+                let opened = open(io, &worker, &admissions);
+                if let Ok((stream, _)) = &opened {
+                    deadlines.watch(&stream.0);
+                }
+                std::future::ready(opened)
             })
             .and_then(http)
         })?;
@@ -192,7 +197,6 @@ fn open(io: TcpStream, worker: &Rc<Worker>, admissions: &Arc<Admissions>) -> Res
             let _ = SockRef::from(&io).set_tcp_notsent_lowat(UNSENT);
             let state = State::new(io, worker.clone(), peer.map(|peer| peer.ip()), admission);
             let shared = Rc::new(RefCell::new(state));
-            worker.watch(&shared);
             Ok((ClientStream(shared), peer))
         }
         Err(full) => {
@@ -210,3 +214,6 @@ fn open(io: TcpStream, worker: &Rc<Worker>, admissions: &Arc<Admissions>) -> Res
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
