@@ -5,10 +5,13 @@
 //! (`adapter`). `connection` is the state behind it, with the request's body (`incoming`, its end in `framing`) and what
 //! goes out (`output`); `request_body` and `reply_body` are the two streams that the core and actix read, `worker` is what
 //! all connections of a thread use, `deadline` is the tick that ends what takes too long, `limits` says how many may come.
+//!
+//! The heads of all responses are ours, too (`encode`). actix writes a head that says nothing, which the connection drops.
 
 mod adapter;
 mod connection;
 mod deadline;
+mod encode;
 mod framing;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -18,6 +21,7 @@ mod limits;
 mod options;
 mod output;
 mod refusal;
+mod reply;
 mod reply_body;
 mod request_body;
 mod stream;
@@ -27,7 +31,6 @@ use std::{
     cell::RefCell,
     io::{self, Read as _, Write as _},
     net::{IpAddr, TcpListener},
-    pin::Pin,
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -37,8 +40,6 @@ use actix_http::{HttpService, KeepAlive, error::DispatchError};
 use actix_server::Server;
 use actix_service::{IntoServiceFactory as _, ServiceFactoryExt as _, fn_service, map_config};
 use actix_web::{App, dev::AppConfig};
-use bytes::Bytes;
-use futures_core::Stream;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use socket2::SockRef;
 use tokio::net::TcpStream;
@@ -53,6 +54,7 @@ use self::{
 pub use self::{
     head::FIELDS_BOUND,
     options::{Counter, Counters, Options},
+    reply::{Pieces, Reply, ReplyBody},
     request_body::RequestBody,
 };
 use crate::message::{Fields, Method, StatusCode, Version};
@@ -107,29 +109,6 @@ impl Connection {
             state.persistent = false;
         }
     }
-}
-
-/// What the core answers. Content-Length, Transfer-Encoding and Connection follow from `body` and the connection; where
-/// they stand in `fields` they are left out. Date is added where there is none. A 400 ends the connection.
-pub struct Reply {
-    pub status: StatusCode,
-    pub fields: Fields,
-    pub body: ReplyBody,
-}
-
-/// Pieces of a body; an `Err` breaks the connection off visibly.
-pub type Pieces = Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>;
-
-pub enum ReplyBody {
-    /// No body. `Some(n)`: with `Content-Length: n` all the same (HEAD, 304); `None`: 204, 304, or HEAD of unknown length.
-    Empty(Option<u64>),
-    Bytes(Bytes),
-    /// Fewer bytes than `length` break the connection off; what goes beyond is cut. Without a length the body is chunked,
-    /// or ends with the connection (HTTP/1.0).
-    Stream {
-        length: Option<u64>,
-        pieces: Pieces,
-    },
 }
 
 /// Serves on these listeners: to be awaited within an actix or tokio runtime; its `handle()` stops it. `factory` is called
@@ -208,7 +187,7 @@ fn open(io: TcpStream, worker: &Rc<Worker>, admissions: &Arc<Admissions>) -> Res
             // must not turn the answer into a reset
             if let Ok(mut io) = io.into_std() {
                 let _ = io.read(&mut [0; 4096]);
-                let _ = io.write(&full.refusal().response());
+                let _ = io.write(&full.refusal().response(&worker.date()));
             }
             Err(DispatchError::Io(io::ErrorKind::ConnectionRefused.into()))
         }
