@@ -17,16 +17,18 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use memchr::memchr_iter;
 use tokio::{io::AsyncReadExt, net::TcpStream};
 
 use super::{
-    deadline::Worker,
+    encode,
     framing::Step,
-    head::{Head, Scan},
+    head::{self, Head, Scan},
     incoming::{Drained, Incoming},
     limits::Admission,
-    output::{self, Output},
+    output::Output,
     refusal::Refusal,
+    worker::Worker,
 };
 use crate::message::{Fields, StatusCode, Version};
 
@@ -87,6 +89,8 @@ pub(super) struct State {
     pub closed: bool,
     /// We answered instead of actix: what it still writes is swallowed.
     pub muted: bool,
+    /// actix has yet to write its own head of the response, which is swallowed.
+    pub head_of_actix: bool,
     /// The response that is written ends with the connection: if it is cut short only a reset tells the client.
     close_delimited: bool,
     /// The client gets a reset whatever state it is in.
@@ -122,6 +126,7 @@ impl State {
             eof_soon: false,
             closed: false,
             muted: false,
+            head_of_actix: false,
             close_delimited: false,
             reset: false,
             linger: false,
@@ -208,7 +213,6 @@ impl State {
 
     fn take_head(&mut self) -> Result<Option<&'static [u8]>, Refusal> {
         let Some(head) = self.scan.head(&mut self.input, &self.worker.options)? else { return Ok(None) };
-        let canonical = head.canonical();
         self.worker.options.counters.requests.add();
         self.exchange += 1;
         self.body = Incoming::of(&head);
@@ -219,7 +223,7 @@ impl State {
         self.head = Some(head);
         self.eof_soon = false;
         self.enter(Phase::Handling);
-        Ok(Some(canonical))
+        Ok(Some(head::FOR_ACTIX))
     }
 
     /// Has lived its life: the request at hand is its last.
@@ -277,7 +281,7 @@ impl State {
             Ok(Step::Done) => Poll::Ready(None),
             Ok(Step::More) => {
                 if std::mem::take(&mut self.body.expects_continue) && self.phase == Phase::Handling {
-                    self.send(b"HTTP/1.1 100 Continue\r\n\r\n");
+                    self.send(encode::CONTINUE);
                 }
                 self.body.wait(cx.waker(), self.worker.now());
                 // it may have stopped reading because enough was there
@@ -298,7 +302,7 @@ impl State {
         self.worker.options.counters.refused.add();
         if matches!(self.phase, Phase::Head | Phase::Handling) {
             self.muted = true;
-            self.send(&refusal.response());
+            self.send(&refusal.response(&self.worker.date()));
         }
         let kind = if refusal.status == StatusCode::REQUEST_TIMEOUT {
             io::ErrorKind::TimedOut
@@ -344,7 +348,7 @@ impl State {
         if !safe || self.output.is_full() {
             return false;
         }
-        let Some(interim) = output::interim(status, fields) else { return false };
+        let Some(interim) = encode::interim(status, fields) else { return false };
         self.send(&interim);
         true
     }
@@ -368,6 +372,13 @@ impl State {
         if self.muted {
             return Poll::Ready(Ok(bytes.len()));
         }
+        if std::mem::take(&mut self.head_of_actix) {
+            return Poll::Ready(head_length(bytes).ok_or(io::ErrorKind::InvalidData.into()));
+        }
+        if !matches!(self.phase, Phase::Answering { .. } | Phase::Flushing) {
+            // nothing that actix says by itself is an answer of ours
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
         self.output.poll_write(&mut self.io, cx, bytes, self.worker.now())
     }
 
@@ -377,6 +388,11 @@ impl State {
         self.flushed();
         Poll::Ready(Ok(()))
     }
+}
+
+/// The length of the head that the bytes begin with. actix writes a head at once, and nothing in front of it.
+fn head_length(bytes: &[u8]) -> Option<usize> {
+    memchr_iter(b'\n', bytes).find(|at| bytes[at + 1..].starts_with(b"\r\n")).map(|at| at + b"\n\r\n".len())
 }
 
 /// Held by whoever drives the connection; all others hold it weakly, so that the socket closes with its driver.

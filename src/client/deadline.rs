@@ -3,8 +3,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    rc::{Rc, Weak},
-    sync::Arc,
+    rc::Rc,
     time::{Duration, Instant},
 };
 
@@ -12,49 +11,35 @@ use actix_server::GracefulShutdownSignal;
 
 use super::{
     Options,
-    connection::{Phase, Shared, State},
+    connection::{Handle, Phase, Shared, State},
     refusal::Refusal,
+    worker::Worker,
 };
 use crate::{clock, message::StatusCode};
 
-/// What the connections of one worker and one listener share.
-pub(super) struct Worker {
-    pub options: Arc<Options>,
+/// The connections of one worker and one listener, and the tick that looks at them.
+pub(super) struct Deadlines {
+    worker: Rc<Worker>,
     started: Instant,
     /// Milliseconds since `started`, as of the last tick.
     ticked: Cell<u64>,
-    /// Those of them that count.
-    now: Cell<u64>,
     ticking: Cell<bool>,
-    stopping: Cell<bool>,
-    connections: RefCell<Vec<Weak<RefCell<State>>>>,
+    connections: RefCell<Vec<Handle>>,
 }
 
-impl Worker {
-    pub fn new(options: Arc<Options>) -> Rc<Worker> {
-        Rc::new(Worker {
-            options,
+impl Deadlines {
+    pub fn new(worker: Rc<Worker>) -> Rc<Deadlines> {
+        Rc::new(Deadlines {
+            worker,
             started: clock::instant(),
             ticked: Cell::new(0),
-            now: Cell::new(0),
             ticking: Cell::new(false),
-            stopping: Cell::new(false),
             connections: RefCell::default(),
         })
     }
 
-    /// Milliseconds; up to one tick behind.
-    pub fn now(&self) -> u64 {
-        self.now.get()
-    }
-
-    /// The server is being stopped: nothing new is begun.
-    pub fn stopping(&self) -> bool {
-        self.stopping.get()
-    }
-
     /// Begins to tick, with the first connection. Called on the worker's thread.
-    pub fn start(self: &Rc<Worker>, stop: &GracefulShutdownSignal) {
+    pub fn start(self: &Rc<Deadlines>, stop: &GracefulShutdownSignal) {
         if !self.ticking.replace(true) {
             self.elapse();
             actix_rt::spawn(self.clone().tick());
@@ -62,7 +47,7 @@ impl Worker {
         }
     }
 
-    /// Watches over a connection from now on.
+    /// Watches a connection from now on.
     pub fn watch(&self, connection: &Shared) {
         self.connections.borrow_mut().push(Rc::downgrade(connection));
     }
@@ -71,27 +56,28 @@ impl Worker {
         let run = clock::instant().duration_since(self.started).as_millis();
         let run = u64::try_from(run).unwrap_or(u64::MAX);
         let elapsed = run.saturating_sub(self.ticked.replace(run));
-        self.now.set(self.now() + counted(elapsed, period(&self.options)));
+        self.worker.advance(counted(elapsed, period(&self.worker.options)));
     }
 
-    async fn tick(self: Rc<Worker>) {
-        let mut interval = tokio::time::interval(period(&self.options));
+    async fn tick(self: Rc<Deadlines>) {
+        let mut interval = tokio::time::interval(period(&self.worker.options));
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             interval.tick().await;
-            let before = self.now();
+            let before = self.worker.now();
             self.elapse();
+            let now = self.worker.now();
             self.each(|state| {
-                if let Some(end) = overdue(state, self.now(), self.now() - before) {
+                if let Some(end) = overdue(state, now, now - before) {
                     expire(state, end);
                 }
             });
         }
     }
 
-    async fn stop_on(self: Rc<Worker>, stop: GracefulShutdownSignal) {
+    async fn stop_on(self: Rc<Deadlines>, stop: GracefulShutdownSignal) {
         stop.notified().await;
-        self.stopping.set(true);
+        self.worker.stop();
         self.each(|state| state.wake());
     }
 

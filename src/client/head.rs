@@ -1,7 +1,7 @@
 //! A request's head, from bytes to plain data, or a refusal (RFC 9112 §2, §3, §5, §6).
 //!
-//! actix never sees what a client sent as a head: it gets one of four fixed heads (`Head::canonical`), so there are no
-//! two parsers that could differ about where a message ends.
+//! actix never sees what a client sent as a head: it gets a fixed one ([`FOR_ACTIX`]), so there are no two parsers that could
+//! differ about where a message ends.
 
 use std::mem::MaybeUninit;
 
@@ -36,17 +36,8 @@ pub(super) struct Head {
     pub expects_continue: bool,
 }
 
-impl Head {
-    /// What actix gets instead: enough for it to frame the response as this request needs it.
-    pub fn canonical(&self) -> &'static [u8] {
-        match (self.method == Method::HEAD, self.version == Version::Http10) {
-            (false, false) => b"GET / HTTP/1.1\r\nhost:-\r\n\r\n",
-            (true, false) => b"HEAD / HTTP/1.1\r\nhost:-\r\n\r\n",
-            (false, true) => b"GET / HTTP/1.0\r\nconnection:keep-alive\r\n\r\n",
-            (true, true) => b"HEAD / HTTP/1.0\r\nconnection:keep-alive\r\n\r\n",
-        }
-    }
-}
+/// The head that actix gets in place of each sound one. How the response is framed is no business of actix's.
+pub(super) const FOR_ACTIX: &[u8] = b"GET / HTTP/1.1\r\nhost:-\r\n\r\n";
 
 /// How far the bytes of a head that is still coming in were looked at, so that each is looked at once.
 #[derive(Debug, Default)]

@@ -3,12 +3,15 @@
 //! `stream` is the I/O type that actix drives. It reads request heads itself (`head`), refuses what is ambiguous
 //! (`refusal`) and hands actix one request at a time, in a fixed form; the request as the client sent it goes to the core
 //! (`adapter`). `connection` is the state behind it, with the request's body (`incoming`, its end in `framing`) and what
-//! goes out (`output`); `request_body` and `reply_body` are the two streams that the core and actix read, `deadline` is the
-//! tick that ends what takes too long, `limits` says how many may come.
+//! goes out (`output`); `request_body` and `reply_body` are the two streams that the core and actix read, `worker` is what
+//! all connections of a thread use, `deadline` is the tick that ends what takes too long, `limits` says how many may come.
+//!
+//! The heads of all responses are ours, too (`encode`). actix writes a head that says nothing, which the connection drops.
 
 mod adapter;
 mod connection;
 mod deadline;
+mod encode;
 mod framing;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -18,17 +21,16 @@ mod limits;
 mod options;
 mod output;
 mod refusal;
+mod reply;
 mod reply_body;
 mod request_body;
 mod stream;
-#[cfg(test)]
-mod tests;
+mod worker;
 
 use std::{
     cell::RefCell,
     io::{self, Read as _, Write as _},
     net::{IpAddr, TcpListener},
-    pin::Pin,
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -38,21 +40,21 @@ use actix_http::{HttpService, KeepAlive, error::DispatchError};
 use actix_server::Server;
 use actix_service::{IntoServiceFactory as _, ServiceFactoryExt as _, fn_service, map_config};
 use actix_web::{App, dev::AppConfig};
-use bytes::Bytes;
-use futures_core::Stream;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
 use self::{
     connection::{Handle, State},
-    deadline::Worker,
+    deadline::Deadlines,
     limits::{Admissions, Full},
     stream::ClientStream,
+    worker::Worker,
 };
 pub use self::{
     head::FIELDS_BOUND,
     options::{Counter, Counters, Options},
+    reply::{Pieces, Reply, ReplyBody},
     request_body::RequestBody,
 };
 use crate::message::{Fields, Method, Scheme, StatusCode, Version};
@@ -111,29 +113,6 @@ impl Connection {
     }
 }
 
-/// What the core answers. Content-Length, Transfer-Encoding and Connection follow from `body` and the connection; where
-/// they stand in `fields` they are left out. Date is added where there is none. A 400 ends the connection.
-pub struct Reply {
-    pub status: StatusCode,
-    pub fields: Fields,
-    pub body: ReplyBody,
-}
-
-/// Pieces of a body; an `Err` breaks the connection off visibly.
-pub type Pieces = Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>;
-
-pub enum ReplyBody {
-    /// No body. `Some(n)`: with `Content-Length: n` all the same (HEAD, 304); `None`: 204, 304, or HEAD of unknown length.
-    Empty(Option<u64>),
-    Bytes(Bytes),
-    /// Fewer bytes than `length` break the connection off; what goes beyond is cut. Without a length the body is chunked,
-    /// or ends with the connection (HTTP/1.0).
-    Stream {
-        length: Option<u64>,
-        pieces: Pieces,
-    },
-}
-
 /// Serves on these listeners: to be awaited within an actix or tokio runtime; its `handle()` stops it. `factory` is called
 /// on each worker, for each listener, and what it makes gets every request. Fails where a listener cannot be used.
 pub fn run<M, H, F>(listeners: Vec<TcpListener>, options: Options, factory: M) -> io::Result<Server>
@@ -156,6 +135,7 @@ where
         let (options, admissions, stop, factory) = (options.clone(), admissions.clone(), stop.clone(), factory.clone());
         server = server.listen("larder", listener, move || {
             let worker = Worker::new(options.clone());
+            let deadlines = Deadlines::new(worker.clone());
             let handler = factory();
             let app = App::new().default_service(fn_service(move |request| adapter::answer(request, handler.clone())));
             // deadlines, keep-alive and the end of connections are ours
@@ -170,8 +150,12 @@ where
                 .h1(map_config(app.into_factory(), |_| AppConfig::default()));
             let (admissions, stop) = (admissions.clone(), stop.clone());
             fn_service(move |io: TcpStream| {
-                worker.start(&stop);
-                std::future::ready(open(io, &worker, &admissions))
+                deadlines.start(&stop);
+                let opened = open(io, &worker, &admissions);
+                if let Ok((stream, _)) = &opened {
+                    deadlines.watch(&stream.0);
+                }
+                std::future::ready(opened)
             })
             .and_then(http)
         })?;
@@ -194,7 +178,6 @@ fn open(io: TcpStream, worker: &Rc<Worker>, admissions: &Arc<Admissions>) -> Res
             let _ = SockRef::from(&io).set_tcp_notsent_lowat(UNSENT);
             let state = State::new(io, worker.clone(), peer.map(|peer| peer.ip()), admission);
             let shared = Rc::new(RefCell::new(state));
-            worker.watch(&shared);
             Ok((ClientStream(shared), peer))
         }
         Err(full) => {
@@ -206,9 +189,12 @@ fn open(io: TcpStream, worker: &Rc<Worker>, admissions: &Arc<Admissions>) -> Res
             // must not turn the answer into a reset
             if let Ok(mut io) = io.into_std() {
                 let _ = io.read(&mut [0; 4096]);
-                let _ = io.write(&full.refusal().response());
+                let _ = io.write(&full.refusal().response(&worker.date()));
             }
             Err(DispatchError::Io(io::ErrorKind::ConnectionRefused.into()))
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

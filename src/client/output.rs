@@ -9,8 +9,6 @@ use std::{
 use bytes::{Buf, BytesMut};
 use tokio::{io::AsyncWrite, net::TcpStream};
 
-use crate::message::{Fields, StatusCode};
-
 /// Interim responses that the client does not take.
 const BOUND: usize = 64 << 10;
 
@@ -73,21 +71,4 @@ impl Output {
     pub fn clear(&mut self) {
         *self = Output::default();
     }
-}
-
-/// An interim response in bytes; `None` for what is not one, or changes the protocol, or is sent elsewhere (100).
-pub(super) fn interim(status: StatusCode, fields: &Fields) -> Option<Vec<u8>> {
-    if !status.is_informational() || matches!(status.as_u16(), 100 | 101) {
-        return None;
-    }
-    // `http` 0.2 does not know RFC 8297
-    let reason = if status.as_u16() == 103 { "Early Hints" } else { status.canonical_reason().unwrap_or_default() };
-    let mut head = format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).into_bytes();
-    for (name, value) in fields.iter() {
-        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-            head.extend_from_slice(part);
-        }
-    }
-    head.extend_from_slice(b"\r\n");
-    Some(head)
 }

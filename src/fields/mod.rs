@@ -11,6 +11,7 @@ pub mod hop_by_hop;
 mod list;
 pub mod method;
 pub mod range;
+pub mod spelling;
 
 pub use list::members;
 

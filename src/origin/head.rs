@@ -1,10 +1,10 @@
 //! Heads: the response's parsed, the request's written. What either says about framing is decided here (RFC 9112 §6).
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use http::header;
 
 use super::request::OriginRequest;
-use crate::fields::hop_by_hop;
+use crate::fields::{hop_by_hop, spelling};
 use crate::message::{FieldName, FieldValue, Fields, Method, StatusCode};
 
 /// How the response's end is found (RFC 9112 §6.3).
@@ -158,14 +158,14 @@ pub(super) fn write(request: &OriginRequest) -> Result<Bytes, &'static str> {
     if request.target.is_empty() || request.target.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
         return Err("the request's target holds a space or a control character");
     }
-    let mut out =
-        BytesMut::with_capacity(128 + request.target.len() + request.fields.size() + 4 * request.fields.len());
+    let mut out = Vec::with_capacity(128 + request.target.len() + request.fields.size() + 4 * request.fields.len());
     for part in [request.method.as_str(), " ", &request.target, " HTTP/1.1\r\n"] {
-        out.put_slice(part.as_bytes());
+        out.extend_from_slice(part.as_bytes());
     }
     let mut line = |name: &FieldName, value: &[u8]| {
-        for part in [name.as_str().as_bytes(), b": ", value, b"\r\n"] {
-            out.put_slice(part);
+        spelling::write(name, &mut out);
+        for part in [b": ", value, b"\r\n"] {
+            out.extend_from_slice(part);
         }
     };
     for (name, value) in request.fields.iter() {
@@ -179,6 +179,6 @@ pub(super) fn write(request: &OriginRequest) -> Result<Bytes, &'static str> {
         Some(None) => line(&header::TRANSFER_ENCODING, b"chunked"),
         None => {}
     }
-    out.put_slice(b"\r\n");
-    Ok(out.freeze())
+    out.extend_from_slice(b"\r\n");
+    Ok(Bytes::from(out))
 }

@@ -266,7 +266,7 @@ fn an_unread_body_that_is_too_long_ends_the_connection() {
     let server = Server::start(Options { drain_limit: 1000, ..Options::default() }, blind);
     let text = server.ask(post("/", "Content-Length: 2000", &"x".repeat(2000)) + &get("/next"));
     assert_eq!(statuses(&text), [200], "{text}");
-    assert!(text.contains("connection: close"), "{text}");
+    assert!(text.contains("Connection: close"), "{text}");
     let chunks = format!("7d0\r\n{}\r\n0\r\n\r\n", "x".repeat(2000));
     let text = server.ask(post("/", "Transfer-Encoding: chunked", &chunks) + &get("/next"));
     assert_eq!(statuses(&text), [200], "{text}");
@@ -311,7 +311,7 @@ fn a_client_that_waits_for_100_in_vain_gets_the_answer_and_the_end() {
     let server = Server::start(Options::default(), blind);
     let text = server.ask(post("/", "Expect: 100-continue\r\nContent-Length: 5", ""));
     assert_eq!(statuses(&text), [200]);
-    assert!(text.contains("connection: close"));
+    assert!(text.contains("Connection: close"));
 }
 
 #[test]

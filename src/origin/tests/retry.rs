@@ -19,7 +19,7 @@ use crate::{
 /// Answers the first request of each connection, reads the second one's head, and closes. Says what it read.
 fn racy(reset: bool) -> Server {
     Server::new(move |mut peer| {
-        let length = |head: &str| head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+        let length = |head: &str| head.lines().find_map(|line| line.strip_prefix("Content-Length: ")?.parse().ok());
         let head = peer.head().unwrap();
         let body = peer.take(length(&head).unwrap_or(0)).unwrap();
         peer.say(format!("{} {} {}", peer.nth, head.split(' ').next().unwrap(), body.len()));

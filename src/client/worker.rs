@@ -1,0 +1,63 @@
+//! The part of a worker that each of its connections uses.
+
+use std::{
+    cell::Cell,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use super::{Options, encode::Date};
+use crate::clock::Clock;
+
+/// Shared by the connections of one worker and one listener. The tick (`deadline`) keeps it up to date.
+pub(super) struct Worker {
+    pub options: Arc<Options>,
+    /// Milliseconds since the start, without those during which the worker was too busy to tick.
+    now: Cell<u64>,
+    stopping: Cell<bool>,
+    /// The wall clock at the last tick.
+    date: Cell<Date>,
+}
+
+impl Worker {
+    pub fn new(options: Arc<Options>) -> Rc<Worker> {
+        Rc::new(Worker { options, now: Cell::new(0), stopping: Cell::new(false), date: Cell::new(date()) })
+    }
+
+    /// The clock that deadlines are measured on, in milliseconds. It may be one tick behind.
+    pub fn now(&self) -> u64 {
+        self.now.get()
+    }
+
+    /// Moves the clock on, and takes the date anew.
+    pub fn advance(&self, milliseconds: u64) {
+        self.now.set(self.now() + milliseconds);
+        self.date.set(date());
+    }
+
+    /// The date for responses that have none. It may be one tick behind.
+    pub fn date(&self) -> Date {
+        self.date.get()
+    }
+
+    /// Returns true if the server is being stopped: nothing new is begun.
+    pub fn stopping(&self) -> bool {
+        self.stopping.get()
+    }
+
+    /// Nothing new is begun from now on.
+    pub fn stop(&self) {
+        self.stopping.set(true);
+    }
+}
+
+/// The last second that HTTP can name, in milliseconds.
+const LAST: i64 = 253_402_300_799_000;
+
+/// Reads the wall clock.
+fn date() -> Date {
+    let wall = Clock::system().wall().0.clamp(0, LAST);
+    let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_millis(wall.unsigned_abs()));
+    date.into_bytes().try_into().unwrap_or(*b"Thu, 01 Jan 1970 00:00:00 GMT")
+}
