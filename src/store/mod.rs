@@ -6,7 +6,7 @@
 //! is read at opening and becomes the [`index`], which knows of each key which generation holds it. When a
 //! generation is full another is begun, and one is dropped after what is asked for often was copied out of it
 //! ([`rotation`], [`eviction`]). What has long been of no use goes also where there is room ([`sweep`]). What takes long at an
-//! opening is done behind it ([`counting`]).
+//! opening is done behind it ([`counting`]). A lookup that memory does not answer reads the disk in its turn ([`lookups`]).
 
 mod active;
 mod body;
@@ -22,6 +22,7 @@ mod generation;
 mod generations;
 mod index;
 mod journal;
+mod lookups;
 mod memory;
 mod opening;
 mod pending;

@@ -9,7 +9,7 @@ use std::sync::{
     mpsc::Sender,
 };
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use super::{
     Epoch, Options, Slot, State, Stats, StoreError, Variant,
@@ -19,6 +19,7 @@ use super::{
     finishing::Finishing,
     generation::{Found, FoundBody, Generation},
     index::{Index, Print},
+    lookups::{Lookups, Turn},
     memory::Memory,
     pending::{Change, Pending},
     response::{StoredBody, StoredResponse},
@@ -29,8 +30,6 @@ use crate::{key::CacheKey, message::StoredHead};
 
 /// So many variants of one URL are kept.
 pub const VARIANTS: usize = 32;
-/// So many lookups may wait for the disk; further ones find nothing.
-const LOOKUPS: usize = 64;
 
 /// Whether a stored response has been of no use for so long that it may go.
 pub type IsDead = Box<dyn Fn(&StoredHead) -> bool + Send + Sync>;
@@ -67,7 +66,7 @@ pub struct Shared {
     pub finishing: Finishing,
     pub commands: Sender<Command>,
     pub is_dead: IsDead,
-    permits: Arc<Semaphore>,
+    lookups: Arc<Lookups>,
     /// The last problem that was said, so that it is said once.
     said: Mutex<String>,
 }
@@ -100,7 +99,7 @@ pub struct Counters {
     pub set_aside: AtomicU64,
     pub damaged: AtomicU64,
     pub errors: AtomicU64,
-    pub crowded: AtomicU64,
+    pub refused: AtomicU64,
 }
 
 impl Shared {
@@ -126,7 +125,7 @@ impl Shared {
             woken: AtomicBool::new(false),
             next_filling: AtomicU64::new(0),
             finishing: Finishing::default(),
-            permits: Arc::new(Semaphore::new(LOOKUPS)),
+            lookups: Arc::new(Lookups::new()),
             said: Mutex::default(),
             budget,
             options,
@@ -192,7 +191,9 @@ impl Shared {
         if self.is_clearing() {
             return self.missed();
         }
-        let mut tries = 0..4;
+        let mut turn = None;
+        // a lookup that waits for its turn needs two tries for each read
+        let mut tries = 0..8;
         while tries.next().is_some() {
             let (version, added) = {
                 let shard = self.pending.shard(key);
@@ -205,7 +206,19 @@ impl Shared {
                 }
             };
             let there = self.is_open() && self.index.find(Print::of(key)).is_some();
-            let found = if there { self.read_behind(key).await } else { Ok(None) };
+            let found = if there {
+                match turn.take().or_else(|| self.lookups.free().map(Ok)) {
+                    Some(Ok(turn)) => self.read_behind(key, turn).await,
+                    Some(Err(refused)) => Err(refused),
+                    None => {
+                        turn = Some(self.turn().await);
+                        // what waits to be written may have changed meanwhile
+                        continue;
+                    }
+                }
+            } else {
+                Ok(None)
+            };
             let mut shard = self.pending.shard(key);
             if shard.version != version {
                 // it changed while the disk was read
@@ -237,16 +250,20 @@ impl Shared {
         self.missed()
     }
 
-    /// Reads the disk on a thread that may block.
-    async fn read_behind(self: &Arc<Self>, key: &CacheKey) -> Result<Option<Slot>, StoreError> {
-        let Ok(permit) = self.permits.clone().try_acquire_owned() else {
-            self.counters.crowded.fetch_add(1, Relaxed);
-            return Err(StoreError::Busy);
-        };
+    /// Waits for a turn to read the disk. Counts a refusal.
+    async fn turn(&self) -> Result<Turn, StoreError> {
+        self.lookups.turn().await.ok_or_else(|| {
+            self.counters.refused.fetch_add(1, Relaxed);
+            StoreError::Busy
+        })
+    }
+
+    /// Reads the disk on a thread that may block. The turn ends with the read.
+    async fn read_behind(self: &Arc<Self>, key: &CacheKey, turn: Turn) -> Result<Option<Slot>, StoreError> {
         let (shared, key) = (self.clone(), *key);
         let found = patient_hop(move || {
             let slot = shared.read(&key);
-            drop(permit);
+            drop(turn);
             slot
         });
         let found = found.await;
@@ -336,7 +353,7 @@ impl Shared {
             evicted: count(&self.counters.evicted),
             swept: count(&self.counters.swept),
             not_written: self.pending.dropped(),
-            not_read: count(&self.counters.crowded),
+            not_read: count(&self.counters.refused),
             damaged: count(&self.counters.damaged),
             errors: count(&self.counters.errors),
             set_aside: count(&self.counters.set_aside),

@@ -48,7 +48,7 @@ pub struct Stats {
     pub swept: u64,
     /// Responses that reached memory only, because the disk was too slow or down.
     pub not_written: u64,
-    /// Lookups that did not wait for the disk, because too many did.
+    /// Lookups that got no turn to read the disk, because it hangs or too many waited for it.
     pub not_read: u64,
     /// Records and bodies that were not what was written.
     pub damaged: u64,
