@@ -71,7 +71,12 @@ enum Next {
 /// Asks the origin, and does to the store what its answer says. Those who follow `lead` are told what landed; the lead ends
 /// when that is stored.
 pub async fn ask(question: Question, lead: Option<Flying>) -> Fetched {
-    let mut asking = Asking { epoch: question.asked.cx.store.epoch(), question, lead };
+    let mut asking = Asking {
+        epoch: question.asked.cx.store.epoch(),
+        unkeyed: matches!(question.content, Content::Stream(_)) && is_safe(&question.asked.request.method),
+        question,
+        lead,
+    };
     if let Some(spared) = asking.spare_a_failing_origin() {
         return spared;
     }
@@ -92,6 +97,8 @@ pub async fn ask(question: Question, lead: Option<Flying>) -> Fetched {
 struct Asking {
     question: Question,
     lead: Option<Flying>,
+    /// The request is safe and has content that is part of no key. Its answer is for this client alone.
+    unkeyed: bool,
     /// The store's, as of the beginning: after a clearing the answer is not stored.
     epoch: Epoch,
 }
@@ -219,12 +226,11 @@ impl Asking {
 
     /// Any other answer: it is stored where that is allowed.
     async fn kept_or_relayed(&mut self, answered: Answered) -> Next {
-        let Question { asked, content, stored, mode, flight, .. } = &self.question;
+        let Question { asked, stored, mode, flight, .. } = &self.question;
         let Answered { response, times } = &answered;
         let request = &asked.request;
         after_effects(asked, stored.as_ref(), &response.head, *times, self.epoch).await;
-        // content that is in no key may have changed the answer, which is then for this client alone
-        let storable = match matches!(content, Content::Stream(_)) && is_safe(&request.method) {
+        let storable = match self.unkeyed {
             true => Err(unkeyed_content(&request.method)),
             false => storing(request, &response.head, *times, asked.policy()),
         };
