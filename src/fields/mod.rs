@@ -11,8 +11,10 @@ pub mod hop_by_hop;
 mod list;
 pub mod method;
 pub mod range;
+mod token;
 
 pub use list::members;
+pub use token::{is_text, is_token};
 
 use crate::message::FieldName;
 

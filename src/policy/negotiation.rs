@@ -3,7 +3,7 @@
 use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE};
 
 use crate::{
-    fields::members,
+    fields::{is_token, members},
     message::{FieldName, Fields},
 };
 
@@ -80,8 +80,7 @@ fn weighted(request: &Fields, name: &FieldName) -> Option<Vec<(Vec<u8>, Weight)>
 fn member_weight(member: &[u8]) -> Option<(Vec<u8>, Weight)> {
     let mut parts = member.split(|byte| *byte == b';').map(|part| part.trim_ascii());
     let name = parts.next()?;
-    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    if name.is_empty() || !name.iter().all(is_name) {
+    if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
         return None;
     }
     let weight = match parts.next() {
