@@ -53,11 +53,6 @@ impl Timestamp {
     pub fn plus_millisecond(self) -> Timestamp {
         Timestamp(self.0.saturating_add(1))
     }
-
-    pub fn minus(self, seconds: Seconds) -> Timestamp {
-        let ms = i64::try_from(seconds.0).unwrap_or(i64::MAX).saturating_mul(1000);
-        Timestamp(self.0.saturating_sub(ms))
-    }
 }
 
 /// Where the time comes from.

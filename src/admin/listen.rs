@@ -95,7 +95,6 @@ fn answer(mut stream: UnixStream, handler: &impl Fn(Command) -> Result<Value, St
 pub(super) fn reply(line: &[u8], handler: &impl Fn(Command) -> Result<Value, String>) -> String {
     let line = std::str::from_utf8(line).unwrap_or_default();
     let result = match Command::parse(line.trim_end()) {
-        Some(Command::Ping) => Ok(json!({ "pid": std::process::id(), "version": env!("CARGO_PKG_VERSION") })),
         Some(command) => handler(command),
         None => Err("no such command; the commands are clear, stats and ping".to_owned()),
     };

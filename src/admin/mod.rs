@@ -19,6 +19,7 @@ use std::{
 
 pub use ask::{AskError, ask};
 pub use listen::{Listening, listen};
+use serde_json::{Value, json};
 pub use stats::{show, stats};
 
 /// The socket's name in the cache folder.
@@ -31,7 +32,7 @@ pub enum Command {
     Clear,
     /// What is stored; answers an object of numbers.
     Stats,
-    /// Are you there; answers `{"pid": n, "version": "..."}` without asking the handler.
+    /// Tells who runs; the answer is that of [`identity`].
     Ping,
 }
 
@@ -47,6 +48,11 @@ impl Command {
     fn parse(line: &str) -> Option<Command> {
         [Command::Clear, Command::Stats, Command::Ping].into_iter().find(|command| command.as_str() == line)
     }
+}
+
+/// The answer to [`Command::Ping`]: `{"pid": n, "version": "..."}`.
+pub fn identity() -> Value {
+    json!({ "pid": std::process::id(), "version": env!("CARGO_PKG_VERSION") })
 }
 
 /// A path to the socket that fits into a socket address (108 bytes), however long the folder's own is.
