@@ -224,11 +224,11 @@ pub enum Command {
 
 impl Arguments {
     /// Reads the words (the first is the program's name) and the environment.
-    pub fn read(words: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Arguments, Unread> {
+    pub fn read(words: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Arguments, CliError> {
         let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
-        let unread = |error| Unread::of(error, &words);
-        let matches = Arguments::command().try_get_matches_from(&words).map_err(unread)?;
-        let mut arguments = Arguments::from_arg_matches(&matches).map_err(unread)?;
+        let wrong = |error| CliError::of(error, &words);
+        let matches = Arguments::command().try_get_matches_from(&words).map_err(wrong)?;
+        let mut arguments = Arguments::from_arg_matches(&matches).map_err(wrong)?;
         // A variable for a global flag shows up in the subcommand's matches too, and there its source is the same.
         let from_environment = |id: &&str| matches.value_source(id) == Some(ValueSource::EnvVariable);
         arguments.from_environment =
@@ -248,18 +248,18 @@ impl Arguments {
 
 /// Why there are no arguments.
 #[derive(Debug)]
-pub enum Unread {
+pub enum CliError {
     /// `--help` or `--version`: it prints itself, and that is all there is to do.
     Asked(clap::Error),
     /// What is wrong, and what would be right, in one line; exit code 2.
     Wrong(String),
 }
 
-impl Unread {
-    fn of(error: clap::Error, words: &[OsString]) -> Unread {
+impl CliError {
+    fn of(error: clap::Error, words: &[OsString]) -> CliError {
         match error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Unread::Asked(error),
-            _ => Unread::Wrong(in_one_line(&error, words)),
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => CliError::Asked(error),
+            _ => CliError::Wrong(in_one_line(&error, words)),
         }
     }
 }
@@ -381,7 +381,7 @@ mod tests {
 
     #[test]
     fn help_begins_with_examples() {
-        let Unread::Asked(help) = Arguments::read(["larder", "--help"]).unwrap_err() else { panic!("an error") };
+        let CliError::Asked(help) = Arguments::read(["larder", "--help"]).unwrap_err() else { panic!("an error") };
         let help = help.to_string();
         assert!(help.starts_with("Examples:\n  larder --port 3000 --origin http"), "{help}");
         for line in help.lines() {
