@@ -1,4 +1,5 @@
-//! Parses the command line and the environment. This is the only file that names clap; [`crate::config`] checks the values.
+//! Parses the command line and the environment. This is the only file that names clap; [`crate::config`] checks the
+//! values.
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -236,8 +237,8 @@ impl Arguments {
         Ok(arguments)
     }
 
-    /// Returns the name by which the user set this field: `--max-head`, or `LARDER_MAX_HEAD` if its value came from that
-    /// variable.
+    /// Returns the name by which the user set this field: `--max-head`, or `LARDER_MAX_HEAD` if its value came from
+    /// that variable.
     pub fn name_of(&self, field: &str) -> String {
         if self.from_environment.iter().any(|id| id == field) {
             variable(field)
