@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::{AskError, Command, ask::read_answer, listen::reply};
 
-/// A line to the control socket, and the words of a handler behind the first newline: each line gets one line, which says to
-/// the other side what the handler said.
+/// Checks the control socket with a line and, behind its newline, the words of a handler: the line gets one line as its
+/// answer, and the command line reads the handler's words from that.
 pub fn control(data: &[u8]) {
     let (line, said) = data.split_at(data.iter().position(|byte| *byte == b'\n').map_or(data.len(), |at| at + 1));
     let said = String::from_utf8_lossy(said);
@@ -30,6 +30,6 @@ pub fn control(data: &[u8]) {
             (other, ..) => panic!("{other:?}"),
         }
     }
-    // the other side may be anything
+    // whatever else answers does no harm
     let _ = read_answer(&said);
 }
