@@ -1,4 +1,4 @@
-//! May a stored response be used (RFC 9111 §4)?
+//! Decides whether a stored response may be used (RFC 9111 §4).
 
 use http::header::{AUTHORIZATION, COOKIE, IF_MATCH, IF_UNMODIFIED_SINCE};
 
@@ -19,27 +19,28 @@ use crate::{
     message::{Method, Request, StoredHead},
 };
 
-/// What is to be done with a request (RFC 9111 §4).
+/// What to do with a request (RFC 9111 §4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reuse {
-    /// Answer from the stored response; the reason says what kind of reuse it is (fresh, stale but allowed ...).
+    /// Answer from the stored response. The reason says why that is allowed (it is fresh, or stale use is permitted
+    /// ...).
     Serve(Reason),
-    /// Answer from the stored response and validate it behind (stale-while-revalidate).
+    /// Answer from the stored response, and validate it in the background (stale-while-revalidate).
     Refresh(Reason),
-    /// Ask the origin whether the stored response may be used still.
+    /// Ask the origin whether the stored response may still be used.
     Validate(Fwd, Reason),
-    /// Ask the origin for a response that others may share.
+    /// Ask the origin for a response that other requests may share.
     Fetch(Fwd, Reason),
     /// Ask the origin for the rest of the representation that the stored part belongs to (RFC 9111 §3.4).
     Complete(Reason),
-    /// Relay: the answer is for this request alone.
+    /// Relay the request: its answer is for this request alone.
     Pass(Fwd, Reason),
-    /// only-if-cached and nothing to serve: 504 (RFC 9111 §5.2.1.7).
+    /// Answer 504: the request says only-if-cached, and nothing may be served (RFC 9111 §5.2.1.7).
     Refuse(Reason),
 }
 
-/// `stored`: the selected stored response, if any. `variants`: responses are stored for this URL, but none for this
-/// request's nominated fields.
+/// Decides what to do with a request. `stored` is the selected stored response, if any. `variants` is true if responses
+/// are stored for this URL, but none for the nominated fields of this request.
 pub fn reuse(
     request: &Request,
     stored: Option<&StoredHead>,
@@ -47,7 +48,7 @@ pub fn reuse(
     now: Timestamp,
     options: &Options,
 ) -> Reuse {
-    // the method is understood and one that stored responses answer
+    // the method is understood, and stored responses can answer it
     if !is_safe(&request.method) {
         return Reuse::Pass(Fwd::Method, Reason::UnsafeMethod);
     }
@@ -64,7 +65,7 @@ pub fn reuse(
         _ if asked.only_if_cached => Reuse::Refuse(Reason::OnlyIfCached),
         // RFC 9111 §5.2.1.5: no part of the answer may be stored
         _ if asked.no_store => Reuse::Pass(Fwd::Request, Reason::RequestNoStore),
-        // what answers HEAD cannot be stored, but may freshen
+        // a response to HEAD cannot be stored, but it may freshen a stored response
         Reuse::Validate(fwd, reason) | Reuse::Fetch(fwd, reason) if is_head => Reuse::Pass(fwd, reason),
         Reuse::Refresh(reason) if is_head => Reuse::Pass(Fwd::Stale, reason),
         Reuse::Complete(reason) if is_head => Reuse::Pass(Fwd::Partial, reason),
@@ -72,8 +73,8 @@ pub fn reuse(
     }
 }
 
-/// What is to be done with a safe request whose content is part of no key: it may change the answer, which is then for
-/// this request alone (cache poisoning by fat GET).
+/// Decides what to do with a safe request whose content is not part of the key. The content may change the answer, so
+/// that the answer is for this request alone (cache poisoning by fat GET).
 pub fn with_content(request: &Request) -> Reuse {
     if is_cached(&request.method) && RequestDirectives::parse(&request.fields).only_if_cached {
         return Reuse::Refuse(Reason::OnlyIfCached);
@@ -81,7 +82,7 @@ pub fn with_content(request: &Request) -> Reuse {
     Reuse::Pass(Fwd::Bypass, unkeyed_content(&request.method))
 }
 
-/// Why a request's content is part of no key.
+/// Returns the reason why the content of a request is not part of its key.
 pub fn unkeyed_content(method: &Method) -> Reason {
     if is_query(method) { Reason::ContentTooLong } else { Reason::RequestContent }
 }
@@ -94,7 +95,7 @@ fn decide(
     now: Timestamp,
     options: &Options,
 ) -> Reuse {
-    // RFC 9111 §4.3.2: a cache cannot evaluate these
+    // a cache cannot evaluate these conditions (RFC 9111 §4.3.2)
     if request.fields.contains(&IF_MATCH) || request.fields.contains(&IF_UNMODIFIED_SINCE) {
         return Reuse::Pass(Fwd::Request, Reason::Precondition);
     }
@@ -133,7 +134,7 @@ fn decide(
     if asked.min_fresh.is_some_and(|span| freshness.lifetime < freshness.age.saturating_add(span)) {
         return validate(Fwd::Request, Reason::RequestMinFresh);
     }
-    // what the origin gave no lifetime may be another page for someone whom it knows
+    // where the origin gave no lifetime, it may send another page to a client that it knows
     if let Some(reason) = credentials(request, options)
         && explicit_lifetime(&stored.head.fields, &governing, stored.received).is_none()
     {
@@ -149,7 +150,7 @@ fn decide(
             false => Reuse::Fetch(Fwd::Partial, Reason::PartMissing),
         };
     }
-    // RFC 9111 §4.2.4: stale, and yet allowed
+    // the response is stale, and yet stale use is allowed (RFC 9111 §4.2.4)
     if covered
         && asked.max_stale.is_some_and(|limit| freshness.stale_within(limit))
         && !governing.forbids_stale_unasked()
@@ -166,7 +167,7 @@ fn decide(
     validate(Fwd::Stale, Reason::Stale)
 }
 
-/// By what the origin may know who asks, unless strict.
+/// Returns which credentials tell the origin who asks, if any. Strict ignores them.
 fn credentials(request: &Request, options: &Options) -> Option<Reason> {
     if options.strict {
         return None;
