@@ -1,4 +1,4 @@
-//! What Larder says of itself as it starts.
+//! The lines that Larder prints when it starts.
 
 use std::net::SocketAddr;
 
@@ -8,15 +8,16 @@ use crate::{
     units::{show_duration, show_responses, show_size},
 };
 
-/// What the store holds as Larder starts, as far as it is known by then.
+/// What the store holds when Larder starts, as far as that is already known.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Holdings {
-    /// Bytes that the cache folder occupies.
+    /// The bytes that the cache folder occupies.
     pub disk: Option<u64>,
+    /// The number of stored responses.
     pub responses: Option<u64>,
 }
 
-/// The lines for stderr, once `listening` are all the addresses that are really bound.
+/// Returns the lines for stderr. `listening` are the addresses that are bound.
 pub fn announce(config: &Config, listening: &[SocketAddr], holdings: Holdings) -> Vec<String> {
     let mut lines = Vec::new();
     for address in listening {

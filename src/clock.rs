@@ -1,8 +1,8 @@
-//! Time. The only file that reads a clock.
+//! The time. This is the only file that reads a clock.
 //!
-//! Inside one run every age is measured on a timeline that starts at the wall clock's reading and then follows the
-//! monotonic clock, so that a wall clock that is set back cannot make a stale response fresh. Across restarts the
-//! timeline begins at the wall clock again.
+//! Within one run of the process, every age is measured on a timeline. It starts at the wall clock and then follows the
+//! monotonic clock, so that a stale response does not become fresh if the wall clock is set back. After a restart, the
+//! timeline starts at the wall clock again.
 
 #![expect(clippy::disallowed_methods, reason = "this is the file that reads the time")]
 
@@ -23,7 +23,7 @@ pub struct Timestamp(pub i64);
 pub struct Seconds(pub u64);
 
 impl Seconds {
-    /// What a larger value is taken for (RFC 9111 §1.2.2).
+    /// The greatest span. A larger value counts as this one (RFC 9111 §1.2.2).
     pub const MAX: Seconds = Seconds(1 << 31);
 
     pub fn saturating_add(self, other: Seconds) -> Seconds {
@@ -39,7 +39,8 @@ impl Timestamp {
         Timestamp(seconds.saturating_mul(1000))
     }
 
-    /// Whole seconds from `earlier` to `self`, rounded down; zero where `earlier` is the later one.
+    /// Returns the whole seconds from `earlier` to `self`, rounded down. Returns zero if `earlier` is later than
+    /// `self`.
     pub fn since(self, earlier: Timestamp) -> Seconds {
         Seconds(self.0.saturating_sub(earlier.0).max(0) as u64 / 1000)
     }
@@ -49,25 +50,20 @@ impl Timestamp {
         Timestamp(self.0.saturating_add(ms))
     }
 
-    /// The next point in time that can be told from this one.
+    /// Returns the earliest point in time that differs from this one.
     pub fn plus_millisecond(self) -> Timestamp {
         Timestamp(self.0.saturating_add(1))
     }
-
-    pub fn minus(self, seconds: Seconds) -> Timestamp {
-        let ms = i64::try_from(seconds.0).unwrap_or(i64::MAX).saturating_mul(1000);
-        Timestamp(self.0.saturating_sub(ms))
-    }
 }
 
-/// Where the time comes from.
+/// The source of the time.
 #[derive(Debug, Clone)]
 pub enum Clock {
     System {
         started: Instant,
         wall: Timestamp,
     },
-    /// For tests: stands still until it is moved.
+    /// A clock for tests. It stands still until a test moves it.
     Manual(Arc<AtomicI64>),
 }
 
@@ -80,7 +76,7 @@ impl Clock {
         Clock::Manual(Arc::new(AtomicI64::new(at.0)))
     }
 
-    /// The timeline on which ages are measured.
+    /// Returns the time on the timeline on which ages are measured.
     pub fn now(&self) -> Timestamp {
         match self {
             Clock::System { started, wall } => {
@@ -91,7 +87,7 @@ impl Clock {
         }
     }
 
-    /// What the machine believes the date to be: for comparing with dates that others wrote.
+    /// Returns the wall clock's time, which is comparable with the dates that other machines write.
     pub fn wall(&self) -> Timestamp {
         match self {
             Clock::System { .. } => wall_clock(),
@@ -99,7 +95,7 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock; nothing on the system's.
+    /// Moves a manual clock forward. It does nothing to the system's clock.
     pub fn advance(&self, by: Duration) {
         if let Clock::Manual(at) = self {
             at.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::Relaxed);
@@ -107,7 +103,7 @@ impl Clock {
     }
 }
 
-/// A reading of the monotonic clock, for time-outs and for how long something took.
+/// Reads the monotonic clock, for timeouts and for measuring how long something took.
 pub fn instant() -> Instant {
     Instant::now()
 }

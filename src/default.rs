@@ -4,7 +4,7 @@ pub const PORT: &str = "3000";
 pub const HOST: &str = "127.0.0.1";
 pub const MEMORY: &str = "256MiB";
 pub const DISK: &str = "10GiB";
-/// `--max-object`, as a fraction of `--disk`.
+/// The default of `--max-object` is `--disk` divided by this.
 pub const MAX_OBJECT_FRACTION: u64 = 4;
 pub const DEFAULT_TTL: &str = "1h";
 pub const CONNECT_TIMEOUT: &str = "5s";

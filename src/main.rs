@@ -8,7 +8,7 @@ use std::{
 
 use larder::{
     admin, allocator, blocking,
-    cli::{Arguments, Unread},
+    cli::{Arguments, CliError},
     config::{Folders, Surroundings, Task},
     logging, server,
     store::{self, Cleared, OpenError},
@@ -25,11 +25,11 @@ fn main() -> ExitCode {
 fn run() -> ExitCode {
     let arguments = match Arguments::read(std::env::args_os()) {
         Ok(arguments) => arguments,
-        Err(Unread::Asked(answer)) => {
+        Err(CliError::Asked(answer)) => {
             let _ = answer.print();
             return ExitCode::SUCCESS;
         }
-        Err(Unread::Wrong(line)) => return fail(2, &line),
+        Err(CliError::Wrong(line)) => return fail(2, &line),
     };
     logging::start(arguments.verbose, arguments.quiet);
     blocking::quiet_caught_panics();

@@ -11,7 +11,6 @@ use std::{
 };
 
 use actix_server::ServerHandle;
-use serde_json::json;
 use socket2::{Domain, Socket, Type};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -288,7 +287,7 @@ fn control(config: &Config, store: &Store, shared: &Arc<Shared>) -> Option<admin
         admin::Command::Clear => {
             let cleared = rt.block_on(store.clear()).map_err(|error| error.to_string())?;
             shared.forget_flights();
-            Ok(json!({ "responses": cleared.responses, "bytes": cleared.bytes }))
+            Ok(admin::clear::to_json(cleared))
         }
         admin::Command::Stats => {
             let mut stats = serde_json::to_value(store.stats()).map_err(|error| error.to_string())?;
@@ -304,7 +303,7 @@ fn control(config: &Config, store: &Store, shared: &Arc<Shared>) -> Option<admin
             }
             Ok(stats)
         }
-        admin::Command::Ping => Ok(json!({})),
+        admin::Command::Ping => Ok(admin::identity()),
     };
     match admin::listen(&config.store.folder, handler) {
         Ok(listening) => Some(listening),

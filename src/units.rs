@@ -25,25 +25,27 @@ const DURATIONS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h
 
 const DURATION_FORMS: &str = "write a whole number and a unit, like 30s, 5m, 1h or 2d";
 
-/// The longest duration, in milliseconds: what RFC 9111 §1.2.2 takes for any longer one.
+/// The longest duration, in milliseconds. A cache takes any longer one for this (RFC 9111 §1.2.2).
 const LONGEST: u64 = (1 << 31) * 1000;
 
-/// `1 stored response`, `2 stored responses`.
+/// Shows a count for people: `1 stored response`, `2 stored responses`.
 pub fn show_responses(count: u64) -> String {
     format!("{count} stored response{}", if count == 1 { "" } else { "s" })
 }
 
-/// Bytes. `10G`, `10GiB`, `10GB`: all binary, case does not matter. The error says what is wrong and what would be right.
+/// Parses a size and returns it in bytes. `10G`, `10GiB` and `10GB` are the same, since every unit is binary; case does
+/// not matter. The error says what is wrong and what would be right.
 pub fn size(text: &str) -> Result<u64, String> {
     let bytes = quantity(text, "size", &SIZES, SIZE_FORMS)?;
-    // What the parts add up and multiply stays far from an overflow.
+    // with this limit no sum or product of sizes overflows
     if bytes > 1 << 60 {
         return Err(format!("{text:?} is more than any disk holds; {SIZE_FORMS}"));
     }
     Ok(bytes)
 }
 
-/// `500ms`, `30s`, `5m`, `1h`, `2d`, `0s`. The error says what is wrong and what would be right.
+/// Parses a duration such as `500ms`, `30s`, `5m`, `1h`, `2d` or `0s`. The error says what is wrong and what would be
+/// right.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let ms = quantity(text, "duration", &DURATIONS, DURATION_FORMS)?;
     if ms > LONGEST {
@@ -52,7 +54,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_millis(ms))
 }
 
-/// A whole number and one of `units`.
+/// Parses a whole number and one of `units`.
 fn quantity(text: &str, what: &str, units: &[(&str, u64)], forms: &str) -> Result<u64, String> {
     let text = text.trim();
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -63,7 +65,7 @@ fn quantity(text: &str, what: &str, units: &[(&str, u64)], forms: &str) -> Resul
     if unit.is_empty() {
         return Err(format!("{text:?} has no unit; {forms}"));
     }
-    // `1M` is not a minute: the case of a duration's unit matters, that of a size does not.
+    // the case of a size's unit does not matter; that of a duration's does, so that `1M` is not read as a minute
     let same = |known: &str| if what == "size" { known.eq_ignore_ascii_case(unit) } else { known == unit };
     let Some((_, factor)) = units.iter().find(|(known, _)| same(known)) else {
         return Err(format!("{unit:?} in {text:?} is no unit of a {what}; {forms}"));
@@ -72,7 +74,7 @@ fn quantity(text: &str, what: &str, units: &[(&str, u64)], forms: &str) -> Resul
     product.ok_or_else(|| format!("{text:?} is too large; {forms}"))
 }
 
-/// Bytes for people: `10 GiB`, `1.5 MiB`, `12 B`.
+/// Shows bytes for people: `10 GiB`, `1.5 MiB`, `12 B`.
 pub fn show_size(bytes: u64) -> String {
     const NAMES: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let (mut value, mut name) = (bytes as f64, 0);
@@ -84,7 +86,7 @@ pub fn show_size(bytes: u64) -> String {
     if tenths.fract() == 0.0 { format!("{tenths:.0} {}", NAMES[name]) } else { format!("{tenths:.1} {}", NAMES[name]) }
 }
 
-/// A duration for people, in the largest unit that divides it: `1h`, `90s`.
+/// Shows a duration for people, in the largest unit that divides it: `1h`, `90s`.
 pub fn show_duration(duration: Duration) -> String {
     let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     if ms == 0 {

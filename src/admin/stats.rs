@@ -1,4 +1,4 @@
-//! `larder stats`: what a cache folder holds.
+//! `larder stats`: tells what a cache folder holds.
 
 use std::path::Path;
 
@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::{AskError, Command, ask};
 use crate::units::show_size;
 
-/// The numbers of one cache folder, from the Larder that runs on it, or else from `offline`. `None`: there is no cache.
-/// A flat object; names of sizes end in `bytes`, `_used` or `_limit`, or are `waiting`.
+/// Returns the numbers of one cache folder, from the Larder that runs on it, or else from `offline`. Returns `None` if
+/// there is no cache. The numbers are a flat object. The names of sizes end in `bytes`, `_used`, `_limit` or `waiting`.
 pub fn stats(folder: &Path, offline: impl FnOnce(&Path) -> Result<Value, String>) -> Result<Option<Value>, String> {
     match ask(folder, Command::Stats) {
         Ok(answer) => Ok(Some(answer)),
@@ -18,7 +18,7 @@ pub fn stats(folder: &Path, offline: impl FnOnce(&Path) -> Result<Value, String>
     }
 }
 
-/// The numbers for people, one a line.
+/// Shows the numbers for people, each on a line of its own.
 pub fn show(stats: &Value) -> Vec<String> {
     let line = |(name, value): (&String, &Value)| match (value, value.as_u64()) {
         (_, Some(bytes)) if ["bytes", "_used", "_limit", "waiting"].iter().any(|end| name.ends_with(end)) => {

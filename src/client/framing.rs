@@ -4,7 +4,10 @@ use bytes::{Buf, Bytes, BytesMut};
 use memchr::memchr;
 
 use super::{Options, refusal::Refusal};
-use crate::message::StatusCode;
+use crate::{
+    fields::{is_text, is_token},
+    message::StatusCode,
+};
 
 /// Nobody sends more than this in one body or one chunk (1 EiB).
 pub(super) const LENGTH_BOUND: u64 = 1 << 60;
@@ -178,14 +181,6 @@ fn chunk_size(line: &[u8]) -> Result<(u64, usize), Refusal> {
         Some(size) => Ok((size, extensions.len())),
         None => Err(too_large()),
     }
-}
-
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-fn is_text(byte: u8) -> bool {
-    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
 }
 
 /// Without the white space in front: spaces and tabs alone (RFC 9110 §5.6.3).

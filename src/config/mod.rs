@@ -20,24 +20,25 @@ use crate::{
     units::{self, show_size},
 };
 
-/// How the origin's connections are kept: not flags, since nobody has needed to turn them.
+/// The limits that are not flags, because nobody has needed to change them.
 mod fixed {
     use std::time::Duration;
     pub const ORIGIN_MAX_AGE: Duration = Duration::from_secs(300);
-    /// For each worker.
+    /// The most connections to the origin at once, for each worker.
     pub const ORIGIN_CONNECTIONS: usize = 256;
     pub const ORIGIN_MAX_HEAD: usize = 64 << 10;
     pub const ORIGIN_MAX_FIELDS: usize = 256;
-    /// Below this the store's own files leave no room for a response.
+    /// The least disk space of a cache. With less, the store's own files leave no room for a response.
     pub const LEAST_DISK: u64 = 16 << 20;
-    /// More threads than this serve nobody.
+    /// The most worker threads.
     pub const MOST_WORKERS: u64 = 1024;
 }
 
-/// One setting that is not right: which, what is wrong, what would be right. One line; exit code 2.
+/// An invalid setting. Its text is one line: the setting, what is wrong with it, what would be right. The exit code is
+/// 2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
-    /// As the user called it: `--disk` or `LARDER_DISK`.
+    /// The name by which the user set it: `--disk` or `LARDER_DISK`.
     pub setting: String,
     pub problem: String,
 }
@@ -50,7 +51,7 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// What the program is to do.
+/// The task that the program was started for.
 #[derive(Debug, Clone)]
 pub enum Task {
     Serve(Box<Config>),
@@ -58,20 +59,20 @@ pub enum Task {
     Stats { folders: Folders, json: bool },
 }
 
-/// Which caches are meant.
+/// The cache folders that a task is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Folders {
     One(PathBuf),
-    /// The folder of every origin below this one.
+    /// The folders of all origins; they stand below this folder.
     Below(PathBuf),
 }
 
-/// Everything that a running Larder needs to know, all of it valid.
+/// The settings of a running Larder. All of them are valid.
 #[derive(Debug, Clone)]
 pub struct Config {
     pub listen: Listen,
     pub origin: Origin,
-    /// Hosts that are served, in lower case, with a port only where one was typed; empty: any.
+    /// The hosts that are served, in lower case, with a port only if one was typed. If empty, every host is served.
     pub allow_hosts: Vec<String>,
     pub store: store::Options,
     pub policy: policy::Options,
@@ -79,16 +80,16 @@ pub struct Config {
     pub client: client::Options,
 }
 
-/// Where to listen; port 0 lets the system choose.
+/// The address to listen on. Port 0 lets the system choose a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listen {
-    /// A name or an address, IPv6 without brackets.
+    /// A name or an address. An IPv6 address has no brackets.
     pub host: String,
     pub port: u16,
 }
 
 impl Task {
-    /// What the arguments ask for.
+    /// Checks the arguments and returns the task that they ask for.
     pub fn new(arguments: &Arguments, surroundings: &Surroundings) -> Result<Task, ConfigError> {
         let reader = Reader { arguments, surroundings };
         if let Some(Command::Stats { json }) = arguments.command {
@@ -104,7 +105,7 @@ impl Task {
     }
 }
 
-/// The arguments on their way to being a [`Config`].
+/// Reads a [`Config`] out of the arguments.
 struct Reader<'a> {
     arguments: &'a Arguments,
     surroundings: &'a Surroundings,
@@ -294,7 +295,7 @@ impl Reader<'_> {
 
     fn listen_host(&self) -> Result<String, ConfigError> {
         let typed = &self.arguments.host;
-        // An address may stand without its brackets here, where no port follows.
+        // no port follows, so that an IPv6 address needs no brackets here
         let bracketed =
             if typed.contains(':') && !typed.starts_with('[') { format!("[{typed}]") } else { typed.clone() };
         let host = origin::host(&bracketed).map_err(|_| {
@@ -335,7 +336,7 @@ impl Reader<'_> {
         units::duration(text).map_err(|problem| self.error(field, problem))
     }
 
-    /// A duration in which something can happen.
+    /// Parses a duration that must not be zero.
     fn timeout(&self, field: &str, text: &str) -> Result<Duration, ConfigError> {
         let duration = self.duration(field, text)?;
         if duration.is_zero() {

@@ -21,8 +21,8 @@ pub fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE) || is_query(method)
 }
 
-/// Returns true if sending the request twice has the same effect as sending it once (RFC 9110 §9.2.2). Unknown methods are
-/// not idempotent.
+/// Returns true if sending the request twice has the same effect as sending it once (RFC 9110 §9.2.2). Unknown methods
+/// are not idempotent.
 pub fn is_idempotent(method: &Method) -> bool {
     is_safe(method) || matches!(*method, Method::PUT | Method::DELETE)
 }

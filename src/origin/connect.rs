@@ -24,7 +24,7 @@ use super::{
     options::Prepared,
     transport::Transport,
 };
-use crate::blocking::{self, Undone};
+use crate::blocking::{self, HopError};
 
 /// How long an address has before the next one is tried beside it (RFC 8305 §5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -131,8 +131,8 @@ async fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, OriginError> 
         Ok(Ok(addresses)) => Ok(addresses.collect()),
         Ok(Err(error)) if has_no_descriptor(&error) => Err(OriginError::Exhausted),
         Ok(Err(error)) => Err(OriginError::Resolve(format!("{host}: {error}"))),
-        Err(Undone::NoThread) => Err(OriginError::NoThread),
-        Err(Undone::Ended) => Err(OriginError::Resolve(format!("{host}: the look-up did not end"))),
+        Err(HopError::NoThread) => Err(OriginError::NoThread),
+        Err(HopError::Ended) => Err(OriginError::Resolve(format!("{host}: the look-up did not end"))),
     }
 }
 

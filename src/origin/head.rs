@@ -4,8 +4,10 @@ use bytes::Bytes;
 use http::header;
 
 use super::request::OriginRequest;
-use crate::fields::{hop_by_hop, spelling};
-use crate::message::{FieldName, FieldValue, Fields, Method, StatusCode};
+use crate::{
+    fields::{hop_by_hop, members, spelling},
+    message::{FieldName, FieldValue, Fields, Method, StatusCode},
+};
 
 /// How the response's end is found (RFC 9112 §6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,10 +143,6 @@ impl Lines {
         hop_by_hop::strip(&mut fields);
         Ok(fields)
     }
-}
-
-fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii)
 }
 
 fn digits(value: &[u8]) -> Option<u64> {

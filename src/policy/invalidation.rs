@@ -1,4 +1,4 @@
-//! What an unsafe request makes untrue (RFC 9111 §4.4).
+//! The stored responses that an unsafe request invalidates (RFC 9111 §4.4).
 
 use http::header::{CONTENT_LOCATION, LOCATION};
 
@@ -7,8 +7,9 @@ use crate::{
     message::{Request, ResponseHead, Scheme, Target},
 };
 
-/// The targets whose stored responses an answer to an unsafe request invalidates (RFC 9111 §4.4): its own, and those in
-/// Location and Content-Location that have the same authority. None where the answer is an error.
+/// Returns the targets whose stored responses the answer to an unsafe request invalidates (RFC 9111 §4.4): the
+/// request's own, and those in Location and Content-Location that have the same authority. An error invalidates
+/// nothing.
 pub fn invalidates(request: &Request, response: &ResponseHead) -> Vec<Target> {
     if is_safe(&request.method) || !(response.status.is_success() || response.status.is_redirection()) {
         return Vec::new();
@@ -23,8 +24,8 @@ pub fn invalidates(request: &Request, response: &ResponseHead) -> Vec<Target> {
     targets
 }
 
-/// What a URI reference means at `base` (RFC 3986 §5.2), fragment left out; `None`: it is none, or leads to another
-/// authority.
+/// Resolves a URI reference at `base` (RFC 3986 §5.2), without its fragment. Returns `None` if the reference is invalid
+/// or leads to another authority.
 pub(super) fn resolve(base: &Target, reference: &[u8]) -> Option<Target> {
     let reference = std::str::from_utf8(reference).ok()?.trim();
     if reference.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
@@ -58,7 +59,7 @@ fn with_path(base: &Target, path_and_query: String) -> Target {
     Target { scheme: base.scheme, authority: base.authority.clone(), path_and_query }
 }
 
-/// The scheme and what stands behind its colon.
+/// Splits a reference into its scheme and the text behind the colon.
 fn scheme(reference: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = reference.split_once(':')?;
     let valid = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -71,7 +72,7 @@ fn same_authority(authority: &str, scheme: Scheme, base: &str) -> bool {
     bare.trim_end_matches('.').eq_ignore_ascii_case(base)
 }
 
-/// RFC 3986 §5.2.2 for a reference without scheme and authority.
+/// Resolves a reference without scheme and authority (RFC 3986 §5.2.2).
 fn relative(base: &str, reference: &str) -> String {
     let (base_path, base_query) = split_query(base);
     let (path, query) = split_query(reference);
@@ -85,12 +86,12 @@ fn relative(base: &str, reference: &str) -> String {
     without_dots(&format!("{folder}{path}")) + query
 }
 
-/// The query keeps its question mark.
+/// Splits off the query, which keeps its question mark.
 fn split_query(path_and_query: &str) -> (&str, &str) {
     path_and_query.split_at(path_and_query.find('?').unwrap_or(path_and_query.len()))
 }
 
-/// RFC 3986 §5.2.4, for a path that begins with a slash.
+/// Removes the dot segments of a path that begins with a slash (RFC 3986 §5.2.4).
 fn without_dots(path: &str) -> String {
     let mut kept: Vec<&str> = Vec::new();
     let mut segments = path.split('/').skip(1).peekable();

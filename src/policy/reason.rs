@@ -1,4 +1,4 @@
-//! Why an answer came from where it came: one enum for Cache-Status, logs, statistics and `explain`.
+//! The reasons for each decision: one enum for Cache-Status, logs, statistics and `explain`.
 
 /// Why a request went to the origin (RFC 9211 §2.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -14,7 +14,7 @@ pub enum Fwd {
 }
 
 impl Fwd {
-    /// The token of RFC 9211 §2.2.
+    /// Returns the token of RFC 9211 §2.2.
     pub fn as_str(self) -> &'static str {
         match self {
             Fwd::Bypass => "bypass",
@@ -29,10 +29,10 @@ impl Fwd {
     }
 }
 
-/// Declares the reasons, each with the words that Cache-Status, logs and statistics say for it.
+/// Declares the reasons, each with the words that Cache-Status, logs and statistics show for it.
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident => $words:literal,)+) => {
-        /// A named reason.
+        /// The reason for a decision.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Reason {
             $($(#[$doc])* $name,)+
@@ -41,7 +41,8 @@ macro_rules! reasons {
         impl Reason {
             pub const ALL: &'static [Reason] = &[$(Reason::$name,)+];
 
-            /// For people; printable ASCII without quotes, so that it fits into a structured field's string.
+            /// Returns the words for people. They are printable ASCII without quotes, so that a string of a structured
+            /// field can hold them.
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Reason::$name => $words,)+

@@ -1,4 +1,4 @@
-//! May a stored response be used (RFC 9111 §4)?
+//! Decides whether a stored response may be used (RFC 9111 §4).
 
 use http::header::{AUTHORIZATION, COOKIE, IF_MATCH, IF_UNMODIFIED_SINCE};
 
@@ -99,7 +99,7 @@ pub fn with_content<S>(request: &Request) -> Reuse<S> {
     forward(Mode::Pass, Fwd::Bypass, unkeyed_content(&request.method))
 }
 
-/// Why a request's content is part of no key.
+/// Returns the reason why the content of a request is not part of its key.
 pub fn unkeyed_content(method: &Method) -> Reason {
     if is_query(method) { Reason::ContentTooLong } else { Reason::RequestContent }
 }
@@ -151,7 +151,7 @@ fn decide<S: AsRef<StoredHead>>(
     if asked.min_fresh.is_some_and(|span| freshness.lifetime < freshness.age.saturating_add(span)) {
         return validate(Fwd::Request, Reason::RequestMinFresh);
     }
-    // what the origin gave no lifetime may be another page for someone whom it knows
+    // where the origin gave no lifetime, it may send another page to a client that it knows
     if let Some(reason) = credentials(request, options)
         && explicit_lifetime(&stored.head.fields, &governing, stored.received).is_none()
     {
@@ -169,7 +169,7 @@ fn decide<S: AsRef<StoredHead>>(
             false => forward(Mode::Fetch, Fwd::Partial, Reason::PartMissing),
         };
     }
-    // RFC 9111 §4.2.4: stale, and yet allowed
+    // the response is stale, and yet stale use is allowed (RFC 9111 §4.2.4)
     if covered
         && asked.max_stale.is_some_and(|limit| freshness.stale_within(limit))
         && !governing.forbids_stale_unasked()
@@ -186,7 +186,7 @@ fn decide<S: AsRef<StoredHead>>(
     validate(Fwd::Stale, Reason::Stale)
 }
 
-/// By what the origin may know who asks, unless strict.
+/// Returns which credentials tell the origin who asks, if any. Strict ignores them.
 fn credentials(request: &Request, options: &Options) -> Option<Reason> {
     if options.strict {
         return None;

@@ -1,4 +1,4 @@
-//! Validation and what it teaches (RFC 9111 §4.3), and stale responses in place of errors (RFC 5861 §4).
+//! Validates and updates stored responses (RFC 9111 §4.3), and serves stale ones in place of errors (RFC 5861 §4).
 
 use http::header::*;
 
@@ -20,9 +20,9 @@ use crate::{
     message::{FieldName, FieldValue, Fields, Part, Request, ResponseHead, StatusCode, StoredHead},
 };
 
-/// The fields (Range, If-Range) that ask for what is missing of a stored part so that `request` can be answered
-/// (RFC 9111 §3.3); `None`: it cannot be completed: no strong validator (strict asks without), an unknown length, or the
-/// missing bytes do not adjoin the part on one side.
+/// Returns the fields (Range, If-Range) that ask the origin for the bytes which a stored part lacks to answer `request`
+/// (RFC 9111 §3.3). Returns `None` if the part cannot be completed: it has no strong validator (`strict` needs none),
+/// the whole length is unknown, or the missing bytes do not adjoin the part on one side.
 pub fn completion(request: &Request, stored: &StoredHead, options: &Options) -> Option<Vec<(FieldName, FieldValue)>> {
     let part = stored.part?;
     let complete = part.complete?;
@@ -36,7 +36,7 @@ pub fn completion(request: &Request, stored: &StoredHead, options: &Options) -> 
         return None;
     }
     let missing = if first >= part.first && first <= part.last.saturating_add(1) && last > part.last {
-        // to the very end: leave it open, as the length may have changed
+        // the range is left open at the end, because the length may have changed
         match last + 1 == complete {
             true => format!("bytes={}-", part.last + 1),
             false => format!("bytes={}-{last}", part.last + 1),
@@ -50,8 +50,9 @@ pub fn completion(request: &Request, stored: &StoredHead, options: &Options) -> 
     Some([Some(range), validator.map(|value| (IF_RANGE, value))].into_iter().flatten().collect())
 }
 
-/// A stored response and a 304, made one (RFC 9111 §3.2, §4.3.4); `None`: the 304 is about another one. Where the 304
-/// says that nothing may be stored any more, the result is `invalidated`: good for this request, and no other.
+/// Updates a stored response with a 304 (RFC 9111 §3.2, §4.3.4). Returns `None` if the 304 is about another response.
+/// If the
+/// 304 forbids storing, the result is `invalidated`: it may answer this request, and no other.
 pub fn freshen(
     request: &Request,
     stored: &StoredHead,
@@ -62,21 +63,22 @@ pub fn freshen(
     is_about(stored, &response.fields, options).then(|| updated(request, stored, response, times, options))?
 }
 
-/// May what the answer to this request made of a stored response be shared with others? What answers Authorization only
-/// where a directive allows it (RFC 9111 §3.5), and nothing where the request said no-store (§5.2.1.5).
+/// Returns true if other requests may use a stored response that the answer to this request has updated. If the request
+/// has Authorization, a directive must allow it (RFC 9111 §3.5). If the request says no-store, they may not (§5.2.1.5).
 pub fn may_be_shared(request: &Request, freshened: &StoredHead) -> bool {
     let authorized =
         !request.fields.contains(&AUTHORIZATION) || Governing::of(&freshened.head.fields).allows_authorized();
     authorized && !RequestDirectives::parse(&request.fields).no_store
 }
 
-/// RFC 9111 §4.3.4: do the validators of a 304 identify the stored response? Strict: as the conformance suite has it, what
-/// answers our own If-None-Match is about what that named, whatever entity tag it bears.
+/// Returns true if the validators of a 304 identify the stored response (RFC 9111 §4.3.4). With `strict`, a 304 to
+/// Larder's own If-None-Match is about the stored response whatever entity tag it carries, as the conformance suite
+/// expects.
 fn is_about(stored: &StoredHead, response: &Fields, options: &Options) -> bool {
     let ours = &stored.head.fields;
     let modified = |fields| date::only(fields, &LAST_MODIFIED, stored.received);
     match (entity_tag(response), entity_tag(ours)) {
-        // weakly, as some origins weaken the tag of what they compress, but not in their 304
+        // a weak comparison, because some origins weaken the tag of a compressed response, but not that of their 304
         (Some(theirs), Some(ours)) => options.strict || theirs.matches_weakly(&ours),
         (theirs, tag) => match (modified(response), modified(ours)) {
             (Some(theirs), Some(ours)) => theirs == ours,
@@ -86,7 +88,7 @@ fn is_about(stored: &StoredHead, response: &Fields, options: &Options) -> bool {
     }
 }
 
-/// RFC 9111 §3.2: every field that came replaces the stored one, but for those that describe the stored bytes.
+/// Replaces each stored field by the one that came, except for those that describe the stored bytes (RFC 9111 §3.2).
 fn updated(
     request: &Request,
     stored: &StoredHead,
@@ -97,14 +99,14 @@ fn updated(
     static OF_THE_BYTES: [FieldName; 4] = [CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG];
     let taken = |name: &FieldName| !OF_THE_BYTES.contains(name) && !digests_content(name);
     let mut fields = stored.head.fields.clone();
-    // Age and Date tell about the time of the exchange
+    // Age and Date belong to the exchange, so that the old ones are dropped
     fields.retain(|name, _| *name != AGE && *name != DATE && !(taken(name) && response.fields.contains(name)));
     for (name, value) in response.fields.iter().filter(|(name, _)| taken(name)) {
         fields.append(name.clone(), value.clone());
     }
     let (before, after) = (Governing::of(&stored.head.fields), Governing::of(&fields));
     retain_storable(&mut fields, &after, times, options);
-    // it varies otherwise now: what it is stored under is no longer right
+    // if Vary has changed, the response is stored under the wrong key
     if names(&fields, options).ok()? != names(&stored.head.fields, options).ok()? {
         return None;
     }
@@ -123,7 +125,7 @@ fn updated(
     })
 }
 
-/// What an answer to HEAD does to the stored answer to GET (RFC 9111 §4.3.5).
+/// What the answer to a HEAD means for the stored response to GET (RFC 9111 §4.3.5).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeadSays {
     Freshened(Box<StoredHead>),
@@ -131,7 +133,7 @@ pub enum HeadSays {
     Nothing,
 }
 
-/// `stored_length`: of the stored body.
+/// Compares the answer to a HEAD with the stored response to GET. `stored_length` is the length of the stored body.
 pub fn freshen_by_head(
     request: &Request,
     stored: &StoredHead,
@@ -154,7 +156,7 @@ pub fn freshen_by_head(
     if evidence.contains(&Some(false)) {
         return HeadSays::Changed;
     }
-    // without any validator nothing is known, but the RFC lets it pass
+    // without a validator nothing is proven; the RFC allows the update all the same
     if !options.strict && same(&ETAG).or(same(&LAST_MODIFIED)).is_none() {
         return HeadSays::Nothing;
     }
@@ -165,8 +167,8 @@ pub fn freshen_by_head(
     }
 }
 
-/// A stored part and a 206 that continues it, made one (RFC 9111 §3.4); `None`: they do not belong together. The
-/// result's part tells what the two hold together; bytes of the new one win where they overlap.
+/// Combines a stored part and a 206 that continues it (RFC 9111 §3.4). Returns `None` if they do not belong together.
+/// The part of the result covers both. Where they overlap, the bytes of the new one count.
 pub fn combine(stored: &StoredHead, new: &StoredHead) -> Option<StoredHead> {
     let (old_part, new_part) = (stored.part?, new.part?);
     let says_truth =
@@ -200,8 +202,8 @@ pub fn combine(stored: &StoredHead, new: &StoredHead) -> Option<StoredHead> {
     })
 }
 
-/// May a stale stored response stand in for this failed exchange (RFC 9111 §4.2.4, RFC 5861 §4)? `status`: the
-/// origin's answer, where there was one.
+/// Decides whether a stale stored response may answer in place of this failed exchange (RFC 9111 §4.2.4, RFC 5861 §4).
+/// `status` is that of the origin's answer, if there was one.
 pub fn on_error(
     request: &Request,
     stored: &StoredHead,
@@ -235,7 +237,7 @@ pub fn on_error(
         if asked.max_stale.is_some_and(|limit| freshness.stale_within(limit)) {
             return Ok(Reason::MaxStale);
         }
-        // RFC 9111 §4.2.4 lets a disconnected cache use what it has
+        // a disconnected cache may use what it has (RFC 9111 §4.2.4)
         if options.strict {
             return Ok(Reason::Disconnected);
         }

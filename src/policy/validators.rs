@@ -1,4 +1,4 @@
-//! Validators: by what the versions of a representation are told apart (RFC 9110 §8.8).
+//! Validators, which tell the versions of a representation apart (RFC 9110 §8.8).
 
 use http::header::*;
 
@@ -8,7 +8,8 @@ use crate::{
     message::{FieldName, FieldValue, Fields, StoredHead},
 };
 
-/// The conditions that ask whether a stored response is current (RFC 9111 §4.3.1); empty: it cannot be validated.
+/// Returns the conditions that ask whether a stored response is current (RFC 9111 §4.3.1). They are empty if it cannot
+/// be validated.
 pub fn conditions(stored: &StoredHead) -> Vec<(FieldName, FieldValue)> {
     let fields = &stored.head.fields;
     let tag = fields.only(&ETAG).filter(|value| EntityTag::parse(value.as_bytes()).is_some());
@@ -21,13 +22,14 @@ pub(super) fn entity_tag(response: &Fields) -> Option<EntityTag<'_>> {
     EntityTag::parse(response.only(&ETAG)?.as_bytes())
 }
 
-/// Last-Modified where nothing can have changed unseen within its second (RFC 9110 §8.8.2.2). `now`: roughly.
+/// Returns Last-Modified if it is a strong validator: no later change can have the same second (RFC 9110 §8.8.2.2).
+/// `now` may be a rough value.
 pub(super) fn strong_last_modified(response: &Fields, now: Timestamp) -> Option<Timestamp> {
     let modified = date::only(response, &LAST_MODIFIED, now)?;
     (date::only(response, &DATE, now)?.since(modified).0 >= 1).then_some(modified)
 }
 
-/// What If-Range may carry (RFC 9110 §13.1.5).
+/// Returns the validator that If-Range may carry (RFC 9110 §13.1.5).
 pub(super) fn strong_validator(stored: &StoredHead) -> Option<FieldValue> {
     let fields = &stored.head.fields;
     match entity_tag(fields) {

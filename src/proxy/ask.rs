@@ -7,10 +7,10 @@ use http::header::SET_COOKIE;
 use super::{
     context::Asked,
     exchange::{self, Answered},
-    fill::FillReader,
+    fetched::Fetched,
     forward::Conditions,
-    keep::{join_parts, keep},
-    landing::{Filling, Flying, Landing},
+    keep::{COMPLETED, join_parts, keep},
+    landing::{Flying, Landing},
     question::{Content, Question},
 };
 use crate::{
@@ -26,40 +26,6 @@ use crate::{
     },
     store::{Epoch, StoredResponse},
 };
-
-/// Bytes of a stored part up to which it is completed rather than fetched anew.
-pub const COMPLETED: u64 = 8 * 1024 * 1024;
-
-/// What came of asking.
-pub enum Fetched {
-    /// A stored response answers. `validated`: the origin said so, with this status.
-    Stored {
-        stored: Arc<StoredResponse>,
-        reason: Reason,
-        validated: Option<(u16, Times)>,
-        /// Set-Cookie lines for this client alone.
-        cookies: Vec<FieldValue>,
-    },
-    /// A stale stored response answers because the origin failed, with this status if it answered at all.
-    StoodIn {
-        stored: Arc<StoredResponse>,
-        reason: Reason,
-        status: Option<u16>,
-    },
-    /// The response is being stored. `combined`: it continues a stored part, and answers together with that.
-    Filling {
-        head: ResponseHead,
-        filling: Filling,
-        reader: FillReader,
-        combined: bool,
-    },
-    /// The response is for this client alone.
-    Relay {
-        answered: Answered,
-        reason: Reason,
-    },
-    Failed(OriginError),
-}
 
 /// What follows from one answer of the origin.
 enum Next {

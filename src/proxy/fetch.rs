@@ -3,9 +3,10 @@
 use tokio::sync::oneshot;
 
 use super::{
-    ask::{Fetched, ask, stand_in},
+    ask::{ask, stand_in},
     collapse::Join,
     context::Asked,
+    fetched::Fetched,
     landing::{FlightKey, Flying, Landing},
     question::{Again, Content, Found, Question},
     respond,

@@ -3,9 +3,9 @@
 use std::{rc::Rc, sync::Arc};
 
 use super::{
-    ask::{COMPLETED, Fetched},
     context::{Asked, Context},
     exchange::Answered,
+    fetched::Fetched,
     fill::{Fill, FillError, Filled, Side},
     landing::{Filling, Flying, Landing},
     warning::Warning,
@@ -20,6 +20,9 @@ use crate::{
     policy::{selection, validation},
     store::{Epoch, StoredBody, StoredResponse},
 };
+
+/// Bytes of a stored part up to which it is completed. A longer one is fetched anew.
+pub const COMPLETED: u64 = 8 * 1024 * 1024;
 
 /// A response to be stored, with the bytes of a stored part that stand on both sides of its own.
 pub struct Joined {

@@ -7,6 +7,7 @@ mod content;
 mod context;
 mod exchange;
 mod fetch;
+mod fetched;
 mod fill;
 mod forward;
 #[doc(hidden)]

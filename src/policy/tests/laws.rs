@@ -1,4 +1,4 @@
-//! Laws that hold for whatever peers send.
+//! Laws that hold whatever clients and origins send.
 
 use proptest::prelude::*;
 
@@ -30,7 +30,7 @@ const NAMES: [&str; 22] = [
     "access-control-allow-origin",
 ];
 
-/// Values out of pieces that mean something somewhere, and of any bytes that a field may hold.
+/// Makes values of pieces that have a meaning in some field, and of any bytes that a field may hold.
 fn value() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         prop::sample::select(vec![
@@ -94,7 +94,7 @@ fn any_options() -> impl Strategy<Value = Options> {
     )
 }
 
-/// A request, and what is stored for it, if anything is.
+/// Makes a request, and the response that is stored for it, if any.
 fn asked(method: &str, fields: Fields) -> Request {
     Request { fields, ..request(method, &[]) }
 }

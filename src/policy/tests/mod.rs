@@ -18,14 +18,14 @@ use crate::{
     },
 };
 
-/// When every exchange here takes place: in November 2026.
+/// The time of every exchange in these tests: in November 2026.
 const T0: Timestamp = Timestamp(1_795_000_000_000);
 
 fn at(seconds: u64) -> Timestamp {
     T0.plus(Seconds(seconds))
 }
 
-/// An HTTP-date so many seconds from `T0`.
+/// Returns the HTTP-date that lies so many seconds after `T0`.
 fn when(offset: i64) -> String {
     let at = Timestamp(T0.0 + offset * 1000);
     date::format(at).to_str().unwrap().to_owned()
@@ -43,7 +43,7 @@ fn usual() -> Options {
     Options { strict: false, default_ttl: Seconds(3600), client_reload: false, ignore_cookies: false }
 }
 
-/// `Name: value` lines.
+/// Parses lines of the form `Name: value`.
 fn fields(lines: &[&str]) -> Fields {
     let line = |line: &&str| {
         let (name, value) = line.split_once(':').unwrap();
@@ -77,7 +77,7 @@ fn response(status: u16, lines: &[&str]) -> ResponseHead {
     ResponseHead { status: StatusCode::from_u16(status).unwrap(), fields: fields(lines) }
 }
 
-/// What is stored of a 200 to a GET.
+/// Returns what is stored of a 200 to a GET.
 fn stored(lines: &[&str], options: &Options) -> StoredHead {
     stored_as(200, lines, options).unwrap()
 }

@@ -207,7 +207,7 @@ fn parts_are_combined_when_they_adjoin_and_have_one_strong_validator() {
         assert_eq!(joined.as_ref().map(|head| head.part), expected, "{old} {new}");
         if let Some(joined) = joined {
             assert_eq!((value(&joined, "a"), value(&joined, "b")), (vec!["new".to_owned()], vec!["old".to_owned()]));
-            // they were those of one part
+            // these fields described one part only
             assert!(value(&joined, "content-digest").is_empty() && value(&joined, "content-md5").is_empty());
             assert_eq!(value(&joined, "repr-digest"), ["whole"]);
             let length = joined.part.map_or(10, |part| part.length());

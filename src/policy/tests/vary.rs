@@ -10,7 +10,7 @@ fn agree_by(vary: &str, first: &[&str], second: &[&str], options: &Options) -> b
     matches(&nominated, &get(second), options)
 }
 
-/// Do two requests whose only field is this one agree on it?
+/// Returns true if two requests whose only field is this one agree on it.
 fn mean_the_same(name: &str, first: &str, second: &str) -> bool {
     let line = |value| format!("{name}: {value}");
     agree(&format!("Vary: {name}"), &[&line(first)], &[&line(second)])
@@ -139,7 +139,7 @@ fn up_to_eight_different_names_over_all_lines_and_no_star_among_them() {
         (&["Vary: a, b, c, d", "Vary: e, f, g, h, i"], Err(Reason::VaryTooLong)),
         (&["Vary: a, A, a, b, B, c, d, e, f, g, h"], Ok(8)),
         (&["Vary: a, b, c, d, e, f, g, h", "Vary: H, g, F"], Ok(8)),
-        // what a response for one origin varies by without saying so counts as well
+        // a response for one origin varies by Origin even if Vary does not say so
         (&["Vary: a, b, c, d, e, f, g, h", "Access-Control-Allow-Origin: x"], Err(Reason::VaryTooLong)),
         (&["Vary: ,, a ,\t,"], Ok(1)),
         (&["Vary: *"], Err(Reason::VaryStar)),
@@ -197,7 +197,7 @@ fn answers_to_query_are_variants_by_content_and_answer_nothing_else() {
         assert_eq!(matches(&nominated, &query(1, &["Foo: b"]), &strict()), vary == "Vary:");
         assert!(!matches(&nominate(&fields(&[vary]), &get(&["Foo: a"]), &strict()).unwrap(), &one, &strict()));
     }
-    // what stands for the content is no field that an origin could name
+    // an origin cannot nominate the name that stands for the content
     let named = fields(&["Vary: larder-content"]);
     assert_eq!(nominate(&named, &one, &strict()), Err(Reason::VaryStar));
 }
