@@ -18,7 +18,7 @@ use super::{
     eviction::Sketch,
     finishing::Finishing,
     generation::{Found, FoundBody, Generation},
-    index::{Index, Print},
+    index::{Entry, Index, Print},
     lookups::{Lookups, Turn},
     memory::Memory,
     pending::{Change, Pending},
@@ -274,34 +274,43 @@ impl Shared {
         found
     }
 
-    /// What the disk holds under a key. Blocks.
+    /// Reads what the disk holds under a key. Blocks.
     pub fn read(&self, key: &CacheKey) -> Result<Option<Slot>, StoreError> {
-        let mut entry = self.index.find(Print::of(key));
+        let print = Print::of(key);
+        let mut entry = self.index.find(print);
         while let Some(now) = entry {
-            let Some(generation) = self.generation(now.generation) else {
-                // it was dropped a moment ago, and what was in it may have moved
-                entry = self.index.find(Print::of(key)).filter(|later| later != &now);
-                continue;
-            };
-            let found = generation.find(key)?;
+            let read = self.generation(now.generation).map(|generation| generation.find(key));
             if self.pages() > self.budget.pages() && !self.easing.swap(true, Relaxed) {
                 let _ = self.commands.send(Command::Ease);
             }
-            return Ok(found.map(|found| match found {
-                Found::Variants(list) => Slot::Variants(list.into()),
-                Found::Response(head, body) => {
-                    let body = match body {
-                        FoundBody::Memory(bytes) => StoredBody::Memory(bytes),
-                        FoundBody::Disk(body) => {
-                            body.watch(*key, &self.commands);
-                            StoredBody::Disk(body)
-                        }
-                    };
-                    Slot::Response(Arc::new(StoredResponse { key: *key, head, body }))
-                }
-            }));
+            match read {
+                Some(Ok(found)) => return Ok(found.map(|found| self.slot(*key, found))),
+                Some(Err(error)) if self.is_current(print, now) => return Err(error),
+                // the generation was dropped a moment ago, and what was in it may have moved
+                _ => entry = self.index.find(print).filter(|later| *later != now),
+            }
         }
         Ok(None)
+    }
+
+    /// Returns true if the entry still names the record of a generation that is there.
+    fn is_current(&self, print: Print, entry: Entry) -> bool {
+        self.index.find(print) == Some(entry) && self.generation(entry.generation).is_some()
+    }
+
+    fn slot(&self, key: CacheKey, found: Found) -> Slot {
+        let (head, body) = match found {
+            Found::Variants(list) => return Slot::Variants(list.into()),
+            Found::Response(head, body) => (head, body),
+        };
+        let body = match body {
+            FoundBody::Memory(bytes) => StoredBody::Memory(bytes),
+            FoundBody::Disk(body) => {
+                body.watch(key, &self.commands);
+                StoredBody::Disk(body)
+            }
+        };
+        Slot::Response(Arc::new(StoredResponse { key, head, body }))
     }
 
     /// Says a problem once, until another one comes up.

@@ -146,10 +146,13 @@ impl Writer {
         }
     }
 
+    /// Opens the disk, which must not be open. If it fails, tries again `retry_after` later.
     fn open(&mut self, retry_after: Duration) {
+        debug_assert!(self.open.is_none(), "a second opening takes the folder from the first one");
         match self.try_open() {
             Ok(open) => {
                 self.open = Some(open);
+                self.retry = None;
                 self.sweep_at = Some(clock::instant() + FIRST_SWEEP);
                 self.shared.state.send_replace(Some(State::Open));
                 if self.shared.well_again() {

@@ -1,9 +1,6 @@
 //! Space that is given back, and what must not go with it.
 
-use std::{
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
-};
+use std::os::unix::fs::MetadataExt;
 
 use super::support::*;
 use crate::{
@@ -96,16 +93,6 @@ fn a_large_body_that_moved_to_another_generation_outlives_its_validation() {
         assert_eq!(served(&store, "large").await, Some(content("large", 400_000)));
         assert_eq!(found(&store, "large").await.expect("found").head.response_time, Timestamp(5_000));
     });
-}
-
-/// Where the files of large bodies are.
-fn body_files(folder: &Path) -> Vec<PathBuf> {
-    let generations = std::fs::read_dir(folder.join("live")).expect("a folder").flatten();
-    let files = generations.filter_map(|entry| std::fs::read_dir(entry.path()).ok()).flat_map(|files| files.flatten());
-    let mut bodies: Vec<_> =
-        files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|e| e == "body")).collect();
-    bodies.sort();
-    bodies
 }
 
 #[test]

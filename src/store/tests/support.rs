@@ -4,7 +4,7 @@ use std::{
     collections::HashSet,
     hash::{BuildHasher, RandomState},
     os::unix::fs::MetadataExt,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use bytes::Bytes;
@@ -152,6 +152,16 @@ pub fn du(folder: &Path) -> u64 {
         own + files.flatten().map(|file| walk(&file.path(), seen)).sum::<u64>()
     }
     walk(folder, &mut HashSet::new())
+}
+
+/// The files of large bodies.
+pub fn body_files(folder: &Path) -> Vec<PathBuf> {
+    let generations = std::fs::read_dir(folder.join("live")).expect("a folder").flatten();
+    let files = generations.filter_map(|entry| std::fs::read_dir(entry.path()).ok()).flat_map(|files| files.flatten());
+    let mut bodies: Vec<_> =
+        files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|e| e == "body")).collect();
+    bodies.sort();
+    bodies
 }
 
 /// Between two looks at what the disk tier does behind, in milliseconds.
