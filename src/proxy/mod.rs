@@ -15,6 +15,7 @@ pub mod fuzzing;
 mod health;
 mod keep;
 mod landing;
+mod observed;
 mod outcome;
 mod question;
 mod refusal;
@@ -34,7 +35,7 @@ use futures_util::{StreamExt, stream};
 
 use self::{
     context::{Asked, key},
-    outcome::Observed,
+    observed::Observed,
     question::{Content, Found, find},
     refusal::{Refusal, refused},
     verdict::Answer,
