@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{is_word, sources};
 
-/// The circles that are still allowed. Each entry is the beginning of the names of all files in one circle.
-const ALLOWED: &[&str] = &[
-    // issue 12 cuts the store into layers, and removes this line
-    "store/",
+/// The circles that are still allowed: the beginning of the names of all files in a circle, and who removes it.
+const ALLOWED: &[(&str, &str)] = &[
+    ("store/", "issue 12, which cuts the store into layers"),
+    ("client/", "the founder, with the seams of issue 9"),
 ];
 
 /// A path as the code writes it: `["crate", "clock", "Clock"]`.
@@ -245,12 +245,12 @@ fn no_files_import_each_other_in_a_circle() {
     let (circles, imports) = (tree.circles(), tree.imports());
     let within = |circle: &BTreeSet<&str>, beginning: &str| circle.iter().all(|name| name.starts_with(beginning));
     let mut wrong = Vec::new();
-    for circle in circles.iter().filter(|circle| !ALLOWED.iter().any(|allowed| within(circle, allowed))) {
+    for circle in circles.iter().filter(|circle| !ALLOWED.iter().any(|(allowed, _)| within(circle, allowed))) {
         wrong.push(format!("a circle of {} files:", circle.len()));
         let edges = imports.iter().filter(|((from, to), _)| circle.contains(from) && circle.contains(to));
         wrong.extend(edges.map(|((from, to), path)| format!("  src/{from} imports src/{to}: {path}")));
     }
-    for allowed in ALLOWED.iter().filter(|allowed| !circles.iter().any(|circle| within(circle, allowed))) {
+    for (allowed, _) in ALLOWED.iter().filter(|(allowed, _)| !circles.iter().any(|circle| within(circle, allowed))) {
         wrong.push(format!("no circle in src/{allowed} any more: remove it from ALLOWED"));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
