@@ -185,6 +185,32 @@ fn a_full_disk_is_lived_with_and_a_disk_that_is_free_again_is_used_again() {
 }
 
 #[test]
+fn a_store_that_only_answers_gives_way_where_others_fill_the_disk() {
+    let Some(folder) = in_child() else {
+        return on_a_small_disk("crash::a_store_that_only_answers_gives_way_where_others_fill_the_disk");
+    };
+    run(async {
+        let store = open(Options { disk: 10 << 30, ..disk_only(&folder) }).await;
+        for number in 0..600 {
+            put(&store, &number.to_string(), 20_000);
+            if number % 20 == 0 {
+                store.flush().await;
+            }
+        }
+        store.flush().await;
+        let before = store.stats();
+        assert!(std::fs::write(folder.join("blocker"), vec![1; 64 << 20]).is_err());
+        let began = clock::instant();
+        while store.stats().disk_used + MIB > before.disk_used {
+            assert!(began.elapsed() < Duration::from_secs(20), "{:?}", store.stats());
+            beat(50).await;
+        }
+        println!("from {} to {:?}", before.disk_used, store.stats());
+        assert_eq!(served(&store, "599").await, Some(content("599", 20_000)));
+    });
+}
+
+#[test]
 fn a_store_starts_on_a_full_and_on_a_read_only_disk_and_comes_back_when_it_is_neither() {
     let Some(folder) = in_child() else {
         return on_a_small_disk(

@@ -150,3 +150,30 @@ fn a_body_whose_file_was_cleared_before_it_had_its_place_is_not_held_in_memory()
         assert!(found(&store, "large").await.is_none(), "an open file keeps its room on the disk");
     });
 }
+
+#[test]
+fn a_smaller_limit_holds_from_the_opening_on_though_nothing_is_stored() {
+    run(async {
+        let folder = folder();
+        let options = Options { disk: 80 * MIB, ..disk_only(folder.path()) };
+        let store = open(options.clone()).await;
+        for number in 0..300 {
+            put(&store, &format!("small {number}"), 100_000);
+            if number % 10 == 0 {
+                put_large(&store, &format!("large {number}"), 500_000).await;
+                store.flush().await;
+            }
+        }
+        store.close().await;
+        let before = du(&options.folder);
+        assert!(before > 40 * MIB, "{before}");
+        let store = open(Options { disk: 16 * MIB, ..options.clone() }).await;
+        let mut beats = 0..5_000;
+        while du(&options.folder).max(store.stats().disk_used) > 16 * MIB {
+            assert!(beats.next().is_some(), "{} bytes: {:?}", du(&options.folder), store.stats());
+            beat(1).await;
+        }
+        let stats = store.stats();
+        assert!(stats.evicted > 0 && stats.responses > 0, "{stats:?}");
+    });
+}
