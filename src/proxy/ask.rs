@@ -27,12 +27,8 @@ use crate::{
     store::{Epoch, StoredResponse},
 };
 
-/// What follows from one answer of the origin.
-enum Next {
-    Done(Fetched),
-    /// The answer is of no use: ask for a whole response.
-    AskAnew,
-}
+/// The origin's answer is of no use: a whole response has to be asked for.
+struct AskAnew;
 
 /// Asks the origin, and does to the store what its answer says. Those who follow `lead` are told what landed; the lead ends
 /// when that is stored.
@@ -48,13 +44,13 @@ pub async fn ask(question: Question, lead: Option<Flying>) -> Fetched {
     }
     loop {
         let (conditions, added) = asking.conditions();
-        let next = match asking.send(conditions, &added).await {
+        let fetched = match asking.send(conditions, &added).await {
             Ok(answered) => asking.judge(answered).await,
-            Err(error) => Next::Done(asking.failed(error)),
+            Err(error) => Ok(asking.failed(error)),
         };
-        match next {
-            Next::Done(fetched) => return fetched,
-            Next::AskAnew => asking.question.mode = Mode::Fetch,
+        match fetched {
+            Ok(fetched) => return fetched,
+            Err(AskAnew) => asking.question.mode = Mode::Fetch,
         }
     }
 }
@@ -137,27 +133,25 @@ impl Asking {
         stand_in(&self.question.asked, self.question.stored.as_ref(), None).unwrap_or(Fetched::Failed(error))
     }
 
-    async fn judge(&mut self, answered: Answered) -> Next {
+    async fn judge(&mut self, answered: Answered) -> Result<Fetched, AskAnew> {
         let status = answered.response.head.status.as_u16();
         match (self.question.mode, self.question.stored.clone()) {
             (Mode::Validate, Some(stored)) if status == 304 => self.validated(&stored, answered),
-            (Mode::Complete, _) if status != 200 && status != 206 && status < 500 => Next::AskAnew,
-            (Mode::Validate | Mode::Complete | Mode::Fetch, Some(_)) if status >= 500 => {
-                Next::Done(self.stood_in(answered))
-            }
+            (Mode::Complete, _) if status != 200 && status != 206 && status < 500 => Err(AskAnew),
+            (Mode::Validate | Mode::Complete | Mode::Fetch, Some(_)) if status >= 500 => Ok(self.stood_in(answered)),
             _ => self.kept_or_relayed(answered).await,
         }
     }
 
     /// A 304 to Larder's own conditions (RFC 9111 §4.3.4).
-    fn validated(&self, stored: &StoredResponse, answered: Answered) -> Next {
+    fn validated(&self, stored: &StoredResponse, answered: Answered) -> Result<Fetched, AskAnew> {
         let Answered { response, times } = answered;
         let asked = &self.question.asked;
         let (cx, request) = (&asked.cx, &*asked.request);
         let head = validation::freshen(request, &stored.head, &response.head, times, asked.policy())
             // the stored part belongs to a representation that If-Range no longer names
             .filter(|head| selection::is_covered(request, head));
-        let Some(head) = head else { return Next::AskAnew };
+        let Some(head) = head else { return Err(AskAnew) };
         let shared = !head.invalidated && validation::may_be_shared(request, &head);
         if head.invalidated {
             // the 304 says that what it validates is for this client alone
@@ -172,7 +166,7 @@ impl Asking {
             false => Landing::Alone,
         });
         let cookies = own_cookies(&response.head.fields, &stored.head.head.fields);
-        Next::Done(Fetched::Stored { stored, reason: Reason::Validated, validated: Some((status, times)), cookies })
+        Ok(Fetched::Stored { stored, reason: Reason::Validated, validated: Some((status, times)), cookies })
     }
 
     /// An error of the origin, where a response is stored: it does not displace that.
@@ -191,7 +185,7 @@ impl Asking {
     }
 
     /// Any other answer: it is stored where that is allowed.
-    async fn kept_or_relayed(&mut self, answered: Answered) -> Next {
+    async fn kept_or_relayed(&mut self, answered: Answered) -> Result<Fetched, AskAnew> {
         let Question { asked, stored, mode, flight, .. } = &self.question;
         let Answered { response, times } = &answered;
         let request = &asked.request;
@@ -206,10 +200,10 @@ impl Asking {
                 let joined = join_parts(request, stored.as_ref(), head).await;
                 // asked for the rest of the stored part: this is of another representation, or too little
                 if completes && joined.head.part.is_some() && !joined.combined {
-                    return Next::AskAnew;
+                    return Err(AskAnew);
                 }
                 asked.cx.shared.note_shareable(&flight.variant);
-                Next::Done(keep(asked, answered, joined, self.lead.take(), self.epoch))
+                Ok(keep(asked, answered, joined, self.lead.take(), self.epoch))
             }
             Err(reason) => {
                 self.land(Landing::Alone);
@@ -217,8 +211,8 @@ impl Asking {
                     asked.cx.shared.note_alone(flight.variant, times.response);
                 }
                 match completes && response.head.status == 206 {
-                    true => Next::AskAnew,
-                    false => Next::Done(Fetched::Relay { answered, reason }),
+                    true => Err(AskAnew),
+                    false => Ok(Fetched::Relay { answered, reason }),
                 }
             }
         }
