@@ -103,6 +103,14 @@ impl Connection {
         }
     }
 
+    /// Returns how the request's content failed, if it did. Nobody gets the core's answer then: the client has left, or the
+    /// client side has answered in its place.
+    pub fn content_failure(&self) -> Option<io::ErrorKind> {
+        let Some(state) = self.state.upgrade() else { return Some(io::ErrorKind::ConnectionAborted) };
+        let state = state.borrow();
+        state.body.failure.filter(|_| state.exchange == self.exchange)
+    }
+
     /// The response to this request is the last on the connection. To be called before it is returned.
     pub fn close_after(&self) {
         let Some(state) = self.state.upgrade() else { return };
