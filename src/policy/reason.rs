@@ -116,6 +116,24 @@ reasons! {
     // Why the origin was not asked at all.
     Refused => "refused",
 
+    // Why the origin gave no answer.
+    NameNotResolved => "the origin's name could not be resolved",
+    AddressNotAllowed => "the origin's address is one that is not connected to",
+    ConnectionRefused => "the origin refused the connection",
+    OriginUnreachable => "the origin could not be reached",
+    TlsFailed => "no secure connection to the origin could be made",
+    CertificateNotTrusted => "the origin's certificate is not trusted",
+    ConnectTimeout => "the origin took too long to accept a connection",
+    NoConnectionFree => "all connections to the origin are in use",
+    NoThread => "the system gives no thread to look up the origin's name",
+    FirstByteTimeout => "the origin took too long to answer",
+    BodyTimeout => "the origin stopped in the middle of its response",
+    UploadTimeout => "the origin stopped reading the request",
+    ClosedWithoutAnswer => "the origin closed the connection without an answer",
+    ClosedWithinAnswer => "the origin closed the connection in the middle of its response",
+    NotHttp => "the origin's response is not valid HTTP",
+    ContentBroken => "the request's body could not be read to its end",
+
     // Why a stored response does not stand in for a failure.
     NotAnError => "the origin answered",
     StaleForbidden => "must not be used stale",

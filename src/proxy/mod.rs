@@ -27,6 +27,7 @@ mod shared;
 mod tests;
 mod verdict;
 mod warning;
+mod words;
 
 use std::rc::Rc;
 

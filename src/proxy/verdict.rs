@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use crate::{
     client::{Reply, ReplyBody},
+    clock::Seconds,
     fields::cache_status::CacheStatus,
     message::{FieldName, FieldValue, Fields, StatusCode},
+    origin::OriginError,
     policy::{Fwd, Reason, Times},
 };
 
@@ -28,7 +30,11 @@ pub struct Verdict {
     pub stored: bool,
     /// The request waited for another request's trip to the origin.
     pub collapsed: bool,
-    /// From sending the request to the head of the origin's answer.
+    /// How long the origin's answer will be fresh once it is stored, and what says so. Zero: each use needs validation.
+    pub stored_for: Option<(Seconds, Reason)>,
+    /// Why the origin gave no answer.
+    pub failure: Option<Box<OriginError>>,
+    /// The time from sending the request to the head of the origin's answer.
     pub origin_time: Option<Duration>,
 }
 
@@ -65,6 +71,8 @@ impl Verdict {
             tier: Tier::Origin,
             stored: false,
             collapsed: false,
+            stored_for: None,
+            failure: None,
             origin_time: None,
         }
     }
@@ -76,6 +84,11 @@ impl Verdict {
     /// Larder answers by itself, and did not ask the origin.
     pub fn refused(reason: Reason) -> Verdict {
         Verdict { fwd: None, tier: Tier::Larder, ..Verdict::forwarded(Fwd::Bypass, reason) }
+    }
+
+    /// The verdict where Larder answers because the origin could not.
+    pub fn failed(self, error: &OriginError) -> Verdict {
+        Verdict { tier: Tier::Larder, reason: failure(error), failure: Some(Box::new(error.clone())), ..self }
     }
 
     /// The verdict after an exchange with the origin.
@@ -101,6 +114,28 @@ impl Verdict {
             collapsed: self.collapsed,
             detail: Some(self.reason.as_str()),
         }
+    }
+}
+
+/// The reason for an error. It has the words that clients get.
+fn failure(error: &OriginError) -> Reason {
+    match error {
+        OriginError::Resolve(_) => Reason::NameNotResolved,
+        OriginError::LinkLocal(_) => Reason::AddressNotAllowed,
+        OriginError::Refused(_) => Reason::ConnectionRefused,
+        OriginError::Unreachable(_) => Reason::OriginUnreachable,
+        OriginError::Tls(_) => Reason::TlsFailed,
+        OriginError::Certificate(_) | OriginError::AuthorityAsServer => Reason::CertificateNotTrusted,
+        OriginError::ConnectTimeout => Reason::ConnectTimeout,
+        OriginError::Exhausted => Reason::NoConnectionFree,
+        OriginError::NoThread => Reason::NoThread,
+        OriginError::FirstByteTimeout => Reason::FirstByteTimeout,
+        OriginError::BodyTimeout => Reason::BodyTimeout,
+        OriginError::UploadTimeout => Reason::UploadTimeout,
+        OriginError::Closed => Reason::ClosedWithoutAnswer,
+        OriginError::Truncated => Reason::ClosedWithinAnswer,
+        OriginError::Protocol(_) => Reason::NotHttp,
+        OriginError::Upload => Reason::ContentBroken,
     }
 }
 
@@ -142,5 +177,36 @@ fn append_own(fields: &mut Fields, via: Option<&FieldValue>, verdict: &Verdict) 
 pub fn append(fields: &mut Fields, name: &'static str, value: &str) {
     if let Ok(value) = FieldValue::from_str(value) {
         fields.append(FieldName::from_static(name), value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_of_an_error_has_the_words_that_clients_get() {
+        let text = String::new;
+        for error in [
+            OriginError::Resolve(text()),
+            OriginError::LinkLocal(text()),
+            OriginError::Refused(text()),
+            OriginError::Unreachable(text()),
+            OriginError::Tls(text()),
+            OriginError::Certificate(text()),
+            OriginError::AuthorityAsServer,
+            OriginError::ConnectTimeout,
+            OriginError::Exhausted,
+            OriginError::NoThread,
+            OriginError::FirstByteTimeout,
+            OriginError::BodyTimeout,
+            OriginError::UploadTimeout,
+            OriginError::Closed,
+            OriginError::Truncated,
+            OriginError::Protocol(""),
+            OriginError::Upload,
+        ] {
+            assert_eq!(failure(&error).as_str(), error.public());
+        }
     }
 }
