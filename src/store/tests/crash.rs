@@ -11,7 +11,7 @@ use super::support::*;
 use crate::{
     clock,
     message::StoredBody,
-    store::{Options, Slot, State, Store},
+    store::{AdmitError, Options, Slot, State, Store},
 };
 
 const FOLDER: &str = "LARDER_STORE_TEST_FOLDER";
@@ -170,6 +170,7 @@ fn a_full_disk_is_lived_with_and_a_disk_that_is_free_again_is_used_again() {
         }
         store.flush().await;
         println!("full: {:?}", store.stats());
+        assert_eq!(store.admits(Some(MIB)), Err(AdmitError::NoRoom), "no body of a mebibyte is worth what is left");
         std::fs::remove_file(&blocker).expect("removed");
         comes_back(&store, "after the disk was full").await;
         remount(&folder, "size=200m");

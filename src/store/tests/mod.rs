@@ -1,5 +1,6 @@
 //! The store as its users see it: real sled, real files.
 
+mod admission;
 mod counting;
 mod crash;
 mod damage;
