@@ -10,6 +10,7 @@ mod power;
 mod races;
 mod records;
 mod space;
+mod stats;
 mod storing;
 pub mod support;
 mod sweep;
