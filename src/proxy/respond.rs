@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     client::{Reply, ReplyBody},
-    clock::Timestamp,
+    clock::{Seconds, Timestamp},
     fields::{cache_status::CacheStatus, digests_content},
     message::{FieldName, FieldValue, Fields, Method, Request, ResponseHead, StatusCode, StoredHead, StoredResponse},
     origin::{OriginError, OriginResponse},
@@ -132,8 +132,7 @@ fn from_stored_head(
         verdict.reason = named_by;
     }
     let ttl = (lifetime.0.min(i64::MAX as u64) as i64).saturating_sub(age.0.min(i64::MAX as u64) as i64);
-    let mut fields = own_fields(cx, &head.head.fields, &verdict, Some(ttl));
-    fields.append(header::AGE, FieldValue::from(age.0));
+    let fields = own_fields(cx, &head.head.fields, &verdict, Some((age, ttl)));
     let whole = match head.part {
         Some(part) => part.complete,
         None => length,
@@ -191,19 +190,23 @@ pub fn failed(cx: &Rc<Context>, error: &OriginError, verdict: Verdict, log: &mut
     finish(status, fields, body, verdict, log)
 }
 
-/// The response's fields with what Larder says about it; no framing fields, no Age where a new one follows.
-fn own_fields(cx: &Context, theirs: &Fields, verdict: &Verdict, ttl: Option<i64>) -> Fields {
+/// The response's fields, and behind them Larder's own: Via, Age, Cache-Status and X-Cache, always in this order. Larder's
+/// Age and X-Cache replace the origin's; `stored` is the age of a stored response and its TTL.
+fn own_fields(cx: &Context, theirs: &Fields, verdict: &Verdict, stored: Option<(Seconds, i64)>) -> Fields {
     let mut fields = Fields::with_capacity(theirs.len() + 5);
     for (name, value) in theirs.iter() {
         let replaced =
-            *name == header::CONTENT_LENGTH || (ttl.is_some() && *name == header::AGE) || name.as_str() == "x-cache";
+            *name == header::CONTENT_LENGTH || (stored.is_some() && *name == header::AGE) || name.as_str() == "x-cache";
         if !replaced {
             fields.append(name.clone(), value.clone());
         }
     }
-    fields.append(FieldName::from_static("x-cache"), FieldValue::from_static(verdict.word()));
-    verdict.cache_status(ttl).append_to(&mut fields);
     fields.append(header::VIA, cx.via.clone());
+    if let Some((age, _)) = stored {
+        fields.append(header::AGE, FieldValue::from(age.0));
+    }
+    verdict.cache_status(stored.map(|(_, ttl)| ttl)).append_to(&mut fields);
+    fields.append(FieldName::from_static("x-cache"), FieldValue::from_static(verdict.word()));
     fields
 }
 
