@@ -113,6 +113,11 @@ reasons! {
     VaryTooLong => "Vary names too many fields",
     NeverReusable => "never reusable: no lifetime and no validator",
 
+    // Why the store does not take a response.
+    TooLarge => "larger than --max-object",
+    NoRoom => "the cache has no room",
+    StoreNotAvailable => "the cache is not available",
+
     // Why the origin was not asked at all.
     Refused => "refused",
 
