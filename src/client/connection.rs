@@ -268,12 +268,12 @@ impl State {
         }
     }
 
-    /// The next piece of the body of exchange `exchange`.
-    pub fn poll_body(&mut self, exchange: u64, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+    /// The next piece of the request's body.
+    pub fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         if let Some(kind) = self.body.failure {
             return Poll::Ready(Some(Err(kind.into())));
         }
-        if exchange != self.exchange || matches!(self.phase, Phase::Draining | Phase::Lingering) {
+        if matches!(self.phase, Phase::Draining | Phase::Lingering) {
             return Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())));
         }
         match self.body.next(&mut self.input, &self.worker.options) {
@@ -342,9 +342,8 @@ impl State {
     }
 
     /// Sends an interim response if nothing of a final one is on its way.
-    pub fn send_interim(&mut self, exchange: u64, status: StatusCode, fields: &Fields) -> bool {
-        let safe =
-            exchange == self.exchange && self.phase == Phase::Handling && !self.closed && self.version.has_interim();
+    pub fn send_interim(&mut self, status: StatusCode, fields: &Fields) -> bool {
+        let safe = self.phase == Phase::Handling && !self.closed && self.version.has_interim();
         if !safe || self.output.is_full() {
             return false;
         }

@@ -6,6 +6,7 @@ mod collapse;
 mod content;
 mod context;
 mod exchange;
+mod failure;
 mod fetch;
 mod fetched;
 mod fill;

@@ -14,6 +14,7 @@ use http::header;
 use super::{
     content::{Segment, Source, body, relay, stream},
     context::Asked,
+    failure,
     fill::FillReader,
     landing::Filling,
     refusal::problem,
@@ -127,8 +128,10 @@ pub fn failed(asked: &Asked, error: &OriginError, verdict: Verdict) -> Answer {
     NO_ANSWER.say(format_args!("{error} ({})", asked.site.name));
     let status = error.status();
     let mut fields = Fields::with_capacity(7);
-    let body = problem(&mut fields, status, error.public(), Some(error.proxy_status()));
-    Answer::new(status, fields, body, Some(&asked.cx.via), Verdict { tier: Tier::Larder, ..verdict })
+    let detail = failure::detail(error, &asked.site.name, asked.request.peer);
+    let body = problem(&mut fields, status, &detail, Some(error.proxy_status()));
+    let verdict = Verdict { tier: Tier::Larder, reason: failure::reason(error), ..verdict };
+    Answer::new(status, fields, body, Some(&asked.cx.via), verdict)
 }
 
 /// A response's fields without its framing, another cache's X-Cache, and those that are `replaced`.
