@@ -10,12 +10,8 @@ use tokio::sync::{Notify, watch};
 
 use crate::store::{DiskBody, Filling};
 
-/// Bytes up to which a body is held in memory alone. Of a longer one memory keeps this many for its readers.
-pub const WINDOW: u64 = 256 * 1024;
-/// The same, where all fills together hold too much memory.
-const CROWDED: u64 = 32 * 1024;
-/// In a relay: bytes by which a reader may lag behind what the origin has sent. A reader that lags more is broken off.
-pub const LAG: u64 = 1024 * 1024;
+/// In a relay: windows by which a reader may lag behind what the origin has sent. A reader that lags more is broken off.
+pub const LAG: u64 = 16;
 
 /// How far a fill has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,14 +122,9 @@ impl Fill {
 }
 
 impl State {
-    /// Bytes that memory may keep.
+    /// Bytes up to which a body is held in memory alone. Of a longer one memory keeps this many for its readers.
     pub fn window(&self) -> u64 {
-        if self.filling.is_crowded() { CROWDED } else { WINDOW }
-    }
-
-    /// Bytes by which a reader of a relay may lag.
-    fn lag(&self) -> u64 {
-        if self.filling.is_crowded() { CROWDED } else { LAG }
+        self.filling.window()
     }
 
     pub fn is_deserted(&self) -> bool {
@@ -145,8 +136,8 @@ impl State {
     pub fn relay_on(&mut self) -> Option<bool> {
         let (slowest, fastest) = (*self.readers.values().min()?, *self.readers.values().max()?);
         let spilled = self.disk.as_ref().map_or(0, DiskBody::length);
-        let kept = slowest.max(spilled).max(self.total.saturating_sub(self.lag()));
-        self.forget_before(kept);
+        let kept = slowest.max(spilled).max(self.total.saturating_sub(LAG * self.window()));
+        self.forget_before(kept.min(fastest));
         Some(self.total.saturating_sub(fastest.max(spilled)) <= self.window())
     }
 
