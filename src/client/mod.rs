@@ -57,6 +57,7 @@ pub use self::{
     head::FIELDS_BOUND,
     options::{Counter, Counters, Options},
     presented::{Connection, Presented},
+    refusal::{OnRefusal, Refused},
     reply::{Pieces, Reply, ReplyBody},
     request_body::RequestBody,
 };
@@ -143,11 +144,16 @@ fn open(io: TcpStream, worker: &Rc<Worker>, admissions: &Arc<Admissions>) -> Res
                 Full::Connections => counters.over_connections.add(),
                 Full::Address => counters.over_address.add(),
             }
+            let refusal = full.refusal();
+            let mut sent = 0;
             // as good as can be without waiting (tokio's own calls would, for readiness): a request that is there already
             // must not turn the answer into a reset
             if let Ok(mut io) = io.into_std() {
                 let _ = io.read(&mut [0; 4096]);
-                let _ = io.write(&full.refusal().response(&worker.date()));
+                sent = io.write(&refusal.response(&worker.date())).unwrap_or(0) as u64;
+            }
+            if let Some(on_refusal) = &worker.options.on_refusal {
+                on_refusal.tell(&refusal.told(peer.map(|peer| peer.ip()), sent));
             }
             Err(DispatchError::Io(io::ErrorKind::ConnectionRefused.into()))
         }

@@ -7,5 +7,6 @@ mod heads;
 mod interim;
 mod limits;
 mod pipelines;
+mod refusals;
 mod replies;
 mod rig;
