@@ -60,6 +60,14 @@ impl Exchange {
         };
     }
 
+    /// How the request's content failed, if it did, or the connection is gone.
+    pub fn content_failure(&self) -> Option<io::ErrorKind> {
+        match self {
+            Exchange::Http1(Http1 { state, .. }) if state.strong_count() == 0 => Some(io::ErrorKind::ConnectionAborted),
+            Exchange::Http1(http1) => http1.running(|state| state.body.failure).flatten(),
+        }
+    }
+
     /// The next piece of the request's body.
     pub fn poll_body(&self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         match self {

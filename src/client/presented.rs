@@ -1,6 +1,6 @@
 //! What the core gets: a request, and the connection that it came on.
 
-use std::net::IpAddr;
+use std::{io, net::IpAddr};
 
 use super::{exchange::Exchange, request_body::RequestBody};
 use crate::message::{Fields, Method, Scheme, StatusCode, Version};
@@ -30,6 +30,12 @@ impl Connection {
     /// or when the final response has begun.
     pub fn send_interim(&self, status: StatusCode, fields: &Fields) -> bool {
         self.0.send_interim(status, fields)
+    }
+
+    /// Returns how the request's content failed, if it did. Nobody gets the core's answer then: the client has left, or the
+    /// client side has answered in its place.
+    pub fn content_failure(&self) -> Option<io::ErrorKind> {
+        self.0.content_failure()
     }
 
     /// Makes the response to this request the last on the connection. To be called before the reply is returned.

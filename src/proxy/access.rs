@@ -15,8 +15,10 @@ pub fn is_read() -> bool {
 
 /// Writes the line of a request.
 pub fn log(outcome: &Outcome) {
-    let word = outcome.verdict.as_ref().map_or("MISS", |verdict| verdict.word());
-    let reason = outcome.verdict.as_ref().map_or("the client left", |verdict| verdict.reason.as_str());
+    let (word, reason) = match &outcome.verdict {
+        Some(verdict) => (verdict.word(), verdict.reason.as_str()),
+        None => ("----", "the client left before it got an answer"),
+    };
     let more = match log::log_enabled!(target: TARGET, log::Level::Debug) {
         true => more(outcome),
         false => String::new(),
@@ -24,13 +26,14 @@ pub fn log(outcome: &Outcome) {
     log::info!(
         target: TARGET,
         "{word} {} {} {} {:.1} ms {} B {reason}{}{more}",
-        outcome.status.as_ref().map_or("-", StatusCode::as_str),
+        outcome.status.as_ref().map_or("left", StatusCode::as_str),
         outcome.method.as_ref().map_or("-".into(), |method| escape(method.as_str())),
         escape(&redact(&outcome.target)),
         outcome.took.as_secs_f64() * 1e3,
         outcome.sent,
-        match (outcome.end, &outcome.verdict) {
-            (End::Left | End::BrokenOff, Some(_)) => " (broken off)",
+        match (outcome.end, outcome.status) {
+            (End::Left, Some(_)) => " (left)",
+            (End::BrokenOff, Some(_)) => " (broken off)",
             _ => "",
         },
     );

@@ -63,7 +63,8 @@ const QUERY_CONTENT: u64 = 64 * 1024;
 /// Answers a request, and sees to it that its outcome is told when the answer has gone.
 pub async fn serve(cx: Rc<Context>, presented: Presented) -> Reply {
     let observed = Observed::begin(&presented);
-    observed.end(handle(cx, presented).await)
+    let connection = presented.connection.clone();
+    observed.end(handle(cx, presented).await, &connection)
 }
 
 /// Answers a request.

@@ -1,6 +1,7 @@
 //! Watches a request to its end, and tells its outcome.
 
 use std::{
+    io,
     pin::Pin,
     task::{Context, Poll},
     time::{Duration, Instant},
@@ -15,7 +16,7 @@ use super::{
     verdict::Answer,
 };
 use crate::{
-    client::{Presented, Reply, ReplyBody},
+    client::{Connection, Presented, Reply, ReplyBody},
     clock,
 };
 
@@ -47,9 +48,12 @@ impl Observed {
     }
 
     /// Tells the outcome when the last byte of the answer was handed over, or nobody takes it any more.
-    pub fn end(self, answer: Answer) -> Reply {
+    pub fn end(self, answer: Answer, connection: &Connection) -> Reply {
         let Answer { mut reply, verdict } = answer;
         let Some(mut observation) = self.0 else { return reply };
+        if has_left(connection) {
+            return reply;
+        }
         let outcome = &mut observation.outcome;
         (outcome.status, outcome.verdict) = (Some(reply.status), Some(verdict));
         reply.body = match reply.body {
@@ -66,16 +70,23 @@ impl Observed {
     }
 }
 
+/// Returns true if the client left while it sent its content. It gets no answer.
+fn has_left(connection: &Connection) -> bool {
+    use io::ErrorKind::{InvalidData, TimedOut};
+    // malformed or late content: the client is there, and the client side has told it so
+    connection.content_failure().is_some_and(|kind| !matches!(kind, InvalidData | TimedOut))
+}
+
 /// A body whose bytes are counted.
 struct Watched {
     observation: Observation,
-    pieces: Pin<Box<dyn Stream<Item = std::io::Result<Bytes>>>>,
+    pieces: Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>,
     /// Bytes still to come, where the length is known.
     left: Option<u64>,
 }
 
 impl Stream for Watched {
-    type Item = std::io::Result<Bytes>;
+    type Item = io::Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let polled = self.pieces.as_mut().poll_next(cx);

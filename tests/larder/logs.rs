@@ -1,6 +1,6 @@
 //! The log of the real program: one line for each request, that no stranger can forge and that holds no secret.
 
-use crate::support::{CANARY, Origin, Spawned, Step, respond};
+use crate::support::{CANARY, Gate, Origin, Spawned, Step, request, respond, until};
 
 struct Run {
     larder: Spawned,
@@ -53,6 +53,66 @@ fn a_broken_off_response_is_called_that() {
     run.larder.get("/half");
     let line = run.larder.await_line("MISS 200 GET /half ");
     assert!(line.ends_with("4 B no-store (broken off)"), "{line}");
+}
+
+#[test]
+fn a_client_that_left_before_its_answer_is_logged_as_left_and_without_a_status() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let origin = Origin::answering(move |_| {
+        [vec![Step::Wait(held.clone())], respond(200, &["Cache-Control: no-store"], "late")].concat()
+    });
+    let run = run(&origin, &[]);
+    let mut client = run.larder.client();
+    client.send(request("GET", "/slow", &[]));
+    until("the origin to be asked", || origin.request_count() == 1);
+    client.reset();
+    let line = run.larder.await_line(" GET /slow ");
+    gate.open();
+    assert!(line.contains(" ---- left GET /slow "), "{line}");
+    assert!(line.ends_with(" ms 0 B the client left before it got an answer"), "{line}");
+    assert!(!line.contains("200") && !line.contains("refused"), "{line}");
+}
+
+#[test]
+fn a_client_that_leaves_while_it_sends_its_content_is_logged_as_left() {
+    let origin = Origin::always(respond(200, &[], "fine"));
+    let run = run(&origin, &[]);
+    let unfinished = [
+        ("known", "Content-Length: 100\r\n\r\nhello"),
+        ("chunked", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"),
+    ];
+    for (name, rest) in unfinished {
+        for reset in [true, false] {
+            let target = format!("/{name}-{reset}");
+            let mut client = run.larder.client();
+            client.send(format!("POST {target} HTTP/1.1\r\nHost: h\r\n{rest}"));
+            match reset {
+                true => client.reset(),
+                false => drop(client),
+            }
+            let line = run.larder.await_line(&format!(" POST {target} "));
+            assert!(line.contains(&format!(" ---- left POST {target} ")), "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_client_that_leaves_in_the_middle_of_its_answer_is_told_from_an_origin_that_breaks_off() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let origin = Origin::answering(move |_| {
+        let half = "HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nContent-Length: 10\r\n\r\nhello";
+        vec![Step::Send(half.into()), Step::Wait(held.clone()), Step::Send("world".into())]
+    });
+    let run = run(&origin, &[]);
+    let mut client = run.larder.client();
+    client.send(request("GET", "/half", &[])).head();
+    assert_eq!(client.bytes(5), b"hello");
+    client.reset();
+    let line = run.larder.await_line(" GET /half ");
+    gate.open();
+    assert!(line.contains(" MISS 200 GET /half ") && line.ends_with(" 5 B no-store (left)"), "{line}");
 }
 
 #[test]
