@@ -12,6 +12,7 @@ use super::{
     Connection, Presented, Reply, ReplyBody, RequestBody,
     connection::{Handle, Phase, Shared},
     encode::{self, Frame, Length},
+    exchange::{Exchange, Http1},
     reply_body::{Chunk, Content, Outgoing},
 };
 use crate::message::{Fields, Scheme, StatusCode, Version};
@@ -27,7 +28,7 @@ where
     else {
         return Ok(request.into_response(HttpResponse::InternalServerError().finish()));
     };
-    let exchange = presented.connection.exchange;
+    let exchange = shared.borrow().exchange;
     let (head_only, version) = (presented.method == http::Method::HEAD, presented.version);
     let Reply { status, fields, body } = handler(presented).await;
     let (length, content) = frame(head_only, version, status, body);
@@ -38,7 +39,7 @@ where
 fn present(shared: &Shared) -> Option<Presented> {
     let mut state = shared.borrow_mut();
     let head = state.head.take()?;
-    let exchange = state.exchange;
+    let exchange = Exchange::Http1(Http1 { state: Rc::downgrade(shared), number: state.exchange });
     Some(Presented {
         method: head.method,
         target: head.target,
@@ -46,8 +47,8 @@ fn present(shared: &Shared) -> Option<Presented> {
         version: head.version,
         fields: head.fields,
         peer: state.peer,
-        body: RequestBody::new(Rc::downgrade(shared), exchange, head.length, head.chunked),
-        connection: Connection { state: Rc::downgrade(shared), exchange },
+        body: RequestBody::new(exchange.clone(), head.length, head.chunked),
+        connection: Connection(exchange),
     })
 }
 

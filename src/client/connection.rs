@@ -14,6 +14,7 @@ use std::{
     pin::pin,
     rc::{Rc, Weak},
     task::{Context, Poll, Waker, ready},
+    time::Instant,
 };
 
 use bytes::{Bytes, BytesMut};
@@ -30,7 +31,10 @@ use super::{
     refusal::Refusal,
     worker::Worker,
 };
-use crate::message::{Fields, StatusCode, Version};
+use crate::{
+    clock,
+    message::{Fields, StatusCode, Version},
+};
 
 /// What is read at once, and kept of a request body before the core takes it.
 const READ: usize = 4 << 10;
@@ -65,6 +69,8 @@ pub(super) struct State {
     pub phase: Phase,
     /// When the phase began, in the worker's milliseconds.
     pub since: u64,
+    /// When the request was first seen, if its head was not whole then or its body is still to come.
+    begun: Option<Instant>,
     pub opened: u64,
     /// Received and not yet taken.
     pub input: BytesMut,
@@ -111,6 +117,7 @@ impl State {
             _admission: admission,
             phase: Phase::Head,
             since: now,
+            begun: None,
             opened: now,
             input: BytesMut::new(),
             scan: Scan::default(),
@@ -137,6 +144,9 @@ impl State {
     pub fn enter(&mut self, phase: Phase) {
         self.phase = phase;
         self.since = self.worker.now();
+        if phase == Phase::Head {
+            self.begun = None;
+        }
     }
 
     pub fn wake(&self) {
@@ -212,10 +222,18 @@ impl State {
     }
 
     fn take_head(&mut self) -> Result<Option<&'static [u8]>, Refusal> {
-        let Some(head) = self.scan.head(&mut self.input, &self.worker.options)? else { return Ok(None) };
+        let Some(head) = self.scan.head(&mut self.input, &self.worker.options)? else {
+            if !self.input.is_empty() {
+                self.begun.get_or_insert_with(clock::instant);
+            }
+            return Ok(None);
+        };
         self.worker.options.counters.requests.add();
         self.exchange += 1;
         self.body = Incoming::of(&head);
+        if !self.body.is_over() {
+            self.begun.get_or_insert_with(clock::instant);
+        }
         self.persistent = !head.last && !head.tunnel && !self.worn_out();
         self.last = head.last;
         self.version = head.version;
@@ -268,12 +286,12 @@ impl State {
         }
     }
 
-    /// The next piece of the body of exchange `exchange`.
-    pub fn poll_body(&mut self, exchange: u64, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+    /// The next piece of the request's body.
+    pub fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         if let Some(kind) = self.body.failure {
             return Poll::Ready(Some(Err(kind.into())));
         }
-        if exchange != self.exchange || matches!(self.phase, Phase::Draining | Phase::Lingering) {
+        if matches!(self.phase, Phase::Draining | Phase::Lingering) {
             return Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())));
         }
         match self.body.next(&mut self.input, &self.worker.options) {
@@ -295,22 +313,6 @@ impl State {
                 Poll::Ready(Some(Err(io::ErrorKind::InvalidData.into())))
             }
         }
-    }
-
-    /// Answers in place of the core where nothing of an answer is on its way yet, and ends the connection.
-    pub fn refuse(&mut self, refusal: Refusal) {
-        self.worker.options.counters.refused.add();
-        if matches!(self.phase, Phase::Head | Phase::Handling) {
-            self.muted = true;
-            self.send(&refusal.response(&self.worker.date()));
-        }
-        let kind = if refusal.status == StatusCode::REQUEST_TIMEOUT {
-            io::ErrorKind::TimedOut
-        } else {
-            io::ErrorKind::InvalidData
-        };
-        self.body.fail(kind);
-        self.close();
     }
 
     /// actix has the last byte of the response.
@@ -342,26 +344,23 @@ impl State {
     }
 
     /// Sends an interim response if nothing of a final one is on its way.
-    pub fn send_interim(&mut self, exchange: u64, status: StatusCode, fields: &Fields) -> bool {
-        let safe =
-            exchange == self.exchange && self.phase == Phase::Handling && !self.closed && self.version.has_interim();
+    pub fn send_interim(&mut self, status: StatusCode, fields: &Fields) -> bool {
+        let safe = self.phase == Phase::Handling && !self.closed && self.version.has_interim();
         if !safe || self.output.is_full() {
             return false;
         }
         let Some(interim) = encode::interim(status, fields) else { return false };
-        self.send(&interim);
-        true
+        self.send(&interim)
     }
 
-    fn send(&mut self, bytes: &[u8]) {
-        match self.output.send(&self.io, bytes) {
-            Ok(false) => {}
-            Ok(true) => self.wake(),
-            Err(_) => {
-                self.closed = true;
-                self.wake();
-            }
+    /// Returns false if the connection is broken.
+    fn send(&mut self, bytes: &[u8]) -> bool {
+        let sent = self.output.send(&self.io, bytes);
+        self.closed |= sent.is_err();
+        if !matches!(sent, Ok(false)) {
+            self.wake();
         }
+        sent.is_ok()
     }
 
     fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

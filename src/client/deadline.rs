@@ -133,6 +133,8 @@ fn overdue(state: &mut State, now: u64, elapsed: u64) -> Option<Overdue> {
         return Some(Overdue::Write);
     }
     match state.phase {
+        // its end is on the way
+        Phase::Head if state.closed => None,
         Phase::Head if !state.input.is_empty() => over(state.since, options.head_timeout).then_some(Overdue::Head),
         Phase::Head => {
             let limit = if state.exchange == 0 { options.head_timeout } else { options.keep_alive };

@@ -51,7 +51,7 @@ pub(super) struct Scan {
 }
 
 impl Scan {
-    /// Takes the head from the front of `input` once it is whole; `None` while it is not.
+    /// Takes the head from the front of `input` once it is whole; `None` while it is not. A refusal takes nothing.
     pub fn head(&mut self, input: &mut BytesMut, options: &Options) -> Result<Option<Head>, Refusal> {
         if !self.skipped && input.starts_with(b"\r\n") {
             input.advance(2);
@@ -59,7 +59,16 @@ impl Scan {
         }
         let Some(end) = self.end(input, options)? else { return Ok(None) };
         *self = Scan::default();
-        parse(input.split_to(end).freeze(), options).map(Some)
+        let head = input.split_to(end).freeze();
+        match parse(&head, options) {
+            Ok(parsed) => Ok(Some(parsed)),
+            Err(refusal) => {
+                // what was refused stays where it was, to be told
+                let behind = std::mem::replace(input, BytesMut::from(&head[..]));
+                input.unsplit(behind);
+                Err(refusal)
+            }
+        }
     }
 
     /// The head's length, once the empty line at its end is there.
@@ -150,10 +159,10 @@ fn request_line_so_far(line: &[u8], options: &Options) -> Result<(), Refusal> {
     over_target(line.len().saturating_sub(method + 1 + VERSION + 1), options)
 }
 
-fn parse(head: Bytes, options: &Options) -> Result<Head, Refusal> {
+fn parse(head: &Bytes, options: &Options) -> Result<Head, Refusal> {
     let mut lines = [const { MaybeUninit::uninit() }; FIELDS_BOUND];
     let mut parsed = httparse::Request::new(&mut []);
-    match parsed.parse_with_uninit_headers(&head, &mut lines) {
+    match parsed.parse_with_uninit_headers(head, &mut lines) {
         Ok(httparse::Status::Complete(length)) if length == head.len() => {}
         Err(httparse::Error::TooManyHeaders) => return Err(too_many_fields()),
         Err(error) => return Err(Refusal::malformed(sentence(error))),
@@ -206,6 +215,38 @@ fn sentence(error: httparse::Error) -> &'static str {
         httparse::Error::NewLine => "A line of the request does not end with CR and LF.",
         httparse::Error::Version => "The HTTP version is malformed.",
         _ => "The request line is malformed.",
+    }
+}
+
+/// The parts of a refused head's request line, as far as they can be told.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    pub method: Option<Method>,
+    pub target: Option<String>,
+    pub version: Option<Version>,
+}
+
+impl Asked {
+    /// Reads the line that `input` begins with. It may be anything.
+    pub fn of(input: &[u8], options: &Options) -> Asked {
+        let line = input.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+        let mut parts = line.splitn(2, |byte| *byte == b' ');
+        let (Some(method), Some(rest)) = (parts.next(), parts.next()) else { return Asked::default() };
+        if begins(method).is_err() {
+            return Asked::default();
+        }
+        let end = |byte: &u8| byte.is_ascii_whitespace() || byte.is_ascii_control();
+        let target = rest.split(end).next().unwrap_or_default();
+        let target = String::from_utf8_lossy(&target[..target.len().min(options.max_target)]);
+        Asked {
+            method: Method::from_bytes(method).ok().filter(|_| method.len() <= options.max_method),
+            target: (!target.is_empty()).then(|| target.into_owned()),
+            version: match &line[line.len().saturating_sub(VERSION)..] {
+                b" HTTP/1.0" => Some(Version::Http10),
+                b" HTTP/1.1" => Some(Version::Http11),
+                _ => None,
+            },
+        }
     }
 }
 

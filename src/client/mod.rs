@@ -12,6 +12,7 @@ mod adapter;
 mod connection;
 mod deadline;
 mod encode;
+mod exchange;
 mod framing;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -20,6 +21,7 @@ mod incoming;
 mod limits;
 mod options;
 mod output;
+mod presented;
 mod refusal;
 mod reply;
 mod reply_body;
@@ -30,7 +32,7 @@ mod worker;
 use std::{
     cell::RefCell,
     io::{self, Read as _, Write as _},
-    net::{IpAddr, TcpListener},
+    net::TcpListener,
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -45,7 +47,7 @@ use socket2::SockRef;
 use tokio::net::TcpStream;
 
 use self::{
-    connection::{Handle, State},
+    connection::State,
     deadline::Deadlines,
     limits::{Admissions, Full},
     stream::ClientStream,
@@ -54,10 +56,11 @@ use self::{
 pub use self::{
     head::FIELDS_BOUND,
     options::{Counter, Counters, Options},
+    presented::{Connection, Presented},
+    refusal::{OnRefusal, Refused},
     reply::{Pieces, Reply, ReplyBody},
     request_body::RequestBody,
 };
-use crate::message::{Fields, Method, Scheme, StatusCode, Version};
 
 /// Connections over the limit that each worker takes on to be told so: the others wait unaccepted, for no burst may use up the
 /// file descriptors that are kept in reserve.
@@ -68,58 +71,6 @@ const TOLD: usize = 8;
 /// client takes) a slow reader would look like one that reads nothing.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const UNSENT: u32 = 128 << 10;
-
-/// A request as it came in, before anything is believed about it. Its framing is sound: there is one Host field in an
-/// HTTP/1.1 request, and at most one of Content-Length and `Transfer-Encoding: chunked`.
-pub struct Presented {
-    pub method: Method,
-    /// The request-target as in the request line, byte for byte: any form, a fragment included (RFC 9112 §3.2).
-    pub target: String,
-    /// The scheme of the listener.
-    pub scheme: Scheme,
-    pub version: Version,
-    /// All field lines in their order, hop-by-hop fields included.
-    pub fields: Fields,
-    pub peer: Option<IpAddr>,
-    pub body: RequestBody,
-    pub connection: Connection,
-}
-
-/// The client's connection as the core sees it, for the one exchange it was given for: cheap to clone, bound to its
-/// thread, without effect once the next request is there.
-#[derive(Clone)]
-pub struct Connection {
-    state: Handle,
-    exchange: u64,
-}
-
-impl Connection {
-    /// Sends an interim response (RFC 9110 §15.2) but 100 and 101; false if it was not sent: to an HTTP/1.0 client, or
-    /// when the final response has begun.
-    pub fn send_interim(&self, status: StatusCode, fields: &Fields) -> bool {
-        match self.state.upgrade() {
-            Some(state) => state.borrow_mut().send_interim(self.exchange, status, fields),
-            None => false,
-        }
-    }
-
-    /// Returns how the request's content failed, if it did. Nobody gets the core's answer then: the client has left, or the
-    /// client side has answered in its place.
-    pub fn content_failure(&self) -> Option<io::ErrorKind> {
-        let Some(state) = self.state.upgrade() else { return Some(io::ErrorKind::ConnectionAborted) };
-        let state = state.borrow();
-        state.body.failure.filter(|_| state.exchange == self.exchange)
-    }
-
-    /// The response to this request is the last on the connection. To be called before it is returned.
-    pub fn close_after(&self) {
-        let Some(state) = self.state.upgrade() else { return };
-        let mut state = state.borrow_mut();
-        if state.exchange == self.exchange {
-            state.persistent = false;
-        }
-    }
-}
 
 /// Serves on these listeners: to be awaited within an actix or tokio runtime; its `handle()` stops it. `factory` is called
 /// on each worker, for each listener, and what it makes gets every request. Fails where a listener cannot be used.
@@ -193,11 +144,16 @@ fn open(io: TcpStream, worker: &Rc<Worker>, admissions: &Arc<Admissions>) -> Res
                 Full::Connections => counters.over_connections.add(),
                 Full::Address => counters.over_address.add(),
             }
+            let refusal = full.refusal();
+            let mut sent = 0;
             // as good as can be without waiting (tokio's own calls would, for readiness): a request that is there already
             // must not turn the answer into a reset
             if let Ok(mut io) = io.into_std() {
                 let _ = io.read(&mut [0; 4096]);
-                let _ = io.write(&full.refusal().response(&worker.date()));
+                sent = io.write(&refusal.response(&worker.date())).unwrap_or(0) as u64;
+            }
+            if let Some(on_refusal) = &worker.options.on_refusal {
+                on_refusal.tell(&refusal.told(peer.map(|peer| peer.ip()), sent));
             }
             Err(DispatchError::Io(io::ErrorKind::ConnectionRefused.into()))
         }

@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use super::refusal::OnRefusal;
+
 /// Workers, deadlines and limits of the client side. `Options::default()` holds the defaults named at each field. A
 /// deadline of zero is over at once: what is valid is checked where options are made.
 #[derive(Debug, Clone)]
@@ -62,6 +64,8 @@ pub struct Options {
     /// Connections at once from one address (IPv6: from one /64): 429; 1,024; 0: any number.
     pub max_connections_per_address: usize,
 
+    /// Called for each request and connection that the client side refuses by itself; `None`.
+    pub on_refusal: Option<OnRefusal>,
     /// Where the client side counts.
     pub counters: Arc<Counters>,
 }
@@ -93,6 +97,7 @@ impl Default for Options {
             drain_timeout: seconds(5),
             max_connections: 10_000,
             max_connections_per_address: 1_024,
+            on_refusal: None,
             counters: Arc::default(),
         }
     }

@@ -1,9 +1,11 @@
 //! Answers that the client side gives itself, before or in place of the core.
 
+use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
+
 use http::header;
 
 use super::encode::{self, Date, Frame, Length};
-use crate::message::{FieldName, FieldValue, Fields, StatusCode, Version};
+use crate::message::{FieldName, FieldValue, Fields, Method, StatusCode, Version};
 
 /// Why a request goes no further. The connection ends with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +18,21 @@ pub(super) struct Refusal {
 impl Refusal {
     pub fn malformed(detail: &'static str) -> Refusal {
         Refusal { status: StatusCode::BAD_REQUEST, detail }
+    }
+
+    /// The refusal of a connection without a request.
+    pub fn told(&self, peer: Option<IpAddr>, sent: u64) -> Refused {
+        Refused {
+            status: self.status,
+            detail: self.detail,
+            peer,
+            sent,
+            took: Duration::ZERO,
+            handed_over: false,
+            method: None,
+            target: None,
+            version: None,
+        }
     }
 
     /// Returns the whole response (RFC 9457), after which the connection is closed.
@@ -39,5 +56,46 @@ impl Refusal {
         let mut response = encode::head(frame, self.status, &fields, date);
         response.extend_from_slice(body.as_bytes());
         response
+    }
+}
+
+/// A refusal as others hear of it: plain data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    pub status: StatusCode,
+    /// A sentence for a person; holds nothing that the client sent.
+    pub detail: &'static str,
+    pub peer: Option<IpAddr>,
+    /// Bytes of the answer. Zero where an answer of the core had begun, or where the client was gone.
+    pub sent: u64,
+    /// Since the request's first byte. Zero for a connection over the limit, and for a head that was whole at once.
+    pub took: Duration,
+    /// The core has the request: its body was refused, and whoever handles it knows its head.
+    pub handed_over: bool,
+    /// From the request line, where the core does not have the request: `None` where it cannot be told.
+    pub method: Option<Method>,
+    /// The same; no longer than `max_target`, and without control characters.
+    pub target: Option<String>,
+    /// The same.
+    pub version: Option<Version>,
+}
+
+/// A function that is called once for each refusal, on the worker's thread.
+#[derive(Clone)]
+pub struct OnRefusal(Arc<dyn Fn(&Refused) + Send + Sync>);
+
+impl OnRefusal {
+    pub fn new(tell: impl Fn(&Refused) + Send + Sync + 'static) -> OnRefusal {
+        OnRefusal(Arc::new(tell))
+    }
+
+    pub(super) fn tell(&self, refused: &Refused) {
+        (self.0)(refused);
+    }
+}
+
+impl fmt::Debug for OnRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnRefusal")
     }
 }

@@ -46,14 +46,14 @@ impl OriginError {
     pub fn public(&self) -> &'static str {
         match self {
             OriginError::Resolve(_) => "the origin's name could not be resolved",
-            OriginError::LinkLocal(_) => "the origin's address is one that is not connected to",
+            OriginError::LinkLocal(_) => "the origin's address is not allowed",
             OriginError::Refused(_) => "the origin refused the connection",
             OriginError::Unreachable(_) => "the origin could not be reached",
             OriginError::Tls(_) => "no secure connection to the origin could be made",
             OriginError::Certificate(_) | OriginError::AuthorityAsServer => "the origin's certificate is not trusted",
             OriginError::ConnectTimeout => "the origin took too long to accept a connection",
             OriginError::Exhausted => "all connections to the origin are in use",
-            OriginError::NoThread => "the system gives no thread to look up the origin's name",
+            OriginError::NoThread => "the system has no thread to look up the origin's name",
             OriginError::FirstByteTimeout => "the origin took too long to answer",
             OriginError::BodyTimeout => "the origin stopped in the middle of its response",
             OriginError::UploadTimeout => "the origin stopped reading the request",

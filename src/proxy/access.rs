@@ -23,7 +23,12 @@ pub fn is_read() -> bool {
 
 /// Writes the line of a request.
 pub fn log(outcome: &Outcome) {
-    if !is_read() {
+    // a stranger's bytes make no line, unless somebody wants to know more
+    let level = match outcome.end {
+        End::Refused(_) => log::Level::Debug,
+        _ => log::Level::Info,
+    };
+    if !log::log_enabled!(target: TARGET, level) {
         return;
     }
     let line = Line { outcome, verbose: log::log_enabled!(target: TARGET, log::Level::Debug) };
@@ -31,7 +36,7 @@ pub fn log(outcome: &Outcome) {
     if style.columns {
         logging::say(&line.in_columns(Clock::system().wall(), style).to_string());
     } else {
-        log::info!(target: TARGET, "{}", line.plain());
+        log::log!(target: TARGET, level, "{}", line.plain());
     }
 }
 

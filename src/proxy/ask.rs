@@ -9,14 +9,14 @@ use super::{
     exchange::{self, Answered},
     fetched::Fetched,
     forward::Conditions,
-    keep::{COMPLETED, join_parts, keep},
+    keep::{COMPLETED, announced_length, join_parts, keep},
     landing::{Flying, Landing},
     question::{Content, Question},
 };
 use crate::{
     fields::method::{is_safe, query},
     message::{FieldName, FieldValue, Fields, Method, ResponseHead, StoredHead},
-    origin::OriginError,
+    origin::{OriginError, OriginResponse},
     policy::{
         Reason, Times, invalidation,
         reuse::{Mode, unkeyed_content},
@@ -24,7 +24,7 @@ use crate::{
         storing::storing,
         validation::{self, HeadSays},
     },
-    store::{Epoch, StoredResponse},
+    store::{AdmitError, Epoch, Store, StoredResponse},
 };
 
 /// The origin's answer is of no use: a whole response has to be asked for.
@@ -195,7 +195,8 @@ impl Asking {
         after_effects(asked, stored.as_ref(), &response.head, *times, self.epoch).await;
         let storable = match self.unkeyed {
             true => Err(unkeyed_content(&request.method)),
-            false => storing(request, &response.head, *times, asked.policy()),
+            false => storing(request, &response.head, *times, asked.policy())
+                .and_then(|head| admitted(&asked.cx.store, response).map(|()| head)),
         };
         let completes = *mode == Mode::Complete;
         match storable {
@@ -257,6 +258,15 @@ fn freshen(asked: &Asked, stored: &StoredResponse, head: StoredHead, times: Time
         cx.store.freshen(primary, stored, head, epoch);
         cx.shared.forget_if_invalidated(&cx.store, &primary, times.request);
     }
+}
+
+/// Whether the store would take the body of a response now.
+fn admitted(store: &Store, response: &OriginResponse) -> Result<(), Reason> {
+    store.admits(announced_length(response)).map_err(|refused| match refused {
+        AdmitError::LargerThanMaxObject(_) => Reason::TooLarge,
+        AdmitError::NoRoom => Reason::NoRoom,
+        AdmitError::NotAvailable => Reason::StoreNotAvailable,
+    })
 }
 
 /// A stale stored response in place of a failed exchange, where that is allowed (RFC 5861 §4). `status`: the origin's

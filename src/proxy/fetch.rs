@@ -7,6 +7,7 @@ use super::{
     collapse::Join,
     context::Asked,
     fetched::Fetched,
+    fill::FillReader,
     landing::{FlightKey, Flying, Landing},
     question::{Again, Content, Found, Question},
     respond,
@@ -195,8 +196,8 @@ fn followed(question: &Question, landing: Landing, verdict: &Verdict) -> Option<
         Landing::Found(stored) if usable(&stored.head) => {
             Some(respond::hit(asked, &stored, used(&stored.head)?, Tier::Memory, now))
         }
-        Landing::Filling(filling) if usable(&filling.head) => {
-            let reader = filling.fill.reader()?;
+        Landing::Filling(filling) if usable(&filling.head) && filling.may_be_joined(now) => {
+            let reader = FillReader::of(&filling.fill)?;
             Some(respond::filling(asked, &filling, reader, verdict.answered(filling.status, filling.times)))
         }
         Landing::Failed(error) => Some(match stand_in(None) {

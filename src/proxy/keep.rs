@@ -3,10 +3,10 @@
 use std::{rc::Rc, sync::Arc};
 
 use super::{
-    context::{Asked, Context},
+    context::{Asked, Context, Site},
     exchange::Answered,
     fetched::Fetched,
-    fill::{Fill, FillError, Filled, Side},
+    fill::{self, Fill, FillError, FillReader, Filled, Side},
     landing::{Filling, Flying, Landing},
     warning::Warning,
 };
@@ -51,17 +51,22 @@ pub async fn join_parts(request: &Request, old: Option<&Arc<StoredResponse>>, ne
     Joined { head: new, sides: [Side::default(), Side::default()], combined: false }
 }
 
+/// How many bytes a response's body has, where it says so. A part has as many as its Content-Range says.
+pub fn announced_length(response: &OriginResponse) -> Option<u64> {
+    let OriginResponse { head, length, .. } = response;
+    let part = range::content_range(&head.fields).filter(|_| head.status == StatusCode::PARTIAL_CONTENT);
+    length.or(part.map(|part| part.length()))
+}
+
 /// Begins to store an answer, and to give it to everybody who waits for it.
 pub fn keep(asked: &Asked, answered: Answered, joined: Joined, lead: Option<Flying>, epoch: Epoch) -> Fetched {
     let (cx, request) = (&asked.cx, &asked.request);
     let Answered { response, times } = answered;
-    let OriginResponse { head, length, body } = response;
-    // a part has as many bytes as its Content-Range says, or is no part
-    let announced = range::content_range(&head.fields).filter(|_| head.status == StatusCode::PARTIAL_CONTENT);
-    let length = length.or(announced.map(|part| part.length()));
+    let length = announced_length(&response);
+    let OriginResponse { head, body, .. } = response;
     let length = length.map(|n| n + joined.sides.iter().map(Side::length).sum::<u64>());
     let fill = Fill::new(cx.store.filling());
-    let Some(reader) = fill.reader() else { return Fetched::Failed(OriginError::Closed) };
+    let Some(reader) = FillReader::of(&fill) else { return Fetched::Failed(OriginError::Closed) };
     let status = head.status.as_u16();
     let filling = Filling { head: Arc::new(joined.head), fill, length, status, times };
     let lead = lead.filter(|_| filling.head.part.is_none() || request.method != Method::GET);
@@ -70,7 +75,8 @@ pub fn keep(asked: &Asked, answered: Answered, joined: Joined, lead: Option<Flyi
     }
     // an unsafe request's answer replaces what the same answer invalidated
     let since = if is_safe(&request.method) { times.request } else { times.response.plus_millisecond() };
-    let storing = Storing { cx: cx.clone(), filling: filling.clone(), primary: asked.primary, since, epoch };
+    let (cx, site) = (cx.clone(), asked.site.clone());
+    let storing = Storing { cx, site, filling: filling.clone(), primary: asked.primary, since, epoch };
     tokio::task::spawn_local(storing.run(body, joined.sides, lead));
     Fetched::Filling { head, filling, reader, combined: joined.combined }
 }
@@ -78,6 +84,7 @@ pub fn keep(asked: &Asked, answered: Answered, joined: Joined, lead: Option<Flyi
 /// A response on its way into the store.
 struct Storing {
     cx: Rc<Context>,
+    site: Rc<Site>,
     filling: Filling,
     primary: CacheKey,
     /// An invalidation at or after this time forbids storing.
@@ -87,7 +94,7 @@ struct Storing {
 
 impl Storing {
     async fn run(self, mut body: OriginBody, sides: [Side; 2], mut lead: Option<Flying>) {
-        let Storing { cx, filling: Filling { head, fill, length, .. }, primary, since, epoch } = self;
+        let Storing { cx, site, filling: Filling { head, fill, length, .. }, primary, since, epoch } = self;
         let named = head.clone();
         let (store, shared) = (cx.store.clone(), cx.shared.clone());
         let put = move |body: StoredBody| {
@@ -99,7 +106,10 @@ impl Storing {
             store.put(primary, StoredResponse { key, head, body }, epoch);
             shared.forget_if_invalidated(&store, &primary, since);
         };
-        match fill.run(async || body.next().await, length, sides, &cx.store, || drop(lead.take())).await {
+        let next = async || body.next().await;
+        let on_relay = || drop(lead.take());
+        let alone = || site.origin.unattended();
+        match fill::run(&fill, next, length, sides, &cx.store, on_relay, alone).await {
             Ok(Filled::Memory(bytes)) => put(StoredBody::Memory(bytes)),
             // on a thread of the disk's: this worker may end meanwhile
             Ok(Filled::Disk(body)) => {

@@ -4,12 +4,16 @@ use std::sync::Arc;
 
 use super::{collapse::Lead, fill::Fill};
 use crate::{
+    clock::{Seconds, Timestamp},
     key::CacheKey,
     message::{Nominated, Request, StoredHead},
     origin::OriginError,
     policy::{Options, Times, vary},
     store::StoredResponse,
 };
+
+/// How long after its head a response of unknown length may still be joined.
+const JOINED_WITHIN: Seconds = Seconds(5);
 
 /// A URL's key, and the key of the variant of it that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -51,6 +55,14 @@ pub struct Filling {
     /// The status of the origin's answer.
     pub status: u16,
     pub times: Times,
+}
+
+impl Filling {
+    /// Returns true if a request may join now. A body of unknown length may be a stream: whoever comes later wants its present,
+    /// not its history.
+    pub fn may_be_joined(&self, now: Timestamp) -> bool {
+        self.length.is_some() || now.since(self.times.response) < JOINED_WITHIN
+    }
 }
 
 impl Landing {

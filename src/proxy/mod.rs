@@ -6,6 +6,7 @@ mod collapse;
 mod content;
 mod context;
 mod exchange;
+mod failure;
 mod fetch;
 mod fetched;
 mod fill;
@@ -45,6 +46,7 @@ pub use self::{
     context::{Context, Site},
     forward::OriginUrl,
     health::Health,
+    observed::refused as refused_by_client_side,
     secure::Secure,
     shared::Shared,
 };

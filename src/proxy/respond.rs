@@ -14,6 +14,7 @@ use http::header;
 use super::{
     content::{Segment, Source, body, relay, stream},
     context::Asked,
+    failure,
     fill::FillReader,
     landing::Filling,
     refusal::problem,
@@ -128,7 +129,8 @@ pub fn failed(asked: &Asked, error: &OriginError, verdict: Verdict) -> Answer {
     NO_ANSWER.say(format_args!("{error} ({})", asked.site.name));
     let status = error.status();
     let mut fields = Fields::with_capacity(7);
-    let body = problem(&mut fields, status, error.public(), Some(error.proxy_status()));
+    let detail = failure::detail(error, &asked.site.name, asked.request.peer);
+    let body = problem(&mut fields, status, &detail, Some(error.proxy_status()));
     Answer::new(status, fields, body, Some(&asked.cx.via), verdict.failed(error))
 }
 

@@ -151,7 +151,7 @@ impl Rig {
 
     /// Asks, and returns when the answer is stored: the worker that stores it ends the flight before it does anything else.
     async fn store(&self, fields: &str, responses: u64) {
-        assert!(self.get(fields).await.unwrap().contains("\r\nx-cache: MISS\r\n"));
+        assert!(self.get(fields).await.unwrap().contains("\r\nX-Cache: MISS\r\n"));
         until(|| self.store.stats().responses == responses).await;
     }
 
@@ -203,7 +203,7 @@ fn who_looked_before_a_flight_landed_and_joins_after_its_end_gets_what_it_brough
         let held = rig.looked_up(3, "").await;
         rig.store("", 1).await;
         for answer in rig.let_go(held).await {
-            assert!(answer.contains("\r\nx-cache: HIT\r\n") && answer.ends_with("none"), "{answer}");
+            assert!(answer.contains("\r\nX-Cache: HIT\r\n") && answer.ends_with("none"), "{answer}");
         }
         assert_eq!(rig.asked.load(Relaxed), 1);
     });
@@ -217,7 +217,7 @@ fn who_looked_too_early_gets_what_only_the_disk_holds() {
         rig.store("", 1).await;
         rig.store.flush().await;
         for answer in rig.let_go(held).await {
-            assert!(answer.contains("\r\nx-cache: HIT\r\n") && answer.ends_with("none"), "{answer}");
+            assert!(answer.contains("\r\nX-Cache: HIT\r\n") && answer.ends_with("none"), "{answer}");
         }
         assert_eq!(rig.asked.load(Relaxed), 1);
     });
@@ -231,12 +231,12 @@ fn who_looked_too_early_gets_the_variant_that_is_its_own() {
         rig.store("Accept-Encoding: gzip\r\n", 1).await;
         rig.store("Accept-Encoding: br\r\n", 2).await;
         for answer in rig.let_go(held).await {
-            assert!(answer.contains("\r\nx-cache: HIT\r\n") && answer.ends_with("br"), "{answer}");
+            assert!(answer.contains("\r\nX-Cache: HIT\r\n") && answer.ends_with("br"), "{answer}");
         }
         let held = rig.looked_up(1, "Accept-Encoding: zstd\r\n").await;
         rig.store("Accept-Encoding: deflate\r\n", 3).await;
         for answer in rig.let_go(held).await {
-            assert!(answer.contains("\r\nx-cache: MISS\r\n") && answer.ends_with("zstd"), "{answer}");
+            assert!(answer.contains("\r\nX-Cache: MISS\r\n") && answer.ends_with("zstd"), "{answer}");
         }
         assert_eq!(rig.asked.load(Relaxed), 4);
     });
@@ -265,10 +265,10 @@ fn a_stale_response_that_was_validated_since_it_was_looked_up_is_not_validated_a
             rig.clock.advance(Duration::from_secs(100));
             let held = rig.looked_up(3, "").await;
             // behind a hit, where stale-while-revalidate says so
-            while !rig.get("").await.unwrap().contains("\r\nage: 0\r\n") {}
+            while !rig.get("").await.unwrap().contains("\r\nAge: 0\r\n") {}
             assert_eq!(rig.asked.load(Relaxed), 2, "{fields}");
             for answer in rig.let_go(held).await {
-                assert!(answer.contains("\r\nx-cache: HIT\r\n") && answer.ends_with("none"), "{answer}");
+                assert!(answer.contains("\r\nX-Cache: HIT\r\n") && answer.ends_with("none"), "{answer}");
             }
             assert_eq!(rig.asked.load(Relaxed), 2, "{fields}");
         }
@@ -283,7 +283,7 @@ fn what_was_stored_and_invalidated_again_since_it_was_looked_up_is_asked_for() {
         rig.store("", 1).await;
         rig.store.clear().await.unwrap();
         for answer in rig.let_go(held).await {
-            assert!(answer.contains("\r\nx-cache: MISS\r\n"), "{answer}");
+            assert!(answer.contains("\r\nX-Cache: MISS\r\n"), "{answer}");
         }
         assert_eq!(rig.asked.load(Relaxed), 2);
     });

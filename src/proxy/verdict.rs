@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::failure;
 use crate::{
     client::{Reply, ReplyBody},
     clock::Seconds,
@@ -88,7 +89,7 @@ impl Verdict {
 
     /// The verdict where Larder answers because the origin could not.
     pub fn failed(self, error: &OriginError) -> Verdict {
-        Verdict { tier: Tier::Larder, reason: failure(error), failure: Some(Box::new(error.clone())), ..self }
+        Verdict { tier: Tier::Larder, reason: failure::reason(error), failure: Some(Box::new(error.clone())), ..self }
     }
 
     /// The verdict after an exchange with the origin.
@@ -114,28 +115,6 @@ impl Verdict {
             collapsed: self.collapsed,
             detail: Some(self.reason.as_str()),
         }
-    }
-}
-
-/// The reason for an error. It has the words that clients get.
-fn failure(error: &OriginError) -> Reason {
-    match error {
-        OriginError::Resolve(_) => Reason::NameNotResolved,
-        OriginError::LinkLocal(_) => Reason::AddressNotAllowed,
-        OriginError::Refused(_) => Reason::ConnectionRefused,
-        OriginError::Unreachable(_) => Reason::OriginUnreachable,
-        OriginError::Tls(_) => Reason::TlsFailed,
-        OriginError::Certificate(_) | OriginError::AuthorityAsServer => Reason::CertificateNotTrusted,
-        OriginError::ConnectTimeout => Reason::ConnectTimeout,
-        OriginError::Exhausted => Reason::NoConnectionFree,
-        OriginError::NoThread => Reason::NoThread,
-        OriginError::FirstByteTimeout => Reason::FirstByteTimeout,
-        OriginError::BodyTimeout => Reason::BodyTimeout,
-        OriginError::UploadTimeout => Reason::UploadTimeout,
-        OriginError::Closed => Reason::ClosedWithoutAnswer,
-        OriginError::Truncated => Reason::ClosedWithinAnswer,
-        OriginError::Protocol(_) => Reason::NotHttp,
-        OriginError::Upload => Reason::ContentBroken,
     }
 }
 
@@ -177,36 +156,5 @@ fn append_own(fields: &mut Fields, via: Option<&FieldValue>, verdict: &Verdict) 
 pub fn append(fields: &mut Fields, name: &'static str, value: &str) {
     if let Ok(value) = FieldValue::from_str(value) {
         fields.append(FieldName::from_static(name), value);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_reason_of_an_error_has_the_words_that_clients_get() {
-        let text = String::new;
-        for error in [
-            OriginError::Resolve(text()),
-            OriginError::LinkLocal(text()),
-            OriginError::Refused(text()),
-            OriginError::Unreachable(text()),
-            OriginError::Tls(text()),
-            OriginError::Certificate(text()),
-            OriginError::AuthorityAsServer,
-            OriginError::ConnectTimeout,
-            OriginError::Exhausted,
-            OriginError::NoThread,
-            OriginError::FirstByteTimeout,
-            OriginError::BodyTimeout,
-            OriginError::UploadTimeout,
-            OriginError::Closed,
-            OriginError::Truncated,
-            OriginError::Protocol(""),
-            OriginError::Upload,
-        ] {
-            assert_eq!(failure(&error).as_str(), error.public());
-        }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{
-    outcome::{Kind, Outcome},
+    outcome::{End, Kind, Outcome},
     verdict::Verdict,
 };
 use crate::{logging::escape, policy::Reason, units::show_seconds};
@@ -16,7 +16,10 @@ impl fmt::Display for Words<'_> {
         match (Kind::of(self.0), &self.0.verdict) {
             (Kind::Left, _) => f.write_str("the client left before it got an answer"),
             (Kind::Lost, _) => f.write_str("lost to a fault of Larder's own"),
-            (_, None) => f.write_str(Reason::Refused.as_str()),
+            (_, None) => f.write_str(match self.0.end {
+                End::Refused(why) => why,
+                _ => Reason::Refused.as_str(),
+            }),
             (Kind::Stale, Some(verdict)) => stale(f, verdict),
             (Kind::Miss, Some(verdict)) => stored(f, verdict),
             (Kind::NotCached, Some(verdict)) => not_stored(f, verdict, self.0),

@@ -66,6 +66,11 @@ impl Memory {
         }
     }
 
+    /// Returns true if there is a memory tier and a body of this length is not too heavy for it.
+    pub fn takes(&self, length: u64) -> bool {
+        self.slots.is_some() && length.saturating_add(OVERHEAD) <= self.heaviest
+    }
+
     pub fn forget(&self, key: &CacheKey) {
         if let Some(slots) = &self.slots {
             slots.remove(key);

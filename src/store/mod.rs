@@ -9,6 +9,7 @@
 //! opening is done behind it ([`counting`]). A lookup that memory does not answer reads the disk in its turn ([`lookups`]).
 
 mod active;
+mod admission;
 mod body;
 mod budget;
 mod counting;
@@ -51,6 +52,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
+pub use admission::AdmitError;
 pub use body::{BodyWriter, DiskBody, WholeBody};
 pub use budget::{Filling, LEAST as LEAST_MEMORY};
 pub use folder::{FolderLock, OpenError, clear_folder, is_cache, restrict_umask, stats_of};
@@ -311,6 +313,12 @@ impl Store {
                 let _ = tokio::time::timeout(INVALIDATION, done).await;
             }
         }
+    }
+
+    /// Returns whether a body of this length would be stored if it came now. Does not wait and reserves nothing: the body
+    /// may still be refused later. A body of unknown length is admitted if a small one is.
+    pub fn admits(&self, length: Option<u64>) -> Result<(), AdmitError> {
+        admission::admits(&self.0.shared, length)
     }
 
     /// Begins a body on disk, for one that does not stay in memory. `length`: if it is known.

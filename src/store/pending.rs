@@ -155,6 +155,11 @@ impl Pending {
         (count, bytes)
     }
 
+    /// Returns true if a response with a body of this length in memory may wait for the disk now.
+    pub fn takes(&self, length: u64) -> bool {
+        self.bytes.load(Relaxed).saturating_add(OVERHEAD).saturating_add(length) <= self.limit
+    }
+
     pub fn is_empty(&self) -> bool {
         self.bytes.load(Relaxed) == 0
     }

@@ -149,6 +149,11 @@ impl Shared {
         self.space.is_tight() || self.has_many_records()
     }
 
+    /// Returns true if more is held than the limits allow: on the disk, or in memory for what is on the disk.
+    pub fn is_over(&self) -> bool {
+        self.space.is_over() || self.has_many_records()
+    }
+
     pub fn has_many_records(&self) -> bool {
         self.index.len() > self.budget.records()
     }

@@ -164,7 +164,7 @@ impl Writer {
                 self.measure_at = Some(clock::instant() + MEASURE);
                 self.sweep_at = Some(clock::instant() + FIRST_SWEEP);
                 // the limit may be lower than the last time
-                self.rotate_if_tight();
+                self.rotate_if_over();
                 self.shared.state.send_replace(Some(State::Open));
                 if self.shared.well_again() {
                     log::info!("the cache on disk works again");
@@ -235,7 +235,9 @@ impl Writer {
                 self.sync();
             }
         }
-        self.rotate_if_tight();
+        if self.shared.is_tight() {
+            self.rotate_at = Some(clock::instant());
+        }
     }
 
     fn write_all(&mut self) {
@@ -282,14 +284,16 @@ impl Writer {
     fn measure(&mut self) {
         self.measure_at = self.open.as_ref().map(|_| clock::instant() + MEASURE);
         match self.open.as_ref().map(Generations::measure) {
-            Some(Ok(())) => self.rotate_if_tight(),
+            Some(Ok(())) => self.rotate_if_over(),
             Some(Err(error)) => self.failed(error),
             None => {}
         }
     }
 
-    fn rotate_if_tight(&mut self) {
-        if self.shared.is_tight() {
+    /// Makes room if more is held than may be. A store that only has little room left keeps what it holds until something is
+    /// written.
+    fn rotate_if_over(&mut self) {
+        if self.shared.is_over() {
             self.rotate_at = Some(clock::instant());
         }
     }

@@ -4,6 +4,7 @@
 mod cli;
 mod collapse;
 mod cuts;
+mod deserted;
 mod errors;
 mod eviction;
 mod exhaustion;

@@ -4,14 +4,63 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use socket2::SockRef;
 use tokio::io::AsyncWrite;
 
-use super::{Phase, State};
+use super::{
+    super::{
+        head,
+        refusal::{Refusal, Refused},
+    },
+    Phase, State,
+};
+use crate::{clock, message::StatusCode};
 
 impl State {
+    /// Answers in place of the core where nothing of an answer is on its way yet, and ends the connection.
+    pub fn refuse(&mut self, refusal: Refusal) {
+        // it has got its answer, or no answer can reach it
+        if self.muted {
+            return;
+        }
+        self.worker.options.counters.refused.add();
+        let mut sent = 0;
+        if matches!(self.phase, Phase::Head | Phase::Handling) {
+            self.muted = true;
+            let response = refusal.response(&self.worker.date());
+            if self.send(&response) {
+                sent = response.len() as u64;
+            }
+        }
+        self.tell(refusal, sent);
+        let kind = if refusal.status == StatusCode::REQUEST_TIMEOUT {
+            io::ErrorKind::TimedOut
+        } else {
+            io::ErrorKind::InvalidData
+        };
+        self.body.fail(kind);
+        self.close();
+    }
+
+    /// Tells whoever wants to know of a refusal.
+    fn tell(&self, refusal: Refusal, sent: u64) {
+        let options = &self.worker.options;
+        let Some(on_refusal) = &options.on_refusal else { return };
+        let handed_over = self.phase != Phase::Head;
+        let asked = if handed_over { head::Asked::default() } else { head::Asked::of(&self.input, options) };
+        on_refusal.tell(&Refused {
+            took: self.begun.map_or(Duration::ZERO, |begun| clock::instant().duration_since(begun)),
+            handed_over,
+            method: asked.method,
+            target: asked.target,
+            version: asked.version,
+            ..refusal.told(self.peer, sent)
+        });
+    }
+
     /// Ends the connection after what has been written already.
     pub fn close(&mut self) {
         self.closed = true;

@@ -10,7 +10,7 @@ use std::{
 use super::support::*;
 use crate::{
     clock,
-    store::{Options, Slot, State, Store, StoredBody},
+    store::{AdmitError, Options, Slot, State, Store, StoredBody},
 };
 
 const FOLDER: &str = "LARDER_STORE_TEST_FOLDER";
@@ -169,6 +169,7 @@ fn a_full_disk_is_lived_with_and_a_disk_that_is_free_again_is_used_again() {
         }
         store.flush().await;
         println!("full: {:?}", store.stats());
+        assert_eq!(store.admits(Some(MIB)), Err(AdmitError::NoRoom), "no body of a mebibyte is worth what is left");
         std::fs::remove_file(&blocker).expect("removed");
         comes_back(&store, "after the disk was full").await;
         remount(&folder, "size=200m");

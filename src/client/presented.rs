@@ -1,0 +1,45 @@
+//! What the core gets: a request, and the connection that it came on.
+
+use std::{io, net::IpAddr};
+
+use super::{exchange::Exchange, request_body::RequestBody};
+use crate::message::{Fields, Method, Scheme, StatusCode, Version};
+
+/// A request as it came in, before anything is believed about it. Its framing is sound: there is one Host field in an
+/// HTTP/1.1 request, and at most one of Content-Length and `Transfer-Encoding: chunked`.
+pub struct Presented {
+    pub method: Method,
+    /// The request-target as in the request line, byte for byte: any form, a fragment included (RFC 9112 §3.2).
+    pub target: String,
+    /// The scheme of the listener.
+    pub scheme: Scheme,
+    pub version: Version,
+    /// All field lines in their order, hop-by-hop fields included.
+    pub fields: Fields,
+    pub peer: Option<IpAddr>,
+    pub body: RequestBody,
+    pub connection: Connection,
+}
+
+/// The client's connection as the core sees it, for the one exchange that it was given for.
+#[derive(Clone)]
+pub struct Connection(pub(super) Exchange);
+
+impl Connection {
+    /// Sends an interim response (RFC 9110 §15.2) but 100 and 101. Returns false if it was not sent: to an HTTP/1.0 client,
+    /// or when the final response has begun.
+    pub fn send_interim(&self, status: StatusCode, fields: &Fields) -> bool {
+        self.0.send_interim(status, fields)
+    }
+
+    /// Returns how the request's content failed, if it did. Nobody gets the core's answer then: the client has left, or the
+    /// client side has answered in its place.
+    pub fn content_failure(&self) -> Option<io::ErrorKind> {
+        self.0.content_failure()
+    }
+
+    /// Makes the response to this request the last on the connection. To be called before the reply is returned.
+    pub fn close_after(&self) {
+        self.0.close_after();
+    }
+}
