@@ -4,8 +4,7 @@
 use crate::message::FieldName;
 
 /// The words that mean a credential in both kinds of names.
-const WORDS: [&str; 9] =
-    ["token", "key", "secret", "password", "passwd", "auth", "signature", "credential", "session"];
+const WORDS: [&str; 9] = ["token", "key", "secret", "password", "passwd", "auth", "signature", "credential", "session"];
 
 /// A parameter whose name holds one of these words (in any case) holds a credential.
 pub const OF_PARAMETERS: [&str; 11] = with(WORDS, ["sig", "code"]);

@@ -4,7 +4,7 @@ use http::header::*;
 
 use super::{
     Options, Reason, Times,
-    directives::{Governing, retain_storable},
+    directives::{Governing, credentials, retain_storable},
     freshness::{Freshness, explicit_lifetime, heuristically_cacheable, initial_age},
     invalidation::resolve,
     selection::content_length,
@@ -90,7 +90,7 @@ pub fn storing(
         received: times.received,
         part: part.filter(|part| !is_whole(part)),
         invalidated: false,
-        credentials: authorization || (request.fields.contains(&COOKIE) && !options.strict && !options.ignore_cookies),
+        credentials: authorization || credentials(&request.fields, options).is_some(),
     };
     reusable(stored, &governing, times, options)
 }
@@ -158,10 +158,10 @@ fn careful(
     if sets_cookie && !(explicit && (said.public || said.s_maxage.is_some())) {
         return Err(Reason::SetCookie);
     }
-    if request.fields.contains(&COOKIE) && !explicit && !options.ignore_cookies {
-        return Err(Reason::CookieWithoutFreshness);
+    match credentials(&request.fields, options) {
+        Some(reason @ (Reason::CookieWithoutFreshness | Reason::KeyWithoutFreshness)) if !explicit => Err(reason),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Refuses a response that could never answer a request and would only take space.

@@ -3,6 +3,7 @@
 
 mod cli;
 mod collapse;
+mod credentials;
 mod cuts;
 mod errors;
 mod eviction;

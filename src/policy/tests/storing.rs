@@ -144,3 +144,25 @@ fn methods_other_than_get_and_query_are_not_stored_but_for_what_post_says_of_its
         assert_eq!(verdict(method, fresh), Err(Reason::MethodNotCached), "{method}");
     }
 }
+
+#[test]
+fn an_answer_to_a_key_is_stored_only_with_a_lifetime_of_its_own_unless_strict() {
+    let modified = &*format!("Last-Modified: {}", when(-9000));
+    for asked in ["X-Api-Key: a", "Private-Token: a", "X-Remote-User: a", "Ocp-Apim-Subscription-Key: a"] {
+        for (answer, expected) in [
+            (&["ETag: \"1\""][..], Some(Reason::KeyWithoutFreshness)),
+            (&[modified], Some(Reason::KeyWithoutFreshness)),
+            (&["Cache-Control: public", modified], Some(Reason::KeyWithoutFreshness)),
+            (&["Cache-Control: max-age=60"], None),
+            (&["Expires: Thu, 01 Jan 2037 00:00:00 GMT"], None),
+        ] {
+            let verdicts = (verdict(&[asked], 200, answer, &usual()), verdict(&[asked], 200, answer, &strict()));
+            assert_eq!(verdicts, (expected, None), "{asked} {answer:?}");
+        }
+    }
+    let ignoring = Options { ignore_cookies: true, ..usual() };
+    assert_eq!(verdict(&["X-Api-Key: a"], 200, &[], &ignoring), Some(Reason::KeyWithoutFreshness));
+    for harmless in ["Sec-Fetch-User: ?1", "User-Agent: x", "Accept-Language: de", "Idempotency-Key: 1"] {
+        assert_eq!(verdict(&[harmless], 200, &[], &usual()), None, "{harmless}");
+    }
+}
