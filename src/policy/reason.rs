@@ -103,6 +103,7 @@ reasons! {
     CookieWithoutFreshness => "Cookie in the request and no explicit freshness (see --ignore-cookies)",
     AuthorizationWithoutFreshness => "Authorization in the request and no explicit freshness",
     KeyWithoutFreshness => "a key, token or user in the request's fields, and no lifetime in the response",
+    Stream => "a stream without a lifetime of its own",
     StatusNeverStored => "status is never stored",
     NotUnderstood => "must-understand with an unknown status",
     StatusWithoutFreshness => "status is not stored without explicit freshness",

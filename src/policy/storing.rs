@@ -19,7 +19,7 @@ use crate::{
         method::{is_query, is_safe},
         range,
     },
-    message::{Method, Part, Request, ResponseHead, StatusCode, StoredHead, Target},
+    message::{Fields, Method, Part, Request, ResponseHead, StatusCode, StoredHead, Target},
 };
 
 /// Decides whether this response may be stored, and returns the head to store (RFC 9111 §3). Fields that must not be
@@ -62,6 +62,10 @@ pub fn storing(
     let authorization = request.fields.contains(&AUTHORIZATION);
     if authorization && !governing.allows_authorized() {
         return Err(Reason::Authorization);
+    }
+    // each client of a stream wants it from its beginning, and as it comes
+    if !explicit && is_stream(&response.fields) {
+        return Err(Reason::Stream);
     }
     // there is a lifetime, or public, or a heuristically cacheable status
     let allowed = explicit || said.public || heuristically_cacheable(status, options);
@@ -135,6 +139,17 @@ fn answers_more_than_this_request(status: StatusCode) -> bool {
 
 fn is_whole(part: &Part) -> bool {
     part.first == 0 && part.complete == Some(part.length())
+}
+
+/// Returns true if the content is of a type that has no end: events, frames of a camera, messages.
+fn is_stream(response: &Fields) -> bool {
+    const TYPES: [&str; 3] = ["text/event-stream", "multipart/x-mixed-replace", "application/x-ndjson"];
+    const GRPC: &str = "application/grpc";
+    response.values(&CONTENT_TYPE).any(|value| {
+        let kind = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        let begins_like_grpc = kind.get(..GRPC.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(GRPC.as_bytes()));
+        begins_like_grpc || TYPES.iter().any(|stream| kind.eq_ignore_ascii_case(stream.as_bytes()))
+    })
 }
 
 /// Returns true if Larder knows what the status means for a cache: the statuses of RFC 9110 §15 and a few similar ones.

@@ -28,6 +28,7 @@ mod smuggling;
 mod soak;
 mod stale;
 mod storing;
+mod streams;
 mod support;
 mod targets;
 mod tidy;

@@ -146,6 +146,34 @@ fn methods_other_than_get_and_query_are_not_stored_but_for_what_post_says_of_its
 }
 
 #[test]
+fn a_stream_is_stored_only_with_a_lifetime_of_its_own() {
+    for (kind, expected) in [
+        ("text/event-stream", Some(Reason::Stream)),
+        ("Text/Event-Stream; charset=utf-8", Some(Reason::Stream)),
+        ("multipart/x-mixed-replace;boundary=x", Some(Reason::Stream)),
+        ("multipart/x-mixed-replace ; boundary=x", Some(Reason::Stream)),
+        ("application/x-ndjson", Some(Reason::Stream)),
+        ("application/grpc", Some(Reason::Stream)),
+        ("application/grpc-web+proto", Some(Reason::Stream)),
+        ("text/event-streams", None),
+        ("multipart/mixed", None),
+        ("application/json", None),
+        ("text/plain; x=text/event-stream", None),
+    ] {
+        let kind = format!("Content-Type: {kind}");
+        let modified = format!("Last-Modified: {}", when(-9000));
+        for options in [usual(), strict()] {
+            for without in ["ETag: \"1\"", &modified] {
+                assert_eq!(verdict(&[], 200, &[&kind, without], &options), expected, "{kind} {without}");
+            }
+            let public = ["Cache-Control: public", "ETag: \"1\"", &kind];
+            assert_eq!(verdict(&[], 200, &public, &options), expected, "{kind}");
+            assert_eq!(verdict(&[], 200, &[&kind, "Cache-Control: max-age=60"], &options), None, "{kind}");
+        }
+    }
+}
+
+#[test]
 fn an_answer_to_a_key_is_stored_only_with_a_lifetime_of_its_own_unless_strict() {
     let modified = &*format!("Last-Modified: {}", when(-9000));
     for asked in ["X-Api-Key: a", "Private-Token: a", "X-Remote-User: a", "Ocp-Apim-Subscription-Key: a"] {
