@@ -10,7 +10,7 @@ use crate::{
         credentials::is_in_field,
         date,
     },
-    message::{FieldName, Fields},
+    message::{FieldName, Fields, StatusCode, StoredHead},
 };
 
 /// The directives of a response for a shared cache: those of CDN-Cache-Control alone if that is valid (RFC 9213 §2.2),
@@ -91,6 +91,12 @@ pub(super) fn credentials(request: &Fields, options: &Options) -> Option<Reason>
         return Some(Reason::AuthorizationWithoutFreshness);
     }
     request.iter().any(|(name, _)| is_in_field(name)).then_some(Reason::KeyWithoutFreshness)
+}
+
+/// Returns true if the stored response asks for credentials, and the request brings some.
+pub(super) fn is_refusal_to(request: &Fields, stored: &StoredHead) -> bool {
+    let is_credential = |name: &FieldName| *name == COOKIE || is_in_field(name);
+    stored.head.status == StatusCode::UNAUTHORIZED && request.iter().any(|(name, _)| is_credential(name))
 }
 
 /// Removes the fields that must not be stored. Adds the Date that a recipient must add if there is none (RFC 9110

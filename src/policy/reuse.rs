@@ -4,7 +4,7 @@ use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE};
 
 use super::{
     Fwd, Options, Reason,
-    directives::{Governing, credentials, followed},
+    directives::{Governing, credentials, followed, is_refusal_to},
     freshness::{Freshness, explicit_lifetime},
     selection::is_covered,
     validation::completion,
@@ -133,6 +133,9 @@ fn decide<S: AsRef<StoredHead>>(
     };
     if stored.invalidated {
         return validate(Fwd::Stale, Reason::Invalidated);
+    }
+    if is_refusal_to(&request.fields, stored) {
+        return forward(Mode::Fetch, Fwd::Request, Reason::StoredUnauthorized);
     }
     let governing = Governing::of(&stored.head.fields);
     if governing.always_validate() {

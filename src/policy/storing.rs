@@ -42,6 +42,9 @@ pub fn storing(
     if status.as_u16() < 200 || !answers_more_than_this_request(status) {
         return Err(Reason::StatusNeverStored);
     }
+    if !options.strict && is_about_one_request(status) {
+        return Err(Reason::OneRequestsError);
+    }
     // if the status is 206 or must-understand is present, the cache understands the status
     let part = part(response, options)?;
     if said.must_understand && !is_understood(status) {
@@ -135,6 +138,11 @@ fn part(response: &ResponseHead, options: &Options) -> Result<Option<Part>, Reas
 /// them, whatever lifetime it has.
 fn answers_more_than_this_request(status: StatusCode) -> bool {
     !matches!(status.as_u16(), 304 | 412 | 416)
+}
+
+/// Returns true for errors that the odd request of one client provokes: all clients would get them.
+fn is_about_one_request(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 400 | 401 | 407 | 411..=417 | 421 | 426 | 428 | 429 | 431 | 501)
 }
 
 fn is_whole(part: &Part) -> bool {

@@ -2,6 +2,7 @@ use super::*;
 use crate::policy::{
     Fwd,
     reuse::{Forward, Mode, Reuse},
+    validation::on_error,
 };
 
 fn reload() -> Options {
@@ -218,4 +219,25 @@ fn a_request_with_a_key_is_not_answered_by_an_invented_lifetime_unless_strict() 
     assert_eq!(decide(&get(&["X-Api-Key: a"]), &head, 0, &strict()), serve(Reason::Fresh));
     let ignoring = Options { ignore_cookies: true, ..usual() };
     assert_eq!(decide(&get(&["X-Api-Key: a"]), &stored(&[], &ignoring), 0, &ignoring), pass);
+}
+
+#[test]
+fn a_stored_401_never_answers_a_request_that_brings_credentials() {
+    let head = stored_as(401, &["Cache-Control: max-age=60, stale-if-error=600"], &strict()).unwrap();
+    let fetch = ask(Mode::Fetch, Fwd::Request, Reason::StoredUnauthorized);
+    for (asked, expected) in [
+        (&[][..], serve(Reason::Fresh)),
+        (&["User-Agent: x"], serve(Reason::Fresh)),
+        (&["Authorization: Basic x"], fetch),
+        (&["Cookie: a=b"], fetch),
+        (&["X-Api-Key: a"], fetch),
+    ] {
+        for options in [strict(), usual()] {
+            assert_eq!(decide(&get(asked), &head, 0, &options), expected, "{asked:?}");
+            let stands_in = on_error(&get(asked), &head, None, at(61), &options).is_ok();
+            assert_eq!(stands_in, expected != fetch, "{asked:?}");
+        }
+    }
+    let other = stored_as(404, &["Cache-Control: max-age=60"], &strict()).unwrap();
+    assert_eq!(decide(&get(&["Cookie: a=b"]), &other, 0, &strict()), serve(Reason::Fresh));
 }

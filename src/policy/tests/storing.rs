@@ -63,7 +63,8 @@ fn unless_strict_personal_answers_and_errors_are_kept_out() {
         (&["Cookie: a=b"], 200, &["Cache-Control: max-age=60"], None, None),
         (&["Cookie: a=b"], 200, &["ETag: \"1\""], Some(Reason::CookieWithoutFreshness), None),
         (&[], 200, &[], None, Some(Reason::NeverReusable)),
-        (&[], 501, &["ETag: \"1\""], Some(Reason::StatusWithoutFreshness), None),
+        (&[], 501, &["ETag: \"1\""], Some(Reason::OneRequestsError), None),
+        (&[], 405, &["ETag: \"1\""], Some(Reason::StatusWithoutFreshness), None),
         (&[], 503, &["Cache-Control: max-age=60"], None, None),
         (&[], 503, &["Cache-Control: max-age=0", "ETag: \"1\""], Some(Reason::StatusWithoutFreshness), None),
     ] {
@@ -192,5 +193,18 @@ fn an_answer_to_a_key_is_stored_only_with_a_lifetime_of_its_own_unless_strict() 
     assert_eq!(verdict(&["X-Api-Key: a"], 200, &[], &ignoring), Some(Reason::KeyWithoutFreshness));
     for harmless in ["Sec-Fetch-User: ?1", "User-Agent: x", "Accept-Language: de", "Idempotency-Key: 1"] {
         assert_eq!(verdict(&[harmless], 200, &[], &usual()), None, "{harmless}");
+    }
+}
+
+#[test]
+fn an_error_that_one_odd_request_provokes_is_nobody_elses_unless_strict() {
+    for status in [400, 401, 407, 411, 413, 414, 415, 417, 421, 426, 428, 429, 431, 501] {
+        for answer in ["Cache-Control: max-age=60", "Cache-Control: public, s-maxage=60"] {
+            let verdicts = (verdict(&[], status, &[answer], &usual()), verdict(&[], status, &[answer], &strict()));
+            assert_eq!(verdicts, (Some(Reason::OneRequestsError), None), "{status} {answer}");
+        }
+    }
+    for status in [402, 403, 404, 405, 406, 408, 409, 410, 418, 422, 423, 425, 451, 500, 502] {
+        assert_eq!(verdict(&[], status, &["Cache-Control: max-age=60"], &usual()), None, "{status}");
     }
 }
