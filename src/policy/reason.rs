@@ -84,6 +84,7 @@ reasons! {
     RequestMaxAge => "max-age in the request",
     RequestMinFresh => "min-fresh in the request",
     PartMissing => "only a part is stored",
+    StoredUnauthorized => "the stored 401 is not for a request with credentials",
     OnlyIfCached => "only-if-cached in the request",
     /// If-Match or If-Unmodified-Since.
     Precondition => "a precondition that only the origin can evaluate",
@@ -102,7 +103,10 @@ reasons! {
     SetCookie => "Set-Cookie without public or s-maxage and a lifetime",
     CookieWithoutFreshness => "Cookie in the request and no explicit freshness (see --ignore-cookies)",
     AuthorizationWithoutFreshness => "Authorization in the request and no explicit freshness",
+    KeyWithoutFreshness => "a key, token or user in the request's fields, and no lifetime in the response",
+    Stream => "a stream without a lifetime of its own",
     StatusNeverStored => "status is never stored",
+    OneRequestsError => "this status is about one request: it is not cached without --strict",
     NotUnderstood => "must-understand with an unknown status",
     StatusWithoutFreshness => "status is not stored without explicit freshness",
     PartUnknown => "partial content without a single Content-Range",
