@@ -28,6 +28,7 @@ mod shared;
 mod tests;
 mod verdict;
 mod warning;
+mod words;
 
 use std::rc::Rc;
 
