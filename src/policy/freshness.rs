@@ -82,8 +82,7 @@ fn heuristic_lifetime(stored: &StoredHead, governing: &Governing, options: &Opti
 }
 
 /// Returns true if a response with this status may be stored without explicit freshness (RFC 9110 §15.1). Unless
-/// strict, this does not include refusals that the odd request of one client can provoke, because all clients would get
-/// them.
+/// strict, this does not include refusals.
 pub(super) fn heuristically_cacheable(status: StatusCode, options: &Options) -> bool {
     match status.as_u16() {
         200 | 203 | 204 | 206 | 300 | 301 | 308 | 404 | 410 => true,

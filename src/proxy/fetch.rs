@@ -126,6 +126,8 @@ async fn join(question: &mut Question, verdict: &Verdict) -> Joined {
 /// Asks for all who follow, and for the one who is told. Where they have all left before the answer comes the question is
 /// given up, but for a few: the next to ask may be glad of the answer.
 async fn lead_flight(question: Question, lead: Flying, told: Option<oneshot::Sender<Fetched>>) {
+    // followers may be on other workers
+    let _held = question.asked.worker.hold();
     let followers = lead.followers();
     let site = question.asked.site.clone();
     let asking = ask(question, Some(lead));
