@@ -1,10 +1,10 @@
-//! New connections: the name resolved anew for each, its addresses tried side by side, TLS where there is TLS.
+//! Opens new connections: the addresses of the origin's name are tried side by side, then TLS where there is TLS.
 
 use std::{
     cell::RefCell,
     future::Future,
     io,
-    net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     rc::{Rc, Weak},
     time::Duration,
 };
@@ -13,16 +13,16 @@ use actix_http::Uri;
 use actix_service::Service;
 use actix_tls::connect::{ConnectError, ConnectInfo, Connection as Connected};
 use futures_core::future::LocalBoxFuture;
-use rustix::io::Errno;
 use tokio::{net::TcpStream, task::JoinSet, time::timeout};
 
 use super::{
     OriginError, Prepared,
+    errors::has_no_descriptor,
     exchange::Exchange,
     framing::{Connection, OriginStream, Transport, Watched},
     head::Limits,
+    names::Found,
 };
-use crate::blocking::{self, Undone};
 
 /// How long an address has before the next one is tried beside it (RFC 8305 §5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -99,10 +99,42 @@ impl Service<ConnectInfo<Uri>> for Connector {
     }
 }
 
-/// Opens a connection to the origin.
+/// Opens a connection to the origin. Where its addresses were known before and none of them can be used, the name is looked
+/// up anew at once: it may have moved.
 pub(super) async fn dial(origin: Prepared) -> Result<Transport, OriginError> {
     let host = unbracketed(&origin.options.host);
-    let found = look_up(host, origin.options.port).await?;
+    let found = origin.names.find(host).await?;
+    let mut doubt = Doubt { origin: &origin, host, found: Some(&found).filter(|found| found.remembered) };
+    let mut opened = open(&origin, &found.addresses).await;
+    if found.remembered && opened.as_ref().is_err_and(|error| *error != OriginError::Exhausted) {
+        match origin.names.find_anew(host, &found).await {
+            Ok(anew) if anew.addresses != found.addresses => opened = open(&origin, &anew.addresses).await,
+            Err(error @ OriginError::Resolve(_)) => opened = Err(error),
+            _ => {}
+        }
+    }
+    doubt.found = None;
+    opened
+}
+
+/// Has the name looked up anew where a connection to remembered addresses is given up because it takes too long.
+struct Doubt<'a> {
+    origin: &'a Prepared,
+    host: &'a str,
+    found: Option<&'a Found>,
+}
+
+impl Drop for Doubt<'_> {
+    fn drop(&mut self) {
+        if let Some(found) = self.found {
+            let _ = self.origin.names.doubt(self.host, found);
+        }
+    }
+}
+
+async fn open(origin: &Prepared, addresses: &[IpAddr]) -> Result<Transport, OriginError> {
+    let host = unbracketed(&origin.options.host);
+    let found = addresses.iter().map(|address| SocketAddr::from((*address, origin.options.port))).collect();
     let addresses = if origin.options.allow_link_local { found } else { without_link_local(host, found)? };
     let tcp = first_to_connect(addresses).await.map_err(|(address, error)| {
         let Some(address) = address else { return OriginError::Resolve(format!("{host} has no address")) };
@@ -117,21 +149,6 @@ pub(super) async fn dial(origin: Prepared) -> Result<Transport, OriginError> {
         None => Box::new(tcp),
         Some(tls) => Box::new(tls.handshake(tcp).await?),
     })
-}
-
-async fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, OriginError> {
-    if let Ok(address) = host.parse::<IpAddr>() {
-        return Ok(vec![(address, port).into()]);
-    }
-    let name = host.to_owned();
-    let found = blocking::hop(move || (name.as_str(), port).to_socket_addrs()).await;
-    match found {
-        Ok(Ok(addresses)) => Ok(addresses.collect()),
-        Ok(Err(error)) if has_no_descriptor(&error) => Err(OriginError::Exhausted),
-        Ok(Err(error)) => Err(OriginError::Resolve(format!("{host}: {error}"))),
-        Err(Undone::NoThread) => Err(OriginError::NoThread),
-        Err(Undone::Ended) => Err(OriginError::Resolve(format!("{host}: the look-up did not end"))),
-    }
 }
 
 /// Is it link-local, or where a cloud tells its machines their credentials? No site is there, and whoever answers for the
@@ -149,11 +166,6 @@ fn without_link_local(host: &str, mut addresses: Vec<SocketAddr>) -> Result<Vec<
     let Some(first) = addresses.first().map(SocketAddr::ip) else { return Ok(addresses) };
     addresses.retain(|address| !is_link_local(address.ip()));
     if addresses.is_empty() { Err(OriginError::LinkLocal(format!("{host} is {first}"))) } else { Ok(addresses) }
-}
-
-/// The fault is on this side: the process, or the machine, has as many files open as it may.
-fn has_no_descriptor(error: &io::Error) -> bool {
-    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
 /// An IPv6 address as look-ups and TLS want it.
@@ -190,11 +202,18 @@ async fn first_to_connect(addresses: Vec<SocketAddr>) -> Result<TcpStream, (Opti
 
 #[cfg(test)]
 mod tests {
-    use std::net::{Ipv4Addr, TcpListener};
+    use std::{
+        net::{Ipv4Addr, TcpListener},
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+    };
 
     use socket2::{Domain, Socket, Type};
 
     use super::*;
+    use crate::origin::{Options, Origin, names::Names};
 
     fn run<T>(test: impl Future<Output = T>) -> T {
         actix_rt::System::new().block_on(test)
@@ -232,6 +251,31 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_that_takes_too_long_to_a_remembered_address_has_the_name_looked_up_anew() {
+        let (silent, _sockets) = silent();
+        let options = Options { host: "origin.test".to_owned(), ..crate::origin::tests::options(silent) };
+        let looked_up = Arc::new(AtomicUsize::new(0));
+        let counted = looked_up.clone();
+        let names = Names::resolved_by(move |_| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            Ok(vec![silent.ip()])
+        });
+        let prepared = Prepared { names, ..Origin::prepare(options).unwrap() };
+        let too_long = Duration::from_millis(30);
+        run(async {
+            for expected in 1..3 {
+                assert!(timeout(too_long, dial(prepared.clone())).await.is_err());
+                let again = async {
+                    while looked_up.load(Ordering::SeqCst) < expected {
+                        tokio::task::yield_now().await;
+                    }
+                };
+                timeout(Duration::from_secs(10), again).await.expect("no further look-up");
+            }
+        });
+    }
+
+    #[test]
     fn link_local_and_metadata_addresses_are_dropped_in_every_form_and_none_beside_them() {
         let (ours, theirs) = (
             [
@@ -260,13 +304,6 @@ mod tests {
         let left: Vec<SocketAddr> = theirs.iter().map(at).collect();
         assert_eq!(without_link_local("a.example", ours.iter().chain(&theirs).map(at).collect()), Ok(left));
         assert_eq!(without_link_local("a.example", Vec::new()), Ok(Vec::new()));
-    }
-
-    #[test]
-    fn a_lack_of_descriptors_is_no_fault_of_the_origin() {
-        for (error, ours) in [(Errno::MFILE, true), (Errno::NFILE, true), (Errno::NETUNREACH, false)] {
-            assert_eq!(has_no_descriptor(&error.into()), ours, "{error}");
-        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod framing;
 #[doc(hidden)]
 pub mod fuzzing;
 mod head;
+mod names;
 mod sending;
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,7 @@ use self::{
     connect::Connector,
     exchange::{Exchange, Wait},
     head::Framing,
+    names::Names,
     tls::Tls,
 };
 pub use self::{connect::is_link_local, errors::OriginError, tls::certificates};
@@ -130,6 +132,7 @@ pub struct OriginResponse {
 pub struct Prepared {
     options: Arc<Options>,
     tls: Option<Tls>,
+    names: Names,
 }
 
 /// How long the connection may wait for what.
@@ -169,7 +172,7 @@ impl Origin {
     pub fn prepare(options: Options) -> Result<Prepared, String> {
         let host = connect::unbracketed(&options.host);
         let tls = options.https.then(|| Tls::new(host, options.ca.as_deref())).transpose()?;
-        Ok(Prepared { tls, options: Arc::new(options) })
+        Ok(Prepared { tls, options: Arc::new(options), names: Names::system() })
     }
 
     /// Must be called within the worker's runtime: it begins to sweep the pool there.

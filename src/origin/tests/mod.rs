@@ -5,6 +5,7 @@ mod framing;
 mod pool;
 mod retry;
 mod rig;
+pub(in crate::origin) use rig::options;
 mod timeouts;
 mod tls;
 mod upload;

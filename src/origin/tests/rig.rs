@@ -189,7 +189,7 @@ impl Peer {
     }
 }
 
-pub(super) fn options(address: SocketAddr) -> Options {
+pub(in crate::origin) fn options(address: SocketAddr) -> Options {
     Options {
         https: false,
         host: address.ip().to_string(),
