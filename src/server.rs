@@ -238,7 +238,7 @@ fn serve(
     let worker = move || {
         let cx = Rc::new(Context {
             origin: Origin::new(origin.clone()),
-            secure: Secure::of(&config.origin_client, &twin),
+            secure: Secure::of(&origin, &twin),
             site_url: site.url(),
             site: site.clone(),
             hosts: config.allow_hosts.clone(),

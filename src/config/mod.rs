@@ -33,6 +33,8 @@ pub mod default {
     pub const FIRST_BYTE_TIMEOUT: &str = "60s";
     pub const BETWEEN_BYTES_TIMEOUT: &str = "60s";
     pub const ORIGIN_KEEP_ALIVE: &str = "30s";
+    pub const ORIGIN_CONNECTIONS: &str = "512";
+    pub const ORIGIN_STREAMS: &str = "4096";
     pub const HEAD_TIMEOUT: &str = "10s";
     pub const KEEP_ALIVE: &str = "75s";
     pub const BODY_TIMEOUT: &str = "30s";
@@ -58,8 +60,6 @@ pub mod default {
 mod fixed {
     use std::time::Duration;
     pub const ORIGIN_MAX_AGE: Duration = Duration::from_secs(300);
-    /// For each worker.
-    pub const ORIGIN_CONNECTIONS: usize = 256;
     pub const ORIGIN_MAX_HEAD: usize = 64 << 10;
     pub const ORIGIN_MAX_FIELDS: usize = 256;
     /// Below this the store's own files leave no room for a response.
@@ -248,7 +248,8 @@ impl Reader<'_> {
             between_bytes_timeout: self.timeout("between_bytes_timeout", &a.between_bytes_timeout)?,
             idle_timeout: self.duration("origin_keep_alive", &a.origin_keep_alive)?,
             max_age: fixed::ORIGIN_MAX_AGE,
-            max_connections: fixed::ORIGIN_CONNECTIONS,
+            max_connections: self.number("origin_connections", &a.origin_connections, 1, 1_000_000)? as usize,
+            max_streams: self.number("origin_streams", &a.origin_streams, 0, 1_000_000)? as usize,
             max_head: fixed::ORIGIN_MAX_HEAD,
             max_fields: fixed::ORIGIN_MAX_FIELDS,
             any_coding: a.strict,

@@ -13,6 +13,7 @@ mod framing;
 pub mod fuzzing;
 mod head;
 mod names;
+mod places;
 mod sending;
 #[cfg(test)]
 mod tests;
@@ -36,17 +37,14 @@ use awc::error::{ConnectError, SendRequestError};
 use bytes::Bytes;
 use futures_core::{Stream, future::LocalBoxFuture};
 use http::Uri;
-use tokio::{
-    sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit},
-    task::spawn_local,
-    time::timeout,
-};
+use tokio::{sync::SemaphorePermit, task::spawn_local, time::timeout};
 
 use self::{
     connect::Connector,
     exchange::{Exchange, Wait},
     head::Framing,
     names::Names,
+    places::{Places, Read, Reading},
     tls::Tls,
 };
 pub use self::{connect::is_link_local, errors::OriginError, tls::certificates};
@@ -73,9 +71,12 @@ pub struct Options {
     pub idle_timeout: Duration,
     /// A connection is not used for new requests after this long, so that the name is resolved anew.
     pub max_age: Duration,
-    /// Connections at once, of one worker; a request waits for one until `connect_timeout`. Requests with content have at
-    /// most half of them.
+    /// Connections in use at once, of all workers; a request waits for one until `connect_timeout`. Requests with content
+    /// have at most half of them.
     pub max_connections: usize,
+    /// Responses that are read for 2 s and longer, of all workers: each gives its place among `max_connections` back for one
+    /// of these, if there is one.
+    pub max_streams: usize,
     /// Bytes of a response head.
     pub max_head: usize,
     /// Field lines of a response head.
@@ -83,6 +84,18 @@ pub struct Options {
     /// Take a body in a transfer coding that is not understood for one that ends with the connection (RFC 9112 §6.3,
     /// rule 4), and its bytes for the content; off: such a response is an error.
     pub any_coding: bool,
+}
+
+impl Prepared {
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Prepares another client of the same host: both share what is known of its name, and their places.
+    pub fn beside(&self, options: Options) -> Result<Prepared, String> {
+        let (names, places) = (self.names.clone(), self.places.clone());
+        Ok(Prepared { names, places, ..Origin::prepare(options)? })
+    }
 }
 
 impl Options {
@@ -127,12 +140,13 @@ pub struct OriginResponse {
     pub body: OriginBody,
 }
 
-/// An origin whose options were checked; what the workers share.
+/// An origin whose options were checked, and what the workers share of it.
 #[derive(Clone)]
 pub struct Prepared {
     options: Arc<Options>,
     tls: Option<Tls>,
     names: Names,
+    places: Arc<Places>,
 }
 
 /// How long the connection may wait for what.
@@ -149,18 +163,10 @@ type Call = Box<dyn Fn() -> LocalBoxFuture<'static, Result<Payload, SendRequestE
 #[derive(Clone)]
 pub struct Origin(Rc<Client>);
 
-/// Held for as long as a connection is in use.
-struct Place {
-    _one: OwnedSemaphorePermit,
-    _upload: Option<OwnedSemaphorePermit>,
-}
-
 struct Client {
     call: Call,
-    places: Arc<Semaphore>,
-    /// Of these, those that requests with content may hold: a client sets the pace of its upload.
-    uploads: Arc<Semaphore>,
-    unattended: Semaphore,
+    places: Arc<Places>,
+    reading: Rc<Reading>,
     timeouts: Timeouts,
     /// A connection may carry another request.
     reuse: bool,
@@ -172,17 +178,21 @@ impl Origin {
     pub fn prepare(options: Options) -> Result<Prepared, String> {
         let host = connect::unbracketed(&options.host);
         let tls = options.https.then(|| Tls::new(host, options.ca.as_deref())).transpose()?;
-        Ok(Prepared { tls, options: Arc::new(options), names: Names::system() })
+        let places = Arc::new(Places::new(options.max_connections, options.max_streams));
+        Ok(Prepared { tls, options: Arc::new(options), names: Names::system(), places })
     }
 
     /// Must be called within the worker's runtime: it begins to sweep the pool there.
     pub fn new(prepared: Prepared) -> Origin {
-        let options = prepared.options.clone();
-        let dial = move || -> LocalBoxFuture<'static, _> { Box::pin(connect::dial(prepared.clone())) };
-        Origin::over(Connector::new(options.limits(), dial), &options)
+        let dialled = prepared.clone();
+        let dial = move || -> LocalBoxFuture<'static, _> { Box::pin(connect::dial(dialled.clone())) };
+        Origin::over(Connector::new(prepared.options.limits(), dial), &prepared)
     }
 
-    fn over(connector: Connector, options: &Options) -> Origin {
+    fn over(connector: Connector, prepared: &Prepared) -> Origin {
+        let Prepared { options, places, .. } = prepared;
+        let reading = Reading::new(places.clone());
+        spawn_local(reading.moving());
         let reuse = !options.idle_timeout.is_zero();
         if reuse {
             spawn_local(connector.sweeping(options.idle_timeout, options.max_age));
@@ -214,15 +224,12 @@ impl Origin {
             first_byte: options.first_byte_timeout,
             between_bytes: options.between_bytes_timeout,
         };
-        let places = Arc::new(Semaphore::new(options.max_connections));
-        let uploads = Arc::new(Semaphore::new(options.max_connections.div_ceil(2)));
-        let unattended = Semaphore::new(options.max_connections / 8);
-        Origin(Rc::new(Client { call, places, uploads, unattended, timeouts, reuse }))
+        Origin(Rc::new(Client { call, places: places.clone(), reading, timeouts, reuse }))
     }
 
     /// A place among the few requests that go on though nobody waits for their answers any more; `None`: there are enough.
     pub fn unattended(&self) -> Option<SemaphorePermit<'_>> {
-        self.0.unattended.try_acquire().ok()
+        self.0.places.unattended()
     }
 
     /// Sends a request. `interim` is called for each 1xx but 101 and 100, as it comes in. Dropping the future closes the
@@ -241,7 +248,7 @@ impl Origin {
         }
         let has_content = request.body.as_ref().is_some_and(|body| body.length != Some(0));
         let exchange = Exchange::new(request, interim)?;
-        let place = match timeout(timeouts.connect, self.0.place(has_content)).await {
+        let place = match timeout(timeouts.connect, self.0.places.take(has_content)).await {
             Ok(Ok(place)) => place,
             _ => return Err(OriginError::Exhausted),
         };
@@ -254,19 +261,12 @@ impl Origin {
         let Some(head) = exchange.take_answer() else { return Err(OriginError::Closed) };
         let left = if let Framing::Length(length) = head.framing { Some(length) } else { None };
         // with nothing to read the connection is back in the pool already
-        let reading = (!matches!(payload, Payload::None)).then_some((payload, place));
+        let reading = (!matches!(payload, Payload::None)).then(|| (payload, self.0.reading.begin(place)));
         Ok(OriginResponse {
             head: ResponseHead { status: head.status, fields: head.fields },
             length: head.length,
             body: OriginBody { reading, left, exchange, timeouts: *timeouts },
         })
-    }
-}
-
-impl Client {
-    async fn place(&self, has_content: bool) -> Result<Place, AcquireError> {
-        let upload = if has_content { Some(self.uploads.clone().acquire_owned().await?) } else { None };
-        Ok(Place { _one: self.places.clone().acquire_owned().await?, _upload: upload })
     }
 }
 
@@ -285,7 +285,7 @@ async fn attempt(call: &Call, timeouts: &Timeouts, exchange: &Rc<Exchange>) -> R
 /// connection.
 pub struct OriginBody {
     /// `None` once it has ended.
-    reading: Option<(Payload, Place)>,
+    reading: Option<(Payload, Read)>,
     /// Bytes to come, where a length says so.
     left: Option<u64>,
     exchange: Rc<Exchange>,

@@ -36,7 +36,7 @@ async fn in_parts(parts: Vec<Vec<u8>>, close: bool) -> Result<Got, OriginError> 
             Ok(Box::new(ours) as Box<dyn Io>)
         })
     });
-    let origin = Origin::over(connector, &options);
+    let origin = Origin::over(connector, &Origin::prepare(options).unwrap());
     Ok(read(soon(origin.send(request(Method::GET, "/"), |_| {})).await?).await)
 }
 

@@ -2,6 +2,7 @@
 
 mod cuts;
 mod framing;
+mod places;
 mod pool;
 mod retry;
 mod rig;

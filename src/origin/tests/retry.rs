@@ -234,7 +234,7 @@ fn a_request_of_which_nothing_was_written_may_be_sent_again_whatever_its_method(
                 Ok(Box::new(Broken { inner, broken: Rc::default() }) as Box<dyn Io>)
             })
         });
-        let origin = Origin::over(connector, &options);
+        let origin = Origin::over(connector, &Origin::prepare(options).unwrap());
         for dials in 1..4 {
             let sent = origin.send(request(Method::POST, "/"), |_| {});
             read(soon(sent).await.unwrap()).await.is(200, "ok");
