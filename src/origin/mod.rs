@@ -1,8 +1,9 @@
 //! The other side: requests to the origin over awc, made safe by `framing`.
 //!
-//! awc brings the pool and the HTTP/1.1 codec. It is driven through its connector service, with one constant request head
-//! and no body: what goes over the wire is written, and what comes in is read, by [`framing`]'s stream below it. Per
-//! request an [`exchange`] holds what both sides of awc need to know of each other.
+//! awc brings the HTTP/1.1 codec. It is driven through its connector service, with one constant request head and no body:
+//! what goes over the wire is written, and what comes in is read, by [`framing`]'s connection below it. Connections come from
+//! a [`pool`] of Larder's own, and [`stream`] hands them to awc, one for each request. Per request an [`exchange`] holds what
+//! both sides of awc need to know of each other.
 
 mod chunk;
 mod connect;
@@ -14,7 +15,9 @@ pub mod fuzzing;
 mod head;
 mod names;
 mod places;
+mod pool;
 mod sending;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -33,21 +36,23 @@ use std::{
 
 use actix_http::{Payload, RequestHead, RequestHeadType, body::None as NoBody};
 use actix_service::Service;
-use awc::error::{ConnectError, SendRequestError};
+use awc::error::SendRequestError;
 use bytes::Bytes;
 use futures_core::{Stream, future::LocalBoxFuture};
 use http::Uri;
 use tokio::{sync::SemaphorePermit, task::spawn_local, time::timeout};
 
+pub use self::{connect::is_link_local, errors::OriginError, tls::certificates};
 use self::{
-    connect::Connector,
     exchange::{Exchange, Wait},
+    framing::Transport,
     head::Framing,
     names::Names,
     places::{Places, Read, Reading},
+    pool::{Pool, PoolOptions},
+    stream::{Handing, OriginStream},
     tls::Tls,
 };
-pub use self::{connect::is_link_local, errors::OriginError, tls::certificates};
 use crate::message::{FieldValue, Fields, Method, ResponseHead, StatusCode};
 
 /// Which origin, and how long it may take.
@@ -101,6 +106,15 @@ impl Prepared {
 impl Options {
     fn limits(&self) -> head::Limits {
         head::Limits { head: self.max_head, fields: self.max_fields, any_coding: self.any_coding }
+    }
+
+    fn pool(&self) -> PoolOptions {
+        PoolOptions {
+            limits: self.limits(),
+            connect_timeout: self.connect_timeout,
+            idle_timeout: self.idle_timeout,
+            max_age: self.max_age,
+        }
     }
 }
 
@@ -165,6 +179,7 @@ pub struct Origin(Rc<Client>);
 
 struct Client {
     call: Call,
+    pool: Rc<Pool>,
     places: Arc<Places>,
     reading: Rc<Reading>,
     timeouts: Timeouts,
@@ -185,36 +200,32 @@ impl Origin {
     /// Must be called within the worker's runtime: it begins to sweep the pool there.
     pub fn new(prepared: Prepared) -> Origin {
         let dialled = prepared.clone();
-        let dial = move || -> LocalBoxFuture<'static, _> { Box::pin(connect::dial(dialled.clone())) };
-        Origin::over(Connector::new(prepared.options.limits(), dial), &prepared)
+        Origin::over(&prepared, move || Box::pin(connect::dial(dialled.clone())))
     }
 
-    fn over(connector: Connector, prepared: &Prepared) -> Origin {
+    fn over(
+        prepared: &Prepared,
+        dial: impl Fn() -> LocalBoxFuture<'static, Result<Transport, OriginError>> + 'static,
+    ) -> Origin {
         let Prepared { options, places, .. } = prepared;
         let reading = Reading::new(places.clone());
         spawn_local(reading.moving());
+        let pool = Pool::new(options.pool(), dial);
         let reuse = !options.idle_timeout.is_zero();
         if reuse {
-            spawn_local(connector.sweeping(options.idle_timeout, options.max_age));
+            spawn_local(pool.sweeping());
         }
-        // The pool's key is the authority, and there is one origin. awc's own limit counts all origins together.
         let uri = Uri::from_static("http://origin/");
         let mut head = RequestHead::default();
         head.uri = uri.clone();
         let head = Rc::new(head);
-        let pool = awc::Connector::new()
-            .connector(connector)
-            .limit(0)
-            .timeout(options.connect_timeout)
-            .conn_keep_alive(options.idle_timeout)
-            .conn_lifetime(options.max_age)
-            .finish();
-        let pool = Rc::new(pool);
+        // without limits of its own: what it is handed has been chosen already
+        let awc = Rc::new(awc::Connector::new().connector(Handing).limit(0).finish());
         let call: Call = Box::new(move || {
-            let (pool, connect) = (pool.clone(), awc::Connect { uri: uri.clone(), addr: None });
+            let (awc, connect) = (awc.clone(), awc::Connect { uri: uri.clone(), addr: None });
             let head = RequestHeadType::Rc(head.clone(), None);
             Box::pin(async move {
-                let connection = pool.call(connect).await?;
+                let connection = awc.call(connect).await?;
                 let (_, payload) = connection.send_request(head, NoBody::new()).await?;
                 Ok(payload)
             })
@@ -224,7 +235,7 @@ impl Origin {
             first_byte: options.first_byte_timeout,
             between_bytes: options.between_bytes_timeout,
         };
-        Origin(Rc::new(Client { call, places: places.clone(), reading, timeouts, reuse }))
+        Origin(Rc::new(Client { call, pool, places: places.clone(), reading, timeouts, reuse }))
     }
 
     /// A place among the few requests that go on though nobody waits for their answers any more; `None`: there are enough.
@@ -242,7 +253,7 @@ impl Origin {
         mut request: OriginRequest,
         interim: impl FnMut(Interim) + 'static,
     ) -> Result<OriginResponse, OriginError> {
-        let Client { call, timeouts, reuse, .. } = &*self.0;
+        let Client { timeouts, reuse, .. } = &*self.0;
         if !reuse {
             request.fields.set(http::header::CONNECTION, FieldValue::from_static("close"));
         }
@@ -253,7 +264,7 @@ impl Origin {
             _ => return Err(OriginError::Exhausted),
         };
         let payload = loop {
-            match attempt(call, timeouts, &exchange).await {
+            match self.0.attempt(&exchange).await {
                 Err(error) if exchange.may_go_again(&error) => exchange.again.set(true),
                 outcome => break outcome?,
             }
@@ -270,14 +281,16 @@ impl Origin {
     }
 }
 
-async fn attempt(call: &Call, timeouts: &Timeouts, exchange: &Rc<Exchange>) -> Result<Payload, OriginError> {
-    exchange.wait.set(Wait::Other);
-    match exchange.in_time(timeouts, exchange.scope(call())).await? {
-        Ok(payload) => Ok(payload),
-        Err(error) => Err(exchange.take_failure().unwrap_or(match error {
-            SendRequestError::Connect(ConnectError::Timeout) => OriginError::ConnectTimeout,
-            _ => OriginError::Closed,
-        })),
+impl Client {
+    async fn attempt(&self, exchange: &Rc<Exchange>) -> Result<Payload, OriginError> {
+        exchange.wait.set(Wait::Other);
+        let mut connection = self.pool.connection(exchange.again.get()).await?;
+        connection.begin(exchange.clone());
+        let stream = OriginStream::new(connection, self.pool.clone());
+        match exchange.in_time(&self.timeouts, stream.handed_to((self.call)())).await? {
+            Ok(payload) => Ok(payload),
+            Err(_) => Err(exchange.take_failure().unwrap_or(OriginError::Closed)),
+        }
     }
 }
 
