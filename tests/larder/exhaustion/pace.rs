@@ -210,3 +210,35 @@ fn x15_a_fill_that_is_too_long_to_be_worth_it_ends_with_its_last_client() {
         until("the disk to be given back", || super::load::disk_used(&proxy.folder()) < 8 << 20);
     }
 }
+
+#[test]
+fn w05_event_streams_leave_places_for_other_requests() {
+    let stream = ["Cache-Control: no-store", "Transfer-Encoding: chunked"].join("\r\n");
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let origin = Origin::answering(move |request| match request.target.strip_prefix("/stream") {
+        Some(_) => vec![
+            Step::Send(format!("HTTP/1.1 200 OK\r\n{stream}\r\n\r\n3\r\none\r\n").into_bytes()),
+            Step::Wait(held.clone()),
+            Step::Send(b"0\r\n\r\n".to_vec()),
+        ],
+        None => respond(200, &["Cache-Control: no-store"], &request.target),
+    });
+    let proxy = Proxy::start(&origin, &["--origin-connections", "4", "--origin-streams", "4"]);
+    let mut streams: Vec<_> = (0..8)
+        .map(|n| {
+            let mut client = proxy.client();
+            client.send(request("GET", &format!("/stream{n}"), &[]));
+            client
+        })
+        .collect();
+    // four of them do not count against the four places after a while: the others take these
+    for client in &mut streams[..] {
+        assert_eq!(client.head().status, 200);
+    }
+    let refused = proxy.get("/other");
+    assert_eq!((refused.status, refused.field("Proxy-Status")), (503, Some("larder; error=connection_limit_reached")));
+    streams.pop();
+    assert_eq!(soon(|| proxy.get("/other")).text(), "/other");
+    gate.open();
+}
