@@ -17,7 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::{
     admin,
     announce::{Holdings, announce},
-    client,
+    client::{self, OnRefusal},
     clock::{self, Clock},
     config::Config,
     descriptors, logging,
@@ -236,7 +236,8 @@ fn serve(
         (Arc::new(config.policy.clone()), Arc::new(Health::default()), Arc::new(Once::new()));
     let pseudonym: Arc<str> = pseudonym().into();
     let Ok(via) = FieldValue::try_from(format!("1.1 {pseudonym}")) else { return };
-    let options = config.client.clone();
+    let on_refusal = Some(OnRefusal::new(proxy::refused_by_client_side));
+    let options = client::Options { on_refusal, ..config.client.clone() };
     let twin = Arc::default();
     let closing = store.clone();
     let worker = move || {

@@ -15,16 +15,26 @@ pub fn is_read() -> bool {
 
 /// Writes the line of a request.
 pub fn log(outcome: &Outcome) {
-    let (word, reason) = match &outcome.verdict {
-        Some(verdict) => (verdict.word(), verdict.reason.as_str()),
-        None => ("----", "the client left before it got an answer"),
+    // a stranger's bytes make no line, unless somebody wants to know more
+    let level = match outcome.end {
+        End::Refused(_) => log::Level::Debug,
+        _ => log::Level::Info,
+    };
+    if !log::log_enabled!(target: TARGET, level) {
+        return;
+    }
+    let (word, reason) = match (&outcome.verdict, outcome.end) {
+        (Some(verdict), _) => (verdict.word(), verdict.reason.as_str()),
+        (None, End::Refused(why)) => ("----", why),
+        (None, _) => ("----", "the client left before it got an answer"),
     };
     let more = match log::log_enabled!(target: TARGET, log::Level::Debug) {
         true => more(outcome),
         false => String::new(),
     };
-    log::info!(
+    log::log!(
         target: TARGET,
+        level,
         "{word} {} {} {} {:.1} ms {} B {reason}{}{more}",
         outcome.status.as_ref().map_or("left", StatusCode::as_str),
         outcome.method.as_ref().map_or("-".into(), |method| escape(method.as_str())),

@@ -1,4 +1,4 @@
-//! The request as it goes out to the origin.
+//! The request as it is sent to the origin.
 
 use std::net::IpAddr;
 
@@ -10,9 +10,9 @@ use crate::message::{FieldName, FieldValue, Fields, Method, Request, Scheme};
 #[derive(Debug, Clone)]
 pub struct OriginUrl {
     pub https: bool,
-    /// Host, and port where it is not the scheme's own, as Host bears it.
+    /// The host, and the port unless it is the scheme's own, as in Host.
     pub authority: String,
-    /// Begins with `/`, does not end with one; empty: none.
+    /// The base path. It begins with `/` and does not end with one. Empty if there is none.
     pub base: String,
 }
 
@@ -26,13 +26,13 @@ impl OriginUrl {
         if self.https { Scheme::Https } else { Scheme::Http }
     }
 
-    /// The target in the origin's eyes.
+    /// The target as the origin sees it.
     pub fn target(&self, request: &Request) -> String {
         format!("{}{}", self.base, request.target.path_and_query)
     }
 
-    /// A reference that points at the origin, as one that points at the same place through Larder; `None`: it points
-    /// elsewhere, or is relative already.
+    /// Turns a reference to the origin into a reference to the same place through Larder; `None`: the reference points elsewhere,
+    /// or is relative already.
     pub fn inward(&self, reference: &str) -> Option<String> {
         let path = if let Some((scheme, rest)) = reference.split_once("://") {
             let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -56,8 +56,8 @@ impl OriginUrl {
         }
     }
 
-    /// The URL to name as the origin where this reference, which does not point at it, points at the same site by another
-    /// scheme, port or with or without `www.`.
+    /// Returns the URL that --origin should name, if the reference points at the same site under another scheme or port, or with
+    /// or without `www.`.
     pub fn other_name(&self, reference: &str) -> Option<String> {
         let (scheme, rest) = reference.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https"))?;
         let authority = rest.split(['/', '?', '#']).next()?;
@@ -83,7 +83,7 @@ pub enum Conditions {
 const CONDITIONAL: [FieldName; 4] =
     [header::IF_MATCH, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::IF_UNMODIFIED_SINCE];
 
-/// The fields of the outgoing request: the client's without what is Larder's to say, then Larder's.
+/// The fields of the outgoing request: Host, those of the client, then those that Larder writes.
 pub fn fields(request: &Request, url: &OriginUrl, pseudonym: &str, conditions: Conditions) -> Fields {
     let mut out = Fields::with_capacity(request.fields.len() + 8);
     out.append(header::HOST, value(&url.authority));
@@ -116,12 +116,12 @@ pub fn fields(request: &Request, url: &OriginUrl, pseudonym: &str, conditions: C
     out
 }
 
-/// Whether a request of this method bears a length even where it has no body (RFC 9110 §8.6).
+/// Returns true if a request of this method has a Content-Length even without a body (RFC 9110 §8.6).
 pub fn expects_content(method: &Method) -> bool {
     matches!(*method, Method::POST | Method::PUT | Method::PATCH)
 }
 
-/// Whether content is what this method is for: origins read it (RFC 9110 §9.3, RFC 10008).
+/// Returns true if origins read the content of requests of this method (RFC 9110 §9.3, RFC 10008).
 pub fn is_made_for_content(method: &Method) -> bool {
     expects_content(method) || method.as_str() == "QUERY"
 }

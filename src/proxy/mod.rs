@@ -45,6 +45,7 @@ pub use self::{
     context::{Context, Site},
     forward::OriginUrl,
     health::Health,
+    observed::refused as refused_by_client_side,
     secure::Secure,
     shared::Shared,
 };

@@ -16,8 +16,9 @@ use super::{
     verdict::Answer,
 };
 use crate::{
-    client::{Connection, Presented, Reply, ReplyBody},
+    client::{Connection, Presented, Refused, Reply, ReplyBody},
     clock,
+    message::Version,
 };
 
 /// A request whose outcome is told when it is dropped. It costs nothing where nobody reads outcomes.
@@ -117,6 +118,24 @@ impl Drop for Observation {
         }
         tell(&self.outcome);
     }
+}
+
+/// Tells that the client side refused a request. A request that the core has already tells its own outcome.
+pub fn refused(refused: &Refused) {
+    if refused.handed_over {
+        return;
+    }
+    tell(&Outcome {
+        method: refused.method.clone(),
+        target: refused.target.clone().unwrap_or_default(),
+        version: refused.version.unwrap_or(Version::Http11),
+        peer: refused.peer,
+        status: Some(refused.status),
+        verdict: None,
+        sent: refused.sent,
+        took: refused.took,
+        end: End::Refused(refused.detail),
+    });
 }
 
 fn tell(outcome: &Outcome) {

@@ -33,4 +33,6 @@ pub enum End {
     BrokenOff,
     /// The client left before the end.
     Left,
+    /// The client side refused the request in place of the core. The text says why.
+    Refused(&'static str),
 }

@@ -1,4 +1,4 @@
-//! From what was presented to a request that may be believed: RFC 9112 §3.2, RFC 9110 §7.
+//! Turns a presented request into one that can be trusted, or refuses it (RFC 9112 §3.2, RFC 9110 §7).
 
 use std::{borrow::Cow, net::Ipv6Addr};
 
@@ -11,8 +11,8 @@ use crate::{
     message::{FieldName, FieldValue, Fields, Method, Request, Scheme, Target, Version},
 };
 
-/// Fields by which a stranger could change the response behind the cache key's back, or make the origin see another
-/// request than the one that was keyed. Larder sets its own in their place.
+/// Fields by which a client could change the response without changing the cache key, or make the origin see another request
+/// than the one that was keyed. They are removed; Larder sets its own.
 const UNTRUSTED: [&str; 15] = [
     "base-url",
     "cf-connecting-ip",
@@ -31,7 +31,8 @@ const UNTRUSTED: [&str; 15] = [
     "x-url-scheme",
 ];
 
-/// Fields of HTTP itself that in another spelling (`Content_Length`, `Content.Length`) would tell the origin what Larder was not told.
+/// Fields of HTTP itself. In another spelling (`Content_Length`, `Content.Length`) some origins read them though Larder did
+/// not.
 const OF_HTTP: [&str; 21] = [
     "accept-charset",
     "accept-encoding",
@@ -56,8 +57,8 @@ const OF_HTTP: [&str; 21] = [
     "user-agent",
 ];
 
-/// Whether a field stays here. An override of a safe method does; an unsafe one's answer is nobody else's, and the origin is
-/// to do as asked.
+/// Returns true if a field must not reach the origin. An override of a safe method must not: it would change an answer that
+/// others share. That of an unsafe method may: its answer is for this client alone.
 fn is_untrusted(name: &FieldName, method: &Method) -> bool {
     // CGI (RFC 3875 §4.1.18) makes one variable of a name with "-" and with "_", servers before it of other characters, too
     let separates = |c: char| c != '-' && !c.is_ascii_alphanumeric();
@@ -71,17 +72,17 @@ fn is_untrusted(name: &FieldName, method: &Method) -> bool {
         || (matches!(hyphened, Cow::Owned(_)) && OF_HTTP.contains(&&*hyphened))
 }
 
-/// What a request is judged by besides itself.
+/// What a request is checked against.
 pub struct Rules<'a> {
     /// The hosts that are served; empty: any.
     pub hosts: &'a [String],
-    /// Where Larder listens.
+    /// The port that Larder listens on.
     pub port: u16,
     /// Larder's name in Via.
     pub pseudonym: &'a str,
 }
 
-/// Believes a request, or says what is wrong with it.
+/// Checks a request, and removes the fields that must not reach the origin. Fails with what is wrong with the request.
 pub fn parse(presented: &Presented, fields: Fields, rules: &Rules<'_>) -> Result<Request, Refusal> {
     let mut fields = fields;
     if presented.method == Method::CONNECT {
@@ -143,7 +144,7 @@ fn host(fields: &Fields, version: Version, scheme: Scheme) -> Result<String, Ref
     }
 }
 
-/// The four forms of RFC 9112 §3.2; the authority of an absolute form has to agree with Host.
+/// Parses the four forms of RFC 9112 §3.2. The authority of an absolute form must be the one in Host.
 pub(super) fn target(presented: &str, method: &Method, scheme: Scheme, host: String) -> Result<Target, Refusal> {
     if presented == "*" && *method == Method::OPTIONS {
         return Err(Refusal::Asterisk);
@@ -171,7 +172,7 @@ pub(super) fn target(presented: &str, method: &Method, scheme: Scheme, host: Str
 }
 
 /// `host [":" port]` (RFC 3986 §3.2) in one spelling: lower case, without a trailing dot or the scheme's own port.
-/// `None`: it is none.
+/// `None`: the text is not an authority.
 pub fn normal_authority(authority: &str, scheme: Scheme) -> Option<String> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(literal) => {
@@ -225,7 +226,7 @@ fn own_name(scheme: Scheme, port: u16) -> String {
     }
 }
 
-/// Whether a name of `--allow-host`, with or without a port, covers this authority.
+/// Returns true if a name of `--allow-host`, with or without a port, covers this authority.
 fn serves(served: &str, authority: &str) -> bool {
     served == authority
         || authority
@@ -234,7 +235,7 @@ fn serves(served: &str, authority: &str) -> bool {
             .is_some_and(|port| !port.contains(':'))
 }
 
-/// Whether a list-valued field names this token.
+/// Returns true if a list-valued field contains this token.
 fn lists(fields: &Fields, name: &FieldName, token: &str) -> bool {
     fields
         .values(name)
@@ -242,7 +243,7 @@ fn lists(fields: &Fields, name: &FieldName, token: &str) -> bool {
         .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }
 
-/// Whether a Via field names this pseudonym as one of its received-by (RFC 9110 §7.6.3).
+/// Returns true if a Via field names this pseudonym as a received-by (RFC 9110 §7.6.3).
 fn mentions(via: &[u8], pseudonym: &str) -> bool {
     via.split(|b| b", \t".contains(b)).any(|word| word == pseudonym.as_bytes())
 }

@@ -44,6 +44,23 @@ fn each_request_is_one_line_with_word_status_target_time_size_and_reason() {
 }
 
 #[test]
+fn what_is_refused_before_it_is_a_request_makes_a_line_only_for_those_who_want_to_know_more() {
+    let origin = Origin::always(respond(200, &["Cache-Control: max-age=600"], "hello"));
+    for (flags, lines) in [(&["-v"][..], 1), (&[], 0)] {
+        let run = run(&origin, flags);
+        let mut client = run.larder.client();
+        client.send("GET /a HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n");
+        assert_eq!(client.response("GET").status, 400);
+        run.larder.get("/behind");
+        run.larder.await_line(" GET /behind ");
+        let log = run.larder.log();
+        let refused: Vec<_> = log.iter().filter(|line| line.contains("---- 400 GET /a ")).collect();
+        assert_eq!(refused.len(), lines, "{log:#?}");
+        assert!(refused.iter().all(|line| line.contains(" DEBUG ") && line.contains("[client 127.0.0.1, HTTP/1.1]")));
+    }
+}
+
+#[test]
 fn a_broken_off_response_is_called_that() {
     let origin = Origin::always(vec![
         Step::Send(b"HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nContent-Length: 10\r\n\r\nhalf".to_vec()),

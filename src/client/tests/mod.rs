@@ -3,6 +3,7 @@
 mod attacks;
 mod bodies;
 mod deadlines;
+mod golden;
 mod heads;
 mod interim;
 mod limits;

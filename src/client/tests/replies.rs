@@ -24,7 +24,7 @@ impl Stream for Ready {
     }
 }
 
-fn stream(length: Option<u64>, pieces: &[Result<&'static str, ()>]) -> ReplyBody {
+pub(super) fn stream(length: Option<u64>, pieces: &[Result<&'static str, ()>]) -> ReplyBody {
     let pieces: Vec<_> = pieces
         .iter()
         .map(|piece| piece.map(|piece| Bytes::from_static(piece.as_bytes())).map_err(|()| io::Error::other("gone")))
