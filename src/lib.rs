@@ -18,7 +18,7 @@
 //! | [`admin`] | the control socket: clearing and counting while Larder runs |
 //! | [`clock`] | the time; the only file that reads it |
 //! | [`blocking`] | threads for what may block, and what panics, caught |
-//! | [`announce`], [`logging`] | what Larder says on stderr |
+//! | [`announce`], [`logging`], [`terminal`] | what Larder says on stderr, and how a terminal shows it |
 //! | [`descriptors`], [`allocator`] | what the system lends the process: open files, memory |
 //!
 //! Who may use whom is a test: `tests/larder/tidy.rs`. Policy never sees a store, a socket or a configuration; the store and
@@ -61,4 +61,5 @@ pub mod policy;
 pub mod proxy;
 pub mod server;
 pub mod store;
+pub mod terminal;
 pub mod units;

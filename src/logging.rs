@@ -10,16 +10,14 @@ use env_logger::Target;
 use log::LevelFilter;
 
 pub use self::stderr::{flush, say};
+use crate::fields::credentials::OF_PARAMETERS as CREDENTIALS;
 
 /// The longest piece of foreign text in a log line, in bytes.
 const LONGEST: usize = 1024;
 /// The longest line, in bytes.
 const LONGEST_LINE: usize = 8192;
 
-/// A parameter whose name holds one of these bears a credential.
-const CREDENTIALS: [&str; 11] =
-    ["token", "key", "secret", "password", "passwd", "auth", "signature", "sig", "credential", "session", "code"];
-/// What stands in the log for one.
+/// What stands in the log for a credential.
 const REDACTED: &str = "***";
 
 /// Starts the log on stderr, panics included. `-v` and `-q` decide the level; without them RUST_LOG does; without that it is `info`.

@@ -226,7 +226,8 @@ pub struct StoredHead {
     pub part: Option<Part>,
     /// The response must not be used again without successful validation (RFC 9111 §4.4).
     pub invalidated: bool,
-    /// The request carried Authorization or Cookie, so that heuristics do not apply to the response.
+    /// The request carried Authorization, Cookie or another field that tells who asks, so that no lifetime is invented
+    /// for the response.
     pub credentials: bool,
 }
 

@@ -1,6 +1,6 @@
 //! Sizes and durations as people write them.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 const SIZES: [(&str, u64); 14] = [
     ("b", 1),
@@ -96,6 +96,34 @@ pub fn show_duration(duration: Duration) -> String {
     format!("{}{unit}", ms / factor)
 }
 
+/// Shows a number of seconds for people, in one unit: `5s`, `59m`, `1h`, `3d`. What is less than the unit is left out.
+pub fn show_seconds(seconds: u64) -> impl fmt::Display {
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 60 * MINUTE;
+    const DAY: u64 = 24 * HOUR;
+    let (number, unit) = match seconds {
+        MINUTE => (1, "m"),
+        0..100 => (seconds, "s"),
+        _ if seconds.is_multiple_of(DAY) || seconds >= 2 * DAY => (seconds / DAY, "d"),
+        _ if seconds.is_multiple_of(HOUR) || seconds >= 100 * MINUTE => (seconds / HOUR, "h"),
+        _ => (seconds / MINUTE, "m"),
+    };
+    fmt::from_fn(move |f| write!(f, "{number}{unit}"))
+}
+
+/// Shows how long something took, for people: `0.1 ms`, `152 ms`, `1.9 s`, `3m 59s`, `3h 12m`.
+pub fn show_took(took: Duration) -> String {
+    let (ms, seconds) = (took.as_secs_f64() * 1e3, took.as_secs());
+    match seconds {
+        0 if ms < 10.0 => format!("{ms:.1} ms"),
+        0 => format!("{ms:.0} ms"),
+        1..100 => format!("{:.1} s", ms / 1e3),
+        100..3600 => format!("{}m {}s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{}h {}m", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{}d {}h", seconds / 86_400, seconds / 3600 % 24),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,5 +178,42 @@ mod tests {
             [0, 1500, 90_000, 3_600_000, 172_800_000].map(|ms| show_duration(Duration::from_millis(ms))),
             ["0s", "1500ms", "90s", "1h", "2d"]
         );
+    }
+
+    #[test]
+    fn a_lifetime_is_shown_in_its_largest_unit_and_an_old_one_without_what_is_less() {
+        for (seconds, shown) in [
+            (0, "0s"),
+            (5, "5s"),
+            (60, "1m"),
+            (90, "90s"),
+            (600, "10m"),
+            (3588, "59m"),
+            (3600, "1h"),
+            (5400, "90m"),
+            (7199, "1h"),
+            (86_399, "23h"),
+            (86_400, "1d"),
+            (90_000, "25h"),
+            (31_536_000, "365d"),
+        ] {
+            assert_eq!(show_seconds(seconds).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn what_something_took_is_shown_with_two_figures_or_three() {
+        for (us, shown) in [
+            (84, "0.1 ms"),
+            (6_120, "6.1 ms"),
+            (152_400, "152 ms"),
+            (1_900_000, "1.9 s"),
+            (61_000_000, "61.0 s"),
+            (239_000_000, "3m 59s"),
+            (11_520_000_000, "3h 12m"),
+            (180_000_000_000, "2d 2h"),
+        ] {
+            assert_eq!(show_took(Duration::from_micros(us)), shown);
+        }
     }
 }

@@ -14,6 +14,7 @@ use super::{
     encode::{self, Frame, Length},
     exchange::{Exchange, Http1},
     reply_body::{Chunk, Content, Outgoing},
+    worker::WorkerHandle,
 };
 use crate::message::{Fields, Scheme, StatusCode, Version};
 
@@ -49,6 +50,7 @@ fn present(shared: &Shared) -> Option<Presented> {
         peer: state.peer,
         body: RequestBody::new(exchange.clone(), head.length, head.chunked),
         connection: Connection(exchange),
+        worker: WorkerHandle(state.worker.clone()),
     })
 }
 

@@ -40,7 +40,9 @@ use std::{
 
 use actix_http::{HttpService, KeepAlive, error::DispatchError};
 use actix_server::Server;
-use actix_service::{IntoServiceFactory as _, ServiceFactoryExt as _, fn_service, map_config};
+use actix_service::{
+    IntoServiceFactory as _, Service as _, ServiceFactoryExt as _, apply_fn_factory, fn_service, map_config,
+};
 use actix_web::{App, dev::AppConfig};
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use socket2::SockRef;
@@ -60,6 +62,7 @@ pub use self::{
     refusal::{OnRefusal, Refused},
     reply::{Pieces, Reply, ReplyBody},
     request_body::RequestBody,
+    worker::{Hold, WorkerHandle},
 };
 
 /// Connections over the limit that each worker takes on to be told so: the others wait unaccepted, for no burst may use up the
@@ -107,7 +110,7 @@ where
                     data.insert(Rc::downgrade(&io.0));
                 })
                 .h1(map_config(app.into_factory(), |_| AppConfig::default()));
-            let (admissions, stop) = (admissions.clone(), stop.clone());
+            let (admissions, stop, serving) = (admissions.clone(), stop.clone(), worker.clone());
             fn_service(move |io: TcpStream| {
                 deadlines.start(&stop);
                 let opened = open(io, &worker, &admissions);
@@ -116,7 +119,14 @@ where
                 }
                 std::future::ready(opened)
             })
-            .and_then(http)
+            .and_then(apply_fn_factory(http, move |opened, http| {
+                let (served, worker) = (http.call(opened), serving.clone());
+                async move {
+                    let served = served.await;
+                    worker.released().await;
+                    served
+                }
+            }))
         })?;
     }
     Ok(server.run())

@@ -2,7 +2,7 @@
 
 use std::{io, net::IpAddr};
 
-use super::{exchange::Exchange, request_body::RequestBody};
+use super::{exchange::Exchange, request_body::RequestBody, worker::WorkerHandle};
 use crate::message::{Fields, Method, Scheme, StatusCode, Version};
 
 /// A request as it came in, before anything is believed about it. Its framing is sound: there is one Host field in an
@@ -19,6 +19,7 @@ pub struct Presented {
     pub peer: Option<IpAddr>,
     pub body: RequestBody,
     pub connection: Connection,
+    pub worker: WorkerHandle,
 }
 
 /// The client's connection as the core sees it, for the one exchange that it was given for.

@@ -7,6 +7,8 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
+use tokio::sync::Notify;
+
 use super::{Options, encode::Date};
 use crate::clock::Clock;
 
@@ -18,11 +20,51 @@ pub(super) struct Worker {
     stopping: Cell<bool>,
     /// The wall clock at the last tick.
     date: Cell<Date>,
+    /// Tasks that must end before the worker does.
+    holds: Cell<usize>,
+    /// Notified when `holds` comes to zero.
+    released: Notify,
+    /// A connection's place is kept until `holds` is zero.
+    awaited: Cell<bool>,
+}
+
+/// A worker as the core sees it. It is bound to its thread.
+#[derive(Clone)]
+pub struct WorkerHandle(pub(super) Rc<Worker>);
+
+impl WorkerHandle {
+    /// Keeps the worker from ending in a graceful stop, for as long as the result lives. To be called while a client of the
+    /// worker is connected.
+    pub fn hold(&self) -> Hold {
+        self.0.holds.set(self.0.holds.get() + 1);
+        Hold(self.0.clone())
+    }
+}
+
+/// See [`WorkerHandle::hold`].
+pub struct Hold(Rc<Worker>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let left = self.0.holds.get() - 1;
+        self.0.holds.set(left);
+        if left == 0 {
+            self.0.released.notify_waiters();
+        }
+    }
 }
 
 impl Worker {
     pub fn new(options: Arc<Options>) -> Rc<Worker> {
-        Rc::new(Worker { options, now: Cell::new(0), stopping: Cell::new(false), date: Cell::new(date()) })
+        Rc::new(Worker {
+            options,
+            now: Cell::new(0),
+            stopping: Cell::new(false),
+            date: Cell::new(date()),
+            holds: Cell::new(0),
+            released: Notify::new(),
+            awaited: Cell::new(false),
+        })
     }
 
     /// The clock that deadlines are measured on, in milliseconds. It may be one tick behind.
@@ -44,6 +86,20 @@ impl Worker {
     /// Returns true if the server is being stopped: nothing new is begun.
     pub fn stopping(&self) -> bool {
         self.stopping.get()
+    }
+
+    /// Waits until no task holds the worker. Where somebody waits already, one is enough: returns at once.
+    ///
+    /// actix ends a worker that has no connections. A connection that awaits this before it is given back keeps the worker.
+    pub async fn released(&self) {
+        if self.awaited.get() {
+            return;
+        }
+        self.awaited.set(true);
+        while self.holds.get() > 0 {
+            self.released.notified().await;
+        }
+        self.awaited.set(false);
     }
 
     /// Nothing new is begun from now on.

@@ -3,6 +3,7 @@
 pub mod age;
 pub mod cache_control;
 pub mod cache_status;
+pub mod credentials;
 pub mod date;
 pub mod etag;
 #[doc(hidden)]

@@ -1,15 +1,16 @@
 //! The directives that govern a response in this cache, and what they remove from it.
 
-use http::header::{DATE, SET_COOKIE};
+use http::header::{AUTHORIZATION, COOKIE, DATE, SET_COOKIE};
 
-use super::{Options, Times};
+use super::{Options, Reason, Times};
 use crate::{
     fields::{
         SET_COOKIE2,
         cache_control::{RequestDirectives, ResponseDirectives, Scope},
+        credentials::is_in_field,
         date,
     },
-    message::{FieldName, Fields},
+    message::{FieldName, Fields, StatusCode, StoredHead},
 };
 
 /// The directives of a response for a shared cache: those of CDN-Cache-Control alone if that is valid (RFC 9213 §2.2),
@@ -75,6 +76,27 @@ pub(super) fn followed(request: &Fields, options: &Options) -> (RequestDirective
     let ignored = asked.no_cache || asked.max_age.is_some() || asked.min_fresh.is_some();
     let followed = RequestDirectives { no_cache: false, max_age: None, min_fresh: None, max_stale: None, ..asked };
     (followed, ignored)
+}
+
+/// Returns which credentials of a request tell the origin who asks, if any, as the reason why no lifetime is invented for
+/// the answer. With `strict` none count.
+pub(super) fn credentials(request: &Fields, options: &Options) -> Option<Reason> {
+    if options.strict {
+        return None;
+    }
+    if request.contains(&COOKIE) && !options.ignore_cookies {
+        return Some(Reason::CookieWithoutFreshness);
+    }
+    if request.contains(&AUTHORIZATION) {
+        return Some(Reason::AuthorizationWithoutFreshness);
+    }
+    request.iter().any(|(name, _)| is_in_field(name)).then_some(Reason::KeyWithoutFreshness)
+}
+
+/// Returns true if the stored response asks for credentials, and the request brings some.
+pub(super) fn is_refusal_to(request: &Fields, stored: &StoredHead) -> bool {
+    let is_credential = |name: &FieldName| *name == COOKIE || is_in_field(name);
+    stored.head.status == StatusCode::UNAUTHORIZED && request.iter().any(|(name, _)| is_credential(name))
 }
 
 /// Removes the fields that must not be stored. Adds the Date that a recipient must add if there is none (RFC 9110

@@ -20,6 +20,15 @@ pub fn freshness_lifetime(stored: &StoredHead, options: &Options) -> (Seconds, R
     lifetime(stored, &Governing::of(&stored.head.fields), options)
 }
 
+/// Returns for how long a response that is stored now can be used without validation, and what determines that.
+pub fn usable_for(stored: &StoredHead, options: &Options) -> (Seconds, Reason) {
+    let governing = Governing::of(&stored.head.fields);
+    match lifetime(stored, &governing, options) {
+        _ if governing.always_validate() => (Seconds(0), Reason::NoCache),
+        (lifetime, by) => (lifetime.saturating_sub(stored.initial_age), by),
+    }
+}
+
 pub(super) fn lifetime(stored: &StoredHead, governing: &Governing, options: &Options) -> (Seconds, Reason) {
     explicit_lifetime(&stored.head.fields, governing, stored.received)
         .unwrap_or_else(|| heuristic_lifetime(stored, governing, options))
@@ -73,8 +82,7 @@ fn heuristic_lifetime(stored: &StoredHead, governing: &Governing, options: &Opti
 }
 
 /// Returns true if a response with this status may be stored without explicit freshness (RFC 9110 §15.1). Unless
-/// strict, this does not include refusals that the odd request of one client can provoke, because all clients would get
-/// them.
+/// strict, this does not include refusals.
 pub(super) fn heuristically_cacheable(status: StatusCode, options: &Options) -> bool {
     match status.as_u16() {
         200 | 203 | 204 | 206 | 300 | 301 | 308 | 404 | 410 => true,

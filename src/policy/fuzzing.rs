@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, ETAG, IF_NONE_MATCH, IF_RANGE};
 
 use super::{
-    negotiation::{codings, languages, likes_best},
+    negotiation::{codings, languages, prefers, weighted},
     selection::{if_none_match_finds, if_range_holds},
 };
 use crate::{
@@ -47,10 +47,17 @@ pub fn negotiation(data: &[u8]) {
     assert_eq!(languages(&lines(&name, upper)), normal, "case means nothing");
     assert_eq!(languages(&lines(&name, members.iter().copied())), normal, "neither do order and lines");
     for language in [&b"en"[..], b"de", b"*", b"fr-ch"] {
-        let first = normal.as_deref().and_then(|normal| normal.strip_prefix(language));
-        // behind it comes nothing, or a language with a lower weight
-        assert_eq!(likes_best(&spoken, language), first.is_some_and(|rest| matches!(rest, [] | [2, ..])));
+        let preferred = normal.as_deref().is_some_and(|normal| prefers(normal, language));
+        assert_eq!(preferred, likes_best(&spoken, language));
     }
+}
+
+/// Returns true if a request prefers this language (in lower case) to every other one.
+fn likes_best(request: &Fields, language: &[u8]) -> bool {
+    let Some(said) = weighted(request, &ACCEPT_LANGUAGE) else { return false };
+    let best = said.iter().map(|(_, weight)| *weight).max().unwrap_or(0);
+    let mut liked = said.iter().filter(|(_, weight)| *weight == best);
+    best > 0 && liked.next().is_some_and(|(name, _)| name == language) && liked.next().is_none()
 }
 
 /// Returns the name of a member, and whether its weight is more than zero.

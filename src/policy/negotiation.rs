@@ -65,16 +65,13 @@ pub(super) fn languages(request: &Fields) -> Option<Vec<u8>> {
     Some(normal)
 }
 
-/// Returns true if a request prefers this language (in lower case) to every other one.
-pub(super) fn likes_best(request: &Fields, language: &[u8]) -> bool {
-    let Some(said) = weighted(request, &ACCEPT_LANGUAGE) else { return false };
-    let best = said.iter().map(|(_, weight)| *weight).max().unwrap_or(0);
-    let mut liked = said.iter().filter(|(_, weight)| *weight == best);
-    best > 0 && liked.next().is_some_and(|(name, _)| name == language) && liked.next().is_none()
+/// Returns true if a normal form of [`languages`] prefers this language (in lower case) to every other one.
+pub(super) fn prefers(normal: &[u8], language: &[u8]) -> bool {
+    normal.strip_prefix(language).is_some_and(|rest| matches!(rest, [] | [LESS_LIKED, ..]))
 }
 
 /// Returns the members of a list with their weights, the names in lower case. Returns `None` if a member is malformed.
-fn weighted(request: &Fields, name: &FieldName) -> Option<Vec<(Vec<u8>, Weight)>> {
+pub(super) fn weighted(request: &Fields, name: &FieldName) -> Option<Vec<(Vec<u8>, Weight)>> {
     let lines = request.values(name).flat_map(|line| members(line.as_bytes()));
     lines.filter(|member| !member.is_empty()).map(member_weight).collect()
 }

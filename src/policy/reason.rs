@@ -84,6 +84,7 @@ reasons! {
     RequestMaxAge => "max-age in the request",
     RequestMinFresh => "min-fresh in the request",
     PartMissing => "only a part is stored",
+    StoredUnauthorized => "the stored 401 is not for a request with credentials",
     OnlyIfCached => "only-if-cached in the request",
     /// If-Match or If-Unmodified-Since.
     Precondition => "a precondition that only the origin can evaluate",
@@ -102,7 +103,10 @@ reasons! {
     SetCookie => "Set-Cookie without public or s-maxage and a lifetime",
     CookieWithoutFreshness => "Cookie in the request and no explicit freshness (see --ignore-cookies)",
     AuthorizationWithoutFreshness => "Authorization in the request and no explicit freshness",
+    KeyWithoutFreshness => "a key, token or user in the request's fields, and no lifetime in the response",
+    Stream => "a stream without a lifetime of its own",
     StatusNeverStored => "status is never stored",
+    OneRequestsError => "this status is about one request: it is not cached without --strict",
     NotUnderstood => "must-understand with an unknown status",
     StatusWithoutFreshness => "status is not stored without explicit freshness",
     PartUnknown => "partial content without a single Content-Range",
@@ -118,26 +122,26 @@ reasons! {
     NoRoom => "the cache has no room",
     StoreNotAvailable => "the cache is not available",
 
-    // Why the origin gave no answer.
-    OriginName => "the origin's name could not be resolved",
-    OriginLinkLocal => "the origin's address is not allowed",
-    OriginRefused => "the origin refused the connection",
-    OriginUnreachable => "the origin could not be reached",
-    OriginTls => "no secure connection to the origin could be made",
-    OriginCertificate => "the origin's certificate is not trusted",
-    OriginConnectTimeout => "the origin took too long to accept a connection",
-    OriginExhausted => "all connections to the origin are in use",
-    OriginNoThread => "the system has no thread to look up the origin's name",
-    OriginFirstByteTimeout => "the origin took too long to answer",
-    OriginBodyTimeout => "the origin stopped in the middle of its response",
-    OriginUploadTimeout => "the origin stopped reading the request",
-    OriginClosed => "the origin closed the connection without an answer",
-    OriginTruncated => "the origin closed the connection in the middle of its response",
-    OriginProtocol => "the origin's response is not valid HTTP",
-    Upload => "the request's body could not be read to its end",
-
     // Why the origin was not asked at all.
     Refused => "refused",
+
+    // Why the origin gave no answer.
+    NameNotResolved => "the origin's name could not be resolved",
+    AddressNotAllowed => "the origin's address is not allowed",
+    ConnectionRefused => "the origin refused the connection",
+    OriginUnreachable => "the origin could not be reached",
+    TlsFailed => "no secure connection to the origin could be made",
+    CertificateNotTrusted => "the origin's certificate is not trusted",
+    ConnectTimeout => "the origin took too long to accept a connection",
+    NoConnectionFree => "all connections to the origin are in use",
+    NoThread => "the system has no thread to look up the origin's name",
+    FirstByteTimeout => "the origin took too long to answer",
+    BodyTimeout => "the origin stopped in the middle of its response",
+    UploadTimeout => "the origin stopped reading the request",
+    ClosedWithoutAnswer => "the origin closed the connection without an answer",
+    ClosedWithinAnswer => "the origin closed the connection in the middle of its response",
+    NotHttp => "the origin's response is not valid HTTP",
+    ContentBroken => "the request's body could not be read to its end",
 
     // Why a stored response does not stand in for a failure.
     NotAnError => "the origin answered",

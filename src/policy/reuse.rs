@@ -1,10 +1,10 @@
 //! Decides whether a stored response may be used (RFC 9111 §4).
 
-use http::header::{AUTHORIZATION, COOKIE, IF_MATCH, IF_UNMODIFIED_SINCE};
+use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE};
 
 use super::{
     Fwd, Options, Reason,
-    directives::{Governing, followed},
+    directives::{Governing, credentials, followed, is_refusal_to},
     freshness::{Freshness, explicit_lifetime},
     selection::is_covered,
     validation::completion,
@@ -134,6 +134,9 @@ fn decide<S: AsRef<StoredHead>>(
     if stored.invalidated {
         return validate(Fwd::Stale, Reason::Invalidated);
     }
+    if is_refusal_to(&request.fields, stored) {
+        return forward(Mode::Fetch, Fwd::Request, Reason::StoredUnauthorized);
+    }
     let governing = Governing::of(&stored.head.fields);
     if governing.always_validate() {
         return validate(Fwd::Stale, Reason::NoCache);
@@ -152,8 +155,8 @@ fn decide<S: AsRef<StoredHead>>(
         return validate(Fwd::Request, Reason::RequestMinFresh);
     }
     // where the origin gave no lifetime, it may send another page to a client that it knows
-    if let Some(reason) = credentials(request, options)
-        && explicit_lifetime(&stored.head.fields, &governing, stored.received).is_none()
+    if explicit_lifetime(&stored.head.fields, &governing, stored.received).is_none()
+        && let Some(reason) = credentials(&request.fields, options)
     {
         return match validate(Fwd::Request, reason) {
             Reuse::Forward(Forward { mode: Mode::Fetch, fwd, reason }) => forward(Mode::Pass, fwd, reason),
@@ -184,14 +187,4 @@ fn decide<S: AsRef<StoredHead>>(
         return Reuse::Refresh(selected, Reason::StaleWhileRevalidate);
     }
     validate(Fwd::Stale, Reason::Stale)
-}
-
-/// Returns which credentials tell the origin who asks, if any. Strict ignores them.
-fn credentials(request: &Request, options: &Options) -> Option<Reason> {
-    if options.strict {
-        return None;
-    }
-    let cookie = request.fields.contains(&COOKIE) && !options.ignore_cookies;
-    let authorization = request.fields.contains(&AUTHORIZATION);
-    cookie.then_some(Reason::CookieWithoutFreshness).or(authorization.then_some(Reason::AuthorizationWithoutFreshness))
 }

@@ -4,7 +4,7 @@ use http::header::*;
 
 use super::{
     Options, Reason, Times,
-    directives::{Governing, retain_storable},
+    directives::{Governing, credentials, retain_storable},
     freshness::{Freshness, explicit_lifetime, heuristically_cacheable, initial_age},
     invalidation::resolve,
     selection::content_length,
@@ -19,7 +19,7 @@ use crate::{
         method::{is_query, is_safe},
         range,
     },
-    message::{Method, Part, Request, ResponseHead, StatusCode, StoredHead, Target},
+    message::{Fields, Method, Part, Request, ResponseHead, StatusCode, StoredHead, Target},
 };
 
 /// Decides whether this response may be stored, and returns the head to store (RFC 9111 §3). Fields that must not be
@@ -42,6 +42,9 @@ pub fn storing(
     if status.as_u16() < 200 || !answers_more_than_this_request(status) {
         return Err(Reason::StatusNeverStored);
     }
+    if !options.strict && is_about_one_request(status) {
+        return Err(Reason::OneRequestsError);
+    }
     // if the status is 206 or must-understand is present, the cache understands the status
     let part = part(response, options)?;
     if said.must_understand && !is_understood(status) {
@@ -62,6 +65,10 @@ pub fn storing(
     let authorization = request.fields.contains(&AUTHORIZATION);
     if authorization && !governing.allows_authorized() {
         return Err(Reason::Authorization);
+    }
+    // each client of a stream wants it from its beginning, and as it comes
+    if !explicit && is_stream(&response.fields) {
+        return Err(Reason::Stream);
     }
     // there is a lifetime, or public, or a heuristically cacheable status
     let allowed = explicit || said.public || heuristically_cacheable(status, options);
@@ -90,7 +97,7 @@ pub fn storing(
         received: times.received,
         part: part.filter(|part| !is_whole(part)),
         invalidated: false,
-        credentials: authorization || (request.fields.contains(&COOKIE) && !options.strict && !options.ignore_cookies),
+        credentials: authorization || credentials(&request.fields, options).is_some(),
     };
     reusable(stored, &governing, times, options)
 }
@@ -133,8 +140,24 @@ fn answers_more_than_this_request(status: StatusCode) -> bool {
     !matches!(status.as_u16(), 304 | 412 | 416)
 }
 
+/// Returns true for errors that the odd request of one client provokes: all clients would get them.
+fn is_about_one_request(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 400 | 401 | 407 | 411..=417 | 421 | 426 | 428 | 429 | 431 | 501)
+}
+
 fn is_whole(part: &Part) -> bool {
     part.first == 0 && part.complete == Some(part.length())
+}
+
+/// Returns true if the content is of a type that has no end: events, frames of a camera, messages.
+fn is_stream(response: &Fields) -> bool {
+    const TYPES: [&str; 3] = ["text/event-stream", "multipart/x-mixed-replace", "application/x-ndjson"];
+    const GRPC: &str = "application/grpc";
+    response.values(&CONTENT_TYPE).any(|value| {
+        let kind = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        let begins_like_grpc = kind.get(..GRPC.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(GRPC.as_bytes()));
+        begins_like_grpc || TYPES.iter().any(|stream| kind.eq_ignore_ascii_case(stream.as_bytes()))
+    })
 }
 
 /// Returns true if Larder knows what the status means for a cache: the statuses of RFC 9110 §15 and a few similar ones.
@@ -158,10 +181,10 @@ fn careful(
     if sets_cookie && !(explicit && (said.public || said.s_maxage.is_some())) {
         return Err(Reason::SetCookie);
     }
-    if request.fields.contains(&COOKIE) && !explicit && !options.ignore_cookies {
-        return Err(Reason::CookieWithoutFreshness);
+    match credentials(&request.fields, options) {
+        Some(reason @ (Reason::CookieWithoutFreshness | Reason::KeyWithoutFreshness)) if !explicit => Err(reason),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Refuses a response that could never answer a request and would only take space.

@@ -5,7 +5,7 @@ use http::header::*;
 pub use super::validators::conditions;
 use super::{
     Options, Reason, Times,
-    directives::{Governing, followed, retain_storable},
+    directives::{Governing, followed, is_refusal_to, retain_storable},
     freshness::{Freshness, initial_age},
     selection::{asked_ranges, content_length, is_covered},
     validators::{entity_tag, same_strong_validator, strong_validator},
@@ -216,6 +216,9 @@ pub fn on_error(
     }
     if stored.invalidated {
         return Err(Reason::Invalidated);
+    }
+    if is_refusal_to(&request.fields, stored) {
+        return Err(Reason::StoredUnauthorized);
     }
     let governing = Governing::of(&stored.head.fields);
     let freshness = Freshness::of(stored, &governing, now, options);

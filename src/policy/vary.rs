@@ -67,11 +67,19 @@ pub fn matches(nominated: &[Nominated], request: &Request, options: &Options) ->
         let (Some(presented), Some(stored)) = (&presented, stored) else { return presented == *stored };
         let mut parts = stored.splitn(2, |byte| *byte == LANGUAGE);
         let asked_then = parts.next().unwrap_or_default();
-        // the origin would send this client the response in the one language that it prefers to all others
         presented == asked_then
-            || parts.next().is_some_and(|language| negotiation::likes_best(&request.fields, language))
+            || parts.next().is_some_and(|language| both_prefer(language, [presented.as_slice(), asked_then]))
     };
     is_for_content(nominated, request) && nominated.iter().filter(|(name, _)| *name != CONTENT).all(fits)
+}
+
+/// Returns true if both of these normal forms of Accept-Language prefer the language of the response to all others. Then
+/// the origin would send either client the same. A page in a language that its client did not like best may still be made
+/// for that client: its prices, its links.
+fn both_prefer(language: &[u8], normal: [&[u8]; 2]) -> bool {
+    normal
+        .iter()
+        .all(|normal| normal.strip_prefix(&[PREFERENCES]).is_some_and(|normal| negotiation::prefers(normal, language)))
 }
 
 /// Returns the same nominated fields with the values that another request gives them, behind the content of that

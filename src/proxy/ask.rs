@@ -130,7 +130,10 @@ impl Asking {
 
     fn failed(&self, error: OriginError) -> Fetched {
         self.land(Landing::Failed(error.clone()));
-        stand_in(&self.question.asked, self.question.stored.as_ref(), None).unwrap_or(Fetched::Failed(error))
+        match stand_in(&self.question.asked, self.question.stored.as_ref(), None) {
+            Some(stale) => stale.because_of(&error),
+            None => Fetched::Failed(error),
+        }
     }
 
     async fn judge(&mut self, answered: Answered) -> Result<Fetched, AskAnew> {
@@ -271,7 +274,7 @@ fn admitted(store: &Store, response: &OriginResponse) -> Result<(), Reason> {
 pub fn stand_in(asked: &Asked, stored: Option<&Arc<StoredResponse>>, status: Option<u16>) -> Option<Fetched> {
     let (stored, now) = (stored?, asked.cx.clock.now());
     let reason = validation::on_error(&asked.request, &stored.head, status, now, asked.policy()).ok()?;
-    Some(Fetched::StoodIn { stored: stored.clone(), reason, status })
+    Some(Fetched::StoodIn { stored: stored.clone(), reason, status, failure: None })
 }
 
 /// The cookies that the origin sent to this client, where they are not among the stored fields.

@@ -7,6 +7,7 @@ use std::{
 
 use super::{forward::OriginUrl, health::Health, request, secure::Secure, shared::Shared};
 use crate::{
+    client::WorkerHandle,
     clock::Clock,
     key::CacheKey,
     message::{FieldValue, Method, Request, Target},
@@ -51,6 +52,8 @@ pub struct Asked {
     pub cx: Rc<Context>,
     pub site: Rc<Site>,
     pub request: Rc<Request>,
+    /// The worker that handles the request.
+    pub worker: WorkerHandle,
     /// The key of the URL. QUERY has keys of its own.
     pub primary: CacheKey,
 }

@@ -7,22 +7,22 @@ use crate::{origin::OriginError, policy::Reason};
 /// The reason that Cache-Status, the log and the answer's body give for a failed exchange.
 pub fn reason(error: &OriginError) -> Reason {
     match error {
-        OriginError::Resolve(_) => Reason::OriginName,
-        OriginError::LinkLocal(_) => Reason::OriginLinkLocal,
-        OriginError::Refused(_) => Reason::OriginRefused,
+        OriginError::Resolve(_) => Reason::NameNotResolved,
+        OriginError::LinkLocal(_) => Reason::AddressNotAllowed,
+        OriginError::Refused(_) => Reason::ConnectionRefused,
         OriginError::Unreachable(_) => Reason::OriginUnreachable,
-        OriginError::Tls(_) => Reason::OriginTls,
-        OriginError::Certificate(_) | OriginError::AuthorityAsServer => Reason::OriginCertificate,
-        OriginError::ConnectTimeout => Reason::OriginConnectTimeout,
-        OriginError::Exhausted => Reason::OriginExhausted,
-        OriginError::NoThread => Reason::OriginNoThread,
-        OriginError::FirstByteTimeout => Reason::OriginFirstByteTimeout,
-        OriginError::BodyTimeout => Reason::OriginBodyTimeout,
-        OriginError::UploadTimeout => Reason::OriginUploadTimeout,
-        OriginError::Closed => Reason::OriginClosed,
-        OriginError::Truncated => Reason::OriginTruncated,
-        OriginError::Protocol(_) => Reason::OriginProtocol,
-        OriginError::Upload => Reason::Upload,
+        OriginError::Tls(_) => Reason::TlsFailed,
+        OriginError::Certificate(_) | OriginError::AuthorityAsServer => Reason::CertificateNotTrusted,
+        OriginError::ConnectTimeout => Reason::ConnectTimeout,
+        OriginError::Exhausted => Reason::NoConnectionFree,
+        OriginError::NoThread => Reason::NoThread,
+        OriginError::FirstByteTimeout => Reason::FirstByteTimeout,
+        OriginError::BodyTimeout => Reason::BodyTimeout,
+        OriginError::UploadTimeout => Reason::UploadTimeout,
+        OriginError::Closed => Reason::ClosedWithoutAnswer,
+        OriginError::Truncated => Reason::ClosedWithinAnswer,
+        OriginError::Protocol(_) => Reason::NotHttp,
+        OriginError::Upload => Reason::ContentBroken,
     }
 }
 

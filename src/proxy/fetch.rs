@@ -126,6 +126,8 @@ async fn join(question: &mut Question, verdict: &Verdict) -> Joined {
 /// Asks for all who follow, and for the one who is told. Where they have all left before the answer comes the question is
 /// given up, but for a few: the next to ask may be glad of the answer.
 async fn lead_flight(question: Question, lead: Flying, told: Option<oneshot::Sender<Fetched>>) {
+    // followers may be on other workers
+    let _held = question.asked.worker.hold();
     let followers = lead.followers();
     let site = question.asked.site.clone();
     let asking = ask(question, Some(lead));
@@ -156,8 +158,9 @@ fn answer(asked: &Asked, fetched: Fetched, verdict: Verdict) -> Answer {
             }
             respond::stored(asked, &stored, cookies, verdict, asked.cx.clock.now())
         }
-        Fetched::StoodIn { stored, reason, status } => {
-            let verdict = Verdict { reason, from_cache: true, tier: Tier::Memory, fwd_status: status, ..verdict };
+        Fetched::StoodIn { stored, reason, status, failure } => {
+            let tier = Tier::Memory;
+            let verdict = Verdict { reason, from_cache: true, tier, fwd_status: status, failure, ..verdict };
             respond::stored(asked, &stored, Vec::new(), verdict, asked.cx.clock.now())
         }
         Fetched::Filling { head, filling, reader, combined } => {
@@ -200,7 +203,7 @@ fn followed(question: &Question, landing: Landing, verdict: &Verdict) -> Option<
             Some(respond::filling(asked, &filling, reader, verdict.answered(filling.status, filling.times)))
         }
         Landing::Failed(error) => Some(match stand_in(None) {
-            Some(fetched) => answer(asked, fetched, verdict),
+            Some(fetched) => answer(asked, fetched.because_of(&error), verdict),
             None => respond::failed(asked, &error, verdict),
         }),
         Landing::Erred(status) => Some(answer(asked, stand_in(Some(status))?, verdict)),

@@ -25,6 +25,8 @@ pub enum Fetched {
         stored: Arc<StoredResponse>,
         reason: Reason,
         status: Option<u16>,
+        /// The error, where there is no answer.
+        failure: Option<Box<OriginError>>,
     },
     /// The response is being stored. `combined`: it continues a stored part, and answers together with that.
     Filling {
@@ -39,4 +41,16 @@ pub enum Fetched {
         reason: Reason,
     },
     Failed(OriginError),
+}
+
+impl Fetched {
+    /// Notes the error that a stale stored response stands in for.
+    pub fn because_of(self, error: &OriginError) -> Fetched {
+        match self {
+            Fetched::StoodIn { stored, reason, status, .. } => {
+                Fetched::StoodIn { stored, reason, status, failure: Some(Box::new(error.clone())) }
+            }
+            other => other,
+        }
+    }
 }

@@ -77,7 +77,11 @@ pub fn keep(asked: &Asked, answered: Answered, joined: Joined, lead: Option<Flyi
     let since = if is_safe(&request.method) { times.request } else { times.response.plus_millisecond() };
     let (cx, site) = (cx.clone(), asked.site.clone());
     let storing = Storing { cx, site, filling: filling.clone(), primary: asked.primary, since, epoch };
-    tokio::task::spawn_local(storing.run(body, joined.sides, lead));
+    let held = asked.worker.hold();
+    tokio::task::spawn_local(async move {
+        storing.run(body, joined.sides, lead).await;
+        drop(held);
+    });
     Fetched::Filling { head, filling, reader, combined: joined.combined }
 }
 

@@ -28,6 +28,7 @@ mod shared;
 mod tests;
 mod verdict;
 mod warning;
+mod words;
 
 use std::rc::Rc;
 
@@ -110,7 +111,7 @@ async fn admit(cx: Rc<Context>, mut presented: Presented) -> Result<Admitted, Re
     }
     let method = if asks_with_content { &request.method } else { &Method::GET };
     let primary = key(&cx, &site, method, &request.target);
-    let asked = Asked { cx, site, request: Rc::new(request), primary };
+    let asked = Asked { cx, site, request: Rc::new(request), worker: presented.worker, primary };
     Ok(Admitted { asked, content, connection: presented.connection })
 }
 

@@ -29,7 +29,7 @@ use crate::{
     origin::{OriginError, OriginResponse},
     policy::{
         Reason,
-        freshness::{current_age, freshness_lifetime},
+        freshness::{current_age, freshness_lifetime, usable_for},
         selection::{self, Selection, select},
     },
     store::StoredResponse,
@@ -100,6 +100,7 @@ pub fn fresh_from_origin(
     reader: FillReader,
     verdict: Verdict,
 ) -> Answer {
+    let verdict = Verdict { stored_for: Some(usable_for(&filling.head, asked.policy())), ..verdict };
     let fields = relayed_fields(&head.fields, |_| false);
     let (source, length) = (Source::Fill(reader), filling.length);
     if filling.head.part.is_some() || head.status != StatusCode::OK {
@@ -130,8 +131,7 @@ pub fn failed(asked: &Asked, error: &OriginError, verdict: Verdict) -> Answer {
     let mut fields = Fields::with_capacity(7);
     let detail = failure::detail(error, &asked.site.name, asked.request.peer);
     let body = problem(&mut fields, status, &detail, Some(error.proxy_status()));
-    let verdict = Verdict { tier: Tier::Larder, reason: failure::reason(error), ..verdict };
-    Answer::new(status, fields, body, Some(&asked.cx.via), verdict)
+    Answer::new(status, fields, body, Some(&asked.cx.via), verdict.failed(error))
 }
 
 /// A response's fields without its framing, another cache's X-Cache, and those that are `replaced`.

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use super::failure;
 use crate::{
     client::{Reply, ReplyBody},
+    clock::Seconds,
     fields::cache_status::CacheStatus,
     message::{FieldName, FieldValue, Fields, StatusCode},
+    origin::OriginError,
     policy::{Fwd, Reason, Times},
 };
 
@@ -28,7 +31,11 @@ pub struct Verdict {
     pub stored: bool,
     /// The request waited for another request's trip to the origin.
     pub collapsed: bool,
-    /// From sending the request to the head of the origin's answer.
+    /// How long the origin's answer will be fresh once it is stored, and what says so. Zero: each use needs validation.
+    pub stored_for: Option<(Seconds, Reason)>,
+    /// Why the origin gave no answer.
+    pub failure: Option<Box<OriginError>>,
+    /// The time from sending the request to the head of the origin's answer.
     pub origin_time: Option<Duration>,
 }
 
@@ -65,6 +72,8 @@ impl Verdict {
             tier: Tier::Origin,
             stored: false,
             collapsed: false,
+            stored_for: None,
+            failure: None,
             origin_time: None,
         }
     }
@@ -76,6 +85,11 @@ impl Verdict {
     /// Larder answers by itself, and did not ask the origin.
     pub fn refused(reason: Reason) -> Verdict {
         Verdict { fwd: None, tier: Tier::Larder, ..Verdict::forwarded(Fwd::Bypass, reason) }
+    }
+
+    /// The verdict where Larder answers because the origin could not.
+    pub fn failed(self, error: &OriginError) -> Verdict {
+        Verdict { tier: Tier::Larder, reason: failure::reason(error), failure: Some(Box::new(error.clone())), ..self }
     }
 
     /// The verdict after an exchange with the origin.

@@ -22,16 +22,19 @@ fn words(line: &str) -> Vec<&str> {
 fn each_request_is_one_line_with_word_status_target_time_size_and_reason() {
     let origin = Origin::answering(|request| match request.target.as_str() {
         "/gone" => respond(404, &["Cache-Control: no-store"], "gone"),
+        "/silent" => respond(200, &[], "hello"),
         _ => respond(200, &["Cache-Control: max-age=600"], "hello"),
     });
     let run = run(&origin, &[]);
     for (method, target, begins, ends) in [
-        ("GET", "/a?b=c", "MISS 200 GET /a?b=c ", "ms 5 B not in the cache yet"),
-        ("GET", "/a?b=c", "HIT 200 GET /a?b=c ", "ms 5 B fresh"),
-        ("HEAD", "/a?b=c", "HIT 200 HEAD /a?b=c ", "ms 0 B fresh"),
-        ("GET", "/gone", "MISS 404 GET /gone ", "ms 4 B no-store"),
-        ("POST", "/form", "MISS 200 POST /form ", "ms 5 B an unsafe method goes to the origin"),
-        ("GET", "nonsense", "MISS 400 GET nonsense ", "B refused"),
+        ("GET", "/a?b=c", "MISS 200 GET /a?b=c ", "ms 5 B stored for 10m"),
+        ("GET", "/a?b=c", "HIT 200 GET /a?b=c ", "m left"),
+        ("HEAD", "/a?b=c", "HIT 200 HEAD /a?b=c ", "m left"),
+        ("GET", "/gone", "MISS 404 GET /gone ", "ms 4 B not stored: Cache-Control: no-store"),
+        ("POST", "/form", "MISS 200 POST /form ", "ms 5 B POST is not cached"),
+        ("GET", "/silent", "MISS 200 GET /silent ", "ms 5 B stored for 1h (--default-ttl)"),
+        ("GET", "/silent", "HIT 200 GET /silent ", " left (--default-ttl)"),
+        ("GET", "nonsense", "---- 400 GET nonsense ", "B refused"),
     ] {
         run.larder.client().ask(method, target, &[]);
         let line = run.larder.await_line(begins);
@@ -69,7 +72,55 @@ fn a_broken_off_response_is_called_that() {
     let run = run(&origin, &[]);
     run.larder.get("/half");
     let line = run.larder.await_line("MISS 200 GET /half ");
-    assert!(line.ends_with("4 B no-store (broken off)"), "{line}");
+    assert!(line.ends_with("4 B not stored: Cache-Control: no-store (broken off)"), "{line}");
+}
+
+#[test]
+fn what_a_stale_answer_stood_in_for_is_in_its_line_and_so_is_what_failed() {
+    // stale from the beginning
+    let stale = ["Cache-Control: max-age=1, stale-if-error=600", "Age: 5"];
+    let origin = Origin::answering(move |request| match request.index {
+        0 | 1 => respond(200, &stale, "hello"),
+        _ => respond(503, &[], "sorry"),
+    });
+    let run = run(&origin, &[]);
+    for target in ["/a", "/b"] {
+        run.larder.get(target);
+        run.larder.await_line(&format!("MISS 200 GET {target} "));
+    }
+    run.larder.get("/a");
+    let line = run.larder.await_line("STALE 200 GET /a ");
+    assert!(line.ends_with("s over; the origin answered 503"), "{line}");
+    let port = origin.url().rsplit(':').next().unwrap().to_owned();
+    drop(origin);
+    let refused = format!("the origin refused the connection (127.0.0.1:{port}: ");
+    until("the origin to be asked again", || {
+        run.larder.get("/b");
+        run.larder.log().iter().any(|line| line.contains("STALE 200 GET /b ") && line.contains(&refused))
+    });
+    run.larder.get("/x");
+    let line = run.larder.await_line("---- 502 GET /x ");
+    assert!(line.contains(&refused), "{line}");
+}
+
+#[test]
+fn on_a_terminal_the_log_has_columns_colours_and_the_local_time() {
+    let origin = Origin::answering(|_| respond(200, &["Cache-Control: max-age=600"], "hello"));
+    let folder = tempfile::tempdir().unwrap();
+    for (variables, hit) in [
+        (&[("TZ", "TST-13")][..], "  \x1b[32mHIT  \x1b[0m 200   "),
+        (&[("TZ", "TST-13"), ("NO_COLOR", "1")], "  HIT   200   "),
+        (&[("TZ", "TST-13"), ("TERM", "dumb")], "  HIT   200   "),
+    ] {
+        let larder = Spawned::on_terminal(&origin.url(), &folder.path().join("cache"), variables);
+        let hour = || (larder::clock::Clock::system().wall().0 / 3_600_000 + 13) % 24;
+        let before = hour();
+        until("a hit", || larder.get("/max").x_cache() == "HIT");
+        let line = larder.await_line(hit);
+        assert!(line.ends_with("m left") && line.contains(" B   GET /max              "), "{line:?}");
+        let shown: i64 = line[..2].parse().unwrap_or_else(|_| panic!("{line:?}"));
+        assert!(line[2..].starts_with(':') && (shown == before || shown == hour()), "{line:?}");
+    }
 }
 
 #[test]
@@ -129,7 +180,10 @@ fn a_client_that_leaves_in_the_middle_of_its_answer_is_told_from_an_origin_that_
     client.reset();
     let line = run.larder.await_line(" GET /half ");
     gate.open();
-    assert!(line.contains(" MISS 200 GET /half ") && line.ends_with(" 5 B no-store (left)"), "{line}");
+    assert!(
+        line.contains(" MISS 200 GET /half ") && line.ends_with(" 5 B not stored: Cache-Control: no-store (left)"),
+        "{line}"
+    );
 }
 
 #[test]

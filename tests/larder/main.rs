@@ -3,6 +3,7 @@
 
 mod cli;
 mod collapse;
+mod credentials;
 mod cuts;
 mod deserted;
 mod errors;
@@ -28,6 +29,7 @@ mod smuggling;
 mod soak;
 mod stale;
 mod storing;
+mod streams;
 mod support;
 mod targets;
 mod tidy;

@@ -14,9 +14,10 @@ const LONGEST_FILE: usize = 450;
 const FENCES: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("blocking", &[]),
-    ("logging", &[]),
+    ("logging", &["fields"]),
     ("default", &[]),
     ("units", &[]),
+    ("terminal", &["clock"]),
     ("cli", &["default"]),
     ("config", &["cli", "client", "clock", "default", "origin", "policy", "store", "units"]),
     ("announce", &["config", "policy", "units"]),
@@ -29,7 +30,10 @@ const FENCES: &[(&str, &[&str])] = &[
     ("origin", &["blocking", "clock", "fields", "message"]),
     ("client", &["clock", "fields", "message"]),
     // the client side gives it requests and takes its answers
-    ("proxy", &["client", "clock", "fields", "key", "logging", "message", "origin", "policy", "store"]),
+    (
+        "proxy",
+        &["client", "clock", "fields", "key", "logging", "message", "origin", "policy", "store", "terminal", "units"],
+    ),
 ];
 
 /// Crates, and the only places that may name them.
@@ -40,6 +44,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("awc", &["origin/"]),
     ("actix_", &["client/", "origin/", "server.rs", "main.rs"]),
     ("env_logger", &["logging.rs"]),
+    ("jiff", &["terminal.rs"]),
 ];
 
 /// Words that stand for nothing, or for something that has a better name (design.md §2).

@@ -225,3 +225,29 @@ fn a06_what_varies_by_too_many_fields_or_by_all_is_not_stored() {
         assert_eq!(ask().x_cache(), if reason.is_none() { "HIT" } else { "MISS" }, "{vary}");
     }
 }
+
+#[test]
+fn a_page_in_a_language_that_was_not_asked_for_is_not_for_those_who_ask_for_it() {
+    // the page has no Russian text, but it is made for the one who asked
+    let origin = Origin::answering(|request| {
+        let fields = ["Cache-Control: s-maxage=900", "Vary: Accept-Language", "Content-Language: en"];
+        respond(200, &fields, request.field("Accept-Language").unwrap_or("none"))
+    });
+    for flags in [&[][..], &["--strict"]] {
+        for (first, second, word) in [
+            ("ru", "en,en-US;q=0.8,de;q=0.6", "MISS"),
+            ("en-GB", "en", "MISS"),
+            ("en-GB,en;q=0.9", "en", "MISS"),
+            ("en, ru", "en", "MISS"),
+            ("en", "en;q=0.9, de;q=0.1", "HIT"),
+            ("ru", "ru", "HIT"),
+        ] {
+            let proxy = Proxy::start(&origin, flags);
+            let ask = |languages: &str| proxy.client().ask("GET", "/", &[&format!("Accept-Language: {languages}")]);
+            ask(first);
+            let answer = ask(second);
+            let expected = if word == "HIT" { first } else { second };
+            assert_eq!((answer.x_cache(), answer.text().as_str()), (word, expected), "{first} / {second} {flags:?}");
+        }
+    }
+}

@@ -2,6 +2,7 @@ use super::*;
 use crate::policy::{
     Fwd,
     reuse::{Forward, Mode, Reuse},
+    validation::on_error,
 };
 
 fn reload() -> Options {
@@ -197,4 +198,46 @@ fn a_stored_part_answers_what_it_covers_and_is_completed_for_the_rest() {
     );
     assert_eq!(decide(&get(&["Range: bytes=0-7"]), &head, 60, &usual()), ask(Mode::Fetch, Fwd::Stale, Reason::Stale));
     assert_eq!(decide(&request("HEAD", &[]), &head, 0, &usual()), ask(Mode::Pass, Fwd::Partial, Reason::PartMissing));
+}
+
+#[test]
+fn a_request_with_a_key_is_not_answered_by_an_invented_lifetime_unless_strict() {
+    let modified = &*format!("Last-Modified: {}", when(-9000));
+    let pass = ask(Mode::Pass, Fwd::Request, Reason::KeyWithoutFreshness);
+    let validate = ask(Mode::Validate, Fwd::Request, Reason::KeyWithoutFreshness);
+    for (asked, answer, usually) in [
+        ("X-Api-Key: a", &[][..], pass),
+        ("X-Auth-Token: a", &["ETag: \"1\""], validate),
+        ("Remote-User: a", &[modified], validate),
+        ("X-Api-Key: a", &["Cache-Control: max-age=60"], serve(Reason::Fresh)),
+        ("Sec-Fetch-User: ?1", &[], serve(Reason::Fresh)),
+        ("User-Agent: x", &[], serve(Reason::Fresh)),
+    ] {
+        assert_eq!(decide(&get(&[asked]), &stored(answer, &usual()), 0, &usual()), usually, "{asked} {answer:?}");
+    }
+    let head = stored(&[modified], &strict());
+    assert_eq!(decide(&get(&["X-Api-Key: a"]), &head, 0, &strict()), serve(Reason::Fresh));
+    let ignoring = Options { ignore_cookies: true, ..usual() };
+    assert_eq!(decide(&get(&["X-Api-Key: a"]), &stored(&[], &ignoring), 0, &ignoring), pass);
+}
+
+#[test]
+fn a_stored_401_never_answers_a_request_that_brings_credentials() {
+    let head = stored_as(401, &["Cache-Control: max-age=60, stale-if-error=600"], &strict()).unwrap();
+    let fetch = ask(Mode::Fetch, Fwd::Request, Reason::StoredUnauthorized);
+    for (asked, expected) in [
+        (&[][..], serve(Reason::Fresh)),
+        (&["User-Agent: x"], serve(Reason::Fresh)),
+        (&["Authorization: Basic x"], fetch),
+        (&["Cookie: a=b"], fetch),
+        (&["X-Api-Key: a"], fetch),
+    ] {
+        for options in [strict(), usual()] {
+            assert_eq!(decide(&get(asked), &head, 0, &options), expected, "{asked:?}");
+            let stands_in = on_error(&get(asked), &head, None, at(61), &options).is_ok();
+            assert_eq!(stands_in, expected != fetch, "{asked:?}");
+        }
+    }
+    let other = stored_as(404, &["Cache-Control: max-age=60"], &strict()).unwrap();
+    assert_eq!(decide(&get(&["Cookie: a=b"]), &other, 0, &strict()), serve(Reason::Fresh));
 }

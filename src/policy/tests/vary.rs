@@ -68,11 +68,12 @@ fn languages_are_compared_by_preference() {
 #[test]
 fn a_response_in_the_language_that_is_liked_best_matches() {
     let response = fields(&["Vary: Accept-Language", "Content-Language: DE"]);
-    let nominated = nominate(&response, &get(&["Accept-Language: en, de"]), &strict()).unwrap();
+    let nominated = nominate(&response, &get(&["Accept-Language: de, en;q=0.5"]), &strict()).unwrap();
     for (asked, expected) in [
         (&["Accept-Language: fr;q=0.5, de;q=1.0"][..], true),
         (&["Accept-Language: de"], true),
-        (&["Accept-Language: de, en"], true),
+        (&["Accept-Language: de, en;q=0.9"], true),
+        (&["Accept-Language: de, en"], false),
         (&["Accept-Language: fr, de"], false),
         (&["Accept-Language: fr, de;q=0.9"], false),
         (&["Accept-Language: de;q=0"], false),
@@ -82,8 +83,39 @@ fn a_response_in_the_language_that_is_liked_best_matches() {
         assert_eq!(matches(&nominated, &get(asked), &strict()), expected, "{asked:?}");
     }
     let several = fields(&["Vary: Accept-Language", "Content-Language: de, en"]);
-    let nominated = nominate(&several, &get(&["Accept-Language: en, de"]), &strict()).unwrap();
-    assert!(!matches(&nominated, &get(&["Accept-Language: de"]), &strict()));
+    let nominated = nominate(&several, &get(&["Accept-Language: de"]), &strict()).unwrap();
+    assert!(!matches(&nominated, &get(&["Accept-Language: de, fr;q=0.5"]), &strict()));
+}
+
+#[test]
+fn a_response_in_a_language_that_was_not_liked_best_is_for_the_same_preferences_alone() {
+    for (stored_for, language, asked, expected) in [
+        ("ru", "en", "en, de;q=0.5", false),
+        ("ru", "en", "en", false),
+        ("ru", "en", "ru", true),
+        ("en-GB", "en", "en", false),
+        ("en-GB, en;q=0.9", "en", "en", false),
+        ("en", "en-GB", "en-GB", false),
+        ("en, de", "de", "de", false),
+        ("en, de", "de", "de, en", true),
+        ("*", "en", "en", false),
+        ("en;q=0", "en", "en", false),
+        ("en;q=x", "en", "en", false),
+        ("en", "en", "en, de;q=0.5", true),
+        ("EN;q=0.9, de;q=0.5", "en", "en, fr;q=0.5", true),
+    ] {
+        let response = fields(&["Vary: Accept-Language", &format!("Content-Language: {language}")]);
+        let request = |languages: &str| get(&[&format!("Accept-Language: {languages}")]);
+        for options in [usual(), strict()] {
+            let nominated = nominate(&response, &request(stored_for), &options).unwrap();
+            let found = matches(&nominated, &request(asked), &options);
+            assert_eq!(found, expected, "{stored_for} {language} {asked}");
+        }
+    }
+    // what an earlier version stored says no less
+    let earlier = vec![(FieldName::from_static("accept-language"), Some(b"\x03ru\nen".to_vec()))];
+    assert!(!matches(&earlier, &get(&["Accept-Language: en"]), &usual()));
+    assert!(matches(&earlier, &get(&["Accept-Language: ru"]), &usual()));
 }
 
 #[test]

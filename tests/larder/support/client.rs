@@ -70,7 +70,7 @@ impl Response {
 
 /// A request without a body, with Host and a field that nobody may see. `fields`: lines without their line ends.
 pub fn request(method: &str, target: &str, fields: &[&str]) -> Vec<u8> {
-    let mut head = format!("{method} {target} HTTP/1.1\r\nHost: larder.test\r\nX-Api-Key: {CANARY}\r\n");
+    let mut head = format!("{method} {target} HTTP/1.1\r\nHost: larder.test\r\nX-Canary: {CANARY}\r\n");
     for field in fields {
         head.push_str(&format!("{field}\r\n"));
     }
