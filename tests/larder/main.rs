@@ -11,6 +11,7 @@ mod fills;
 mod forwarding;
 mod framing;
 mod fuzz;
+mod heads;
 mod interim;
 mod invalidation;
 mod logs;
