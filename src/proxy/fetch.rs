@@ -3,7 +3,7 @@
 use tokio::sync::oneshot;
 
 use super::{
-    ask::{ask, stand_in},
+    ask::{ask, spared, stand_in},
     collapse::Join,
     context::Asked,
     fetched::Fetched,
@@ -155,6 +155,7 @@ fn answer(asked: &Asked, fetched: Fetched, verdict: Verdict) -> Answer {
             }
             respond::stored(asked, &stored, cookies, verdict, asked.cx.clock.now())
         }
+        Fetched::Spared { stored, reason } => respond::hit(asked, &stored, reason, Tier::Memory, asked.cx.clock.now()),
         Fetched::StoodIn { stored, reason, status } => {
             let verdict = Verdict { reason, from_cache: true, tier: Tier::Memory, fwd_status: status, ..verdict };
             respond::stored(asked, &stored, Vec::new(), verdict, asked.cx.clock.now())
@@ -203,6 +204,7 @@ fn followed(question: &Question, landing: Landing, verdict: &Verdict) -> Option<
             None => respond::failed(asked, &error, verdict),
         }),
         Landing::Erred(status) => Some(answer(asked, stand_in(Some(status))?, verdict)),
+        Landing::Spared => Some(answer(asked, spared(asked, question.stored.as_ref())?, verdict)),
         Landing::Stored { .. } | Landing::Found(_) | Landing::Filling(_) | Landing::Alone => None,
     }
 }
