@@ -57,6 +57,11 @@ pub fn is_for_content(nominated: &[Nominated], request: &Request) -> bool {
     nominated.iter().find(|(name, _)| *name == CONTENT) == content(request).as_ref()
 }
 
+/// Returns true if a response varies by fields of the request. The content of a QUERY is none.
+pub fn varies(nominated: &[Nominated]) -> bool {
+    nominated.iter().any(|(name, _)| *name != CONTENT)
+}
+
 /// Returns true if the nominated fields of a stored response match those of this request (RFC 9111 §4.1).
 pub fn matches(nominated: &[Nominated], request: &Request, options: &Options) -> bool {
     let fits = |(name, stored): &Nominated| {

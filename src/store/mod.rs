@@ -197,25 +197,32 @@ impl Store {
         self.0.shared.lookup(key).await
     }
 
-    /// Stores a response under the key of its URL (`primary`); one with nominated fields becomes a variant there. At once
-    /// visible to `lookup`, and to `recall` where the memory tier takes it; written behind. Nothing happens where the
-    /// epoch has moved. Copies the fields to their exact size; a body in memory should have its exact size already.
+    /// Stores a response under the key of its URL (`primary`); one with nominated fields becomes a variant there, and so
+    /// does any other if variants are there already. At once visible to `lookup`, and to `recall` where the memory tier
+    /// takes it; written behind. Nothing happens where the epoch has moved. Copies the fields to their exact size; a body
+    /// in memory should have its exact size already.
     pub fn put(&self, primary: CacheKey, response: StoredResponse, epoch: Epoch) {
         let shared = &self.0.shared;
         if response.body.length() > shared.options.max_object {
             return;
         }
-        let response = Arc::new(exact(response));
+        let response = exact(response);
         let key = response.key;
-        {
+        let response = {
             let mut shard = shared.pending.shard(&key);
             if shared.epoch() != epoch {
                 return;
             }
+            if key == primary && shared.holds_variants(&shard, &primary) {
+                drop(shard);
+                return self.put(primary, StoredResponse { key: primary.beside_variants(), ..response }, epoch);
+            }
+            let response = Arc::new(response);
             shared.memory.keep(key, Slot::Response(response.clone()));
             shared.pending.add(&mut shard, key, Change::Response(response.clone()), shared.may_be_on_disk(&key));
-        }
-        if !response.head.nominated.is_empty() {
+            response
+        };
+        if key != primary {
             self.put_variant(primary, &response, epoch);
         }
         self.wake();
