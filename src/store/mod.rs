@@ -267,7 +267,8 @@ impl Store {
         }
     }
 
-    /// Replaces the head of a stored response, the body stays; if it is still the one that is stored.
+    /// Replaces the head of a stored response, the body stays; if it is still the one that is stored. Where the new head
+    /// nominates fields and the old one did not, the response becomes a variant.
     pub fn freshen(&self, primary: CacheKey, stored: &StoredResponse, head: StoredHead, epoch: Epoch) {
         let shared = &self.0.shared;
         {
@@ -283,7 +284,14 @@ impl Store {
                 return;
             }
         }
-        self.put(primary, StoredResponse { key: stored.key, head, body: stored.body.clone() }, epoch);
+        let becomes_variant = stored.key == primary && !head.nominated.is_empty();
+        if becomes_variant && matches!(stored.body, StoredBody::Disk(_)) {
+            // the list of variants takes the place of the record that the file belongs to
+            self.forget(&primary);
+            return;
+        }
+        let key = if becomes_variant { primary.variant(&head.nominated) } else { stored.key };
+        self.put(primary, StoredResponse { key, head, body: stored.body.clone() }, epoch);
     }
 
     /// Forgets what is stored for a URL, all variants of it (RFC 9111 §4.4). Gone from `recall` and `lookup` on return.
