@@ -1,6 +1,6 @@
 //! See [`crate::fuzzing`].
 
-use super::{CREDENTIALS, LONGEST, REDACTED, escape, redact};
+use super::text::{CREDENTIALS, LONGEST, REDACTED, escape, redact};
 
 const SECRET: &str = "s3cr3t-9Q";
 
