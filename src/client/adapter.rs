@@ -74,7 +74,8 @@ fn respond(
     if close_delimited {
         state.end_by_closing();
     }
-    state.enter(Phase::Answering { streamed });
+    let endless = matches!(content, Content::Chunked { .. } | Content::Stream { rest: None, .. });
+    state.enter(Phase::Answering { endless });
     state.head_of_actix = true;
     let persistent = state.persistent;
     let head = encode::head(Frame { version, persistent, length }, status, fields, &state.worker.date());

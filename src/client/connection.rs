@@ -19,6 +19,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use memchr::memchr_iter;
+use socket2::SockRef;
 use tokio::{io::AsyncReadExt, net::TcpStream};
 
 use super::{
@@ -50,8 +51,8 @@ pub(super) enum Phase {
     Head,
     /// The core has the request and has not answered.
     Handling,
-    /// The core has answered and actix writes. `streamed`: the body comes piece by piece, and more may be missing.
-    Answering { streamed: bool },
+    /// The core has answered and actix writes. `endless`: nobody knows how long the body is.
+    Answering { endless: bool },
     /// actix has the whole response in its buffer, or has written it.
     Flushing,
     /// The response was sent. The rest of the request's body is read and discarded.
@@ -90,8 +91,8 @@ pub(super) struct State {
     waker: Option<Waker>,
     /// The client has ended its side of the connection.
     eof: bool,
-    /// The end of the client's side was seen once while the core works. At the second look the exchange is aborted.
-    eof_soon: bool,
+    /// It had ended before the answer to the request at hand was there.
+    half_closed: bool,
     /// actix reads an end of file next, and shuts the connection down.
     pub closed: bool,
     /// The client side has answered by itself, or gives up. All that actix still writes is dropped.
@@ -131,7 +132,7 @@ impl State {
             version: Version::Http11,
             waker: None,
             eof: false,
-            eof_soon: false,
+            half_closed: false,
             closed: false,
             muted: false,
             head_of_actix: false,
@@ -195,7 +196,7 @@ impl State {
                 _ => {}
             }
             if self.eof {
-                return self.end_of_input(cx);
+                return self.end_of_input();
             }
             match ready!(self.poll_receive(cx)) {
                 Ok(true) => {}
@@ -205,21 +206,36 @@ impl State {
         }
     }
 
-    /// Handles the end of the client's side: a core that still works is stopped, an answer that is ready is sent.
-    fn end_of_input(&mut self, cx: &mut Context<'_>) -> Poll<&'static [u8]> {
-        let pending = matches!(self.phase, Phase::Handling | Phase::Answering { streamed: true });
-        if !pending && !matches!(self.phase, Phase::Draining | Phase::Lingering) {
-            return Poll::Pending;
-        }
-        // an answer from the cache is ready within this poll
-        if self.phase == Phase::Handling && !self.eof_soon {
-            self.eof_soon = true;
-            cx.waker().wake_by_ref();
+    /// Handles the end of the client's side. Before the answer it is a half-close: the client still reads. Within a body of
+    /// unknown length it means that the client has left: that is all that a closed browser tab sends.
+    fn end_of_input(&mut self) -> Poll<&'static [u8]> {
+        let has_left = match self.phase {
+            Phase::Handling => !self.body.is_over(),
+            Phase::Answering { endless } => endless && !self.half_closed,
+            Phase::Draining | Phase::Lingering => true,
+            Phase::Head | Phase::Flushing => false,
+        };
+        if !has_left {
+            self.half_closed |= self.phase == Phase::Handling;
             return Poll::Pending;
         }
         self.body.fail(io::ErrorKind::UnexpectedEof);
         self.closed = true;
         Poll::Ready(b"")
+    }
+
+    /// Returns true if a client that had half-closed its connection has reset it since. Nothing else tells: there is nothing
+    /// to read any more.
+    pub fn was_reset(&self) -> bool {
+        let under_way = matches!(self.phase, Phase::Handling | Phase::Answering { .. });
+        self.half_closed && under_way && !matches!(SockRef::from(&self.io).take_error(), Ok(None))
+    }
+
+    /// Ends the connection of a client that has left.
+    pub fn abort(&mut self) {
+        self.body.fail(io::ErrorKind::UnexpectedEof);
+        self.closed = true;
+        self.wake();
     }
 
     fn take_head(&mut self) -> Result<Option<&'static [u8]>, Refusal> {
@@ -240,7 +256,7 @@ impl State {
         self.version = head.version;
         self.close_delimited = false;
         self.head = Some(head);
-        self.eof_soon = false;
+        self.half_closed = self.eof;
         self.enter(Phase::Handling);
         Ok(Some(head::FOR_ACTIX))
     }

@@ -2,7 +2,7 @@
 //! no timer. A deadline is kept to within two ticks.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, LazyCell, RefCell},
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -12,7 +12,9 @@ use actix_server::GracefulShutdownSignal;
 use super::{
     Options,
     connection::{Handle, Phase, Shared, State},
+    output::Stall,
     refusal::Refusal,
+    unsent::Queues,
     worker::Worker,
 };
 use crate::{clock, message::StatusCode};
@@ -67,9 +69,14 @@ impl Deadlines {
             let before = self.worker.now();
             self.elapse();
             let now = self.worker.now();
+            // read once for all connections that need it
+            let queues: LazyCell<Queues> = LazyCell::new(Queues::read);
             self.each(|state| {
+                look_at_stall(state, now, &queues);
                 if let Some(end) = overdue(state, now, now - before) {
                     expire(state, end);
+                } else if state.was_reset() {
+                    state.abort();
                 }
             });
         }
@@ -112,6 +119,23 @@ fn counted(elapsed: u64, period: Duration) -> u64 {
     elapsed.min(u64::try_from(2 * period.as_millis()).unwrap_or(u64::MAX))
 }
 
+/// Looks, when half of the time for a stalled client is up and again at its end, whether the client has taken bytes from the
+/// kernel meanwhile. If it has, its time begins anew.
+fn look_at_stall(state: &mut State, now: u64, queues: &LazyCell<Queues>) {
+    let limit = state.worker.options.write_timeout.as_millis();
+    let Some(stall) = state.output.stalled else { return };
+    let due = if stall.unsent.is_none() { limit / 2 } else { limit };
+    if u128::from(now.saturating_sub(stall.since)) < due {
+        return;
+    }
+    let Some(unsent) = queues.of(&state.io) else { return };
+    let since = match stall.unsent {
+        Some(before) if unsent < before => now,
+        _ => stall.since,
+    };
+    state.output.stalled = Some(Stall { since, unsent: Some(unsent) });
+}
+
 /// The deadline that a connection has missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Overdue {
@@ -129,7 +153,7 @@ enum Overdue {
 fn overdue(state: &mut State, now: u64, elapsed: u64) -> Option<Overdue> {
     let options = &state.worker.options;
     let over = |since: u64, limit: Duration| u128::from(now.saturating_sub(since)) >= limit.as_millis();
-    if state.output.stalled.is_some_and(|since| over(since, options.write_timeout)) {
+    if state.output.stalled.is_some_and(|stall| over(stall.since, options.write_timeout)) {
         return Some(Overdue::Write);
     }
     match state.phase {

@@ -35,6 +35,7 @@ mod reply;
 mod reply_body;
 mod request_body;
 mod stream;
+mod unsent;
 mod worker;
 
 use std::{

@@ -33,7 +33,7 @@ pub struct Options {
     pub min_rate_grace: Duration,
     /// The longest pause of chunked content before the origin is asked; 100 ms.
     pub ahead_pause: Duration,
-    /// The longest time in which a client takes no byte of its response, then the connection is reset; 30 s.
+    /// The longest time in which a client takes no byte of its response, then the connection is reset; 60 s.
     pub write_timeout: Duration,
     /// The age at which a connection is closed after its current response; 1 h.
     pub max_age: Duration,
@@ -83,7 +83,7 @@ impl Default for Options {
             min_rate: 500,
             min_rate_grace: seconds(10),
             ahead_pause: Duration::from_millis(100),
-            write_timeout: seconds(30),
+            write_timeout: seconds(60),
             max_age: seconds(3600),
             max_requests: 10_000,
             max_head: 32 << 10,

@@ -16,8 +16,17 @@ const BOUND: usize = 64 << 10;
 pub(super) struct Output {
     /// The client side's own bytes that wait for the socket.
     ours: BytesMut,
-    /// When the client stopped taking what waits for it.
-    pub stalled: Option<u64>,
+    /// The client takes nothing of what waits for it, as far as the socket tells.
+    pub stalled: Option<Stall>,
+}
+
+/// A socket that takes no bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stall {
+    /// When it began, in the worker's milliseconds.
+    pub since: u64,
+    /// The bytes that the kernel held for the client at the last look, if there was one.
+    pub unsent: Option<u64>,
 }
 
 impl Output {
@@ -63,7 +72,7 @@ impl Output {
     fn progress(&mut self, written: Poll<io::Result<usize>>, now: u64) -> Poll<io::Result<usize>> {
         match &written {
             Poll::Ready(_) => self.stalled = None,
-            Poll::Pending => self.stalled = self.stalled.or(Some(now)),
+            Poll::Pending => self.stalled = self.stalled.or(Some(Stall { since: now, unsent: None })),
         }
         written
     }
