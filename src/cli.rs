@@ -124,6 +124,14 @@ pub struct Arguments {
     #[arg(help_heading = LIMITS, long, env = "LARDER_ORIGIN_KEEP_ALIVE", value_name = "TIME", default_value = default::ORIGIN_KEEP_ALIVE, hide_env_values = true)]
     pub origin_keep_alive: String,
 
+    /// Connections to the origin in use at once, of all workers; at the limit a request waits for --connect-timeout
+    #[arg(help_heading = LIMITS, long, env = "LARDER_ORIGIN_CONNECTIONS", value_name = "N", default_value = default::ORIGIN_CONNECTIONS, hide_env_values = true)]
+    pub origin_connections: String,
+
+    /// Responses read from the origin for 2s and longer, beside --origin-connections
+    #[arg(help_heading = LIMITS, long, env = "LARDER_ORIGIN_STREAMS", value_name = "N", default_value = default::ORIGIN_STREAMS, hide_env_values = true)]
+    pub origin_streams: String,
+
     /// Time for a client to send a request's head
     #[arg(help_heading = LIMITS, long, env = "LARDER_HEAD_TIMEOUT", value_name = "TIME", default_value = default::HEAD_TIMEOUT, hide_env_values = true)]
     pub head_timeout: String,

@@ -16,19 +16,36 @@ pub fn share_out(config: &mut Config) {
         log::debug!("the limit of open files stays as it is: {error}");
     }
     let files = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |files| files.try_into().unwrap_or(usize::MAX));
-    let (workers, origin) = (config.client.workers.max(1), config.origin_client.max_connections);
-    let (clients, origin) = shares(files, config.client.max_connections, workers, origin);
-    config.client.max_connections = clients;
-    config.origin_client.max_connections = origin;
+    let wanted = Shares {
+        clients: config.client.max_connections,
+        connections: config.origin_client.max_connections,
+        streams: config.origin_client.max_streams,
+    };
+    let shares = wanted.of(files);
+    config.client.max_connections = shares.clients;
+    config.origin_client.max_connections = shares.connections;
+    config.origin_client.max_streams = shares.streams;
 }
 
-/// Connections of clients in all, and to the origin of each worker, of so many files: of what is not kept in reserve the
-/// origin has half at the most, for clients that cannot be answered are of no use.
-fn shares(files: usize, clients: usize, workers: usize, origin: usize) -> (usize, usize) {
-    let free = files.saturating_sub(RESERVE);
-    let origin = origin.min(free / 2 / workers).max(1);
-    let left = free.saturating_sub(origin.saturating_mul(workers));
-    (clients.min(left).max(1), origin)
+/// Connections at once: of clients, to the origin, and of these the ones that carry a response for long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Shares {
+    clients: usize,
+    connections: usize,
+    streams: usize,
+}
+
+impl Shares {
+    /// What there is of them with so many files. Of what is not kept in reserve the origin has at most half, for clients that
+    /// cannot be answered are of no use; and of that half the streams have what the other connections leave, or half of it.
+    fn of(self, files: usize) -> Shares {
+        let free = files.saturating_sub(RESERVE);
+        let origin = free / 2;
+        let connections = self.connections.min(origin.saturating_sub(self.streams).max(origin / 2)).max(1);
+        let streams = self.streams.min(origin.saturating_sub(connections));
+        let clients = self.clients.min(free.saturating_sub(connections + streams)).max(1);
+        Shares { clients, connections, streams }
+    }
 }
 
 #[cfg(test)]
@@ -37,19 +54,24 @@ mod tests {
 
     #[test]
     fn clients_and_the_origin_together_never_take_what_is_kept_in_reserve() {
-        for (files, workers, expected) in [
-            (usize::MAX, 2, (10_000, 256)),
-            (1_000_000, 2, (10_000, 256)),
-            // clients have all that the origin does not need
-            (2_000, 2, (2_000 - 64 - 512, 256)),
-            (1_024, 2, (480, 240)),
-            (110, 2, (24, 11)),
-            (1_024, 64, (512, 7)),
+        let wanted = Shares { clients: 10_000, connections: 512, streams: 4096 };
+        for (files, [clients, connections, streams]) in [
+            (usize::MAX, [10_000, 512, 4096]),
+            (1_000_000, [10_000, 512, 4096]),
+            (10_000, [5_328, 512, 4096]),
+            // the streams have what is left of the origin's half
+            (4_096, [2_016, 512, 1_504]),
+            (1_024, [480, 240, 240]),
+            (110, [23, 11, 12]),
             // too few for anything: one by one
-            (60, 2, (1, 1)),
+            (60, [1, 1, 0]),
         ] {
-            assert_eq!(shares(files, 10_000, workers, 256), expected, "{files} {workers}");
+            let shares = Shares { clients, connections, streams };
+            assert_eq!(wanted.of(files), shares, "{files}");
+            assert!(files <= 64 || clients + connections + streams <= files - 64, "{files}");
         }
-        assert_eq!(shares(1_024, 100, 2, 256), (100, 240));
+        let few = Shares { clients: 100, connections: 400, streams: 10 };
+        assert_eq!(few.of(1_024), Shares { connections: 400, ..few });
+        assert_eq!(Shares { connections: 500, ..few }.of(1_024), Shares { connections: 470, ..few });
     }
 }

@@ -247,7 +247,7 @@ fn serve(
             name: url.url(),
             url: url.clone(),
             origin: Origin::new(origin.clone()),
-            secure: Secure::of(&config.origin_client, &twin),
+            secure: Secure::of(&origin, &twin),
             policy: policy.clone(),
             health: health.clone(),
             hinted: Arc::clone(&hinted),

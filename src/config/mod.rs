@@ -24,8 +24,6 @@ use crate::{
 mod fixed {
     use std::time::Duration;
     pub const ORIGIN_MAX_AGE: Duration = Duration::from_secs(300);
-    /// The most connections to the origin at once, for each worker.
-    pub const ORIGIN_CONNECTIONS: usize = 256;
     pub const ORIGIN_MAX_HEAD: usize = 64 << 10;
     pub const ORIGIN_MAX_FIELDS: usize = 256;
     /// The least disk space of a cache. With less, the store's own files leave no room for a response.
@@ -215,7 +213,8 @@ impl Reader<'_> {
             between_bytes_timeout: self.timeout("between_bytes_timeout", &a.between_bytes_timeout)?,
             idle_timeout: self.duration("origin_keep_alive", &a.origin_keep_alive)?,
             max_age: fixed::ORIGIN_MAX_AGE,
-            max_connections: fixed::ORIGIN_CONNECTIONS,
+            max_connections: self.number("origin_connections", &a.origin_connections, 1, 1_000_000)? as usize,
+            max_streams: self.number("origin_streams", &a.origin_streams, 0, 1_000_000)? as usize,
             max_head: fixed::ORIGIN_MAX_HEAD,
             max_fields: fixed::ORIGIN_MAX_FIELDS,
             any_coding: a.strict,

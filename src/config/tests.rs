@@ -41,12 +41,12 @@ fn the_defaults_are_the_documented_ones() {
     let client = &config.client;
     assert_eq!(
         [client.head_timeout, client.keep_alive, client.body_timeout, client.write_timeout].map(|d| d.as_secs()),
-        [10, 75, 30, 30]
+        [10, 75, 30, 60]
     );
     assert_eq!((client.max_head, client.max_target, client.max_fields), (32 << 10, 8 << 10, 96));
     assert_eq!((client.max_age.as_secs(), client.max_requests, client.min_rate), (3600, 10_000, 500));
     assert_eq!((client.drain_limit, client.drain_timeout.as_secs()), (64 << 10, 5));
-    assert_eq!(origin.idle_timeout.as_secs(), 30);
+    assert_eq!((origin.idle_timeout.as_secs(), origin.max_connections, origin.max_streams), (30, 512, 4096));
     assert_eq!((client.max_connections, client.max_connections_per_address), (10_000, 1024));
     assert!(config.allow_hosts.is_empty());
 }
@@ -119,6 +119,8 @@ fn what_is_not_valid_names_the_flag_what_is_wrong_and_what_would_be_right() {
             "--max-connection-age: \"0s\" leaves no time at all; write a duration like 30s",
         ),
         (&["--max-connection-requests", "0"], "--max-connection-requests: \"0\" is no number from 1 to 1000000000"),
+        (&["--origin-connections", "0"], "--origin-connections: \"0\" is no number from 1 to 1000000"),
+        (&["--origin-streams", "many"], "--origin-streams: \"many\" is no number from 0 to 1000000"),
         (&["--max-fields", "257"], "--max-fields: \"257\" is no number from 1 to 256"),
         (&["--max-head", "1M"], "--max-head: \"1M\" is out of range; write a size from 1 KiB to 128 KiB"),
         (

@@ -1,110 +1,59 @@
-//! New connections: the name resolved anew for each, its addresses tried side by side, TLS where there is TLS.
+//! Opens new connections: the addresses of the origin's name are tried side by side, then TLS where there is TLS.
 
 use std::{
-    cell::RefCell,
-    future::Future,
     io,
-    net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs},
-    rc::{Rc, Weak},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     time::Duration,
 };
 
-use actix_http::Uri;
-use actix_service::Service;
-use actix_tls::connect::{ConnectError, ConnectInfo, Connection as Connected};
-use futures_core::future::LocalBoxFuture;
-use rustix::io::Errno;
 use tokio::{net::TcpStream, task::JoinSet, time::timeout};
 
 use super::{
-    errors::OriginError,
-    exchange::Exchange,
-    framing::{Connection, OriginStream, Watched},
-    head::Limits,
+    errors::{OriginError, has_no_descriptor},
+    names::Found,
     options::Prepared,
     transport::Transport,
 };
-use crate::blocking::{self, HopError};
 
 /// How long an address has before the next one is tried beside it (RFC 8305 §5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-type Dial = Rc<dyn Fn() -> LocalBoxFuture<'static, Result<Transport, OriginError>>>;
-
-/// The service that awc asks for a connection where its pool has none.
-#[derive(Clone)]
-pub(super) struct Connector {
-    dial: Dial,
-    limits: Limits,
-    open: Rc<RefCell<Vec<Watched>>>,
+/// Opens a connection to the origin. Where its addresses were known before and none of them can be used, the name is looked
+/// up anew at once: it may have moved.
+pub(super) async fn dial(origin: Prepared) -> Result<Transport, OriginError> {
+    let host = unbracketed(&origin.options.host);
+    let found = origin.names.find(host).await?;
+    let mut doubt = Doubt { origin: &origin, host, found: Some(&found).filter(|found| found.remembered) };
+    let mut opened = open(&origin, &found.addresses).await;
+    if found.remembered && opened.as_ref().is_err_and(|error| *error != OriginError::Exhausted) {
+        match origin.names.find_anew(host, &found).await {
+            Ok(anew) if anew.addresses != found.addresses => opened = open(&origin, &anew.addresses).await,
+            Err(error @ OriginError::Resolve(_)) => opened = Err(error),
+            _ => {}
+        }
+    }
+    doubt.found = None;
+    opened
 }
 
-impl Connector {
-    pub(super) fn new(
-        limits: Limits,
-        dial: impl Fn() -> LocalBoxFuture<'static, Result<Transport, OriginError>> + 'static,
-    ) -> Connector {
-        Connector { dial: Rc::new(dial), limits, open: Rc::default() }
-    }
+/// Has the name looked up anew where a connection to remembered addresses is given up because it takes too long.
+struct Doubt<'a> {
+    origin: &'a Prepared,
+    host: &'a str,
+    found: Option<&'a Found>,
+}
 
-    /// Closes idle connections whose time has come, for as long as there is a connector.
-    pub(super) fn sweeping(
-        &self,
-        idle_timeout: Duration,
-        max_age: Duration,
-    ) -> impl Future<Output = ()> + 'static + use<> {
-        let open: Weak<RefCell<Vec<Watched>>> = Rc::downgrade(&self.open);
-        let pause = (idle_timeout.min(max_age) / 2).clamp(Duration::from_millis(10), Duration::from_secs(5));
-        async move {
-            while let Some(open) = open.upgrade() {
-                open.borrow_mut().retain(|watched| {
-                    let connection = watched.upgrade();
-                    if let Some(connection) = &connection {
-                        connection.borrow_mut().sweep(idle_timeout, max_age);
-                    }
-                    connection.is_some()
-                });
-                drop(open);
-                tokio::time::sleep(pause).await;
-            }
+impl Drop for Doubt<'_> {
+    fn drop(&mut self) {
+        if let Some(found) = self.found {
+            let _ = self.origin.names.doubt(self.host, found);
         }
     }
 }
 
-impl Service<ConnectInfo<Uri>> for Connector {
-    type Response = Connected<Uri, OriginStream>;
-    type Error = ConnectError;
-    type Future = LocalBoxFuture<'static, Result<Self::Response, Self::Error>>;
-
-    actix_service::always_ready!();
-
-    fn call(&self, asked: ConnectInfo<Uri>) -> Self::Future {
-        let this = self.clone();
-        Box::pin(async move {
-            let transport = match (this.dial)().await {
-                Ok(transport) => transport,
-                Err(error) => {
-                    if let Some(exchange) = Exchange::current() {
-                        exchange.fail(error);
-                    }
-                    return Err(ConnectError::Io(io::ErrorKind::NotConnected.into()));
-                }
-            };
-            let connection = Connection::new(transport, this.limits);
-            let mut open = this.open.borrow_mut();
-            if open.len() == open.capacity() {
-                open.retain(|watched| watched.strong_count() > 0);
-            }
-            open.push(Rc::downgrade(&connection));
-            Ok(Connected::new(asked.request().clone(), OriginStream::new(connection)))
-        })
-    }
-}
-
-/// Opens a connection to the origin.
-pub(super) async fn dial(origin: Prepared) -> Result<Transport, OriginError> {
+async fn open(origin: &Prepared, addresses: &[IpAddr]) -> Result<Transport, OriginError> {
     let host = unbracketed(&origin.options.host);
-    let found = look_up(host, origin.options.port).await?;
+    let found = addresses.iter().map(|address| SocketAddr::from((*address, origin.options.port))).collect();
     let addresses = if origin.options.allow_link_local { found } else { without_link_local(host, found)? };
     let tcp = first_to_connect(addresses).await.map_err(|(address, error)| {
         let Some(address) = address else { return OriginError::Resolve(format!("{host} has no address")) };
@@ -119,21 +68,6 @@ pub(super) async fn dial(origin: Prepared) -> Result<Transport, OriginError> {
         None => Box::new(tcp),
         Some(tls) => Box::new(tls.handshake(tcp).await?),
     })
-}
-
-async fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, OriginError> {
-    if let Ok(address) = host.parse::<IpAddr>() {
-        return Ok(vec![(address, port).into()]);
-    }
-    let name = host.to_owned();
-    let found = blocking::hop(move || (name.as_str(), port).to_socket_addrs()).await;
-    match found {
-        Ok(Ok(addresses)) => Ok(addresses.collect()),
-        Ok(Err(error)) if has_no_descriptor(&error) => Err(OriginError::Exhausted),
-        Ok(Err(error)) => Err(OriginError::Resolve(format!("{host}: {error}"))),
-        Err(HopError::NoThread) => Err(OriginError::NoThread),
-        Err(HopError::Ended) => Err(OriginError::Resolve(format!("{host}: the look-up did not end"))),
-    }
 }
 
 /// Is it link-local, or where a cloud tells its machines their credentials? No site is there, and whoever answers for the
@@ -151,11 +85,6 @@ fn without_link_local(host: &str, mut addresses: Vec<SocketAddr>) -> Result<Vec<
     let Some(first) = addresses.first().map(SocketAddr::ip) else { return Ok(addresses) };
     addresses.retain(|address| !is_link_local(address.ip()));
     if addresses.is_empty() { Err(OriginError::LinkLocal(format!("{host} is {first}"))) } else { Ok(addresses) }
-}
-
-/// The fault is on this side: the process, or the machine, has as many files open as it may.
-fn has_no_descriptor(error: &io::Error) -> bool {
-    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
 /// An IPv6 address as look-ups and TLS want it.
@@ -192,11 +121,18 @@ async fn first_to_connect(addresses: Vec<SocketAddr>) -> Result<TcpStream, (Opti
 
 #[cfg(test)]
 mod tests {
-    use std::net::{Ipv4Addr, TcpListener};
+    use std::{
+        net::{Ipv4Addr, TcpListener},
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+    };
 
     use socket2::{Domain, Socket, Type};
 
     use super::*;
+    use crate::origin::{Options, Origin, names::Names};
 
     fn run<T>(test: impl Future<Output = T>) -> T {
         actix_rt::System::new().block_on(test)
@@ -234,6 +170,29 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_that_takes_too_long_to_a_remembered_address_has_the_name_looked_up_anew() {
+        let (silent, _sockets) = silent();
+        let options = Options { host: "origin.test".to_owned(), ..crate::origin::tests::options(silent) };
+        let looked_up = Arc::new(AtomicUsize::new(0));
+        let counted = looked_up.clone();
+        let names = Names::resolved_by(move |_| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            Ok(vec![silent.ip()])
+        });
+        let prepared = Prepared { names, ..Origin::prepare(options).unwrap() };
+        run(async {
+            prepared.names.find("origin.test").await.unwrap();
+            assert!(timeout(Duration::from_millis(30), dial(prepared)).await.is_err());
+            let again = async {
+                while looked_up.load(Ordering::SeqCst) < 2 {
+                    tokio::task::yield_now().await;
+                }
+            };
+            timeout(Duration::from_secs(10), again).await.expect("no further look-up");
+        });
+    }
+
+    #[test]
     fn link_local_and_metadata_addresses_are_dropped_in_every_form_and_none_beside_them() {
         let (ours, theirs) = (
             [
@@ -262,13 +221,6 @@ mod tests {
         let left: Vec<SocketAddr> = theirs.iter().map(at).collect();
         assert_eq!(without_link_local("a.example", ours.iter().chain(&theirs).map(at).collect()), Ok(left));
         assert_eq!(without_link_local("a.example", Vec::new()), Ok(Vec::new()));
-    }
-
-    #[test]
-    fn a_lack_of_descriptors_is_no_fault_of_the_origin() {
-        for (error, ours) in [(Errno::MFILE, true), (Errno::NFILE, true), (Errno::NETUNREACH, false)] {
-            assert_eq!(has_no_descriptor(&error.into()), ours, "{error}");
-        }
     }
 
     #[test]

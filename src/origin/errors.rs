@@ -1,6 +1,8 @@
 //! What went wrong between Larder and the origin, in words for the log, for clients and for Proxy-Status.
 
-use std::fmt;
+use std::{fmt, io};
+
+use rustix::io::Errno;
 
 use crate::message::StatusCode;
 
@@ -126,6 +128,11 @@ impl fmt::Display for OriginError {
 
 impl std::error::Error for OriginError {}
 
+/// Returns true if the process, or the machine, has as many files open as it may.
+pub(super) fn has_no_descriptor(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,6 +146,13 @@ mod tests {
         assert_eq!(OriginError::FirstByteTimeout.status(), StatusCode::GATEWAY_TIMEOUT);
         for ours in [OriginError::Exhausted, OriginError::NoThread] {
             assert_eq!(ours.status(), StatusCode::SERVICE_UNAVAILABLE);
+        }
+    }
+
+    #[test]
+    fn a_lack_of_descriptors_is_no_fault_of_the_origin() {
+        for (error, ours) in [(Errno::MFILE, true), (Errno::NFILE, true), (Errno::NETUNREACH, false)] {
+            assert_eq!(has_no_descriptor(&error.into()), ours, "{error}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! One request and its response. The caller polls awc's future within [`Exchange::scope`]; the connection that awc picks
-//! finds the exchange there, takes the request from it and leaves the response's head, or the error, in it.
+//! One request and its response. The connection that carries the exchange takes the request from it and leaves the response's
+//! head, or the error, in it.
 
 use std::{
     cell::{Cell, RefCell},
@@ -20,10 +20,6 @@ use super::{
     upload::Replay,
 };
 use crate::{fields::method::is_idempotent, message::Method};
-
-tokio::task_local! {
-    static CURRENT: Rc<Exchange>;
-}
 
 /// What the connection waits for; a new value begins a new time-out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,15 +81,6 @@ impl Exchange {
             started: Cell::default(),
             responded: Cell::default(),
         }))
-    }
-
-    /// The exchange that the running task is about.
-    pub(super) fn current() -> Option<Rc<Exchange>> {
-        CURRENT.try_with(Rc::clone).ok()
-    }
-
-    pub(super) fn scope<F: Future>(self: &Rc<Exchange>, future: F) -> impl Future<Output = F::Output> + use<F> {
-        CURRENT.scope(self.clone(), future)
     }
 
     /// The request goes out on a connection now.

@@ -3,18 +3,15 @@
 //! and the request's body, sent while the response is awaited, so that an early answer is seen.
 
 use std::{
-    cell::RefCell,
-    fmt, io,
+    io,
     pin::{Pin, pin},
-    rc::{Rc, Weak},
+    rc::Rc,
     task::{Context, Poll, Waker, ready},
-    time::Duration,
 };
 
-use actix_rt::net::{ActixStream, Ready};
 use bytes::{Buf, BytesMut};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt, ReadBuf},
     time::Instant,
 };
 
@@ -60,16 +57,16 @@ pub(super) struct Connection {
     keep: bool,
     /// Has carried a request.
     used: bool,
-    opened: Instant,
-    idle_since: Instant,
+    pub(super) opened: Instant,
+    pub(super) idle_since: Instant,
     limits: head::Limits,
     exchange: Option<Rc<Exchange>>,
 }
 
 impl Connection {
-    pub(super) fn new(io: Transport, limits: head::Limits) -> Rc<RefCell<Connection>> {
+    pub(super) fn new(io: Transport, limits: head::Limits) -> Connection {
         let now = Instant::now();
-        Rc::new(RefCell::new(Connection {
+        Connection {
             io: Some(io),
             rx: Rx::Idle,
             sending: Sending::default(),
@@ -83,30 +80,27 @@ impl Connection {
             idle_since: now,
             limits,
             exchange: None,
-        }))
-    }
-
-    /// Closes it if it is idle and too old, or closed or talked on by the origin. awc's pool looks only at what it takes.
-    pub(super) fn sweep(&mut self, idle_timeout: Duration, max_age: Duration) {
-        if matches!(self.rx, Rx::Idle) {
-            if self.idle_since.elapsed() > idle_timeout || self.opened.elapsed() > max_age {
-                self.io = None;
-            }
-            let _ = self.poll_silence(&mut Context::from_waker(Waker::noop()));
         }
     }
 
-    /// Pending for as long as nothing comes in. Between exchanges the origin has nothing to say: whatever comes ends the
-    /// connection.
-    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(io) = &mut self.io {
-            let silent = Pin::new(&mut *io).poll_read(cx, &mut ReadBuf::new(&mut [0])).is_pending();
-            if silent && !io.has_input() {
-                return Poll::Pending;
-            }
+    /// Returns true if nothing came in, and closes the connection otherwise. Between exchanges the origin has nothing to say.
+    pub(super) fn is_silent(&mut self) -> bool {
+        let Some(io) = &mut self.io else { return false };
+        let mut cx = Context::from_waker(Waker::noop());
+        let silent = Pin::new(&mut *io).poll_read(&mut cx, &mut ReadBuf::new(&mut [0])).is_pending();
+        if !silent || io.has_input() {
             self.io = None;
         }
-        Poll::Ready(())
+        self.is_open()
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.io.is_some()
+    }
+
+    /// Returns true if no exchange is under way.
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.rx, Rx::Idle)
     }
 
     fn fail<T>(&mut self, error: OriginError) -> Poll<io::Result<T>> {
@@ -129,14 +123,12 @@ impl Connection {
         self.idle_since = Instant::now();
     }
 
-    /// awc has a head to write: the exchange's goes out in its stead.
-    fn begin(&mut self) -> io::Result<()> {
-        let Some(exchange) = Exchange::current() else { return Err(io::ErrorKind::InvalidInput.into()) };
+    /// Takes on an exchange: its request goes out with the reads that follow.
+    pub(super) fn begin(&mut self, exchange: Rc<Exchange>) {
         exchange.begin(self.used);
         self.sending = Sending::of(&exchange);
         self.exchange = Some(exchange);
         (self.rx, self.keep, self.parse, self.interims) = (Rx::Head, true, false, 0);
-        Ok(())
     }
 
     /// Says what is waited for, for the time-outs.
@@ -148,16 +140,9 @@ impl Connection {
         Poll::Pending
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    /// Reads for awc.
+    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if buf.remaining() == 0 {
-            return Poll::Ready(Ok(()));
-        }
-        if matches!(self.rx, Rx::Idle) {
-            // awc looks at a pooled connection: end-of-file makes it take another, and in the end a new one
-            if Exchange::current().is_some_and(|exchange| exchange.again.get()) {
-                self.io = None;
-            }
-            ready!(self.poll_silence(cx));
             return Poll::Ready(Ok(()));
         }
         if let (Some(io), Some(exchange)) = (&mut self.io, &self.exchange)
@@ -258,7 +243,7 @@ impl Connection {
 
     /// What awc sees of the head: nothing but the framing, so that its parser cannot find another.
     fn show(&mut self, framing: Framing) {
-        // awc reads to the end of the stream only where the version is 1.0, and does not pool such a connection
+        // awc reads to the end of the stream only where the version is 1.0
         self.out.extend_from_slice(if framing == Framing::Close {
             b"HTTP/1.0 200 OK\r\n"
         } else {
@@ -273,10 +258,8 @@ impl Connection {
             Framing::Chunked => self.out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
             Framing::Close => {}
         }
-        if !self.keep || self.sending.abandoned() {
-            self.out.extend_from_slice(b"connection: close\r\n");
-        }
-        self.out.extend_from_slice(b"\r\n");
+        // the pool is ours: awc is to let the stream go
+        self.out.extend_from_slice(b"connection: close\r\n\r\n");
     }
 
     /// Reads into awc's own buffer, and cuts there what is not the message's.
@@ -326,53 +309,5 @@ impl Connection {
             }
         }
         Poll::Ready(Ok(()))
-    }
-}
-
-/// awc's handle of a [`Connection`]; the other one is the sweep's.
-pub(super) struct OriginStream(Rc<RefCell<Connection>>);
-
-impl OriginStream {
-    pub(super) fn new(connection: Rc<RefCell<Connection>>) -> OriginStream {
-        OriginStream(connection)
-    }
-}
-
-/// The sweep's handle.
-pub(super) type Watched = Weak<RefCell<Connection>>;
-
-impl fmt::Debug for OriginStream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OriginStream")
-    }
-}
-
-impl AsyncRead for OriginStream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.0.borrow_mut().poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for OriginStream {
-    /// awc writes one thing only, its whole head at once; everything is sent by the reads that follow.
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Poll::Ready(self.0.borrow_mut().begin().map(|()| bytes.len()))
-    }
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.borrow_mut().io = None;
-        Poll::Ready(Ok(()))
-    }
-}
-
-/// Asked for by the bounds of `awc::Connector::connector`; awc 3.11 calls neither.
-impl ActixStream for OriginStream {
-    fn poll_read_ready(&self, _: &mut Context<'_>) -> Poll<io::Result<Ready>> {
-        Poll::Ready(Ok(Ready::READABLE))
-    }
-    fn poll_write_ready(&self, _: &mut Context<'_>) -> Poll<io::Result<Ready>> {
-        Poll::Ready(Ok(Ready::WRITABLE))
     }
 }

@@ -1,8 +1,9 @@
 //! The other side: requests to the origin over awc, made safe by `framing`.
 //!
-//! awc brings the pool and the HTTP/1.1 codec. It is driven through its connector service, with one constant request head
-//! and no body: what goes over the wire is written, and what comes in is read, by [`framing`]'s stream below it. Per
-//! request an [`exchange`] holds what both sides of awc need to know of each other.
+//! awc brings the HTTP/1.1 codec. It is driven through its connector service, with one constant request head and no body:
+//! what goes over the wire is written, and what comes in is read, by [`framing`]'s connection below it. Connections come from
+//! a [`pool`] of Larder's own, and [`stream`] hands them to awc, one for each request. Per request an [`exchange`] holds what
+//! both sides of awc need to know of each other.
 
 mod chunk;
 mod connect;
@@ -12,9 +13,13 @@ mod framing;
 #[doc(hidden)]
 pub mod fuzzing;
 mod head;
+mod names;
 mod options;
+mod places;
+mod pool;
 mod request;
 mod sending;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -31,22 +36,12 @@ use std::{
 
 use actix_http::{Payload, RequestHead, RequestHeadType, body::None as NoBody};
 use actix_service::Service;
-use awc::error::{ConnectError, SendRequestError};
+use awc::error::SendRequestError;
 use bytes::Bytes;
 use futures_core::{Stream, future::LocalBoxFuture};
 use http::Uri;
-use tokio::{
-    sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit},
-    task::spawn_local,
-    time::timeout,
-};
+use tokio::{sync::SemaphorePermit, task::spawn_local, time::timeout};
 
-use self::{
-    connect::Connector,
-    exchange::{Exchange, Timeouts, Wait},
-    head::Framing,
-    tls::Tls,
-};
 pub use self::{
     connect::is_link_local,
     errors::OriginError,
@@ -54,7 +49,25 @@ pub use self::{
     request::{Interim, OriginRequest, Pieces, Upload},
     tls::certificates,
 };
+use self::{
+    exchange::{Exchange, Timeouts, Wait},
+    head::Framing,
+    names::Names,
+    places::{Places, Read, Reading},
+    pool::Pool,
+    stream::{Handing, OriginStream},
+    tls::Tls,
+    transport::Transport,
+};
 use crate::message::{FieldValue, ResponseHead};
+
+impl Prepared {
+    /// Prepares another client of the same host: both share what is known of its name, and their places.
+    pub fn beside(&self, options: Options) -> Result<Prepared, String> {
+        let (names, places) = (self.names.clone(), self.places.clone());
+        Ok(Prepared { names, places, ..Origin::prepare(options)? })
+    }
+}
 
 /// The final response.
 pub struct OriginResponse {
@@ -71,18 +84,11 @@ type Call = Box<dyn Fn() -> LocalBoxFuture<'static, Result<Payload, SendRequestE
 #[derive(Clone)]
 pub struct Origin(Rc<Client>);
 
-/// Held for as long as a connection is in use.
-struct Place {
-    _one: OwnedSemaphorePermit,
-    _upload: Option<OwnedSemaphorePermit>,
-}
-
 struct Client {
     call: Call,
-    places: Arc<Semaphore>,
-    /// Of these, those that requests with content may hold: a client sets the pace of its upload.
-    uploads: Arc<Semaphore>,
-    unattended: Semaphore,
+    pool: Rc<Pool>,
+    places: Arc<Places>,
+    reading: Rc<Reading>,
     timeouts: Timeouts,
     /// A connection may carry another request.
     reuse: bool,
@@ -94,39 +100,39 @@ impl Origin {
     pub fn prepare(options: Options) -> Result<Prepared, String> {
         let host = connect::unbracketed(&options.host);
         let tls = options.https.then(|| Tls::new(host, options.ca.as_deref())).transpose()?;
-        Ok(Prepared { tls, options: Arc::new(options) })
+        let places = Arc::new(Places::new(options.max_connections, options.max_streams));
+        Ok(Prepared { tls, options: Arc::new(options), names: Names::system(), places })
     }
 
     /// Must be called within the worker's runtime: it begins to sweep the pool there.
     pub fn new(prepared: Prepared) -> Origin {
-        let options = prepared.options.clone();
-        let dial = move || -> LocalBoxFuture<'static, _> { Box::pin(connect::dial(prepared.clone())) };
-        Origin::over(Connector::new(options.limits(), dial), &options)
+        let dialled = prepared.clone();
+        Origin::over(&prepared, move || Box::pin(connect::dial(dialled.clone())))
     }
 
-    fn over(connector: Connector, options: &Options) -> Origin {
+    fn over(
+        prepared: &Prepared,
+        dial: impl Fn() -> LocalBoxFuture<'static, Result<Transport, OriginError>> + 'static,
+    ) -> Origin {
+        let Prepared { options, places, .. } = prepared;
+        let reading = Reading::new(places.clone());
+        spawn_local(reading.moving());
+        let pool = Pool::new(options.pool(), dial);
         let reuse = !options.idle_timeout.is_zero();
         if reuse {
-            spawn_local(connector.sweeping(options.idle_timeout, options.max_age));
+            spawn_local(pool.sweeping());
         }
-        // The pool's key is the authority, and there is one origin. awc's own limit counts all origins together.
         let uri = Uri::from_static("http://origin/");
         let mut head = RequestHead::default();
         head.uri = uri.clone();
         let head = Rc::new(head);
-        let pool = awc::Connector::new()
-            .connector(connector)
-            .limit(0)
-            .timeout(options.connect_timeout)
-            .conn_keep_alive(options.idle_timeout)
-            .conn_lifetime(options.max_age)
-            .finish();
-        let pool = Rc::new(pool);
+        // without limits of its own: what it is handed has been chosen already
+        let awc = Rc::new(awc::Connector::new().connector(Handing).limit(0).finish());
         let call: Call = Box::new(move || {
-            let (pool, connect) = (pool.clone(), awc::Connect { uri: uri.clone(), addr: None });
+            let (awc, connect) = (awc.clone(), awc::Connect { uri: uri.clone(), addr: None });
             let head = RequestHeadType::Rc(head.clone(), None);
             Box::pin(async move {
-                let connection = pool.call(connect).await?;
+                let connection = awc.call(connect).await?;
                 let (_, payload) = connection.send_request(head, NoBody::new()).await?;
                 Ok(payload)
             })
@@ -136,15 +142,12 @@ impl Origin {
             first_byte: options.first_byte_timeout,
             between_bytes: options.between_bytes_timeout,
         };
-        let places = Arc::new(Semaphore::new(options.max_connections));
-        let uploads = Arc::new(Semaphore::new(options.max_connections.div_ceil(2)));
-        let unattended = Semaphore::new(options.max_connections / 8);
-        Origin(Rc::new(Client { call, places, uploads, unattended, timeouts, reuse }))
+        Origin(Rc::new(Client { call, pool, places: places.clone(), reading, timeouts, reuse }))
     }
 
     /// A place among the few requests that go on though nobody waits for their answers any more; `None`: there are enough.
     pub fn unattended(&self) -> Option<SemaphorePermit<'_>> {
-        self.0.unattended.try_acquire().ok()
+        self.0.places.unattended()
     }
 
     /// Sends a request. `interim` is called for each 1xx but 101 and 100, as it comes in. Dropping the future closes the
@@ -157,18 +160,18 @@ impl Origin {
         mut request: OriginRequest,
         interim: impl FnMut(Interim) + 'static,
     ) -> Result<OriginResponse, OriginError> {
-        let Client { call, timeouts, reuse, .. } = &*self.0;
+        let Client { timeouts, reuse, .. } = &*self.0;
         if !reuse {
             request.fields.set(http::header::CONNECTION, FieldValue::from_static("close"));
         }
         let has_content = request.body.as_ref().is_some_and(|body| body.length != Some(0));
         let exchange = Exchange::new(request, interim)?;
-        let place = match timeout(timeouts.connect, self.0.place(has_content)).await {
+        let place = match timeout(timeouts.connect, self.0.places.take(has_content)).await {
             Ok(Ok(place)) => place,
             _ => return Err(OriginError::Exhausted),
         };
         let payload = loop {
-            match attempt(call, timeouts, &exchange).await {
+            match self.0.attempt(&exchange).await {
                 Err(error) if exchange.may_go_again(&error) => exchange.again.set(true),
                 outcome => break outcome?,
             }
@@ -176,7 +179,7 @@ impl Origin {
         let Some(head) = exchange.take_answer() else { return Err(OriginError::Closed) };
         let left = if let Framing::Length(length) = head.framing { Some(length) } else { None };
         // with nothing to read the connection is back in the pool already
-        let reading = (!matches!(payload, Payload::None)).then_some((payload, place));
+        let reading = (!matches!(payload, Payload::None)).then(|| (payload, self.0.reading.begin(place)));
         Ok(OriginResponse {
             head: ResponseHead { status: head.status, fields: head.fields },
             length: head.length,
@@ -186,20 +189,15 @@ impl Origin {
 }
 
 impl Client {
-    async fn place(&self, has_content: bool) -> Result<Place, AcquireError> {
-        let upload = if has_content { Some(self.uploads.clone().acquire_owned().await?) } else { None };
-        Ok(Place { _one: self.places.clone().acquire_owned().await?, _upload: upload })
-    }
-}
-
-async fn attempt(call: &Call, timeouts: &Timeouts, exchange: &Rc<Exchange>) -> Result<Payload, OriginError> {
-    exchange.wait.set(Wait::Other);
-    match exchange.in_time(timeouts, exchange.scope(call())).await? {
-        Ok(payload) => Ok(payload),
-        Err(error) => Err(exchange.take_failure().unwrap_or(match error {
-            SendRequestError::Connect(ConnectError::Timeout) => OriginError::ConnectTimeout,
-            _ => OriginError::Closed,
-        })),
+    async fn attempt(&self, exchange: &Rc<Exchange>) -> Result<Payload, OriginError> {
+        exchange.wait.set(Wait::Other);
+        let mut connection = self.pool.connection(exchange.again.get()).await?;
+        connection.begin(exchange.clone());
+        let stream = OriginStream::new(connection, self.pool.clone());
+        match exchange.in_time(&self.timeouts, stream.handed_to((self.call)())).await? {
+            Ok(payload) => Ok(payload),
+            Err(_) => Err(exchange.take_failure().unwrap_or(OriginError::Closed)),
+        }
     }
 }
 
@@ -207,7 +205,7 @@ async fn attempt(call: &Call, timeouts: &Timeouts, exchange: &Rc<Exchange>) -> R
 /// connection.
 pub struct OriginBody {
     /// `None` once it has ended.
-    reading: Option<(Payload, Place)>,
+    reading: Option<(Payload, Read)>,
     /// Bytes to come, where a length says so.
     left: Option<u64>,
     exchange: Rc<Exchange>,

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use super::{head::Limits, tls::Tls};
+use super::{head::Limits, names::Names, places::Places, pool::PoolOptions, tls::Tls};
 
 /// Which origin, and how long it may take.
 #[derive(Debug, Clone)]
@@ -25,9 +25,12 @@ pub struct Options {
     pub idle_timeout: Duration,
     /// A connection is not used for new requests after this long, so that the name is resolved anew.
     pub max_age: Duration,
-    /// Connections at once, of one worker; a request waits for one until `connect_timeout`. Requests with content have at
-    /// most half of them.
+    /// Connections in use at once, of all workers; a request waits for one until `connect_timeout`. Requests with content
+    /// have at most half of them.
     pub max_connections: usize,
+    /// Responses that are read for 2 s and longer, of all workers: each gives its place among `max_connections` back for one
+    /// of these, if there is one.
+    pub max_streams: usize,
     /// Bytes of a response head.
     pub max_head: usize,
     /// Field lines of a response head.
@@ -41,11 +44,28 @@ impl Options {
     pub(super) fn limits(&self) -> Limits {
         Limits { head: self.max_head, fields: self.max_fields, any_coding: self.any_coding }
     }
+
+    pub(super) fn pool(&self) -> PoolOptions {
+        PoolOptions {
+            limits: self.limits(),
+            connect_timeout: self.connect_timeout,
+            idle_timeout: self.idle_timeout,
+            max_age: self.max_age,
+        }
+    }
 }
 
-/// An origin whose options were checked; what the workers share.
+/// An origin whose options were checked, and what the workers share of it.
 #[derive(Clone)]
 pub struct Prepared {
     pub(super) options: Arc<Options>,
     pub(super) tls: Option<Tls>,
+    pub(super) names: Names,
+    pub(super) places: Arc<Places>,
+}
+
+impl Prepared {
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
 }

@@ -48,10 +48,6 @@ impl Sending {
         self.body == Body::Done && !self.unfinished()
     }
 
-    pub(super) fn abandoned(&self) -> bool {
-        self.body == Body::Abandoned
-    }
-
     pub(super) fn abandon(&mut self) {
         *self = Sending { body: Body::Abandoned, ..Sending::default() };
     }

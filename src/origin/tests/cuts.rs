@@ -1,11 +1,12 @@
 //! Every cut, every truncation and many changes of a response: over memory, where a segment is what the test says it is.
 
+use futures_core::future::LocalBoxFuture;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 use super::rig::{Got, options, read, request, run, soon};
 use crate::{
     message::Method,
-    origin::{Origin, OriginError, connect::Connector, transport::Io},
+    origin::{Origin, OriginError, transport::Io},
 };
 
 impl Io for DuplexStream {
@@ -17,7 +18,7 @@ impl Io for DuplexStream {
 /// Answers with `parts` one after the other, then closes (or does not).
 async fn in_parts(parts: Vec<Vec<u8>>, close: bool) -> Result<Got, OriginError> {
     let options = options("127.0.0.1:1".parse().unwrap());
-    let connector = Connector::new(options.limits(), move || {
+    let dial = move || -> LocalBoxFuture<'static, _> {
         let parts = parts.clone();
         Box::pin(async move {
             let (ours, mut theirs) = tokio::io::duplex(1 << 16);
@@ -35,8 +36,8 @@ async fn in_parts(parts: Vec<Vec<u8>>, close: bool) -> Result<Got, OriginError> 
             });
             Ok(Box::new(ours) as Box<dyn Io>)
         })
-    });
-    let origin = Origin::over(connector, &options);
+    };
+    let origin = Origin::over(&Origin::prepare(options).unwrap(), dial);
     Ok(read(soon(origin.send(request(Method::GET, "/"), |_| {})).await?).await)
 }
 

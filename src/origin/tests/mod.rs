@@ -2,9 +2,11 @@
 
 mod cuts;
 mod framing;
+mod places;
 mod pool;
 mod retry;
 mod rig;
+pub(in crate::origin) use rig::options;
 mod timeouts;
 mod tls;
 mod upload;

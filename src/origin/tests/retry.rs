@@ -8,12 +8,13 @@ use std::{
     task::{Context, Poll},
 };
 
+use futures_core::future::LocalBoxFuture;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 
 use super::rig::{OK, Server, options, pieces, read, request, run, soon, zeros};
 use crate::{
     message::Method,
-    origin::{Origin, OriginError, connect::Connector, transport::Io},
+    origin::{Origin, OriginError, transport::Io},
 };
 
 /// Answers the first request of each connection, reads the second one's head, and closes. Says what it read.
@@ -221,7 +222,7 @@ fn a_request_of_which_nothing_was_written_may_be_sent_again_whatever_its_method(
         let options = options("127.0.0.1:1".parse().unwrap());
         let dialled = Rc::new(Cell::new(0));
         let count = dialled.clone();
-        let connector = Connector::new(options.limits(), move || {
+        let dial = move || -> LocalBoxFuture<'static, _> {
             count.set(count.get() + 1);
             Box::pin(async {
                 let (inner, mut theirs) = tokio::io::duplex(4096);
@@ -233,8 +234,8 @@ fn a_request_of_which_nothing_was_written_may_be_sent_again_whatever_its_method(
                 });
                 Ok(Box::new(Broken { inner, broken: Rc::default() }) as Box<dyn Io>)
             })
-        });
-        let origin = Origin::over(connector, &options);
+        };
+        let origin = Origin::over(&Origin::prepare(options).unwrap(), dial);
         for dials in 1..4 {
             let sent = origin.send(request(Method::POST, "/"), |_| {});
             read(soon(sent).await.unwrap()).await.is(200, "ok");

@@ -189,7 +189,7 @@ impl Peer {
     }
 }
 
-pub(super) fn options(address: SocketAddr) -> Options {
+pub(in crate::origin) fn options(address: SocketAddr) -> Options {
     Options {
         https: false,
         host: address.ip().to_string(),
@@ -202,6 +202,7 @@ pub(super) fn options(address: SocketAddr) -> Options {
         idle_timeout: Duration::from_secs(60),
         max_age: Duration::from_secs(60),
         max_connections: 64,
+        max_streams: 64,
         max_head: 64 * 1024,
         max_fields: 200,
         any_coding: false,

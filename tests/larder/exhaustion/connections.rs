@@ -55,13 +55,13 @@ fn x07_without_file_descriptors_clients_are_told_so_and_served_again_when_others
     });
     let folder = tempfile::tempdir().unwrap();
     let spawned = Spawned::limited("-n 110", &origin.url(), &folder.path().join("cache"), &[]);
-    // 110 less the 64 that are kept, and of these 11 for each worker's connections to the origin: some are turned away
-    let most = 110 - 64 - 2 * 11;
+    // 110 less the 64 that are kept, and of these 11 for connections to the origin and 12 for long responses: some are
+    // turned away
+    let most = 110 - 64 - 11 - 12;
     let mut clients: Vec<_> = (0..120).map(|_| spawned.client()).collect();
     for (n, client) in clients.iter_mut().enumerate() {
         let _ = client.try_send(crate::support::request("GET", &format!("/{n}"), &[]));
     }
-    // however the clients are spread over the workers
     origin.await_requests(11);
     gate.open();
     let statuses: Vec<u16> = clients.iter_mut().map(|client| client.response("GET").status).collect();

@@ -139,6 +139,25 @@ fn x05_a_client_that_reads_slowly_but_steadily_gets_all_of_its_answer() {
     assert_eq!(proxy.counters().write_timeouts.count(), 0);
 }
 
+#[test]
+fn w04_a_client_that_reads_less_than_the_kernel_notices_gets_all_of_its_answer() {
+    let body = vec![b'x'; 4 << 20];
+    let origin = Origin::always(respond(200, &[FRESH], &body));
+    let proxy = Proxy::start(&origin, &["--write-timeout", "1s"]);
+    until("a hit", || proxy.get("/big").x_cache() == "HIT");
+    let mut client = proxy.client();
+    client.send(request("GET", "/big", &[])).head();
+    // the default of 60 s and a reader of 3,000 bytes a second, sixty times as fast: it takes 128 KiB in less than a second,
+    // but in pieces after each of which the kernel tells it to go on for a while only
+    let (began, mut read) = (clock::instant(), 0);
+    while began.elapsed() < Duration::from_secs(5) {
+        read += client.bytes(1 << 10).len();
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    assert_eq!(proxy.counters().write_timeouts.count(), 0);
+    assert_eq!(read + client.bytes(body.len() - read).len(), body.len());
+}
+
 /// A POST whose body nobody reads, of which no more than this comes.
 fn refused_upload(flags: &[&str], begin: &[u8]) -> (Response, Vec<u8>) {
     let origin = Origin::before_bodies(|_| [respond(413, &["Connection: close"], "no"), vec![Step::Close]].concat());
@@ -209,4 +228,36 @@ fn x15_a_fill_that_is_too_long_to_be_worth_it_ends_with_its_last_client() {
         origin.await_no_connections();
         until("the disk to be given back", || super::load::disk_used(&proxy.folder()) < 8 << 20);
     }
+}
+
+#[test]
+fn w05_event_streams_leave_places_for_other_requests() {
+    let stream = ["Cache-Control: no-store", "Transfer-Encoding: chunked"].join("\r\n");
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let origin = Origin::answering(move |request| match request.target.strip_prefix("/stream") {
+        Some(_) => vec![
+            Step::Send(format!("HTTP/1.1 200 OK\r\n{stream}\r\n\r\n3\r\none\r\n").into_bytes()),
+            Step::Wait(held.clone()),
+            Step::Send(b"0\r\n\r\n".to_vec()),
+        ],
+        None => respond(200, &["Cache-Control: no-store"], &request.target),
+    });
+    let proxy = Proxy::start(&origin, &["--origin-connections", "4", "--origin-streams", "4"]);
+    let mut streams: Vec<_> = (0..8)
+        .map(|n| {
+            let mut client = proxy.client();
+            client.send(request("GET", &format!("/stream{n}"), &[]));
+            client
+        })
+        .collect();
+    // four of them do not count against the four places after a while: the others take these
+    for client in &mut streams[..] {
+        assert_eq!(client.head().status, 200);
+    }
+    let refused = proxy.get("/other");
+    assert_eq!((refused.status, refused.field("Proxy-Status")), (503, Some("larder; error=connection_limit_reached")));
+    streams.pop();
+    assert_eq!(soon(|| proxy.get("/other")).text(), "/other");
+    gate.open();
 }

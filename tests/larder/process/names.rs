@@ -2,20 +2,23 @@
 
 use std::{
     fs,
-    net::TcpListener,
+    net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::Duration,
 };
 
-use crate::support::{Origin, RecordedRequest, Spawned, Step, proxy::larder, respond, until};
+use larder::clock;
+
+use crate::support::{Origin, RecordedRequest, Spawned, Step, dns::NameServer, proxy::larder, request, respond, until};
 
 const NAME: &str = "origin.larder.test";
 
-/// A Larder whose look-ups are answered by a file of its own and by nothing else.
+/// A Larder whose look-ups are answered by a file of its own, or by a name server of the test's, and by nothing else.
 struct Resolved {
     larder: Spawned,
     hosts: PathBuf,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// `None`, and a word about it, where mounting is not permitted.
@@ -26,21 +29,36 @@ fn resolved(port: u16, addresses: &[&str]) -> Option<Resolved> {
         return None;
     }
     let folder = tempfile::tempdir().unwrap();
-    let (hosts, switch) = (folder.path().join("hosts"), folder.path().join("nsswitch.conf"));
+    let hosts = folder.path().join("hosts");
     write(&hosts, addresses);
-    fs::write(&switch, "hosts: files\n").unwrap();
-    let (origin, cache) = (format!("http://{NAME}:{port}"), folder.path().join("cache"));
+    Some(Resolved { larder: started(folder.path(), port, None, &[]), hosts, folder })
+}
+
+/// Starts it with the hosts file in the folder, or with a name server.
+fn started(folder: &Path, port: u16, server: Option<&NameServer>, flags: &[&str]) -> Spawned {
+    let source = if server.is_some() { "dns" } else { "files" };
+    fs::write(folder.join("nsswitch.conf"), format!("hosts: {source}\n")).unwrap();
+    let server = server.map(|server| format!("nameserver {}\n", server.at)).unwrap_or_default();
+    fs::write(folder.join("resolv.conf"), server).unwrap();
+    let mounts: String = ["hosts", "nsswitch.conf", "resolv.conf"]
+        .iter()
+        .map(|file| format!("mount --bind {} /etc/{file} && ", folder.join(file).display()))
+        .collect();
+    let (origin, cache) = (format!("http://{NAME}:{port}"), folder.join("cache"));
     let program = larder(&["--origin", &origin, "--port", "0", "--cache-dir", cache.to_str().unwrap()]);
-    let mounts = [(&hosts, "/etc/hosts"), (&switch, "/etc/nsswitch.conf")];
-    let mounts: String =
-        mounts.iter().map(|(file, over)| format!("mount --bind {} {over} && ", file.display())).collect();
     let mut command = Command::new("unshare");
     command.args(["-m", "sh", "-c", &format!("{mounts} exec \"$0\" \"$@\"")]).arg(program.get_program());
-    command.args(program.get_args()).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").stdin(Stdio::null());
+    command.args(program.get_args()).args(flags);
+    command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").stdin(Stdio::null());
     let larder = Spawned::from(&mut command);
     // the last of the start-up lines: the store is open
     larder.await_line("no freshness in an answer: ");
-    Some(Resolved { larder, hosts, _folder: folder })
+    larder
+}
+
+/// The test's name server; `None`, and a word about it, where this user may not be one.
+fn name_server(address: Option<Ipv4Addr>) -> Option<NameServer> {
+    NameServer::start(address).inspect_err(|error| eprintln!("skipped: no name server on port 53: {error}")).ok()
 }
 
 /// In place, since the file itself is what was mounted.
@@ -73,23 +91,28 @@ fn f12_an_origin_that_moves_to_another_address_is_found_there() {
 }
 
 #[test]
-fn f12_a_name_that_is_gone_is_told_and_what_is_stored_stands_in_until_it_is_back() {
-    let origin = Origin::answering(|request| match request.target.as_str() {
+fn f12_a_name_that_is_gone_is_told_once_its_address_fails_and_what_is_stored_stands_in_until_it_is_back() {
+    let answering = |request: &RecordedRequest| match request.target.as_str() {
         "/stored" => respond(200, &["Cache-Control: max-age=0, stale-if-error=600"], "stored"),
         _ => [respond(200, &["Cache-Control: no-store", "Connection: close"], "there"), vec![Step::Close]].concat(),
-    });
-    let Some(resolved) = resolved(origin.address.port(), &["127.0.0.1"]) else { return };
+    };
+    let origin = Origin::answering(answering);
+    let address = origin.address;
+    let Some(resolved) = resolved(address.port(), &["127.0.0.1"]) else { return };
     let get = |target: &str| resolved.larder.get(target);
     assert_eq!((get("/stored").status, get("/").text().as_str()), (200, "there"));
     write(&resolved.hosts, &[]);
-    // the connections that are open are used as long as they last
-    until("the name to be missed", || get("/").status != 200);
+    for _ in 0..3 {
+        assert_eq!(get("/").text(), "there", "the address that was found before is used as long as somebody is there");
+    }
+    drop(origin);
     let failed = get("/");
     assert_eq!((failed.status, failed.field("Proxy-Status")), (502, Some("larder; error=dns_error")));
     let stale = get("/stored");
     assert_eq!((stale.status, stale.text().as_str(), stale.x_cache()), (200, "stored", "HIT"), "{stale:?}");
     resolved.larder.await_line(NAME);
     write(&resolved.hosts, &["127.0.0.1"]);
+    let _back = origin_at(&address.to_string(), answering);
     until("the origin to be found again", || get("/").text() == "there");
 }
 
@@ -118,4 +141,57 @@ fn f14_a_link_local_address_of_the_origins_name_is_never_connected_to() {
     resolved.larder.await_line("--allow-link-local-origin");
     write(&resolved.hosts, &[&forms[..], &["127.0.0.1"]].concat());
     until("the address that is left to be used", || resolved.larder.get("/").text() == "there");
+}
+
+#[test]
+fn w06_a_name_server_that_says_nothing_holds_up_no_hit_from_the_disk() {
+    let origin = Origin::answering(|request| respond(200, &["Cache-Control: max-age=600"], &request.target));
+    let port = origin.address.port();
+    let Some(Resolved { larder, folder, .. }) = resolved(port, &["127.0.0.1"]) else { return };
+    let Some(silent) = name_server(None) else { return };
+    let stored: Vec<String> = (0..10).map(|n| format!("/stored{n}")).collect();
+    for target in &stored {
+        until("it to be stored", || larder.get(target).x_cache() == "HIT");
+    }
+    larder.stop();
+    // as many misses as there are threads for what blocks, and more
+    let larder = started(folder.path(), port, Some(&silent), &["--workers", "1"]);
+    let _waiting: Vec<_> = (0..300)
+        .map(|n| {
+            let mut client = larder.client();
+            client.send(request("GET", &format!("/{n}"), &[]));
+            client
+        })
+        .collect();
+    let began = clock::instant();
+    for target in &stored {
+        let hit = larder.get(target);
+        assert_eq!((hit.text(), hit.x_cache()), (target.clone(), "HIT"));
+    }
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+}
+
+#[test]
+fn w06_a_name_is_looked_up_once_for_all_who_wait_and_its_address_is_remembered() {
+    let origin = Origin::answering(says("there"));
+    let port = origin.address.port();
+    let Some(Resolved { folder, larder, .. }) = resolved(port, &[]) else { return };
+    drop(larder);
+    let Some(server) = name_server(Some(Ipv4Addr::LOCALHOST)) else { return };
+    let larder = started(folder.path(), port, Some(&server), &["--workers", "2", "--origin-keep-alive", "0s"]);
+    let clients: Vec<_> = (0..50)
+        .map(|n| {
+            let mut client = larder.client();
+            client.send(request("GET", &format!("/{n}"), &[]));
+            client
+        })
+        .collect();
+    for mut client in clients {
+        assert_eq!(client.response("GET").text(), "there");
+    }
+    // one for IPv4, one for IPv6
+    assert_eq!(server.questions(), 2);
+    server.answers(None);
+    assert_eq!(larder.get("/again").text(), "there");
+    assert_eq!((server.questions(), origin.connection_count()), (2, 51));
 }
