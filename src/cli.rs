@@ -60,6 +60,10 @@ pub struct Arguments {
     #[arg(long, env = "LARDER_ORIGIN_CA", value_name = "FILE", value_parser = path(), hide_env_values = true)]
     pub origin_ca: Option<PathBuf>,
 
+    /// Trust whatever certificate the origin has: anybody between can read and change everything
+    #[arg(long, env = "LARDER_ORIGIN_INSECURE", value_parser = switch, hide_env_values = true)]
+    pub origin_insecure: bool,
+
     /// Let the origin be at a link-local or metadata address (169.254.0.0/16, fe80::/10, fd00:ec2::254)
     #[arg(long, env = "LARDER_ALLOW_LINK_LOCAL_ORIGIN", value_parser = switch, hide_env_values = true)]
     pub allow_link_local_origin: bool,

@@ -107,6 +107,12 @@ pub fn run(config: Config) -> Result<(), RunError> {
         let _within = rt.enter();
         stopping_signals().map_err(RunError::Server)?
     };
+    if config.origin_client.insecure {
+        log::warn!(
+            "--origin-insecure: the origin's certificate is not checked; anybody between Larder and the origin can read \
+             and change everything"
+        );
+    }
     let running = start(config.clone(), Clock::system())?;
     if log::log_enabled!(log::Level::Warn) {
         let holdings = rt.block_on(holdings(&running.store));

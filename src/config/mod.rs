@@ -208,6 +208,7 @@ impl Reader<'_> {
             port: origin.port,
             allow_link_local: a.allow_link_local_origin,
             ca: a.origin_ca.clone(),
+            insecure: a.origin_insecure,
             connect_timeout: self.timeout("connect_timeout", &a.connect_timeout)?,
             first_byte_timeout: self.timeout("first_byte_timeout", &a.first_byte_timeout)?,
             between_bytes_timeout: self.timeout("between_bytes_timeout", &a.between_bytes_timeout)?,

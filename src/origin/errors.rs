@@ -21,8 +21,6 @@ pub enum OriginError {
     Tls(String),
     /// The origin's certificate is not one to trust.
     Certificate(String),
-    /// The origin's certificate is an authority's (CA:TRUE), used as the server's own.
-    AuthorityAsServer,
     ConnectTimeout,
     /// No connection became free in time, or the process has no file descriptor for one: the origin was not asked.
     Exhausted,
@@ -52,7 +50,7 @@ impl OriginError {
             OriginError::Refused(_) => "the origin refused the connection",
             OriginError::Unreachable(_) => "the origin could not be reached",
             OriginError::Tls(_) => "no secure connection to the origin could be made",
-            OriginError::Certificate(_) | OriginError::AuthorityAsServer => "the origin's certificate is not trusted",
+            OriginError::Certificate(_) => "the origin's certificate is not trusted",
             OriginError::ConnectTimeout => "the origin took too long to accept a connection",
             OriginError::Exhausted => "all connections to the origin are in use",
             OriginError::NoThread => "the system has no thread to look up the origin's name",
@@ -87,7 +85,7 @@ impl OriginError {
             OriginError::Refused(_) => "connection_refused",
             OriginError::Unreachable(_) => "destination_ip_unroutable",
             OriginError::Tls(_) => "tls_protocol_error",
-            OriginError::Certificate(_) | OriginError::AuthorityAsServer => "tls_certificate_error",
+            OriginError::Certificate(_) => "tls_certificate_error",
             OriginError::ConnectTimeout => "connection_timeout",
             OriginError::Exhausted => "connection_limit_reached",
             OriginError::NoThread => "proxy_internal_error",
@@ -109,17 +107,11 @@ impl fmt::Display for OriginError {
             OriginError::Resolve(why)
             | OriginError::Refused(why)
             | OriginError::Unreachable(why)
-            | OriginError::Tls(why) => write!(f, " ({why})"),
+            | OriginError::Tls(why)
+            | OriginError::Certificate(why) => write!(f, " ({why})"),
             OriginError::LinkLocal(why) => {
                 write!(f, " ({why}); if it is the one that you mean, allow it with --allow-link-local-origin")
             }
-            OriginError::Certificate(why) => {
-                write!(f, " ({why}); if its authority is your own, name the file with --origin-ca")
-            }
-            OriginError::AuthorityAsServer => f.write_str(
-                " (it is an authority's, CA:TRUE, which no server may use as its own); have it issue one for the origin \
-                 with CA:FALSE, or make a self-signed one with CA:FALSE",
-            ),
             OriginError::Protocol(why) => write!(f, ": {why}"),
             _ => Ok(()),
         }

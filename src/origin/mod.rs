@@ -99,7 +99,7 @@ impl Origin {
     /// `ca` cannot be used.
     pub fn prepare(options: Options) -> Result<Prepared, String> {
         let host = connect::unbracketed(&options.host);
-        let tls = options.https.then(|| Tls::new(host, options.ca.as_deref())).transpose()?;
+        let tls = options.https.then(|| Tls::new(host, options.ca.as_deref(), options.insecure)).transpose()?;
         let places = Arc::new(Places::new(options.max_connections, options.max_streams));
         Ok(Prepared { tls, options: Arc::new(options), names: Names::system(), places })
     }

@@ -15,6 +15,8 @@ pub struct Options {
     pub allow_link_local: bool,
     /// PEM certificates to trust besides the system's.
     pub ca: Option<PathBuf>,
+    /// Trust every certificate.
+    pub insecure: bool,
     /// Name look-up, TCP and TLS together.
     pub connect_timeout: Duration,
     /// From the request's end to the response's head.

@@ -12,7 +12,7 @@ pub fn reason(error: &OriginError) -> Reason {
         OriginError::Refused(_) => Reason::ConnectionRefused,
         OriginError::Unreachable(_) => Reason::OriginUnreachable,
         OriginError::Tls(_) => Reason::TlsFailed,
-        OriginError::Certificate(_) | OriginError::AuthorityAsServer => Reason::CertificateNotTrusted,
+        OriginError::Certificate(_) => Reason::CertificateNotTrusted,
         OriginError::ConnectTimeout => Reason::ConnectTimeout,
         OriginError::Exhausted => Reason::NoConnectionFree,
         OriginError::NoThread => Reason::NoThread,
@@ -35,9 +35,7 @@ pub fn detail(error: &OriginError, origin: &str, peer: Option<IpAddr>) -> String
             "Check that the origin runs, and the host and port in --origin"
         }
         OriginError::Tls(_) => "Check that --origin names an https server",
-        OriginError::Certificate(_) | OriginError::AuthorityAsServer => {
-            "Check the origin's certificate; --origin-ca names one to trust"
-        }
+        OriginError::Certificate(_) => "Check the origin's certificate; --origin-ca names one to trust",
         OriginError::Exhausted | OriginError::NoThread => "Try again later",
         OriginError::Upload => "Send the request again",
         _ => "Check the origin and its log",
@@ -62,7 +60,6 @@ mod tests {
             OriginError::Unreachable(why()),
             OriginError::Tls(why()),
             OriginError::Certificate(why()),
-            OriginError::AuthorityAsServer,
             OriginError::ConnectTimeout,
             OriginError::Exhausted,
             OriginError::NoThread,

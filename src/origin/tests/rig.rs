@@ -196,6 +196,7 @@ pub(in crate::origin) fn options(address: SocketAddr) -> Options {
         port: address.port(),
         allow_link_local: false,
         ca: None,
+        insecure: false,
         connect_timeout: Duration::from_secs(5),
         first_byte_timeout: Duration::from_secs(20),
         between_bytes_timeout: Duration::from_secs(20),
