@@ -47,6 +47,11 @@ impl CacheKey {
             .key()
     }
 
+    /// Returns the key of the response without nominated fields that stands beside the variants of this key's URL.
+    pub fn beside_variants(&self) -> CacheKey {
+        Parts::new(b'v').add(&self.0).key()
+    }
+
     /// Returns the key of one variant of this key's URL. The nominated fields and their values are parts of it. Without
     /// nominated fields it is this key itself.
     pub fn variant(&self, nominated: &[Nominated]) -> CacheKey {

@@ -1,4 +1,4 @@
-//! Between actix's types and the core's.
+//! Translates between actix's types and the core's.
 
 use std::rc::Rc;
 
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::message::{Fields, Scheme, StatusCode, Version};
 
-/// Answers a request that actix has handed over, by means of the core's handler.
+/// Calls the core's handler for a request that actix has handed over, and answers with its reply.
 pub(super) async fn answer<H, F>(request: ServiceRequest, handler: H) -> Result<ServiceResponse, actix_web::Error>
 where
     H: Fn(Presented) -> F,
@@ -36,7 +36,7 @@ where
     Ok(request.into_response(respond(&shared, exchange, version, status, &fields, length, content)))
 }
 
-/// The request whose head the connection has just passed on.
+/// Makes the core's request from the head that the connection has just read.
 fn present(shared: &Shared) -> Option<Presented> {
     let mut state = shared.borrow_mut();
     let head = state.head.take()?;
@@ -54,7 +54,7 @@ fn present(shared: &Shared) -> Option<Presented> {
     })
 }
 
-/// The response in actix's words: a head that says nothing, and a body that begins with the head that the client gets.
+/// Makes the response that actix gets: its head says nothing, and its body begins with the head that the client gets.
 fn respond(
     shared: &Shared,
     exchange: u64,
@@ -74,7 +74,8 @@ fn respond(
     if close_delimited {
         state.end_by_closing();
     }
-    state.enter(Phase::Answering { streamed });
+    let endless = matches!(content, Content::Chunked { .. } | Content::Stream { rest: None, .. });
+    state.enter(Phase::Answering { endless });
     state.head_of_actix = true;
     let persistent = state.persistent;
     let head = encode::head(Frame { version, persistent, length }, status, fields, &state.worker.date());
@@ -88,7 +89,7 @@ fn respond(
     response.set_body(Outgoing::new(Rc::downgrade(shared), exchange, head, content)).map_into_boxed_body()
 }
 
-/// RFC 9112 §6.3: which statuses and methods have a body, and how its end is told.
+/// Decides whether the response has a body, and how its head tells where that ends (RFC 9112 §6.3).
 fn frame(head_only: bool, version: Version, status: StatusCode, body: ReplyBody) -> (Length, Content) {
     let length = match &body {
         ReplyBody::Empty(length) => *length,

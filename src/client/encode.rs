@@ -1,8 +1,8 @@
-//! The heads of responses as bytes. Whatever goes to a client gets its head here: the core's replies, interim responses and
-//! the client side's own refusals. The encoder knows nothing of the connection that carries the bytes.
+//! The heads of responses as bytes. Whatever goes to a client gets its head here: the core's replies, interim responses
+//! and the client side's own refusals. The encoder knows nothing of the connection that carries the bytes.
 //!
-//! Names, values and statuses are `http`'s types, so no line end and no other forbidden byte can be in them; a reason phrase
-//! comes from this file alone.
+//! Names, values and statuses are `http`'s types, so no line end and no other forbidden byte can be in them; a reason
+//! phrase comes from this file alone.
 
 use http::header;
 
@@ -76,8 +76,8 @@ pub(super) fn head(frame: Frame, status: StatusCode, fields: &Fields, date: &Dat
     end(out, fields)
 }
 
-/// Encodes an interim response (RFC 9110 §15.2). Returns `None` for a status that is not interim, that changes the protocol
-/// (101) or that is sent elsewhere (100).
+/// Encodes an interim response (RFC 9110 §15.2). Returns `None` for a status that is not interim, that changes the
+/// protocol (101) or that is sent elsewhere (100).
 pub(super) fn interim(status: StatusCode, fields: &Fields) -> Option<Vec<u8>> {
     if !status.is_informational() || matches!(status.as_u16(), 100 | 101) {
         return None;

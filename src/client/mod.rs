@@ -1,12 +1,20 @@
-//! Everything between a client's socket and the core: listening, framing, deadlines and limits.
+//! The client side, between a client's socket and the core: listening, framing, deadlines and limits.
 //!
-//! `stream` is the I/O type that actix drives. It reads request heads itself (`head`), refuses what is ambiguous
-//! (`refusal`) and hands actix one request at a time, in a fixed form; the request as the client sent it goes to the core
-//! (`adapter`). `connection` is the state behind it, with the request's body (`incoming`, its end in `framing`) and what
-//! goes out (`output`); `request_body` and `reply_body` are the two streams that the core and actix read, `worker` is what
-//! all connections of a thread use, `deadline` is the tick that ends what takes too long, `limits` says how many may come.
+//! | file | what it knows |
+//! |---|---|
+//! | `stream` | the I/O type that actix drives |
+//! | `connection` | the state behind it: what comes in, what goes out, in which order |
+//! | `head`, `framing` | parsing: request heads, and where bodies end. What is ambiguous is refused |
+//! | `incoming`, `request_body` | the request's body, as the connection and as the core see it |
+//! | `presented`, `exchange` | the request and its connection, as the core sees them |
+//! | `reply`, `reply_body` | the core's answer, as the core and as actix see it |
+//! | `encode`, `output` | the heads of all responses as bytes, and what waits for the socket |
+//! | `refusal`, `limits` | the client side's own answers, and how many connections there may be |
+//! | `worker`, `deadline` | what all connections of a thread use, and the tick that ends what takes too long |
+//! | `adapter` | actix's types |
 //!
-//! The heads of all responses are ours, too (`encode`). actix writes a head that says nothing, which the connection drops.
+//! actix parses no head of a client's and writes none that a client gets: it is handed one constant request at a time,
+//! and the constant head of its response is dropped.
 
 mod adapter;
 mod connection;
@@ -27,6 +35,7 @@ mod reply;
 mod reply_body;
 mod request_body;
 mod stream;
+mod unsent;
 mod worker;
 
 use std::{
@@ -65,18 +74,19 @@ pub use self::{
     worker::{Hold, WorkerHandle},
 };
 
-/// Connections over the limit that each worker takes on to be told so: the others wait unaccepted, for no burst may use up the
-/// file descriptors that are kept in reserve.
+/// Connections over the limit that each worker accepts in order to refuse them. The others wait unaccepted: no burst may
+/// use up the file descriptors that are kept in reserve.
 const TOLD: usize = 8;
 
-/// Bytes that the kernel keeps of a response before the network takes them. Its send buffer grows to megabytes, and the socket
-/// becomes writable only when a third of it is free: without this bound (which lets what is under way be as much as a fast
-/// client takes) a slow reader would look like one that reads nothing.
+/// Bytes of a response that the kernel may hold unsent. Its send buffer grows to megabytes, and the socket becomes
+/// writable only when a third of it is free: without this limit a slow reader would look like one that reads nothing.
+/// Bytes that are under way do not count, so a fast client is not slowed down.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const UNSENT: u32 = 128 << 10;
 
-/// Serves on these listeners: to be awaited within an actix or tokio runtime; its `handle()` stops it. `factory` is called
-/// on each worker, for each listener, and what it makes gets every request. Fails where a listener cannot be used.
+/// Serves on these listeners. The server is to be awaited within an actix or tokio runtime; its `handle()` stops it.
+/// `factory` is called on each worker for each listener, and makes the handler of all requests there. Fails if a listener
+/// is unusable.
 pub fn run<M, H, F>(listeners: Vec<TcpListener>, options: Options, factory: M) -> io::Result<Server>
 where
     M: Fn() -> H + Clone + Send + 'static,
@@ -100,7 +110,7 @@ where
             let deadlines = Deadlines::new(worker.clone());
             let handler = factory();
             let app = App::new().default_service(fn_service(move |request| adapter::answer(request, handler.clone())));
-            // deadlines, keep-alive and the end of connections are ours
+            // deadlines, keep-alive and the end of connections are the client side's own
             let http = HttpService::build()
                 .keep_alive(KeepAlive::Os)
                 .client_request_timeout(Duration::ZERO)
@@ -134,14 +144,14 @@ where
 
 type Opened = (ClientStream, Option<std::net::SocketAddr>);
 
-/// Takes a connection on, or turns it away in words.
+/// Accepts a connection, or refuses it with a response.
 fn open(io: TcpStream, worker: &Rc<Worker>, admissions: &Arc<Admissions>) -> Result<Opened, DispatchError> {
     let peer = io.peer_addr().ok();
     let counters = &worker.options.counters;
     match admissions.admit(peer.map(|peer| peer.ip())) {
         Ok(admission) => {
             counters.connections.add();
-            // without it, the end of a response waits 40 ms for an acknowledgement
+            // without this the end of a response waits 40 ms for an acknowledgement
             let _ = io.set_nodelay(true);
             #[cfg(any(target_os = "linux", target_os = "android"))]
             let _ = SockRef::from(&io).set_tcp_notsent_lowat(UNSENT);
@@ -156,8 +166,8 @@ fn open(io: TcpStream, worker: &Rc<Worker>, admissions: &Arc<Admissions>) -> Res
             }
             let refusal = full.refusal();
             let mut sent = 0;
-            // as good as can be without waiting (tokio's own calls would, for readiness): a request that is there already
-            // must not turn the answer into a reset
+            // std's calls, for tokio's would wait for readiness. A request that is there already is read, for otherwise
+            // the response would become a reset
             if let Ok(mut io) = io.into_std() {
                 let _ = io.read(&mut [0; 4096]);
                 sent = io.write(&refusal.response(&worker.date())).unwrap_or(0) as u64;

@@ -1,15 +1,15 @@
-//! What the core gets: a request, and the connection that it came on.
+//! The request that the core gets, and the connection that it came on.
 
 use std::{io, net::IpAddr};
 
 use super::{exchange::Exchange, request_body::RequestBody, worker::WorkerHandle};
 use crate::message::{Fields, Method, Scheme, StatusCode, Version};
 
-/// A request as it came in, before anything is believed about it. Its framing is sound: there is one Host field in an
-/// HTTP/1.1 request, and at most one of Content-Length and `Transfer-Encoding: chunked`.
+/// A request as it came in. Only its framing was checked: an HTTP/1.1 request has one Host field, and at most one of
+/// Content-Length and `Transfer-Encoding: chunked`.
 pub struct Presented {
     pub method: Method,
-    /// The request-target as in the request line, byte for byte: any form, a fragment included (RFC 9112 §3.2).
+    /// The request-target of the request line, byte for byte. It may have any form, and a fragment (RFC 9112 §3.2).
     pub target: String,
     /// The scheme of the listener.
     pub scheme: Scheme,
@@ -27,8 +27,8 @@ pub struct Presented {
 pub struct Connection(pub(super) Exchange);
 
 impl Connection {
-    /// Sends an interim response (RFC 9110 §15.2) but 100 and 101. Returns false if it was not sent: to an HTTP/1.0 client,
-    /// or when the final response has begun.
+    /// Sends an interim response (RFC 9110 §15.2) but 100 and 101. Returns false if it was not sent: to an HTTP/1.0
+    /// client, or when the final response has begun.
     pub fn send_interim(&self, status: StatusCode, fields: &Fields) -> bool {
         self.0.send_interim(status, fields)
     }

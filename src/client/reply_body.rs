@@ -1,5 +1,5 @@
-//! The bytes of a reply as actix takes them: the head, the body and, where the body is chunked, its framing. actix is told
-//! that the body ends with the connection, so that it adds nothing.
+//! The bytes of a reply as actix takes them: the head, the body and the framing of a chunked body. actix is told that the
+//! body ends with the connection, so that it adds nothing.
 
 use std::{
     convert::Infallible,
@@ -13,24 +13,24 @@ use bytes::Bytes;
 
 use super::{connection::Handle, reply::Pieces};
 
-/// A whole body would stay in actix's write buffer until the client has taken all of it.
+/// The most bytes that actix is given at once: it holds them until the client has taken all of them.
 const SLICE: usize = 64 << 10;
 
-/// What actix asks for pieces. Dropping it is how the connection learns that actix has the whole response.
+/// The body that actix polls. Dropping it tells the connection that actix has the whole response.
 pub(super) struct Outgoing {
     connection: Handle,
     exchange: u64,
-    /// Goes out before the content; empty once it did.
+    /// Sent before the content; empty once it was.
     head: Bytes,
     content: Content,
-    /// actix has asked to the end.
+    /// actix has polled it to its end.
     over: bool,
 }
 
 pub(super) enum Content {
     Nothing,
     Bytes(Bytes),
-    /// `rest`: bytes still owed, where a length was promised.
+    /// `rest`: bytes still to be sent, if a length was promised.
     Stream {
         rest: Option<u64>,
         pieces: Pieces,
@@ -43,7 +43,7 @@ pub(super) enum Content {
     Broken,
 }
 
-/// The part of a chunked body that goes out next (RFC 9112 §7.1).
+/// The part of a chunked body that is sent next (RFC 9112 §7.1).
 pub(super) enum Chunk {
     /// The size of the next piece, or the last chunk.
     Size,
@@ -62,7 +62,7 @@ impl Outgoing {
 }
 
 impl Content {
-    /// The next bytes; an error where the response cannot be completed.
+    /// Returns the next bytes, or an error if the response cannot be completed.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Incomplete>> {
         match self {
             Content::Nothing => Poll::Ready(Ok(None)),
@@ -99,7 +99,7 @@ impl Content {
     }
 }
 
-/// The next piece that holds a byte: an empty one would be taken for the last chunk.
+/// Returns the next piece that is not empty: an empty chunk would be the last one.
 fn poll_filled(pieces: &mut Pieces, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Incomplete>> {
     loop {
         match ready!(pieces.as_mut().poll_next(cx)) {
@@ -119,7 +119,7 @@ impl MessageBody for Outgoing {
     }
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
-        // what is swallowed would never end where the stream does not
+        // nobody gets the bytes, and an endless stream would be read for ever
         if self.connection.upgrade().is_some_and(|state| state.borrow().muted) {
             return Poll::Pending;
         }
@@ -133,7 +133,7 @@ impl MessageBody for Outgoing {
             }
             Poll::Pending => Poll::Pending,
             Poll::Ready(Err(Incomplete)) => {
-                // an error given to actix would be logged as one of ours; the connection just ends here
+                // actix would log an error as Larder's own. The connection just ends here
                 self.content = Content::Broken;
                 if let Some(state) = self.connection.upgrade() {
                     state.borrow_mut().break_off();

@@ -11,19 +11,21 @@ use futures_core::Stream;
 
 use super::exchange::Exchange;
 
-/// Chunked content that is longer streams.
+/// The most bytes of chunked content that are read before the core goes on; longer content is streamed.
 const AHEAD: usize = 64 << 10;
 
-/// The request's body: read it, or drop it and let the connection deal with the rest.
+/// The body of a request. The connection deals with what is unread when it is dropped.
 ///
-/// Its stream ends with `None` only at the body's proven end. Its errors: `UnexpectedEof` (the client left),
-/// `InvalidData` (malformed chunks; the client has got a 400), `TimedOut` (408), `ConnectionAborted` (the response is
-/// out: too late). A client that waits for `100 Continue` gets it when the stream is polled for the first time.
+/// Its stream ends with `None` only at the body's proven end. Its errors are `UnexpectedEof` (the client left),
+/// `InvalidData` (malformed chunks; the client has got a 400), `TimedOut` (the client has got a 408) and
+/// `ConnectionAborted` (the response was sent already). A client that waits for `100 Continue` gets it when the stream is
+/// polled for the first time.
 pub struct RequestBody {
     exchange: Exchange,
     length: Option<u64>,
-    /// What [`RequestBody::read_ahead`] has read, and whether that is all.
+    /// The bytes that [`RequestBody::read_ahead`] has read.
     ahead: BytesMut,
+    /// Nothing is to come behind `ahead`.
     ended: bool,
 }
 
@@ -33,8 +35,8 @@ impl RequestBody {
         RequestBody { exchange, length, ahead: BytesMut::new(), ended }
     }
 
-    /// Reads chunked content until it ends, pauses for `ahead_pause` or has more than [`AHEAD`] bytes: what is malformed in
-    /// them fails before anybody else has heard of the request. Content that has ended has a length from then on.
+    /// Reads chunked content until it ends, pauses for `ahead_pause` or has more than [`AHEAD`] bytes. Malformed chunks
+    /// in it fail before the origin has seen the request. Content that has ended has a length from then on.
     pub async fn read_ahead(&mut self) -> io::Result<()> {
         if self.length.is_some() || self.ended {
             return Ok(());
@@ -56,12 +58,12 @@ impl RequestBody {
         Ok(())
     }
 
-    /// Content-Length; `None` where the body is chunked and its end was not seen yet.
+    /// Returns the length; `None` if the body is chunked and its end was not read yet.
     pub fn length(&self) -> Option<u64> {
         self.length
     }
 
-    /// There is no content: none was announced, or it has ended without a byte.
+    /// Returns true if there is no content: none was announced, or it has ended without a byte.
     pub fn is_empty(&self) -> bool {
         self.ended && self.ahead.is_empty()
     }
@@ -70,7 +72,8 @@ impl RequestBody {
         Box::pin(self)
     }
 
-    /// Reads to the end; false where there were more than `limit` bytes, or the end did not come in `drain_timeout`.
+    /// Reads to the end. Returns false if there were more than `limit` bytes, or if the end did not come in
+    /// `drain_timeout`.
     pub async fn discard(mut self, limit: u64) -> bool {
         let Some(options) = self.exchange.options() else { return false };
         let end = async {

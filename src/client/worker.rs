@@ -67,7 +67,7 @@ impl Worker {
         })
     }
 
-    /// The clock that deadlines are measured on, in milliseconds. It may be one tick behind.
+    /// Returns the clock that deadlines are measured on, in milliseconds. It may be one tick behind.
     pub fn now(&self) -> u64 {
         self.now.get()
     }
@@ -78,7 +78,7 @@ impl Worker {
         self.date.set(date());
     }
 
-    /// The date for responses that have none. It may be one tick behind.
+    /// Returns the date for responses that have none. It may be one tick behind.
     pub fn date(&self) -> Date {
         self.date.get()
     }
@@ -102,7 +102,7 @@ impl Worker {
         self.awaited.set(false);
     }
 
-    /// Nothing new is begun from now on.
+    /// Notes that the server is being stopped.
     pub fn stop(&self) {
         self.stopping.set(true);
     }
@@ -111,7 +111,7 @@ impl Worker {
 /// The last second that HTTP can name, in milliseconds.
 const LAST: i64 = 253_402_300_799_000;
 
-/// Reads the wall clock.
+/// Returns the wall clock's date.
 fn date() -> Date {
     let wall = Clock::system().wall().0.clamp(0, LAST);
     let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_millis(wall.unsigned_abs()));

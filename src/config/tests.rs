@@ -41,7 +41,7 @@ fn the_defaults_are_the_documented_ones() {
     let client = &config.client;
     assert_eq!(
         [client.head_timeout, client.keep_alive, client.body_timeout, client.write_timeout].map(|d| d.as_secs()),
-        [10, 75, 30, 30]
+        [10, 75, 30, 60]
     );
     assert_eq!((client.max_head, client.max_target, client.max_fields), (32 << 10, 8 << 10, 96));
     assert_eq!((client.max_age.as_secs(), client.max_requests, client.min_rate), (3600, 10_000, 500));

@@ -1,5 +1,5 @@
-//! How field names are spelled on the wire. They mean the same in any case (RFC 9110 §5.1), and `http` keeps them in lower
-//! case; people read and search for `ETag` and `X-Cache`.
+//! How field names are spelled on the wire. They mean the same in any case (RFC 9110 §5.1), and `http` keeps them in
+//! lower case; people read and search for `ETag` and `X-Cache`.
 
 use crate::message::FieldName;
 

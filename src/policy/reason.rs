@@ -116,6 +116,7 @@ reasons! {
     VaryByClient => "Vary names a field that tells the client's address",
     VaryTooLong => "Vary names too many fields",
     NeverReusable => "never reusable: no lifetime and no validator",
+    LifetimeUsedUp => "its lifetime was used up on the way (Age, Date)",
 
     // Why the store does not take a response.
     TooLarge => "larger than --max-object",

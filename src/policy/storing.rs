@@ -200,5 +200,9 @@ fn reusable(stored: StoredHead, governing: &Governing, times: Times, options: &O
     if !conditions(&stored).is_empty() || (usable && !governing.always_validate()) {
         return Ok(stored);
     }
-    Err(if governing.always_validate() { Reason::NoCache } else { Reason::NeverReusable })
+    Err(match freshness.lifetime {
+        _ if governing.always_validate() => Reason::NoCache,
+        Seconds(0) => Reason::NeverReusable,
+        _ => Reason::LifetimeUsedUp,
+    })
 }

@@ -9,7 +9,7 @@ use super::{
     freshness::{Freshness, initial_age},
     selection::{asked_ranges, content_length, is_covered},
     validators::{entity_tag, same_strong_validator, strong_validator},
-    vary::names,
+    vary::nominate_more,
 };
 use crate::{
     clock::Timestamp,
@@ -51,8 +51,8 @@ pub fn completion(request: &Request, stored: &StoredHead, options: &Options) -> 
 }
 
 /// Updates a stored response with a 304 (RFC 9111 §3.2, §4.3.4). Returns `None` if the 304 is about another response.
-/// If the
-/// 304 forbids storing, the result is `invalidated`: it may answer this request, and no other.
+/// If the 304 forbids storing, or its Vary matches no other request, the result is `invalidated`: it may answer this
+/// request, and no other. If its Vary has new names, the result is the variant that this request asks for.
 pub fn freshen(
     request: &Request,
     stored: &StoredHead,
@@ -97,7 +97,7 @@ fn updated(
     options: &Options,
 ) -> Option<StoredHead> {
     static OF_THE_BYTES: [FieldName; 4] = [CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG];
-    let taken = |name: &FieldName| !OF_THE_BYTES.contains(name) && !digests_content(name);
+    let taken = |name: &FieldName| !OF_THE_BYTES.contains(name) && *name != VARY && !digests_content(name);
     let mut fields = stored.head.fields.clone();
     // Age and Date belong to the exchange, so that the old ones are dropped
     fields.retain(|name, _| *name != AGE && *name != DATE && !(taken(name) && response.fields.contains(name)));
@@ -106,11 +106,9 @@ fn updated(
     }
     let (before, after) = (Governing::of(&stored.head.fields), Governing::of(&fields));
     retain_storable(&mut fields, &after, times, options);
-    // if Vary has changed, the response is stored under the wrong key
-    if names(&fields, options).ok()? != names(&stored.head.fields, options).ok()? {
-        return None;
-    }
-    let forbidden = (after.directives.no_store && !after.directives.must_understand)
+    let nominated = nominate_more(&stored.nominated, &response.fields, &mut fields, request, options);
+    let forbidden = nominated.is_err()
+        || (after.directives.no_store && !after.directives.must_understand)
         || after.directives.private == Some(Scope::Response)
         || (stored.credentials && before.allows_authorized() && !after.allows_authorized());
     Some(StoredHead {
@@ -119,6 +117,7 @@ fn updated(
         request_time: times.request,
         response_time: times.response,
         received: times.received,
+        nominated: nominated.unwrap_or_else(|_| stored.nominated.clone()),
         invalidated: forbidden,
         credentials: stored.credentials || (request.fields.contains(&AUTHORIZATION) && !options.strict),
         ..stored.clone()

@@ -38,23 +38,61 @@ const LANGUAGE: u8 = b'\n';
 /// of a QUERY comes first. Fails if the response can match no other request (`*`, the client's address), or hardly any
 /// (too many names).
 pub fn nominate(response: &Fields, request: &Request, options: &Options) -> Result<Vec<Nominated>, Reason> {
-    let mut nominated = Vec::from_iter(content(request));
-    for name in names(response, options)? {
-        let mut value = normalised(&name, request, options);
-        if name == ACCEPT_LANGUAGE
-            && let (Some(value), Some(language)) = (&mut value, language(response))
-        {
-            value.push(LANGUAGE);
-            value.extend(language);
-        }
-        nominated.push((name, value));
+    let names = names(response, options)?.into_iter();
+    let values = names.map(|name| nominated(name, request, response, options));
+    Ok(content(request).into_iter().chain(values).collect())
+}
+
+/// Returns the nominated fields of a stored response that the answer to this request has validated (RFC 9111 §4.3.4).
+/// `answer` is what the origin sent now, `fields` is what the stored response has from now on. Names that the answer adds
+/// take the values of this request, and the lines of Vary that hold them are added to `fields`. Names that the answer
+/// leaves out stay: many origins send a shorter Vary with a 304. Fails if the response matches no other request any more.
+pub(super) fn nominate_more(
+    stored: &[Nominated],
+    answer: &Fields,
+    fields: &mut Fields,
+    request: &Request,
+    options: &Options,
+) -> Result<Vec<Nominated>, Reason> {
+    let mut added = names(answer, options)?;
+    added.retain(|name| stored.iter().all(|(known, _)| known != name));
+    if added.is_empty() {
+        return Ok(stored.to_vec());
     }
-    Ok(nominated)
+    for line in answer.values(&VARY) {
+        fields.append(VARY, line.clone());
+    }
+    let (mut all, rest): (Vec<_>, Vec<_>) = stored.iter().cloned().partition(|(name, _)| *name == CONTENT);
+    let mut by_name: Vec<Nominated> =
+        added.into_iter().map(|name| nominated(name, request, fields, options)).chain(rest).collect();
+    if by_name.len() > MOST_NAMES {
+        return Err(Reason::VaryTooLong);
+    }
+    by_name.sort_by(|(a, _), (b, _)| a.as_str().cmp(b.as_str()));
+    all.append(&mut by_name);
+    Ok(all)
+}
+
+/// Returns a field that a response nominates, with the value that the request gives it.
+fn nominated(name: FieldName, request: &Request, response: &Fields, options: &Options) -> Nominated {
+    let mut value = normalised(&name, request, options);
+    if name == ACCEPT_LANGUAGE
+        && let (Some(value), Some(language)) = (&mut value, language(response))
+    {
+        value.push(LANGUAGE);
+        value.extend(language);
+    }
+    (name, value)
 }
 
 /// Returns true if the response was stored for the same content of a QUERY as the request has, or if both have none.
 pub fn is_for_content(nominated: &[Nominated], request: &Request) -> bool {
     nominated.iter().find(|(name, _)| *name == CONTENT) == content(request).as_ref()
+}
+
+/// Returns true if a response varies by fields of the request. The content of a QUERY is none.
+pub fn varies(nominated: &[Nominated]) -> bool {
+    nominated.iter().any(|(name, _)| *name != CONTENT)
 }
 
 /// Returns true if the nominated fields of a stored response match those of this request (RFC 9111 §4.1).
@@ -95,7 +133,7 @@ fn content(request: &Request) -> Option<Nominated> {
 }
 
 /// Returns the names in Vary, sorted, each of them once.
-pub(super) fn names(response: &Fields, options: &Options) -> Result<Vec<FieldName>, Reason> {
+fn names(response: &Fields, options: &Options) -> Result<Vec<FieldName>, Reason> {
     let mut names = Vec::new();
     for member in response.values(&VARY).flat_map(|line| members(line.as_bytes())) {
         match FieldName::from_bytes(member) {

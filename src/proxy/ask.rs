@@ -78,10 +78,9 @@ impl Asking {
         if asked.site.health.may_ask(asked.cx.clock.now()) {
             return None;
         }
-        let stale = stand_in(asked, self.question.stored.as_ref(), None)
-            .filter(|stale| matches!(stale, Fetched::StoodIn { reason: Reason::StaleIfError, .. }))?;
-        self.land(Landing::Erred(503));
-        Some(stale)
+        let spared = spared(asked, self.question.stored.as_ref())?;
+        self.land(Landing::Spared);
+        Some(spared)
     }
 
     /// Which conditions of the client go out, and those that Larder adds. Where there is nothing to add, a whole response is
@@ -275,6 +274,16 @@ pub fn stand_in(asked: &Asked, stored: Option<&Arc<StoredResponse>>, status: Opt
     let (stored, now) = (stored?, asked.cx.clock.now());
     let reason = validation::on_error(&asked.request, &stored.head, status, now, asked.policy()).ok()?;
     Some(Fetched::StoodIn { stored: stored.clone(), reason, status, failure: None })
+}
+
+/// A stale stored response without a question to an origin that has been failing, where that is allowed (RFC 5861 §4).
+pub fn spared(asked: &Asked, stored: Option<&Arc<StoredResponse>>) -> Option<Fetched> {
+    match stand_in(asked, stored, None)? {
+        Fetched::StoodIn { stored, reason: Reason::StaleIfError, .. } => {
+            Some(Fetched::Spared { stored, reason: Reason::StaleIfError })
+        }
+        _ => None,
+    }
 }
 
 /// The cookies that the origin sent to this client, where they are not among the stored fields.

@@ -3,7 +3,7 @@
 use tokio::sync::oneshot;
 
 use super::{
-    ask::{ask, stand_in},
+    ask::{ask, spared, stand_in},
     collapse::Join,
     context::Asked,
     fetched::Fetched,
@@ -158,6 +158,7 @@ fn answer(asked: &Asked, fetched: Fetched, verdict: Verdict) -> Answer {
             }
             respond::stored(asked, &stored, cookies, verdict, asked.cx.clock.now())
         }
+        Fetched::Spared { stored, reason } => respond::hit(asked, &stored, reason, Tier::Memory, asked.cx.clock.now()),
         Fetched::StoodIn { stored, reason, status, failure } => {
             let tier = Tier::Memory;
             let verdict = Verdict { reason, from_cache: true, tier, fwd_status: status, failure, ..verdict };
@@ -207,6 +208,7 @@ fn followed(question: &Question, landing: Landing, verdict: &Verdict) -> Option<
             None => respond::failed(asked, &error, verdict),
         }),
         Landing::Erred(status) => Some(answer(asked, stand_in(Some(status))?, verdict)),
+        Landing::Spared => Some(answer(asked, spared(asked, question.stored.as_ref())?, verdict)),
         Landing::Stored { .. } | Landing::Found(_) | Landing::Filling(_) | Landing::Alone => None,
     }
 }

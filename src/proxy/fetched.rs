@@ -20,6 +20,11 @@ pub enum Fetched {
         /// Set-Cookie lines for this client alone.
         cookies: Vec<FieldValue>,
     },
+    /// A stale stored response answers. The origin was not asked, because it has been failing.
+    Spared {
+        stored: Arc<StoredResponse>,
+        reason: Reason,
+    },
     /// A stale stored response answers because the origin failed, with this status if it answered at all.
     StoodIn {
         stored: Arc<StoredResponse>,

@@ -17,7 +17,7 @@ use crate::{
     logging::redact,
     message::{Method, Request, StatusCode, StoredHead},
     origin::{OriginBody, OriginError, OriginResponse},
-    policy::{selection, validation},
+    policy::{selection, validation, vary},
     store::{Epoch, StoredBody, StoredResponse},
 };
 
@@ -30,11 +30,15 @@ pub struct Joined {
     sides: [Side; 2],
     /// True where the response continues the stored part.
     pub combined: bool,
+    /// The variant that fits the request, where the origin no longer varies. It would be chosen before the new response.
+    outdated: Option<CacheKey>,
 }
 
 /// Joins a new part with the stored one that it continues (RFC 9111 §3.4). The new one stays alone where it continues none,
 /// or where even both do not answer the request: an origin may send less than it was asked for (RFC 9110 §15.3.7).
 pub async fn join_parts(request: &Request, old: Option<&Arc<StoredResponse>>, new: StoredHead) -> Joined {
+    let outdated = old.filter(|old| vary::varies(&old.head.nominated) && !vary::varies(&new.nominated));
+    let outdated = outdated.map(|old| old.key);
     if let (Some(old), Some(part)) = (old, new.part)
         && let Some(had) = old.head.part.filter(|_| old.body.length() <= COMPLETED)
         && old.body.length() == had.length()
@@ -45,10 +49,10 @@ pub async fn join_parts(request: &Request, old: Option<&Arc<StoredResponse>>, ne
         let after = (part.last + 1).saturating_sub(had.first).min(had.length())..had.length();
         let sides = [before, after].map(|range| Side::of(&old.body, range));
         if sides[0].can_be_read().await && sides[1].can_be_read().await {
-            return Joined { head, sides, combined: true };
+            return Joined { head, sides, combined: true, outdated };
         }
     }
-    Joined { head: new, sides: [Side::default(), Side::default()], combined: false }
+    Joined { head: new, sides: [Side::default(), Side::default()], combined: false, outdated }
 }
 
 /// How many bytes a response's body has, where it says so. A part has as many as its Content-Range says.
@@ -76,7 +80,8 @@ pub fn keep(asked: &Asked, answered: Answered, joined: Joined, lead: Option<Flyi
     // an unsafe request's answer replaces what the same answer invalidated
     let since = if is_safe(&request.method) { times.request } else { times.response.plus_millisecond() };
     let (cx, site) = (cx.clone(), asked.site.clone());
-    let storing = Storing { cx, site, filling: filling.clone(), primary: asked.primary, since, epoch };
+    let (primary, outdated) = (asked.primary, joined.outdated);
+    let storing = Storing { cx, site, filling: filling.clone(), primary, outdated, since, epoch };
     let held = asked.worker.hold();
     tokio::task::spawn_local(async move {
         storing.run(body, joined.sides, lead).await;
@@ -91,6 +96,8 @@ struct Storing {
     site: Rc<Site>,
     filling: Filling,
     primary: CacheKey,
+    /// See [`Joined::outdated`].
+    outdated: Option<CacheKey>,
     /// An invalidation at or after this time forbids storing.
     since: Timestamp,
     epoch: Epoch,
@@ -98,7 +105,7 @@ struct Storing {
 
 impl Storing {
     async fn run(self, mut body: OriginBody, sides: [Side; 2], mut lead: Option<Flying>) {
-        let Storing { cx, site, filling: Filling { head, fill, length, .. }, primary, since, epoch } = self;
+        let Storing { cx, site, filling: Filling { head, fill, length, .. }, primary, outdated, since, epoch } = self;
         let named = head.clone();
         let (store, shared) = (cx.store.clone(), cx.shared.clone());
         let put = move |body: StoredBody| {
@@ -108,6 +115,9 @@ impl Storing {
             let head = Arc::unwrap_or_clone(head);
             let key = primary.variant(&head.nominated);
             store.put(primary, StoredResponse { key, head, body }, epoch);
+            if let Some(outdated) = outdated {
+                store.invalidate(&outdated);
+            }
             shared.forget_if_invalidated(&store, &primary, since);
         };
         let next = async || body.next().await;

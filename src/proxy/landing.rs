@@ -43,6 +43,8 @@ pub enum Landing {
     Failed(OriginError),
     /// The origin answered with an error. A stale response may stand in for it.
     Erred(u16),
+    /// The origin was not asked, because it has been failing. A stale response may answer.
+    Spared,
 }
 
 /// A response that is being stored.
@@ -71,7 +73,7 @@ impl Landing {
         let nominated = match self {
             Landing::Stored { stored, .. } | Landing::Found(stored) => &stored.head.nominated,
             Landing::Filling(filling) => &filling.head.nominated,
-            Landing::Alone | Landing::Failed(_) | Landing::Erred(_) => return None,
+            Landing::Alone | Landing::Failed(_) | Landing::Erred(_) | Landing::Spared => return None,
         };
         (!vary::matches(nominated, request, options)).then(|| vary::renominate(nominated, request, options))
     }

@@ -68,11 +68,11 @@ pub enum Kind {
 impl Kind {
     /// The kind of an outcome.
     pub fn of(outcome: &Outcome) -> Kind {
-        match (&outcome.verdict, outcome.status, outcome.end) {
-            (Some(verdict), ..) => Kind::of_answer(verdict),
-            (None, Some(_), _) => Kind::Refused,
-            (None, None, End::Left) => Kind::Left,
-            (None, None, _) => Kind::Lost,
+        match (&outcome.verdict, outcome.end) {
+            (Some(verdict), _) => Kind::of_answer(verdict),
+            (None, End::Refused(_)) => Kind::Refused,
+            (None, End::Left) => Kind::Left,
+            (None, _) => Kind::Lost,
         }
     }
 

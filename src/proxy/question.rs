@@ -79,7 +79,11 @@ pub async fn find(asked: &Asked, content: &Content) -> Found {
         None => {}
         Some((Slot::Response(stored), tier)) => (found.stored, found.tier) = (Some(stored), tier),
         Some((Slot::Variants(variants), _)) => {
-            let mut variants = variants.iter().filter(|v| vary::is_for_content(&v.nominated, request)).peekable();
+            let of_content = || variants.iter().filter(|v| vary::is_for_content(&v.nominated, request));
+            // many origins leave Vary out of their default response, so that those with Vary come first (RFC 9111 §4.1)
+            let varying = of_content().filter(|v| vary::varies(&v.nominated));
+            let plain = of_content().filter(|v| !vary::varies(&v.nominated));
+            let mut variants = varying.chain(plain).peekable();
             if let Some(newest) = variants.peek() {
                 found.variants = true;
                 found.key = primary.variant(&vary::renominate(&newest.nominated, request, asked.policy()));

@@ -199,25 +199,32 @@ impl Store {
         self.0.shared.lookup(key).await
     }
 
-    /// Stores a response under the key of its URL (`primary`); one with nominated fields becomes a variant there. At once
-    /// visible to `lookup`, and to `recall` where the memory tier takes it; written behind. Nothing happens where the
-    /// epoch has moved. Copies the fields to their exact size; a body in memory should have its exact size already.
+    /// Stores a response under the key of its URL (`primary`); one with nominated fields becomes a variant there, and so
+    /// does any other if variants are there already. At once visible to `lookup`, and to `recall` where the memory tier
+    /// takes it; written behind. Nothing happens where the epoch has moved. Copies the fields to their exact size; a body
+    /// in memory should have its exact size already.
     pub fn put(&self, primary: CacheKey, response: StoredResponse, epoch: Epoch) {
         let shared = &self.0.shared;
         if response.body.length() > shared.options.max_object {
             return;
         }
-        let response = Arc::new(exact(response));
+        let response = exact(response);
         let key = response.key;
-        {
+        let response = {
             let mut shard = shared.pending.shard(&key);
             if shared.epoch() != epoch {
                 return;
             }
+            if key == primary && shared.holds_variants(&shard, &primary) {
+                drop(shard);
+                return self.put(primary, StoredResponse { key: primary.beside_variants(), ..response }, epoch);
+            }
+            let response = Arc::new(response);
             shared.memory.keep(key, Slot::Response(response.clone()));
             shared.pending.add(&mut shard, key, Change::Response(response.clone()), shared.may_be_on_disk(&key));
-        }
-        if !response.head.nominated.is_empty() {
+            response
+        };
+        if key != primary {
             self.put_variant(primary, &response, epoch);
         }
         self.wake();
@@ -262,7 +269,8 @@ impl Store {
         }
     }
 
-    /// Replaces the head of a stored response, the body stays; if it is still the one that is stored.
+    /// Replaces the head of a stored response, the body stays; if it is still the one that is stored. Where the new head
+    /// nominates fields and the old one did not, the response becomes a variant.
     pub fn freshen(&self, primary: CacheKey, stored: &StoredResponse, head: StoredHead, epoch: Epoch) {
         let shared = &self.0.shared;
         {
@@ -278,7 +286,14 @@ impl Store {
                 return;
             }
         }
-        self.put(primary, StoredResponse { key: stored.key, head, body: stored.body.clone() }, epoch);
+        let becomes_variant = stored.key == primary && !head.nominated.is_empty();
+        if becomes_variant && matches!(stored.body, StoredBody::Disk(_)) {
+            // the list of variants takes the place of the record that the file belongs to
+            self.forget(&primary);
+            return;
+        }
+        let key = if becomes_variant { primary.variant(&head.nominated) } else { stored.key };
+        self.put(primary, StoredResponse { key, head, body: stored.body.clone() }, epoch);
     }
 
     /// Forgets what is stored for a URL, all variants of it (RFC 9111 §4.4). Gone from `recall` and `lookup` on return.

@@ -18,10 +18,10 @@ use super::{
     eviction::Sketch,
     finishing::Finishing,
     generation::{Found, FoundBody, Generation},
-    index::{Entry, Index, Print},
+    index::{Entry, Index, Print, Size},
     lookups::{Lookups, Turn},
     memory::Memory,
-    pending::{Change, Pending},
+    pending::{Change, Pending, Shard},
     response::{StoredBody, StoredResponse},
     space::Space,
     writer::Command,
@@ -165,6 +165,15 @@ impl Shared {
     /// Whether the disk may hold something under this key. The index says so, also while the disk is down.
     pub fn may_be_on_disk(&self, key: &CacheKey) -> bool {
         !self.index_known.load(Relaxed) || self.index.find(Print::of(key)).is_some()
+    }
+
+    /// Returns true if a list of variants is stored under this key. `shard` is the key's.
+    pub fn holds_variants(&self, shard: &Shard, key: &CacheKey) -> bool {
+        match (self.memory.recall(key), shard.waiting(key)) {
+            (Some(slot), _) => matches!(slot, Slot::Variants(_)),
+            (None, Some(change)) => matches!(change, Change::Variants { .. }),
+            (None, None) => self.index.find(Print::of(key)).is_some_and(|entry| entry.size == Size::LIST),
+        }
     }
 
     pub fn epoch(&self) -> Epoch {

@@ -13,6 +13,8 @@ mod fills;
 mod forwarding;
 mod framing;
 mod fuzz;
+mod half_closed;
+mod heads;
 mod interim;
 mod invalidation;
 mod logs;

@@ -74,6 +74,12 @@ fn the_responses_directives_decide() {
             (&[], 200, &["Cache-Control: no-cache"], Miss("no-cache")),
             (&[], 200, &["Expires: Thu, 01 Jan 2026 01:00:00 GMT"], Hit),
             (&[], 200, &["Expires: 0"], Miss("never reusable: no lifetime and no validator")),
+            (
+                &[],
+                200,
+                &[FRESH, "Date: Wed, 31 Dec 2025 23:50:00 GMT"],
+                Miss("its lifetime was used up on the way (Age, Date)"),
+            ),
             (&[], 200, &["Vary: *", FRESH], Miss("Vary: *")),
             (&[], 200, &["Vary: Accept, *", FRESH], Miss("Vary: *")),
             (&[], 200, &["Vary: Accept", "Vary: *", FRESH], Miss("Vary: *")),

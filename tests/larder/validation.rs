@@ -1,6 +1,11 @@
 //! Validation: what a 304 teaches, and whose conditions are whose.
 
-use crate::support::{Origin, Proxy, RecordedRequest, Step, respond};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use crate::support::{Origin, Proxy, RecordedRequest, Step, respond, until};
 
 const MODIFIED: &str = "Wed, 31 Dec 2025 00:00:00 GMT";
 
@@ -290,4 +295,69 @@ fn a_browsers_condition_reaches_the_origin_where_its_answers_are_for_one_client_
     assert_eq!(proxy.get("/").status, 200);
     assert_eq!(proxy.client().ask("GET", "/", &["If-None-Match: \"v\""]).status, 304);
     assert_eq!(proxy.get("/").text(), "body");
+}
+
+#[test]
+fn a_304_with_a_part_of_the_vary_is_the_answer_and_the_next_request_is_a_hit() {
+    // Express with compression and cors
+    let origin = tagged(
+        &["Cache-Control: max-age=10", "ETag: \"v\"", "Vary: Origin, Accept-Encoding"],
+        &["Cache-Control: max-age=10", "ETag: \"v\"", "Vary: Origin"],
+    );
+    let proxy = Proxy::start(&origin, &[]);
+    let ask = |coding: &str| proxy.client().ask("GET", "/", &[&format!("Accept-Encoding: {coding}")]);
+    ask("gzip");
+    for round in 1..4 {
+        proxy.advance(20);
+        let validated = ask("gzip");
+        assert_eq!((validated.x_cache(), validated.detail()), ("HIT", "validated"));
+        assert_eq!((ask("gzip").x_cache(), origin.request_count()), ("HIT", 1 + round));
+        assert_eq!(ask("gzip").field("Vary"), Some("Origin, Accept-Encoding"));
+    }
+    assert_eq!(ask("br").x_cache(), "MISS", "it is no answer to another coding");
+}
+
+#[test]
+fn a_304_with_more_in_vary_moves_the_response_to_the_variant_that_was_asked_for() {
+    for (vary, memory, length) in [("Vary: X-A", "64MiB", 9), ("X-None: 1", "64MiB", 9), ("X-None: 1", "0B", 900_000)] {
+        let varies_by_more = Arc::new(AtomicBool::new(false));
+        let by_more = varies_by_more.clone();
+        let origin = Origin::answering(move |request| match request.field("If-None-Match") {
+            Some(_) => respond(304, &["Cache-Control: max-age=60", "ETag: \"v\"", "Vary: X-A, X-B"], ""),
+            None => {
+                let text = format!("{:?}", request.field("X-B"));
+                let vary = if by_more.load(Ordering::Relaxed) { "Vary: X-A, X-B" } else { vary };
+                respond(200, &["Cache-Control: max-age=10", "ETag: \"v\"", vary], text + &" ".repeat(length))
+            }
+        });
+        let mut proxy = Proxy::start(&origin, &["--memory", memory]);
+        let ask = |proxy: &Proxy, b: &str| proxy.client().ask("GET", "/", &["X-A: 1", &format!("X-B: {b}")]);
+        until("it is stored", || ask(&proxy, "1").x_cache() == "HIT");
+        varies_by_more.store(true, Ordering::Relaxed);
+        let before = origin.request_count();
+        proxy.advance(20);
+        let validated = ask(&proxy, "1");
+        assert_eq!((validated.x_cache(), validated.detail(), origin.request_count()), ("HIT", "validated", before + 1));
+        // what the disk alone holds cannot move, and is fetched anew
+        let word = if length == 9 { "HIT" } else { "MISS" };
+        let next = ask(&proxy, "1");
+        assert_eq!((next.x_cache(), next.text() == validated.text()), (word, true), "{vary} {memory}");
+        let other = ask(&proxy, "2");
+        assert_eq!((other.x_cache(), other.text().trim_end()), ("MISS", "Some(\"2\")"), "{vary} {memory}");
+        if length == 9 {
+            proxy.restart();
+            assert_eq!((ask(&proxy, "1").x_cache(), ask(&proxy, "1").text()), ("HIT", validated.text()));
+        }
+    }
+}
+
+#[test]
+fn a_304_with_a_star_in_vary_is_the_answer_to_this_request_alone() {
+    let origin = tagged(&["Cache-Control: max-age=10", "ETag: \"v\""], &["ETag: \"v\"", "Vary: *"]);
+    let proxy = Proxy::start(&origin, &[]);
+    proxy.get("/");
+    proxy.advance(20);
+    assert_eq!((proxy.get("/").detail(), origin.request_count()), ("validated", 2));
+    let next = proxy.get("/");
+    assert_eq!((next.x_cache(), next.cache_status().contains("fwd=uri-miss")), ("MISS", true));
 }

@@ -1,6 +1,6 @@
 //! Vary: variants are kept apart, and spellings of the same wish share one.
 
-use crate::support::{Client, Origin, Proxy, respond};
+use crate::support::{Client, Origin, Proxy, RecordedRequest, Step, respond};
 
 /// Varies by this field and tells its value.
 fn varying(by: &'static str) -> Origin {
@@ -250,4 +250,65 @@ fn a_page_in_a_language_that_was_not_asked_for_is_not_for_those_who_ask_for_it()
             assert_eq!((answer.x_cache(), answer.text().as_str()), (word, expected), "{first} / {second} {flags:?}");
         }
     }
+}
+
+/// Allows the origin that asks, and says nothing of that where none asks.
+fn cors(request: &RecordedRequest) -> Vec<Step> {
+    match request.field("Origin") {
+        Some(asking) => {
+            let fields =
+                ["Cache-Control: max-age=60", &format!("Access-Control-Allow-Origin: {asking}"), "Vary: Origin"];
+            respond(200, &fields, format!("for {asking} {}", request.index))
+        }
+        None => respond(200, &["Cache-Control: max-age=600"], format!("plain {}", request.index)),
+    }
+}
+
+#[test]
+fn a_response_without_vary_does_not_displace_those_that_have_it() {
+    let origin = Origin::answering(cors);
+    for memory in ["64MiB", "0B"] {
+        let mut proxy = Proxy::start(&origin, &["--memory", memory]);
+        let ask = |proxy: &Proxy, asking: &str| proxy.client().ask("GET", "/", &[&format!("Origin: {asking}")]);
+        let (a, b) = (ask(&proxy, "http://a").text(), ask(&proxy, "http://b").text());
+        let plain = proxy.get("/").text();
+        assert!(plain.starts_with("plain"), "{plain}");
+        for restarted in [false, true] {
+            if restarted {
+                proxy.restart();
+            }
+            for (asking, text) in [("http://a", &a), ("http://b", &b)] {
+                let answer = ask(&proxy, asking);
+                assert_eq!((answer.x_cache(), &answer.text()), ("HIT", text), "{asking} {memory} {restarted}");
+                assert_eq!(answer.field("Access-Control-Allow-Origin"), Some(asking));
+            }
+            assert_eq!((proxy.get("/").x_cache(), proxy.get("/").text()), ("HIT", plain.clone()), "{memory}");
+        }
+        let other = ask(&proxy, "http://c");
+        assert_eq!((other.x_cache(), other.text()), ("HIT", plain.clone()), "nothing better is stored for it");
+        // the one without Vary is fresh and newer; the one with it is chosen, and is stale
+        proxy.advance(70);
+        let anew = ask(&proxy, "http://a");
+        assert_eq!((anew.x_cache(), anew.field("Access-Control-Allow-Origin")), ("MISS", Some("http://a")));
+        assert_eq!((proxy.get("/").x_cache(), proxy.get("/").text()), ("HIT", plain));
+        // an unsafe request forgets all of them
+        let _ = proxy.client().ask("DELETE", "/", &[]);
+        for answer in [ask(&proxy, "http://a"), proxy.get("/")] {
+            assert_eq!(answer.x_cache(), "MISS");
+        }
+    }
+}
+
+#[test]
+fn an_origin_that_no_longer_varies_is_not_asked_again_and_again() {
+    let origin = Origin::answering(|request| match request.index {
+        0 => respond(200, &["Cache-Control: max-age=10", "Vary: X-Tone"], "old"),
+        _ => respond(200, &["Cache-Control: max-age=600"], "new"),
+    });
+    let proxy = Proxy::start(&origin, &[]);
+    let ask = |tone: &str| proxy.client().ask("GET", "/", &[&format!("X-Tone: {tone}")]);
+    assert_eq!(ask("a").text(), "old");
+    proxy.advance(20);
+    assert_eq!((ask("a").text(), ask("a").x_cache().to_owned()), ("new".to_owned(), "HIT".to_owned()));
+    assert_eq!((ask("a").text().as_str(), ask("b").text().as_str(), origin.request_count()), ("new", "new", 2));
 }

@@ -20,9 +20,9 @@ use super::{
 use crate::{clock, message::StatusCode};
 
 impl State {
-    /// Answers in place of the core where nothing of an answer is on its way yet, and ends the connection.
+    /// Answers in place of the core, unless its answer has begun, and ends the connection.
     pub fn refuse(&mut self, refusal: Refusal) {
-        // it has got its answer, or no answer can reach it
+        // the client has got an answer like this already, or takes none
         if self.muted {
             return;
         }
@@ -45,7 +45,7 @@ impl State {
         self.close();
     }
 
-    /// Tells whoever wants to know of a refusal.
+    /// Calls `on_refusal`, if there is one.
     fn tell(&self, refusal: Refusal, sent: u64) {
         let options = &self.worker.options;
         let Some(on_refusal) = &options.on_refusal else { return };
@@ -61,7 +61,7 @@ impl State {
         });
     }
 
-    /// Ends the connection after what has been written already.
+    /// Ends the connection behind the bytes that were written already.
     pub fn close(&mut self) {
         self.closed = true;
         self.linger = true;
@@ -75,8 +75,8 @@ impl State {
         self.wake();
     }
 
-    /// The response has no end but the connection's: until that is reached every other end is a reset, the kernel's after a
-    /// kill included.
+    /// Notes that the response ends with the connection. Until it is whole the connection can end only with a reset, also
+    /// when the process is killed.
     pub fn end_by_closing(&mut self) {
         self.close_delimited = true;
         let _ = self.io.set_zero_linger();
@@ -105,7 +105,7 @@ impl State {
         Poll::Ready(Ok(()))
     }
 
-    /// The client has not taken a byte for too long: nothing can be said to it any more.
+    /// Ends the connection with a reset, because the client has not taken a byte for too long.
     pub fn give_up(&mut self) {
         self.reset = true;
         self.output.clear();
@@ -117,7 +117,7 @@ impl State {
         self.reset || (self.close_delimited && matches!(self.phase, Phase::Answering { .. }))
     }
 
-    /// The dispatcher lets go of the connection, for whatever reason.
+    /// Notes that the dispatcher has dropped the connection, for whatever reason.
     pub fn dropped(&mut self) {
         // the runtime catches a panic around the connection's task, and drops the task while it unwinds
         if std::thread::panicking() {

@@ -226,17 +226,12 @@ fn refusals_of_the_client_side_are_these_bytes() {
             ERROR,
             "The request has too many fields.",
         ),
-        (
-            last("LONGER", "/"),
-            "501 Not Implemented",
-            "http_request_denied",
-            "The method is longer than any that is known here.",
-        ),
+        (last("LONGER", "/"), "501 Not Implemented", "http_request_denied", "The method is too long."),
         (
             "PRI * HTTP/2.0\r\n\r\n".to_owned(),
             "505 HTTP Version Not Supported",
             "http_request_denied",
-            "The only versions of HTTP that are spoken here are 1.1 and 1.0.",
+            "Only HTTP/1.1 and HTTP/1.0 are served here.",
         ),
     ] {
         assert_eq!(all(&server, &request), refusal(status, error, detail), "{request:?}");

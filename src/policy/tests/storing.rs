@@ -36,7 +36,7 @@ fn the_clauses_of_rfc_9111_section_3_keep_responses_out() {
         (&[], 302, &["Location: /x"], Some(Reason::StatusWithoutFreshness)),
         (&[], 302, &[FRESH], None),
         (&[], 200, &["Cache-Control: max-age=0"], Some(Reason::NeverReusable)),
-        (&[], 200, &["Cache-Control: max-age=60", "Age: 60"], Some(Reason::NeverReusable)),
+        (&[], 200, &["Cache-Control: max-age=60", "Age: 60"], Some(Reason::LifetimeUsedUp)),
         (&[], 200, &["Cache-Control: max-age=0, stale-while-revalidate=9"], None),
         (&[], 200, &["Cache-Control: max-age=0", "ETag: \"1\""], None),
         (&[], 200, &["Cache-Control: max-age=60, no-cache"], Some(Reason::NoCache)),
@@ -207,4 +207,23 @@ fn an_error_that_one_odd_request_provokes_is_nobody_elses_unless_strict() {
     for status in [402, 403, 404, 405, 406, 408, 409, 410, 418, 422, 423, 425, 451, 500, 502] {
         assert_eq!(verdict(&[], status, &["Cache-Control: max-age=60"], &usual()), None, "{status}");
     }
+}
+
+#[test]
+fn a_lifetime_that_is_over_on_arrival_is_called_so() {
+    let (date, expires) = (format!("Date: {}", when(-100)), format!("Expires: {}", when(-40)));
+    for (answer, expected) in [
+        (&["Cache-Control: max-age=60", "Age: 60"][..], Reason::LifetimeUsedUp),
+        (&["Cache-Control: max-age=60", "Age: 600"], Reason::LifetimeUsedUp),
+        (&["Cache-Control: max-age=60", &date], Reason::LifetimeUsedUp),
+        (&[&date, &expires], Reason::LifetimeUsedUp),
+        (&["Cache-Control: max-age=0"], Reason::NeverReusable),
+        (&["Cache-Control: max-age=0", "Age: 9"], Reason::NeverReusable),
+        (&["Expires: 0"], Reason::NeverReusable),
+    ] {
+        for options in [usual(), strict()] {
+            assert_eq!(verdict(&[], 200, answer, &options), Some(expected), "{answer:?}");
+        }
+    }
+    assert_eq!(verdict(&[], 200, &["Cache-Control: max-age=60", "Age: 60", "ETag: \"1\""], &usual()), None);
 }

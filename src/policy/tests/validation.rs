@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     message::Part,
-    policy::{freshness::current_age, reuse::*, validation::*},
+    policy::{freshness::current_age, reuse::*, validation::*, vary},
 };
 
 fn lines_of(pairs: Option<Vec<(FieldName, FieldValue)>>) -> Option<Vec<String>> {
@@ -127,8 +127,8 @@ fn a_304_freshens_only_the_response_that_it_is_about() {
         (&[&old], &["ETag: \"1\"", &old], true, true),
         (&[&old], &["ETag: \"1\""], false, false),
         (&["ETag: \"1\"", "Vary: a"], &["ETag: \"1\"", "Vary: A"], true, true),
-        (&["ETag: \"1\"", "Vary: a"], &["ETag: \"1\"", "Vary: a, b"], false, false),
-        (&["ETag: \"1\""], &["ETag: \"1\"", "Vary: *"], false, false),
+        (&["ETag: \"1\"", "Vary: a"], &["ETag: \"1\"", "Vary: a, b"], true, true),
+        (&["ETag: \"1\""], &["ETag: \"1\"", "Vary: *"], true, true),
     ] {
         let mut lines = vec!["Cache-Control: max-age=60"];
         lines.extend(ours);
@@ -136,6 +136,62 @@ fn a_304_freshens_only_the_response_that_it_is_about() {
             freshen(&get(&[]), &stored(&lines, options), &response(304, theirs), times(at(9)), options).is_some()
         };
         assert_eq!((about(&usual()), about(&strict())), (usually, strictly), "{ours:?} {theirs:?}");
+    }
+}
+
+#[test]
+fn a_304_with_other_names_in_vary_moves_the_response_to_the_variant_of_the_request_that_validated_it() {
+    let asked = get(&["A: 1", "B: 2"]);
+    let validating = get(&["A: 1", "B: 2", "C: 3", "Origin: o"]);
+    for (ours, theirs, vary, fits, fails) in [
+        ("a, b", "Vary: a", &["a, b"][..], &["A: 1", "B: 2"][..], &["A: 1"][..]),
+        ("a, b", "Vary: B,A", &["a, b"], &["A: 1", "B: 2"], &["A: 1"]),
+        ("a", "X: 1", &["a"], &["A: 1"], &[]),
+        ("a", "Vary: ", &["a"], &["A: 1"], &[]),
+        ("a", "Vary: a, c", &["a", "a, c"], &["A: 1", "C: 3"], &["A: 1"]),
+        ("a", "Vary: c", &["a", "c"], &["A: 1", "C: 3"], &["C: 3"]),
+        ("", "Vary: c", &["", "c"], &["C: 3"], &["C: 4"]),
+        ("", "Vary: d", &["", "d"], &[], &["D: 1"]),
+    ] {
+        for options in [usual(), strict()] {
+            let lines = [&*format!("Vary: {ours}"), "Cache-Control: max-age=60", "ETag: \"1\""];
+            let head = storing(&asked, &response(200, &lines), times(T0), &options).unwrap();
+            let fresh = freshen(&validating, &head, &response(304, &[theirs]), times(at(9)), &options).unwrap();
+            assert_eq!(
+                (value(&fresh, "vary"), fresh.invalidated),
+                (vary.iter().map(|line| line.to_string()).collect(), false),
+                "{ours} {theirs}"
+            );
+            assert!(vary::matches(&fresh.nominated, &validating, &options), "{ours} {theirs}");
+            assert!(vary::matches(&fresh.nominated, &get(fits), &options), "{ours} {theirs}");
+            assert!(!vary::matches(&fresh.nominated, &get(fails), &options), "{ours} {theirs}");
+        }
+    }
+    let names = |head: &StoredHead| head.nominated.iter().map(|(name, _)| name.as_str().to_owned()).collect::<Vec<_>>();
+    // access for one origin is a new name like any other
+    let head = stored(&["Cache-Control: max-age=60", "ETag: \"1\"", "Vary: a"], &usual());
+    let cors = response(304, &["Access-Control-Allow-Origin: http://o"]);
+    assert_eq!(names(&freshen(&validating, &head, &cors, times(at(9)), &usual()).unwrap()), ["a", "origin"]);
+    // the content of a QUERY stays in front
+    let query = Request { content: Some([1; 32]), ..request("QUERY", &["Z: 1"]) };
+    let head = storing(&query, &response(200, &["Cache-Control: max-age=60", "ETag: \"1\""]), times(T0), &usual());
+    let fresh = freshen(&query, &head.unwrap(), &response(304, &["Vary: z, b"]), times(at(9)), &usual()).unwrap();
+    assert_eq!(names(&fresh), ["larder-content", "b", "z"]);
+    // the language that this request likes best is known of a new name, too
+    let german = get(&["Accept-Language: de, en;q=0.5"]);
+    let head = stored(&["Cache-Control: max-age=60", "ETag: \"1\"", "Content-Language: de"], &usual());
+    let fresh = freshen(&german, &head, &response(304, &["Vary: Accept-Language"]), times(at(9)), &usual()).unwrap();
+    assert!(vary::matches(&fresh.nominated, &get(&["Accept-Language: de"]), &usual()));
+    assert!(!vary::matches(&fresh.nominated, &get(&["Accept-Language: en"]), &usual()));
+}
+
+#[test]
+fn a_304_whose_vary_matches_no_other_request_leaves_nothing_for_others() {
+    let head = stored(&["Cache-Control: max-age=60", "ETag: \"1\"", "Vary: a, b"], &usual());
+    for vary in ["*", "a, *", "X-Forwarded-For", "c, d, e, f, g, h, i"] {
+        let news = response(304, &[&format!("Vary: {vary}")]);
+        let fresh = freshen(&get(&[]), &head, &news, times(at(9)), &usual()).unwrap();
+        assert!(fresh.invalidated, "{vary}");
     }
 }
 

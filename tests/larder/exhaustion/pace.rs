@@ -139,6 +139,25 @@ fn x05_a_client_that_reads_slowly_but_steadily_gets_all_of_its_answer() {
     assert_eq!(proxy.counters().write_timeouts.count(), 0);
 }
 
+#[test]
+fn w04_a_client_that_reads_less_than_the_kernel_notices_gets_all_of_its_answer() {
+    let body = vec![b'x'; 4 << 20];
+    let origin = Origin::always(respond(200, &[FRESH], &body));
+    let proxy = Proxy::start(&origin, &["--write-timeout", "1s"]);
+    until("a hit", || proxy.get("/big").x_cache() == "HIT");
+    let mut client = proxy.client();
+    client.send(request("GET", "/big", &[])).head();
+    // the default of 60 s and a reader of 3,000 bytes a second, sixty times as fast: it takes 128 KiB in less than a second,
+    // but in pieces after each of which the kernel tells it to go on for a while only
+    let (began, mut read) = (clock::instant(), 0);
+    while began.elapsed() < Duration::from_secs(5) {
+        read += client.bytes(1 << 10).len();
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    assert_eq!(proxy.counters().write_timeouts.count(), 0);
+    assert_eq!(read + client.bytes(body.len() - read).len(), body.len());
+}
+
 /// A POST whose body nobody reads, of which no more than this comes.
 fn refused_upload(flags: &[&str], begin: &[u8]) -> (Response, Vec<u8>) {
     let origin = Origin::before_bodies(|_| [respond(413, &["Connection: close"], "no"), vec![Step::Close]].concat());
