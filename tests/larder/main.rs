@@ -30,6 +30,7 @@ mod reuse;
 mod smuggling;
 mod soak;
 mod stale;
+mod stats;
 mod storing;
 mod streams;
 mod support;

@@ -21,7 +21,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("cli", &["default"]),
     ("config", &["cli", "client", "clock", "default", "origin", "policy", "store", "units"]),
     ("announce", &["config", "policy", "units"]),
-    ("admin", &["store", "units"]),
+    ("admin", &["policy", "store", "terminal", "units"]),
     ("key", &["message"]),
     ("message", &["clock"]),
     ("fields", &["clock", "message"]),
