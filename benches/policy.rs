@@ -55,7 +55,14 @@ fn response(cache_control: &'static str, vary: bool) -> ResponseHead {
 }
 
 fn options() -> Options {
-    Options { strict: false, default_ttl: Seconds(3600), client_reload: false, ignore_cookies: false }
+    Options {
+        strict: false,
+        default_ttl: Seconds(3600),
+        client_reload: false,
+        ignore_cookies: false,
+        max_head: 64 << 10,
+        max_fields: 256,
+    }
 }
 
 fn stored(cache_control: &'static str) -> StoredHead {

@@ -195,6 +195,8 @@ impl Reader<'_> {
             default_ttl: Seconds(default_ttl.as_secs()),
             client_reload: a.client_reload,
             ignore_cookies: a.ignore_cookies,
+            max_head: fixed::ORIGIN_MAX_HEAD,
+            max_fields: fixed::ORIGIN_MAX_FIELDS,
         })
     }
 

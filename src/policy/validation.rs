@@ -50,7 +50,8 @@ pub fn completion(request: &Request, stored: &StoredHead, options: &Options) -> 
     Some([Some(range), validator.map(|value| (IF_RANGE, value))].into_iter().flatten().collect())
 }
 
-/// Updates a stored response with a 304 (RFC 9111 §3.2, §4.3.4). Returns `None` if the 304 is about another response.
+/// Updates a stored response with a 304 (RFC 9111 §3.2, §4.3.4). Returns `None` if the 304 is about another response, or
+/// would make the head larger than an origin may send one.
 /// If the 304 forbids storing, or its Vary matches no other request, the result is `invalidated`: it may answer this
 /// request, and no other. If its Vary has new names, the result is the variant that this request asks for.
 pub fn freshen(
@@ -107,6 +108,9 @@ fn updated(
     let (before, after) = (Governing::of(&stored.head.fields), Governing::of(&fields));
     retain_storable(&mut fields, &after, times, options);
     let nominated = nominate_more(&stored.nominated, &response.fields, &mut fields, request, options);
+    if grows_beyond(&fields, &stored.head.fields, options) {
+        return None;
+    }
     let forbidden = nominated.is_err()
         || (after.directives.no_store && !after.directives.must_understand)
         || after.directives.private == Some(Scope::Response)
@@ -122,6 +126,15 @@ fn updated(
         credentials: stored.credentials || (request.fields.contains(&AUTHORIZATION) && !options.strict),
         ..stored.clone()
     })
+}
+
+/// Returns true if an update makes a head larger than an origin may send one. Origins add fields to their 304s, under
+/// ever new names, until no client takes the head any more.
+fn grows_beyond(updated: &Fields, stored: &Fields, options: &Options) -> bool {
+    // a line has a colon, a space, CR and LF besides
+    let bytes = |fields: &Fields| fields.size() + 4 * fields.len();
+    let is_longer = updated.len() > options.max_fields.max(stored.len());
+    is_longer || bytes(updated) > options.max_head.max(bytes(stored))
 }
 
 /// What the answer to a HEAD means for the stored response to GET (RFC 9111 §4.3.5).

@@ -361,3 +361,24 @@ fn a_304_with_a_star_in_vary_is_the_answer_to_this_request_alone() {
     let next = proxy.get("/");
     assert_eq!((next.x_cache(), next.cache_status().contains("fwd=uri-miss")), ("MISS", true));
 }
+
+#[test]
+fn fields_that_304s_add_never_make_a_head_that_no_client_takes() {
+    let origin = Origin::answering(|request| match request.field("If-None-Match") {
+        Some(_) => {
+            let long = format!("X-New-{}: {}", request.index, "x".repeat(6000));
+            respond(304, &["ETag: \"v\"", &long], "")
+        }
+        None => respond(200, &["Cache-Control: no-cache", "ETag: \"v\""], "body"),
+    });
+    let proxy = Proxy::start(&origin, &[]);
+    let mut largest = 0;
+    for _ in 0..30 {
+        let answer = proxy.get("/");
+        assert_eq!((answer.status, answer.text().as_str()), (200, "body"));
+        largest = largest.max(answer.head.len());
+    }
+    assert!((50_000..70_000).contains(&largest), "{largest}");
+    let whole = origin.requests().iter().filter(|request| request.field("If-None-Match").is_none()).count();
+    assert!((2..6).contains(&whole), "{whole}");
+}

@@ -90,6 +90,7 @@ fn any_options() -> impl Strategy<Value = Options> {
             client_reload,
             ignore_cookies,
             default_ttl: Seconds(ttl),
+            ..usual()
         },
     )
 }

@@ -196,6 +196,28 @@ fn a_304_whose_vary_matches_no_other_request_leaves_nothing_for_others() {
 }
 
 #[test]
+fn a_304_makes_no_head_larger_than_an_origin_may_send_one() {
+    let head = |options: &Options| stored(&["Cache-Control: max-age=60", "ETag: \"1\""], options);
+    let longer = |bytes: usize, lines: usize, head: &StoredHead, options: &Options| {
+        let mut news = vec![format!("A: {}", "x".repeat(bytes))];
+        news.extend((0..lines).map(|n| format!("N{n}: 1")));
+        let news: Vec<&str> = news.iter().map(String::as_str).collect();
+        freshen(&get(&[]), head, &response(304, &news), times(at(9)), options)
+    };
+    // the stored one has three lines, Date among them
+    let few_lines = Options { max_fields: 8, ..usual() };
+    assert!(longer(1, 4, &head(&few_lines), &few_lines).is_some());
+    assert!(longer(1, 5, &head(&few_lines), &few_lines).is_none());
+    let few_bytes = Options { max_head: 1000, ..usual() };
+    assert!(longer(800, 0, &head(&few_bytes), &few_bytes).is_some());
+    assert!(longer(1000, 0, &head(&few_bytes), &few_bytes).is_none());
+    // it was as large when it came
+    let large = longer(1000, 5, &head(&usual()), &usual()).unwrap();
+    assert!(longer(1000, 5, &large, &few_bytes).is_some());
+    assert!(longer(1001, 5, &large, &few_bytes).is_none());
+}
+
+#[test]
 fn a_304_that_forbids_storing_leaves_nothing_for_others() {
     let head = stored(&["Cache-Control: max-age=60", "ETag: \"1\"", "A: 1"], &usual());
     for (line, forbidden) in [
