@@ -118,6 +118,9 @@ reasons! {
     NeverReusable => "never reusable: no lifetime and no validator",
     LifetimeUsedUp => "its lifetime was used up on the way (Age, Date)",
 
+    // Why the origin's answer is of no use.
+    UnaskedNotModified => "the origin answered 304 to a request without conditions",
+
     // Why the origin was not asked at all.
     Refused => "refused",
 

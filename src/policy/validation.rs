@@ -64,6 +64,22 @@ pub fn freshen(
     is_about(stored, &response.fields, options).then(|| updated(request, stored, response, times, options))?
 }
 
+/// Updates a stored response with a 304 to a request without conditions. Of the rules of RFC 9111 §4.3.4 only the last can
+/// name it: it is the only response that is stored for its URL, and neither it nor the 304 has a validator. Returns
+/// `None` if the rule does not fit.
+pub fn freshen_unasked(
+    request: &Request,
+    stored: &StoredHead,
+    response: &ResponseHead,
+    times: Times,
+    options: &Options,
+) -> Option<StoredHead> {
+    let has_validator = |fields: &Fields| fields.contains(&ETAG) || fields.contains(&LAST_MODIFIED);
+    let is_only_one = stored.nominated.is_empty();
+    let is_meant = is_only_one && !has_validator(&stored.head.fields) && !has_validator(&response.fields);
+    is_meant.then(|| updated(request, stored, response, times, options))?
+}
+
 /// Returns true if other requests may use a stored response that the answer to this request has updated. If the request
 /// has Authorization, a directive must allow it (RFC 9111 §3.5). If the request says no-store, they may not (§5.2.1.5).
 pub fn may_be_shared(request: &Request, freshened: &StoredHead) -> bool {
@@ -215,7 +231,7 @@ pub fn combine(stored: &StoredHead, new: &StoredHead) -> Option<StoredHead> {
 }
 
 /// Decides whether a stale stored response may answer in place of this failed exchange (RFC 9111 §4.2.4, RFC 5861 §4).
-/// `status` is that of the origin's answer, if there was one.
+/// `status` is that of the origin's answer, if there was one; 304 stands for a 304 that nobody asked for.
 pub fn on_error(
     request: &Request,
     stored: &StoredHead,
@@ -223,7 +239,7 @@ pub fn on_error(
     now: Timestamp,
     options: &Options,
 ) -> Result<Reason, Reason> {
-    if !matches!(status, None | Some(500 | 502 | 503 | 504)) {
+    if !matches!(status, None | Some(304 | 500 | 502 | 503 | 504)) {
         return Err(Reason::NotAnError);
     }
     if stored.invalidated {

@@ -218,6 +218,29 @@ fn a_304_makes_no_head_larger_than_an_origin_may_send_one() {
 }
 
 #[test]
+fn an_unasked_304_freshens_only_the_one_stored_response_and_only_if_neither_has_a_validator() {
+    let modified = format!("Last-Modified: {}", when(-9));
+    let fresh = "Cache-Control: max-age=60";
+    for (ours, theirs, expected) in [
+        (&[fresh][..], &["Cache-Control: max-age=90"][..], true),
+        (&[fresh], &[], true),
+        (&[fresh, "ETag: \"1\""], &[], false),
+        (&[fresh, &modified], &[], false),
+        (&[fresh], &["ETag: \"1\""], false),
+        (&[fresh], &[&modified], false),
+        (&[fresh, "ETag: \"1\""], &["ETag: \"1\""], false),
+        (&[fresh, "Vary: a"], &[], false),
+    ] {
+        for options in [usual(), strict()] {
+            let news = response(304, theirs);
+            let head = freshen_unasked(&get(&[]), &stored(ours, &options), &news, times(at(99)), &options);
+            assert_eq!(head.is_some(), expected, "{ours:?} {theirs:?}");
+            assert!(head.is_none_or(|head| current_age(&head, at(99)) == Seconds(0)), "{ours:?} {theirs:?}");
+        }
+    }
+}
+
+#[test]
 fn a_304_that_forbids_storing_leaves_nothing_for_others() {
     let head = stored(&["Cache-Control: max-age=60", "ETag: \"1\"", "A: 1"], &usual());
     for (line, forbidden) in [
