@@ -80,7 +80,7 @@ fn decisions(c: &mut Criterion) {
     }
     let stored = stored("public, max-age=600");
     c.bench_function("selection of the whole", |b| {
-        b.iter(|| select(black_box(&request), black_box(&stored), Some(1024), &options));
+        b.iter(|| select(black_box(&request), black_box(&stored), Some(1024)));
     });
     let times = Times { request: NOW, response: NOW, received: NOW };
     for vary in [false, true] {

@@ -220,7 +220,7 @@ impl Reader<'_> {
             max_connections: fixed::ORIGIN_CONNECTIONS,
             max_head: fixed::ORIGIN_MAX_HEAD,
             max_fields: fixed::ORIGIN_MAX_FIELDS,
-            any_coding: a.strict,
+            any_coding: false,
         })
     }
 

@@ -61,7 +61,7 @@ pub fn freshen(
     times: Times,
     options: &Options,
 ) -> Option<StoredHead> {
-    is_about(stored, &response.fields, options).then(|| updated(request, stored, response, times, options))?
+    is_about(stored, &response.fields).then(|| updated(request, stored, response, times, options))?
 }
 
 /// Updates a stored response with a 304 to a request without conditions. Of the rules of RFC 9111 §4.3.4 only the last can
@@ -88,15 +88,13 @@ pub fn may_be_shared(request: &Request, freshened: &StoredHead) -> bool {
     authorized && !RequestDirectives::parse(&request.fields).no_store
 }
 
-/// Returns true if the validators of a 304 identify the stored response (RFC 9111 §4.3.4). With `strict`, a 304 to
-/// Larder's own If-None-Match is about the stored response whatever entity tag it carries, as the conformance suite
-/// expects.
-fn is_about(stored: &StoredHead, response: &Fields, options: &Options) -> bool {
+/// Returns true if the validators of a 304 identify the stored response (RFC 9111 §4.3.4).
+fn is_about(stored: &StoredHead, response: &Fields) -> bool {
     let ours = &stored.head.fields;
     let modified = |fields| date::only(fields, &LAST_MODIFIED, stored.received);
     match (entity_tag(response), entity_tag(ours)) {
         // a weak comparison, because some origins weaken the tag of a compressed response, but not that of their 304
-        (Some(theirs), Some(ours)) => options.strict || theirs.matches_weakly(&ours),
+        (Some(theirs), Some(ours)) => theirs.matches_weakly(&ours),
         (theirs, tag) => match (modified(response), modified(ours)) {
             (Some(theirs), Some(ours)) => theirs == ours,
             (Some(_), None) => tag.is_some(),

@@ -29,6 +29,7 @@ mod soak;
 mod stale;
 mod storing;
 mod streams;
+mod strict;
 mod support;
 mod targets;
 mod tidy;
