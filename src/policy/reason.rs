@@ -138,6 +138,9 @@ reasons! {
     NoRoom => "the cache has no room",
     StoreNotAvailable => "the cache is not available",
 
+    // Why the origin's answer is of no use.
+    UnaskedNotModified => "the origin answered 304 to a request without conditions",
+
     // Why the origin was not asked at all.
     Refused => "refused",
 

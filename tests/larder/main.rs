@@ -33,6 +33,7 @@ mod stale;
 mod stats;
 mod storing;
 mod streams;
+mod strict;
 mod support;
 mod targets;
 mod tidy;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use larder::clock;
 
-use crate::support::{Gate, Origin, Proxy, Response, Step, request, respond, until};
+use crate::support::{Client, Gate, Origin, Proxy, Response, Step, request, respond, until};
 
 /// No deadline of these tests is longer; the defaults are.
 const SOON: Duration = Duration::from_secs(4);
