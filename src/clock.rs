@@ -73,7 +73,7 @@ pub enum Clock {
 
 impl Clock {
     pub fn system() -> Clock {
-        Clock::System { started: Instant::now(), wall: wall_clock() }
+        Clock::System { started: Instant::now(), wall: wall() }
     }
 
     pub fn manual(at: Timestamp) -> Clock {
@@ -83,10 +83,7 @@ impl Clock {
     /// The timeline on which ages are measured.
     pub fn now(&self) -> Timestamp {
         match self {
-            Clock::System { started, wall } => {
-                let run = i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);
-                Timestamp(wall.0.saturating_add(run))
-            }
+            Clock::System { started, wall } => Timestamp(wall.0.saturating_add(milliseconds(started.elapsed()))),
             Clock::Manual(at) => Timestamp(at.load(Ordering::Relaxed)),
         }
     }
@@ -94,7 +91,7 @@ impl Clock {
     /// What the machine believes the date to be: for comparing with dates that others wrote.
     pub fn wall(&self) -> Timestamp {
         match self {
-            Clock::System { .. } => wall_clock(),
+            Clock::System { .. } => wall(),
             Clock::Manual(_) => self.now(),
         }
     }
@@ -102,7 +99,7 @@ impl Clock {
     /// Moves a manual clock; nothing on the system's.
     pub fn advance(&self, by: Duration) {
         if let Clock::Manual(at) = self {
-            at.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::Relaxed);
+            at.fetch_add(milliseconds(by), Ordering::Relaxed);
         }
     }
 }
@@ -112,12 +109,17 @@ pub fn instant() -> Instant {
     Instant::now()
 }
 
-fn wall_clock() -> Timestamp {
-    let ms = |d: Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);
+/// A reading of the wall clock.
+pub fn wall() -> Timestamp {
     Timestamp(match SystemTime::now().duration_since(UNIX_EPOCH) {
-        Ok(after) => ms(after),
-        Err(before) => -ms(before.duration()),
+        Ok(after) => milliseconds(after),
+        Err(before) => -milliseconds(before.duration()),
     })
+}
+
+fn milliseconds(span: Duration) -> i64 {
+    let seconds = i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
+    seconds.saturating_mul(1000).saturating_add(i64::from(span.subsec_millis()))
 }
 
 #[cfg(test)]

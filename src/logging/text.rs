@@ -124,7 +124,7 @@ fn percent_decoded(name: &str) -> Vec<u8> {
     decoded
 }
 
-pub(super) fn escape_within(text: &str, longest: usize) -> Cow<'_, str> {
+fn escape_within(text: &str, longest: usize) -> Cow<'_, str> {
     if text.len() <= longest && is_plain(text) {
         return Cow::Borrowed(text);
     }

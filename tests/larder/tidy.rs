@@ -12,7 +12,7 @@ const LONGEST_FILE: usize = 450;
 const FENCES: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("blocking", &[]),
-    ("logging", &[]),
+    ("logging", &["clock"]),
     ("cli", &["config"]),
     ("config", &["cli", "client", "clock", "origin", "policy", "store"]),
     ("announce", &["config", "policy"]),
