@@ -13,19 +13,17 @@ use super::respond::Verdict;
 use crate::{
     client::{Presented, Reply, ReplyBody},
     clock,
-    logging::{escape, redact},
-    message::StatusCode,
+    logging::{self, ACCESS, redact},
+    message::{Method, StatusCode},
     policy::Reason,
 };
-
-const TARGET: &str = "larder::access";
 
 /// A line in the making. Costs nothing where nobody reads it.
 pub struct Entry(Option<Line>);
 
 struct Line {
     began: Instant,
-    method: String,
+    method: Method,
     target: String,
     status: StatusCode,
     word: &'static str,
@@ -37,9 +35,9 @@ struct Line {
 
 impl Entry {
     pub fn begin(presented: &Presented) -> Entry {
-        Entry(log::log_enabled!(target: TARGET, log::Level::Info).then(|| Line {
+        Entry(log::log_enabled!(target: ACCESS, log::Level::Info).then(|| Line {
             began: clock::instant(),
-            method: presented.method.to_string(),
+            method: presented.method.clone(),
             target: presented.target.clone(),
             status: StatusCode::OK,
             word: "MISS",
@@ -96,17 +94,23 @@ impl Stream for Watched {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        log::info!(
-            target: TARGET,
-            "{} {} {} {} {:.1} ms {} B {}{}",
-            self.word,
-            self.status.as_u16(),
-            escape(&self.method),
-            escape(&redact(&self.target)),
-            self.began.elapsed().as_secs_f64() * 1e3,
-            self.sent,
-            self.reason.as_str(),
-            if self.expected != Some(self.sent) { " (broken off)" } else { "" },
-        );
+        logging::line(log::Level::Info, ACCESS, |line| {
+            line.push(self.word);
+            line.push(" ");
+            line.push(self.status.as_str());
+            line.push(" ");
+            line.push_foreign(self.method.as_str());
+            line.push(" ");
+            line.push_foreign(&redact(&self.target));
+            line.push(" ");
+            line.push_milliseconds(self.began.elapsed());
+            line.push(" ms ");
+            line.push_number(self.sent);
+            line.push(" B ");
+            line.push(self.reason.as_str());
+            if self.expected != Some(self.sent) {
+                line.push(" (broken off)");
+            }
+        });
     }
 }
