@@ -1,8 +1,9 @@
 //! Time. The only file that reads a clock.
 //!
-//! Inside one run every age is measured on a timeline that starts at the wall clock's reading and then follows the
-//! monotonic clock, so that a wall clock that is set back cannot make a stale response fresh. Across restarts the
-//! timeline begins at the wall clock again.
+//! Inside one run every age is measured on a timeline. The timeline starts at the wall clock's reading and then follows the
+//! time since boot, so a wall clock that is set back cannot make a stale response fresh. The time since boot goes on while
+//! the machine is suspended, so a response goes stale during that time, too. Across restarts the timeline begins at the
+//! wall clock again.
 
 #![expect(clippy::disallowed_methods, reason = "this is the file that reads the time")]
 
@@ -13,6 +14,14 @@ use std::{
     },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// The clock that ages follow: one that goes on while the machine is suspended.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const AGING: ClockId = ClockId::Boottime;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const AGING: ClockId = ClockId::Monotonic;
 
 /// A point in time: milliseconds since the Unix epoch, negative before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -64,7 +73,8 @@ impl Timestamp {
 #[derive(Debug, Clone)]
 pub enum Clock {
     System {
-        started: Instant,
+        /// The time since boot when the timeline began, and what the wall clock showed then.
+        started: Duration,
         wall: Timestamp,
     },
     /// For tests: stands still until it is moved.
@@ -73,7 +83,7 @@ pub enum Clock {
 
 impl Clock {
     pub fn system() -> Clock {
-        Clock::System { started: Instant::now(), wall: wall() }
+        Clock::System { started: since_boot(), wall: wall() }
     }
 
     pub fn manual(at: Timestamp) -> Clock {
@@ -83,7 +93,9 @@ impl Clock {
     /// The timeline on which ages are measured.
     pub fn now(&self) -> Timestamp {
         match self {
-            Clock::System { started, wall } => Timestamp(wall.0.saturating_add(milliseconds(started.elapsed()))),
+            Clock::System { started, wall } => {
+                Timestamp(wall.0.saturating_add(milliseconds(since_boot().saturating_sub(*started))))
+            }
             Clock::Manual(at) => Timestamp(at.load(Ordering::Relaxed)),
         }
     }
@@ -107,6 +119,12 @@ impl Clock {
 /// A reading of the monotonic clock, for time-outs and for how long something took.
 pub fn instant() -> Instant {
     Instant::now()
+}
+
+/// The time since boot, suspensions included.
+fn since_boot() -> Duration {
+    let time = clock_gettime(AGING);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// A reading of the wall clock.
@@ -140,5 +158,42 @@ mod tests {
         assert_eq!(clock.now(), Timestamp(1_000));
         clock.advance(Duration::from_secs(2));
         assert_eq!((clock.now(), clock.wall()), (Timestamp(3_000), Timestamp(3_000)));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn ages_follow_the_time_since_boot() {
+        // its first number, with two decimals, is what the kernel's CLOCK_BOOTTIME shows
+        let uptime = || -> f64 {
+            let text = std::fs::read_to_string("/proc/uptime").unwrap();
+            text.split(' ').next().unwrap().parse().unwrap()
+        };
+        let (before, read, after) = (uptime(), since_boot().as_secs_f64(), uptime());
+        assert!((before - 0.02..after + 0.02).contains(&read), "{before} {read} {after}");
+        let began = Duration::from_secs_f64(before).saturating_sub(Duration::from_secs(50));
+        let age = Clock::System { started: began, wall: Timestamp(0) }.now().since(Timestamp(0));
+        assert!((50..=60).contains(&age.0), "{age:?}");
+    }
+
+    /// The test above cannot tell the time since boot from the monotonic clock on a machine that was never suspended. In a
+    /// time namespace they differ as they do after a suspension.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn ages_go_on_while_the_machine_is_suspended() {
+        let unshare = |more: &[&str], words: &[&std::ffi::OsStr]| {
+            let mut command = std::process::Command::new("unshare");
+            command.args(more).args(["--time", "--boottime", "100000", "--fork"]).args(words).output()
+        };
+        let ways: [&[&str]; 2] = [&[], &["--user", "--map-root-user"]];
+        let possible = |way: &&&[&str]| unshare(way, &["true".as_ref()]).is_ok_and(|output| output.status.success());
+        let Some(way) = ways.iter().find(possible) else {
+            eprintln!("skipped: unshare --time is missing or not allowed (Linux 5.6 and util-linux 2.36 have it)");
+            return;
+        };
+        let this = std::env::current_exe().unwrap();
+        let test = ["--exact", "clock::tests::ages_follow_the_time_since_boot"].map(std::ffi::OsStr::new);
+        let output = unshare(way, &[this.as_os_str(), test[0], test[1]]).unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains("1 passed"), "{text}");
     }
 }
