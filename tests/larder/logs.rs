@@ -98,7 +98,7 @@ fn rust_log_and_the_flags_decide_on_the_lines_for_requests() {
         (&[], Some("info,larder::access=warn"), &[]),
         (&[], Some("info,larder=warn"), &[]),
         (&[], Some("info/HIT"), &["HIT"]),
-        (&[], Some("info/not in the cache"), &["MISS", "MISS"]),
+        (&[], Some("info/stored for"), &["MISS", "MISS"]),
         (&["-q"], Some("info"), &[]),
         (&["-v"], Some("warn/nothing says this"), &["MISS", "HIT", "MISS"]),
     ];
@@ -123,7 +123,7 @@ fn a_line_has_the_same_bytes_when_its_words_decide_whether_it_is_logged() {
     assert_eq!(lines.iter().map(shape).collect::<Vec<_>>(), others.iter().map(shape).collect::<Vec<_>>());
     assert_eq!(
         shape(&lines[0]),
-        "0000-00-00T00:00:00.000Z INFO  MISS 000 GET /a?b=c&token=*** 0 B not in the cache yet"
+        "0000-00-00T00:00:00.000Z INFO  MISS 000 GET /a?b=c&token=*** 0 B stored for 00m"
     );
     assert!(lines[2].contains(&format!(" /{}... ", &long[1..1024])) && lines.len() == 4, "{}", lines[2]);
 }
