@@ -30,6 +30,7 @@ fn request() -> Request {
         content: None,
         peer: None,
         http_10: false,
+        forwarded: false,
     }
 }
 

@@ -99,6 +99,14 @@ impl FromIterator<(FieldName, FieldValue)> for Fields {
     }
 }
 
+/// A scheme that authenticates a connection, and every request on it from then on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConnectionScheme {
+    Ntlm,
+    Negotiate,
+    Kerberos,
+}
+
 /// What a request asks for, after RFC 9112 §3.2's forms were resolved.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Target {
@@ -122,6 +130,8 @@ pub struct Request {
     pub peer: Option<IpAddr>,
     /// HTTP/1.0: no interim responses, no chunked.
     pub http_10: bool,
+    /// It says that somebody forwarded it: the client's connection may carry the requests of many users.
+    pub forwarded: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,6 +8,7 @@
 mod ending;
 
 use std::{
+    any::Any,
     cell::RefCell,
     io,
     net::IpAddr,
@@ -95,6 +96,8 @@ pub(super) struct State {
     linger: bool,
     /// The last read found nothing and left a waker with the socket.
     parked: bool,
+    /// Kept by the core for as long as the connection lasts.
+    pub attachment: Option<Rc<dyn Any>>,
 }
 
 impl State {
@@ -126,6 +129,7 @@ impl State {
             reset: false,
             linger: false,
             parked: false,
+            attachment: None,
         }
     }
 

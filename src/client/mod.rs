@@ -99,6 +99,22 @@ impl Connection {
         }
     }
 
+    /// Returns what the core keeps for as long as the connection lasts, if it has asked for it before.
+    pub fn attachment<T: 'static>(&self) -> Option<Rc<T>> {
+        self.state.upgrade()?.borrow().attachment.clone()?.downcast().ok()
+    }
+
+    /// The same, made where there is none.
+    pub fn attached<T: Default + 'static>(&self) -> Rc<T> {
+        self.attachment().unwrap_or_else(|| {
+            let attachment = Rc::<T>::default();
+            if let Some(state) = self.state.upgrade() {
+                state.borrow_mut().attachment = Some(attachment.clone());
+            }
+            attachment
+        })
+    }
+
     /// The response to this request is the last on the connection. To be called before it is returned.
     pub fn close_after(&self) {
         let Some(state) = self.state.upgrade() else { return };

@@ -1,6 +1,7 @@
 //! Syntax of field values: total parsers. They never fail and never decide.
 
 pub mod age;
+pub mod authentication;
 pub mod cache_control;
 pub mod cache_status;
 pub mod date;

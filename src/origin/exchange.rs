@@ -13,8 +13,11 @@ use std::{
 use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
-use super::{Interim, OriginError, OriginRequest, Timeouts, head, head::Head, upload::Replay};
-use crate::message::Method;
+use super::{Interim, OriginError, OriginRequest, Timeouts, head, head::Head, owner::Owner, upload::Replay};
+use crate::{
+    fields::authentication::authenticates_connection,
+    message::{ConnectionScheme, Method},
+};
 
 /// What the connection waits for; a new value begins a new time-out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +44,12 @@ pub(super) struct Exchange {
     pub(super) again: Cell<bool>,
     /// The connection is not to be used again.
     pub(super) last: bool,
+    /// Whose connections it may use besides those that everybody may.
+    pub(super) owner: Option<Rc<Owner>>,
+    /// The request authenticates the connection.
+    pub(super) authenticates: Option<ConnectionScheme>,
+    /// The connection is authenticated, as far as is known by now.
+    pub(super) bound: Cell<Option<ConnectionScheme>>,
     /// The connection had carried another request before.
     reused: Cell<bool>,
     /// Bytes of the request were handed to the connection.
@@ -57,6 +66,9 @@ impl Exchange {
         Ok(Rc::new(Exchange {
             head: head::write(&request).map_err(OriginError::Protocol)?,
             last: request.fields.contains(&http::header::CONNECTION),
+            owner: request.owner,
+            authenticates: authenticates_connection(&request.fields),
+            bound: Cell::default(),
             method: request.method,
             upload: RefCell::new(request.body.map(Replay::new)),
             interim: RefCell::new(Box::new(interim)),

@@ -14,6 +14,7 @@ mod framing;
 pub mod fuzzing;
 mod head;
 mod names;
+mod owner;
 mod places;
 mod pool;
 mod sending;
@@ -42,7 +43,7 @@ use futures_core::{Stream, future::LocalBoxFuture};
 use http::Uri;
 use tokio::{sync::SemaphorePermit, task::spawn_local, time::timeout};
 
-pub use self::{connect::is_link_local, errors::OriginError, tls::certificates};
+pub use self::{connect::is_link_local, errors::OriginError, owner::Owner, tls::certificates};
 use self::{
     exchange::{Exchange, Wait},
     framing::Transport,
@@ -53,7 +54,7 @@ use self::{
     stream::{Handing, OriginStream},
     tls::Tls,
 };
-use crate::message::{FieldValue, Fields, Method, ResponseHead, StatusCode};
+use crate::message::{ConnectionScheme, FieldValue, Fields, Method, ResponseHead, StatusCode};
 
 /// Which origin, and how long it may take.
 #[derive(Debug, Clone)]
@@ -136,6 +137,9 @@ pub struct OriginRequest {
     /// the connection is then not used again, whatever the origin says.
     pub fields: Fields,
     pub body: Option<Upload>,
+    /// The client connection that the request came on: a connection to the origin that is authenticated by this exchange
+    /// belongs to it. `None`: it may carry many users, and such a connection serves this one request.
+    pub owner: Option<Rc<Owner>>,
 }
 
 /// A 1xx response other than 101 (RFC 9110 §15.2).
@@ -151,6 +155,8 @@ pub struct OriginResponse {
     pub head: ResponseHead,
     /// Content-Length as the origin sent it, also where it frames nothing (HEAD, 304).
     pub length: Option<u64>,
+    /// The connection was authenticated in this way, now or before: the response is for this client alone.
+    pub bound: Option<ConnectionScheme>,
     pub body: OriginBody,
 }
 
@@ -210,7 +216,7 @@ impl Origin {
         let Prepared { options, places, .. } = prepared;
         let reading = Reading::new(places.clone());
         spawn_local(reading.moving());
-        let pool = Pool::new(options.pool(), dial);
+        let pool = Pool::new(options.pool(), places.clone(), dial);
         let reuse = !options.idle_timeout.is_zero();
         if reuse {
             spawn_local(pool.sweeping());
@@ -276,6 +282,7 @@ impl Origin {
         Ok(OriginResponse {
             head: ResponseHead { status: head.status, fields: head.fields },
             length: head.length,
+            bound: exchange.bound.get(),
             body: OriginBody { reading, left, exchange, timeouts: *timeouts },
         })
     }
@@ -284,9 +291,9 @@ impl Origin {
 impl Client {
     async fn attempt(&self, exchange: &Rc<Exchange>) -> Result<Payload, OriginError> {
         exchange.wait.set(Wait::Other);
-        let mut connection = self.pool.connection(exchange.again.get()).await?;
+        let mut connection = self.pool.connection(exchange).await?;
         connection.begin(exchange.clone());
-        let stream = OriginStream::new(connection, self.pool.clone());
+        let stream = OriginStream::new(connection, self.pool.clone(), exchange.owner.clone());
         match exchange.in_time(&self.timeouts, stream.handed_to((self.call)())).await? {
             Ok(payload) => Ok(payload),
             Err(_) => Err(exchange.take_failure().unwrap_or(OriginError::Closed)),

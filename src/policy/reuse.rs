@@ -69,6 +69,17 @@ pub fn reuse(
     }
 }
 
+/// What is to be done with a request whose connection to the origin is authenticated: its answer is for this client alone,
+/// and validates nothing for others.
+pub fn alone(decided: Reuse) -> Reuse {
+    match decided {
+        Reuse::Refresh(reason) => Reuse::Serve(reason),
+        Reuse::Validate(fwd, reason) | Reuse::Fetch(fwd, reason) => Reuse::Pass(fwd, reason),
+        Reuse::Complete(reason) => Reuse::Pass(Fwd::Partial, reason),
+        decided => decided,
+    }
+}
+
 /// What is to be done with a safe request whose content is part of no key: it may change the answer, which is then for
 /// this request alone (cache poisoning by fat GET).
 pub fn with_content(request: &Request) -> Reuse {

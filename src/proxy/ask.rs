@@ -37,7 +37,7 @@ const COMPLETED: u64 = 8 * 1024 * 1024;
 /// Asks the origin and does to the store what its answer says. The lead ends when what it landed is stored.
 pub async fn ask(cx: &Rc<Context>, question: Question, lead: Option<Flying>, flight: Option<&FlightKey>) -> Outcome {
     let epoch = cx.store.epoch();
-    let Question { request, mut content, interim, primary, stored, mut way } = question;
+    let Question { request, mut content, interim, owner, primary, stored, mut way } = question;
     // no key knows of it: what it may have changed is for this client alone
     let unkeyed = matches!(content, Content::Stream(_)) && !is_unsafe(&request.method);
     let land = |landing: Landing| {
@@ -69,8 +69,8 @@ pub async fn ask(cx: &Rc<Context>, question: Question, lead: Option<Flying>, fli
             Content::Read(bytes) => Content::Read(bytes.clone()),
             _ => Content::None,
         };
-        let sent =
-            exchange::send(cx, &request, std::mem::replace(&mut content, again), conditions, &added, interim.clone());
+        let client = (interim.clone(), owner.clone());
+        let sent = exchange::send(cx, &request, std::mem::replace(&mut content, again), conditions, &added, client);
         let Answered { response, times } = match sent.await {
             Ok(answered) => {
                 match answered.response.head.status.as_u16() {
@@ -128,10 +128,13 @@ pub async fn ask(cx: &Rc<Context>, question: Question, lead: Option<Flying>, fli
             }
             _ => {}
         }
-        after_effects(cx, &request, primary, stored.as_ref(), &response, times, epoch).await;
+        // an answer to one user freshens nothing
+        let freshened = stored.as_ref().filter(|_| response.bound.is_none());
+        after_effects(cx, &request, primary, freshened, &response, times, epoch).await;
         let answer = Answer { request: &request, response, times, primary, epoch };
         let storable = match unkeyed {
             true => Err(unkeyed_content(&request.method)),
+            false if let Some(scheme) = answer.response.bound => Err(scheme.into()),
             false => storing(&request, &answer.response.head, times, &cx.policy),
         };
         return match storable {
@@ -260,7 +263,7 @@ impl Answer<'_> {
     /// Begins to store the answer, and to give it to everybody who waits for it.
     fn fill(self, cx: &Rc<Context>, joined: Joined, lead: Option<Flying>) -> Outcome {
         let Answer { request, response, times, primary, epoch } = self;
-        let OriginResponse { head, length, body } = response;
+        let OriginResponse { head, length, body, .. } = response;
         let status = head.status.as_u16();
         // a part has as many bytes as its Content-Range says, or is no part
         let announced = range::content_range(&head.fields).filter(|_| head.status == StatusCode::PARTIAL_CONTENT);

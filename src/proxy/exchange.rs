@@ -3,6 +3,7 @@
 use std::{
     cell::OnceCell,
     pin::Pin,
+    rc::Rc,
     sync::{Arc, Once, OnceLock},
     task::Poll,
 };
@@ -20,7 +21,7 @@ use crate::{
     client::Connection,
     fields::date,
     message::{FieldName, FieldValue, Fields, Method, Request, ResponseHead},
-    origin::{self, Origin, OriginError, OriginRequest, OriginResponse, Prepared, Upload},
+    origin::{self, Origin, OriginError, OriginRequest, OriginResponse, Owner, Prepared, Upload},
     policy::Times,
 };
 
@@ -58,14 +59,17 @@ pub struct Answered {
     pub times: Times,
 }
 
-/// Asks the origin. `added` stands in for the client's fields of the same names. Interim responses go to `interim`.
+/// Whom interim responses go to, and who owns what is authenticated.
+type ClientSide = (Option<Connection>, Option<Rc<Owner>>);
+
+/// Asks the origin. `added` stands in for the client's fields of the same names.
 pub async fn send(
     cx: &Context,
     request: &Request,
     content: Content,
     conditions: Conditions,
     added: &[(FieldName, FieldValue)],
-    interim: Option<Connection>,
+    client: ClientSide,
 ) -> Result<Answered, OriginError> {
     let mut fields = forward::fields(request, &cx.site, &cx.pseudonym, conditions);
     for (name, value) in added {
@@ -78,11 +82,12 @@ pub async fn send(
     let may_follow = matches!(content, Content::None) && matches!(request.method, Method::GET | Method::HEAD);
     let again = may_follow.then(|| fields.clone());
     let content = upload(content, &request.method);
-    let first = ask(cx, &cx.origin, &[&cx.site], request, fields, content, interim.clone()).await?;
+    let first = ask(cx, &cx.origin, &[&cx.site], request, fields, content, client.clone()).await?;
     let secure = cx.secure.as_ref().filter(|_| points_to_https(cx, request, &first.response.head));
     let (Some(secure), Some(fields)) = (secure.and_then(Secure::client), again) else { return Ok(first) };
     let site = Site { https: true, ..cx.site.clone() };
-    let followed = ask(cx, secure, &[&cx.site, &site], request, fields, None, interim).await;
+    // what an owner keeps is a connection of the first origin
+    let followed = ask(cx, secure, &[&cx.site, &site], request, fields, None, (client.0, None)).await;
     Ok(followed.unwrap_or_else(|error| {
         static NOT_FOLLOWED: Warning = Warning::new();
         NOT_FOLLOWED.say(format_args!("the origin redirects to https, which fails: {error} ({})", site.url()));
@@ -98,9 +103,10 @@ async fn ask(
     request: &Request,
     fields: Fields,
     body: Option<Upload>,
-    interim: Option<Connection>,
+    (interim, owner): ClientSide,
 ) -> Result<Answered, OriginError> {
-    let outgoing = OriginRequest { method: request.method.clone(), target: cx.site.target(request), fields, body };
+    let outgoing =
+        OriginRequest { method: request.method.clone(), target: cx.site.target(request), fields, body, owner };
     let sent = cx.clock.now();
     let mut response = origin
         .send(outgoing, move |response| {

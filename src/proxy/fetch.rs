@@ -18,7 +18,7 @@ use crate::{
     client::{Connection, Reply},
     key::CacheKey,
     message::{FieldValue, Method, Nominated, Request, ResponseHead, StoredHead, StoredResponse},
-    origin::{OriginError, OriginResponse},
+    origin::{OriginError, OriginResponse, Owner},
     policy::{
         Fwd, Options, Reason,
         reuse::{Reuse, reuse},
@@ -98,6 +98,8 @@ pub(super) struct Question {
     pub request: Rc<Request>,
     pub content: Content,
     pub interim: Option<Connection>,
+    /// Whose connections to the origin it may use besides those that everybody may.
+    pub owner: Option<Rc<Owner>>,
     pub primary: CacheKey,
     /// What the answer may validate, complete or be displaced by.
     pub stored: Option<Arc<StoredResponse>>,
@@ -172,6 +174,7 @@ pub fn refresh(cx: &Rc<Context>, asked: Asked, found: Found, _reason: Reason) {
     if let Join::Lead(lead) = cx.shared.flights.join(&flight) {
         let mut question = Question::new(asked, found, Way::Validate);
         question.interim = None;
+        question.owner = None;
         if question.request.method == Method::HEAD {
             Rc::make_mut(&mut question.request).method = Method::GET;
         }
@@ -189,11 +192,13 @@ pub fn refresh(cx: &Rc<Context>, asked: Asked, found: Found, _reason: Reason) {
 
 impl Question {
     fn new(asked: Asked, found: Found, way: Way) -> Question {
+        let owner = (!asked.request.forwarded).then(|| asked.connection.attached());
         let interim = (!asked.request.http_10).then_some(asked.connection);
         Question {
             request: asked.request,
             content: asked.content,
             interim,
+            owner,
             primary: asked.primary,
             stored: found.stored,
             way,

@@ -33,12 +33,13 @@ pub use shared::Shared;
 use crate::{
     client::{Connection, Presented, Reply, RequestBody},
     clock::Clock,
+    fields::authentication::authenticates_connection,
     key::{self, CacheKey},
     message::{FieldValue, Method, Request, StoredResponse, Target},
-    origin::{Origin, Upload},
+    origin::{Origin, Owner, Upload},
     policy::{
         self, Fwd,
-        reuse::{Reuse, reuse, with_content},
+        reuse::{Reuse, alone, reuse, with_content},
         vary,
     },
     store::{Slot, Store},
@@ -165,6 +166,12 @@ async fn read_content(body: RequestBody) -> Result<Content, refusal::Refusal> {
     Ok(Content::Read(content.freeze()))
 }
 
+/// Returns true if the client's connection to the origin is authenticated, or will be by this request.
+fn is_bound(asked: &Asked) -> bool {
+    let owner = asked.connection.attachment::<Owner>().filter(|_| !asked.request.forwarded);
+    owner.is_some_and(|owner| owner.bound().is_some()) || authenticates_connection(&asked.request.fields).is_some()
+}
+
 async fn answer(cx: &Rc<Context>, asked: Asked, found: Found, log: &mut access::Entry) -> Reply {
     let now = cx.clock.now();
     let decision = match &asked.content {
@@ -173,6 +180,11 @@ async fn answer(cx: &Rc<Context>, asked: Asked, found: Found, log: &mut access::
             let stored = found.stored.as_deref().map(|stored| &stored.head);
             reuse(&asked.request, stored, found.variants, now, &cx.policy)
         }
+    };
+    let decision = match decision {
+        Reuse::Serve(_) => decision,
+        _ if is_bound(&asked) => alone(decision),
+        _ => decision,
     };
     match (decision, &found.stored) {
         (Reuse::Serve(reason), Some(stored)) => respond::hit(cx, &asked.request, stored, reason, now, log),

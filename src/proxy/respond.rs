@@ -169,7 +169,7 @@ pub fn relayed(
     verdict: Verdict,
     log: &mut access::Entry,
 ) -> Reply {
-    let OriginResponse { head, length, body } = response;
+    let OriginResponse { head, length, body, .. } = response;
     let fields = own_fields(cx, &head.fields, &verdict, None);
     let body = match (request.method == Method::HEAD, head.status.as_u16()) {
         (true, _) => ReplyBody::Empty(length),

@@ -57,7 +57,15 @@ fn target(path: &str) -> Target {
 
 fn request(method: &str, lines: &[&str]) -> Request {
     let method = Method::from_bytes(method.as_bytes()).unwrap();
-    Request { method, target: target("/a/b?q=1"), fields: fields(lines), content: None, peer: None, http_10: false }
+    Request {
+        method,
+        target: target("/a/b?q=1"),
+        fields: fields(lines),
+        content: None,
+        peer: None,
+        http_10: false,
+        forwarded: false,
+    }
 }
 
 fn get(lines: &[&str]) -> Request {

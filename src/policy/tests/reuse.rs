@@ -1,5 +1,5 @@
 use super::*;
-use crate::policy::{Fwd, reuse::Reuse, reuse::reuse};
+use crate::policy::{Fwd, reuse::Reuse, reuse::alone, reuse::reuse};
 
 fn reload() -> Options {
     Options { client_reload: true, ..usual() }
@@ -158,4 +158,18 @@ fn a_stored_part_answers_what_it_covers_and_is_completed_for_the_rest() {
     assert_eq!(decide(&get(&["Range: bytes=4-7"]), &head, 60, &usual()), Reuse::Validate(Fwd::Stale, Reason::Stale));
     assert_eq!(decide(&get(&["Range: bytes=0-7"]), &head, 60, &usual()), Reuse::Fetch(Fwd::Stale, Reason::Stale));
     assert_eq!(decide(&request("HEAD", &[]), &head, 0, &usual()), Reuse::Pass(Fwd::Partial, Reason::PartMissing));
+}
+
+#[test]
+fn who_is_authenticated_by_connection_asks_for_itself_alone() {
+    for (decided, alone_with_it) in [
+        (Reuse::Serve(Reason::Fresh), Reuse::Serve(Reason::Fresh)),
+        (Reuse::Refresh(Reason::StaleWhileRevalidate), Reuse::Serve(Reason::StaleWhileRevalidate)),
+        (Reuse::Fetch(Fwd::UriMiss, Reason::NotStored), Reuse::Pass(Fwd::UriMiss, Reason::NotStored)),
+        (Reuse::Validate(Fwd::Stale, Reason::Stale), Reuse::Pass(Fwd::Stale, Reason::Stale)),
+        (Reuse::Complete(Reason::PartMissing), Reuse::Pass(Fwd::Partial, Reason::PartMissing)),
+        (Reuse::Refuse(Reason::OnlyIfCached), Reuse::Refuse(Reason::OnlyIfCached)),
+    ] {
+        assert_eq!(alone(decided), alone_with_it);
+    }
 }
