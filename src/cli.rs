@@ -18,7 +18,7 @@ Examples:
   larder --origin https://api.example.com/v2         port 3000, below the path /v2 of the origin
   larder --origin http://127.0.0.1:8080 --disk 50G --default-ttl 0s
   larder --clear-cache                               forgets everything, also while Larder runs
-  larder stats                                       what is stored, and how much room it takes";
+  larder stats                                       the hit ratio, the reasons, and the room";
 
 const UNITS: &str = "\
 Sizes take a unit, and every unit is binary: 10G, 10GiB and 10GB are all 10 x 1024^3 bytes (B, K, M, G, T).
@@ -36,7 +36,7 @@ const LIMITS: &str = "Timeouts and limits";
     before_help = EXAMPLES,
     after_help = UNITS,
     help_template = "{before-help}{about-with-newline}\n{usage-heading} {usage}\n\n{all-args}{after-help}",
-    override_usage = "larder --origin URL [OPTIONS]\n       larder --clear-cache [--origin URL | --cache-dir DIR]\n       larder stats [--json] [--origin URL | --cache-dir DIR]",
+    override_usage = "larder --origin URL [OPTIONS]\n       larder --clear-cache [--origin URL | --cache-dir DIR]\n       larder stats [--json] [--all] [--origin URL | --cache-dir DIR]",
     disable_help_subcommand = true,
     max_term_width = 120
 )]
@@ -223,11 +223,14 @@ pub struct Arguments {
 
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
-    /// Show what is stored and how much room it takes
+    /// Show the hit ratio, why requests went to the origin, and how much room the cache takes
     Stats {
         /// As JSON, for programs
         #[arg(long)]
         json: bool,
+        /// Show empty caches of other origins, too
+        #[arg(long)]
+        all: bool,
     },
 }
 
@@ -403,7 +406,7 @@ mod tests {
     fn the_folder_can_be_named_behind_a_subcommand_too() {
         for words in [["larder", "--cache-dir", "/x", "stats"], ["larder", "stats", "--cache-dir", "/x"]] {
             let arguments = Arguments::read(words).unwrap();
-            assert_eq!(arguments.command, Some(Command::Stats { json: false }));
+            assert_eq!(arguments.command, Some(Command::Stats { json: false, all: false }));
             assert_eq!(arguments.cache_dir, Some(PathBuf::from("/x")));
         }
     }

@@ -1,5 +1,7 @@
 //! Composition: the store, the workers, the listener, the control socket and the signals.
 
+mod control;
+
 use std::{
     fmt, io,
     net::{SocketAddr, TcpListener, ToSocketAddrs},
@@ -15,7 +17,6 @@ use socket2::{Domain, Socket, Type};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
-    admin,
     announce::{Holdings, announce},
     client::{self, OnRefusal},
     clock::{self, Clock},
@@ -226,7 +227,7 @@ fn serve(
     tell: mpsc::Sender<io::Result<ServerHandle>>,
     done: tokio::sync::oneshot::Sender<()>,
 ) {
-    let control = control(&config, &store, &shared);
+    let control = control::open(&config, addr, &store, &shared);
     let url = OriginUrl {
         https: config.origin.https,
         authority: config.origin.authority(),
@@ -236,7 +237,8 @@ fn serve(
         (Arc::new(config.policy.clone()), Arc::new(Health::default()), Arc::new(Once::new()));
     let pseudonym: Arc<str> = pseudonym().into();
     let Ok(via) = FieldValue::try_from(format!("1.1 {pseudonym}")) else { return };
-    let on_refusal = Some(OnRefusal::new(proxy::refused_by_client_side));
+    let of_refusals = shared.clone();
+    let on_refusal = Some(OnRefusal::new(move |refused| proxy::refused_by_client_side(&of_refusals, refused)));
     let options = client::Options { on_refusal, ..config.client.clone() };
     let twin = Arc::default();
     let closing = store.clone();
@@ -258,6 +260,7 @@ fn serve(
             via: via.clone(),
             store: store.clone(),
             clock: clock.clone(),
+            counts: shared.counts.of_worker(),
             shared: shared.clone(),
         });
         move |presented| proxy::serve(cx.clone(), presented)
@@ -278,44 +281,6 @@ fn serve(
     });
     drop(control);
     let _ = done.send(());
-}
-
-/// The control socket; without it Larder runs all the same.
-fn control(config: &Config, store: &Store, shared: &Arc<Shared>) -> Option<admin::Listening> {
-    let (store, shared, counters) = (store.clone(), shared.clone(), config.client.counters.clone());
-    let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
-    let handler = move |command| match command {
-        admin::Command::Clear => {
-            let cleared = rt.block_on(store.clear()).map_err(|error| error.to_string())?;
-            shared.forget_flights();
-            Ok(admin::clear::to_json(cleared))
-        }
-        admin::Command::Stats => {
-            let mut stats = serde_json::to_value(store.stats()).map_err(|error| error.to_string())?;
-            let turned_away = counters.over_connections.count() + counters.over_address.count();
-            for (name, count) in [
-                ("connections", counters.connections.count()),
-                ("turned_away", turned_away),
-                ("requests", counters.requests.count()),
-                ("refused", counters.refused.count()),
-                ("panics", counters.panics.count()),
-            ] {
-                stats[name] = count.into();
-            }
-            Ok(stats)
-        }
-        admin::Command::Ping => Ok(admin::identity()),
-    };
-    match admin::listen(&config.store.folder, handler) {
-        Ok(listening) => Some(listening),
-        Err(error) => {
-            log::warn!(
-                "no control socket in {}: {error}; --clear-cache cannot reach this Larder",
-                config.store.folder.display()
-            );
-            None
-        }
-    }
 }
 
 fn listen(config: &Config) -> Result<TcpListener, RunError> {

@@ -30,7 +30,7 @@ const LONGEST: u64 = (1 << 31) * 1000;
 
 /// Shows a count for people: `1 stored response`, `2 stored responses`.
 pub fn show_responses(count: u64) -> String {
-    format!("{count} stored response{}", if count == 1 { "" } else { "s" })
+    format!("{} stored response{}", show_count(count), if count == 1 { "" } else { "s" })
 }
 
 /// Parses a size and returns it in bytes. `10G`, `10GiB` and `10GB` are the same, since every unit is binary; case does
@@ -94,6 +94,19 @@ pub fn show_duration(duration: Duration) -> String {
     }
     let (unit, factor) = DURATIONS.iter().rev().find(|(_, factor)| ms % factor == 0).unwrap_or(&("ms", 1));
     format!("{}{unit}", ms / factor)
+}
+
+/// Shows a number for people: `1,204`.
+pub fn show_count(count: u64) -> String {
+    let digits = count.to_string();
+    let mut shown = String::with_capacity(digits.len() + digits.len() / 3);
+    for (n, digit) in digits.chars().enumerate() {
+        if n > 0 && (digits.len() - n).is_multiple_of(3) {
+            shown.push(',');
+        }
+        shown.push(digit);
+    }
+    shown
 }
 
 /// Shows a number of seconds for people, in one unit: `5s`, `59m`, `1h`, `3d`. What is less than the unit is left out.
@@ -178,6 +191,12 @@ mod tests {
             [0, 1500, 90_000, 3_600_000, 172_800_000].map(|ms| show_duration(Duration::from_millis(ms))),
             ["0s", "1500ms", "90s", "1h", "2d"]
         );
+    }
+
+    #[test]
+    fn thousands_are_separated() {
+        let shown = [0, 999, 1_204, 12_345, 1_000_000].map(show_count);
+        assert_eq!(shown, ["0", "999", "1,204", "12,345", "1,000,000"]);
     }
 
     #[test]

@@ -5,9 +5,11 @@
 
 mod ask;
 pub mod clear;
+pub mod figures;
 #[doc(hidden)]
 pub mod fuzzing;
 mod listen;
+mod show;
 mod stats;
 
 use std::{
@@ -20,7 +22,8 @@ use std::{
 pub use ask::{AskError, ask};
 pub use listen::{Listening, listen};
 use serde_json::{Value, json};
-pub use stats::{show, stats};
+pub use show::show;
+pub use stats::{is_empty, stats};
 
 /// The name of the socket in the cache folder.
 pub const SOCKET: &str = "control";

@@ -120,9 +120,9 @@ fn end(mut out: Vec<u8>, fields: &Fields) -> Vec<u8> {
 
 fn line(name: &FieldName, value: &FieldValue, out: &mut Vec<u8>) {
     spelling::write(name, out);
-    for part in [b": ", value.as_bytes(), b"\r\n"] {
-        out.extend_from_slice(part);
-    }
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value.as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 fn line_size(name: &str, value: usize) -> usize {

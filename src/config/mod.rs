@@ -54,7 +54,7 @@ impl std::error::Error for ConfigError {}
 pub enum Task {
     Serve(Box<Config>),
     Clear(Folders),
-    Stats { folders: Folders, json: bool },
+    Stats { folders: Folders, json: bool, all: bool },
 }
 
 /// The cache folders that a task is about.
@@ -90,11 +90,11 @@ impl Task {
     /// Checks the arguments and returns the task that they ask for.
     pub fn new(arguments: &Arguments, surroundings: &Surroundings) -> Result<Task, ConfigError> {
         let reader = Reader { arguments, surroundings };
-        if let Some(Command::Stats { json }) = arguments.command {
+        if let Some(Command::Stats { json, all }) = arguments.command {
             if arguments.clear_cache {
                 return Err(reader.error("clear_cache", "it does not go together with stats; run one, then the other"));
             }
-            return Ok(Task::Stats { folders: reader.folders()?, json });
+            return Ok(Task::Stats { folders: reader.folders()?, json, all });
         }
         if arguments.clear_cache {
             return Ok(Task::Clear(reader.folders()?));
@@ -193,6 +193,8 @@ impl Reader<'_> {
             default_ttl: Seconds(default_ttl.as_secs()),
             client_reload: a.client_reload,
             ignore_cookies: a.ignore_cookies,
+            max_head: fixed::ORIGIN_MAX_HEAD,
+            max_fields: fixed::ORIGIN_MAX_FIELDS,
         })
     }
 
@@ -217,7 +219,7 @@ impl Reader<'_> {
             max_streams: self.number("origin_streams", &a.origin_streams, 0, 1_000_000)? as usize,
             max_head: fixed::ORIGIN_MAX_HEAD,
             max_fields: fixed::ORIGIN_MAX_FIELDS,
-            any_coding: a.strict,
+            any_coding: false,
         })
     }
 

@@ -160,7 +160,10 @@ fn an_origin_is_required_for_serving_only() {
     assert!(
         matches!(task(&["--clear-cache"]).unwrap(), Task::Clear(Folders::Below(below)) if below.as_os_str() == "/home/a/.cache/larder")
     );
-    assert!(matches!(task(&["stats", "--json"]).unwrap(), Task::Stats { folders: Folders::Below(_), json: true }));
+    assert!(matches!(
+        task(&["stats", "--json"]).unwrap(),
+        Task::Stats { folders: Folders::Below(_), json: true, all: false }
+    ));
     assert_eq!(task(&["--origin", "dummyjson.com", "--clear-cache"]).unwrap_err().setting, "--origin");
 }
 

@@ -50,6 +50,21 @@ macro_rules! reasons {
                     $(Reason::$name => $words,)+
                 }
             }
+
+            /// Returns the name for programs, such as `not_stored`. It stays when the words change.
+            pub fn name(self) -> String {
+                let camel = match self {
+                    $(Reason::$name => stringify!($name),)+
+                };
+                let mut name = String::with_capacity(camel.len() + 4);
+                for c in camel.chars() {
+                    if c.is_ascii_uppercase() && !name.is_empty() {
+                        name.push('_');
+                    }
+                    name.push(c.to_ascii_lowercase());
+                }
+                name
+            }
         }
     };
 }
@@ -128,6 +143,9 @@ reasons! {
     NoRoom => "the cache has no room",
     StoreNotAvailable => "the cache is not available",
 
+    // Why the origin's answer is of no use.
+    UnaskedNotModified => "the origin answered 304 to a request without conditions",
+
     // Why the origin was not asked at all.
     Refused => "refused",
 
@@ -172,11 +190,20 @@ mod tests {
 
     #[test]
     fn every_reason_has_words_of_its_own_that_fit_into_a_structured_string() {
-        let mut seen = std::collections::HashSet::new();
+        let (mut seen, mut seen_names) = (std::collections::HashSet::new(), std::collections::HashSet::new());
         for reason in Reason::ALL {
             let words = reason.as_str();
             assert!(seen.insert(words), "{words} twice");
             assert!(words.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b'"' && b != b'\\'), "{words}");
+            let name = reason.name();
+            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') && seen_names.insert(name));
         }
+    }
+
+    #[test]
+    fn a_reason_has_a_name_for_programs() {
+        assert_eq!(Reason::NotStored.name(), "not_stored");
+        assert_eq!(Reason::SMaxage.name(), "s_maxage");
+        assert_eq!(Reason::Stale.name(), "stale");
     }
 }

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Once},
 };
 
-use super::{forward::OriginUrl, health::Health, request, secure::Secure, shared::Shared};
+use super::{counts::WorkerCounts, forward::OriginUrl, health::Health, request, secure::Secure, shared::Shared};
 use crate::{
     client::WorkerHandle,
     clock::Clock,
@@ -30,6 +30,7 @@ pub struct Context {
     pub store: Store,
     pub clock: Clock,
     pub shared: Arc<Shared>,
+    pub counts: Arc<WorkerCounts>,
 }
 
 /// One site: its origin, and the rules that hold for it. `admit` chooses it for each request.

@@ -3,7 +3,7 @@
 use tokio::sync::oneshot;
 
 use super::{
-    ask::{ask, spared, stand_in},
+    ask::{ask, spared, stand_in, status_of},
     collapse::Join,
     context::Asked,
     fetched::Fetched,
@@ -212,7 +212,7 @@ fn followed(question: &Question, landing: Landing, verdict: &Verdict) -> Option<
             let reader = FillReader::of(&filling.fill)?;
             Some(respond::filling(asked, &filling, reader, verdict.answered(filling.status, filling.times)))
         }
-        Landing::Failed(error) => Some(match stand_in(None) {
+        Landing::Failed(error) => Some(match stand_in(status_of(&error)) {
             Some(fetched) => answer(asked, fetched.because_of(&error), verdict),
             None => respond::failed(asked, &error, verdict),
         }),

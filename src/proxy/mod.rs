@@ -5,6 +5,8 @@ mod ask;
 mod collapse;
 mod content;
 mod context;
+mod count;
+mod counts;
 mod exchange;
 mod failure;
 mod fetch;
@@ -14,6 +16,7 @@ mod forward;
 #[doc(hidden)]
 pub mod fuzzing;
 mod health;
+mod histogram;
 mod keep;
 mod landing;
 mod observed;
@@ -44,9 +47,12 @@ use self::{
 };
 pub use self::{
     context::{Context, Site},
+    counts::{Counts, Total, WorkerCounts},
     forward::OriginUrl,
     health::Health,
+    histogram::Times,
     observed::refused as refused_by_client_side,
+    outcome::Kind,
     secure::Secure,
     shared::Shared,
 };
@@ -67,7 +73,7 @@ const QUERY_CONTENT: u64 = 64 * 1024;
 
 /// Answers a request, and sees to it that its outcome is told when the answer has gone.
 pub async fn serve(cx: Rc<Context>, presented: Presented) -> Reply {
-    let observed = Observed::begin(&presented);
+    let observed = Observed::begin(&cx, &presented);
     let connection = presented.connection.clone();
     observed.end(handle(cx, presented).await, &connection)
 }

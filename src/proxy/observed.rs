@@ -3,7 +3,8 @@
 use std::{
     io,
     pin::Pin,
-    task::{Context, Poll},
+    rc::Rc,
+    task::{self, Poll},
     time::{Duration, Instant},
 };
 
@@ -12,7 +13,9 @@ use futures_core::Stream;
 
 use super::{
     access,
+    context::Context,
     outcome::{End, Outcome},
+    shared::Shared,
     verdict::Answer,
 };
 use crate::{
@@ -21,40 +24,49 @@ use crate::{
     message::Version,
 };
 
-/// A request whose outcome is told when it is dropped. It costs nothing where nobody reads outcomes.
-pub struct Observed(Option<Observation>);
+/// A request whose outcome is told when this is dropped.
+pub struct Observed(Observation);
 
 struct Observation {
+    cx: Rc<Context>,
     began: Instant,
+    /// The time to the head of the answer.
+    waited: Option<Duration>,
     outcome: Outcome,
 }
 
 impl Observed {
-    pub fn begin(presented: &Presented) -> Observed {
-        Observed(access::is_read().then(|| Observation {
+    pub fn begin(cx: &Rc<Context>, presented: &Presented) -> Observed {
+        cx.counts.begin();
+        Observed(Observation {
+            cx: cx.clone(),
             began: clock::instant(),
+            waited: None,
             outcome: Outcome {
                 method: Some(presented.method.clone()),
-                target: presented.target.clone(),
+                // only the log reads it
+                target: if access::is_read() { presented.target.clone() } else { String::new() },
                 version: presented.version,
                 peer: presented.peer,
                 status: None,
                 verdict: None,
                 sent: 0,
                 took: Duration::ZERO,
-                // until its answer has come to its end, whoever drops it does so because the client has left
+                // whoever drops it before the end of the answer does so because the client has left
                 end: End::Left,
             },
-        }))
+        })
     }
 
-    /// Tells the outcome when the last byte of the answer was handed over, or nobody takes it any more.
+    /// Tells the outcome when the last byte of the answer was handed over, or when nobody takes the answer any more.
     pub fn end(self, answer: Answer, connection: &Connection) -> Reply {
         let Answer { mut reply, verdict } = answer;
-        let Some(mut observation) = self.0 else { return reply };
+        let mut observation = self.0;
         if has_left(connection) {
             return reply;
         }
+        let waited = observation.began.elapsed();
+        observation.waited = Some(waited);
         let outcome = &mut observation.outcome;
         (outcome.status, outcome.verdict) = (Some(reply.status), Some(verdict));
         reply.body = match reply.body {
@@ -63,7 +75,7 @@ impl Observed {
             }
             body => {
                 outcome.sent = if let ReplyBody::Bytes(bytes) = &body { bytes.len() as u64 } else { 0 };
-                outcome.end = End::Whole;
+                (outcome.end, outcome.took) = (End::Whole, waited);
                 body
             }
         };
@@ -89,7 +101,7 @@ struct Watched {
 impl Stream for Watched {
     type Item = io::Result<Bytes>;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Option<Self::Item>> {
         let polled = self.pieces.as_mut().poll_next(cx);
         let this = &mut *self;
         let outcome = &mut this.observation.outcome;
@@ -111,21 +123,25 @@ impl Stream for Watched {
 
 impl Drop for Observation {
     fn drop(&mut self) {
-        self.outcome.took = self.began.elapsed();
+        if self.outcome.took.is_zero() {
+            self.outcome.took = self.began.elapsed();
+        }
         // a panic of Larder's own is not the client's
         if std::thread::panicking() && self.outcome.end == End::Left {
             self.outcome.end = End::BrokenOff;
         }
-        tell(&self.outcome);
+        self.cx.counts.end(&self.outcome, self.waited);
+        access::log(&self.outcome);
     }
 }
 
 /// Tells that the client side refused a request. A request that the core has already tells its own outcome.
-pub fn refused(refused: &Refused) {
+pub fn refused(shared: &Shared, refused: &Refused) {
     if refused.handed_over {
         return;
     }
-    tell(&Outcome {
+    shared.counts.refuse(refused.sent);
+    access::log(&Outcome {
         method: refused.method.clone(),
         target: refused.target.clone().unwrap_or_default(),
         version: refused.version.unwrap_or(Version::Http11),
@@ -136,8 +152,4 @@ pub fn refused(refused: &Refused) {
         took: refused.took,
         end: End::Refused(refused.detail),
     });
-}
-
-fn tell(outcome: &Outcome) {
-    access::log(outcome);
 }

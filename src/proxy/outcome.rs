@@ -66,6 +66,35 @@ pub enum Kind {
 }
 
 impl Kind {
+    pub const ALL: &'static [Kind] = &[
+        Kind::Fresh,
+        Kind::Validated,
+        Kind::Stale,
+        Kind::Miss,
+        Kind::Collapsed,
+        Kind::NotCached,
+        Kind::Refused,
+        Kind::Error,
+        Kind::Left,
+        Kind::Lost,
+    ];
+
+    /// The name for programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Fresh => "fresh",
+            Kind::Validated => "validated",
+            Kind::Stale => "stale",
+            Kind::Miss => "miss",
+            Kind::Collapsed => "collapsed",
+            Kind::NotCached => "not_cached",
+            Kind::Refused => "refused",
+            Kind::Error => "error",
+            Kind::Left => "left",
+            Kind::Lost => "lost",
+        }
+    }
+
     /// The kind of an outcome.
     pub fn of(outcome: &Outcome) -> Kind {
         match (&outcome.verdict, outcome.end) {

@@ -148,7 +148,7 @@ fn relayed_fields(theirs: &Fields, replaced: impl Fn(&FieldName) -> bool) -> Fie
 /// The part of a response that answers the request's conditions and ranges.
 fn cut(asked: &Asked, stored: &StoredHead, mut fields: Fields, content: Body, verdict: Verdict) -> Answer {
     let (request, Body { source, held, whole }) = (&*asked.request, content);
-    let selection = match select(request, stored, whole, asked.policy()) {
+    let selection = match select(request, stored, whole) {
         // a fill that turns into a relay goes forward only
         Selection::Parts(ranges) if matches!(source, Source::Fill(_)) && !ranges.is_sorted() => Selection::Whole,
         selection => selection,

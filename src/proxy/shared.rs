@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     collapse::Flights,
+    counts::Counts,
     landing::{FlightKey, Landing},
 };
 use crate::{
@@ -24,6 +25,8 @@ const KEYS: usize = 16 * 1024;
 
 #[derive(Default)]
 pub struct Shared {
+    /// What became of requests, counted by each worker.
+    pub counts: Counts,
     pub(super) flights: Flights<FlightKey, Landing>,
     alone: Mutex<HashMap<CacheKey, Timestamp>>,
     invalidated: Mutex<Invalidated>,

@@ -119,6 +119,7 @@ impl Rig {
                     via: FieldValue::from_static("1.1 larder"),
                     store: store.clone(),
                     clock: clock.clone(),
+                    counts: shared.counts.of_worker(),
                     shared: shared.clone(),
                 });
                 let hold = hold.clone();

@@ -96,6 +96,14 @@ impl Client {
         Client::over(socket.into())
     }
 
+    /// Connects as over a network: segments are as small as there, and on loopback up to 64 KiB.
+    pub fn connect_as_from_afar(address: SocketAddr) -> Client {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_tcp_mss(1400).unwrap();
+        socket.connect(&address.into()).unwrap();
+        Client::over(socket.into())
+    }
+
     fn over(stream: TcpStream) -> Client {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
