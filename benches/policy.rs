@@ -36,6 +36,7 @@ fn request() -> Request {
         content: None,
         peer: None,
         version: Version::Http11,
+        forwarded: false,
     }
 }
 

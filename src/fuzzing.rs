@@ -154,8 +154,15 @@ pub fn nominated(data: &[u8]) {
         max_fields: 256,
     };
     let target = Target { scheme: Scheme::Http, authority: String::new(), path_and_query: "/".to_owned() };
-    let request =
-        Request { method: Method::GET, target, fields: request, content: None, peer: None, version: Version::Http11 };
+    let request = Request {
+        method: Method::GET,
+        target,
+        fields: request,
+        content: None,
+        peer: None,
+        version: Version::Http11,
+        forwarded: false,
+    };
     if let Ok(nominated) = vary::nominate(&response, &request, &options) {
         let star =
             |line: &FieldValue| line.as_bytes().split(|byte| *byte == b',').any(|name| name.trim_ascii() == b"*");

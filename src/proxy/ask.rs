@@ -107,14 +107,14 @@ impl Asking {
         conditions: Conditions,
         added: &[(FieldName, FieldValue)],
     ) -> Result<Answered, OriginError> {
-        let Question { asked, content, interim, .. } = &mut self.question;
+        let Question { asked, content, client, .. } = &mut self.question;
         // a second question has the same content, where it was kept
         let again = match content {
             Content::Read(bytes) => Content::Read(bytes.clone()),
             _ => Content::None,
         };
         let content = std::mem::replace(content, again);
-        let sent = exchange::send(asked, content, conditions, added, interim.clone()).await;
+        let sent = exchange::send(asked, content, conditions, added, client.clone()).await;
         let (health, now) = (&asked.site.health, asked.cx.clock.now());
         match &sent {
             // the origin cannot answer now, and says so itself or a gateway does
@@ -226,9 +226,12 @@ impl Asking {
         let Question { asked, stored, mode, flight, .. } = &self.question;
         let Answered { response, times } = &answered;
         let request = &asked.request;
-        after_effects(asked, stored.as_ref(), &response.head, *times, self.epoch).await;
+        // an answer to one user freshens nothing
+        let freshened = stored.as_ref().filter(|_| response.bound.is_none());
+        after_effects(asked, freshened, &response.head, *times, self.epoch).await;
         let storable = match self.unkeyed {
             true => Err(unkeyed_content(&request.method)),
+            false if let Some(scheme) = response.bound => Err(scheme.into()),
             false => storing(request, &response.head, *times, asked.policy())
                 .and_then(|head| admitted(&asked.cx.store, response).map(|()| head)),
         };

@@ -112,7 +112,7 @@ pub fn fresh_from_origin(
 
 /// A response for this client alone.
 pub fn relayed(asked: &Asked, response: OriginResponse, verdict: Verdict) -> Answer {
-    let OriginResponse { head, length, body } = response;
+    let OriginResponse { head, length, body, .. } = response;
     let fields = relayed_fields(&head.fields, |_| false);
     let body = match (asked.request.method == Method::HEAD, head.status.as_u16()) {
         (true, _) => ReplyBody::Empty(length),

@@ -1,6 +1,7 @@
 //! The integration tests: one binary, one file a topic. Names are sentences, nothing sleeps, every test owns its ports and
 //! folders.
 
+mod bound;
 mod cli;
 mod collapse;
 mod credentials;

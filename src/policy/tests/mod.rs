@@ -73,6 +73,7 @@ fn request(method: &str, lines: &[&str]) -> Request {
         content: None,
         peer: None,
         version: Version::Http11,
+        forwarded: false,
     }
 }
 
