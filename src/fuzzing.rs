@@ -145,10 +145,24 @@ pub fn nominated(data: &[u8]) {
     let said = said.strip_prefix(b"\n").unwrap_or(said);
     let mut request = lines(&ACCEPT_ENCODING, said);
     lines(&ACCEPT_LANGUAGE, said).iter().for_each(|(name, value)| request.append(name.clone(), value.clone()));
-    let options = Options { strict: false, default_ttl: Seconds(60), client_reload: false, ignore_cookies: false };
+    let options = Options {
+        strict: false,
+        default_ttl: Seconds(60),
+        client_reload: false,
+        ignore_cookies: false,
+        max_head: 64 << 10,
+        max_fields: 256,
+    };
     let target = Target { scheme: Scheme::Http, authority: String::new(), path_and_query: "/".to_owned() };
-    let request =
-        Request { method: Method::GET, target, fields: request, content: None, peer: None, version: Version::Http11 };
+    let request = Request {
+        method: Method::GET,
+        target,
+        fields: request,
+        content: None,
+        peer: None,
+        version: Version::Http11,
+        forwarded: false,
+    };
     if let Ok(nominated) = vary::nominate(&response, &request, &options) {
         let star =
             |line: &FieldValue| line.as_bytes().split(|byte| *byte == b',').any(|name| name.trim_ascii() == b"*");

@@ -2,6 +2,7 @@
 
 #[doc(hidden)]
 pub mod fuzzing;
+mod line;
 mod stderr;
 mod text;
 
@@ -10,11 +11,14 @@ use std::io::Write;
 use env_logger::Target;
 use log::LevelFilter;
 
-use self::text::{LONGEST_LINE, escape_within};
 pub use self::{
+    line::{Line, line},
     stderr::{flush, say},
     text::{escape, redact},
 };
+
+/// The target of the line for each request.
+pub const ACCESS: &str = "larder::access";
 
 /// Starts the log on stderr, panics included. `-v` and `-q` decide the level; without them RUST_LOG does; without that it is `info`.
 /// Does nothing where a log was started before.
@@ -26,18 +30,30 @@ pub fn start(verbose: u8, quiet: u8) {
     for target in ["actix_server", "actix_web", "awc", "sled", "mio", "rustls"] {
         builder.filter_module(target, if verbose > 1 { LevelFilter::Trace } else { LevelFilter::Warn });
     }
-    if verbose == 0 && quiet == 0 {
-        builder.parse_default_env();
+    let environment = std::env::var("RUST_LOG").ok().filter(|_| verbose == 0 && quiet == 0);
+    match &environment {
+        Some(_) => drop(builder.parse_default_env()),
+        // the longest target is compared first: each request asks for this one
+        None => drop(builder.filter_module(ACCESS, level(verbose, quiet))),
     }
     builder.format(|out, record| {
-        let message = record.args().to_string();
         let time = out.timestamp_millis();
-        writeln!(out, "{time} {:5} {}", record.level(), escape_within(&message, LONGEST_LINE))
+        writeln!(out, "{time} {:5} {}", record.level(), line::escaped(record.args()))
     });
     builder.target(Target::Pipe(Box::new(stderr::Lines)));
     if builder.try_init().is_ok() {
+        // text behind a `/` filters by what a line says, and only env_logger knows how
+        if !environment.is_some_and(|filter| filter.contains('/')) {
+            line::allow_direct();
+        }
         // the default would write past the queue, and a panic's words may be a stranger's
-        std::panic::set_hook(Box::new(|panic| log::error!("{panic}")));
+        std::panic::set_hook(Box::new(|panic| {
+            log::error!("{panic}");
+            if std::thread::current().name() == Some("main") {
+                // the program ends with it
+                flush();
+            }
+        }));
     }
 }
 

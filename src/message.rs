@@ -128,6 +128,14 @@ impl Scheme {
     }
 }
 
+/// A scheme that authenticates a connection, and every request on it from then on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConnectionScheme {
+    Ntlm,
+    Negotiate,
+    Kerberos,
+}
+
 /// What a request asks for, after RFC 9112 §3.2's forms were resolved.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Target {
@@ -176,6 +184,8 @@ pub struct Request {
     pub peer: Option<IpAddr>,
     /// The protocol that the client speaks.
     pub version: Version,
+    /// It says that somebody forwarded it: the client's connection may carry the requests of many users.
+    pub forwarded: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,6 +8,7 @@
 mod ending;
 
 use std::{
+    any::Any,
     cell::RefCell,
     io,
     net::IpAddr,
@@ -107,6 +108,8 @@ pub(super) struct State {
     linger: bool,
     /// The last read found no bytes, so that the socket wakes the task when some come.
     parked: bool,
+    /// Kept by the core for as long as the connection lasts.
+    pub attachment: Option<Rc<dyn Any>>,
 }
 
 impl State {
@@ -140,6 +143,7 @@ impl State {
             reset: false,
             linger: false,
             parked: false,
+            attachment: None,
         }
     }
 

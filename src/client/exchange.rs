@@ -2,7 +2,9 @@
 //! responses, its end. A further protocol is a further arm.
 
 use std::{
+    any::Any,
     io,
+    rc::Rc,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -57,6 +59,20 @@ impl Exchange {
     pub fn close_after(&self) {
         match self {
             Exchange::Http1(http1) => http1.running(|state| state.persistent = false),
+        };
+    }
+
+    /// What the core keeps for as long as the connection lasts.
+    pub fn attachment(&self) -> Option<Rc<dyn Any>> {
+        match self {
+            Exchange::Http1(http1) => http1.running(|state| state.attachment.clone()).flatten(),
+        }
+    }
+
+    /// Keeps this for as long as the connection lasts.
+    pub fn attach(&self, attachment: Rc<dyn Any>) {
+        match self {
+            Exchange::Http1(http1) => http1.running(|state| state.attachment = Some(attachment)),
         };
     }
 

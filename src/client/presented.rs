@@ -1,6 +1,6 @@
 //! The request that the core gets, and the connection that it came on.
 
-use std::{io, net::IpAddr};
+use std::{io, net::IpAddr, rc::Rc};
 
 use super::{exchange::Exchange, request_body::RequestBody, worker::WorkerHandle};
 use crate::message::{Fields, Method, Scheme, StatusCode, Version};
@@ -31,6 +31,20 @@ impl Connection {
     /// client, or when the final response has begun.
     pub fn send_interim(&self, status: StatusCode, fields: &Fields) -> bool {
         self.0.send_interim(status, fields)
+    }
+
+    /// Returns what the core keeps for as long as the connection lasts, if it has asked for it before.
+    pub fn attachment<T: 'static>(&self) -> Option<Rc<T>> {
+        self.0.attachment()?.downcast().ok()
+    }
+
+    /// The same, made where there is none.
+    pub fn attached<T: Default + 'static>(&self) -> Rc<T> {
+        self.attachment().unwrap_or_else(|| {
+            let attachment = Rc::<T>::default();
+            self.0.attach(attachment.clone());
+            attachment
+        })
     }
 
     /// Returns how the request's content failed, if it did. Nobody gets the core's answer then: the client has left, or the

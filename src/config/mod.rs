@@ -193,6 +193,8 @@ impl Reader<'_> {
             default_ttl: Seconds(default_ttl.as_secs()),
             client_reload: a.client_reload,
             ignore_cookies: a.ignore_cookies,
+            max_head: fixed::ORIGIN_MAX_HEAD,
+            max_fields: fixed::ORIGIN_MAX_FIELDS,
         })
     }
 
@@ -218,7 +220,7 @@ impl Reader<'_> {
             max_streams: self.number("origin_streams", &a.origin_streams, 0, 1_000_000)? as usize,
             max_head: fixed::ORIGIN_MAX_HEAD,
             max_fields: fixed::ORIGIN_MAX_FIELDS,
-            any_coding: a.strict,
+            any_coding: false,
         })
     }
 

@@ -1,6 +1,7 @@
 //! The syntax of field values. The parsers accept every input, and make no decisions.
 
 pub mod age;
+pub mod authentication;
 pub mod cache_control;
 pub mod cache_status;
 pub mod credentials;

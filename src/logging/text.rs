@@ -1,6 +1,8 @@
 //! The text of log lines: what is foreign cannot break out of its line, and credentials are not shown.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt::Write};
+
+use memchr::{memchr2, memchr3};
 
 use crate::fields::credentials::OF_PARAMETERS as CREDENTIALS;
 
@@ -9,6 +11,18 @@ pub(super) const LONGEST: usize = 1024;
 /// The longest line, in bytes.
 pub(super) const LONGEST_LINE: usize = 8192;
 
+/// True for the bytes that one of them begins with, in either case.
+const INITIALS: [bool; 256] = {
+    let mut initials = [false; 256];
+    let mut at = 0;
+    while at < CREDENTIALS.len() {
+        let initial = CREDENTIALS[at].as_bytes()[0];
+        initials[initial as usize] = true;
+        initials[initial.to_ascii_uppercase() as usize] = true;
+        at += 1;
+    }
+    initials
+};
 /// What stands in the log for one.
 pub(super) const REDACTED: &str = "***";
 
@@ -21,29 +35,37 @@ pub fn escape(text: &str) -> Cow<'_, str> {
 /// A request-target or a URL, fit for a log that others read: `***` in place of user information, and of the values of
 /// parameters whose names speak of credentials, in the query or behind a `;` in the path. Still to be escaped.
 pub fn redact(target: &str) -> Cow<'_, str> {
-    if !target.contains(['@', '=']) {
+    if memchr2(b'@', b'=', target.as_bytes()).is_none() {
         return Cow::Borrowed(target);
     }
-    let known = without_user_information(target);
-    let mut redacted = String::with_capacity(known.len());
-    let mut rest = known.as_str();
-    while let Some(separator) = rest.find(['?', '&', ';']) {
-        let (before, parameter) = rest.split_at(separator + 1);
-        redacted.push_str(before);
-        let end = parameter.find(['?', '&', ';']).unwrap_or(parameter.len());
-        let (this, behind) = parameter.split_at(end);
-        match this.split_once('=') {
+    let known = match target.contains('@') {
+        true => Cow::Owned(without_user_information(target)),
+        false => Cow::Borrowed(target),
+    };
+    let (mut redacted, mut copied) = (String::new(), 0);
+    let mut begins = after_separator(&known, 0);
+    while let Some(begin) = begins {
+        begins = after_separator(&known, begin);
+        let end = begins.map_or(known.len(), |next| next - 1);
+        match known[begin..end].split_once('=') {
             Some((name, value)) if !value.is_empty() && is_credential(name) => {
-                redacted.push_str(name);
-                redacted.push('=');
+                redacted.push_str(&known[copied..end - value.len()]);
                 redacted.push_str(REDACTED);
+                copied = end;
             }
-            _ => redacted.push_str(this),
+            _ => {}
         }
-        rest = behind;
     }
-    redacted.push_str(rest);
+    if copied == 0 {
+        return known;
+    }
+    redacted.push_str(&known[copied..]);
     Cow::Owned(redacted)
+}
+
+/// Where the next parameter begins.
+fn after_separator(target: &str, from: usize) -> Option<usize> {
+    memchr3(b'?', b'&', b';', &target.as_bytes()[from..]).map(|at| from + at + 1)
 }
 
 /// User information stands before a host: at the beginning, and behind each scheme.
@@ -64,8 +86,24 @@ fn without_user_information(target: &str) -> String {
     shown + rest
 }
 
-/// By its name, as it is or percent-encoded.
+/// Returns true if a parameter's name, as it is or percent-encoded, holds a word that speaks of credentials.
 fn is_credential(name: &str) -> bool {
+    match name.contains('%') {
+        true => holds_credential(&percent_decoded(name)),
+        false => holds_credential(name.as_bytes()),
+    }
+}
+
+fn holds_credential(name: &[u8]) -> bool {
+    let stands_at = |at: usize, word: &str| {
+        name[at..].get(..word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+    };
+    (0..name.len())
+        .filter(|at| INITIALS[usize::from(name[*at])])
+        .any(|at| CREDENTIALS.iter().any(|word| stands_at(at, word)))
+}
+
+fn percent_decoded(name: &str) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(name.len());
     let mut bytes = name.as_bytes();
     while let Some((&byte, behind)) = bytes.split_first() {
@@ -73,21 +111,20 @@ fn is_credential(name: &str) -> bool {
         let hex = behind.get(..2).filter(|hex| byte == b'%' && hex.iter().all(u8::is_ascii_hexdigit));
         match hex.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok()) {
             Some(encoded) => {
-                decoded.push(encoded.to_ascii_lowercase());
+                decoded.push(encoded);
                 bytes = &behind[2..];
             }
             None => {
-                decoded.push(byte.to_ascii_lowercase());
+                decoded.push(byte);
                 bytes = behind;
             }
         }
     }
-    let name = String::from_utf8_lossy(&decoded);
-    CREDENTIALS.iter().any(|word| name.contains(word))
+    decoded
 }
 
-pub(super) fn escape_within(text: &str, longest: usize) -> Cow<'_, str> {
-    if text.len() <= longest && text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
+fn escape_within(text: &str, longest: usize) -> Cow<'_, str> {
+    if text.len() <= longest && is_plain(text) {
         return Cow::Borrowed(text);
     }
     let mut escaped = String::with_capacity(text.len().min(longest) + 16);
@@ -96,13 +133,24 @@ pub(super) fn escape_within(text: &str, longest: usize) -> Cow<'_, str> {
             escaped.push_str("...");
             break;
         }
-        match c {
-            ' '..='~' => escaped.push(c),
-            '\0'..='\x7f' => escaped.push_str(&format!("\\x{:02x}", c as u32)),
-            _ => escaped.push_str(&format!("\\u{{{:x}}}", c as u32)),
-        }
+        push_escaped(&mut escaped, c);
     }
     Cow::Owned(escaped)
+}
+
+/// Returns true if nothing in the text needs to be escaped.
+pub(super) fn is_plain(text: &str) -> bool {
+    // without an early end, so that many bytes are compared at once
+    text.bytes().fold(true, |plain, byte| plain & (0x20..0x7f).contains(&byte))
+}
+
+pub(super) fn push_escaped(escaped: &mut String, c: char) {
+    // a String takes everything
+    let _ = match c {
+        ' '..='~' => escaped.write_char(c),
+        '\0'..='\x7f' => write!(escaped, "\\x{:02x}", c as u32),
+        _ => write!(escaped, "\\u{{{:x}}}", c as u32),
+    };
 }
 
 #[cfg(test)]

@@ -37,6 +37,8 @@ pub enum OriginError {
     Truncated,
     /// The bytes are no message that can be framed safely.
     Protocol(&'static str),
+    /// The origin answered 304 to a request that had no conditions.
+    UnaskedNotModified,
     /// The client's body failed, or was not as long as it said.
     Upload,
 }
@@ -60,6 +62,7 @@ impl OriginError {
             OriginError::Closed => "the origin closed the connection without an answer",
             OriginError::Truncated => "the origin closed the connection in the middle of its response",
             OriginError::Protocol(_) => "the origin's response is not valid HTTP",
+            OriginError::UnaskedNotModified => "the origin answered 304 to a request without conditions",
             OriginError::Upload => "the request's body could not be read to its end",
         }
     }
@@ -94,7 +97,7 @@ impl OriginError {
             OriginError::UploadTimeout => "connection_write_timeout",
             OriginError::Closed => "connection_terminated",
             OriginError::Truncated => "http_response_incomplete",
-            OriginError::Protocol(_) => "http_protocol_error",
+            OriginError::Protocol(_) | OriginError::UnaskedNotModified => "http_protocol_error",
             OriginError::Upload => "http_request_error",
         }
     }

@@ -19,7 +19,10 @@ use super::{
     request::{Interim, OriginRequest},
     upload::Replay,
 };
-use crate::{fields::method::is_idempotent, message::Method};
+use crate::{
+    fields::{authentication::authenticates_connection, method::is_idempotent},
+    message::{ConnectionScheme, Method},
+};
 
 /// What the connection waits for; a new value begins a new time-out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +57,10 @@ pub(super) struct Exchange {
     pub(super) again: Cell<bool>,
     /// The connection is not to be used again.
     pub(super) last: bool,
+    /// The request authenticates the connection.
+    pub(super) authenticates: Option<ConnectionScheme>,
+    /// The connection is authenticated, as far as is known by now.
+    pub(super) bound: Cell<Option<ConnectionScheme>>,
     /// The connection had carried another request before.
     reused: Cell<bool>,
     /// Bytes of the request were handed to the connection.
@@ -70,6 +77,8 @@ impl Exchange {
         Ok(Rc::new(Exchange {
             head: head::write(&request).map_err(OriginError::Protocol)?,
             last: request.fields.contains(&http::header::CONNECTION),
+            authenticates: authenticates_connection(&request.fields),
+            bound: Cell::default(),
             method: request.method,
             upload: RefCell::new(request.body.map(Replay::new)),
             interim: RefCell::new(Box::new(interim)),

@@ -24,6 +24,7 @@ use super::{
     sending::Sending,
     transport::Transport,
 };
+use crate::message::ConnectionScheme;
 
 /// Interim responses in front of one final response.
 const MAX_INTERIMS: usize = 32;
@@ -57,6 +58,8 @@ pub(super) struct Connection {
     keep: bool,
     /// Has carried a request.
     used: bool,
+    /// How it was authenticated, or may have been: it belongs to one client then.
+    pub(super) bound: Option<ConnectionScheme>,
     pub(super) opened: Instant,
     pub(super) idle_since: Instant,
     limits: head::Limits,
@@ -76,6 +79,7 @@ impl Connection {
             interims: 0,
             keep: true,
             used: false,
+            bound: None,
             opened: now,
             idle_since: now,
             limits,
@@ -126,9 +130,15 @@ impl Connection {
     /// Takes on an exchange: its request goes out with the reads that follow.
     pub(super) fn begin(&mut self, exchange: Rc<Exchange>) {
         exchange.begin(self.used);
+        self.bind(&exchange, exchange.authenticates);
         self.sending = Sending::of(&exchange);
         self.exchange = Some(exchange);
         (self.rx, self.keep, self.parse, self.interims) = (Rx::Head, true, false, 0);
+    }
+
+    fn bind(&mut self, exchange: &Exchange, by: Option<ConnectionScheme>) {
+        self.bound = self.bound.or(by);
+        exchange.bound.set(self.bound);
     }
 
     /// Says what is waited for, for the time-outs.
@@ -225,6 +235,7 @@ impl Connection {
             self.parse = !self.unread.is_empty();
             return Ok(false);
         }
+        self.bind(&exchange, head.offers);
         self.keep = head.persistent && !exchange.last;
         // whoever says no before the request is out does not want the rest of it
         if self.sending.unfinished() && !head.status.is_success() {

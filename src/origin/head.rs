@@ -5,8 +5,8 @@ use http::header;
 
 use super::request::OriginRequest;
 use crate::{
-    fields::{hop_by_hop, members, spelling},
-    message::{FieldName, FieldValue, Fields, Method, StatusCode},
+    fields::{authentication::connection_scheme, hop_by_hop, members, spelling},
+    message::{ConnectionScheme, FieldName, FieldValue, Fields, Method, StatusCode},
 };
 
 /// How the response's end is found (RFC 9112 §6.3).
@@ -30,6 +30,8 @@ pub(super) struct Head {
     pub(super) framing: Framing,
     /// The connection may carry another request after this response (RFC 9112 §9.3).
     pub(super) persistent: bool,
+    /// It offers to authenticate the connection.
+    pub(super) offers: Option<ConnectionScheme>,
 }
 
 /// What of a response head is taken.
@@ -79,6 +81,7 @@ pub(super) fn parse(bytes: &[u8], method: &Method, limits: Limits) -> Result<Opt
         length,
         framing,
         persistent: lines.persistent && framing != Framing::Close,
+        offers: if matches!(code, 401 | 407) { offers(response.headers) } else { None },
     };
     Ok(Some((head, end)))
 }
@@ -143,6 +146,13 @@ impl Lines {
         hop_by_hop::strip(&mut fields);
         Ok(fields)
     }
+}
+
+/// The scheme of connections that a challenge names. Proxy-Authenticate goes no further than here.
+fn offers(lines: &[httparse::Header<'_>]) -> Option<ConnectionScheme> {
+    let is_challenge =
+        |name: &str| ["www-authenticate", "proxy-authenticate"].iter().any(|n| name.eq_ignore_ascii_case(n));
+    lines.iter().filter(|line| is_challenge(line.name)).find_map(|line| connection_scheme(line.value))
 }
 
 fn digits(value: &[u8]) -> Option<u64> {

@@ -15,6 +15,7 @@ pub mod fuzzing;
 mod head;
 mod names;
 mod options;
+mod owner;
 mod places;
 mod pool;
 mod request;
@@ -46,6 +47,7 @@ pub use self::{
     connect::is_link_local,
     errors::OriginError,
     options::{Options, Prepared},
+    owner::Owner,
     request::{Interim, OriginRequest, Pieces, Upload},
     tls::certificates,
 };
@@ -59,7 +61,7 @@ use self::{
     tls::Tls,
     transport::Transport,
 };
-use crate::message::{FieldValue, ResponseHead};
+use crate::message::{ConnectionScheme, FieldValue, ResponseHead};
 
 impl Prepared {
     /// Prepares another client of the same host: both share what is known of its name, and their places.
@@ -75,6 +77,8 @@ pub struct OriginResponse {
     pub head: ResponseHead,
     /// Content-Length as the origin sent it, also where it frames nothing (HEAD, 304).
     pub length: Option<u64>,
+    /// The connection was authenticated in this way, now or before: the response is for this client alone.
+    pub bound: Option<ConnectionScheme>,
     pub body: OriginBody,
 }
 
@@ -82,7 +86,11 @@ type Call = Box<dyn Fn() -> LocalBoxFuture<'static, Result<Payload, SendRequestE
 
 /// The client of one worker: cheap to clone, bound to its thread.
 #[derive(Clone)]
-pub struct Origin(Rc<Client>);
+pub struct Origin {
+    client: Rc<Client>,
+    /// See [`Origin::owned_by`].
+    owner: Option<Rc<Owner>>,
+}
 
 struct Client {
     call: Call,
@@ -117,7 +125,7 @@ impl Origin {
         let Prepared { options, places, .. } = prepared;
         let reading = Reading::new(places.clone());
         spawn_local(reading.moving());
-        let pool = Pool::new(options.pool(), dial);
+        let pool = Pool::new(options.pool(), places.clone(), dial);
         let reuse = !options.idle_timeout.is_zero();
         if reuse {
             spawn_local(pool.sweeping());
@@ -142,12 +150,19 @@ impl Origin {
             first_byte: options.first_byte_timeout,
             between_bytes: options.between_bytes_timeout,
         };
-        Origin(Rc::new(Client { call, pool, places: places.clone(), reading, timeouts, reuse }))
+        let client = Client { call, pool, places: places.clone(), reading, timeouts, reuse };
+        Origin { client: Rc::new(client), owner: None }
+    }
+
+    /// The client for the requests of one client connection: a connection to the origin that they authenticate belongs to
+    /// it. `None`: it may carry many users, and such a connection serves one request.
+    pub fn owned_by(&self, owner: Option<Rc<Owner>>) -> Origin {
+        Origin { client: self.client.clone(), owner }
     }
 
     /// A place among the few requests that go on though nobody waits for their answers any more; `None`: there are enough.
     pub fn unattended(&self) -> Option<SemaphorePermit<'_>> {
-        self.0.places.unattended()
+        self.client.places.unattended()
     }
 
     /// Sends a request. `interim` is called for each 1xx but 101 and 100, as it comes in. Dropping the future closes the
@@ -160,18 +175,18 @@ impl Origin {
         mut request: OriginRequest,
         interim: impl FnMut(Interim) + 'static,
     ) -> Result<OriginResponse, OriginError> {
-        let Client { timeouts, reuse, .. } = &*self.0;
+        let Client { timeouts, reuse, .. } = &*self.client;
         if !reuse {
             request.fields.set(http::header::CONNECTION, FieldValue::from_static("close"));
         }
         let has_content = request.body.as_ref().is_some_and(|body| body.length != Some(0));
         let exchange = Exchange::new(request, interim)?;
-        let place = match timeout(timeouts.connect, self.0.places.take(has_content)).await {
+        let place = match timeout(timeouts.connect, self.client.places.take(has_content)).await {
             Ok(Ok(place)) => place,
             _ => return Err(OriginError::Exhausted),
         };
         let payload = loop {
-            match self.0.attempt(&exchange).await {
+            match self.client.attempt(&exchange, self.owner.as_ref()).await {
                 Err(error) if exchange.may_go_again(&error) => exchange.again.set(true),
                 outcome => break outcome?,
             }
@@ -179,21 +194,22 @@ impl Origin {
         let Some(head) = exchange.take_answer() else { return Err(OriginError::Closed) };
         let left = if let Framing::Length(length) = head.framing { Some(length) } else { None };
         // with nothing to read the connection is back in the pool already
-        let reading = (!matches!(payload, Payload::None)).then(|| (payload, self.0.reading.begin(place)));
+        let reading = (!matches!(payload, Payload::None)).then(|| (payload, self.client.reading.begin(place)));
         Ok(OriginResponse {
             head: ResponseHead { status: head.status, fields: head.fields },
             length: head.length,
+            bound: exchange.bound.get(),
             body: OriginBody { reading, left, exchange, timeouts: *timeouts },
         })
     }
 }
 
 impl Client {
-    async fn attempt(&self, exchange: &Rc<Exchange>) -> Result<Payload, OriginError> {
+    async fn attempt(&self, exchange: &Rc<Exchange>, owner: Option<&Rc<Owner>>) -> Result<Payload, OriginError> {
         exchange.wait.set(Wait::Other);
-        let mut connection = self.pool.connection(exchange.again.get()).await?;
+        let mut connection = self.pool.connection(exchange.again.get(), owner).await?;
         connection.begin(exchange.clone());
-        let stream = OriginStream::new(connection, self.pool.clone());
+        let stream = OriginStream::new(connection, self.pool.clone(), owner.cloned());
         match exchange.in_time(&self.timeouts, stream.handed_to((self.call)())).await? {
             Ok(payload) => Ok(payload),
             Err(_) => Err(exchange.take_failure().unwrap_or(OriginError::Closed)),

@@ -26,6 +26,8 @@ pub(super) struct Places {
     /// Of these, the ones that requests with content may hold: a client sets the pace of its upload.
     uploads: Arc<Semaphore>,
     streams: Arc<Semaphore>,
+    /// For idle connections that were authenticated.
+    bound: Arc<Semaphore>,
     unattended: Semaphore,
 }
 
@@ -42,6 +44,7 @@ impl Places {
             connections: semaphore(connections),
             uploads: semaphore(connections.div_ceil(2)),
             streams: semaphore(streams),
+            bound: semaphore(connections.div_ceil(2)),
             unattended: Semaphore::new(connections / 8),
         }
     }
@@ -50,6 +53,11 @@ impl Places {
     pub(super) async fn take(&self, has_content: bool) -> Result<Place, AcquireError> {
         let upload = if has_content { Some(self.uploads.clone().acquire_owned().await?) } else { None };
         Ok(Place { _one: self.connections.clone().acquire_owned().await?, _upload: upload })
+    }
+
+    /// A place for an idle connection that was authenticated; `None`: there are as many as there may be.
+    pub(super) fn bound(&self) -> Option<OwnedSemaphorePermit> {
+        self.bound.clone().try_acquire_owned().ok()
     }
 
     pub(super) fn unattended(&self) -> Option<SemaphorePermit<'_>> {

@@ -18,7 +18,7 @@ use actix_service::Service;
 use actix_tls::connect::{ConnectError, ConnectInfo, Connection as Connected};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{framing::Connection, pool::Pool};
+use super::{framing::Connection, owner::Owner, pool::Pool};
 
 tokio::task_local! {
     static HANDED: RefCell<Option<OriginStream>>;
@@ -29,11 +29,12 @@ pub(super) struct OriginStream {
     /// `None` once the exchange has ended.
     connection: Option<Box<Connection>>,
     pool: Rc<Pool>,
+    owner: Option<Rc<Owner>>,
 }
 
 impl OriginStream {
-    pub(super) fn new(connection: Box<Connection>, pool: Rc<Pool>) -> OriginStream {
-        OriginStream { connection: Some(connection), pool }
+    pub(super) fn new(connection: Box<Connection>, pool: Rc<Pool>, owner: Option<Rc<Owner>>) -> OriginStream {
+        OriginStream { connection: Some(connection), pool, owner }
     }
 
     /// Runs awc's future, whose connector finds this stream.
@@ -70,11 +71,11 @@ impl AsyncRead for OriginStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let Some(connection) = &mut self.connection else { return Poll::Ready(Ok(())) };
         let polled = connection.poll_read(cx, buf);
-        if connection.has_ended()
-            && let Some(connection) = self.connection.take()
-            && connection.is_open()
-        {
-            self.pool.keep(connection);
+        if connection.has_ended() {
+            let this = &mut *self;
+            if let Some(connection) = this.connection.take().filter(|connection| connection.is_open()) {
+                this.pool.keep(connection, this.owner.take());
+            }
         }
         polled
     }

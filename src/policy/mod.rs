@@ -36,6 +36,10 @@ pub struct Options {
     pub client_reload: bool,
     /// Stores a response without explicit freshness even if the request carried a Cookie.
     pub ignore_cookies: bool,
+    /// The bytes of a head, above which no 304 makes a stored one larger.
+    pub max_head: usize,
+    /// The field lines of a head, above which no 304 makes a stored one longer.
+    pub max_fields: usize,
 }
 
 /// The times of an exchange with the origin (RFC 9111 §4.2.3).

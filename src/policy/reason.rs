@@ -1,5 +1,7 @@
 //! The reasons for each decision: one enum for Cache-Status, logs, statistics and `explain`.
 
+use crate::message::ConnectionScheme;
+
 /// Why a request went to the origin (RFC 9211 §2.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fwd {
@@ -115,6 +117,9 @@ reasons! {
     NoStore => "no-store",
     Private => "private",
     Authorization => "Authorization in the request without public, s-maxage or must-revalidate",
+    AuthenticatedByNtlm => "the connection is authenticated (NTLM)",
+    AuthenticatedByNegotiate => "the connection is authenticated (Negotiate)",
+    AuthenticatedByKerberos => "the connection is authenticated (Kerberos)",
     SetCookie => "Set-Cookie without public or s-maxage and a lifetime",
     CookieWithoutFreshness => "Cookie in the request and no explicit freshness (see --ignore-cookies)",
     AuthorizationWithoutFreshness => "Authorization in the request and no explicit freshness",
@@ -137,6 +142,9 @@ reasons! {
     TooLarge => "larger than --max-object",
     NoRoom => "the cache has no room",
     StoreNotAvailable => "the cache is not available",
+
+    // Why the origin's answer is of no use.
+    UnaskedNotModified => "the origin answered 304 to a request without conditions",
 
     // Why the origin was not asked at all.
     Refused => "refused",
@@ -164,6 +172,16 @@ reasons! {
     StaleForbidden => "must not be used stale",
     StaleNotAllowed => "no stale-if-error",
     StaleTooLong => "stale for longer than stale-if-error",
+}
+
+impl From<ConnectionScheme> for Reason {
+    fn from(scheme: ConnectionScheme) -> Reason {
+        match scheme {
+            ConnectionScheme::Ntlm => Reason::AuthenticatedByNtlm,
+            ConnectionScheme::Negotiate => Reason::AuthenticatedByNegotiate,
+            ConnectionScheme::Kerberos => Reason::AuthenticatedByKerberos,
+        }
+    }
 }
 
 #[cfg(test)]

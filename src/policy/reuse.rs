@@ -90,6 +90,16 @@ pub fn reuse<S: AsRef<StoredHead>>(
     }
 }
 
+/// What is to be done with a request whose connection to the origin is authenticated: its answer is for this client alone,
+/// and validates nothing for others.
+pub fn alone<S>(decided: Reuse<S>) -> Reuse<S> {
+    match decided {
+        Reuse::Refresh(stored, reason) => Reuse::Serve(stored, reason),
+        Reuse::Forward(Forward { fwd, reason, .. }) => forward(Mode::Pass, fwd, reason),
+        decided => decided,
+    }
+}
+
 /// What is to be done with a safe request whose content is part of no key: it may change the answer, which is then for
 /// this request alone (cache poisoning by fat GET).
 pub fn with_content<S>(request: &Request) -> Reuse<S> {

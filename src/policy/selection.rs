@@ -4,7 +4,6 @@
 use http::header::*;
 
 use super::{
-    Options,
     freshness::date_of,
     validators::{entity_tag, strong_last_modified},
 };
@@ -32,12 +31,12 @@ pub enum Selection {
 
 /// Selects what answers the request. `length` is that of the whole representation; `None` if it is not known yet. If
 /// only a part is stored, `reuse` has already checked that the part answers the request.
-pub fn select(request: &Request, stored: &StoredHead, length: Option<u64>, options: &Options) -> Selection {
+pub fn select(request: &Request, stored: &StoredHead, length: Option<u64>) -> Selection {
     // a response to another method says what was done, which a 304 or a 206 would hide (RFC 9110 §13.1.2, §14.2)
     if !is_cached(&request.method) {
         return Selection::Whole;
     }
-    if not_modified(request, stored, options) {
+    if not_modified(request, stored) {
         return Selection::NotModified;
     }
     let Some(ranges) = asked_ranges(request, stored) else { return Selection::Whole };
@@ -127,15 +126,14 @@ fn overlap(ranges: &[(u64, u64)]) -> bool {
 
 /// Returns true if the answer is 304 (RFC 9110 §13.2.2, steps 3 and 4). Conditions count only if the answer would be a
 /// success without them (§13.2.1).
-fn not_modified(request: &Request, stored: &StoredHead, options: &Options) -> bool {
+fn not_modified(request: &Request, stored: &StoredHead) -> bool {
     if !stored.head.status.is_success() {
         return false;
     }
     if request.fields.contains(&IF_NONE_MATCH) {
         return if_none_match_finds(&request.fields, &stored.head.fields);
     }
-    matches!(request.method, Method::GET | Method::HEAD)
-        && is_unmodified(&request.fields, stored, options).unwrap_or(false)
+    matches!(request.method, Method::GET | Method::HEAD) && is_unmodified(&request.fields, stored).unwrap_or(false)
 }
 
 pub(super) fn if_none_match_finds(request: &Fields, response: &Fields) -> bool {
@@ -147,16 +145,12 @@ pub(super) fn if_none_match_finds(request: &Fields, response: &Fields) -> bool {
 }
 
 /// Returns whether the response is unmodified since If-Modified-Since. Returns `None` if that field is missing or
-/// invalid. Without Last-Modified, Date counts (RFC 9111 §4.3.2). With `strict`, a response without Last-Modified
-/// counts as unmodified, as the conformance suite expects.
-fn is_unmodified(request: &Fields, stored: &StoredHead, options: &Options) -> Option<bool> {
+/// invalid. Without Last-Modified, Date counts (RFC 9111 §4.3.2).
+fn is_unmodified(request: &Fields, stored: &StoredHead) -> Option<bool> {
     let (fields, now) = (&stored.head.fields, stored.received);
     let since = date::only(request, &IF_MODIFIED_SINCE, now)?;
-    match date::only(fields, &LAST_MODIFIED, now) {
-        Some(modified) => Some(modified <= since),
-        None if options.strict && !fields.contains(&LAST_MODIFIED) => Some(true),
-        None => Some(date_of(fields, now) <= since),
-    }
+    let modified = date::only(fields, &LAST_MODIFIED, now).unwrap_or_else(|| date_of(fields, now));
+    Some(modified <= since)
 }
 
 /// Returns true if If-Range holds: its entity tag is the same by strong comparison, or its date is the same and is a

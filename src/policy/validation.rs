@@ -50,7 +50,8 @@ pub fn completion(request: &Request, stored: &StoredHead, options: &Options) -> 
     Some([Some(range), validator.map(|value| (IF_RANGE, value))].into_iter().flatten().collect())
 }
 
-/// Updates a stored response with a 304 (RFC 9111 §3.2, §4.3.4). Returns `None` if the 304 is about another response.
+/// Updates a stored response with a 304 (RFC 9111 §3.2, §4.3.4). Returns `None` if the 304 is about another response, or
+/// would make the head larger than an origin may send one.
 /// If the 304 forbids storing, or its Vary matches no other request, the result is `invalidated`: it may answer this
 /// request, and no other. If its Vary has new names, the result is the variant that this request asks for.
 pub fn freshen(
@@ -60,7 +61,23 @@ pub fn freshen(
     times: Times,
     options: &Options,
 ) -> Option<StoredHead> {
-    is_about(stored, &response.fields, options).then(|| updated(request, stored, response, times, options))?
+    is_about(stored, &response.fields).then(|| updated(request, stored, response, times, options))?
+}
+
+/// Updates a stored response with a 304 to a request without conditions. Of the rules of RFC 9111 §4.3.4 only the last can
+/// name it: it is the only response that is stored for its URL, and neither it nor the 304 has a validator. Returns
+/// `None` if the rule does not fit.
+pub fn freshen_unasked(
+    request: &Request,
+    stored: &StoredHead,
+    response: &ResponseHead,
+    times: Times,
+    options: &Options,
+) -> Option<StoredHead> {
+    let has_validator = |fields: &Fields| fields.contains(&ETAG) || fields.contains(&LAST_MODIFIED);
+    let is_only_one = stored.nominated.is_empty();
+    let is_meant = is_only_one && !has_validator(&stored.head.fields) && !has_validator(&response.fields);
+    is_meant.then(|| updated(request, stored, response, times, options))?
 }
 
 /// Returns true if other requests may use a stored response that the answer to this request has updated. If the request
@@ -71,15 +88,13 @@ pub fn may_be_shared(request: &Request, freshened: &StoredHead) -> bool {
     authorized && !RequestDirectives::parse(&request.fields).no_store
 }
 
-/// Returns true if the validators of a 304 identify the stored response (RFC 9111 §4.3.4). With `strict`, a 304 to
-/// Larder's own If-None-Match is about the stored response whatever entity tag it carries, as the conformance suite
-/// expects.
-fn is_about(stored: &StoredHead, response: &Fields, options: &Options) -> bool {
+/// Returns true if the validators of a 304 identify the stored response (RFC 9111 §4.3.4).
+fn is_about(stored: &StoredHead, response: &Fields) -> bool {
     let ours = &stored.head.fields;
     let modified = |fields| date::only(fields, &LAST_MODIFIED, stored.received);
     match (entity_tag(response), entity_tag(ours)) {
         // a weak comparison, because some origins weaken the tag of a compressed response, but not that of their 304
-        (Some(theirs), Some(ours)) => options.strict || theirs.matches_weakly(&ours),
+        (Some(theirs), Some(ours)) => theirs.matches_weakly(&ours),
         (theirs, tag) => match (modified(response), modified(ours)) {
             (Some(theirs), Some(ours)) => theirs == ours,
             (Some(_), None) => tag.is_some(),
@@ -107,6 +122,9 @@ fn updated(
     let (before, after) = (Governing::of(&stored.head.fields), Governing::of(&fields));
     retain_storable(&mut fields, &after, times, options);
     let nominated = nominate_more(&stored.nominated, &response.fields, &mut fields, request, options);
+    if grows_beyond(&fields, &stored.head.fields, options) {
+        return None;
+    }
     let forbidden = nominated.is_err()
         || (after.directives.no_store && !after.directives.must_understand)
         || after.directives.private == Some(Scope::Response)
@@ -122,6 +140,15 @@ fn updated(
         credentials: stored.credentials || (request.fields.contains(&AUTHORIZATION) && !options.strict),
         ..stored.clone()
     })
+}
+
+/// Returns true if an update makes a head larger than an origin may send one. Origins add fields to their 304s, under
+/// ever new names, until no client takes the head any more.
+fn grows_beyond(updated: &Fields, stored: &Fields, options: &Options) -> bool {
+    // a line has a colon, a space, CR and LF besides
+    let bytes = |fields: &Fields| fields.size() + 4 * fields.len();
+    let is_longer = updated.len() > options.max_fields.max(stored.len());
+    is_longer || bytes(updated) > options.max_head.max(bytes(stored))
 }
 
 /// What the answer to a HEAD means for the stored response to GET (RFC 9111 §4.3.5).
@@ -202,7 +229,7 @@ pub fn combine(stored: &StoredHead, new: &StoredHead) -> Option<StoredHead> {
 }
 
 /// Decides whether a stale stored response may answer in place of this failed exchange (RFC 9111 §4.2.4, RFC 5861 §4).
-/// `status` is that of the origin's answer, if there was one.
+/// `status` is that of the origin's answer, if there was one; 304 stands for a 304 that nobody asked for.
 pub fn on_error(
     request: &Request,
     stored: &StoredHead,
@@ -210,7 +237,7 @@ pub fn on_error(
     now: Timestamp,
     options: &Options,
 ) -> Result<Reason, Reason> {
-    if !matches!(status, None | Some(500 | 502 | 503 | 504)) {
+    if !matches!(status, None | Some(304 | 500 | 502 | 503 | 504)) {
         return Err(Reason::NotAnError);
     }
     if stored.invalidated {

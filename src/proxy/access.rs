@@ -1,6 +1,6 @@
 //! One line in the log for each request: columns and colours on a terminal, one stable form in a pipe or a file.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use super::{
     outcome::{End, Kind, Outcome},
@@ -8,17 +8,15 @@ use super::{
 };
 use crate::{
     clock::{Clock, Timestamp},
-    logging::{self, escape, redact},
+    logging::{self, ACCESS, escape, redact},
     message::StatusCode,
     terminal::{self, Colour, Style},
     units::{show_size, show_took},
 };
 
-const TARGET: &str = "larder::access";
-
 /// Returns true if the log takes lines about requests.
 pub fn is_read() -> bool {
-    log::log_enabled!(target: TARGET, log::Level::Info)
+    log::log_enabled!(target: ACCESS, log::Level::Info)
 }
 
 /// Writes the line of a request.
@@ -28,15 +26,18 @@ pub fn log(outcome: &Outcome) {
         End::Refused(_) => log::Level::Debug,
         _ => log::Level::Info,
     };
-    if !log::log_enabled!(target: TARGET, level) {
+    if !log::log_enabled!(target: ACCESS, level) {
         return;
     }
-    let line = Line { outcome, verbose: log::log_enabled!(target: TARGET, log::Level::Debug) };
+    let line = Line { outcome, verbose: log::log_enabled!(target: ACCESS, log::Level::Debug) };
     let style = terminal::stderr();
     if style.columns {
         logging::say(&line.in_columns(Clock::system().wall(), style).to_string());
     } else {
-        log::log!(target: TARGET, level, "{}", line.plain());
+        logging::line(level, ACCESS, |out| {
+            // writing to a line cannot fail
+            let _ = write!(out, "{}", line.plain());
+        });
     }
 }
 

@@ -8,13 +8,13 @@ use super::{
     context::Asked,
     exchange::{self, Answered},
     fetched::Fetched,
-    forward::Conditions,
+    forward::{self, Conditions},
     keep::{COMPLETED, announced_length, join_parts, keep},
     landing::{Flying, Landing},
     question::{Content, Question},
 };
 use crate::{
-    fields::method::{is_safe, query},
+    fields::method::{is_cached, is_safe, query},
     message::{FieldName, FieldValue, Fields, Method, ResponseHead, StoredHead},
     origin::{OriginError, OriginResponse},
     policy::{
@@ -107,14 +107,14 @@ impl Asking {
         conditions: Conditions,
         added: &[(FieldName, FieldValue)],
     ) -> Result<Answered, OriginError> {
-        let Question { asked, content, interim, .. } = &mut self.question;
+        let Question { asked, content, client, .. } = &mut self.question;
         // a second question has the same content, where it was kept
         let again = match content {
             Content::Read(bytes) => Content::Read(bytes.clone()),
             _ => Content::None,
         };
         let content = std::mem::replace(content, again);
-        let sent = exchange::send(asked, content, conditions, added, interim.clone()).await;
+        let sent = exchange::send(asked, content, conditions, added, client.clone()).await;
         let (health, now) = (&asked.site.health, asked.cx.clock.now());
         match &sent {
             // the origin cannot answer now, and says so itself or a gateway does
@@ -129,7 +129,8 @@ impl Asking {
 
     fn failed(&self, error: OriginError) -> Fetched {
         self.land(Landing::Failed(error.clone()));
-        match stand_in(&self.question.asked, self.question.stored.as_ref(), None) {
+        let status = status_of(&error);
+        match stand_in(&self.question.asked, self.question.stored.as_ref(), status) {
             Some(stale) => stale.because_of(&error),
             None => Fetched::Failed(error),
         }
@@ -140,6 +141,7 @@ impl Asking {
         match (self.question.mode, self.question.stored.clone()) {
             (Mode::Validate, Some(stored)) if status == 304 => self.validated(&stored, answered),
             (Mode::Complete, _) if status != 200 && status != 206 && status < 500 => Err(AskAnew),
+            _ if status == 304 && self.is_unasked() => Ok(self.not_modified_unasked(answered)),
             (Mode::Validate | Mode::Complete | Mode::Fetch, Some(_)) if status >= 500 => Ok(self.stood_in(answered)),
             _ => self.kept_or_relayed(answered).await,
         }
@@ -147,13 +149,46 @@ impl Asking {
 
     /// A 304 to Larder's own conditions (RFC 9111 §4.3.4).
     fn validated(&self, stored: &StoredResponse, answered: Answered) -> Result<Fetched, AskAnew> {
+        let asked = &self.question.asked;
+        let Answered { response, times } = &answered;
+        let head = validation::freshen(&asked.request, &stored.head, &response.head, *times, asked.policy())
+            // the stored part belongs to a representation that If-Range no longer names
+            .filter(|head| selection::is_covered(&asked.request, head));
+        match head {
+            Some(head) => Ok(self.freshened(stored, head, answered)),
+            None => Err(AskAnew),
+        }
+    }
+
+    /// Returns true if no condition was sent that a 304 could answer. Methods that change something have a 304 of their
+    /// own in some APIs: nothing was changed.
+    fn is_unasked(&self) -> bool {
+        let request = &*self.question.asked.request;
+        is_cached(&request.method) && (self.question.mode != Mode::Pass || !forward::has_conditions(request))
+    }
+
+    /// A 304 to a request without conditions: it may still mean the one response that is stored.
+    fn not_modified_unasked(&self, answered: Answered) -> Fetched {
+        let asked = &self.question.asked;
+        let Answered { response, times } = &answered;
+        // a variant is one of several
+        let stored = self.question.stored.as_ref().filter(|stored| stored.key == asked.primary);
+        let head = stored.and_then(|stored| {
+            let (request, options) = (&asked.request, asked.policy());
+            validation::freshen_unasked(request, &stored.head, &response.head, *times, options)
+                .filter(|head| selection::is_covered(request, head))
+        });
+        match stored.zip(head) {
+            Some((stored, head)) => self.freshened(stored, head, answered),
+            None => self.failed(OriginError::UnaskedNotModified),
+        }
+    }
+
+    /// A stored response, which the origin has confirmed, with the fields that it has now.
+    fn freshened(&self, stored: &StoredResponse, head: StoredHead, answered: Answered) -> Fetched {
         let Answered { response, times } = answered;
         let asked = &self.question.asked;
         let (cx, request) = (&asked.cx, &*asked.request);
-        let head = validation::freshen(request, &stored.head, &response.head, times, asked.policy())
-            // the stored part belongs to a representation that If-Range no longer names
-            .filter(|head| selection::is_covered(request, head));
-        let Some(head) = head else { return Err(AskAnew) };
         let shared = !head.invalidated && validation::may_be_shared(request, &head);
         if head.invalidated {
             // the 304 says that what it validates is for this client alone
@@ -168,7 +203,7 @@ impl Asking {
             false => Landing::Alone,
         });
         let cookies = own_cookies(&response.head.fields, &stored.head.head.fields);
-        Ok(Fetched::Stored { stored, reason: Reason::Validated, validated: Some((status, times)), cookies })
+        Fetched::Stored { stored, reason: Reason::Validated, validated: Some((status, times)), cookies }
     }
 
     /// An error of the origin, where a response is stored: it does not displace that.
@@ -191,9 +226,12 @@ impl Asking {
         let Question { asked, stored, mode, flight, .. } = &self.question;
         let Answered { response, times } = &answered;
         let request = &asked.request;
-        after_effects(asked, stored.as_ref(), &response.head, *times, self.epoch).await;
+        // an answer to one user freshens nothing
+        let freshened = stored.as_ref().filter(|_| response.bound.is_none());
+        after_effects(asked, freshened, &response.head, *times, self.epoch).await;
         let storable = match self.unkeyed {
             true => Err(unkeyed_content(&request.method)),
+            false if let Some(scheme) = response.bound => Err(scheme.into()),
             false => storing(request, &response.head, *times, asked.policy())
                 .and_then(|head| admitted(&asked.cx.store, response).map(|()| head)),
         };
@@ -266,6 +304,11 @@ fn admitted(store: &Store, response: &OriginResponse) -> Result<(), Reason> {
         AdmitError::NoRoom => Reason::NoRoom,
         AdmitError::NotAvailable => Reason::StoreNotAvailable,
     })
+}
+
+/// The status of the origin's answer, where an error means that there was one.
+pub fn status_of(error: &OriginError) -> Option<u16> {
+    (*error == OriginError::UnaskedNotModified).then_some(304)
 }
 
 /// A stale stored response in place of a failed exchange, where that is allowed (RFC 5861 §4). `status`: the origin's

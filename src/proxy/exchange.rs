@@ -10,7 +10,7 @@ use http::header;
 use super::{
     context::{Asked, Site},
     forward::{self, Conditions, OriginUrl},
-    question::Content,
+    question::{ClientSide, Content},
     secure::Secure,
     warning::Warning,
 };
@@ -28,13 +28,13 @@ pub struct Answered {
     pub times: Times,
 }
 
-/// Asks the origin. `added` replaces the client's fields of the same names. Interim responses go to `interim`.
+/// Asks the origin. `added` replaces the client's fields of the same names.
 pub async fn send(
     asked: &Asked,
     content: Content,
     conditions: Conditions,
     added: &[(FieldName, FieldValue)],
-    interim: Option<Connection>,
+    client: ClientSide,
 ) -> Result<Answered, OriginError> {
     let (request, site) = (&*asked.request, &asked.site);
     let mut fields = forward::fields(request, &site.url, &asked.cx.pseudonym, conditions);
@@ -48,13 +48,15 @@ pub async fn send(
     let may_follow = matches!(content, Content::None) && matches!(request.method, Method::GET | Method::HEAD);
     let again = site.secure.as_ref().filter(|_| may_follow).map(|secure| (secure, fields.clone()));
     let content = upload(content, &request.method);
-    let first = ask(asked, &site.origin, &[&site.url], fields, content, interim.clone()).await?;
+    let origin = site.origin.owned_by(client.owner);
+    let first = ask(asked, &origin, &[&site.url], fields, content, client.interim.clone()).await?;
     let again = again.filter(|_| points_to_https(&site.url, request, &first.response.head));
     let Some((Some(secure), fields)) = again.map(|(secure, fields)| (Secure::client(secure), fields)) else {
         return Ok(first);
     };
     let url = OriginUrl { https: true, ..site.url.clone() };
-    let followed = ask(asked, secure, &[&site.url, &url], fields, None, interim).await;
+    // what an owner keeps is a connection of the first origin
+    let followed = ask(asked, secure, &[&site.url, &url], fields, None, client.interim).await;
     Ok(followed.unwrap_or_else(|error| {
         static NOT_FOLLOWED: Warning = Warning::new();
         NOT_FOLLOWED.say(format_args!("the origin redirects to https, which fails: {error} ({})", url.url()));

@@ -22,6 +22,7 @@ pub fn reason(error: &OriginError) -> Reason {
         OriginError::Closed => Reason::ClosedWithoutAnswer,
         OriginError::Truncated => Reason::ClosedWithinAnswer,
         OriginError::Protocol(_) => Reason::NotHttp,
+        OriginError::UnaskedNotModified => Reason::UnaskedNotModified,
         OriginError::Upload => Reason::ContentBroken,
     }
 }
@@ -69,6 +70,7 @@ mod tests {
             OriginError::Closed,
             OriginError::Truncated,
             OriginError::Protocol("why"),
+            OriginError::UnaskedNotModified,
             OriginError::Upload,
         ] {
             let words = reason(&error).as_str();

@@ -3,13 +3,13 @@
 use tokio::sync::oneshot;
 
 use super::{
-    ask::{ask, spared, stand_in},
+    ask::{ask, spared, stand_in, status_of},
     collapse::Join,
     context::Asked,
     fetched::Fetched,
     fill::FillReader,
     landing::{FlightKey, Flying, Landing},
-    question::{Again, Content, Found, Question},
+    question::{Again, ClientSide, Content, Found, Question},
     respond,
     verdict::{Answer, Tier, Verdict},
 };
@@ -67,8 +67,17 @@ pub fn refresh(asked: Asked, content: Content, found: Found) {
 
 fn question(asked: Asked, content: Content, connection: Option<Connection>, found: Found, mode: Mode) -> Question {
     let flight = FlightKey { primary: asked.primary, variant: found.key };
+    let owner = connection.as_ref().filter(|_| !asked.request.forwarded).map(Connection::attached);
     let interim = connection.filter(|_| asked.request.version.has_interim());
-    Question { asked, content, interim, stored: found.stored, mode, flight, looked: found.looked }
+    Question {
+        asked,
+        content,
+        client: ClientSide { interim, owner },
+        stored: found.stored,
+        mode,
+        flight,
+        looked: found.looked,
+    }
 }
 
 /// What became of joining the flight of a question.
@@ -203,7 +212,7 @@ fn followed(question: &Question, landing: Landing, verdict: &Verdict) -> Option<
             let reader = FillReader::of(&filling.fill)?;
             Some(respond::filling(asked, &filling, reader, verdict.answered(filling.status, filling.times)))
         }
-        Landing::Failed(error) => Some(match stand_in(None) {
+        Landing::Failed(error) => Some(match stand_in(status_of(&error)) {
             Some(fetched) => answer(asked, fetched.because_of(&error), verdict),
             None => respond::failed(asked, &error, verdict),
         }),

@@ -83,6 +83,11 @@ pub enum Conditions {
 const CONDITIONAL: [FieldName; 4] =
     [header::IF_MATCH, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::IF_UNMODIFIED_SINCE];
 
+/// Returns true if a client's request has conditions that a 304 may answer.
+pub fn has_conditions(request: &Request) -> bool {
+    CONDITIONAL.iter().any(|name| request.fields.contains(name))
+}
+
 /// The fields of the outgoing request: Host, those of the client, then those that Larder writes.
 pub fn fields(request: &Request, url: &OriginUrl, pseudonym: &str, conditions: Conditions) -> Fields {
     let mut out = Fields::with_capacity(request.fields.len() + 8);

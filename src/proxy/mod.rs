@@ -58,11 +58,14 @@ pub use self::{
 };
 use crate::{
     client::{Connection, Presented, Reply, RequestBody},
-    fields::method::{is_query, is_safe},
+    fields::{
+        authentication::authenticates_connection,
+        method::{is_query, is_safe},
+    },
     key,
-    message::Method,
-    origin::Upload,
-    policy::reuse::{Reuse, reuse, with_content},
+    message::{Method, Request},
+    origin::{Owner, Upload},
+    policy::reuse::{Reuse, alone, reuse, with_content},
 };
 
 /// Bytes of a QUERY's content up to which it is read for its key; a longer one is relayed.
@@ -139,12 +142,23 @@ async fn read_content(body: RequestBody) -> Result<Content, Refusal> {
     Ok(Content::Read(content.freeze()))
 }
 
+/// Returns true if the client's connection to the origin is authenticated, or will be by this request.
+fn is_bound(request: &Request, connection: &Connection) -> bool {
+    let owner = connection.attachment::<Owner>().filter(|_| !request.forwarded);
+    owner.is_some_and(|owner| owner.bound().is_some()) || authenticates_connection(&request.fields).is_some()
+}
+
 /// Answers from the stored response, from the origin, or with a refusal.
 async fn answer(asked: Asked, content: Content, connection: Connection, found: Found) -> Answer {
     let (request, now) = (&*asked.request, asked.cx.clock.now());
     let decision = match &content {
         Content::Stream(_) if is_safe(&request.method) => with_content(request),
         _ => reuse(request, found.stored.as_deref(), found.variants, now, asked.policy()),
+    };
+    let decision = match decision {
+        Reuse::Serve(..) => decision,
+        _ if is_bound(request, &connection) => alone(decision),
+        _ => decision,
     };
     match decision {
         Reuse::Serve(stored, reason) => respond::hit(&asked, stored, reason, found.tier, now),

@@ -1,6 +1,6 @@
 //! A request that goes to the origin, and what is stored for it.
 
-use std::sync::Arc;
+use std::{rc::Rc, sync::Arc};
 
 use bytes::Bytes;
 use http::header;
@@ -10,7 +10,7 @@ use crate::{
     client::Connection,
     fields::method::is_cached,
     key::CacheKey,
-    origin::Upload,
+    origin::{Owner, Upload},
     policy::{
         Reason,
         reuse::{Mode, Reuse, reuse},
@@ -41,12 +41,20 @@ pub struct Found {
     pub looked: Moment,
 }
 
+/// The connection of the client that asks, as the exchange with the origin uses it.
+#[derive(Clone, Default)]
+pub struct ClientSide {
+    /// Where interim responses go.
+    pub interim: Option<Connection>,
+    /// Whose connections to the origin the exchange may use besides those that everybody may.
+    pub owner: Option<Rc<Owner>>,
+}
+
 /// A question to the origin. It outlives the client that asked it.
 pub struct Question {
     pub asked: Asked,
     pub content: Content,
-    /// Where interim responses go.
-    pub interim: Option<Connection>,
+    pub client: ClientSide,
     /// The stored response, if any, that the origin's answer may validate, complete or replace.
     pub stored: Option<Arc<StoredResponse>>,
     pub mode: Mode,

@@ -120,14 +120,14 @@ pub fn parse(presented: &Presented, fields: Fields, rules: &Rules<'_>) -> Result
         let Some(left) = hops.checked_sub(1) else { return Err(Refusal::LastHop) };
         fields.set(max_forwards, FieldValue::from(left));
     }
+    let mut forwarded = fields.contains(&header::VIA);
     fields.retain(|name, _| {
-        *name != header::EXPECT
-            && *name != header::HOST
-            && *name != header::CONTENT_LENGTH
-            && !is_untrusted(name, &presented.method)
+        let untrusted = is_untrusted(name, &presented.method);
+        forwarded |= untrusted && !METHOD_OVERRIDES.contains(&name.as_str());
+        *name != header::EXPECT && *name != header::HOST && *name != header::CONTENT_LENGTH && !untrusted
     });
     let (method, peer, version) = (presented.method.clone(), presented.peer, presented.version);
-    Ok(Request { method, target, fields, content: None, peer, version })
+    Ok(Request { method, target, fields, content: None, peer, version, forwarded })
 }
 
 /// The Host field's value, normalised (RFC 9112 §3.2); empty where HTTP/1.0 sent none.

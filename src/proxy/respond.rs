@@ -112,7 +112,7 @@ pub fn fresh_from_origin(
 
 /// A response for this client alone.
 pub fn relayed(asked: &Asked, response: OriginResponse, verdict: Verdict) -> Answer {
-    let OriginResponse { head, length, body } = response;
+    let OriginResponse { head, length, body, .. } = response;
     let fields = relayed_fields(&head.fields, |_| false);
     let body = match (asked.request.method == Method::HEAD, head.status.as_u16()) {
         (true, _) => ReplyBody::Empty(length),
@@ -148,7 +148,7 @@ fn relayed_fields(theirs: &Fields, replaced: impl Fn(&FieldName) -> bool) -> Fie
 /// The part of a response that answers the request's conditions and ranges.
 fn cut(asked: &Asked, stored: &StoredHead, mut fields: Fields, content: Body, verdict: Verdict) -> Answer {
     let (request, Body { source, held, whole }) = (&*asked.request, content);
-    let selection = match select(request, stored, whole, asked.policy()) {
+    let selection = match select(request, stored, whole) {
         // a fill that turns into a relay goes forward only
         Selection::Parts(ranges) if matches!(source, Source::Fill(_)) && !ranges.is_sorted() => Selection::Whole,
         selection => selection,

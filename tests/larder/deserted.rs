@@ -41,7 +41,8 @@ fn a_slow_body_of_known_length_ends_soon_after_its_last_client_has_left() {
             .concat(),
     );
     let proxy = Proxy::start(&origin, &[]);
-    drop(ask(&proxy, "/a"));
+    // the end of its side alone may be a half-close
+    ask(&proxy, "/a").0.reset();
     origin.await_no_connections();
 }
 

@@ -1,6 +1,15 @@
 //! The log of the real program: one line for each request, that no stranger can forge and that holds no secret.
 
-use crate::support::{CANARY, Gate, Origin, Spawned, Step, request, respond, until};
+use std::{
+    fs::{self, File},
+    net::TcpStream,
+};
+
+use crate::support::{
+    CANARY, Gate, Origin, Spawned, Step,
+    proxy::{free_port, larder},
+    request, respond, until,
+};
 
 struct Run {
     larder: Spawned,
@@ -44,6 +53,79 @@ fn each_request_is_one_line_with_word_status_target_time_size_and_reason() {
     }
     let lines = run.larder.log();
     assert_eq!(lines.iter().filter(|line| line.contains(" /a?b=c ")).count(), 3, "{lines:#?}");
+}
+
+/// Runs Larder with flags and a RUST_LOG, asks for each target, ends it at once, and returns the lines for requests.
+fn lines_for(targets: &[String], flags: &[&str], filter: Option<&str>) -> Vec<String> {
+    let origin = Origin::answering(|_| respond(200, &["Cache-Control: max-age=600"], "hello"));
+    let folder = tempfile::tempdir().unwrap();
+    let (cache, log) = (folder.path().join("cache"), folder.path().join("log"));
+    let (port, url) = (free_port(), origin.url());
+    let port_word = port.to_string();
+    let words = ["--origin", &url, "--port", &port_word, "--cache-dir", cache.to_str().unwrap(), "--disk", "256MiB"];
+    let mut command = larder(&[&words, flags].concat());
+    command.stderr(File::create(&log).unwrap()).envs(filter.map(|filter| ("RUST_LOG", filter)));
+    let spawned = Spawned::at(([127, 0, 0, 1], port).into(), &mut command);
+    until("it to listen", || TcpStream::connect(spawned.address).is_ok());
+    let mut client = spawned.client();
+    for target in targets {
+        assert_eq!(client.get(target).status, 200);
+    }
+    drop(client);
+    assert_eq!(spawned.stop().code(), Some(0));
+    let log = fs::read_to_string(log).unwrap();
+    log.lines().filter(|line| line.contains(" GET /")).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_line_is_written_before_the_program_ends_and_in_its_order() {
+    let targets: Vec<String> = (0..1000).map(|n| format!("/{}?n", n % 10 * 100 + n / 10)).collect();
+    let lines = lines_for(&targets, &[], None);
+    assert_eq!(lines.len(), targets.len());
+    for (line, target) in lines.iter().zip(&targets) {
+        assert!(line.contains(&format!(" GET {target} ")), "{target}: {line}");
+    }
+}
+
+#[test]
+fn rust_log_and_the_flags_decide_on_the_lines_for_requests() {
+    let targets = ["/a", "/a", "/b"].map(str::to_owned);
+    let cases: [(&[&str], Option<&str>, &[&str]); 10] = [
+        (&[], None, &["MISS", "HIT", "MISS"]),
+        (&[], Some("info"), &["MISS", "HIT", "MISS"]),
+        (&[], Some("warn"), &[]),
+        (&[], Some("warn,larder::access=info"), &["MISS", "HIT", "MISS"]),
+        (&[], Some("info,larder::access=warn"), &[]),
+        (&[], Some("info,larder=warn"), &[]),
+        (&[], Some("info/HIT"), &["HIT"]),
+        (&[], Some("info/stored for"), &["MISS", "MISS"]),
+        (&["-q"], Some("info"), &[]),
+        (&["-v"], Some("warn/nothing says this"), &["MISS", "HIT", "MISS"]),
+    ];
+    for (flags, filter, shown) in cases {
+        let lines = lines_for(&targets, flags, filter);
+        let shows: Vec<&str> = lines.iter().map(|line| words(line)[0]).collect();
+        assert_eq!(shows, shown, "{flags:?} {filter:?}");
+    }
+}
+
+#[test]
+fn a_line_has_the_same_bytes_when_its_words_decide_whether_it_is_logged() {
+    let long = "y".repeat(3000);
+    let targets = ["/a?b=c&token=d", "/%fc%20", &format!("/{long}"), "/a?b=c&token=d"].map(str::to_owned);
+    let (lines, others) = (lines_for(&targets, &[], Some("info")), lines_for(&targets, &[], Some("info/ms")));
+    // what is measured differs
+    let shape = |line: &String| {
+        let shape: String = line.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+        let (before, after) = shape.split_once(" ms ").unwrap();
+        [before.trim_end_matches(['0', '.']), after].join("")
+    };
+    assert_eq!(lines.iter().map(shape).collect::<Vec<_>>(), others.iter().map(shape).collect::<Vec<_>>());
+    assert_eq!(
+        shape(&lines[0]),
+        "0000-00-00T00:00:00.000Z INFO  MISS 000 GET /a?b=c&token=*** 0 B stored for 00m"
+    );
+    assert!(lines[2].contains(&format!(" /{}... ", &long[1..1024])) && lines.len() == 4, "{}", lines[2]);
 }
 
 #[test]

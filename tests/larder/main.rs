@@ -1,6 +1,7 @@
 //! The integration tests: one binary, one file a topic. Names are sentences, nothing sleeps, every test owns its ports and
 //! folders.
 
+mod bound;
 mod cli;
 mod collapse;
 mod credentials;
@@ -33,6 +34,7 @@ mod stale;
 mod stats;
 mod storing;
 mod streams;
+mod strict;
 mod support;
 mod targets;
 mod tidy;

@@ -14,7 +14,7 @@ const LONGEST_FILE: usize = 450;
 const FENCES: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("blocking", &[]),
-    ("logging", &["fields"]),
+    ("logging", &["clock", "fields"]),
     ("default", &[]),
     ("units", &[]),
     ("terminal", &["clock"]),

@@ -1,5 +1,6 @@
 //! The origin client against origins that say byte for byte what a test wants.
 
+mod bound;
 mod cuts;
 mod framing;
 mod places;

@@ -23,7 +23,7 @@ use tokio::{
 };
 
 use crate::{
-    message::{FieldName, FieldValue, Fields, Method},
+    message::{ConnectionScheme, FieldName, FieldValue, Fields, Method},
     origin::{Options, Origin, OriginError, OriginRequest, OriginResponse, Pieces, Upload},
 };
 
@@ -216,6 +216,7 @@ pub(super) struct Got {
     pub(super) status: u16,
     pub(super) fields: Fields,
     pub(super) length: Option<u64>,
+    pub(super) bound: Option<ConnectionScheme>,
     pub(super) body: Result<Vec<u8>, OriginError>,
     pub(super) interims: Vec<u16>,
 }
@@ -276,7 +277,7 @@ pub(super) async fn read(response: OriginResponse) -> Got {
     assert!(body.next().await.is_none(), "a body that has ended may be asked again");
     let head = response.head;
     let (status, fields) = (head.status.as_u16(), head.fields);
-    Got { status, fields, length: response.length, body: bytes, interims: Vec::new() }
+    Got { status, fields, length: response.length, bound: response.bound, body: bytes, interims: Vec::new() }
 }
 
 pub(super) fn request(method: Method, target: &str) -> OriginRequest {

@@ -36,11 +36,18 @@ fn times(at: Timestamp) -> Times {
 }
 
 fn strict() -> Options {
-    Options { strict: true, default_ttl: Seconds(0), client_reload: false, ignore_cookies: false }
+    Options { strict: true, default_ttl: Seconds(0), ..usual() }
 }
 
 fn usual() -> Options {
-    Options { strict: false, default_ttl: Seconds(3600), client_reload: false, ignore_cookies: false }
+    Options {
+        strict: false,
+        default_ttl: Seconds(3600),
+        client_reload: false,
+        ignore_cookies: false,
+        max_head: 64 << 10,
+        max_fields: 256,
+    }
 }
 
 /// Parses lines of the form `Name: value`.
@@ -66,6 +73,7 @@ fn request(method: &str, lines: &[&str]) -> Request {
         content: None,
         peer: None,
         version: Version::Http11,
+        forwarded: false,
     }
 }
 

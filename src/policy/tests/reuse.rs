@@ -1,7 +1,7 @@
 use super::*;
 use crate::policy::{
     Fwd,
-    reuse::{Forward, Mode, Reuse},
+    reuse::{Forward, Mode, Reuse, alone},
     validation::on_error,
 };
 
@@ -240,4 +240,19 @@ fn a_stored_401_never_answers_a_request_that_brings_credentials() {
     }
     let other = stored_as(404, &["Cache-Control: max-age=60"], &strict()).unwrap();
     assert_eq!(decide(&get(&["Cookie: a=b"]), &other, 0, &strict()), serve(Reason::Fresh));
+}
+
+#[test]
+fn who_is_authenticated_by_connection_asks_for_itself_alone() {
+    let pass = |fwd, reason| ask(Mode::Pass, fwd, reason);
+    for (decided, alone_with_it) in [
+        (serve(Reason::Fresh), serve(Reason::Fresh)),
+        (refresh(Reason::StaleWhileRevalidate), serve(Reason::StaleWhileRevalidate)),
+        (ask(Mode::Fetch, Fwd::UriMiss, Reason::NotStored), pass(Fwd::UriMiss, Reason::NotStored)),
+        (ask(Mode::Validate, Fwd::Stale, Reason::Stale), pass(Fwd::Stale, Reason::Stale)),
+        (ask(Mode::Complete, Fwd::Partial, Reason::PartMissing), pass(Fwd::Partial, Reason::PartMissing)),
+        (Reuse::Refuse(Reason::OnlyIfCached), Reuse::Refuse(Reason::OnlyIfCached)),
+    ] {
+        assert_eq!(alone(decided), alone_with_it);
+    }
 }

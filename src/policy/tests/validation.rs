@@ -114,28 +114,29 @@ fn a_304_replaces_all_fields_but_those_of_the_bytes() {
 #[test]
 fn a_304_freshens_only_the_response_that_it_is_about() {
     let (old, new) = (format!("Last-Modified: {}", when(-9)), format!("Last-Modified: {}", when(-8)));
-    for (ours, theirs, usually, strictly) in [
-        (&["ETag: \"1\""][..], &["ETag: \"1\""][..], true, true),
-        (&["ETag: \"1\""], &["ETag: W/\"1\""], true, true),
-        (&["ETag: \"1\""], &[], true, true),
-        (&["ETag: \"1\""], &["ETag: \"2\""], false, true),
-        (&["ETag: \"1\"", &old], &[&new], false, false),
-        (&["ETag: \"1\""], &[&new], true, true),
-        (&[&old], &[&old], true, true),
-        (&[&old], &[], true, true),
-        (&[&old], &[&new], false, false),
-        (&[&old], &["ETag: \"1\"", &old], true, true),
-        (&[&old], &["ETag: \"1\""], false, false),
-        (&["ETag: \"1\"", "Vary: a"], &["ETag: \"1\"", "Vary: A"], true, true),
-        (&["ETag: \"1\"", "Vary: a"], &["ETag: \"1\"", "Vary: a, b"], true, true),
-        (&["ETag: \"1\""], &["ETag: \"1\"", "Vary: *"], true, true),
+    for (ours, theirs, expected) in [
+        (&["ETag: \"1\""][..], &["ETag: \"1\""][..], true),
+        (&["ETag: \"1\""], &["ETag: W/\"1\""], true),
+        (&["ETag: \"1\""], &[], true),
+        (&["ETag: \"1\""], &["ETag: \"2\""], false),
+        (&["ETag: \"1\""], &["ETag: W/\"2\""], false),
+        (&["ETag: \"1\"", &old], &[&new], false),
+        (&["ETag: \"1\""], &[&new], true),
+        (&[&old], &[&old], true),
+        (&[&old], &[], true),
+        (&[&old], &[&new], false),
+        (&[&old], &["ETag: \"1\"", &old], true),
+        (&[&old], &["ETag: \"1\""], false),
+        (&["ETag: \"1\"", "Vary: a"], &["ETag: \"1\"", "Vary: A"], true),
+        (&["ETag: \"1\"", "Vary: a"], &["ETag: \"1\"", "Vary: a, b"], true),
+        (&["ETag: \"1\""], &["ETag: \"1\"", "Vary: *"], true),
     ] {
         let mut lines = vec!["Cache-Control: max-age=60"];
         lines.extend(ours);
-        let about = |options: &Options| {
-            freshen(&get(&[]), &stored(&lines, options), &response(304, theirs), times(at(9)), options).is_some()
-        };
-        assert_eq!((about(&usual()), about(&strict())), (usually, strictly), "{ours:?} {theirs:?}");
+        for options in [usual(), strict()] {
+            let head = freshen(&get(&[]), &stored(&lines, &options), &response(304, theirs), times(at(9)), &options);
+            assert_eq!(head.is_some(), expected, "{ours:?} {theirs:?}");
+        }
     }
 }
 
@@ -192,6 +193,51 @@ fn a_304_whose_vary_matches_no_other_request_leaves_nothing_for_others() {
         let news = response(304, &[&format!("Vary: {vary}")]);
         let fresh = freshen(&get(&[]), &head, &news, times(at(9)), &usual()).unwrap();
         assert!(fresh.invalidated, "{vary}");
+    }
+}
+
+#[test]
+fn a_304_makes_no_head_larger_than_an_origin_may_send_one() {
+    let head = |options: &Options| stored(&["Cache-Control: max-age=60", "ETag: \"1\""], options);
+    let longer = |bytes: usize, lines: usize, head: &StoredHead, options: &Options| {
+        let mut news = vec![format!("A: {}", "x".repeat(bytes))];
+        news.extend((0..lines).map(|n| format!("N{n}: 1")));
+        let news: Vec<&str> = news.iter().map(String::as_str).collect();
+        freshen(&get(&[]), head, &response(304, &news), times(at(9)), options)
+    };
+    // the stored one has three lines, Date among them
+    let few_lines = Options { max_fields: 8, ..usual() };
+    assert!(longer(1, 4, &head(&few_lines), &few_lines).is_some());
+    assert!(longer(1, 5, &head(&few_lines), &few_lines).is_none());
+    let few_bytes = Options { max_head: 1000, ..usual() };
+    assert!(longer(800, 0, &head(&few_bytes), &few_bytes).is_some());
+    assert!(longer(1000, 0, &head(&few_bytes), &few_bytes).is_none());
+    // it was as large when it came
+    let large = longer(1000, 5, &head(&usual()), &usual()).unwrap();
+    assert!(longer(1000, 5, &large, &few_bytes).is_some());
+    assert!(longer(1001, 5, &large, &few_bytes).is_none());
+}
+
+#[test]
+fn an_unasked_304_freshens_only_the_one_stored_response_and_only_if_neither_has_a_validator() {
+    let modified = format!("Last-Modified: {}", when(-9));
+    let fresh = "Cache-Control: max-age=60";
+    for (ours, theirs, expected) in [
+        (&[fresh][..], &["Cache-Control: max-age=90"][..], true),
+        (&[fresh], &[], true),
+        (&[fresh, "ETag: \"1\""], &[], false),
+        (&[fresh, &modified], &[], false),
+        (&[fresh], &["ETag: \"1\""], false),
+        (&[fresh], &[&modified], false),
+        (&[fresh, "ETag: \"1\""], &["ETag: \"1\""], false),
+        (&[fresh, "Vary: a"], &[], false),
+    ] {
+        for options in [usual(), strict()] {
+            let news = response(304, theirs);
+            let head = freshen_unasked(&get(&[]), &stored(ours, &options), &news, times(at(99)), &options);
+            assert_eq!(head.is_some(), expected, "{ours:?} {theirs:?}");
+            assert!(head.is_none_or(|head| current_age(&head, at(99)) == Seconds(0)), "{ours:?} {theirs:?}");
+        }
     }
 }
 

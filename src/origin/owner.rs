@@ -1,0 +1,44 @@
+//! Connections to the origin that were authenticated: each belongs to the client connection whose requests it carried, and
+//! to nobody else.
+
+use std::cell::{Cell, RefCell};
+
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+
+use super::framing::Connection;
+use crate::message::ConnectionScheme;
+
+/// What a client connection owns on the origin's side. It closes with the last handle of it.
+#[derive(Default)]
+pub struct Owner {
+    kept: RefCell<Option<Kept>>,
+    /// It is in its pool's list of owners.
+    pub(super) listed: Cell<bool>,
+}
+
+/// A connection between two requests of its owner.
+pub(super) struct Kept {
+    pub(super) connection: Box<Connection>,
+    /// One of the places for such connections.
+    pub(super) _place: OwnedSemaphorePermit,
+}
+
+impl Owner {
+    /// Returns how the connection that is kept for the next request was authenticated; `None`: there is none.
+    pub fn bound(&self) -> Option<ConnectionScheme> {
+        self.kept.borrow().as_ref()?.connection.bound
+    }
+
+    pub(super) fn keep(&self, kept: Kept) {
+        drop(self.kept.replace(Some(kept)));
+    }
+
+    pub(super) fn take(&self) -> Option<Kept> {
+        self.kept.take()
+    }
+
+    /// Since when the connection is idle.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        Some(self.kept.borrow().as_ref()?.connection.idle_since)
+    }
+}
