@@ -7,7 +7,7 @@ use super::{
     words::Words,
 };
 use crate::{
-    clock::{Clock, Timestamp},
+    clock::{self, Timestamp},
     logging::{self, ACCESS, escape, redact},
     message::StatusCode,
     terminal::{self, Colour, Style},
@@ -32,7 +32,7 @@ pub fn log(outcome: &Outcome) {
     let line = Line { outcome, verbose: log::log_enabled!(target: ACCESS, log::Level::Debug) };
     let style = terminal::stderr();
     if style.columns {
-        logging::say(&line.in_columns(Clock::system().wall(), style).to_string());
+        logging::say(&line.in_columns(clock::wall(), style).to_string());
     } else {
         logging::line(level, ACCESS, |out| {
             // writing to a line cannot fail

@@ -153,3 +153,61 @@ impl Default for Total {
         }
     }
 }
+
+#[cfg(test)]
+mod bench {
+    use super::*;
+    use crate::{
+        message::*,
+        proxy::{
+            outcome::End,
+            verdict::{Tier, Verdict},
+        },
+    };
+    #[test]
+    fn cost() {
+        let all = Counts::default();
+        let counts = all.of_worker();
+        for round in 0..5 {
+            let n = 5_000_000u32;
+            let t = clock::instant();
+            for i in 0..n {
+                std::hint::black_box(Verdict { ttl: Some(i as i64), ..Verdict::hit(Reason::Fresh, Tier::Memory) });
+            }
+            let base = t.elapsed();
+            let t = clock::instant();
+            for i in 0..n {
+                counts.begin();
+                let began = clock::instant();
+                let mut outcome = Outcome {
+                    method: Some(Method::GET),
+                    target: String::new(),
+                    version: Version::Http11,
+                    peer: None,
+                    status: None,
+                    verdict: None,
+                    sent: 0,
+                    took: Duration::ZERO,
+                    end: End::Left,
+                };
+                outcome = std::hint::black_box(outcome);
+                let verdict =
+                    std::hint::black_box(Verdict { ttl: Some(i as i64), ..Verdict::hit(Reason::Fresh, Tier::Memory) });
+                let waited = began.elapsed();
+                outcome.status = Some(StatusCode::OK);
+                outcome.verdict = Some(verdict);
+                outcome.sent = 1024;
+                outcome.took = waited;
+                outcome.end = End::Whole;
+                let outcome = std::hint::black_box(outcome);
+                counts.end(&outcome, Some(waited));
+            }
+            let with = t.elapsed();
+            println!(
+                "round {round}: verdict alone {:.1} ns, observed {:.1} ns",
+                base.as_nanos() as f64 / n as f64,
+                with.as_nanos() as f64 / n as f64
+            );
+        }
+    }
+}
