@@ -57,7 +57,7 @@ fn each_request_is_one_line_with_word_status_target_time_size_and_reason() {
 
 /// Runs Larder with flags and a RUST_LOG, asks for each target, ends it at once, and returns the lines for requests.
 fn lines_for(targets: &[String], flags: &[&str], filter: Option<&str>) -> Vec<String> {
-    let origin = Origin::answering(|_| respond(200, &["Cache-Control: max-age=600"], "hello"));
+    let origin = Origin::answering(|_| respond(200, &["Cache-Control: max-age=19800"], "hello"));
     let folder = tempfile::tempdir().unwrap();
     let (cache, log) = (folder.path().join("cache"), folder.path().join("log"));
     let (port, url) = (free_port(), origin.url());
@@ -123,7 +123,7 @@ fn a_line_has_the_same_bytes_when_its_words_decide_whether_it_is_logged() {
     assert_eq!(lines.iter().map(shape).collect::<Vec<_>>(), others.iter().map(shape).collect::<Vec<_>>());
     assert_eq!(
         shape(&lines[0]),
-        "0000-00-00T00:00:00.000Z INFO  MISS 000 GET /a?b=c&token=*** 0 B stored for 00m"
+        "0000-00-00T00:00:00.000Z INFO  MISS 000 GET /a?b=c&token=*** 0 B stored for 0h"
     );
     assert!(lines[2].contains(&format!(" /{}... ", &long[1..1024])) && lines.len() == 4, "{}", lines[2]);
 }
