@@ -278,7 +278,8 @@ mod tests {
     fn a_piece_from_outside_is_cut_and_the_line_goes_on() {
         let mut line = Line::after(String::new());
         line.push_foreign(&"x".repeat(5000));
-        write!(line, " {}", "behind").unwrap();
+        let behind = "behind";
+        write!(line, " {behind}").unwrap();
         assert_eq!(line.text, format!("{}... behind", "x".repeat(1024)));
     }
 }
