@@ -189,8 +189,10 @@ impl Asking {
         let Answered { response, times } = answered;
         let asked = &self.question.asked;
         let (cx, request) = (&asked.cx, &*asked.request);
-        let shared = !head.invalidated && validation::may_be_shared(request, &head);
-        if head.invalidated {
+        // an answer to one user freshens nothing for others
+        let bound = response.bound.is_some();
+        let shared = !bound && !head.invalidated && validation::may_be_shared(request, &head);
+        if head.invalidated && !bound {
             // the 304 says that what it validates is for this client alone
             cx.store.invalidate(&asked.primary);
         } else if shared {

@@ -139,7 +139,7 @@ async fn lead_flight(question: Question, lead: Flying, told: Option<oneshot::Sen
     let _held = question.asked.worker.hold();
     let followers = lead.followers();
     let site = question.asked.site.clone();
-    let asking = ask(question, Some(lead));
+    let mut asking = Box::pin(ask(question, Some(lead)));
     let Some(mut told) = told else {
         asking.await;
         return;
@@ -152,7 +152,7 @@ async fn lead_flight(question: Question, lead: Flying, told: Option<oneshot::Sen
         }
     };
     tokio::select! {
-        fetched = asking => drop(told.send(fetched)),
+        fetched = &mut asking => drop(told.send(fetched)),
         () = deserted => log::debug!("a question to the origin was given up: nobody waits for its answer"),
     }
 }

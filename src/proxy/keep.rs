@@ -11,6 +11,7 @@ use super::{
     warning::Warning,
 };
 use crate::{
+    client::Hold,
     clock::Timestamp,
     fields::{method::is_safe, range},
     key::CacheKey,
@@ -81,12 +82,9 @@ pub fn keep(asked: &Asked, answered: Answered, joined: Joined, lead: Option<Flyi
     let since = if is_safe(&request.method) { times.request } else { times.response.plus_millisecond() };
     let (cx, site) = (cx.clone(), asked.site.clone());
     let (primary, outdated) = (asked.primary, joined.outdated);
-    let storing = Storing { cx, site, filling: filling.clone(), primary, outdated, since, epoch };
     let held = asked.worker.hold();
-    tokio::task::spawn_local(async move {
-        storing.run(body, joined.sides, lead).await;
-        drop(held);
-    });
+    let storing = Storing { cx, site, filling: filling.clone(), primary, outdated, since, epoch, held };
+    tokio::task::spawn_local(storing.run(body, joined.sides, lead));
     Fetched::Filling { head, filling, reader, combined: joined.combined }
 }
 
@@ -101,11 +99,14 @@ struct Storing {
     /// An invalidation at or after this time forbids storing.
     since: Timestamp,
     epoch: Epoch,
+    /// The worker does not end before the body.
+    held: Hold,
 }
 
 impl Storing {
     async fn run(self, mut body: OriginBody, sides: [Side; 2], mut lead: Option<Flying>) {
-        let Storing { cx, site, filling: Filling { head, fill, length, .. }, primary, outdated, since, epoch } = self;
+        let Storing { cx, site, filling: Filling { head, fill, length, .. }, primary, outdated, since, epoch, held } =
+            self;
         let named = head.clone();
         let (store, shared) = (cx.store.clone(), cx.shared.clone());
         let put = move |body: StoredBody| {
@@ -137,5 +138,6 @@ impl Storing {
             }
             Err(why) => log::debug!("{}: not stored: {why}", redact(&named.asked)),
         }
+        drop(held);
     }
 }

@@ -57,7 +57,7 @@ fn each_request_is_one_line_with_word_status_target_time_size_and_reason() {
 
 /// Runs Larder with flags and a RUST_LOG, asks for each target, ends it at once, and returns the lines for requests.
 fn lines_for(targets: &[String], flags: &[&str], filter: Option<&str>) -> Vec<String> {
-    let origin = Origin::answering(|_| respond(200, &["Cache-Control: max-age=600"], "hello"));
+    let origin = Origin::answering(|_| respond(200, &["Cache-Control: max-age=19800"], "hello"));
     let folder = tempfile::tempdir().unwrap();
     let (cache, log) = (folder.path().join("cache"), folder.path().join("log"));
     let (port, url) = (free_port(), origin.url());

@@ -4,9 +4,10 @@ use std::{
     io::{Read, Write},
     net::{Ipv4Addr, TcpListener},
     sync::atomic::{AtomicU8, Ordering},
-    time::{Duration, SystemTime},
+    time::{Duration, UNIX_EPOCH},
 };
 
+use larder::clock::Clock;
 use rcgen::{CertificateParams, SanType};
 
 use crate::support::{End, Origin, Proxy, Spawned, TlsEnd, TlsOrigin, respond, until};
@@ -85,14 +86,15 @@ fn a_self_signed_certificate_that_calls_itself_an_authoritys_is_trusted_where_it
 
 #[test]
 fn a_named_certificate_must_have_the_origins_name_and_be_in_force() {
+    let now = UNIX_EPOCH + Duration::from_millis(Clock::system().wall().0.unsigned_abs());
     let hour = Duration::from_secs(3600);
     let past = |parameters: &mut CertificateParams| {
-        parameters.not_before = SystemTime::now().checked_sub(3 * hour).unwrap().into();
-        parameters.not_after = SystemTime::now().checked_sub(hour).unwrap().into();
+        parameters.not_before = (now - 3 * hour).into();
+        parameters.not_after = (now - hour).into();
     };
     let future = |parameters: &mut CertificateParams| {
-        parameters.not_before = SystemTime::now().checked_add(hour).unwrap().into();
-        parameters.not_after = SystemTime::now().checked_add(2 * hour).unwrap().into();
+        parameters.not_before = (now + hour).into();
+        parameters.not_after = (now + 2 * hour).into();
     };
     let listener = || TcpListener::bind("127.0.0.1:0").unwrap();
     let named = TlsOrigin::as_authority(|_| whole("hello"));
