@@ -32,7 +32,7 @@ pub struct Timestamp(pub i64);
 pub struct Seconds(pub u64);
 
 impl Seconds {
-    /// What a larger value is taken for (RFC 9111 §1.2.2).
+    /// The value that larger ones are taken for (RFC 9111 §1.2.2).
     pub const MAX: Seconds = Seconds(1 << 31);
 
     pub fn saturating_add(self, other: Seconds) -> Seconds {
@@ -48,7 +48,7 @@ impl Timestamp {
         Timestamp(seconds.saturating_mul(1000))
     }
 
-    /// Whole seconds from `earlier` to `self`, rounded down; zero where `earlier` is the later one.
+    /// Returns the whole seconds from `earlier` to `self`, rounded down; zero if `earlier` is the later one.
     pub fn since(self, earlier: Timestamp) -> Seconds {
         Seconds(self.0.saturating_sub(earlier.0).max(0) as u64 / 1000)
     }
@@ -58,7 +58,7 @@ impl Timestamp {
         Timestamp(self.0.saturating_add(ms))
     }
 
-    /// The next point in time that can be told from this one.
+    /// Returns the next point in time that differs from this one.
     pub fn plus_millisecond(self) -> Timestamp {
         Timestamp(self.0.saturating_add(1))
     }
@@ -69,7 +69,7 @@ impl Timestamp {
     }
 }
 
-/// Where the time comes from.
+/// The source of the time.
 #[derive(Debug, Clone)]
 pub enum Clock {
     System {
@@ -77,7 +77,7 @@ pub enum Clock {
         started: Duration,
         wall: Timestamp,
     },
-    /// For tests: stands still until it is moved.
+    /// For tests. It stands still until `advance` moves it.
     Manual(Arc<AtomicI64>),
 }
 
@@ -90,7 +90,7 @@ impl Clock {
         Clock::Manual(Arc::new(AtomicI64::new(at.0)))
     }
 
-    /// The timeline on which ages are measured.
+    /// Returns the time on the timeline of ages.
     pub fn now(&self) -> Timestamp {
         match self {
             Clock::System { started, wall } => {
@@ -100,7 +100,7 @@ impl Clock {
         }
     }
 
-    /// What the machine believes the date to be: for comparing with dates that others wrote.
+    /// Returns the date as the machine believes it to be, for comparing with dates that others wrote.
     pub fn wall(&self) -> Timestamp {
         match self {
             Clock::System { .. } => wall(),
@@ -108,7 +108,7 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock; nothing on the system's.
+    /// Moves a manual clock. Does nothing to the system's.
     pub fn advance(&self, by: Duration) {
         if let Clock::Manual(at) = self {
             at.fetch_add(milliseconds(by), Ordering::Relaxed);
@@ -116,18 +116,18 @@ impl Clock {
     }
 }
 
-/// A reading of the monotonic clock, for time-outs and for how long something took.
+/// Reads the monotonic clock, for timeouts and for durations. It stands still while the machine is suspended.
 pub fn instant() -> Instant {
     Instant::now()
 }
 
-/// The time since boot, suspensions included.
+/// Reads the time since boot, suspensions included.
 fn since_boot() -> Duration {
     let time = clock_gettime(AGING);
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// A reading of the wall clock.
+/// Reads the wall clock.
 pub fn wall() -> Timestamp {
     Timestamp(match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(after) => milliseconds(after),
