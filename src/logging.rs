@@ -1,4 +1,4 @@
-//! The log: its level, its form, that nobody but Larder can write a line of it, and that it holds no credentials.
+//! The log: its level and its form. Nobody but Larder can write a line of it, and it holds no credentials.
 
 #[doc(hidden)]
 pub mod fuzzing;
@@ -20,8 +20,8 @@ pub use self::{
 /// The target of the line for each request.
 pub const ACCESS: &str = "larder::access";
 
-/// Starts the log on stderr, panics included. `-v` and `-q` decide the level; without them RUST_LOG does; without that it is `info`.
-/// Does nothing where a log was started before.
+/// Starts the log on stderr, panics included. `-v` and `-q` decide the level; without them RUST_LOG decides; without
+/// RUST_LOG the level is `info`. Does nothing if a log was started before.
 pub fn start(verbose: u8, quiet: u8) {
     let mut builder = env_logger::Builder::new();
     builder.filter_level(level(verbose, quiet));
