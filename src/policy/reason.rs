@@ -147,7 +147,18 @@ reasons! {
     UnaskedNotModified => "the origin answered 304 to a request without conditions",
 
     // Why the origin was not asked at all.
+    /// Refused by the client side, which says more in its answer.
     Refused => "refused",
+    TargetInvalid => "the request target is invalid",
+    HostInvalid => "the Host field is invalid",
+    HostNotServed => "Host not allowed (see --allow-host)",
+    ConnectionNominates => "Connection names a field that must stay",
+    ConnectRefused => "CONNECT refused",
+    WebSocketRefused => "WebSocket refused",
+    ExpectationUnknown => "an expectation other than 100-continue",
+    AboutLarder => "OPTIONS * asks about Larder itself",
+    LastHop => "Max-Forwards: 0",
+    Loop => "the request came through this Larder before",
 
     // Why the origin gave no answer.
     NameNotResolved => "the origin's name could not be resolved",
