@@ -1,4 +1,4 @@
-//! The log: its level, its form, that nobody but Larder can write a line of it, and that it holds no credentials.
+//! The log: its level and its form. Nobody but Larder can write a line of it, and it holds no credentials.
 
 #[doc(hidden)]
 pub mod fuzzing;

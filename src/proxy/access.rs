@@ -242,8 +242,8 @@ mod tests {
             ),
             (
                 Outcome { sent: 5 << 20, end: End::Left, ..outcome(200, miss(Reason::SetCookie)) },
-                "MISS  200   152 ms     5 MiB GET /max              not stored: Set-Cookie without public or s-maxage and a \
-                 lifetime (left)",
+                "MISS  200   152 ms     5 MiB GET /max              not stored: Set-Cookie, and neither s-maxage nor public \
+                 with a lifetime (left)",
             ),
             (
                 Outcome { sent: 0, status: None, verdict: None, end: End::Left, ..outcome(0, miss(Reason::Stale)) },

@@ -43,7 +43,7 @@ fn each_request_is_one_line_with_word_status_target_time_size_and_reason() {
         ("POST", "/form", "MISS 200 POST /form ", "ms 5 B POST is not cached"),
         ("GET", "/silent", "MISS 200 GET /silent ", "ms 5 B stored for 1h (--default-ttl)"),
         ("GET", "/silent", "HIT 200 GET /silent ", " left (--default-ttl)"),
-        ("GET", "nonsense", "---- 400 GET nonsense ", "B refused"),
+        ("GET", "nonsense", "---- 400 GET nonsense ", "B the request target is invalid"),
     ] {
         run.larder.client().ask(method, target, &[]);
         let line = run.larder.await_line(begins);
