@@ -70,7 +70,7 @@ pub use self::{
     presented::{Connection, Presented},
     refusal::{OnRefusal, Refused},
     reply::{Pieces, Reply, ReplyBody},
-    request_body::RequestBody,
+    request_body::{BytesRead, RequestBody},
     worker::{Hold, WorkerHandle},
 };
 

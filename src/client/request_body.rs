@@ -1,8 +1,10 @@
 //! The request's body as the core reads it.
 
 use std::{
+    cell::Cell,
     io,
     pin::Pin,
+    rc::Rc,
     task::{Context, Poll},
 };
 
@@ -27,12 +29,41 @@ pub struct RequestBody {
     ahead: BytesMut,
     /// Nothing is to come behind `ahead`.
     ended: bool,
+    read: BytesRead,
+}
+
+/// How many bytes of a request's content the core has read until now.
+#[derive(Clone, Default)]
+pub struct BytesRead(Option<Rc<Cell<u64>>>);
+
+impl BytesRead {
+    pub fn get(&self) -> u64 {
+        self.0.as_ref().map_or(0, |read| read.get())
+    }
+
+    fn add(&self, polled: &Poll<Option<io::Result<Bytes>>>) {
+        if let (Some(read), Poll::Ready(Some(Ok(piece)))) = (&self.0, polled) {
+            read.set(read.get() + piece.len() as u64);
+        }
+    }
 }
 
 impl RequestBody {
     pub(super) fn new(exchange: Exchange, length: Option<u64>, chunked: bool) -> RequestBody {
         let ended = !chunked && length.unwrap_or(0) == 0;
-        RequestBody { exchange, length, ahead: BytesMut::new(), ended }
+        let read = BytesRead((!ended).then(Rc::default));
+        RequestBody { exchange, length, ahead: BytesMut::new(), ended, read }
+    }
+
+    /// Returns a count of the bytes that are read. It outlives the body.
+    pub fn bytes_read(&self) -> BytesRead {
+        self.read.clone()
+    }
+
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        let polled = self.exchange.poll_body(cx);
+        self.read.add(&polled);
+        polled
     }
 
     /// Reads chunked content until it ends, pauses for `ahead_pause` or has more than [`AHEAD`] bytes. Malformed chunks
@@ -43,7 +74,7 @@ impl RequestBody {
         }
         let pause = self.exchange.options().ok_or(io::ErrorKind::ConnectionAborted)?.ahead_pause;
         while !self.ended && self.ahead.len() <= AHEAD {
-            match tokio::time::timeout(pause, std::future::poll_fn(|cx| self.exchange.poll_body(cx))).await {
+            match tokio::time::timeout(pause, std::future::poll_fn(|cx| self.poll(cx))).await {
                 Ok(Some(piece)) => self.ahead.extend_from_slice(&piece?),
                 Ok(None) => {
                     self.length = Some(self.ahead.len() as u64);
@@ -101,7 +132,7 @@ impl Stream for RequestBody {
         if self.ended {
             return Poll::Ready(None);
         }
-        self.exchange.poll_body(cx)
+        self.poll(cx)
     }
 }
 

@@ -135,6 +135,12 @@ fn more(f: &mut fmt::Formatter<'_>, outcome: &Outcome) -> fmt::Result {
         Some(peer) => write!(f, " [client {peer}, HTTP/{}", outcome.version.number())?,
         None => write!(f, " [client -, HTTP/{}", outcome.version.number())?,
     }
+    if let Some(site) = &outcome.site {
+        write!(f, ", site {}", site.name)?;
+    }
+    if outcome.received > 0 {
+        write!(f, ", {} B came in", outcome.received)?;
+    }
     if let Some(verdict) = &outcome.verdict {
         write!(f, ", from {}", verdict.tier.as_str())?;
         if let Some(time) = verdict.origin_time {
@@ -164,7 +170,9 @@ mod tests {
             version: Version::Http11,
             peer: Some([127, 0, 0, 1].into()),
             status: StatusCode::from_u16(status).ok(),
+            site: None,
             verdict: Some(verdict),
+            received: 0,
             sent: 63,
             took: Duration::from_micros(152_300),
             end: End::Whole,

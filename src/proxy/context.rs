@@ -1,17 +1,13 @@
 //! The parts that one worker answers with, and those that were chosen for one request.
 
-use std::{
-    rc::Rc,
-    sync::{Arc, Once},
-};
+use std::{rc::Rc, sync::Arc};
 
-use super::{counts::WorkerCounts, forward::OriginUrl, health::Health, request, secure::Secure, shared::Shared};
+use super::{counts::WorkerCounts, request, shared::Shared, site::Site};
 use crate::{
     client::WorkerHandle,
     clock::Clock,
     key::CacheKey,
     message::{FieldValue, Method, Request, Target},
-    origin::Origin,
     policy,
     store::Store,
 };
@@ -31,20 +27,6 @@ pub struct Context {
     pub clock: Clock,
     pub shared: Arc<Shared>,
     pub counts: Arc<WorkerCounts>,
-}
-
-/// One site: its origin, and the rules that hold for it. `admit` chooses it for each request.
-pub struct Site {
-    pub url: OriginUrl,
-    /// `url` as text. It is part of every key.
-    pub name: String,
-    pub origin: Origin,
-    /// The same host by https, for an http origin that redirects there.
-    pub secure: Option<Secure>,
-    pub policy: Arc<policy::Options>,
-    pub health: Arc<Health>,
-    /// The hint to name the origin differently was logged.
-    pub hinted: Arc<Once>,
 }
 
 /// A request that was admitted, with what was chosen for it. Cheap to clone.

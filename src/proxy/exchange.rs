@@ -8,10 +8,11 @@ use futures_core::Stream;
 use http::header;
 
 use super::{
-    context::{Asked, Site},
+    context::Asked,
     forward::{self, Conditions, OriginUrl},
     question::{ClientSide, Content},
     secure::Secure,
+    site::Site,
     warning::Warning,
 };
 use crate::{

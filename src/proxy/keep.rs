@@ -3,11 +3,12 @@
 use std::{rc::Rc, sync::Arc};
 
 use super::{
-    context::{Asked, Context, Site},
+    context::{Asked, Context},
     exchange::Answered,
     fetched::Fetched,
     fill::{self, Fill, FillError, FillReader, Filled, Side},
     landing::{Filling, Flying, Landing},
+    site::Site,
     warning::Warning,
 };
 use crate::{

@@ -27,6 +27,7 @@ mod request;
 mod respond;
 mod secure;
 mod shared;
+mod site;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -38,15 +39,8 @@ use std::rc::Rc;
 use bytes::BytesMut;
 use futures_util::{StreamExt, stream};
 
-use self::{
-    context::{Asked, key},
-    observed::Observed,
-    question::{Content, Found, find},
-    refusal::{Refusal, refused},
-    verdict::Answer,
-};
 pub use self::{
-    context::{Context, Site},
+    context::Context,
     counts::{Counts, Total, WorkerCounts},
     forward::OriginUrl,
     health::Health,
@@ -55,6 +49,14 @@ pub use self::{
     outcome::Kind,
     secure::Secure,
     shared::Shared,
+    site::Site,
+};
+use self::{
+    context::{Asked, key},
+    observed::Observed,
+    question::{Content, Found, find},
+    refusal::{Refusal, refused},
+    verdict::Answer,
 };
 use crate::{
     client::{Connection, Presented, Reply, RequestBody},
@@ -73,20 +75,23 @@ const QUERY_CONTENT: u64 = 64 * 1024;
 
 /// Answers a request, and sees to it that its outcome is told when the answer has gone.
 pub async fn serve(cx: Rc<Context>, presented: Presented) -> Reply {
-    let observed = Observed::begin(&cx, &presented);
+    let mut observed = Observed::begin(&cx, &presented);
     let connection = presented.connection.clone();
-    observed.end(handle(cx, presented).await, &connection)
-}
-
-/// Answers a request.
-async fn handle(cx: Rc<Context>, presented: Presented) -> Answer {
-    match admit(cx, presented).await {
-        Ok(Admitted { asked, content, connection }) => {
-            let found = find(&asked, &content).await;
-            answer(asked, content, connection, found).await
+    let answer = match admit(cx, presented).await {
+        Ok(admitted) => {
+            observed.chose(&admitted.asked.site);
+            handle(admitted).await
         }
         Err(refusal) => refused(&refusal),
-    }
+    };
+    observed.end(answer, &connection)
+}
+
+/// Answers a request that was admitted.
+async fn handle(admitted: Admitted) -> Answer {
+    let Admitted { asked, content, connection } = admitted;
+    let found = find(&asked, &content).await;
+    answer(asked, content, connection, found).await
 }
 
 /// A request that was understood, and what came with it.

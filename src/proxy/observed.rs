@@ -16,10 +16,11 @@ use super::{
     context::Context,
     outcome::{End, Outcome},
     shared::Shared,
+    site::Site,
     verdict::Answer,
 };
 use crate::{
-    client::{Connection, Presented, Refused, Reply, ReplyBody},
+    client::{BytesRead, Connection, Presented, Refused, Reply, ReplyBody},
     clock,
     message::Version,
 };
@@ -32,6 +33,7 @@ struct Observation {
     began: Instant,
     /// The time to the head of the answer.
     waited: Option<Duration>,
+    received: BytesRead,
     outcome: Outcome,
 }
 
@@ -42,20 +44,28 @@ impl Observed {
             cx: cx.clone(),
             began: clock::instant(),
             waited: None,
+            received: presented.body.bytes_read(),
             outcome: Outcome {
                 method: Some(presented.method.clone()),
                 // only the log reads it
                 target: if access::is_read() { presented.target.clone() } else { String::new() },
                 version: presented.version,
                 peer: presented.peer,
+                site: None,
                 status: None,
                 verdict: None,
+                received: 0,
                 sent: 0,
                 took: Duration::ZERO,
                 // until the answer has ended, only a client that leaves ends the request
                 end: End::Left,
             },
         })
+    }
+
+    /// Notes the site that was chosen for the request.
+    pub fn chose(&mut self, site: &Rc<Site>) {
+        self.0.outcome.site = Some(site.clone());
     }
 
     /// Tells the outcome when the last byte of the answer was handed over, or when nobody takes the answer any more.
@@ -130,6 +140,7 @@ impl Drop for Observation {
         if std::thread::panicking() && self.outcome.end == End::Left {
             self.outcome.end = End::BrokenOff;
         }
+        self.outcome.received = self.received.get();
         self.cx.counts.end(&self.outcome, self.waited);
         access::log(&self.outcome);
     }
@@ -147,7 +158,9 @@ pub fn refused(shared: &Shared, refused: &Refused) {
         version: refused.version.unwrap_or(Version::Http11),
         peer: refused.peer,
         status: Some(refused.status),
+        site: None,
         verdict: None,
+        received: 0,
         sent: refused.sent,
         took: refused.took,
         end: End::Refused(refused.detail),

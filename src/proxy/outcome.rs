@@ -1,16 +1,20 @@
 //! What became of a request. The log and the counts of answers are fed by this record and by nothing else.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, rc::Rc, time::Duration};
 
-use super::verdict::{Tier, Verdict};
+use super::{
+    site::Site,
+    verdict::{Tier, Verdict},
+};
 use crate::{
     message::{Method, StatusCode, Version},
     policy::Reason,
 };
 
 /// What became of one request.
-#[derive(Debug)]
 pub struct Outcome {
+    /// The site that was chosen for the request. `None`: the request was refused before that.
+    pub site: Option<Rc<Site>>,
     /// `None`: the request was refused before its method was known.
     pub method: Option<Method>,
     /// The request-target as the client sent it.
@@ -21,6 +25,8 @@ pub struct Outcome {
     pub status: Option<StatusCode>,
     /// How the answer came about. `None`: there is no answer, or the client side made it.
     pub verdict: Option<Verdict>,
+    /// Bytes of the request's content that were read.
+    pub received: u64,
     /// Bytes of the answer's body that were handed to the connection.
     pub sent: u64,
     /// The time from the request's head to the last byte of the answer.

@@ -143,6 +143,25 @@ fn what_is_refused_before_it_is_a_request_makes_a_line_only_for_those_who_want_t
 }
 
 #[test]
+fn a_line_with_more_words_names_the_site_and_the_bytes_that_came_in() {
+    let origin = Origin::always(respond(200, &["Cache-Control: no-store"], "hello"));
+    let run = run(&origin, &["-v"]);
+    let mut client = run.larder.client();
+    client.send("POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n12345");
+    assert_eq!(client.response("POST").status, 200);
+    let chunks = "3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n";
+    client.send(format!("PUT /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}"));
+    assert_eq!(client.response("PUT").status, 200);
+    client.send("GET /g HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!(client.response("GET").status, 200);
+    for (line, received) in [("POST /p ", " 5 B came in,"), ("PUT /c ", " 7 B came in,"), ("GET /g ", "")] {
+        let line = run.larder.await_line(line);
+        let expected = format!(" [client 127.0.0.1, HTTP/1.1, site {},{received} from the origin", origin.url());
+        assert!(line.contains(&expected), "{line}");
+    }
+}
+
+#[test]
 fn a_broken_off_response_is_called_that() {
     let origin = Origin::always(vec![
         Step::Send(b"HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nContent-Length: 10\r\n\r\nhalf".to_vec()),
