@@ -180,17 +180,21 @@ impl Reader<'_> {
         })
     }
 
+    /// Reads a time of whole seconds.
+    fn seconds(&self, field: &'static str, text: &str) -> Result<Seconds, ConfigError> {
+        let time = self.duration(field, text)?;
+        if time.subsec_millis() != 0 {
+            return Err(self.error(field, format!("{text:?} is no whole number of seconds; write 1s or 0s")));
+        }
+        Ok(Seconds(time.as_secs()))
+    }
+
     fn policy(&self) -> Result<policy::Options, ConfigError> {
         let a = self.arguments;
-        let default_ttl = self.duration("default_ttl", &a.default_ttl)?;
-        if default_ttl.subsec_millis() != 0 {
-            return Err(
-                self.error("default_ttl", format!("{:?} is no whole number of seconds; write 1s or 0s", a.default_ttl))
-            );
-        }
         Ok(policy::Options {
             strict: a.strict,
-            default_ttl: Seconds(default_ttl.as_secs()),
+            default_ttl: self.seconds("default_ttl", &a.default_ttl)?,
+            stale_if_error: self.seconds("stale_if_error", &a.stale_if_error)?,
             client_reload: a.client_reload,
             ignore_cookies: a.ignore_cookies,
             max_head: fixed::ORIGIN_MAX_HEAD,

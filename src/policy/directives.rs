@@ -83,8 +83,9 @@ pub(super) fn followed(request: &Fields, options: &Options) -> (RequestDirective
     if options.strict || options.client_reload {
         return (asked, false);
     }
+    // max-stale sends nothing to the origin
     let ignored = asked.no_cache || asked.max_age.is_some() || asked.min_fresh.is_some();
-    let followed = RequestDirectives { no_cache: false, max_age: None, min_fresh: None, max_stale: None, ..asked };
+    let followed = RequestDirectives { no_cache: false, max_age: None, min_fresh: None, ..asked };
     (followed, ignored)
 }
 

@@ -32,6 +32,8 @@ pub struct Options {
     pub strict: bool,
     /// The lifetime of a response that has neither explicit freshness nor Last-Modified. Zero means that it has none.
     pub default_ttl: Seconds,
+    /// How long a stale response may stand in for a failing origin that says nothing about it. Zero: not at all.
+    pub stale_if_error: Seconds,
     /// Follows the directives of requests that cause traffic to the origin (no-cache, max-age, min-fresh, Pragma).
     pub client_reload: bool,
     /// Stores a response without explicit freshness even if the request carried a Cookie.

@@ -75,7 +75,7 @@ impl Asking {
     /// While the origin fails it is not asked by every request for which it has allowed a stale answer.
     fn spare_a_failing_origin(&self) -> Option<Fetched> {
         let asked = &self.question.asked;
-        if asked.site.health.may_ask(asked.cx.clock.now()) {
+        if asked.site.health.may_ask(&asked.primary, asked.cx.clock.now()) {
             return None;
         }
         let spared = spared(asked, self.question.stored.as_ref())?;
@@ -118,8 +118,10 @@ impl Asking {
         let (health, now) = (&asked.site.health, asked.cx.clock.now());
         match &sent {
             // the origin cannot answer now, and says so itself or a gateway does
-            Ok(answered) if matches!(answered.response.head.status.as_u16(), 502..=504) => health.failed(now),
-            Ok(_) => health.answered(),
+            Ok(answered) if matches!(answered.response.head.status.as_u16(), 502..=504) => {
+                health.erred(&asked.primary, now)
+            }
+            Ok(_) => health.answered(&asked.primary),
             // a failure on this side says nothing about the origin
             Err(OriginError::Upload | OriginError::Exhausted | OriginError::NoThread) => {}
             Err(_) => health.failed(now),
@@ -250,7 +252,7 @@ impl Asking {
             }
             Err(reason) => {
                 self.land(Landing::Alone);
-                if self.lead.is_some() {
+                if self.lead.is_some() && request.method != Method::HEAD {
                     asked.cx.shared.note_alone(flight.variant, times.response);
                 }
                 match completes && response.head.status == 206 {
@@ -324,8 +326,8 @@ pub fn stand_in(asked: &Asked, stored: Option<&Arc<StoredResponse>>, status: Opt
 /// A stale stored response without a question to an origin that has been failing, where that is allowed (RFC 5861 §4).
 pub fn spared(asked: &Asked, stored: Option<&Arc<StoredResponse>>) -> Option<Fetched> {
     match stand_in(asked, stored, None)? {
-        Fetched::StoodIn { stored, reason: Reason::StaleIfError, .. } => {
-            Some(Fetched::Spared { stored, reason: Reason::StaleIfError })
+        Fetched::StoodIn { stored, reason: reason @ (Reason::StaleIfError | Reason::StaleByDefault), .. } => {
+            Some(Fetched::Spared { stored, reason })
         }
         _ => None,
     }

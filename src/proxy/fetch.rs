@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     client::Connection,
-    message::StoredHead,
+    message::{Method, StoredHead},
     origin::OriginError,
     policy::{
         reuse::{Forward, Mode, Reuse, reuse},
@@ -49,9 +49,14 @@ pub async fn fetch(asked: Asked, content: Content, connection: Connection, found
     }
 }
 
-/// Validates a stored response after an answer was given from it (RFC 5861 §3).
+/// Validates a stored response after an answer was given from it (RFC 5861 §3). Behind a HEAD goes a HEAD: a GET could begin
+/// a large transfer that nobody wants.
 pub fn refresh(asked: Asked, content: Content, found: Found) {
-    let flight = FlightKey { primary: asked.primary, variant: found.key };
+    let variant = match asked.request.method == Method::HEAD {
+        true => asked.key(&Method::HEAD, &asked.request.target),
+        false => found.key,
+    };
+    let flight = FlightKey { primary: asked.primary, variant };
     if let Join::Lead(lead) = asked.cx.shared.flights.join(&flight) {
         let question = question(asked, content, None, found, Mode::Validate);
         tokio::task::spawn_local(async move {

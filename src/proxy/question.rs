@@ -10,6 +10,7 @@ use crate::{
     client::Connection,
     fields::method::is_cached,
     key::CacheKey,
+    message::{Method, Request},
     origin::{Owner, Upload},
     policy::{
         Reason,
@@ -119,8 +120,10 @@ async fn look_up(asked: &Asked, key: &CacheKey) -> Option<(Slot, Tier)> {
 impl Question {
     /// Returns true if requests like this one wait for each other: their answers can be shared, as far as can be told before.
     pub fn collapses(&self) -> bool {
-        let fields = &self.asked.request.fields;
+        let Request { method, fields, .. } = &*self.asked.request;
         match self.mode {
+            // what answers HEAD answers nobody else
+            _ if *method == Method::HEAD => false,
             Mode::Pass => false,
             Mode::Validate => true,
             Mode::Fetch | Mode::Complete => {

@@ -43,6 +43,7 @@ fn usual() -> Options {
     Options {
         strict: false,
         default_ttl: Seconds(3600),
+        stale_if_error: Seconds(86_400),
         client_reload: false,
         ignore_cookies: false,
         max_head: 64 << 10,

@@ -58,6 +58,12 @@ fn methods_that_stored_responses_do_not_answer_pass() {
         assert_eq!(decide(&request(method, &[]), &head, 0, &strict()), expected, "{method}");
     }
     assert_eq!(decide(&request("HEAD", &[]), &head, 60, &strict()), ask(Mode::Pass, Fwd::Stale, Reason::Stale));
+    let tagged = stored(&["Cache-Control: max-age=60, stale-while-revalidate=10", "ETag: \"1\""], &usual());
+    for (seconds, expected) in
+        [(65, refresh(Reason::StaleWhileRevalidate)), (99, ask(Mode::Validate, Fwd::Stale, Reason::Stale))]
+    {
+        assert_eq!(decide(&request("HEAD", &[]), &tagged, seconds, &usual()), expected, "w45");
+    }
     assert_eq!(
         reuse(&request("HEAD", &[]), None, false, T0, &usual()),
         ask(Mode::Pass, Fwd::UriMiss, Reason::NotStored)
@@ -135,7 +141,8 @@ fn request_directives_are_followed_where_the_operator_says_so() {
         ("Cache-Control: max-age=5, max-stale", 6, serve(Reason::Fresh), ignored),
         ("Cache-Control: min-fresh=51", 10, validated(Reason::RequestMinFresh), ignored),
         ("Cache-Control: min-fresh=50", 10, serve(Reason::Fresh), ignored),
-        ("Cache-Control: max-stale=5", 65, serve(Reason::MaxStale), ask(Mode::Validate, Fwd::Stale, Reason::Stale)),
+        // it sends nothing to the origin
+        ("Cache-Control: max-stale=5", 65, serve(Reason::MaxStale), serve(Reason::MaxStale)),
         (
             "Cache-Control: max-stale=5",
             66,
