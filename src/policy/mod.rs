@@ -12,6 +12,7 @@ mod negotiation;
 mod reason;
 pub mod reuse;
 pub mod selection;
+pub mod sharing;
 pub mod storing;
 pub mod validation;
 mod validators;

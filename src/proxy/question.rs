@@ -5,7 +5,13 @@ use std::{rc::Rc, sync::Arc};
 use bytes::Bytes;
 use http::header;
 
-use super::{collapse::Moment, context::Asked, landing::FlightKey, verdict::Tier};
+use super::{
+    collapse::Moment,
+    context::Asked,
+    fill::FillReader,
+    landing::{Filling, FlightKey},
+    verdict::Tier,
+};
 use crate::{
     client::Connection,
     fields::method::is_cached,
@@ -58,6 +64,8 @@ pub struct Question {
     pub client: ClientSide,
     /// The stored response, if any, that the origin's answer may validate, complete or replace.
     pub stored: Option<Arc<StoredResponse>>,
+    /// A response that another request began to store, if this one may have it once the origin has validated it.
+    pub begun: Option<(Filling, FillReader)>,
     pub mode: Mode,
     pub flight: FlightKey,
     /// See [`Found::looked`].
