@@ -108,7 +108,7 @@ def finds_what_is_new(bench, by_hash):
     old.update()
     equal(old.versions("first"), ["1.0"], "apt finds the package")
 
-    larder.wait_for_age(INDEX)
+    larder.wait_for_age("/dists/stable/InRelease" if by_hash else INDEX)
     repository.add("first", "2.0")
     repository.add("second", "1.0")
     repository.sign(days_old=0.01)
