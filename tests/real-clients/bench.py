@@ -1,5 +1,6 @@
 """What every test has at hand: a temporary folder, processes that end with the test, Larder, nginx, and plain HTTP."""
 
+import contextlib
 import http.client
 import os
 import pathlib
@@ -258,6 +259,9 @@ class Bench:
             age(path, days_old)
         return path
 
+    def environment(self):
+        return {**clean_environment(), "HOME": str(self.folder)}
+
     def run(self, command, succeeds=True, seconds=60, environment=None, **how):
         """Runs a client to its end and returns what it printed, both streams together."""
         done = subprocess.run(
@@ -265,7 +269,7 @@ class Bench:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             timeout=seconds,
-            env={**clean_environment(), "HOME": str(self.folder), **(environment or {})},
+            env={**self.environment(), **(environment or {})},
             **{"stdin": subprocess.DEVNULL, **how} if "input" not in how else how,
         )
         text = done.stdout.decode("utf-8", "replace")
@@ -275,7 +279,9 @@ class Bench:
 
     def close(self):
         for process in reversed(self.processes):
-            process.end()
+            # One that is gone already must not keep the others running.
+            with contextlib.suppress(Failed, OSError):
+                process.end()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

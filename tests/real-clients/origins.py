@@ -2,6 +2,7 @@
 
 import http.server
 import os
+import queue
 import subprocess
 import threading
 
@@ -74,3 +75,46 @@ def git_backend(bench, root):
         request.wfile.write(body)
 
     return Origin(bench, answer)
+
+
+class EventStream(Origin):
+    """A page with an EventSource, and its stream. What is published goes to all streams that are open."""
+
+    PAGE = b"""<!DOCTYPE html><title>events</title><script>
+        window.got = []
+        new EventSource("/events").onmessage = event => window.got.push(event.data)
+    </script>"""
+
+    def __init__(self, bench):
+        self.streams, self.opened = set(), 0
+        super().__init__(bench, self.answer)
+
+    def publish(self, text):
+        for stream in list(self.streams):
+            stream.put(text)
+
+    def answer(self, request):
+        if request.path != "/events":
+            request.send_response(200 if request.path == "/" else 404)
+            body = self.PAGE if request.path == "/" else b""
+            request.send_header("Content-Type", "text/html")
+            request.send_header("Content-Length", str(len(body)))
+            request.end_headers()
+            request.wfile.write(body)
+            return
+        request.send_response(200)
+        request.send_header("Content-Type", "text/event-stream")
+        request.send_header("Transfer-Encoding", "chunked")
+        request.end_headers()
+        stream = queue.Queue()
+        self.opened += 1
+        stream.put(f"stream {self.opened}")
+        self.streams.add(stream)
+        try:
+            while True:
+                event = f"data: {stream.get()}\n\n".encode()
+                request.wfile.write(b"%x\r\n%s\r\n" % (len(event), event))
+        except OSError:
+            request.close_connection = True
+        finally:
+            self.streams.discard(stream)

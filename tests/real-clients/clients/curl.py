@@ -2,8 +2,9 @@
 
 import random
 import subprocess
+import time
 
-from bench import check, equal
+from bench import check, equal, wait_until
 
 PROGRAMS = {"curl": "curl", "/usr/sbin/nginx": "nginx-light"}
 LENGTH = 8 << 20
@@ -67,3 +68,17 @@ def test_shares_one_transfer_among_eight_clients_that_ask_for_the_range_from_0(b
     equal([player.wait(40) for player in players], [0] * 8, "how the clients ended")
     check(all(target.read_bytes() == CONTENT for target in targets), "each has the whole file")
     equal(len(site.nginx.requests("file.iso")), 1, "requests at the origin")
+
+
+def test_gets_the_end_of_a_file_within_a_second_while_the_whole_is_on_its_way(bench):
+    site = Site(bench, rules="location / { limit_rate 1m; }")
+    whole = bench.folder / "whole"
+    player = subprocess.Popen(["curl", "--silent", "--fail", "--max-time", "30", "--range", "0-", "--output", whole, site.url])
+    wait_until(lambda: whole.exists() and whole.stat().st_size > 0, "the whole has begun")
+    began = time.monotonic()
+    equal(site.part("-1000"), (206, CONTENT[-1000:]), "the last 1000 bytes")
+    took = time.monotonic() - began
+    equal(player.poll(), None, "the whole, which takes 8 s, is still on its way")
+    check(took < 1, f"the end is there within a second, not {took:.1f} s")
+    equal(player.wait(40), 0, "how the client of the whole ended")
+    equal(whole.read_bytes() == CONTENT, True, "the whole is what the origin has")
