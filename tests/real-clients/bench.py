@@ -98,6 +98,7 @@ class Process:
     def __init__(self, command, folder, **how):
         self.name = pathlib.Path(command[0]).name
         self.log = folder / f"{self.name}-{free_port()}.log"
+        how.setdefault("env", clean_environment())
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 [str(part) for part in command],
