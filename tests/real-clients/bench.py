@@ -16,6 +16,7 @@ import urllib.parse
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 VENV = ROOT / "target/real-clients/venv"
+APART = ROOT / "target/real-clients/apart"
 PAUSE = threading.Event()
 
 

@@ -1,6 +1,7 @@
 """Installs what the clients under test need: programs from Debian, Python's packages into an environment below target/.
 
-Each client names its own: PROGRAMS (a program or file, and the Debian package that has it) and PYTHON (packages of PyPI).
+Each client names its own: PROGRAMS (a program or file, and the Debian package that has it), PYTHON (packages of PyPI), and
+PYTHON_APART (those that must not be in the same environment; each has a folder).
 """
 
 import os
@@ -8,7 +9,7 @@ import shutil
 import subprocess
 import sys
 
-from bench import VENV
+from bench import APART, VENV
 
 
 def there(program):
@@ -26,7 +27,11 @@ def install(modules):
     absent = sorted({package for program, package in programs.items() if not there(program)})
     if absent:
         from_debian(absent)
-    refused = from_pypi(sorted({package for module in modules.values() for package in getattr(module, "PYTHON", [])}))
+    python, apart = (
+        sorted({package for module in modules.values() for package in getattr(module, name, [])})
+        for name in ("PYTHON", "PYTHON_APART")
+    )
+    refused = from_pypi(python, apart)
     lacks = {}
     for name, module in modules.items():
         lacking = [
@@ -34,7 +39,8 @@ def install(modules):
             for program, package in getattr(module, "PROGRAMS", {}).items()
             if not there(program)
         ]
-        lacking += [f"PyPI's package {package} cannot be had" for package in getattr(module, "PYTHON", []) if package in refused]
+        wanted = [*getattr(module, "PYTHON", []), *getattr(module, "PYTHON_APART", [])]
+        lacking += [f"PyPI's package {package} cannot be had" for package in wanted if package in refused]
         lacks[name] = "; ".join(lacking)
         if lacking:
             print(f"{name}: {lacks[name]}", file=sys.stderr)
@@ -55,13 +61,15 @@ def from_debian(packages):
         subprocess.run([*get, "install", package], env=environment)
 
 
-def from_pypi(packages):
+def from_pypi(packages, apart):
     """Returns the packages that cannot be had."""
-    if not packages:
+    if not packages and not apart:
         return []
     python = VENV / "bin/python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
-    frozen = subprocess.run([python, "-m", "pip", "freeze", "-q"], capture_output=True, text=True).stdout.lower().split()
-    pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    return [package for package in packages if package not in frozen and subprocess.run([*pip, package]).returncode != 0]
+    pip = [python, "-m", "pip", "--disable-pip-version-check"]
+    frozen = subprocess.run([*pip, "freeze", "--all"], capture_output=True, text=True).stdout.lower().split()
+    missing = [([], package) for package in packages if package not in frozen]
+    missing += [(["--no-deps", "--target", APART / package], package) for package in apart if not (APART / package).exists()]
+    return [package for place, package in missing if subprocess.run([*pip, "install", "-q", *place, package]).returncode != 0]

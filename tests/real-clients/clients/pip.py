@@ -1,13 +1,18 @@
-"""pip in front of pypiserver, whose index pages state no lifetime."""
+"""pip in front of pypiserver, whose index pages state no lifetime.
+
+Up to 26.2 pip asks for each index page with `Cache-Control: max-age=0`, from 26.3 on only with --refresh-package. So from then
+on a new version is found at once where the index states lifetimes (as PyPI does), or with `--default-ttl 0s`.
+"""
 
 import base64
 import hashlib
 import io
 import zipfile
 
-from bench import VENV, ask, check, equal, free_port
+from bench import APART, VENV, ask, check, equal, free_port
 
-PYTHON = ["pypiserver==2.4.2"]
+PYTHON = ["pypiserver==2.4.2", "pip==26.3"]
+PYTHON_APART = ["pip==25.3"]
 
 
 def wheel(name, version):
@@ -49,23 +54,37 @@ class Index:
         return [line for line in self.server.text().splitlines() if "ASKED" in line and path in line]
 
 
-def install(bench, larder, *options):
+def install(bench, larder, *options, environment=None):
     """Installs into a new folder, with an empty cache of pip's own, and returns the version that was found."""
     target = bench.folder_for("site")
     command = [VENV / "bin/python", "-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check", "--target", target]
-    bench.run([*command, "--index-url", f"{larder.url}/simple/", *options, "thing"], environment={"PIP_CONFIG_FILE": "/dev/null"})
+    environment = {"PIP_CONFIG_FILE": "/dev/null", **(environment or {})}
+    bench.run([*command, "--index-url", f"{larder.url}/simple/", *options, "thing"], environment=environment)
     return (target / "thing.py").read_text().split("'")[1]
 
 
-def test_finds_a_new_version(bench):
+def finds_a_new_version(bench, *options, flags=(), environment=None):
     index = Index(bench)
     index.add("1.0")
     index.serve()
-    larder = bench.larder(index.url)
-    equal(install(bench, larder), "1.0", "the version that pip installs")
+    larder = bench.larder(index.url, *flags)
+    equal(install(bench, larder, *options, environment=environment), "1.0", "the version that pip installs")
     larder.wait_for_age("/simple/thing/")
     index.add("2.0")
-    equal(install(bench, larder), "2.0", "the version that pip installs after 2.0 was published")
+    new = install(bench, larder, *options, environment=environment)
+    equal(new, "2.0", "the version that pip installs after 2.0 was published")
+
+
+def test_finds_a_new_version_as_pip_25_does(bench):
+    finds_a_new_version(bench, environment={"PYTHONPATH": str(APART / "pip==25.3")})
+
+
+def test_finds_a_new_version_with_refresh_package(bench):
+    finds_a_new_version(bench, "--refresh-package", ":all:")
+
+
+def test_finds_a_new_version_with_default_ttl_0s(bench):
+    finds_a_new_version(bench, flags=("--default-ttl", "0s"))
 
 
 def test_downloads_a_wheel_from_the_cache(bench):
