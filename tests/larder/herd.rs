@@ -2,7 +2,9 @@
 
 use std::{thread, time::Duration};
 
-use crate::support::{Gate, Origin, Proxy, RecordedRequest, Response, Step, request, respond};
+use larder::clock;
+
+use crate::support::{Gate, Origin, Proxy, RecordedRequest, Response, Step, request, respond, until};
 
 /// An origin that holds its answers until the gate opens.
 fn held(gate: &Gate, answer: impl Fn(&RecordedRequest) -> Vec<Step> + Send + Sync + 'static) -> Origin {
@@ -113,16 +115,12 @@ fn w42_who_joins_late_is_not_failed_by_the_time_of_the_one_who_leads() {
     });
     let proxy = Proxy::start(&origin, &["--first-byte-timeout", "1s"]);
     let mut leader = proxy.client();
+    let began = clock::instant();
     leader.send(request("GET", "/", &[]));
     origin.await_requests(1);
     thread::scope(|scope| {
         let led = scope.spawn(|| leader.response("GET").status);
-        // half of the leader's time goes by
-        assert_eq!(proxy.client().ask("GET", "/other", &[]).status, 200);
-        let until = std::time::Instant::now() + Duration::from_millis(400);
-        while std::time::Instant::now() < until {
-            thread::yield_now();
-        }
+        until("half of the leader's time to be over", || began.elapsed() > Duration::from_millis(500));
         let late = proxy.get("/");
         assert_eq!((late.status, late.text().as_str()), (200, "late"));
         assert_eq!(led.join().unwrap(), 504);
@@ -162,7 +160,7 @@ fn w43_what_was_fresh_for_less_time_than_the_origin_took_is_shared_by_those_who_
             let says_stored = answers.iter().filter(|answer| answer.cache_status().contains("; stored")).count();
             assert_eq!(says_stored, usize::from(stored), "{lines:?}");
             // who comes later asks for itself
-            assert_eq!(proxy.get("/a").cache_status().contains("hit"), false, "{lines:?}");
+            assert!(!proxy.get("/a").cache_status().contains("hit"), "{lines:?}");
         }
     }
 }
