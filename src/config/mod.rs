@@ -33,6 +33,7 @@ pub mod default {
     pub const FIRST_BYTE_TIMEOUT: &str = "60s";
     pub const BETWEEN_BYTES_TIMEOUT: &str = "60s";
     pub const ORIGIN_KEEP_ALIVE: &str = "30s";
+    pub const ORIGIN_SETTLE: &str = "2ms";
     pub const ORIGIN_CONNECTIONS: &str = "512";
     pub const ORIGIN_STREAMS: &str = "4096";
     pub const HEAD_TIMEOUT: &str = "10s";
@@ -247,6 +248,7 @@ impl Reader<'_> {
             first_byte_timeout: self.timeout("first_byte_timeout", &a.first_byte_timeout)?,
             between_bytes_timeout: self.timeout("between_bytes_timeout", &a.between_bytes_timeout)?,
             idle_timeout: self.duration("origin_keep_alive", &a.origin_keep_alive)?,
+            settle: self.duration("origin_settle", &a.origin_settle)?,
             max_age: fixed::ORIGIN_MAX_AGE,
             max_connections: self.number("origin_connections", &a.origin_connections, 1, 1_000_000)? as usize,
             max_streams: self.number("origin_streams", &a.origin_streams, 0, 1_000_000)? as usize,

@@ -13,6 +13,7 @@ mod framing;
 #[doc(hidden)]
 pub mod fuzzing;
 mod head;
+mod kept;
 mod names;
 mod owner;
 mod places;
@@ -22,6 +23,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod unasked;
 mod upload;
 
 use std::{
@@ -53,6 +55,7 @@ use self::{
     pool::{Pool, PoolOptions},
     stream::{Handing, OriginStream},
     tls::Tls,
+    unasked::Unasked,
 };
 use crate::message::{ConnectionScheme, FieldValue, Fields, Method, ResponseHead, StatusCode};
 
@@ -75,6 +78,8 @@ pub struct Options {
     pub between_bytes_timeout: Duration,
     /// A pooled connection is closed after this long without a request; zero: each request gets a connection of its own.
     pub idle_timeout: Duration,
+    /// A kept connection must have been silent for this long before it is used again.
+    pub settle: Duration,
     /// A connection is not used for new requests after this long, so that the name is resolved anew.
     pub max_age: Duration,
     /// Connections in use at once, of all workers; a request waits for one until `connect_timeout`. Requests with content
@@ -114,6 +119,7 @@ impl Options {
             limits: self.limits(),
             connect_timeout: self.connect_timeout,
             idle_timeout: self.idle_timeout,
+            settle: self.settle,
             max_age: self.max_age,
         }
     }
@@ -167,6 +173,7 @@ pub struct Prepared {
     tls: Option<Tls>,
     names: Names,
     places: Arc<Places>,
+    unasked: Arc<Unasked>,
 }
 
 /// How long the connection may wait for what.
@@ -200,7 +207,7 @@ impl Origin {
         let host = connect::unbracketed(&options.host);
         let tls = options.https.then(|| Tls::new(host, options.ca.as_deref())).transpose()?;
         let places = Arc::new(Places::new(options.max_connections, options.max_streams));
-        Ok(Prepared { tls, options: Arc::new(options), names: Names::system(), places })
+        Ok(Prepared { tls, options: Arc::new(options), names: Names::system(), places, unasked: Arc::default() })
     }
 
     /// Must be called within the worker's runtime: it begins to sweep the pool there.
@@ -213,10 +220,10 @@ impl Origin {
         prepared: &Prepared,
         dial: impl Fn() -> LocalBoxFuture<'static, Result<Transport, OriginError>> + 'static,
     ) -> Origin {
-        let Prepared { options, places, .. } = prepared;
+        let Prepared { options, places, unasked, .. } = prepared;
         let reading = Reading::new(places.clone());
         spawn_local(reading.moving());
-        let pool = Pool::new(options.pool(), places.clone(), dial);
+        let pool = Pool::new(options.pool(), places.clone(), unasked.clone(), dial);
         let reuse = !options.idle_timeout.is_zero();
         if reuse {
             spawn_local(pool.sweeping());
@@ -259,8 +266,8 @@ impl Origin {
         mut request: OriginRequest,
         interim: impl FnMut(Interim) + 'static,
     ) -> Result<OriginResponse, OriginError> {
-        let Client { timeouts, reuse, .. } = &*self.0;
-        if !reuse {
+        let Client { pool, timeouts, reuse, .. } = &*self.0;
+        if !(*reuse && pool.may_keep(&request)) {
             request.fields.set(http::header::CONNECTION, FieldValue::from_static("close"));
         }
         let has_content = request.body.as_ref().is_some_and(|body| body.length != Some(0));
