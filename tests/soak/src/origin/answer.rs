@@ -26,7 +26,10 @@ impl Answer {
 impl Connection {
     fn identity(&self, asked: &Asked, request: u64, version: u64) -> Identity {
         let own = asked.resource.kind().own;
-        let user = asked.field("Cookie").or(asked.field("Authorization"));
+        let user = match asked.resource.kind().letter {
+            'k' => self.user.as_deref(),
+            _ => asked.field("Cookie").or(asked.field("Authorization")),
+        };
         let user = user.and_then(|user| user.rsplit('u').next()?.parse().ok()).filter(|_| own == Own::Request);
         let variant = asked.field("X-Kind").filter(|_| own == Own::Varies).unwrap_or_default().to_owned();
         let path = asked.resource.path();
