@@ -154,8 +154,10 @@ impl Connection {
 
     /// The response's last byte goes to awc.
     fn finish(&mut self) {
-        if !self.unread.is_empty() {
-            let unread = std::mem::take(&mut self.unread);
+        // an idle connection holds no buffers: the next exchange gets what is in the processor's cache still
+        (self.out, self.parse) = (BytesMut::new(), false);
+        let unread = std::mem::take(&mut self.unread);
+        if !unread.is_empty() {
             self.note_surplus(&unread);
         }
         if !self.keep || !self.sending.completed() {
