@@ -12,8 +12,7 @@ use std::{
 
 use larder::{
     clock::instant,
-    message::{StoredBody, StoredResponse},
-    store::{Options, Store},
+    store::{Options, Store, StoredBody, StoredResponse},
 };
 
 #[path = "../tests/larder/support/stored.rs"]

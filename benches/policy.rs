@@ -5,7 +5,9 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use larder::{
     clock::{Seconds, Timestamp},
-    message::{FieldName, FieldValue, Fields, Method, Request, ResponseHead, StatusCode, StoredHead, Target},
+    message::{
+        FieldName, FieldValue, Fields, Method, Request, ResponseHead, Scheme, StatusCode, StoredHead, Target, Version,
+    },
     policy::{Options, Times, reuse::reuse, selection::select, storing::storing},
 };
 
@@ -20,7 +22,11 @@ fn fields(lines: &[(&'static str, &'static str)]) -> Fields {
 fn request() -> Request {
     Request {
         method: Method::GET,
-        target: Target { authority: "api.example.com".to_owned(), path_and_query: "/v2/products?q=1".to_owned() },
+        target: Target {
+            scheme: Scheme::Http,
+            authority: "api.example.com".to_owned(),
+            path_and_query: "/v2/products?q=1".to_owned(),
+        },
         fields: fields(&[
             ("user-agent", "bench"),
             ("accept", "application/json"),
@@ -29,7 +35,7 @@ fn request() -> Request {
         ]),
         content: None,
         peer: None,
-        http_10: false,
+        version: Version::Http11,
         forwarded: false,
     }
 }
@@ -50,7 +56,14 @@ fn response(cache_control: &'static str, vary: bool) -> ResponseHead {
 }
 
 fn options() -> Options {
-    Options { strict: false, default_ttl: Seconds(3600), client_reload: false, ignore_cookies: false }
+    Options {
+        strict: false,
+        default_ttl: Seconds(3600),
+        client_reload: false,
+        ignore_cookies: false,
+        max_head: 64 << 10,
+        max_fields: 256,
+    }
 }
 
 fn stored(cache_control: &'static str) -> StoredHead {
@@ -68,7 +81,7 @@ fn decisions(c: &mut Criterion) {
     }
     let stored = stored("public, max-age=600");
     c.bench_function("selection of the whole", |b| {
-        b.iter(|| select(black_box(&request), black_box(&stored), Some(1024), &options));
+        b.iter(|| select(black_box(&request), black_box(&stored), Some(1024)));
     });
     let times = Times { request: NOW, response: NOW, received: NOW };
     for vary in [false, true] {

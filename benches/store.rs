@@ -18,8 +18,7 @@ use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use larder::{
     key::CacheKey,
-    message::StoredResponse,
-    store::{Options, Store},
+    store::{Options, Store, StoredResponse},
 };
 use tokio::runtime::{Builder, Runtime};
 

@@ -1,21 +1,23 @@
-//! What Larder says of itself as it starts.
+//! The lines that Larder prints when it starts.
 
 use std::net::SocketAddr;
 
 use crate::{
-    config::{Config, show_duration, show_responses, show_size},
+    config::Config,
     policy,
+    units::{show_duration, show_responses, show_size},
 };
 
-/// What the store holds as Larder starts, as far as it is known by then.
+/// What the store holds when Larder starts, as far as that is already known.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Holdings {
-    /// Bytes that the cache folder occupies.
+    /// The bytes that the cache folder occupies.
     pub disk: Option<u64>,
+    /// The number of stored responses.
     pub responses: Option<u64>,
 }
 
-/// The lines for stderr, once `listening` are all the addresses that are really bound.
+/// Returns the lines for stderr. `listening` are the addresses that are bound.
 pub fn announce(config: &Config, listening: &[SocketAddr], holdings: Holdings) -> Vec<String> {
     let mut lines = Vec::new();
     for address in listening {
@@ -65,7 +67,7 @@ fn store(config: &Config, holdings: Holdings) -> String {
 
 fn without_freshness(policy: &policy::Options) -> String {
     let ttl = std::time::Duration::from_secs(policy.default_ttl.0);
-    let cookies = if policy.ignore_cookies { "Authorization" } else { "Cookie or Authorization" };
+    let cookies = if policy.ignore_cookies { "Authorization or a key" } else { "Cookie, Authorization or a key" };
     match (policy.strict, ttl.is_zero()) {
         (true, _) => "no freshness in an answer: a tenth of its age since Last-Modified; without one it is not reused unvalidated".to_owned(),
         (false, true) => format!(
@@ -107,7 +109,7 @@ mod tests {
             "store: /c, 17 stored responses, 5 MiB in use; at most 10 GiB on disk, 256 MiB in memory, 2.5 GiB for one body"
         );
         assert!(
-            lines[4].contains("or 1h without one, never for requests with Cookie or Authorization"),
+            lines[4].contains("or 1h without one, never for requests with Cookie, Authorization or a key"),
             "{}",
             lines[4]
         );
@@ -120,7 +122,7 @@ mod tests {
         let one = lines(&[], "[::1]:81", Holdings { disk: None, responses: Some(1) });
         assert!(one[3].starts_with("store: /c, 1 stored response;"), "{}", one[3]);
         assert_eq!(unknown[3], "store: /c; at most 10 GiB on disk, 256 MiB in memory, 2.5 GiB for one body");
-        assert!(unknown[4].contains("requests with Authorization (--default-ttl is 0s)"), "{}", unknown[4]);
+        assert!(unknown[4].contains("requests with Authorization or a key (--default-ttl is 0s)"), "{}", unknown[4]);
         let strict = lines(&["--strict"], "127.0.0.1:81", Holdings::default());
         assert!(strict[2].ends_with("to the letter (--strict)") && !strict[4].contains("1h"), "{strict:?}");
     }

@@ -34,7 +34,7 @@ pub fn caught<T>(call: impl FnOnce() -> T) -> Option<T> {
 
 /// Why work was not done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Undone {
+pub enum HopError {
     /// The system gives no thread for it: it has not begun, and will not.
     NoThread,
     /// It panicked, or the runtime is going down.
@@ -42,10 +42,10 @@ pub enum Undone {
 }
 
 /// Leaves the worker's thread for what may block. Work that has begun goes on when nobody waits for it any more.
-pub async fn hop<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Undone> {
+pub async fn hop<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, HopError> {
     // what finds no thread stays in tokio's queue: so not more than once
     if REFUSED.get() && thread::Builder::new().spawn(|| ()).is_err() {
-        return Err(Undone::NoThread);
+        return Err(HopError::NoThread);
     }
     let work = Arc::new(Mutex::new(Some(work)));
     let take = |work: &Mutex<Option<_>>| work.lock().unwrap_or_else(|poison| poison.into_inner()).take();
@@ -56,7 +56,7 @@ pub async fn hop<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -
     let Some(hopped) = hopped else {
         // what waits in the queue must neither be held nor be done later
         drop(take(&work));
-        return Err(Undone::NoThread);
+        return Err(HopError::NoThread);
     };
-    hopped.await.ok().flatten().ok_or(Undone::Ended)
+    hopped.await.ok().flatten().ok_or(HopError::Ended)
 }

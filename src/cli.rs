@@ -1,4 +1,5 @@
-//! What can be typed. The only file that names clap; what the words mean and which are valid is for [`crate::config`].
+//! Parses the command line and the environment. This is the only file that names clap; [`crate::config`] checks the
+//! values.
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -9,7 +10,7 @@ use clap::{
     parser::ValueSource,
 };
 
-use crate::config::default;
+use crate::default;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -17,13 +18,13 @@ Examples:
   larder --origin https://api.example.com/v2         port 3000, below the path /v2 of the origin
   larder --origin http://127.0.0.1:8080 --disk 50G --default-ttl 0s
   larder --clear-cache                               forgets everything, also while Larder runs
-  larder stats                                       what is stored, and how much room it takes";
+  larder stats                                       the hit ratio, the reasons, and the room";
 
 const UNITS: &str = "\
 Sizes take a unit, and every unit is binary: 10G, 10GiB and 10GB are all 10 x 1024^3 bytes (B, K, M, G, T).
 Durations take one unit: 500ms, 30s, 5m, 1h, 2d. Each flag can be set by the variable beside it; the flag wins.";
 
-/// The heading of what is seldom turned.
+/// The heading, in the help, of the flags that are seldom needed.
 const LIMITS: &str = "Timeouts and limits";
 
 /// The command line and the environment, as they were typed.
@@ -35,7 +36,7 @@ const LIMITS: &str = "Timeouts and limits";
     before_help = EXAMPLES,
     after_help = UNITS,
     help_template = "{before-help}{about-with-newline}\n{usage-heading} {usage}\n\n{all-args}{after-help}",
-    override_usage = "larder --origin URL [OPTIONS]\n       larder --clear-cache [--origin URL | --cache-dir DIR]\n       larder stats [--json] [--origin URL | --cache-dir DIR]",
+    override_usage = "larder --origin URL [OPTIONS]\n       larder --clear-cache [--origin URL | --cache-dir DIR]\n       larder stats [--json] [--all] [--origin URL | --cache-dir DIR]",
     disable_help_subcommand = true,
     max_term_width = 120
 )]
@@ -58,6 +59,10 @@ pub struct Arguments {
     /// PEM file of certificates to trust for the origin, besides the system's
     #[arg(long, env = "LARDER_ORIGIN_CA", value_name = "FILE", value_parser = path(), hide_env_values = true)]
     pub origin_ca: Option<PathBuf>,
+
+    /// Trust whatever certificate the origin has: anybody between can read and change everything
+    #[arg(long, env = "LARDER_ORIGIN_INSECURE", value_parser = switch, hide_env_values = true)]
+    pub origin_insecure: bool,
 
     /// Let the origin be at a link-local or metadata address (169.254.0.0/16, fe80::/10, fd00:ec2::254)
     #[arg(long, env = "LARDER_ALLOW_LINK_LOCAL_ORIGIN", value_parser = switch, hide_env_values = true)]
@@ -219,36 +224,40 @@ pub struct Arguments {
     #[arg(short, long, env = "LARDER_QUIET", action = ArgAction::Count, value_parser = times, global = true, hide_env_values = true)]
     pub quiet: u8,
 
-    /// Which of them came from the environment, by the names of the fields above.
+    /// The fields above whose values came from the environment.
     #[arg(skip)]
     from_environment: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
-    /// Show what is stored and how much room it takes
+    /// Show the hit ratio, why requests went to the origin, and how much room the cache takes
     Stats {
         /// As JSON, for programs
         #[arg(long)]
         json: bool,
+        /// Show empty caches of other origins, too
+        #[arg(long)]
+        all: bool,
     },
 }
 
 impl Arguments {
-    /// Reads the words (the first is the program's name) and the environment.
-    pub fn read(words: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Arguments, Unread> {
+    /// Parses the words of the command line (the first is the program's name) and the environment.
+    pub fn read(words: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Arguments, CliError> {
         let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
-        let unread = |error| Unread::of(error, &words);
-        let matches = Arguments::command().try_get_matches_from(&words).map_err(unread)?;
-        let mut arguments = Arguments::from_arg_matches(&matches).map_err(unread)?;
-        // A variable for a global flag shows up in the subcommand's matches too, and there its source is the same.
+        let wrong = |error| CliError::of(error, &words);
+        let matches = Arguments::command().try_get_matches_from(&words).map_err(wrong)?;
+        let mut arguments = Arguments::from_arg_matches(&matches).map_err(wrong)?;
+        // The variable of a global flag also appears in the matches of the subcommand; its source is the same there.
         let from_environment = |id: &&str| matches.value_source(id) == Some(ValueSource::EnvVariable);
         arguments.from_environment =
             matches.ids().map(|id| id.as_str()).filter(from_environment).map(str::to_owned).collect();
         Ok(arguments)
     }
 
-    /// What the user calls this field: `--max-head`, or `LARDER_MAX_HEAD` where that is where it came from.
+    /// Returns the name by which the user set this field: `--max-head`, or `LARDER_MAX_HEAD` if its value came from
+    /// that variable.
     pub fn name_of(&self, field: &str) -> String {
         if self.from_environment.iter().any(|id| id == field) {
             variable(field)
@@ -258,25 +267,25 @@ impl Arguments {
     }
 }
 
-/// Why there are no arguments.
+/// The reason why there are no arguments.
 #[derive(Debug)]
-pub enum Unread {
-    /// `--help` or `--version`: it prints itself, and that is all there is to do.
+pub enum CliError {
+    /// `--help` or `--version` was given. The error prints the answer, and the program ends.
     Asked(clap::Error),
-    /// What is wrong, and what would be right, in one line; exit code 2.
+    /// One line that says what is wrong and what would be right. The exit code is 2.
     Wrong(String),
 }
 
-impl Unread {
-    fn of(error: clap::Error, words: &[OsString]) -> Unread {
+impl CliError {
+    fn of(error: clap::Error, words: &[OsString]) -> CliError {
         match error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Unread::Asked(error),
-            _ => Unread::Wrong(in_one_line(&error, words)),
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => CliError::Asked(error),
+            _ => CliError::Wrong(in_one_line(&error, words)),
         }
     }
 }
 
-/// clap's error in the form that all others have: which, what is wrong, what would be right.
+/// Puts clap's error into the form of all other errors: the setting, what is wrong with it, what would be right.
 fn in_one_line(error: &clap::Error, words: &[OsString]) -> String {
     let said = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => text.escape_debug().to_string(),
@@ -285,7 +294,7 @@ fn in_one_line(error: &clap::Error, words: &[OsString]) -> String {
         }
         _ => String::new(),
     };
-    // `--port <PORT>`
+    // looks like `--port <PORT>`
     let usage = said(ContextKind::InvalidArg);
     let flag = usage.split([' ', '.']).next().unwrap_or_default();
     let value = said(ContextKind::InvalidValue);
@@ -304,7 +313,7 @@ fn in_one_line(error: &clap::Error, words: &[OsString]) -> String {
             format!("{flag}: it takes no value, but \"{value}\" was given; write {flag} alone, or leave it out")
         }
         ErrorKind::ArgumentConflict => format!("{flag}: it is given more than once; give it once"),
-        // only variables bear values that are checked here
+        // clap checks the values of variables only
         ErrorKind::ValueValidation => {
             let problem = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
             format!("{}: {problem}", variable(flag.trim_start_matches('-')))
@@ -325,17 +334,17 @@ fn in_one_line(error: &clap::Error, words: &[OsString]) -> String {
     }
 }
 
-/// The variable of a flag or of a field: `LARDER_MAX_HEAD`.
+/// Returns the name of the variable of a flag or of a field: `LARDER_MAX_HEAD`.
 fn variable(name: &str) -> String {
     format!("LARDER_{}", name.replace('-', "_").to_ascii_uppercase())
 }
 
-/// A path, also an empty one: what is wrong with it is not said here.
+/// Accepts every path, even an empty one; config says what is wrong with it.
 fn path() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
 }
 
-/// What a variable says about a flag without a value.
+/// Parses the value of an on/off variable such as LARDER_STRICT=1.
 fn switch(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "1" | "true" | "yes" | "on" => Ok(true),
@@ -344,7 +353,7 @@ fn switch(text: &str) -> Result<bool, String> {
     }
 }
 
-/// The same about one that counts.
+/// Parses the value of a counted flag's variable such as LARDER_VERBOSE=2.
 fn times(text: &str) -> Result<u8, String> {
     let number = text.parse().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
     match number {
@@ -393,7 +402,7 @@ mod tests {
 
     #[test]
     fn help_begins_with_examples() {
-        let Unread::Asked(help) = Arguments::read(["larder", "--help"]).unwrap_err() else { panic!("an error") };
+        let CliError::Asked(help) = Arguments::read(["larder", "--help"]).unwrap_err() else { panic!("an error") };
         let help = help.to_string();
         assert!(help.starts_with("Examples:\n  larder --port 3000 --origin http"), "{help}");
         for line in help.lines() {
@@ -405,7 +414,7 @@ mod tests {
     fn the_folder_can_be_named_behind_a_subcommand_too() {
         for words in [["larder", "--cache-dir", "/x", "stats"], ["larder", "stats", "--cache-dir", "/x"]] {
             let arguments = Arguments::read(words).unwrap();
-            assert_eq!(arguments.command, Some(Command::Stats { json: false }));
+            assert_eq!(arguments.command, Some(Command::Stats { json: false, all: false }));
             assert_eq!(arguments.cache_dir, Some(PathBuf::from("/x")));
         }
     }

@@ -23,7 +23,7 @@ use crate::{
         cache_status::CacheStatus,
         date, etag, range,
     },
-    message::{FieldName, FieldValue, Fields, Method, Request, Target},
+    message::{FieldName, FieldValue, Fields, Method, Request, Scheme, Target, Version},
     policy::{Options, vary},
 };
 
@@ -145,15 +145,22 @@ pub fn nominated(data: &[u8]) {
     let said = said.strip_prefix(b"\n").unwrap_or(said);
     let mut request = lines(&ACCEPT_ENCODING, said);
     lines(&ACCEPT_LANGUAGE, said).iter().for_each(|(name, value)| request.append(name.clone(), value.clone()));
-    let options = Options { strict: false, default_ttl: Seconds(60), client_reload: false, ignore_cookies: false };
-    let target = Target { authority: String::new(), path_and_query: "/".to_owned() };
+    let options = Options {
+        strict: false,
+        default_ttl: Seconds(60),
+        client_reload: false,
+        ignore_cookies: false,
+        max_head: 64 << 10,
+        max_fields: 256,
+    };
+    let target = Target { scheme: Scheme::Http, authority: String::new(), path_and_query: "/".to_owned() };
     let request = Request {
         method: Method::GET,
         target,
         fields: request,
         content: None,
         peer: None,
-        http_10: false,
+        version: Version::Http11,
         forwarded: false,
     };
     if let Ok(nominated) = vary::nominate(&response, &request, &options) {

@@ -1,14 +1,16 @@
-//! The cache key: blake3 over length-prefixed parts, so that no two requests share one by moving a delimiter.
+//! The cache key: blake3 over parts, each behind its length, so that moving a byte from one part to the next gives
+//! another key.
 
 use http::header::{CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE};
 
 use crate::message::{Fields, Method, Nominated};
 
-/// 32 bytes that name a stored response, or the set of its variants.
+/// The key of a stored response, or of the list of its variants: 32 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CacheKey(pub [u8; 32]);
 
-/// Changes when what goes into a key changes: an old store's records are then never found.
+/// The version of keys. It changes whenever the parts of a key change, so that the records of an old store are never
+/// found.
 const VERSION: u8 = 2;
 
 /// Feeds parts to blake3, each behind its length.
@@ -33,8 +35,8 @@ impl Parts {
 }
 
 impl CacheKey {
-    /// The key of a method and a URL (RFC 9111 §2) at this origin (its URL, base path included, so that one folder can
-    /// serve several in turn). HEAD shares GET's.
+    /// Returns the key of a method and a URL (RFC 9111 §2) at this origin. `origin` is the origin's URL with its base
+    /// path, so that one cache folder can serve several origins in turn. HEAD has the key of GET.
     pub fn of(origin: &str, method: &Method, authority: &str, path_and_query: &str) -> CacheKey {
         let method = if *method == Method::HEAD { &Method::GET } else { method };
         Parts::new(b'u')
@@ -45,8 +47,13 @@ impl CacheKey {
             .key()
     }
 
-    /// The key of one variant of this key's URL: the nominated fields and their values are part of it. Without any it is
-    /// this key itself.
+    /// Returns the key of the response without nominated fields that stands beside the variants of this key's URL.
+    pub fn beside_variants(&self) -> CacheKey {
+        Parts::new(b'v').add(&self.0).key()
+    }
+
+    /// Returns the key of one variant of this key's URL. The nominated fields and their values are parts of it. Without
+    /// nominated fields it is this key itself.
     pub fn variant(&self, nominated: &[Nominated]) -> CacheKey {
         if nominated.is_empty() {
             return *self;
@@ -63,7 +70,7 @@ impl CacheKey {
     }
 }
 
-/// The digest of a QUERY's content (RFC 10008) and of the fields that say what it means.
+/// Returns the digest of the content of a QUERY (RFC 10008) and of the fields that say what the content means.
 pub fn content_digest(fields: &Fields, content: &[u8]) -> [u8; 32] {
     let mut parts = Parts::new(b'q').add(content);
     for name in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE] {
@@ -103,8 +110,8 @@ mod tests {
         }
     }
 
-    /// All that a key is made of, the parts cut out of one short text: two cuts of it differ by bytes that moved from a
-    /// part to its neighbour, and many parts are empty.
+    /// All parts of a key, cut out of one short text. Two cuts of a text differ by bytes that moved from a part to its
+    /// neighbour, and many parts are empty.
     #[derive(Debug, PartialEq)]
     struct Asked<'a> {
         method: &'a Method,
@@ -140,7 +147,7 @@ mod tests {
         }
 
         fn key(&self) -> CacheKey {
-            // as policy::vary makes a QUERY's content one of the nominated fields
+            // policy::vary adds the content of a QUERY to the nominated fields in the same way
             let content = self.content.map(|[content_type, content]| {
                 let content_type = FieldValue::try_from(format!("{content_type:?}")).unwrap();
                 let fields = Fields::from_iter([(CONTENT_TYPE, content_type)]);

@@ -5,7 +5,8 @@
 //! | module | what it knows |
 //! |---|---|
 //! | [`cli`] | what can be typed |
-//! | [`config`] | what is valid: every default, unit and cross-check; each part's options come out of it |
+//! | [`default`], [`units`] | the default of each setting; sizes and durations as people write them |
+//! | [`config`] | what is valid: every bound and cross-check; each part's options come out of it |
 //! | [`server`] | composition: the store, the workers, the listeners, the signals |
 //! | [`client`] | the connections of clients: deadlines, limits, framing |
 //! | [`proxy`] | one request, top to bottom |
@@ -17,7 +18,7 @@
 //! | [`admin`] | the control socket: clearing and counting while Larder runs |
 //! | [`clock`] | the time; the only file that reads it |
 //! | [`blocking`] | threads for what may block, and what panics, caught |
-//! | [`announce`], [`logging`] | what Larder says on stderr |
+//! | [`announce`], [`logging`], [`terminal`] | what Larder says on stderr, and how a terminal shows it |
 //! | [`descriptors`], [`allocator`] | what the system lends the process: open files, memory |
 //!
 //! Who may use whom is a test: `tests/larder/tidy.rs`. Policy never sees a store, a socket or a configuration; the store and
@@ -34,8 +35,8 @@
 //!
 //! - *a directive*: parse it in `fields/cache_control.rs`, decide on it in the function of `policy/` that bears its section
 //!   of the RFC, give its "no" a `Reason`, and add rows to that file's table test.
-//! - *a flag*: a field of [`cli::Arguments`] with its variable, its default in [`config::default`], its check in `config`, a row in
-//!   README.md (a test compares them), and the field of the options it ends up in.
+//! - *a flag*: a field of [`cli::Arguments`] with its variable, its default in [`default`], its check in `config`, a row in README.md
+//!   (a test compares them), and the field of the options it ends up in.
 //! - *a record version*: raise the version in `store/record.rs`, keep reading the old one or let it be absent, and add golden
 //!   files of it to `tests/golden/`; the old ones stay.
 //! - *a command of the control socket*: a [`admin::Command`] and its answer in the server's handler.
@@ -47,6 +48,7 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod default;
 mod descriptors;
 pub mod fields;
 #[doc(hidden)]
@@ -59,3 +61,5 @@ pub mod policy;
 pub mod proxy;
 pub mod server;
 pub mod store;
+pub mod terminal;
+pub mod units;

@@ -8,10 +8,12 @@ use std::{
 
 use larder::{
     admin, allocator, blocking,
-    cli::{Arguments, Unread},
-    config::{Folders, Surroundings, Task, show_responses, show_size},
+    cli::{Arguments, CliError},
+    config::{Folders, Surroundings, Task},
     logging, server,
     store::{self, Cleared, OpenError},
+    terminal,
+    units::{show_responses, show_size},
 };
 use serde_json::{Map, Value, json};
 
@@ -24,11 +26,11 @@ fn main() -> ExitCode {
 fn run() -> ExitCode {
     let arguments = match Arguments::read(std::env::args_os()) {
         Ok(arguments) => arguments,
-        Err(Unread::Asked(answer)) => {
+        Err(CliError::Asked(answer)) => {
             let _ = answer.print();
             return ExitCode::SUCCESS;
         }
-        Err(Unread::Wrong(line)) => return fail(2, &line),
+        Err(CliError::Wrong(line)) => return fail(2, &line),
     };
     logging::start(arguments.verbose, arguments.quiet);
     blocking::quiet_caught_panics();
@@ -46,7 +48,7 @@ fn run() -> ExitCode {
             }
         }
         Ok(Task::Clear(folders)) => clear(&folders),
-        Ok(Task::Stats { folders, json }) => stats(&folders, json),
+        Ok(Task::Stats { folders, json, all }) => stats(&folders, json, all),
     }
 }
 
@@ -70,20 +72,31 @@ fn clear(folders: &Folders) -> ExitCode {
     })
 }
 
-fn stats(folders: &Folders, json: bool) -> ExitCode {
-    let mut all = Map::new();
+fn stats(folders: &Folders, json: bool, all: bool) -> ExitCode {
+    let hides = matches!(folders, Folders::Below(_)) && !all;
+    let (mut numbers, mut shown, mut hidden) = (Map::new(), 0, 0);
     let code = each(folders, |folder| {
         let Some(stats) = admin::stats(folder, offline_stats)? else { return Ok(false) };
         if json {
-            all.insert(folder.display().to_string(), stats);
+            numbers.insert(folder.display().to_string(), stats);
+        } else if hides && admin::is_empty(&stats) {
+            hidden += 1;
         } else {
-            say(&folder.display().to_string());
-            admin::show(&stats).iter().for_each(|line| say(&format!("  {line}")));
+            if shown > 0 {
+                say("");
+            }
+            shown += 1;
+            admin::show(folder, &stats, terminal::stdout()).iter().for_each(|line| say(line));
         }
         Ok(true)
     });
     if json {
-        say(&Value::Object(all).to_string());
+        say(&Value::Object(numbers).to_string());
+    }
+    match hidden {
+        0 => {}
+        1 => say("1 empty cache of another origin is not shown (--all)"),
+        _ => say(&format!("{hidden} empty caches of other origins are not shown (--all)")),
     }
     code
 }

@@ -1,19 +1,15 @@
-//! Requests and responses as the core sees them: plain data on `http` 0.2 names and values.
+//! Requests and responses as the policy and the proxy see them: plain data, with the names and values of `http` 0.2.
 
 use std::net::IpAddr;
 
-use bytes::Bytes;
 pub use http::{
     Method, StatusCode,
     header::{HeaderName as FieldName, HeaderValue as FieldValue},
 };
 
-use crate::{
-    clock::{Seconds, Timestamp},
-    key::CacheKey,
-};
+use crate::clock::{Seconds, Timestamp};
 
-/// Field lines in the order in which they came, repeats included (RFC 9110 §5.3).
+/// Field lines in the order in which they came (RFC 9110 §5.3). A name may have several lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fields(Vec<(FieldName, FieldValue)>);
 
@@ -26,7 +22,7 @@ impl Fields {
         Fields(Vec::with_capacity(lines))
     }
 
-    /// Adds a line behind all others.
+    /// Appends a line behind all others.
     pub fn append(&mut self, name: FieldName, value: FieldValue) {
         self.0.push((name, value));
     }
@@ -49,19 +45,19 @@ impl Fields {
         self.0.iter().any(|(n, _)| n == name)
     }
 
-    /// The first line of this name.
+    /// Returns the value of the first line of this name.
     pub fn first(&self, name: &FieldName) -> Option<&FieldValue> {
         self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v)
     }
 
-    /// The line of this name, if there is exactly one.
+    /// Returns the value of the line of this name, if there is exactly one.
     pub fn only(&self, name: &FieldName) -> Option<&FieldValue> {
         let mut lines = self.0.iter().filter(|(n, _)| n == name);
         let (_, value) = lines.next()?;
         lines.next().is_none().then_some(value)
     }
 
-    /// All lines of this name, in order.
+    /// Returns the values of all lines of this name, in order.
     pub fn values<'a>(&'a self, name: &'a FieldName) -> impl Iterator<Item = &'a FieldValue> {
         self.0.iter().filter(move |(n, _)| n == name).map(|(_, v)| v)
     }
@@ -78,7 +74,7 @@ impl Fields {
         self.0.is_empty()
     }
 
-    /// Bytes of all names and values: what they cost in memory and on disk, about.
+    /// Returns the bytes of all names and values. The fields need about as much memory or disk.
     pub fn size(&self) -> usize {
         self.0.iter().map(|(n, v)| n.as_str().len() + v.len()).sum()
     }
@@ -99,6 +95,39 @@ impl FromIterator<(FieldName, FieldValue)> for Fields {
     }
 }
 
+/// The scheme of a URL (RFC 9110 §4.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    Http,
+    Https,
+}
+
+impl Scheme {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
+
+    /// The port that a URL of this scheme means where it names none.
+    pub fn default_port(self) -> u16 {
+        match self {
+            Scheme::Http => 80,
+            Scheme::Https => 443,
+        }
+    }
+
+    /// An authority without the scheme's own port.
+    pub fn without_default_port(self, authority: &str) -> &str {
+        let port = match self {
+            Scheme::Http => ":80",
+            Scheme::Https => ":443",
+        };
+        authority.strip_suffix(port).unwrap_or(authority)
+    }
+}
+
 /// A scheme that authenticates a connection, and every request on it from then on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectionScheme {
@@ -110,11 +139,36 @@ pub enum ConnectionScheme {
 /// What a request asks for, after RFC 9112 §3.2's forms were resolved.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Target {
-    /// The host (and port, where it is not 80) that the client named: lower case, no trailing dot. Empty for an
+    /// The scheme by which the client came.
+    pub scheme: Scheme,
+    /// The host (and port, where it is not the scheme's own) that the client named: lower case, no trailing dot. Empty for an
     /// HTTP/1.0 request without Host.
     pub authority: String,
-    /// Byte for byte as the client sent it; begins with `/`. (`OPTIONS *` never gets this far.)
+    /// Byte for byte what the client sent. It begins with `/`, because `OPTIONS *` does not get this far.
     pub path_and_query: String,
+}
+
+/// The protocol of a message. Later versions are greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Version {
+    /// HTTP/1.0 has neither interim responses nor chunked bodies.
+    Http10,
+    Http11,
+}
+
+impl Version {
+    /// The number as Via and Cache-Status write it (RFC 9110 §7.6.3).
+    pub fn number(self) -> &'static str {
+        match self {
+            Version::Http10 => "1.0",
+            Version::Http11 => "1.1",
+        }
+    }
+
+    /// Returns true if the client understands interim responses (RFC 9110 §15.2).
+    pub fn has_interim(self) -> bool {
+        self > Version::Http10
+    }
 }
 
 /// A request without its body. Hop-by-hop fields are gone (RFC 9110 §7.6.1).
@@ -123,13 +177,13 @@ pub struct Request {
     pub method: Method,
     pub target: Target,
     pub fields: Fields,
-    /// The digest of a QUERY's content: part of what is asked, as nominated fields are. `None` for other methods, and where
-    /// it was too long to be read.
+    /// The digest of the content of a QUERY, which selects a response as nominated fields do. `None` for other methods,
+    /// and if the content is too long to be read.
     pub content: Option<[u8; 32]>,
     /// The client's address.
     pub peer: Option<IpAddr>,
-    /// HTTP/1.0: no interim responses, no chunked.
-    pub http_10: bool,
+    /// The protocol that the client speaks.
+    pub version: Version,
     /// It says that somebody forwarded it: the client's connection may carry the requests of many users.
     pub forwarded: bool,
 }
@@ -137,78 +191,58 @@ pub struct Request {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResponseHead {
     pub status: StatusCode,
-    /// Hop-by-hop fields are gone; Content-Length is there where the origin sent it.
+    /// The hop-by-hop fields are removed. Content-Length is there if the origin sent it.
     pub fields: Fields,
 }
 
-/// A contiguous part of a representation (RFC 9110 §14.4): bytes `first..=last` of `complete`.
+/// A contiguous part of a representation: bytes `first..=last` of `complete` (RFC 9110 §14.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part {
     pub first: u64,
     pub last: u64,
-    /// The length of the whole, if the origin told it.
+    /// The length of the whole representation, if the origin told it.
     pub complete: Option<u64>,
 }
 
 impl Part {
-    /// How many bytes it holds.
+    /// Returns the number of bytes in the part.
     pub fn length(&self) -> u64 {
         self.last - self.first + 1
     }
 }
 
-/// A request field that Vary names, with the value it had, normalised (RFC 9111 §4.1); `None`: it was absent.
+/// A request field that Vary names, and the normal form of its value (RFC 9111 §4.1). The value is `None` if the
+/// request did not have the field.
 pub type Nominated = (FieldName, Option<Vec<u8>>);
 
-/// Everything of a stored response but its body.
+/// A stored response without its body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredHead {
-    /// Method and URL that it answers: for people's eyes and for purging, never for looking up.
+    /// The method and URL that the response answers. They are for people and for purging, and never used for a lookup.
     pub asked: String,
-    /// 206's status is 200 here where the part is the whole.
+    /// The head of the response. The status of a 206 is stored as 200.
     pub head: ResponseHead,
     /// When the request was sent, on the clock's timeline (RFC 9111 §4.2.3).
     pub request_time: Timestamp,
-    /// When the response's head came in, on the clock's timeline.
+    /// When the head of the response came in, on the clock's timeline.
     pub response_time: Timestamp,
-    /// The wall clock at `response_time`: what dates in the fields are compared with.
+    /// The wall clock at `response_time`. Dates in the fields are compared with it.
     pub received: Timestamp,
     /// `corrected_initial_age` (RFC 9111 §4.2.3).
     pub initial_age: Seconds,
-    /// The normalised values of the fields that Vary names; empty without Vary.
+    /// The fields of the request that Vary names. Empty if there is no Vary.
     pub nominated: Vec<Nominated>,
-    /// Which bytes the stored body holds, where they are not the whole.
+    /// The bytes that the stored body holds, if it is not the whole representation.
     pub part: Option<Part>,
-    /// Must not be used without successful validation any more (RFC 9111 §4.4).
+    /// The response must not be used again without successful validation (RFC 9111 §4.4).
     pub invalidated: bool,
-    /// The request carried Authorization or Cookie: heuristics do not apply to what answers it.
+    /// The request carried Authorization, Cookie or another field that tells who asks, so that no lifetime is invented
+    /// for the response.
     pub credentials: bool,
 }
 
-/// A stored response as the proxy holds it.
-#[derive(Debug, Clone)]
-pub struct StoredResponse {
-    /// Where it is stored: the variant's own key.
-    pub key: CacheKey,
-    pub head: StoredHead,
-    pub body: StoredBody,
-}
-
-/// Where a stored response's bytes are.
-#[derive(Debug, Clone)]
-pub enum StoredBody {
-    /// In memory, in one piece.
-    Memory(Bytes),
-    /// Beside the records on disk.
-    Disk(crate::store::DiskBody),
-}
-
-impl StoredBody {
-    /// In bytes.
-    pub fn length(&self) -> u64 {
-        match self {
-            StoredBody::Memory(bytes) => bytes.len() as u64,
-            StoredBody::Disk(body) => body.length(),
-        }
+impl AsRef<StoredHead> for StoredHead {
+    fn as_ref(&self) -> &StoredHead {
+        self
     }
 }

@@ -1,31 +1,31 @@
 //! Composition: the store, the workers, the listener, the control socket and the signals.
 
+mod control;
+
 use std::{
     fmt, io,
     net::{SocketAddr, TcpListener, ToSocketAddrs},
     rc::Rc,
-    sync::{Arc, mpsc},
+    sync::{Arc, Once, mpsc},
     task::Poll,
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
 use actix_server::ServerHandle;
-use serde_json::json;
 use socket2::{Domain, Socket, Type};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
-    admin,
     announce::{Holdings, announce},
-    client,
+    client::{self, OnRefusal},
     clock::{self, Clock},
     config::Config,
     descriptors, logging,
     message::{FieldValue, StoredHead},
     origin::{Origin, Prepared},
     policy::freshness,
-    proxy::{self, Context, Secure, Shared, Site},
+    proxy::{self, Context, Health, OriginUrl, Secure, Shared, Site},
     store::{OpenError, State, Store},
 };
 
@@ -107,6 +107,12 @@ pub fn run(config: Config) -> Result<(), RunError> {
         let _within = rt.enter();
         stopping_signals().map_err(RunError::Server)?
     };
+    if config.origin_client.insecure {
+        log::warn!(
+            "--origin-insecure: the origin's certificate is not checked; anybody between Larder and the origin can read \
+             and change everything"
+        );
+    }
     let running = start(config.clone(), Clock::system())?;
     if log::log_enabled!(log::Level::Warn) {
         let holdings = rt.block_on(holdings(&running.store));
@@ -227,30 +233,43 @@ fn serve(
     tell: mpsc::Sender<io::Result<ServerHandle>>,
     done: tokio::sync::oneshot::Sender<()>,
 ) {
-    let control = control(&config, &store, &shared);
-    let site =
-        Site { https: config.origin.https, authority: config.origin.authority(), base: config.origin.base.clone() };
+    let control = control::open(&config, addr, &store, &shared);
+    let url = OriginUrl {
+        https: config.origin.https,
+        authority: config.origin.authority(),
+        base: config.origin.base.clone(),
+    };
+    let (policy, health, hinted) =
+        (Arc::new(config.policy.clone()), Arc::new(Health::default()), Arc::new(Once::new()));
     let pseudonym: Arc<str> = pseudonym().into();
     let Ok(via) = FieldValue::try_from(format!("1.1 {pseudonym}")) else { return };
-    let options = config.client.clone();
+    let of_refusals = shared.clone();
+    let on_refusal = Some(OnRefusal::new(move |refused| proxy::refused_by_client_side(&of_refusals, refused)));
+    let options = client::Options { on_refusal, ..config.client.clone() };
     let twin = Arc::default();
     let closing = store.clone();
     let worker = move || {
-        let cx = Rc::new(Context {
+        let site = Site {
+            name: url.url(),
+            url: url.clone(),
             origin: Origin::new(origin.clone()),
             secure: Secure::of(&origin, &twin),
-            site_url: site.url(),
-            site: site.clone(),
+            policy: policy.clone(),
+            health: health.clone(),
+            hinted: Arc::clone(&hinted),
+        };
+        let cx = Rc::new(Context {
+            site: Rc::new(site),
             hosts: config.allow_hosts.clone(),
             port: addr.port(),
             pseudonym: pseudonym.clone(),
             via: via.clone(),
             store: store.clone(),
             clock: clock.clone(),
-            policy: config.policy.clone(),
+            counts: shared.counts.of_worker(),
             shared: shared.clone(),
         });
-        move |presented| proxy::handle(cx.clone(), presented)
+        move |presented| proxy::serve(cx.clone(), presented)
     };
     actix_rt::System::new().block_on(async move {
         match client::run(vec![listener], options, worker) {
@@ -268,44 +287,6 @@ fn serve(
     });
     drop(control);
     let _ = done.send(());
-}
-
-/// The control socket; without it Larder runs all the same.
-fn control(config: &Config, store: &Store, shared: &Arc<Shared>) -> Option<admin::Listening> {
-    let (store, shared, counters) = (store.clone(), shared.clone(), config.client.counters.clone());
-    let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
-    let handler = move |command| match command {
-        admin::Command::Clear => {
-            let cleared = rt.block_on(store.clear()).map_err(|error| error.to_string())?;
-            shared.forget_flights();
-            Ok(json!({ "responses": cleared.responses, "bytes": cleared.bytes }))
-        }
-        admin::Command::Stats => {
-            let mut stats = serde_json::to_value(store.stats()).map_err(|error| error.to_string())?;
-            let turned_away = counters.over_connections.count() + counters.over_address.count();
-            for (name, count) in [
-                ("connections", counters.connections.count()),
-                ("turned_away", turned_away),
-                ("requests", counters.requests.count()),
-                ("refused", counters.refused.count()),
-                ("panics", counters.panics.count()),
-            ] {
-                stats[name] = count.into();
-            }
-            Ok(stats)
-        }
-        admin::Command::Ping => Ok(json!({})),
-    };
-    match admin::listen(&config.store.folder, handler) {
-        Ok(listening) => Some(listening),
-        Err(error) => {
-            log::warn!(
-                "no control socket in {}: {error}; --clear-cache cannot reach this Larder",
-                config.store.folder.display()
-            );
-            None
-        }
-    }
 }
 
 fn listen(config: &Config) -> Result<TcpListener, RunError> {

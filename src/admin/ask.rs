@@ -12,16 +12,16 @@ use serde_json::Value;
 
 use super::{Address, Command};
 
-/// Giving back the disk of a large cache takes a while.
+/// How long the command line waits for an answer. It is long because a large cache is not removed at once.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 #[derive(Debug)]
 pub enum AskError {
     /// Nobody listens on this folder's socket.
     NotRunning,
-    /// The running Larder could not do it, and says why.
+    /// The running Larder could not do what it was asked for. It says why.
     Refused(String),
-    /// The socket is there, but cannot be used, or the answer is none.
+    /// The socket exists, but it cannot be used, or what came is not an answer.
     Io(io::Error),
 }
 

@@ -1,4 +1,4 @@
-//! Clearing one cache folder from the command line, whether or not a Larder runs on it.
+//! Clears one cache folder from the command line, whether or not a Larder runs on it.
 
 use std::path::Path;
 
@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use super::{AskError, Command, ask};
 use crate::store::Cleared;
 
-/// Asks the running Larder to forget everything; where none runs, `offline` does it. `None`: there is no cache.
+/// Asks the running Larder to forget everything. If none runs, `offline` clears the folder. Returns `None` if there is
+/// no cache.
 pub fn clear(folder: &Path, offline: impl FnOnce(&Path) -> Result<Cleared, String>) -> Result<Option<Cleared>, String> {
     match ask(folder, Command::Clear) {
         Ok(answer) => Ok(Some(from_json(&answer))),
@@ -17,7 +18,7 @@ pub fn clear(folder: &Path, offline: impl FnOnce(&Path) -> Result<Cleared, Strin
     }
 }
 
-/// The answer to [`Command::Clear`].
+/// Writes the answer to [`Command::Clear`].
 pub fn to_json(cleared: Cleared) -> Value {
     json!({ "responses": cleared.responses, "bytes": cleared.bytes })
 }

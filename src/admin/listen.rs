@@ -21,23 +21,23 @@ use serde_json::{Value, json};
 
 use super::{Address, Command};
 
-/// How long a client of the socket may take for its line, and to take its answer.
+/// How long a client of the socket may take to send its line, and to read its answer.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Between two tries to accept a client, where that fails.
+/// The pause after a failed try to accept a client.
 const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_LINE: u64 = 256;
 
-/// The control socket, as long as it lives; dropping it ends its thread and removes its file.
+/// The open control socket. Dropping it ends its thread and removes its file.
 pub struct Listening {
     address: Address,
     stopping: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
-    /// Closed with the thread's end.
+    /// Closed when the thread ends.
     ended: Receiver<()>,
 }
 
-/// Opens the control socket in `folder` and answers from `handler` on a thread of its own, one client at a time. A socket
-/// file that nobody listens on is replaced; one that somebody listens on is `AddrInUse`.
+/// Opens the control socket in `folder`. A thread of its own answers one client at a time with what `handler` returns.
+/// A socket file that nobody listens on is replaced; if somebody listens on it, the error is `AddrInUse`.
 pub fn listen(
     folder: &Path,
     handler: impl Fn(Command) -> Result<Value, String> + Send + 'static,
@@ -56,9 +56,9 @@ pub fn listen(
                 return;
             }
             match stream {
-                // A client that went away is no concern of ours.
+                // a client that went away needs no answer
                 Ok(stream) => drop(answer(stream, &handler)),
-                // Out of descriptors, most likely: trying again at once would keep a core busy.
+                // most likely no descriptor is left; without a pause the retries would keep a core busy
                 Err(_) => std::thread::sleep(PAUSE),
             }
         }
@@ -91,11 +91,10 @@ fn answer(mut stream: UnixStream, handler: &impl Fn(Command) -> Result<Value, St
     stream.write_all(reply(&line, handler).as_bytes())
 }
 
-/// One line for one line.
+/// Returns the line that answers a line.
 pub(super) fn reply(line: &[u8], handler: &impl Fn(Command) -> Result<Value, String>) -> String {
     let line = std::str::from_utf8(line).unwrap_or_default();
     let result = match Command::parse(line.trim_end()) {
-        Some(Command::Ping) => Ok(json!({ "pid": std::process::id(), "version": env!("CARGO_PKG_VERSION") })),
         Some(command) => handler(command),
         None => Err("no such command; the commands are clear, stats and ping".to_owned()),
     };
@@ -109,10 +108,10 @@ pub(super) fn reply(line: &[u8], handler: &impl Fn(Command) -> Result<Value, Str
 impl Drop for Listening {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::Release);
-        // Wakes the thread; where nobody can connect any more there is nothing to wait for either.
+        // a connection wakes the thread; if none can be made, the thread has ended
         let woken = UnixStream::connect(&self.address.path).is_ok();
         let _ = fs::remove_file(&self.address.path);
-        // a command that hangs, as the disk may make it, is not waited for
+        // a command may hang on the disk; it is not waited for
         let ends = woken && self.ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Disconnected);
         if let (true, Some(thread)) = (ends, self.thread.take()) {
             let _ = thread.join();

@@ -1,13 +1,15 @@
-//! The control socket: how `larder --clear-cache` and `larder stats` reach a Larder that is running.
+//! The control socket, through which `larder --clear-cache` and `larder stats` reach a running Larder.
 //!
-//! A Unix socket `control` (mode 0600) in the cache folder. The client sends one line, a [`Command`]'s word; the answer is
-//! one line of JSON, `{"ok": ...}` or `{"error": "..."}`, then the connection ends.
+//! It is the Unix socket `control` (mode 0600) in the cache folder. The client sends one line, the word of a
+//! [`Command`]. The answer is one line of JSON, `{"ok": ...}` or `{"error": "..."}`. Then the connection ends.
 
 mod ask;
 pub mod clear;
+pub mod figures;
 #[doc(hidden)]
 pub mod fuzzing;
 mod listen;
+mod show;
 mod stats;
 
 use std::{
@@ -19,19 +21,21 @@ use std::{
 
 pub use ask::{AskError, ask};
 pub use listen::{Listening, listen};
-pub use stats::{show, stats};
+use serde_json::{Value, json};
+pub use show::show;
+pub use stats::{is_empty, stats};
 
-/// The socket's name in the cache folder.
+/// The name of the socket in the cache folder.
 pub const SOCKET: &str = "control";
 
-/// What can be asked for.
+/// What a client of the socket can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
-    /// Forget everything; answers `{"responses": n, "bytes": n}`.
+    /// Forgets everything. The answer is `{"responses": n, "bytes": n}`.
     Clear,
-    /// What is stored; answers an object of numbers.
+    /// Tells what is stored. The answer is an object of numbers.
     Stats,
-    /// Are you there; answers `{"pid": n, "version": "..."}` without asking the handler.
+    /// Tells which process runs. The answer is [`identity`].
     Ping,
 }
 
@@ -49,10 +53,15 @@ impl Command {
     }
 }
 
-/// A path to the socket that fits into a socket address (108 bytes), however long the folder's own is.
+/// Returns the answer to [`Command::Ping`]: `{"pid": n, "version": "..."}`.
+pub fn identity() -> Value {
+    json!({ "pid": std::process::id(), "version": env!("CARGO_PKG_VERSION") })
+}
+
+/// A path to the socket. It fits into a socket address (108 bytes) even if the folder's own path does not.
 struct Address {
     path: PathBuf,
-    /// Holds the folder open where `path` goes through its descriptor.
+    /// The open folder, if `path` goes through its descriptor.
     _folder: Option<File>,
 }
 

@@ -1,14 +1,13 @@
-//! `larder stats`: what a cache folder holds.
+//! `larder stats`: gets the numbers of a cache folder.
 
 use std::path::Path;
 
 use serde_json::Value;
 
 use super::{AskError, Command, ask};
-use crate::config::show_size;
 
-/// The numbers of one cache folder, from the Larder that runs on it, or else from `offline`. `None`: there is no cache.
-/// A flat object; names of sizes end in `bytes`, `_used` or `_limit`, or are `waiting`.
+/// Returns the numbers of one cache folder, from the Larder that runs on it, or else from `offline`. Returns `None` if
+/// there is no cache.
 pub fn stats(folder: &Path, offline: impl FnOnce(&Path) -> Result<Value, String>) -> Result<Option<Value>, String> {
     match ask(folder, Command::Stats) {
         Ok(answer) => Ok(Some(answer)),
@@ -18,16 +17,9 @@ pub fn stats(folder: &Path, offline: impl FnOnce(&Path) -> Result<Value, String>
     }
 }
 
-/// The numbers for people, one a line.
-pub fn show(stats: &Value) -> Vec<String> {
-    let line = |(name, value): (&String, &Value)| match (value, value.as_u64()) {
-        (_, Some(bytes)) if ["bytes", "_used", "_limit", "waiting"].iter().any(|end| name.ends_with(end)) => {
-            format!("{}: {}", name.replace('_', " "), show_size(bytes))
-        }
-        (Value::String(text), _) => format!("{}: {text}", name.replace('_', " ")),
-        _ => format!("{}: {value}", name.replace('_', " ")),
-    };
-    stats.as_object().into_iter().flatten().map(line).collect()
+/// Returns true if no Larder runs on the folder and nothing is stored in it.
+pub fn is_empty(stats: &Value) -> bool {
+    stats["state"] == "not running" && stats["responses"] == 0
 }
 
 #[cfg(test)]
@@ -36,12 +28,6 @@ mod tests {
 
     use super::*;
     use crate::admin::listen;
-
-    #[test]
-    fn sizes_and_counts_read_well() {
-        let stats = json!({ "responses": 7, "bytes": 2048, "disk_used": 1 << 30, "set_aside": 0, "state": "open" });
-        assert_eq!(show(&stats), ["bytes: 2 KiB", "disk used: 1 GiB", "responses: 7", "set aside: 0", "state: open"]);
-    }
 
     #[test]
     fn the_running_one_is_asked_before_the_disk() {

@@ -10,14 +10,13 @@ use std::{
     time::Duration,
 };
 
-use serde_json::{Value, json};
-
 use super::*;
 
 fn counting(command: Command) -> Result<Value, String> {
     match command {
         Command::Clear => Err("the disk is on fire".to_owned()),
-        _ => Ok(json!({ "responses": 7 })),
+        Command::Ping => Ok(identity()),
+        Command::Stats => Ok(json!({ "responses": 7 })),
     }
 }
 
@@ -44,7 +43,7 @@ fn without_a_listener_the_answer_is_not_running() {
     let folder = tempfile::tempdir().unwrap();
     assert!(matches!(ask(folder.path(), Command::Ping), Err(AskError::NotRunning)));
     assert!(matches!(ask(&folder.path().join("missing"), Command::Ping), Err(AskError::NotRunning)));
-    // A socket file whose process has died.
+    // the socket file of a process that has died
     drop(UnixListener::bind(folder.path().join(SOCKET)).unwrap());
     assert!(matches!(ask(folder.path(), Command::Ping), Err(AskError::NotRunning)));
 }
@@ -91,7 +90,7 @@ fn nonsense_gets_an_answer_in_words_and_ends_the_connection() {
         stream.write_all(line).unwrap();
         stream.shutdown(std::net::Shutdown::Write).unwrap();
         let mut answer = Vec::new();
-        // Bytes that were not read make the end a reset.
+        // if the other side left bytes unread, the connection ends with a reset
         let _ = stream.read_to_end(&mut answer);
         assert!(answer.starts_with(b"{\"error\":"), "{line:?}: {answer:?}");
     }

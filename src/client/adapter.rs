@@ -1,22 +1,24 @@
-//! Between actix's types and the core's.
+//! Translates between actix's types and the core's.
 
 use std::rc::Rc;
 
-use actix_http::{ConnectionType, body::BodySize};
+use actix_http::ConnectionType;
 use actix_web::{
     HttpResponse,
     dev::{ServiceRequest, ServiceResponse},
 };
-use http::header;
 
 use super::{
     Connection, Presented, Reply, ReplyBody, RequestBody,
     connection::{Handle, Phase, Shared},
-    reply_body::{Content, Outgoing},
+    encode::{self, Frame, Length},
+    exchange::{Exchange, Http1},
+    reply_body::{Chunk, Content, Outgoing},
+    worker::WorkerHandle,
 };
-use crate::message::{Fields, StatusCode};
+use crate::message::{Fields, Scheme, StatusCode, Version};
 
-/// Answers a request that actix has handed over, by means of the core's handler.
+/// Calls the core's handler for a request that actix has handed over, and answers with its reply.
 pub(super) async fn answer<H, F>(request: ServiceRequest, handler: H) -> Result<ServiceResponse, actix_web::Error>
 where
     H: Fn(Presented) -> F,
@@ -27,111 +29,88 @@ where
     else {
         return Ok(request.into_response(HttpResponse::InternalServerError().finish()));
     };
-    let exchange = presented.connection.exchange;
-    let (head_only, http_10) = (presented.method == http::Method::HEAD, presented.http_10);
+    let exchange = shared.borrow().exchange;
+    let (head_only, version) = (presented.method == http::Method::HEAD, presented.version);
     let Reply { status, fields, body } = handler(presented).await;
-    let framed = frame(head_only, http_10, status, body);
-    Ok(request.into_response(respond(&shared, exchange, status, fields, framed)))
+    let (length, content) = frame(head_only, version, status, body);
+    Ok(request.into_response(respond(&shared, exchange, version, status, &fields, length, content)))
 }
 
-/// The request whose head the connection has just passed on.
+/// Makes the core's request from the head that the connection has just read.
 fn present(shared: &Shared) -> Option<Presented> {
     let mut state = shared.borrow_mut();
     let head = state.head.take()?;
-    let exchange = state.exchange;
+    let exchange = Exchange::Http1(Http1 { state: Rc::downgrade(shared), number: state.exchange });
     Some(Presented {
         method: head.method,
         target: head.target,
-        http_10: head.http_10,
+        scheme: Scheme::Http,
+        version: head.version,
         fields: head.fields,
         peer: state.peer,
-        body: RequestBody::new(Rc::downgrade(shared), exchange, head.length, head.chunked),
-        connection: Connection { state: Rc::downgrade(shared), exchange },
+        body: RequestBody::new(exchange.clone(), head.length, head.chunked),
+        connection: Connection(exchange),
+        worker: WorkerHandle(state.worker.clone()),
     })
 }
 
-fn respond(shared: &Shared, exchange: u64, status: StatusCode, fields: Fields, framed: Framed) -> HttpResponse {
+/// Makes the response that actix gets: its head says nothing, and its body begins with the head that the client gets.
+fn respond(
+    shared: &Shared,
+    exchange: u64,
+    version: Version,
+    status: StatusCode,
+    fields: &Fields,
+    length: Length,
+    content: Content,
+) -> HttpResponse {
     let mut state = shared.borrow_mut();
-    state.persistent &= !framed.close_delimited
+    let streamed = matches!(content, Content::Stream { .. } | Content::Chunked { .. });
+    let close_delimited = streamed && length == Length::Untold;
+    state.persistent &= !close_delimited
         && status != StatusCode::BAD_REQUEST
         && state.body.can_end(&state.worker.options)
         && !state.worker.stopping();
-    if framed.close_delimited {
+    if close_delimited {
         state.end_by_closing();
     }
-    state.enter(Phase::Answering { streamed: matches!(framed.content, Content::Stream { .. }) });
+    let endless = matches!(content, Content::Chunked { .. } | Content::Stream { rest: None, .. });
+    state.enter(Phase::Answering { endless });
+    state.head_of_actix = true;
     let persistent = state.persistent;
+    let head = encode::head(Frame { version, persistent, length }, status, fields, &state.worker.date());
     drop(state);
 
-    let mut response = HttpResponse::with_body(status, ());
-    let head = response.head_mut();
-    if status.canonical_reason().is_none() {
-        // actix would make one up
-        head.reason = Some("");
-    }
+    let mut response = HttpResponse::with_body(StatusCode::OK, ());
+    response.head_mut().no_chunking(true);
     if !persistent {
-        head.set_connection_type(ConnectionType::Close);
+        response.head_mut().set_connection_type(ConnectionType::Close);
     }
-    head.no_chunking(framed.close_delimited);
-    append(head.headers_mut(), fields);
-    if let Some(length) = framed.length_field {
-        head.headers_mut().append(header::CONTENT_LENGTH, length.into());
-    }
-    response.set_body(Outgoing::new(Rc::downgrade(shared), exchange, framed.size, framed.content)).map_into_boxed_body()
+    response.set_body(Outgoing::new(Rc::downgrade(shared), exchange, head, content)).map_into_boxed_body()
 }
 
-/// The framing fields are not the core's to set: they follow from the body.
-fn append(headers: &mut actix_http::header::HeaderMap, fields: Fields) {
-    for (name, value) in fields {
-        if !matches!(name, header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::CONNECTION) {
-            headers.append(name, value);
-        }
-    }
-}
-
-/// How a body is written.
-struct Framed {
-    size: BodySize,
-    content: Content,
-    /// Content-Length as a field of its own: actix writes none for 304.
-    length_field: Option<u64>,
-    close_delimited: bool,
-}
-
-/// RFC 9112 §6.3: which statuses and methods have a body, and how its end is told.
-fn frame(head_only: bool, http_10: bool, status: StatusCode, body: ReplyBody) -> Framed {
-    let bodiless =
-        |size, length_field| Framed { size, content: Content::Nothing, length_field, close_delimited: false };
+/// Decides whether the response has a body, and how its head tells where that ends (RFC 9112 §6.3).
+fn frame(head_only: bool, version: Version, status: StatusCode, body: ReplyBody) -> (Length, Content) {
     let length = match &body {
         ReplyBody::Empty(length) => *length,
         ReplyBody::Bytes(bytes) => Some(bytes.len() as u64),
         ReplyBody::Stream { length, .. } => *length,
     };
-    if status == StatusCode::NOT_MODIFIED {
-        return bodiless(BodySize::None, length);
-    }
     if status == StatusCode::NO_CONTENT || status.is_informational() {
-        return bodiless(BodySize::None, None);
+        return (Length::Untold, Content::Nothing);
     }
-    if head_only {
-        return bodiless(length.map_or(BodySize::None, BodySize::Sized), None);
+    if head_only || status == StatusCode::NOT_MODIFIED {
+        return (length.map_or(Length::Untold, Length::Known), Content::Nothing);
     }
     match body {
-        ReplyBody::Empty(_) => bodiless(BodySize::Sized(0), None),
-        ReplyBody::Bytes(bytes) => Framed {
-            size: BodySize::Sized(bytes.len() as u64),
-            content: Content::Bytes(bytes),
-            length_field: None,
-            close_delimited: false,
-        },
-        ReplyBody::Stream { length, pieces } => {
-            let close_delimited = length.is_none() && http_10;
-            Framed {
-                size: length.map_or(BodySize::Stream, BodySize::Sized),
-                content: Content::Stream { rest: length, pieces },
-                length_field: None,
-                close_delimited,
-            }
+        ReplyBody::Empty(_) => (Length::Known(0), Content::Nothing),
+        ReplyBody::Bytes(bytes) => (Length::Known(bytes.len() as u64), Content::Bytes(bytes)),
+        ReplyBody::Stream { length: Some(length), pieces } => {
+            (Length::Known(length), Content::Stream { rest: Some(length), pieces })
         }
+        ReplyBody::Stream { length: None, pieces } if version == Version::Http10 => {
+            (Length::Untold, Content::Stream { rest: None, pieces })
+        }
+        ReplyBody::Stream { length: None, pieces } => (Length::Chunked, Content::Chunked { next: Chunk::Size, pieces }),
     }
 }

@@ -1,9 +1,9 @@
-//! One connection of a client: what is known of it, shared by the I/O type that actix drives (`stream`), the request's
-//! body, the reply's body, the core's handle and the worker's tick.
+//! The state of one client connection. It is shared by the I/O type that actix drives (`stream`), the request's body, the
+//! reply's body, the core's handle and the worker's tick.
 //!
-//! actix is given one request at a time: the next head is handed over when the response before it has gone out to the
-//! last byte. So whatever actix writes belongs to the one exchange that runs, and while the core has not answered yet
-//! nothing of actix's waits anywhere: that is when an interim response may be written.
+//! actix gets one request at a time: the next head is handed over once the last byte of the response before it was sent.
+//! So everything that actix writes belongs to the running exchange. Until the core answers, actix has nothing left to
+//! write: only then may an interim response be sent.
 
 mod ending;
 
@@ -15,86 +15,98 @@ use std::{
     pin::pin,
     rc::{Rc, Weak},
     task::{Context, Poll, Waker, ready},
+    time::Instant,
 };
 
 use bytes::{Bytes, BytesMut};
+use memchr::memchr_iter;
+use socket2::SockRef;
 use tokio::{io::AsyncReadExt, net::TcpStream};
 
 use super::{
-    deadline::Worker,
+    encode,
     framing::Step,
-    head::{Head, Scan},
+    head::{self, Head, Scan},
     incoming::{Drained, Incoming},
     limits::Admission,
-    output::{self, Output},
+    output::Output,
     refusal::Refusal,
+    worker::Worker,
 };
-use crate::message::{Fields, StatusCode};
+use crate::{
+    clock,
+    message::{Fields, StatusCode, Version},
+};
 
-/// What is read at once, and kept of a request body before the core takes it.
+/// Bytes read at once, and bytes of a request body that are kept until the core takes them.
 const READ: usize = 4 << 10;
 const BODY_READ: usize = 16 << 10;
 const BODY_AHEAD: usize = 64 << 10;
-/// Pipelined requests are read this far ahead; reading on is how an abort is noticed.
+/// Bytes of pipelined requests that are read ahead. Reading on is how a client that leaves is noticed.
 const PIPELINED: usize = 8 << 10;
 
-/// What the connection is doing.
+/// The connection's current activity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// Waits for a request head, or is in the middle of one.
+    /// Waits for the next request head, or for the rest of one.
     Head,
     /// The core has the request and has not answered.
     Handling,
-    /// The core has answered; actix writes. `streamed`: what it writes depends on others.
-    Answering { streamed: bool },
+    /// The core has answered and actix writes. `endless`: nobody knows how long the body is.
+    Answering { endless: bool },
     /// actix has the whole response in its buffer, or has written it.
     Flushing,
-    /// The response is out; what is left of the request's body is read away.
+    /// The response was sent. The rest of the request's body is read and discarded.
     Draining,
-    /// Closed for writing; late bytes are read away so that no reset overtakes the response.
+    /// Closed for writing. Late bytes are read and discarded, so that no reset overtakes the response.
     Lingering,
 }
 
-/// A connection's state. Bound to its worker's thread.
+/// The state of a connection, bound to its worker's thread.
 pub(super) struct State {
     pub io: TcpStream,
     pub worker: Rc<Worker>,
     pub peer: Option<IpAddr>,
     _admission: Admission,
     pub phase: Phase,
-    /// When the phase began, in the worker's milliseconds.
+    /// When the phase began, in milliseconds of the worker's clock.
     pub since: u64,
+    /// When the request was first seen. Set only if its head was incomplete then, or its body is still to come.
+    begun: Option<Instant>,
     pub opened: u64,
-    /// Received and not yet taken.
+    /// Bytes that were received and are not parsed yet.
     pub input: BytesMut,
     scan: Scan,
     pub output: Output,
-    /// Read by the adapter as soon as actix calls it.
+    /// The head of the running exchange, until the adapter takes it.
     pub head: Option<Head>,
-    /// Which exchange runs; handles of an older one have no effect.
+    /// The number of the running exchange. Handles of an earlier one have no effect.
     pub exchange: u64,
     pub body: Incoming,
-    /// A further request is read after this one; and whether the client has said that it sends none.
+    /// Another request is read after this one.
     pub persistent: bool,
+    /// The client has said that it sends no further request.
     last: bool,
-    pub http_10: bool,
+    version: Version,
     /// The task that drives actix's dispatcher.
     waker: Option<Waker>,
-    /// The client's side is at its end.
+    /// The client has ended its side of the connection.
     eof: bool,
-    /// `eof` is passed on unless the answer is there by the next look.
-    eof_soon: bool,
-    /// No further byte goes to actix: it shuts the connection down.
+    /// It had ended before the answer to the request at hand was there.
+    half_closed: bool,
+    /// actix reads an end of file next, and shuts the connection down.
     pub closed: bool,
-    /// We answered instead of actix: what it still writes is swallowed.
+    /// The client side has answered by itself, or gives up. All that actix still writes is dropped.
     pub muted: bool,
-    /// The response that is written ends with the connection: if it is cut short only a reset tells the client.
+    /// The next bytes that actix writes are its own head of the response, which is dropped.
+    pub head_of_actix: bool,
+    /// The response ends with the connection. If it is cut short, only a reset tells the client.
     close_delimited: bool,
-    /// The client gets a reset whatever state it is in.
+    /// The connection ends with a reset in any case.
     reset: bool,
-    /// Bytes may still come in when the connection is shut down.
+    /// The client may still send bytes when the connection is shut down.
     linger: bool,
-    /// The last read found nothing and left a waker with the socket.
+    /// The last read found no bytes, so that the socket wakes the task when some come.
     parked: bool,
     /// Kept by the core for as long as the connection lasts.
     pub attachment: Option<Rc<dyn Any>>,
@@ -110,6 +122,7 @@ impl State {
             _admission: admission,
             phase: Phase::Head,
             since: now,
+            begun: None,
             opened: now,
             input: BytesMut::new(),
             scan: Scan::default(),
@@ -119,12 +132,13 @@ impl State {
             body: Incoming::none(),
             persistent: true,
             last: false,
-            http_10: false,
+            version: Version::Http11,
             waker: None,
             eof: false,
-            eof_soon: false,
+            half_closed: false,
             closed: false,
             muted: false,
+            head_of_actix: false,
             close_delimited: false,
             reset: false,
             linger: false,
@@ -136,6 +150,9 @@ impl State {
     pub fn enter(&mut self, phase: Phase) {
         self.phase = phase;
         self.since = self.worker.now();
+        if phase == Phase::Head {
+            self.begun = None;
+        }
     }
 
     pub fn wake(&self) {
@@ -150,7 +167,7 @@ impl State {
         }
     }
 
-    /// The next head for actix, empty at the connection's end.
+    /// Returns the next head for actix; empty at the connection's end.
     pub fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<&'static [u8]> {
         loop {
             if self.closed {
@@ -183,7 +200,7 @@ impl State {
                 _ => {}
             }
             if self.eof {
-                return self.end_of_input(cx);
+                return self.end_of_input();
             }
             match ready!(self.poll_receive(cx)) {
                 Ok(true) => {}
@@ -193,16 +210,17 @@ impl State {
         }
     }
 
-    /// The client sends nothing more. A core that is working for it is stopped; an answer that is there goes out.
-    fn end_of_input(&mut self, cx: &mut Context<'_>) -> Poll<&'static [u8]> {
-        let pending = matches!(self.phase, Phase::Handling | Phase::Answering { streamed: true });
-        if !pending && !matches!(self.phase, Phase::Draining | Phase::Lingering) {
-            return Poll::Pending;
-        }
-        // an answer from the cache comes within the same poll: this is the moment to let it
-        if self.phase == Phase::Handling && !self.eof_soon {
-            self.eof_soon = true;
-            cx.waker().wake_by_ref();
+    /// Handles the end of the client's side. Before the answer it is a half-close: the client still reads. Within a body of
+    /// unknown length it means that the client has left: that is all that a closed browser tab sends.
+    fn end_of_input(&mut self) -> Poll<&'static [u8]> {
+        let has_left = match self.phase {
+            Phase::Handling => !self.body.is_over(),
+            Phase::Answering { endless } => endless && !self.half_closed,
+            Phase::Draining | Phase::Lingering => true,
+            Phase::Head | Phase::Flushing => false,
+        };
+        if !has_left {
+            self.half_closed |= self.phase == Phase::Handling;
             return Poll::Pending;
         }
         self.body.fail(io::ErrorKind::UnexpectedEof);
@@ -210,23 +228,44 @@ impl State {
         Poll::Ready(b"")
     }
 
+    /// Returns true if a client that had half-closed its connection has reset it since. Nothing else tells: there is nothing
+    /// to read any more.
+    pub fn was_reset(&self) -> bool {
+        let under_way = matches!(self.phase, Phase::Handling | Phase::Answering { .. });
+        self.half_closed && under_way && !matches!(SockRef::from(&self.io).take_error(), Ok(None))
+    }
+
+    /// Ends the connection of a client that has left.
+    pub fn abort(&mut self) {
+        self.body.fail(io::ErrorKind::UnexpectedEof);
+        self.closed = true;
+        self.wake();
+    }
+
     fn take_head(&mut self) -> Result<Option<&'static [u8]>, Refusal> {
-        let Some(head) = self.scan.head(&mut self.input, &self.worker.options)? else { return Ok(None) };
-        let canonical = head.canonical();
+        let Some(head) = self.scan.head(&mut self.input, &self.worker.options)? else {
+            if !self.input.is_empty() {
+                self.begun.get_or_insert_with(clock::instant);
+            }
+            return Ok(None);
+        };
         self.worker.options.counters.requests.add();
         self.exchange += 1;
         self.body = Incoming::of(&head);
+        if !self.body.is_over() {
+            self.begun.get_or_insert_with(clock::instant);
+        }
         self.persistent = !head.last && !head.tunnel && !self.worn_out();
         self.last = head.last;
-        self.http_10 = head.http_10;
+        self.version = head.version;
         self.close_delimited = false;
         self.head = Some(head);
-        self.eof_soon = false;
+        self.half_closed = self.eof;
         self.enter(Phase::Handling);
-        Ok(Some(canonical))
+        Ok(Some(head::FOR_ACTIX))
     }
 
-    /// Has lived its life: the request at hand is its last.
+    /// Returns true if this request must be the connection's last.
     fn worn_out(&self) -> bool {
         let options = &self.worker.options;
         let age = self.worker.now() - self.opened;
@@ -235,7 +274,7 @@ impl State {
             || u128::from(age) >= options.max_age.as_millis()
     }
 
-    /// `Ok(true)`: something came in; `Ok(false)`: the client's side has ended.
+    /// Reads from the socket. Returns false if the client has ended its side.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let body = !self.body.is_over();
         let bound = match self.phase {
@@ -268,12 +307,12 @@ impl State {
         }
     }
 
-    /// The next piece of the body of exchange `exchange`.
-    pub fn poll_body(&mut self, exchange: u64, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+    /// Returns the next piece of the request's body.
+    pub fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         if let Some(kind) = self.body.failure {
             return Poll::Ready(Some(Err(kind.into())));
         }
-        if exchange != self.exchange || matches!(self.phase, Phase::Draining | Phase::Lingering) {
+        if matches!(self.phase, Phase::Draining | Phase::Lingering) {
             return Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())));
         }
         match self.body.next(&mut self.input, &self.worker.options) {
@@ -281,10 +320,10 @@ impl State {
             Ok(Step::Done) => Poll::Ready(None),
             Ok(Step::More) => {
                 if std::mem::take(&mut self.body.expects_continue) && self.phase == Phase::Handling {
-                    self.send(b"HTTP/1.1 100 Continue\r\n\r\n");
+                    self.send(encode::CONTINUE);
                 }
                 self.body.wait(cx.waker(), self.worker.now());
-                // it may have stopped reading because enough was there
+                // reading may have stopped because enough was read ahead
                 if !self.parked {
                     self.wake();
                 }
@@ -297,30 +336,14 @@ impl State {
         }
     }
 
-    /// Answers in place of the core where nothing of an answer is on its way yet, and ends the connection.
-    pub fn refuse(&mut self, refusal: Refusal) {
-        self.worker.options.counters.refused.add();
-        if matches!(self.phase, Phase::Head | Phase::Handling) {
-            self.muted = true;
-            self.send(&refusal.response());
-        }
-        let kind = if refusal.status == StatusCode::REQUEST_TIMEOUT {
-            io::ErrorKind::TimedOut
-        } else {
-            io::ErrorKind::InvalidData
-        };
-        self.body.fail(kind);
-        self.close();
-    }
-
-    /// actix has the last byte of the response.
+    /// Notes that actix has taken the last byte of the response.
     pub fn response_over(&mut self, exchange: u64) {
         if exchange == self.exchange && matches!(self.phase, Phase::Answering { .. }) {
             self.enter(Phase::Flushing);
         }
     }
 
-    /// All that actix had was written.
+    /// Notes that all bytes of actix's were written, and ends the exchange if they were its last.
     fn flushed(&mut self) {
         if self.phase != Phase::Flushing || self.closed {
             return;
@@ -328,7 +351,7 @@ impl State {
         let unread = !self.body.is_over();
         self.linger = unread || !self.last || !self.input.is_empty();
         if unread {
-            // whoever still reads it comes too late
+            // a core that still reads it is too late
             self.body.fail(io::ErrorKind::ConnectionAborted);
         }
         if !self.persistent {
@@ -341,26 +364,24 @@ impl State {
         }
     }
 
-    /// Sends an interim response if nothing of a final one is on its way.
-    pub fn send_interim(&mut self, exchange: u64, status: StatusCode, fields: &Fields) -> bool {
-        let safe = exchange == self.exchange && self.phase == Phase::Handling && !self.closed && !self.http_10;
+    /// Sends an interim response, unless the final response has begun. Returns true if it was sent.
+    pub fn send_interim(&mut self, status: StatusCode, fields: &Fields) -> bool {
+        let safe = self.phase == Phase::Handling && !self.closed && self.version.has_interim();
         if !safe || self.output.is_full() {
             return false;
         }
-        let Some(interim) = output::interim(status, fields) else { return false };
-        self.send(&interim);
-        true
+        let Some(interim) = encode::interim(status, fields) else { return false };
+        self.send(&interim)
     }
 
-    fn send(&mut self, bytes: &[u8]) {
-        match self.output.send(&self.io, bytes) {
-            Ok(false) => {}
-            Ok(true) => self.wake(),
-            Err(_) => {
-                self.closed = true;
-                self.wake();
-            }
+    /// Sends bytes that are not actix's. Returns false if the connection is broken.
+    fn send(&mut self, bytes: &[u8]) -> bool {
+        let sent = self.output.send(&self.io, bytes);
+        self.closed |= sent.is_err();
+        if !matches!(sent, Ok(false)) {
+            self.wake();
         }
+        sent.is_ok()
     }
 
     fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -371,10 +392,17 @@ impl State {
         if self.muted {
             return Poll::Ready(Ok(bytes.len()));
         }
+        if std::mem::take(&mut self.head_of_actix) {
+            return Poll::Ready(head_length(bytes).ok_or(io::ErrorKind::InvalidData.into()));
+        }
+        if !matches!(self.phase, Phase::Answering { .. } | Phase::Flushing) {
+            // actix answers by itself only where something is wrong: the client must not see it
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
         self.output.poll_write(&mut self.io, cx, bytes, self.worker.now())
     }
 
-    /// actix calls it when its own buffer is empty.
+    /// Flushes. actix calls it once its own buffer is empty.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_output(cx))?;
         self.flushed();
@@ -382,6 +410,11 @@ impl State {
     }
 }
 
-/// Held by whoever drives the connection; all others hold it weakly, so that the socket closes with its driver.
+/// Returns the length of the head that `bytes` begin with. actix writes a whole head at once, with nothing before it.
+fn head_length(bytes: &[u8]) -> Option<usize> {
+    memchr_iter(b'\n', bytes).find(|at| bytes[at + 1..].starts_with(b"\r\n")).map(|at| at + b"\n\r\n".len())
+}
+
+/// Held by the task that drives the connection. All others hold a `Handle`, so that the socket closes with the task.
 pub(super) type Shared = Rc<RefCell<State>>;
 pub(super) type Handle = Weak<RefCell<State>>;

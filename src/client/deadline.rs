@@ -1,10 +1,9 @@
-//! Time on the client side: one coarse tick for each worker looks at all of its connections, so that a request costs no
-//! timer. A deadline is kept to within two ticks.
+//! Deadlines of the client side. One coarse tick for each worker looks at all of its connections, so that a request costs
+//! no timer. A deadline is kept to within two ticks.
 
 use std::{
-    cell::{Cell, RefCell},
-    rc::{Rc, Weak},
-    sync::Arc,
+    cell::{Cell, LazyCell, RefCell},
+    rc::Rc,
     time::{Duration, Instant},
 };
 
@@ -12,49 +11,37 @@ use actix_server::GracefulShutdownSignal;
 
 use super::{
     Options,
-    connection::{Phase, Shared, State},
+    connection::{Handle, Phase, Shared, State},
+    output::Stall,
     refusal::Refusal,
+    unsent::Queues,
+    worker::Worker,
 };
 use crate::{clock, message::StatusCode};
 
-/// What the connections of one worker and one listener share.
-pub(super) struct Worker {
-    pub options: Arc<Options>,
+/// The connections of one worker and one listener, and the tick that looks at them.
+pub(super) struct Deadlines {
+    worker: Rc<Worker>,
     started: Instant,
-    /// Milliseconds since `started`, as of the last tick.
+    /// Milliseconds from `started` to the last tick.
     ticked: Cell<u64>,
-    /// Those of them that count.
-    now: Cell<u64>,
     ticking: Cell<bool>,
-    stopping: Cell<bool>,
-    connections: RefCell<Vec<Weak<RefCell<State>>>>,
+    connections: RefCell<Vec<Handle>>,
 }
 
-impl Worker {
-    pub fn new(options: Arc<Options>) -> Rc<Worker> {
-        Rc::new(Worker {
-            options,
+impl Deadlines {
+    pub fn new(worker: Rc<Worker>) -> Rc<Deadlines> {
+        Rc::new(Deadlines {
+            worker,
             started: clock::instant(),
             ticked: Cell::new(0),
-            now: Cell::new(0),
             ticking: Cell::new(false),
-            stopping: Cell::new(false),
             connections: RefCell::default(),
         })
     }
 
-    /// Milliseconds; up to one tick behind.
-    pub fn now(&self) -> u64 {
-        self.now.get()
-    }
-
-    /// The server is being stopped: nothing new is begun.
-    pub fn stopping(&self) -> bool {
-        self.stopping.get()
-    }
-
-    /// Begins to tick, with the first connection. Called on the worker's thread.
-    pub fn start(self: &Rc<Worker>, stop: &GracefulShutdownSignal) {
+    /// Starts the tick, unless it runs already. To be called on the worker's thread.
+    pub fn start(self: &Rc<Deadlines>, stop: &GracefulShutdownSignal) {
         if !self.ticking.replace(true) {
             self.elapse();
             actix_rt::spawn(self.clone().tick());
@@ -62,7 +49,7 @@ impl Worker {
         }
     }
 
-    /// Watches over a connection from now on.
+    /// Watches a connection from now on.
     pub fn watch(&self, connection: &Shared) {
         self.connections.borrow_mut().push(Rc::downgrade(connection));
     }
@@ -71,27 +58,33 @@ impl Worker {
         let run = clock::instant().duration_since(self.started).as_millis();
         let run = u64::try_from(run).unwrap_or(u64::MAX);
         let elapsed = run.saturating_sub(self.ticked.replace(run));
-        self.now.set(self.now() + counted(elapsed, period(&self.options)));
+        self.worker.advance(counted(elapsed, period(&self.worker.options)));
     }
 
-    async fn tick(self: Rc<Worker>) {
-        let mut interval = tokio::time::interval(period(&self.options));
+    async fn tick(self: Rc<Deadlines>) {
+        let mut interval = tokio::time::interval(period(&self.worker.options));
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             interval.tick().await;
-            let before = self.now();
+            let before = self.worker.now();
             self.elapse();
+            let now = self.worker.now();
+            // read once for all connections that need it
+            let queues: LazyCell<Queues> = LazyCell::new(Queues::read);
             self.each(|state| {
-                if let Some(end) = overdue(state, self.now(), self.now() - before) {
+                look_at_stall(state, now, &queues);
+                if let Some(end) = overdue(state, now, now - before) {
                     expire(state, end);
+                } else if state.was_reset() {
+                    state.abort();
                 }
             });
         }
     }
 
-    async fn stop_on(self: Rc<Worker>, stop: GracefulShutdownSignal) {
+    async fn stop_on(self: Rc<Deadlines>, stop: GracefulShutdownSignal) {
         stop.notified().await;
-        self.stopping.set(true);
+        self.worker.stop();
         self.each(|state| state.wake());
     }
 
@@ -106,7 +99,7 @@ impl Worker {
     }
 }
 
-/// An eighth of the shortest deadline, between 5 ms and a second.
+/// Returns the time between two ticks: an eighth of the shortest deadline, between 5 ms and a second.
 fn period(options: &Options) -> Duration {
     let shortest = [
         options.head_timeout,
@@ -120,18 +113,35 @@ fn period(options: &Options) -> Duration {
     (shortest / 8).clamp(Duration::from_millis(5), Duration::from_secs(1))
 }
 
-/// How many of the milliseconds between two ticks count: two periods at most. Where a tick comes later than that the worker
-/// was busy or stopped, and may not have looked at what its clients had sent long before: they are not late for it.
+/// Returns how many of the milliseconds between two ticks count: two periods at most. If a tick comes later than that,
+/// the worker was busy or stopped and may not have read what its clients sent in time: that must not make them late.
 fn counted(elapsed: u64, period: Duration) -> u64 {
     elapsed.min(u64::try_from(2 * period.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// Which deadline a connection has missed.
+/// Looks, when half of the time for a stalled client is up and again at its end, whether the client has taken bytes from the
+/// kernel meanwhile. If it has, its time begins anew.
+fn look_at_stall(state: &mut State, now: u64, queues: &LazyCell<Queues>) {
+    let limit = state.worker.options.write_timeout.as_millis();
+    let Some(stall) = state.output.stalled else { return };
+    let due = if stall.unsent.is_none() { limit / 2 } else { limit };
+    if u128::from(now.saturating_sub(stall.since)) < due {
+        return;
+    }
+    let Some(unsent) = queues.of(&state.io) else { return };
+    let since = match stall.unsent {
+        Some(before) if unsent < before => now,
+        _ => stall.since,
+    };
+    state.output.stalled = Some(Stall { since, unsent: Some(unsent) });
+}
+
+/// The deadline that a connection has missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Overdue {
-    /// In the middle of a head.
+    /// The rest of a head did not come.
     Head,
-    /// Without a request.
+    /// No request came.
     Idle,
     Body,
     Write,
@@ -139,14 +149,16 @@ enum Overdue {
     Linger,
 }
 
-/// `elapsed`: milliseconds since the last look.
+/// Returns the deadline that the connection has missed, if any. `elapsed`: milliseconds since the last look.
 fn overdue(state: &mut State, now: u64, elapsed: u64) -> Option<Overdue> {
     let options = &state.worker.options;
     let over = |since: u64, limit: Duration| u128::from(now.saturating_sub(since)) >= limit.as_millis();
-    if state.output.stalled.is_some_and(|since| over(since, options.write_timeout)) {
+    if state.output.stalled.is_some_and(|stall| over(stall.since, options.write_timeout)) {
         return Some(Overdue::Write);
     }
     match state.phase {
+        // it is being shut down already
+        Phase::Head if state.closed => None,
         Phase::Head if !state.input.is_empty() => over(state.since, options.head_timeout).then_some(Overdue::Head),
         Phase::Head => {
             let limit = if state.exchange == 0 { options.head_timeout } else { options.keep_alive };
@@ -193,7 +205,7 @@ mod tests {
         let options = Options { body_timeout: Duration::from_secs(2), ..Options::default() };
         let period = period(&options);
         assert_eq!(counted(250, period), 250, "a tick in time counts whole");
-        // a machine too busy to tick for longer than the deadline
+        // the machine was too busy to tick for longer than the deadline
         assert!(u128::from(counted(2500, period)) <= options.body_timeout.as_millis() / 4);
     }
 }

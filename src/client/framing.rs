@@ -1,36 +1,40 @@
-//! Where a request's body ends (RFC 9112 §6.3, §7.1), and nothing but its content.
+//! Finds the end of a request's body, and takes its framing off (RFC 9112 §6.3, §7.1).
 
 use bytes::{Buf, Bytes, BytesMut};
 use memchr::memchr;
 
 use super::{Options, refusal::Refusal};
-use crate::message::StatusCode;
+use crate::{
+    fields::{is_text, is_token},
+    message::StatusCode,
+};
 
-/// Nobody sends more than this in one body or one chunk (1 EiB).
+/// The largest length of a body or a chunk that is accepted: 1 EiB.
 pub(super) const LENGTH_BOUND: u64 = 1 << 60;
 
-/// Digits of a chunk size at most.
+/// The most digits of a chunk size.
 const SIZE_DIGITS: usize = 16;
 
 pub(super) fn too_large() -> Refusal {
     Refusal { status: StatusCode::PAYLOAD_TOO_LARGE, detail: "The request's body is too large." }
 }
 
-/// A body on its way in.
+/// The framing of a body, and how much of it was read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Framing {
     /// This many bytes are still to come.
     Length(u64),
     Chunked(Chunked),
-    /// The end was seen.
+    /// The end was read.
     Done,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Chunked {
     expects: Expects,
-    /// Bytes of extensions, and of trailer lines, so far.
+    /// Bytes of chunk extensions so far.
     extensions: usize,
+    /// Bytes of trailer lines so far.
     trailer: usize,
 }
 
@@ -43,21 +47,21 @@ enum Expects {
     Data(u64),
     /// The line end behind the data.
     DataEnd,
-    /// A trailer line, or the empty line that ends everything.
+    /// A trailer line, or the empty line that ends the body.
     Trailer,
 }
 
-/// What a look at the input gave.
+/// The result of one look at the input.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Piece(Bytes),
-    /// Nothing more before further input.
+    /// More input is needed.
     More,
     Done,
 }
 
 impl Framing {
-    /// Takes the next piece from the front of `input`; never a byte behind the body's end.
+    /// Takes the next piece from the front of `input`, never a byte behind the body's end.
     pub fn next(&mut self, input: &mut BytesMut, options: &Options) -> Result<Step, Refusal> {
         match self {
             Framing::Done => Ok(Step::Done),
@@ -78,7 +82,7 @@ impl Framing {
         }
     }
 
-    /// Bytes still to come, where that is known.
+    /// Returns how many bytes are still to come, if that is known.
     pub fn rest(&self) -> Option<u64> {
         match self {
             Framing::Length(rest) => Some(*rest),
@@ -88,7 +92,7 @@ impl Framing {
     }
 }
 
-/// At most `rest` bytes of what is there.
+/// Takes at most `rest` bytes from `input`.
 fn take(rest: &mut u64, input: &mut BytesMut) -> Step {
     if *rest == 0 {
         return Step::Done;
@@ -139,7 +143,7 @@ impl Chunked {
                     }
                     self.trailer += line.len() + 2;
                     if !is_field_line(&line) {
-                        return Err(Refusal::malformed("A trailer line is no field."));
+                        return Err(Refusal::malformed("A trailer line is malformed."));
                     }
                 }
             }
@@ -147,7 +151,7 @@ impl Chunked {
     }
 }
 
-/// A line without its CRLF, once it is whole; longer than `bound` it is refused.
+/// Takes a line without its CRLF; `None` while it is incomplete. A line longer than `bound` is refused.
 fn line(input: &mut BytesMut, bound: usize) -> Result<Option<BytesMut>, Refusal> {
     let seen = &input[..input.len().min(bound + 2)];
     match memchr(b'\n', seen) {
@@ -165,7 +169,7 @@ fn line(input: &mut BytesMut, bound: usize) -> Result<Option<BytesMut>, Refusal>
     }
 }
 
-/// The size and the length of the extensions.
+/// Parses the line in front of a chunk: the chunk's size, and the length of its extensions.
 fn chunk_size(line: &[u8]) -> Result<(u64, usize), Refusal> {
     let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     let (size, extensions) = line.split_at(digits);
@@ -180,20 +184,13 @@ fn chunk_size(line: &[u8]) -> Result<(u64, usize), Refusal> {
     }
 }
 
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-fn is_text(byte: u8) -> bool {
-    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
-}
-
-/// Without the white space in front: spaces and tabs alone (RFC 9110 §5.6.3).
+/// Returns the text without leading spaces and tabs, the only white space there is (RFC 9110 §5.6.3).
 fn unblank(text: &[u8]) -> &[u8] {
     &text[text.iter().take_while(|byte| b" \t".contains(byte)).count()..]
 }
 
-/// `*( ";" name [ "=" ( token / quoted-string ) ] )`, with white space but before the first semicolon and at the end.
+/// Returns true if the text is `*( ";" name [ "=" ( token / quoted-string ) ] )`. White space may stand around names and
+/// values, but not before the first semicolon and not at the end.
 fn are_extensions(mut rest: &[u8]) -> bool {
     fn token(rest: &[u8]) -> Option<&[u8]> {
         let length = rest.iter().take_while(|byte| is_token(**byte)).count();
@@ -226,7 +223,7 @@ fn are_extensions(mut rest: &[u8]) -> bool {
     rest.is_empty()
 }
 
-/// `name ":" value`, as any field line.
+/// Returns true if the line is `name ":" value`.
 fn is_field_line(line: &[u8]) -> bool {
     match memchr(b':', line) {
         Some(colon) => {

@@ -40,7 +40,7 @@ fn feed(data: &[u8], size: usize, options: &Options) -> Result<HeadSeen, Refusal
         fed += piece.len();
         if let Some(head) = scan.head(&mut input, options)? {
             let taken = fed - input.len();
-            let text = format!("{} {} {} {:?}", head.method, head.target, head.http_10, head.fields);
+            let text = format!("{} {} {:?} {:?}", head.method, head.target, head.version, head.fields);
             return Ok(Some((text, head.length, head.chunked, taken)));
         }
     }

@@ -1,7 +1,7 @@
-//! A request's head, from bytes to plain data, or a refusal (RFC 9112 §2, §3, §5, §6).
+//! Parses a request's head into plain data, or refuses it (RFC 9112 §2, §3, §5, §6).
 //!
-//! actix never sees what a client sent as a head: it gets one of four fixed heads (`Head::canonical`), so there are no
-//! two parsers that could differ about where a message ends.
+//! actix never sees a client's head: it gets a fixed one ([`FOR_ACTIX`]). So there are no two parsers that could differ
+//! about where a message ends.
 
 use std::mem::MaybeUninit;
 
@@ -10,57 +10,48 @@ use http::header;
 use memchr::memchr;
 
 use super::{Options, refusal::Refusal};
-use crate::message::{FieldName, FieldValue, Fields, Method, StatusCode};
+use crate::message::{FieldName, FieldValue, Fields, Method, StatusCode, Version};
 
-/// The most field lines that can be asked for with `max_fields`.
+/// The largest value of `max_fields`.
 pub const FIELDS_BOUND: usize = 256;
 
-/// What " HTTP/1.1" takes at the end of a request line.
+/// The length of " HTTP/1.1".
 const VERSION: usize = 9;
 
-/// A sound request head.
+/// A valid request head.
 #[derive(Debug)]
 pub(super) struct Head {
     pub method: Method,
     pub target: String,
-    pub http_10: bool,
+    pub version: Version,
     pub fields: Fields,
     /// Content-Length.
     pub length: Option<u64>,
     pub chunked: bool,
     /// The client sends nothing behind this request (RFC 9112 §9.3).
     pub last: bool,
-    /// CONNECT or WebSocket: what comes behind the head may be another protocol, and is never a request.
+    /// CONNECT or WebSocket: the bytes behind the head may be another protocol, and are never read as a request.
     pub tunnel: bool,
-    /// The client waits for 100 (RFC 9110 §10.1.1).
+    /// The client waits for `100 Continue` (RFC 9110 §10.1.1).
     pub expects_continue: bool,
 }
 
-impl Head {
-    /// What actix gets instead: enough for it to frame the response as this request needs it.
-    pub fn canonical(&self) -> &'static [u8] {
-        match (self.method == Method::HEAD, self.http_10) {
-            (false, false) => b"GET / HTTP/1.1\r\nhost:-\r\n\r\n",
-            (true, false) => b"HEAD / HTTP/1.1\r\nhost:-\r\n\r\n",
-            (false, true) => b"GET / HTTP/1.0\r\nconnection:keep-alive\r\n\r\n",
-            (true, true) => b"HEAD / HTTP/1.0\r\nconnection:keep-alive\r\n\r\n",
-        }
-    }
-}
+/// The head that actix gets in place of each valid one. actix does not frame responses, so it needs to know nothing more.
+pub(super) const FOR_ACTIX: &[u8] = b"GET / HTTP/1.1\r\nhost:-\r\n\r\n";
 
-/// How far the bytes of a head that is still coming in were looked at, so that each is looked at once.
+/// How far an incomplete head was scanned, so that each byte is looked at once.
 #[derive(Debug, Default)]
 pub(super) struct Scan {
-    /// Where the line begins that has not ended yet.
+    /// Where the incomplete line begins.
     line: usize,
-    /// Where to look on for its end.
+    /// Where to continue to look for its end.
     at: usize,
-    /// The empty line before a request line was taken away (RFC 9112 §2.2).
+    /// An empty line before the request line was removed (RFC 9112 §2.2).
     skipped: bool,
 }
 
 impl Scan {
-    /// Takes the head from the front of `input` once it is whole; `None` while it is not.
+    /// Takes the head from the front of `input`; `None` while it is incomplete. A refused head stays in `input`.
     pub fn head(&mut self, input: &mut BytesMut, options: &Options) -> Result<Option<Head>, Refusal> {
         if !self.skipped && input.starts_with(b"\r\n") {
             input.advance(2);
@@ -68,10 +59,19 @@ impl Scan {
         }
         let Some(end) = self.end(input, options)? else { return Ok(None) };
         *self = Scan::default();
-        parse(input.split_to(end).freeze(), options).map(Some)
+        let head = input.split_to(end).freeze();
+        match parse(&head, options) {
+            Ok(parsed) => Ok(Some(parsed)),
+            Err(refusal) => {
+                // whoever is told of the refusal wants to know the request line
+                let behind = std::mem::replace(input, BytesMut::from(&head[..]));
+                input.unsplit(behind);
+                Err(refusal)
+            }
+        }
     }
 
-    /// The head's length, once the empty line at its end is there.
+    /// Returns the head's length; `None` until the empty line at its end has come.
     fn end(&mut self, input: &[u8], options: &Options) -> Result<Option<usize>, Refusal> {
         while let Some(offset) = memchr(b'\n', &input[self.at..]) {
             let newline = self.at + offset;
@@ -103,7 +103,7 @@ fn over_head(length: usize, options: &Options) -> Result<(), Refusal> {
     Err(Refusal { status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, detail: "The request's head is too long." })
 }
 
-/// The method's length; the line's, while its end has not come.
+/// Returns the method's length, or the line's length so far while the method is incomplete.
 fn method(line: &[u8], options: &Options) -> Result<usize, Refusal> {
     let space = memchr(b' ', line);
     let length = space.unwrap_or(line.len());
@@ -111,7 +111,7 @@ fn method(line: &[u8], options: &Options) -> Result<usize, Refusal> {
         return Err(Refusal::malformed("The request line does not begin with a method."));
     }
     if space.is_some() && length > options.max_method {
-        let detail = "The method is longer than any that is known here.";
+        let detail = "The method is too long.";
         return Err(Refusal { status: StatusCode::NOT_IMPLEMENTED, detail });
     }
     Ok(length)
@@ -124,7 +124,7 @@ fn over_target(length: usize, options: &Options) -> Result<(), Refusal> {
     Err(Refusal { status: StatusCode::URI_TOO_LONG, detail: "The request-target is too long." })
 }
 
-/// Another protocol is known by its first byte.
+/// Refuses another protocol by its first byte.
 fn begins(line: &[u8]) -> Result<(), Refusal> {
     if line.first().is_some_and(|byte| !byte.is_ascii_graphic()) {
         return Err(Refusal::malformed("This is not an HTTP/1.1 request."));
@@ -132,7 +132,7 @@ fn begins(line: &[u8]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Lengths and version of a whole request line; its characters are httparse's business.
+/// Checks the lengths and the version of a complete request line. httparse checks its characters.
 fn request_line(line: &[u8], options: &Options) -> Result<(), Refusal> {
     begins(line)?;
     let method = method(line, options)?;
@@ -142,14 +142,14 @@ fn request_line(line: &[u8], options: &Options) -> Result<(), Refusal> {
         [b' ', b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
             if method < version && major.is_ascii_digit() && minor.is_ascii_digit() =>
         {
-            let detail = "The only versions of HTTP that are spoken here are 1.1 and 1.0.";
+            let detail = "Only HTTP/1.1 and HTTP/1.0 are served here.";
             Err(Refusal { status: StatusCode::HTTP_VERSION_NOT_SUPPORTED, detail })
         }
         _ => Err(Refusal::malformed("The request line does not end with a version of HTTP.")),
     }
 }
 
-/// The same while its end has not come: what can be refused already is.
+/// Checks an incomplete request line, so that it is refused as early as possible.
 fn request_line_so_far(line: &[u8], options: &Options) -> Result<(), Refusal> {
     if line == b"\r" {
         return Ok(());
@@ -159,10 +159,10 @@ fn request_line_so_far(line: &[u8], options: &Options) -> Result<(), Refusal> {
     over_target(line.len().saturating_sub(method + 1 + VERSION + 1), options)
 }
 
-fn parse(head: Bytes, options: &Options) -> Result<Head, Refusal> {
+fn parse(head: &Bytes, options: &Options) -> Result<Head, Refusal> {
     let mut lines = [const { MaybeUninit::uninit() }; FIELDS_BOUND];
     let mut parsed = httparse::Request::new(&mut []);
-    match parsed.parse_with_uninit_headers(&head, &mut lines) {
+    match parsed.parse_with_uninit_headers(head, &mut lines) {
         Ok(httparse::Status::Complete(length)) if length == head.len() => {}
         Err(httparse::Error::TooManyHeaders) => return Err(too_many_fields()),
         Err(error) => return Err(Refusal::malformed(sentence(error))),
@@ -186,21 +186,21 @@ fn parse(head: Bytes, options: &Options) -> Result<Head, Refusal> {
         framing.read(&name, value.as_bytes())?;
         fields.append(name, value);
     }
-    let http_10 = version == 0;
-    framing.check(http_10)?;
+    let version = if version == 0 { Version::Http10 } else { Version::Http11 };
+    framing.check(version)?;
     if method == Method::TRACE && (framing.chunked || framing.length.is_some_and(|length| length > 0)) {
-        return Err(Refusal::malformed("A TRACE request has no content."));
+        return Err(Refusal::malformed("A TRACE request must not have content."));
     }
     Ok(Head {
-        last: framing.close || (http_10 && !framing.keep_alive),
+        last: framing.close || (version == Version::Http10 && !framing.keep_alive),
         tunnel: framing.websocket || method == Method::CONNECT,
         method,
         target: target.to_owned(),
-        http_10,
+        version,
         fields,
         length: framing.length,
         chunked: framing.chunked,
-        expects_continue: framing.expects_continue && !http_10,
+        expects_continue: framing.expects_continue && version.has_interim(),
     })
 }
 
@@ -218,7 +218,39 @@ fn sentence(error: httparse::Error) -> &'static str {
     }
 }
 
-/// What the fields say about the message's end and the connection's future.
+/// The parts of a refused head's request line, as far as they can be read.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    pub method: Option<Method>,
+    pub target: Option<String>,
+    pub version: Option<Version>,
+}
+
+impl Asked {
+    /// Reads the line that `input` begins with, whatever that is.
+    pub fn of(input: &[u8], options: &Options) -> Asked {
+        let line = input.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+        let mut parts = line.splitn(2, |byte| *byte == b' ');
+        let (Some(method), Some(rest)) = (parts.next(), parts.next()) else { return Asked::default() };
+        if begins(method).is_err() {
+            return Asked::default();
+        }
+        let end = |byte: &u8| byte.is_ascii_whitespace() || byte.is_ascii_control();
+        let target = rest.split(end).next().unwrap_or_default();
+        let target = String::from_utf8_lossy(&target[..target.len().min(options.max_target)]);
+        Asked {
+            method: Method::from_bytes(method).ok().filter(|_| method.len() <= options.max_method),
+            target: (!target.is_empty()).then(|| target.into_owned()),
+            version: match &line[line.len().saturating_sub(VERSION)..] {
+                b" HTTP/1.0" => Some(Version::Http10),
+                b" HTTP/1.1" => Some(Version::Http11),
+                _ => None,
+            },
+        }
+    }
+}
+
+/// The fields that say where the message ends, and whether the connection lives on.
 #[derive(Default)]
 struct Framing {
     hosts: usize,
@@ -239,7 +271,7 @@ impl Framing {
             }
             header::CONTENT_LENGTH => self.length = Some(content_length(value)?),
             header::TRANSFER_ENCODING if self.chunked || !value.eq_ignore_ascii_case(b"chunked") => {
-                return Err(Refusal::malformed("The only transfer coding understood here is a single `chunked`."));
+                return Err(Refusal::malformed("Transfer-Encoding must be a single `chunked`."));
             }
             header::TRANSFER_ENCODING => self.chunked = true,
             header::CONNECTION => {
@@ -255,22 +287,23 @@ impl Framing {
         Ok(())
     }
 
-    /// RFC 9112 §3.2 and §6.3, without any of the ways out that they leave.
-    fn check(&self, http_10: bool) -> Result<(), Refusal> {
+    /// Checks what RFC 9112 §3.2 and §6.3 demand. Where they let a server be lenient, it refuses.
+    fn check(&self, version: Version) -> Result<(), Refusal> {
+        let http_10 = version == Version::Http10;
         if self.hosts > 1 || (self.hosts == 0 && !http_10) {
             return Err(Refusal::malformed("A request needs exactly one Host field."));
         }
         if self.chunked && http_10 {
-            return Err(Refusal::malformed("HTTP/1.0 has no Transfer-Encoding."));
+            return Err(Refusal::malformed("An HTTP/1.0 request must not have Transfer-Encoding."));
         }
         if self.chunked && self.length.is_some() {
-            return Err(Refusal::malformed("Content-Length and Transfer-Encoding exclude each other."));
+            return Err(Refusal::malformed("A request must not have both Content-Length and Transfer-Encoding."));
         }
         Ok(())
     }
 }
 
-/// RFC 9110 §8.6, without leading zeros.
+/// Parses Content-Length (RFC 9110 §8.6). Leading zeros are refused.
 fn content_length(value: &[u8]) -> Result<u64, Refusal> {
     let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit) && (value == b"0" || value[0] != b'0');
     if !digits {
@@ -279,7 +312,7 @@ fn content_length(value: &[u8]) -> Result<u64, Refusal> {
     match std::str::from_utf8(value).ok().and_then(|value| value.parse::<u64>().ok()) {
         Some(length) if length <= super::framing::LENGTH_BOUND => Ok(length),
         Some(_) => Err(super::framing::too_large()),
-        // RFC 9112 §6.3: nobody can tell where such a body would end
-        None => Err(Refusal::malformed("Content-Length is no number that can be told.")),
+        // RFC 9112 §6.3: where such a body ends cannot be known
+        None => Err(Refusal::malformed("Content-Length is too large.")),
     }
 }

@@ -1,4 +1,4 @@
-//! The body of the request that runs: how much of it is to come, who reads it, and for how long it was waited for.
+//! The body of the running request: how much of it is to come, who reads it, and how long the client keeps it waiting.
 
 use std::{io, task::Waker};
 
@@ -13,27 +13,28 @@ use super::{
 
 pub(super) struct Incoming {
     framing: Framing,
-    /// The core still holds it.
+    /// The core still holds the body.
     pub held: bool,
-    /// The reader that waits for the next piece.
+    /// The task that waits for the next piece.
     pub reader: Option<Waker>,
-    /// It failed: what its reader gets.
+    /// The error that its reader gets, if it failed.
     pub failure: Option<io::ErrorKind>,
-    /// The client waits for 100 and has not got it.
+    /// The client waits for `100 Continue`, which was not sent yet.
     pub expects_continue: bool,
     discarded: u64,
-    /// Bytes that came, and milliseconds for which its reader waited, since its rate was last looked at.
+    /// Bytes that came since the rate was last checked.
     received: u64,
+    /// Milliseconds for which the reader waited since then.
     waited: u64,
-    /// Since when its reader waits.
+    /// When the reader began to wait.
     quiet_since: u64,
 }
 
-/// How reading a body away went.
+/// The result of discarding a body.
 pub(super) enum Drained {
     End,
     More,
-    /// It is too long or malformed.
+    /// The body is too long or malformed.
     Never,
 }
 
@@ -61,7 +62,7 @@ impl Incoming {
         Incoming { framing, held: true, expects_continue: head.expects_continue, ..Incoming::none() }
     }
 
-    /// Its end was seen.
+    /// Returns true if the end was read.
     pub fn is_over(&self) -> bool {
         self.framing == Framing::Done
     }
@@ -70,7 +71,7 @@ impl Incoming {
         self.framing.next(input, options)
     }
 
-    /// Its reader waits from now on.
+    /// Notes that the reader waits from now on.
     pub fn wait(&mut self, reader: &Waker, now: u64) {
         if self.reader.is_none() {
             self.quiet_since = now;
@@ -78,7 +79,7 @@ impl Incoming {
         self.reader = Some(reader.clone());
     }
 
-    /// Something came in, or ended.
+    /// Notes that bytes came, and wakes the reader.
     pub fn arrived(&mut self, bytes: usize) {
         self.received += bytes as u64;
         if let Some(reader) = self.reader.take() {
@@ -93,7 +94,7 @@ impl Incoming {
         }
     }
 
-    /// Reads the rest away.
+    /// Discards what has come of the rest.
     pub fn drain(&mut self, input: &mut BytesMut, options: &Options) -> Drained {
         loop {
             match self.framing.next(input, options) {
@@ -108,7 +109,7 @@ impl Incoming {
         }
     }
 
-    /// Whether a response that is begun now can promise a further one after it.
+    /// Returns true if another request can follow this one: the rest of the body will be read or discarded.
     pub fn can_end(&self, options: &Options) -> bool {
         match self.framing.rest() {
             Some(0) => true,
@@ -118,7 +119,7 @@ impl Incoming {
         }
     }
 
-    /// Whether the client has kept its reader waiting for too long; `elapsed`: milliseconds since the last look.
+    /// Returns true if the client has kept the reader waiting for too long. `elapsed`: milliseconds since the last look.
     pub fn is_late(&mut self, now: u64, elapsed: u64, options: &Options) -> bool {
         if self.reader.is_none() {
             return false;
@@ -129,7 +130,7 @@ impl Incoming {
             if u128::from(self.received) * 1000 < u128::from(options.min_rate) * waited {
                 return true;
             }
-            // what was good so far earns nothing for later
+            // a fast beginning does not excuse a slow end
             (self.received, self.waited) = (0, 0);
         }
         u128::from(now.saturating_sub(self.quiet_since)) >= options.body_timeout.as_millis()

@@ -1,4 +1,4 @@
-//! How many connections there may be at once, in all and from one address.
+//! Limits the number of connections at once, in all and from one address.
 
 use std::{
     collections::HashMap,
@@ -12,16 +12,16 @@ use std::{
 use super::{Options, refusal::Refusal};
 use crate::message::StatusCode;
 
-/// Counts connections; shared by all workers.
+/// Counts the open connections. Shared by all workers.
 pub(super) struct Admissions {
     most: usize,
     most_per_address: usize,
     open: AtomicUsize,
-    /// Not kept where there is no limit.
+    /// Empty if there is no limit for one address.
     addresses: Mutex<HashMap<IpAddr, usize>>,
 }
 
-/// One connection's place; dropping it gives it back.
+/// The place of one connection. Dropping it gives the place back.
 pub(super) struct Admission {
     admissions: Arc<Admissions>,
     address: Option<IpAddr>,
@@ -58,7 +58,7 @@ impl Admissions {
         })
     }
 
-    /// Connections at once.
+    /// Returns the limit for all connections.
     pub fn most(&self) -> usize {
         self.most
     }
@@ -73,7 +73,7 @@ impl Admissions {
             let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
             let open = addresses.entry(address).or_default();
             if *open >= self.most_per_address {
-                // the guard gives back the place in the total
+                // dropping `admission` gives back the place in the total
                 drop(addresses);
                 return Err(Full::Address);
             }
@@ -98,7 +98,7 @@ impl Drop for Admission {
     }
 }
 
-/// Who stands behind an address: with IPv6 a /64 is one customer.
+/// Returns the network that counts as one address: with IPv6 a /64, which is what one customer has.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64))),

@@ -1,4 +1,4 @@
-//! What the client side may be told, with its defaults, and what it counts.
+//! The options of the client side with their defaults, and its counters.
 
 use std::{
     sync::{
@@ -8,61 +8,65 @@ use std::{
     time::Duration,
 };
 
-/// Workers, deadlines and limits of the client side. `Options::default()` holds the defaults named at each field. A
-/// deadline of zero is over at once: what is valid is checked where options are made.
+use super::refusal::OnRefusal;
+
+/// Workers, deadlines and limits of the client side. Each field names the status that answers what is over the limit, and
+/// the default. A deadline of zero is over at once: the caller checks that options are valid.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Threads that serve; the machine's cores.
+    /// Threads that serve; as many as the machine has cores.
     pub workers: usize,
-    /// Let actix stop the server on SIGINT, SIGTERM and SIGQUIT; off: whoever calls `run` does.
+    /// Lets actix stop the server on SIGINT, SIGTERM and SIGQUIT; off: the caller of `run` does.
     pub signals: bool,
     /// How long a graceful stop waits for running exchanges, in whole seconds; 30 s.
     pub shutdown_timeout: Duration,
 
-    /// From a head's first byte (or from the opening, where none came) to its end: 408; 10 s.
+    /// The longest time from a head's first byte (from the opening, if none came) to its end: 408; 10 s.
     pub head_timeout: Duration,
-    /// A connection without a request is closed; 75 s.
+    /// The longest time without a request, then the connection is closed; 75 s.
     pub keep_alive: Duration,
-    /// A request body without a byte while Larder waits for one: 408; 30 s.
+    /// The longest time without a byte of a request body that Larder waits for: 408; 30 s.
     pub body_timeout: Duration,
-    /// Bytes a second that a request body must reach while Larder waits for it: 408; 500; 0: any.
+    /// The lowest rate of a request body that Larder waits for, in bytes per second: 408; 500; 0: no limit.
     pub min_rate: u64,
-    /// Over how much waiting `min_rate` is reckoned, again and again; 10 s.
+    /// The waiting time over which `min_rate` is measured, again and again; 10 s.
     pub min_rate_grace: Duration,
-    /// The origin is asked once a request's chunked content is whole, or pauses for so long; 100 ms.
+    /// The longest pause of chunked content before the origin is asked; 100 ms.
     pub ahead_pause: Duration,
-    /// A response waits and the client takes no byte of it: closed; 30 s.
+    /// The longest time in which a client takes no byte of its response, then the connection is reset; 60 s.
     pub write_timeout: Duration,
-    /// A connection gets no further request after this long; 1 h.
+    /// The age at which a connection is closed after its current response; 1 h.
     pub max_age: Duration,
-    /// A connection gets no further request after this many; 10,000.
+    /// The most requests on one connection; 10,000.
     pub max_requests: u64,
 
-    /// Bytes of a request line and its fields together: 431; 32 KiB.
+    /// The most bytes of a request line and its fields together: 431; 32 KiB.
     pub max_head: usize,
-    /// Field lines of a head: 431; 96. At most [`super::FIELDS_BOUND`].
+    /// The most field lines of a head: 431; 96. At most [`super::FIELDS_BOUND`].
     pub max_fields: usize,
-    /// Bytes of a request-target: 414; 8 KiB.
+    /// The most bytes of a request-target: 414; 8 KiB.
     pub max_target: usize,
-    /// Bytes of a method: 501; 32.
+    /// The most bytes of a method: 501; 32.
     pub max_method: usize,
-    /// Bytes of the extensions of one chunk (RFC 9112 §7.1.1): 400; 256.
+    /// The most bytes of the extensions of one chunk (RFC 9112 §7.1.1): 400; 256.
     pub max_chunk_extension: usize,
-    /// Bytes of the chunk extensions of one body: 400; 4 KiB.
+    /// The most bytes of all chunk extensions of one body: 400; 4 KiB.
     pub max_chunk_extensions: usize,
-    /// Bytes of a trailer section: 400; 8 KiB.
+    /// The most bytes of a trailer section: 400; 8 KiB.
     pub max_trailer: usize,
-    /// Bytes of a request body that nobody read, read away so that the connection lives on; 64 KiB.
+    /// The most bytes of an unread request body that are discarded to keep the connection open; 64 KiB.
     pub drain_limit: u64,
-    /// How long that may take, and how long a closing connection is listened to; 5 s.
+    /// The longest time for that, and for reading from a connection that is being closed; 5 s.
     pub drain_timeout: Duration,
 
-    /// Connections at once: 503; 10,000.
+    /// The most connections at once: 503; 10,000.
     pub max_connections: usize,
-    /// Connections at once from one address (IPv6: from one /64): 429; 1,024; 0: any number.
+    /// The most connections at once from one address (IPv6: from one /64): 429; 1,024; 0: no limit.
     pub max_connections_per_address: usize,
 
-    /// Where the client side counts.
+    /// The function that is called for each request and connection that the client side refuses by itself; none.
+    pub on_refusal: Option<OnRefusal>,
+    /// The counters of the client side.
     pub counters: Arc<Counters>,
 }
 
@@ -79,7 +83,7 @@ impl Default for Options {
             min_rate: 500,
             min_rate_grace: seconds(10),
             ahead_pause: Duration::from_millis(100),
-            write_timeout: seconds(30),
+            write_timeout: seconds(60),
             max_age: seconds(3600),
             max_requests: 10_000,
             max_head: 32 << 10,
@@ -93,33 +97,34 @@ impl Default for Options {
             drain_timeout: seconds(5),
             max_connections: 10_000,
             max_connections_per_address: 1_024,
+            on_refusal: None,
             counters: Arc::default(),
         }
     }
 }
 
-/// How often something happened since the start. Shared by all workers.
+/// Counts events since the start. Shared by all workers.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// Connections taken on.
+    /// Connections accepted.
     pub connections: Counter,
-    /// Connections turned away because of `max_connections`.
+    /// Connections refused because of `max_connections`.
     pub over_connections: Counter,
-    /// Connections turned away because of `max_connections_per_address`.
+    /// Connections refused because of `max_connections_per_address`.
     pub over_address: Counter,
-    /// Request heads that were whole and sound.
+    /// Request heads that were complete and valid.
     pub requests: Counter,
-    /// Requests refused here: malformed or over a limit.
+    /// Requests refused by the client side: malformed, late or over a limit.
     pub refused: Counter,
     /// Heads that did not end in time.
     pub head_timeouts: Counter,
     /// Request bodies that stalled or trickled.
     pub body_timeouts: Counter,
-    /// Responses that the client did not take.
+    /// Responses whose client took no byte for too long.
     pub write_timeouts: Counter,
-    /// Responses broken off because what they were made from broke off.
+    /// Responses broken off because their body failed.
     pub broken: Counter,
-    /// Connections lost to a panic of ours.
+    /// Connections lost to a panic of Larder's.
     pub panics: Counter,
 }
 

@@ -1,4 +1,4 @@
-//! What goes to the client's socket: ours (interim responses, refusals) first, then what actix writes.
+//! Writes to the client's socket: the client side's own bytes (interim responses, refusals) first, then actix's.
 
 use std::{
     io,
@@ -9,25 +9,33 @@ use std::{
 use bytes::{Buf, BytesMut};
 use tokio::{io::AsyncWrite, net::TcpStream};
 
-use crate::message::{Fields, StatusCode};
-
-/// Interim responses that the client does not take.
+/// The most bytes of interim responses that wait for the client.
 const BOUND: usize = 64 << 10;
 
 #[derive(Default)]
 pub(super) struct Output {
+    /// The client side's own bytes that wait for the socket.
     ours: BytesMut,
-    /// Since when the client takes nothing of what waits for it.
-    pub stalled: Option<u64>,
+    /// The client takes nothing of what waits for it, as far as the socket tells.
+    pub stalled: Option<Stall>,
+}
+
+/// A socket that takes no bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stall {
+    /// When it began, in the worker's milliseconds.
+    pub since: u64,
+    /// The bytes that the kernel held for the client at the last look, if there was one.
+    pub unsent: Option<u64>,
 }
 
 impl Output {
-    /// Too much of ours waits already.
+    /// Returns true if too many of the client side's own bytes wait already.
     pub fn is_full(&self) -> bool {
         self.ours.len() > BOUND
     }
 
-    /// Sends what the socket takes at once; true if something is left for the next flush.
+    /// Sends what the socket takes at once. Returns true if something is left for the next flush.
     pub fn send(&mut self, io: &TcpStream, bytes: &[u8]) -> io::Result<bool> {
         self.ours.extend_from_slice(bytes);
         match io.try_write(&self.ours) {
@@ -38,7 +46,7 @@ impl Output {
         Ok(!self.ours.is_empty())
     }
 
-    /// Sends the rest of ours.
+    /// Sends the rest of the client side's own bytes.
     pub fn poll_flush(&mut self, io: &mut TcpStream, cx: &mut Context<'_>, now: u64) -> Poll<io::Result<()>> {
         while !self.ours.is_empty() {
             let written = Pin::new(&mut *io).poll_write(cx, &self.ours);
@@ -48,7 +56,7 @@ impl Output {
         Poll::Ready(Ok(()))
     }
 
-    /// Sends actix's bytes behind ours.
+    /// Sends actix's bytes behind the client side's own.
     pub fn poll_write(
         &mut self,
         io: &mut TcpStream,
@@ -64,30 +72,13 @@ impl Output {
     fn progress(&mut self, written: Poll<io::Result<usize>>, now: u64) -> Poll<io::Result<usize>> {
         match &written {
             Poll::Ready(_) => self.stalled = None,
-            Poll::Pending => self.stalled = self.stalled.or(Some(now)),
+            Poll::Pending => self.stalled = self.stalled.or(Some(Stall { since: now, unsent: None })),
         }
         written
     }
 
-    /// Nothing of ours is sent any more.
+    /// Forgets what waits.
     pub fn clear(&mut self) {
         *self = Output::default();
     }
-}
-
-/// An interim response in bytes; `None` for what is not one, or changes the protocol, or is sent elsewhere (100).
-pub(super) fn interim(status: StatusCode, fields: &Fields) -> Option<Vec<u8>> {
-    if !status.is_informational() || matches!(status.as_u16(), 100 | 101) {
-        return None;
-    }
-    // `http` 0.2 does not know RFC 8297
-    let reason = if status.as_u16() == 103 { "Early Hints" } else { status.canonical_reason().unwrap_or_default() };
-    let mut head = format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).into_bytes();
-    for (name, value) in fields.iter() {
-        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-            head.extend_from_slice(part);
-        }
-    }
-    head.extend_from_slice(b"\r\n");
-    Some(head)
 }

@@ -1,8 +1,11 @@
 //! Answers that the client side gives itself, before or in place of the core.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
-use crate::{clock::Clock, message::StatusCode};
+use http::header;
+
+use super::encode::{self, Date, Frame, Length};
+use crate::message::{FieldName, FieldValue, Fields, Method, StatusCode, Version};
 
 /// Why a request goes no further. The connection ends with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,22 +20,82 @@ impl Refusal {
         Refusal { status: StatusCode::BAD_REQUEST, detail }
     }
 
-    /// The whole response (RFC 9457), after which the connection is closed.
-    pub fn response(&self) -> Vec<u8> {
-        let title = self.status.canonical_reason().unwrap_or_default();
-        let code = self.status.as_u16();
-        let wall = u64::try_from(Clock::system().wall().0).unwrap_or(0);
-        let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_millis(wall));
+    /// The refusal of a connection without a request.
+    pub fn told(&self, peer: Option<IpAddr>, sent: u64) -> Refused {
+        Refused {
+            status: self.status,
+            detail: self.detail,
+            peer,
+            sent,
+            took: Duration::ZERO,
+            handed_over: false,
+            method: None,
+            target: None,
+            version: None,
+        }
+    }
+
+    /// Returns the whole response (RFC 9457), after which the connection is closed.
+    pub fn response(&self, date: &Date) -> Vec<u8> {
+        let (title, code) = (encode::reason(self.status), self.status.as_u16());
         let body = format!("{{\"title\":\"{title}\",\"status\":{code},\"detail\":\"{}\"}}\n", self.detail);
         // RFC 9209 §2.3: malformed, or sound and more than is allowed
         let denied = self.status.is_server_error() || self.status == StatusCode::TOO_MANY_REQUESTS;
-        let error = if denied { "http_request_denied" } else { "http_request_error" };
-        format!(
-            "HTTP/1.1 {code} {title}\r\nContent-Type: application/problem+json\r\nContent-Length: {}\r\n\
-             Cache-Control: no-store\r\nX-Cache: MISS\r\nCache-Status: larder; detail=\"refused\"\r\n\
-             Proxy-Status: larder; error={error}\r\nDate: {date}\r\nConnection: close\r\n\r\n{body}",
-            body.len()
-        )
-        .into_bytes()
+        let lines = [
+            (header::CONTENT_TYPE, "application/problem+json"),
+            (header::CACHE_CONTROL, "no-store"),
+            (
+                FieldName::from_static("proxy-status"),
+                if denied { "larder; error=http_request_denied" } else { "larder; error=http_request_error" },
+            ),
+            (FieldName::from_static("cache-status"), "larder; detail=\"refused\""),
+            (FieldName::from_static("x-cache"), "MISS"),
+        ];
+        let fields: Fields = lines.into_iter().map(|(name, value)| (name, FieldValue::from_static(value))).collect();
+        let frame = Frame { version: Version::Http11, persistent: false, length: Length::Known(body.len() as u64) };
+        let mut response = encode::head(frame, self.status, &fields, date);
+        response.extend_from_slice(body.as_bytes());
+        response
+    }
+}
+
+/// A refusal as others hear of it: plain data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    pub status: StatusCode,
+    /// A sentence for a person; holds nothing that the client sent.
+    pub detail: &'static str,
+    pub peer: Option<IpAddr>,
+    /// Bytes of the answer. Zero where an answer of the core had begun, or where the client was gone.
+    pub sent: u64,
+    /// Since the request's first byte. Zero for a connection over the limit, and for a head that was whole at once.
+    pub took: Duration,
+    /// The core has the request: its body was refused, and whoever handles it knows its head.
+    pub handed_over: bool,
+    /// From the request line, where the core does not have the request: `None` where it cannot be told.
+    pub method: Option<Method>,
+    /// The same; no longer than `max_target`, and without control characters.
+    pub target: Option<String>,
+    /// The same.
+    pub version: Option<Version>,
+}
+
+/// A function that is called once for each refusal, on the worker's thread.
+#[derive(Clone)]
+pub struct OnRefusal(Arc<dyn Fn(&Refused) + Send + Sync>);
+
+impl OnRefusal {
+    pub fn new(tell: impl Fn(&Refused) + Send + Sync + 'static) -> OnRefusal {
+        OnRefusal(Arc::new(tell))
+    }
+
+    pub(super) fn tell(&self, refused: &Refused) {
+        (self.0)(refused);
+    }
+}
+
+impl fmt::Debug for OnRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnRefusal")
     }
 }

@@ -1,53 +1,68 @@
-//! The reply's body as actix writes it.
+//! The bytes of a reply as actix takes them: the head, the body and the framing of a chunked body. actix is told that the
+//! body ends with the connection, so that it adds nothing.
 
 use std::{
     convert::Infallible,
+    mem,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use actix_http::body::{BodySize, MessageBody};
 use bytes::Bytes;
 
-use super::{Pieces, connection::Handle};
+use super::{connection::Handle, reply::Pieces};
 
-/// A whole body would stay in actix's write buffer until the client has taken all of it.
+/// The most bytes that actix is given at once: it holds them until the client has taken all of them.
 const SLICE: usize = 64 << 10;
 
-/// What actix asks for pieces. Dropping it is how the connection learns that actix has the whole response.
+/// The body that actix polls. Dropping it tells the connection that actix has the whole response.
 pub(super) struct Outgoing {
     connection: Handle,
     exchange: u64,
-    size: BodySize,
+    /// Sent before the content; empty once it was.
+    head: Bytes,
     content: Content,
-    /// actix has asked to the end; it does not ask where the size is zero or none.
+    /// actix has polled it to its end.
     over: bool,
 }
 
 pub(super) enum Content {
-    /// Nothing is written, whatever the size says.
     Nothing,
     Bytes(Bytes),
-    /// `rest`: bytes still owed, where a length was promised.
+    /// `rest`: bytes still to be sent, if a length was promised.
     Stream {
         rest: Option<u64>,
+        pieces: Pieces,
+    },
+    Chunked {
+        next: Chunk,
         pieces: Pieces,
     },
     /// The connection is being broken off.
     Broken,
 }
 
+/// The part of a chunked body that is sent next (RFC 9112 §7.1).
+pub(super) enum Chunk {
+    /// The size of the next piece, or the last chunk.
+    Size,
+    Data(Bytes),
+    LineEnd,
+    Nothing,
+}
+
 /// The stream failed, or ended too early.
 struct Incomplete;
 
 impl Outgoing {
-    pub fn new(connection: Handle, exchange: u64, size: BodySize, content: Content) -> Outgoing {
-        Outgoing { connection, exchange, size, content, over: size.is_eof() }
+    pub fn new(connection: Handle, exchange: u64, head: Vec<u8>, content: Content) -> Outgoing {
+        Outgoing { connection, exchange, head: Bytes::from(head), content, over: false }
     }
 }
 
 impl Content {
-    /// The next piece; an error where it cannot be completed.
+    /// Returns the next bytes, or an error if the response cannot be completed.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Incomplete>> {
         match self {
             Content::Nothing => Poll::Ready(Ok(None)),
@@ -55,22 +70,43 @@ impl Content {
             Content::Bytes(bytes) if bytes.is_empty() => Poll::Ready(Ok(None)),
             Content::Bytes(bytes) => Poll::Ready(Ok(Some(bytes.split_to(bytes.len().min(SLICE))))),
             Content::Stream { rest: Some(0), .. } => Poll::Ready(Ok(None)),
-            Content::Stream { rest, pieces } => loop {
-                match pieces.as_mut().poll_next(cx) {
-                    Poll::Pending => return Poll::Pending,
-                    // actix would take an empty piece for the last chunk
-                    Poll::Ready(Some(Ok(piece))) if piece.is_empty() => {}
-                    Poll::Ready(Some(Ok(mut piece))) => {
-                        if let Some(rest) = rest {
-                            piece.truncate(usize::try_from(*rest).unwrap_or(usize::MAX));
-                            *rest -= piece.len() as u64;
-                        }
-                        return Poll::Ready(Ok(Some(piece)));
+            Content::Stream { rest, pieces } => {
+                let mut piece = ready!(poll_filled(pieces, cx))?;
+                match (&mut piece, rest) {
+                    (Some(piece), Some(rest)) => {
+                        piece.truncate(usize::try_from(*rest).unwrap_or(usize::MAX));
+                        *rest -= piece.len() as u64;
                     }
-                    Poll::Ready(None) if rest.is_none() => return Poll::Ready(Ok(None)),
-                    Poll::Ready(None | Some(Err(_))) => return Poll::Ready(Err(Incomplete)),
+                    (None, Some(_)) => return Poll::Ready(Err(Incomplete)),
+                    (_, None) => {}
                 }
-            },
+                Poll::Ready(Ok(piece))
+            }
+            Content::Chunked { next, pieces } => {
+                let (bytes, then) = match mem::replace(next, Chunk::Size) {
+                    Chunk::Size => match ready!(poll_filled(pieces, cx))? {
+                        Some(piece) => (Bytes::from(format!("{:X}\r\n", piece.len())), Chunk::Data(piece)),
+                        None => (Bytes::from_static(b"0\r\n\r\n"), Chunk::Nothing),
+                    },
+                    Chunk::Data(piece) => (piece, Chunk::LineEnd),
+                    Chunk::LineEnd => (Bytes::from_static(b"\r\n"), Chunk::Size),
+                    Chunk::Nothing => (Bytes::new(), Chunk::Nothing),
+                };
+                *next = then;
+                Poll::Ready(Ok((!bytes.is_empty()).then_some(bytes)))
+            }
+        }
+    }
+}
+
+/// Returns the next piece that is not empty: an empty chunk would be the last one.
+fn poll_filled(pieces: &mut Pieces, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Incomplete>> {
+    loop {
+        match ready!(pieces.as_mut().poll_next(cx)) {
+            Some(Ok(piece)) if piece.is_empty() => {}
+            Some(Ok(piece)) => return Poll::Ready(Ok(Some(piece))),
+            Some(Err(_)) => return Poll::Ready(Err(Incomplete)),
+            None => return Poll::Ready(Ok(None)),
         }
     }
 }
@@ -79,13 +115,16 @@ impl MessageBody for Outgoing {
     type Error = Infallible;
 
     fn size(&self) -> BodySize {
-        self.size
+        BodySize::Stream
     }
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
-        // what is swallowed would never end where the stream does not
+        // nobody gets the bytes, and an endless stream would be read for ever
         if self.connection.upgrade().is_some_and(|state| state.borrow().muted) {
             return Poll::Pending;
+        }
+        if !self.head.is_empty() {
+            return Poll::Ready(Some(Ok(mem::take(&mut self.head))));
         }
         match self.content.poll_piece(cx) {
             Poll::Ready(Ok(piece)) => {
@@ -94,7 +133,7 @@ impl MessageBody for Outgoing {
             }
             Poll::Pending => Poll::Pending,
             Poll::Ready(Err(Incomplete)) => {
-                // an error given to actix would be logged as one of ours; the connection just ends here
+                // actix would log an error as Larder's own. The connection just ends here
                 self.content = Content::Broken;
                 if let Some(state) = self.connection.upgrade() {
                     state.borrow_mut().break_off();

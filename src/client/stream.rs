@@ -1,4 +1,4 @@
-//! The I/O type under actix: canonical request heads in, response bytes out.
+//! The I/O type that actix reads constant request heads from, and writes responses to.
 
 use std::{
     io,
@@ -24,7 +24,7 @@ impl AsyncRead for ClientStream {
         let mut state = self.0.borrow_mut();
         state.register(cx.waker());
         let head = ready!(state.poll_input(cx));
-        // actix keeps 1 KiB of room at least; a canonical head has less than 64 bytes
+        // actix has room for 1 KiB at least; the constant head has less than 64 bytes
         buffer.put_slice(head);
         Poll::Ready(Ok(()))
     }

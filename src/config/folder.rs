@@ -1,4 +1,4 @@
-//! Where the cache is.
+//! The folders of caches.
 
 use std::{
     ffi::OsString,
@@ -7,14 +7,14 @@ use std::{
 
 use super::Origin;
 
-/// What the machine and the environment say; read once, in main.
+/// The facts about the machine and the environment that settings depend on. Main reads them once.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
     /// `$XDG_CACHE_HOME`
     pub xdg_cache_home: Option<OsString>,
     /// `$HOME`
     pub home: Option<OsString>,
-    /// Cores that this process may use.
+    /// The number of cores that this process may use.
     pub cores: usize,
 }
 
@@ -27,8 +27,8 @@ impl Surroundings {
         }
     }
 
-    /// The folder that holds the folder of each origin: `$XDG_CACHE_HOME/larder`, or `~/.cache/larder`. A relative path
-    /// counts as unset (XDG Base Directory Specification). `None` where neither is known.
+    /// Returns the folder that holds the folders of all origins: `$XDG_CACHE_HOME/larder`, or `~/.cache/larder`. A
+    /// relative path counts as unset (XDG Base Directory Specification). Returns `None` if both variables are unset.
     pub fn caches(&self) -> Option<PathBuf> {
         let absolute = |path: &Option<OsString>| path.as_ref().map(PathBuf::from).filter(|path| path.is_absolute());
         let cache_home =
@@ -37,10 +37,10 @@ impl Surroundings {
     }
 }
 
-/// The folder of one origin below `caches`: `<host>-<port>-<8 hex digits of the URL's hash>`.
+/// Returns the folder of one origin below `caches`: `<host>-<port>-<8 hex digits of the URL's hash>`.
 pub fn of_origin(caches: &Path, origin: &Origin) -> PathBuf {
     let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_') { c } else { '_' };
-    // A name may have 253 characters, a file name 255; the hash tells apart what is cut off.
+    // a host may have 253 characters, and a file name 255, so the host is cut; the hash keeps the folders apart
     let host: String = origin.host.chars().take(100).map(plain).collect();
     let hash = blake3::hash(origin.url.as_bytes()).to_hex();
     caches.join(format!("{host}-{}-{}", origin.port, &hash[..8]))

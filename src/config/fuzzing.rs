@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use super::{
-    origin::{self, Origin},
-    show_duration, show_size,
-    units::{duration, size},
-};
+use super::origin::{self, Origin};
+use crate::units::{duration, show_duration, show_size, size};
 
-/// A size, a duration: what is read is what a second reading finds, and what is shown can be typed.
+/// Checks sizes and durations: a second parser finds the same value, and what is shown can be parsed again.
 pub fn units(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let (read, again) = (size(&text), binary(&text));
@@ -34,7 +31,7 @@ pub fn units(data: &[u8]) {
     }
 }
 
-/// Digits, then a letter that stands for a power of 1024.
+/// Parses digits and the name of a power of 1024: the second parser of sizes.
 fn binary(text: &str) -> Option<u128> {
     let text = text.trim().to_ascii_lowercase();
     let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
@@ -56,7 +53,8 @@ fn binary(text: &str) -> Option<u128> {
     u64::try_from(number).ok().and_then(|_| number.checked_mul(1 << (10 * power)))
 }
 
-/// An origin's URL: one normal form, which `http` reads alike; and no error shows what may be a password.
+/// Checks that a URL has one normal form, that the crate `http` parses it alike, and that no error shows what may be a
+/// password.
 pub fn origin_url(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     match Origin::parse(&text) {

@@ -1,78 +1,42 @@
-//! What is valid: every default, every unit and every cross-check. Each part of the program gets its own options out of it.
+//! What is valid: every bound and every cross-check. Each part of the program gets its own options out of it.
 
 mod folder;
 #[doc(hidden)]
 pub mod fuzzing;
 mod origin;
-mod units;
 
 use std::{fmt, path::PathBuf, time::Duration};
 
 pub use folder::Surroundings;
 pub use origin::Origin;
-pub use units::{show_duration, show_responses, show_size};
 
 use crate::{
     cli::{Arguments, Command},
     client,
     clock::Seconds,
+    default,
     origin::is_link_local,
     policy, store,
+    units::{self, show_size},
 };
 
-/// What holds where nothing was typed, as one would type it.
-pub mod default {
-    pub const PORT: &str = "3000";
-    pub const HOST: &str = "127.0.0.1";
-    pub const MEMORY: &str = "256MiB";
-    pub const DISK: &str = "10GiB";
-    /// `--max-object`, as a fraction of `--disk`.
-    pub const MAX_OBJECT_FRACTION: u64 = 4;
-    pub const DEFAULT_TTL: &str = "1h";
-    pub const CONNECT_TIMEOUT: &str = "5s";
-    pub const FIRST_BYTE_TIMEOUT: &str = "60s";
-    pub const BETWEEN_BYTES_TIMEOUT: &str = "60s";
-    pub const ORIGIN_KEEP_ALIVE: &str = "30s";
-    pub const ORIGIN_SETTLE: &str = "2ms";
-    pub const ORIGIN_CONNECTIONS: &str = "512";
-    pub const ORIGIN_STREAMS: &str = "4096";
-    pub const HEAD_TIMEOUT: &str = "10s";
-    pub const KEEP_ALIVE: &str = "75s";
-    pub const BODY_TIMEOUT: &str = "30s";
-    pub const MIN_RATE: &str = "500B";
-    pub const WRITE_TIMEOUT: &str = "30s";
-    pub const MAX_HEAD: &str = "32KiB";
-    pub const MAX_FIELDS: &str = "96";
-    pub const MAX_TARGET: &str = "8KiB";
-    pub const MAX_METHOD: &str = "32B";
-    pub const MAX_CHUNK_EXTENSION: &str = "256B";
-    pub const MAX_CHUNK_EXTENSIONS: &str = "4KiB";
-    pub const MAX_TRAILER: &str = "8KiB";
-    pub const MAX_CONNECTIONS: &str = "10000";
-    pub const MAX_CONNECTIONS_PER_ADDRESS: &str = "1024";
-    pub const MAX_CONNECTION_AGE: &str = "1h";
-    pub const MAX_CONNECTION_REQUESTS: &str = "10000";
-    pub const DRAIN_LIMIT: &str = "64KiB";
-    pub const DRAIN_TIMEOUT: &str = "5s";
-    pub const SHUTDOWN_TIMEOUT: &str = "30s";
-}
-
-/// How the origin's connections are kept: not flags, since nobody has needed to turn them.
+/// The limits that are not flags, because nobody has needed to change them.
 mod fixed {
     use std::time::Duration;
     pub const ORIGIN_MAX_AGE: Duration = Duration::from_secs(300);
     pub const ORIGIN_MAX_HEAD: usize = 64 << 10;
     pub const ORIGIN_MAX_FIELDS: usize = 256;
-    /// Below this the store's own files leave no room for a response.
+    /// The least disk space of a cache. With less, the store's own files leave no room for a response.
     pub const LEAST_DISK: u64 = 16 << 20;
-    /// More threads than this serve nobody.
+    /// The most worker threads.
     pub const MOST_WORKERS: u64 = 1024;
 }
 
-/// One setting that is not right: which, what is wrong, what would be right. One line; exit code 2.
+/// An invalid setting. Its text is one line: the setting, what is wrong with it, what would be right. The exit code is
+/// 2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
-    /// As the user called it: `--disk` or `LARDER_DISK`.
+    /// The name by which the user set it: `--disk` or `LARDER_DISK`.
     pub setting: String,
     pub problem: String,
 }
@@ -85,28 +49,28 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// What the program is to do.
+/// The task that the program was started for.
 #[derive(Debug, Clone)]
 pub enum Task {
     Serve(Box<Config>),
     Clear(Folders),
-    Stats { folders: Folders, json: bool },
+    Stats { folders: Folders, json: bool, all: bool },
 }
 
-/// Which caches are meant.
+/// The cache folders that a task is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Folders {
     One(PathBuf),
-    /// The folder of every origin below this one.
+    /// The folders of all origins; they stand below this folder.
     Below(PathBuf),
 }
 
-/// Everything that a running Larder needs to know, all of it valid.
+/// The settings of a running Larder. All of them are valid.
 #[derive(Debug, Clone)]
 pub struct Config {
     pub listen: Listen,
     pub origin: Origin,
-    /// Hosts that are served, in lower case, with a port only where one was typed; empty: any.
+    /// The hosts that are served, in lower case, with a port only if one was typed. If empty, every host is served.
     pub allow_hosts: Vec<String>,
     pub store: store::Options,
     pub policy: policy::Options,
@@ -114,23 +78,23 @@ pub struct Config {
     pub client: client::Options,
 }
 
-/// Where to listen; port 0 lets the system choose.
+/// The address to listen on. Port 0 lets the system choose a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listen {
-    /// A name or an address, IPv6 without brackets.
+    /// A name or an address. An IPv6 address has no brackets.
     pub host: String,
     pub port: u16,
 }
 
 impl Task {
-    /// What the arguments ask for.
+    /// Checks the arguments and returns the task that they ask for.
     pub fn new(arguments: &Arguments, surroundings: &Surroundings) -> Result<Task, ConfigError> {
         let reader = Reader { arguments, surroundings };
-        if let Some(Command::Stats { json }) = arguments.command {
+        if let Some(Command::Stats { json, all }) = arguments.command {
             if arguments.clear_cache {
                 return Err(reader.error("clear_cache", "it does not go together with stats; run one, then the other"));
             }
-            return Ok(Task::Stats { folders: reader.folders()?, json });
+            return Ok(Task::Stats { folders: reader.folders()?, json, all });
         }
         if arguments.clear_cache {
             return Ok(Task::Clear(reader.folders()?));
@@ -139,7 +103,7 @@ impl Task {
     }
 }
 
-/// The arguments on their way to being a [`Config`].
+/// Reads a [`Config`] out of the arguments.
 struct Reader<'a> {
     arguments: &'a Arguments,
     surroundings: &'a Surroundings,
@@ -229,6 +193,8 @@ impl Reader<'_> {
             default_ttl: Seconds(default_ttl.as_secs()),
             client_reload: a.client_reload,
             ignore_cookies: a.ignore_cookies,
+            max_head: fixed::ORIGIN_MAX_HEAD,
+            max_fields: fixed::ORIGIN_MAX_FIELDS,
         })
     }
 
@@ -244,6 +210,7 @@ impl Reader<'_> {
             port: origin.port,
             allow_link_local: a.allow_link_local_origin,
             ca: a.origin_ca.clone(),
+            insecure: a.origin_insecure,
             connect_timeout: self.timeout("connect_timeout", &a.connect_timeout)?,
             first_byte_timeout: self.timeout("first_byte_timeout", &a.first_byte_timeout)?,
             between_bytes_timeout: self.timeout("between_bytes_timeout", &a.between_bytes_timeout)?,
@@ -254,7 +221,7 @@ impl Reader<'_> {
             max_streams: self.number("origin_streams", &a.origin_streams, 0, 1_000_000)? as usize,
             max_head: fixed::ORIGIN_MAX_HEAD,
             max_fields: fixed::ORIGIN_MAX_FIELDS,
-            any_coding: a.strict,
+            any_coding: false,
         })
     }
 
@@ -331,7 +298,7 @@ impl Reader<'_> {
 
     fn listen_host(&self) -> Result<String, ConfigError> {
         let typed = &self.arguments.host;
-        // An address may stand without its brackets here, where no port follows.
+        // no port follows, so that an IPv6 address needs no brackets here
         let bracketed =
             if typed.contains(':') && !typed.starts_with('[') { format!("[{typed}]") } else { typed.clone() };
         let host = origin::host(&bracketed).map_err(|_| {
@@ -372,7 +339,7 @@ impl Reader<'_> {
         units::duration(text).map_err(|problem| self.error(field, problem))
     }
 
-    /// A duration in which something can happen.
+    /// Parses a duration that must not be zero.
     fn timeout(&self, field: &str, text: &str) -> Result<Duration, ConfigError> {
         let duration = self.duration(field, text)?;
         if duration.is_zero() {

@@ -4,23 +4,23 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 const FORM: &str = "write http://host, https://host, with :port and /base where you need them";
 
-/// Where the origin is: `http(s)://host[:port][/base]`, taken apart.
+/// The parts of the origin's URL, `http(s)://host[:port][/base]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     pub https: bool,
-    /// Lower case; an IPv6 address in brackets.
+    /// In lower case. An IPv6 address has brackets.
     pub host: String,
     pub port: u16,
-    /// What stands before each request's path: empty, or begins with `/` and does not end with one.
+    /// The path that is put before the path of each request. It is empty, or begins with `/` and does not end with `/`.
     pub base: String,
-    /// All of it in its one normal form: no default port, no slash at the end.
+    /// The whole URL in its normal form: no default port, no slash at the end.
     pub url: String,
 }
 
 impl Origin {
-    /// Takes a URL apart. The error says what is wrong and what would be right, in one line.
+    /// Parses a URL. The error says in one line what is wrong and what would be right.
     pub fn parse(text: &str) -> Result<Origin, String> {
-        // Not repeated: it may hold a password.
+        // the error does not repeat the URL, which may hold a password
         let personal = || {
             format!(
                 "a user name or a password in the URL is not supported; leave out what stands before the @ ({FORM})"
@@ -43,7 +43,7 @@ impl Origin {
         if self.https { "https" } else { "http" }
     }
 
-    /// What the Host field says: the port only where it is not the scheme's own (RFC 9110 §4.2).
+    /// Returns the value of the Host field. It names the port only if that is not the scheme's default (RFC 9110 §4.2).
     pub fn authority(&self) -> String {
         match (self.https, self.port) {
             (false, 80) | (true, 443) => self.host.clone(),
@@ -64,6 +64,7 @@ fn scheme(text: &str) -> Result<(bool, &str), String> {
     }
 }
 
+/// Parses `host` or `host:port`, and returns the host in lower case.
 pub fn host_and_port(authority: &str, default_port: u16) -> Result<(String, u16), String> {
     let (host, port) = match authority.rfind(':') {
         Some(colon) if !authority.ends_with(']') => (&authority[..colon], &authority[colon + 1..]),
@@ -80,7 +81,7 @@ pub fn host_and_port(authority: &str, default_port: u16) -> Result<(String, u16)
     Ok((self::host(host)?, port))
 }
 
-/// A name or an address, in lower case.
+/// Parses a name or an address, and returns it in lower case.
 pub fn host(text: &str) -> Result<String, String> {
     if text.is_empty() {
         return Err(format!("the host is missing; {FORM}"));
@@ -100,7 +101,7 @@ pub fn host(text: &str) -> Result<String, String> {
     if !text.bytes().all(known) || text.starts_with('.') || text.contains("..") || text.len() > 253 {
         return Err(format!("{text:?} is no host; write a name like example.com, or an address"));
     }
-    // Resolvers read such names as addresses in forms that nobody means (RFC 3986 §7.4).
+    // resolvers take a name that ends in a number for an address in an unusual form (RFC 3986 §7.4)
     let last = text.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
     if last.bytes().all(|b| b.is_ascii_digit()) && text.parse::<Ipv4Addr>().is_err() {
         return Err(format!("{text:?} is no IPv4 address; write four numbers like 192.0.2.1"));
@@ -115,7 +116,7 @@ fn base(path: &str) -> Result<String, String> {
     if path.contains('?') {
         return Err("a query (?...) is not supported; leave it out, each request brings its own".to_owned());
     }
-    // The characters of a path (RFC 3986 §3.3).
+    // the characters of a path (RFC 3986 §3.3)
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@%".contains(&b);
     if let Some(bad) = path.bytes().position(|b| !allowed(b)) {
         let bad = path[path.floor_char_boundary(bad)..].chars().next().unwrap_or_default();

@@ -5,8 +5,8 @@ use http::header::AGE;
 use super::list;
 use crate::{clock::Seconds, message::Fields};
 
-/// The age that a response came with. RFC 9111 §5.1: the first member counts where there are several, and what is no
-/// number is ignored. A parameter, which the field does not have, does not make it younger.
+/// Returns the age that a response came with. If there are several members, the first one counts; an invalid number is
+/// ignored (RFC 9111 §5.1). The field has no parameters, but one that is there does not make the response younger.
 pub fn age(fields: &Fields) -> Option<Seconds> {
     let first = list::members(fields.first(&AGE)?.as_bytes()).next()?;
     let number = first.split(|byte| *byte == b';').next()?.trim_ascii();

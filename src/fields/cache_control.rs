@@ -1,5 +1,6 @@
-//! Cache-Control (RFC 9111 §5.2) and CDN-Cache-Control (RFC 9213). Names in any case, arguments quoted or not. A bad
-//! value spoils its own directive and is read the safe way; of duplicates the more restrictive one counts.
+//! Cache-Control (RFC 9111 §5.2) and CDN-Cache-Control (RFC 9213). Names may have any case, and arguments may be
+//! quoted. An invalid value affects its own directive only, and is read as the most restrictive one. Of several equal
+//! directives the most restrictive one counts.
 
 use std::borrow::Cow;
 
@@ -12,7 +13,7 @@ use crate::{
     message::{FieldName, Fields},
 };
 
-/// What no-cache and private speak of: the whole response, or some of its fields.
+/// What no-cache and private apply to: the whole response, or some of its fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
     Response,
@@ -20,7 +21,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// The names of a field list; anything that is no name speaks of the whole response.
+    /// Reads a list of names. If one of them is invalid, the scope is the whole response.
     fn of(argument: &[u8]) -> Scope {
         let names = list::members(argument).filter(|member| !member.is_empty());
         match names.map(|member| FieldName::from_bytes(member).ok()).collect::<Option<Vec<_>>>() {
@@ -64,7 +65,7 @@ impl ResponseDirectives {
         directives
     }
 
-    /// CDN-Cache-Control; `None`: it is not there, empty, or no dictionary, and then Cache-Control counts
+    /// Parses CDN-Cache-Control. Returns `None` if it is missing, empty or not a dictionary; then Cache-Control counts
     /// (RFC 9213 §2.1).
     pub fn parse_targeted(fields: &Fields) -> Option<ResponseDirectives> {
         let mut lines = fields.values(&CDN_CACHE_CONTROL).peekable();
@@ -121,7 +122,7 @@ impl ResponseDirectives {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequestDirectives {
     pub no_store: bool,
-    /// Also from Pragma, where there is no Cache-Control (RFC 9111 §5.4).
+    /// Comes from Pragma if there is no Cache-Control (RFC 9111 §5.4).
     pub no_cache: bool,
     pub only_if_cached: bool,
     pub max_age: Option<Seconds>,
@@ -144,7 +145,7 @@ impl RequestDirectives {
                     let asked = seconds.unwrap_or(Seconds::MAX);
                     directives.min_fresh = Some(directives.min_fresh.map_or(asked, |before| before.max(asked)));
                 }
-                // without an argument: however stale
+                // without an argument, any staleness is accepted
                 b"max-stale" if matches!(argument, Argument::None) => shorten(&mut directives.max_stale, Seconds::MAX),
                 b"max-stale" => shorten(&mut directives.max_stale, seconds.unwrap_or_default()),
                 b"stale-if-error" => shorten(&mut directives.stale_if_error, seconds.unwrap_or_default()),
@@ -159,7 +160,7 @@ impl RequestDirectives {
     }
 }
 
-/// A name in lower case; empty where it is too long to be one that is known.
+/// Returns the name in lower case, or an empty name if it is longer than every known one.
 fn lower_case<'b>(name: &[u8], buffer: &'b mut [u8; 32]) -> &'b [u8] {
     let Some(lower) = buffer.get_mut(..name.len()) else { return b"" };
     lower.copy_from_slice(name);
@@ -167,17 +168,17 @@ fn lower_case<'b>(name: &[u8], buffer: &'b mut [u8; 32]) -> &'b [u8] {
     lower
 }
 
-/// Keeps the shorter of two spans.
+/// Keeps the shorter one of two spans.
 fn shorten(kept: &mut Option<Seconds>, span: Seconds) {
     *kept = Some(kept.map_or(span, |before| before.min(span)));
 }
 
-/// What a directive is given, in either syntax.
+/// The argument of a directive, in the syntax of either field.
 enum Argument<'a> {
     None,
-    /// Quoted or not.
+    /// A text; it may have been quoted.
     Text(Cow<'a, [u8]>),
-    /// A string of a structured field: never a number.
+    /// A string of a structured field, which is never read as a number.
     Names(&'a [u8]),
     Seconds(Seconds),
     Bad,
@@ -192,7 +193,7 @@ impl Argument<'_> {
         }
     }
 
-    /// `delta-seconds` (RFC 9111 §1.2.2); `None`: it is none.
+    /// Returns the argument as `delta-seconds` (RFC 9111 §1.2.2). Returns `None` if it is invalid.
     fn seconds(&self) -> Option<Seconds> {
         match self {
             Argument::Text(text) => Some(Seconds(list::digits(text)?).min(Seconds::MAX)),
@@ -202,7 +203,7 @@ impl Argument<'_> {
     }
 }
 
-/// Calls `directive` with each name and argument of Cache-Control.
+/// Calls `directive` with the name and the argument of each directive of Cache-Control.
 fn for_each<'a>(fields: &'a Fields, mut directive: impl FnMut(&'a [u8], Argument<'a>)) {
     for member in fields.values(&CACHE_CONTROL).flat_map(|line| list::members(line.as_bytes())) {
         let Some(equals) = member.iter().position(|byte| *byte == b'=') else {
@@ -210,7 +211,7 @@ fn for_each<'a>(fields: &'a Fields, mut directive: impl FnMut(&'a [u8], Argument
             continue;
         };
         let (name, text) = (&member[..equals], &member[equals + 1..]);
-        // whitespace around "=" is not in the grammar
+        // the grammar does not allow whitespace around "="
         let spaced =
             name.last().is_some_and(u8::is_ascii_whitespace) || text.first().is_some_and(u8::is_ascii_whitespace);
         let argument = match text.first() {

@@ -8,24 +8,24 @@ use crate::message::{FieldValue, Fields};
 /// What this cache did with one request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CacheStatus {
-    /// Answered without going forward.
+    /// The request was answered without asking the origin.
     pub hit: bool,
-    /// Why it went forward: a token of RFC 9211 §2.2.
+    /// The reason why the request went to the origin: a token of RFC 9211 §2.2.
     pub fwd: Option<&'static str>,
-    /// The status of the response that came, where it differs from the one that is sent.
+    /// The status of the origin's response, if it differs from the one that is sent.
     pub fwd_status: Option<u16>,
-    /// The response that came was stored.
+    /// The origin's response was stored.
     pub stored: bool,
-    /// It waited for another request's response.
+    /// The request waited for the response to another one.
     pub collapsed: bool,
-    /// How many seconds it stays fresh; negative: stale since.
+    /// How many seconds the response stays fresh. A negative number says how long it has been stale.
     pub ttl: Option<i64>,
-    /// Printable ASCII.
+    /// The words for people, in printable ASCII.
     pub detail: Option<&'static str>,
 }
 
 impl CacheStatus {
-    /// `larder; hit; ttl=30; detail="..."`
+    /// Writes the member of this cache: `larder; hit; ttl=30; detail="..."`.
     pub fn member(&self) -> String {
         let mut member = String::with_capacity(96);
         member.push_str("larder");
@@ -57,7 +57,7 @@ impl CacheStatus {
         member
     }
 
-    /// Adds the member behind those of caches nearer to the origin.
+    /// Appends the member behind those of the caches that are nearer to the origin.
     pub fn append_to(&self, fields: &mut Fields) {
         if let Ok(value) = FieldValue::try_from(self.member()) {
             fields.append(CACHE_STATUS.clone(), value);

@@ -9,13 +9,13 @@ const DAY: i64 = 86_400;
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
-/// The date that a field holds, if it is there once and is one.
+/// Returns the date in a field. Returns `None` if the date is invalid, or if the field has not exactly one line.
 pub fn only(fields: &Fields, name: &http::HeaderName, now: Timestamp) -> Option<Timestamp> {
     parse(fields.only(name)?.as_bytes(), now)
 }
 
-/// Reads the three forms, letters of any case. `now` tells the century of a year with two digits. Whether the day of the
-/// week fits the date is not looked at.
+/// Parses the three forms of a date; letters may have any case. `now` determines the century of a year with two digits.
+/// The day of the week is not compared with the date.
 pub fn parse(text: &[u8], now: Timestamp) -> Option<Timestamp> {
     let text = std::str::from_utf8(text).ok()?.trim_matches([' ', '\t']);
     imf_fixdate(text).or_else(|| rfc850_date(text, now)).or_else(|| asctime_date(text))
@@ -44,7 +44,7 @@ fn rfc850_date(text: &str, now: Timestamp) -> Option<Timestamp> {
         return None;
     }
     let (day, month, short) = (number(day, 2)?, self::month(month)?, number(year, 2)?);
-    // what seems to be more than 50 years ahead is the latest year in the past with these digits
+    // a date more than 50 years ahead means the latest year in the past with these digits (RFC 9110 §5.6.7)
     let this_year = civil(now.0.div_euclid(1000).div_euclid(DAY)).0;
     let mut year = this_year.div_euclid(100) * 100 + short;
     if year < this_year - 49 {
@@ -74,7 +74,7 @@ fn asctime_date(text: &str) -> Option<Timestamp> {
     timestamp(number(year, 4)?, self::month(month)?, day, time)
 }
 
-/// Exactly `N` words, one space between each.
+/// Splits the text into exactly `N` words with one space between them.
 fn words<const N: usize>(text: &str) -> Option<[&str; N]> {
     let mut words = text.split(' ');
     let mut found = [""; N];
@@ -92,7 +92,7 @@ fn is_short_weekday(text: &str) -> bool {
     WEEKDAYS.iter().any(|name| name[..3].eq_ignore_ascii_case(text))
 }
 
-/// 1 to 12.
+/// Returns the number of a month, from 1 to 12.
 fn month(text: &str) -> Option<i64> {
     let position = MONTHS.iter().position(|name| name.eq_ignore_ascii_case(text))?;
     Some(position as i64 + 1)
@@ -102,27 +102,27 @@ fn timestamp(year: i64, month: i64, day: i64, time: &str) -> Option<Timestamp> {
     let mut time = time.split(':');
     let (hour, minute, second) = (time.next()?, time.next()?, time.next()?);
     let (hour, minute, second) = (number(hour, 2)?, number(minute, 2)?, number(second, 2)?);
-    // 60: a leap second
+    // second 60 is a leap second
     if time.next().is_some() || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
     let days = days(year, month, day);
-    // a day that its month does not have comes back as another
+    // if the month does not have this day, the reverse gives another date
     if civil(days) != (year, month, day) {
         return None;
     }
     Some(Timestamp::from_seconds(days * DAY + hour * 3600 + minute * 60 + second))
 }
 
-/// Days since 1970-01-01 of a date in the proleptic Gregorian calendar. Years begin in March here, so that the leap day
-/// is the last one.
+/// Returns the days from 1970-01-01 to a date in the proleptic Gregorian calendar. The calculation lets years begin in
+/// March, so that the leap day is their last day.
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
     365 * year + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + day_of_year - 719_468
 }
 
-/// Year, month and day: the reverse of [`days`].
+/// Returns the year, month and day. This is the reverse of [`days`].
 fn civil(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
@@ -135,7 +135,8 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (year, month, day_of_year - (153 * march_month + 2) / 5 + 1)
 }
 
-/// Writes an IMF-fixdate. The form has four digits for the year: what lies outside of them becomes its nearest end.
+/// Writes an IMF-fixdate. The form has four digits for the year. A date outside of them becomes the nearest date
+/// within.
 pub fn format(at: Timestamp) -> FieldValue {
     let seconds = at.0.div_euclid(1000).clamp(days(0, 1, 1) * DAY, days(10_000, 1, 1) * DAY - 1);
     let (day_count, time) = (seconds.div_euclid(DAY), seconds.rem_euclid(DAY));

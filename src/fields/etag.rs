@@ -1,15 +1,15 @@
 //! Entity tags (RFC 9110 §8.8.3).
 
-/// An entity tag. One without quotes is kept as it is, and is weak: its end cannot be trusted.
+/// An entity tag. A tag without quotes is kept as it is, and counts as weak, because its end cannot be trusted.
 #[derive(Debug, Clone, Copy)]
 pub struct EntityTag<'a> {
     pub weak: bool,
-    /// Quotes included.
+    /// The tag with its quotes.
     pub opaque: &'a [u8],
 }
 
 impl<'a> EntityTag<'a> {
-    /// `None` where there is nothing.
+    /// Parses an entity tag. Returns `None` if the text is empty.
     pub fn parse(text: &'a [u8]) -> Option<EntityTag<'a>> {
         let text = text.trim_ascii();
         match text.strip_prefix(b"W/") {
@@ -34,7 +34,7 @@ fn is_quoted(text: &[u8]) -> bool {
     text.len() >= 2 && text[0] == b'"' && text.iter().skip(1).position(|byte| *byte == b'"') == Some(text.len() - 2)
 }
 
-/// The tags of one line of If-None-Match. Unlike in other lists a backslash in a tag is just a backslash.
+/// Returns the tags in one line of If-None-Match. Unlike in other lists, a backslash in a tag has no special meaning.
 pub fn tags(line: &[u8]) -> impl Iterator<Item = EntityTag<'_>> {
     let mut rest = line;
     std::iter::from_fn(move || {

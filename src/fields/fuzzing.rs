@@ -6,11 +6,11 @@ use super::{
 };
 use crate::message::{FieldName, FieldValue, Fields};
 
-/// One field line as a list.
+/// Checks the parsers of lists with one field line.
 pub fn list(data: &[u8]) {
     let mut rest = data;
     for member in members(data) {
-        // each stands where it is said to be, and nothing but white space and one comma between
+        // between two members stands nothing but whitespace and one comma
         let at = rest.windows(member.len().max(1)).position(|window| window == member).unwrap_or(0);
         let (blank, behind) = rest.split_at(if member.is_empty() { 0 } else { at });
         assert!(blank.iter().all(u8::is_ascii_whitespace), "nothing is left out");
@@ -37,7 +37,8 @@ pub fn list(data: &[u8]) {
     assert_eq!(digits(data), number);
 }
 
-/// Field lines, `name: value` each: what is for one connection goes, all else stays, in its order.
+/// Checks with lines of the form `name: value` that the fields for one connection go, and that all others stay in
+/// order.
 pub fn hop_by_hop(data: &[u8]) {
     let lines = data.split(|byte| *byte == b'\n').filter_map(|line| {
         let colon = line.iter().position(|byte| *byte == b':')?;
@@ -45,7 +46,7 @@ pub fn hop_by_hop(data: &[u8]) {
         Some((name, FieldValue::from_bytes(line[colon + 1..].trim_ascii()).ok()?))
     });
     let fields: Fields = lines.collect();
-    // the names alone, split at every comma: no quote stands in a name
+    // the names, split at every comma, since a name holds no quote
     let named: Vec<String> = fields
         .values(&http::header::CONNECTION)
         .flat_map(|line| String::from_utf8_lossy(line.as_bytes()).split(',').map(str::to_owned).collect::<Vec<_>>())

@@ -1,4 +1,4 @@
-//! Fields that concern one connection only (RFC 9110 §7.6.1).
+//! Fields that are for one connection only (RFC 9110 §7.6.1).
 
 use http::header::*;
 
@@ -19,7 +19,8 @@ static HOP_BY_HOP: [&str; 11] = [
     "http2-settings",
 ];
 
-/// What Connection may not take away: it is for everyone on the way, or others lean on its being there.
+/// Returns true if Connection must not remove the field, because it is for everyone on the way, or because others rely
+/// on it.
 fn is_end_to_end(name: &FieldName) -> bool {
     static END_TO_END: [FieldName; 14] = [
         HOST,
@@ -45,16 +46,16 @@ fn nominated(fields: &Fields) -> Vec<FieldName> {
     lines.filter_map(|member| FieldName::from_bytes(member).ok()).collect()
 }
 
-/// Removes the hop-by-hop fields of a response, those that Connection nominates included. A nomination of a field that is
-/// meant for everyone has no effect.
+/// Removes the hop-by-hop fields of a response, and those that Connection nominates. If Connection nominates an
+/// end-to-end field, that has no effect.
 pub fn strip(response: &mut Fields) {
     let nominated = nominated(response);
     response
         .retain(|name, _| !HOP_BY_HOP.contains(&name.as_str()) && (!nominated.contains(name) || is_end_to_end(name)));
 }
 
-/// Removes the hop-by-hop fields of a request. Errs with the field that Connection nominates though it is meant for
-/// everyone: whoever sends that wants it to be lost on the way, and the answer is 400.
+/// Removes the hop-by-hop fields of a request. If Connection nominates an end-to-end field, the error names that field,
+/// and the answer is 400: the sender wants the field to be lost on the way.
 pub fn strip_request(request: &mut Fields) -> Result<(), FieldName> {
     let nominated = nominated(request);
     if let Some(name) = nominated.iter().find(|name| is_end_to_end(name)) {

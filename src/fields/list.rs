@@ -1,7 +1,7 @@
 //! Comma-separated lists (RFC 9110 §5.6.1).
 
-/// The members of one field line: split at commas outside of quoted strings, whitespace around them gone. Empty members
-/// stay. A quote that never closes is no quote, so that it cannot hide what stands behind it.
+/// Splits a field line at the commas outside of quoted strings into its members, without the whitespace around them.
+/// Empty members stay. A quote that is never closed has no meaning, so that it cannot hide what stands behind it.
 pub fn members(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(line);
     std::iter::from_fn(move || {
@@ -24,7 +24,7 @@ fn member_end(text: &[u8]) -> usize {
     text.len()
 }
 
-/// The length of the quoted string that `text` begins with, both quotes included (RFC 9110 §5.6.4).
+/// Returns the length of the quoted string that `text` begins with, including both quotes (RFC 9110 §5.6.4).
 fn quoted_end(text: &[u8]) -> Option<usize> {
     let mut at = 1;
     while at < text.len() {
@@ -37,7 +37,7 @@ fn quoted_end(text: &[u8]) -> Option<usize> {
     None
 }
 
-/// What a quoted string says; `None`: it is none.
+/// Returns the content of a quoted string. Returns `None` if the text is not a quoted string.
 pub(super) fn unquoted(text: &[u8]) -> Option<Vec<u8>> {
     if text.first() != Some(&b'"') || quoted_end(text) != Some(text.len()) {
         return None;
@@ -50,7 +50,7 @@ pub(super) fn unquoted(text: &[u8]) -> Option<Vec<u8>> {
     Some(said)
 }
 
-/// All digits, at least one; what exceeds 64 bits is as much as they hold.
+/// Parses at least one digit and nothing else. A number above 64 bits becomes the greatest number of 64 bits.
 pub(super) fn digits(text: &[u8]) -> Option<u64> {
     if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
         return None;

@@ -5,18 +5,19 @@ use http::header::{CONTENT_RANGE, RANGE};
 use super::list::{digits, members};
 use crate::message::{Fields, Part};
 
-/// One range of bytes as it was asked for (RFC 9110 §14.1.2).
+/// One requested range of bytes (RFC 9110 §14.1.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ByteRange {
     From(u64),
-    /// First and last, both included; never reversed.
+    /// The first and the last byte, both included. The first is never behind the last.
     Between(u64, u64),
-    /// So many bytes at the end.
+    /// This many bytes at the end.
     Suffix(u64),
 }
 
 impl ByteRange {
-    /// First and last byte of it in a representation of `length` bytes; `None`: it cannot be satisfied.
+    /// Returns the first and the last byte of the range in a representation of `length` bytes. Returns `None` if the
+    /// range cannot be satisfied.
     pub fn within(self, length: u64) -> Option<(u64, u64)> {
         let end = length.checked_sub(1)?;
         match self {
@@ -28,8 +29,8 @@ impl ByteRange {
     }
 }
 
-/// The ranges that a request asks for, at least one; `None`: none, or what is no valid set of byte ranges, which is
-/// ignored (RFC 9110 §14.2).
+/// Returns the ranges that a request asks for, at least one. Returns `None` if there are none, or if the field is
+/// invalid and to be ignored (RFC 9110 §14.2).
 pub fn ranges(request: &Fields) -> Option<Vec<ByteRange>> {
     let (unit, set) = split_once(request.only(&RANGE)?.as_bytes(), b'=')?;
     if !unit.trim_ascii().eq_ignore_ascii_case(b"bytes") {
@@ -50,7 +51,7 @@ fn byte_range(text: &[u8]) -> Option<ByteRange> {
     }
 }
 
-/// The part that a 206 holds (RFC 9110 §14.4); `None`: it does not say which, or says nonsense.
+/// Returns the part that a 206 holds (RFC 9110 §14.4). Returns `None` if the field is missing or invalid.
 pub fn content_range(response: &Fields) -> Option<Part> {
     let (unit, range) = split_once(response.only(&CONTENT_RANGE)?.as_bytes().trim_ascii(), b' ')?;
     if !unit.eq_ignore_ascii_case(b"bytes") {
@@ -60,7 +61,7 @@ pub fn content_range(response: &Fields) -> Option<Part> {
     let (first, last) = split_once(bytes, b'-')?;
     let (first, last) = (digits(first)?, digits(last)?);
     let complete = if complete == b"*" { None } else { Some(digits(complete)?) };
-    // the greatest number stands for what did not fit
+    // the greatest number stands for every number that is too large
     let sane = first <= last && last < u64::MAX && complete.is_none_or(|complete| last < complete);
     sane.then_some(Part { first, last, complete })
 }

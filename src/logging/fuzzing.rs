@@ -1,6 +1,7 @@
 //! See [`crate::fuzzing`].
 
-use super::{CREDENTIALS, LONGEST, REDACTED, escape, redact};
+use super::text::{LONGEST, REDACTED, escape, redact};
+use crate::fields::credentials::OF_PARAMETERS as CREDENTIALS;
 
 const SECRET: &str = "s3cr3t-9Q";
 

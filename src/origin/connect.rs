@@ -8,7 +8,12 @@ use std::{
 
 use tokio::{net::TcpStream, task::JoinSet, time::timeout};
 
-use super::{OriginError, Prepared, errors::has_no_descriptor, framing::Transport, names::Found};
+use super::{
+    errors::{OriginError, has_no_descriptor},
+    names::Found,
+    options::Prepared,
+    transport::Transport,
+};
 
 /// How long an address has before the next one is tried beside it (RFC 8305 §5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);

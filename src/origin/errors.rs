@@ -21,8 +21,6 @@ pub enum OriginError {
     Tls(String),
     /// The origin's certificate is not one to trust.
     Certificate(String),
-    /// The origin's certificate is an authority's (CA:TRUE), used as the server's own.
-    AuthorityAsServer,
     ConnectTimeout,
     /// No connection became free in time, or the process has no file descriptor for one: the origin was not asked.
     Exhausted,
@@ -39,6 +37,8 @@ pub enum OriginError {
     Truncated,
     /// The bytes are no message that can be framed safely.
     Protocol(&'static str),
+    /// The origin answered 304 to a request that had no conditions.
+    UnaskedNotModified,
     /// The client's body failed, or was not as long as it said.
     Upload,
 }
@@ -48,20 +48,21 @@ impl OriginError {
     pub fn public(&self) -> &'static str {
         match self {
             OriginError::Resolve(_) => "the origin's name could not be resolved",
-            OriginError::LinkLocal(_) => "the origin's address is one that is not connected to",
+            OriginError::LinkLocal(_) => "the origin's address is not allowed",
             OriginError::Refused(_) => "the origin refused the connection",
             OriginError::Unreachable(_) => "the origin could not be reached",
             OriginError::Tls(_) => "no secure connection to the origin could be made",
-            OriginError::Certificate(_) | OriginError::AuthorityAsServer => "the origin's certificate is not trusted",
+            OriginError::Certificate(_) => "the origin's certificate is not trusted",
             OriginError::ConnectTimeout => "the origin took too long to accept a connection",
             OriginError::Exhausted => "all connections to the origin are in use",
-            OriginError::NoThread => "the system gives no thread to look up the origin's name",
+            OriginError::NoThread => "the system has no thread to look up the origin's name",
             OriginError::FirstByteTimeout => "the origin took too long to answer",
             OriginError::BodyTimeout => "the origin stopped in the middle of its response",
             OriginError::UploadTimeout => "the origin stopped reading the request",
             OriginError::Closed => "the origin closed the connection without an answer",
             OriginError::Truncated => "the origin closed the connection in the middle of its response",
             OriginError::Protocol(_) => "the origin's response is not valid HTTP",
+            OriginError::UnaskedNotModified => "the origin answered 304 to a request without conditions",
             OriginError::Upload => "the request's body could not be read to its end",
         }
     }
@@ -87,7 +88,7 @@ impl OriginError {
             OriginError::Refused(_) => "connection_refused",
             OriginError::Unreachable(_) => "destination_ip_unroutable",
             OriginError::Tls(_) => "tls_protocol_error",
-            OriginError::Certificate(_) | OriginError::AuthorityAsServer => "tls_certificate_error",
+            OriginError::Certificate(_) => "tls_certificate_error",
             OriginError::ConnectTimeout => "connection_timeout",
             OriginError::Exhausted => "connection_limit_reached",
             OriginError::NoThread => "proxy_internal_error",
@@ -96,7 +97,7 @@ impl OriginError {
             OriginError::UploadTimeout => "connection_write_timeout",
             OriginError::Closed => "connection_terminated",
             OriginError::Truncated => "http_response_incomplete",
-            OriginError::Protocol(_) => "http_protocol_error",
+            OriginError::Protocol(_) | OriginError::UnaskedNotModified => "http_protocol_error",
             OriginError::Upload => "http_request_error",
         }
     }
@@ -109,17 +110,11 @@ impl fmt::Display for OriginError {
             OriginError::Resolve(why)
             | OriginError::Refused(why)
             | OriginError::Unreachable(why)
-            | OriginError::Tls(why) => write!(f, " ({why})"),
+            | OriginError::Tls(why)
+            | OriginError::Certificate(why) => write!(f, " ({why})"),
             OriginError::LinkLocal(why) => {
                 write!(f, " ({why}); if it is the one that you mean, allow it with --allow-link-local-origin")
             }
-            OriginError::Certificate(why) => {
-                write!(f, " ({why}); if its authority is your own, name the file with --origin-ca")
-            }
-            OriginError::AuthorityAsServer => f.write_str(
-                " (it is an authority's, CA:TRUE, which no server may use as its own); have it issue one for the origin \
-                 with CA:FALSE, or make a self-signed one with CA:FALSE",
-            ),
             OriginError::Protocol(why) => write!(f, ": {why}"),
             _ => Ok(()),
         }

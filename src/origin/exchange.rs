@@ -13,9 +13,14 @@ use std::{
 use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
-use super::{Interim, OriginError, OriginRequest, Timeouts, head, head::Head, owner::Owner, upload::Replay};
+use super::{
+    errors::OriginError,
+    head::{self, Head},
+    request::{Interim, OriginRequest},
+    upload::Replay,
+};
 use crate::{
-    fields::authentication::authenticates_connection,
+    fields::{authentication::authenticates_connection, method::is_idempotent},
     message::{ConnectionScheme, Method},
 };
 
@@ -31,6 +36,14 @@ pub(super) enum Wait {
     Body,
 }
 
+/// How long the connection may wait for what.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Timeouts {
+    pub(super) connect: Duration,
+    pub(super) first_byte: Duration,
+    pub(super) between_bytes: Duration,
+}
+
 pub(super) struct Exchange {
     pub(super) method: Method,
     /// The request's head, as it goes on the wire.
@@ -44,8 +57,6 @@ pub(super) struct Exchange {
     pub(super) again: Cell<bool>,
     /// The connection is not to be used again.
     pub(super) last: bool,
-    /// Whose connections it may use besides those that everybody may.
-    pub(super) owner: Option<Rc<Owner>>,
     /// The request authenticates the connection.
     pub(super) authenticates: Option<ConnectionScheme>,
     /// The connection is authenticated, as far as is known by now.
@@ -66,7 +77,6 @@ impl Exchange {
         Ok(Rc::new(Exchange {
             head: head::write(&request).map_err(OriginError::Protocol)?,
             last: request.fields.contains(&http::header::CONNECTION),
-            owner: request.owner,
             authenticates: authenticates_connection(&request.fields),
             bound: Cell::default(),
             method: request.method,
@@ -116,12 +126,10 @@ impl Exchange {
     /// byte of the response, and either doing it twice is as doing it once, or nothing of it was sent. Never true of a
     /// second try, whose connection is a new one.
     pub(super) fn may_go_again(&self, error: &OriginError) -> bool {
-        let idempotent =
-            matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS" | "TRACE" | "QUERY" | "PUT" | "DELETE");
         *error == OriginError::Closed
             && self.reused.get()
             && !self.responded.get()
-            && (idempotent || !self.started.get())
+            && (is_idempotent(&self.method) || !self.started.get())
             && self.upload.borrow().as_ref().is_none_or(Replay::replayable)
     }
 

@@ -4,54 +4,31 @@
 
 use std::{
     io,
-    mem::MaybeUninit,
     pin::{Pin, pin},
     rc::Rc,
     task::{Context, Poll, Waker, ready},
 };
 
 use bytes::{Buf, BytesMut};
-use socket2::SockRef;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
-    net::TcpStream,
+    io::{AsyncRead, AsyncReadExt, ReadBuf},
     time::Instant,
 };
-use tokio_rustls::client::TlsStream;
 
 use super::{
-    Interim, OriginError,
     chunk::ChunkScan,
+    errors::OriginError,
     exchange::{Exchange, Wait},
     head::{self, Framing},
+    request::Interim,
     sending::Sending,
     unasked::is_unasked,
+    transport::Transport,
 };
 use crate::message::ConnectionScheme;
 
 /// Interim responses in front of one final response.
 const MAX_INTERIMS: usize = 32;
-
-/// TCP, or TLS over it.
-pub(super) trait Io: AsyncRead + AsyncWrite + Unpin {
-    /// The kernel has bytes for it, or its end. `poll_read` knows that only once the reactor has run.
-    fn has_input(&self) -> bool;
-}
-
-impl Io for TcpStream {
-    fn has_input(&self) -> bool {
-        let peeked = SockRef::from(self).peek(&mut [MaybeUninit::uninit()]);
-        !peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
-    }
-}
-
-impl Io for TlsStream<TcpStream> {
-    fn has_input(&self) -> bool {
-        self.get_ref().0.has_input()
-    }
-}
-
-pub(super) type Transport = Box<dyn Io>;
 
 /// The response, as far as it came.
 enum Rx {

@@ -1,11 +1,13 @@
 //! Heads: the response's parsed, the request's written. What either says about framing is decided here (RFC 9112 §6).
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use http::header;
 
-use super::OriginRequest;
-use crate::fields::{authentication::connection_scheme, hop_by_hop};
-use crate::message::{ConnectionScheme, FieldName, FieldValue, Fields, Method, StatusCode};
+use super::request::OriginRequest;
+use crate::{
+    fields::{authentication::connection_scheme, hop_by_hop, members, spelling},
+    message::{ConnectionScheme, FieldName, FieldValue, Fields, Method, StatusCode},
+};
 
 /// How the response's end is found (RFC 9112 §6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,10 +155,6 @@ fn offers(lines: &[httparse::Header<'_>]) -> Option<ConnectionScheme> {
     lines.iter().filter(|line| is_challenge(line.name)).find_map(|line| connection_scheme(line.value))
 }
 
-fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii)
-}
-
 fn digits(value: &[u8]) -> Option<u64> {
     let plain = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
     std::str::from_utf8(value).ok().filter(|_| plain)?.parse().ok()
@@ -168,14 +166,14 @@ pub(super) fn write(request: &OriginRequest) -> Result<Bytes, &'static str> {
     if request.target.is_empty() || request.target.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
         return Err("the request's target holds a space or a control character");
     }
-    let mut out =
-        BytesMut::with_capacity(128 + request.target.len() + request.fields.size() + 4 * request.fields.len());
+    let mut out = Vec::with_capacity(128 + request.target.len() + request.fields.size() + 4 * request.fields.len());
     for part in [request.method.as_str(), " ", &request.target, " HTTP/1.1\r\n"] {
-        out.put_slice(part.as_bytes());
+        out.extend_from_slice(part.as_bytes());
     }
     let mut line = |name: &FieldName, value: &[u8]| {
-        for part in [name.as_str().as_bytes(), b": ", value, b"\r\n"] {
-            out.put_slice(part);
+        spelling::write(name, &mut out);
+        for part in [b": ", value, b"\r\n"] {
+            out.extend_from_slice(part);
         }
     };
     for (name, value) in request.fields.iter() {
@@ -189,6 +187,6 @@ pub(super) fn write(request: &OriginRequest) -> Result<Bytes, &'static str> {
         Some(None) => line(&header::TRANSFER_ENCODING, b"chunked"),
         None => {}
     }
-    out.put_slice(b"\r\n");
-    Ok(out.freeze())
+    out.extend_from_slice(b"\r\n");
+    Ok(Bytes::from(out))
 }

@@ -15,26 +15,26 @@ pub mod fuzzing;
 mod head;
 mod kept;
 mod names;
+mod options;
 mod owner;
 mod places;
 mod pool;
+mod request;
 mod sending;
 mod stream;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod transport;
 mod unasked;
 mod upload;
 
 use std::{
     future::poll_fn,
-    io,
-    path::PathBuf,
     pin::Pin,
     rc::Rc,
     sync::Arc,
     task::{Context, Poll, Waker},
-    time::Duration,
 };
 
 use actix_http::{Payload, RequestHead, RequestHeadType, body::None as NoBody};
@@ -45,114 +45,32 @@ use futures_core::{Stream, future::LocalBoxFuture};
 use http::Uri;
 use tokio::{sync::SemaphorePermit, task::spawn_local, time::timeout};
 
-pub use self::{connect::is_link_local, errors::OriginError, owner::Owner, tls::certificates};
+pub use self::{
+    connect::is_link_local,
+    errors::OriginError,
+    options::{Options, Prepared},
+    owner::Owner,
+    request::{Interim, OriginRequest, Pieces, Upload},
+    tls::certificates,
+};
 use self::{
-    exchange::{Exchange, Wait},
-    framing::Transport,
+    exchange::{Exchange, Timeouts, Wait},
     head::Framing,
     names::Names,
     places::{Places, Read, Reading},
-    pool::{Pool, PoolOptions},
+    pool::Pool,
     stream::{Handing, OriginStream},
     tls::Tls,
-    unasked::Unasked,
+    transport::Transport,
 };
-use crate::message::{ConnectionScheme, FieldValue, Fields, Method, ResponseHead, StatusCode};
-
-/// Which origin, and how long it may take.
-#[derive(Debug, Clone)]
-pub struct Options {
-    pub https: bool,
-    /// As in the URL: a name or an address, IPv6 in brackets.
-    pub host: String,
-    pub port: u16,
-    /// Connect also to addresses that are link-local, or a cloud's for the credentials of its machines.
-    pub allow_link_local: bool,
-    /// PEM certificates to trust besides the system's.
-    pub ca: Option<PathBuf>,
-    /// Name look-up, TCP and TLS together.
-    pub connect_timeout: Duration,
-    /// From the request's end to the response's head.
-    pub first_byte_timeout: Duration,
-    /// Between two reads of the response's body, and two writes of the request's.
-    pub between_bytes_timeout: Duration,
-    /// A pooled connection is closed after this long without a request; zero: each request gets a connection of its own.
-    pub idle_timeout: Duration,
-    /// A kept connection must have been silent for this long before it is used again.
-    pub settle: Duration,
-    /// A connection is not used for new requests after this long, so that the name is resolved anew.
-    pub max_age: Duration,
-    /// Connections in use at once, of all workers; a request waits for one until `connect_timeout`. Requests with content
-    /// have at most half of them.
-    pub max_connections: usize,
-    /// Responses that are read for 2 s and longer, of all workers: each gives its place among `max_connections` back for one
-    /// of these, if there is one.
-    pub max_streams: usize,
-    /// Bytes of a response head.
-    pub max_head: usize,
-    /// Field lines of a response head.
-    pub max_fields: usize,
-    /// Take a body in a transfer coding that is not understood for one that ends with the connection (RFC 9112 §6.3,
-    /// rule 4), and its bytes for the content; off: such a response is an error.
-    pub any_coding: bool,
-}
+use crate::message::{ConnectionScheme, FieldValue, ResponseHead};
 
 impl Prepared {
-    pub fn options(&self) -> &Options {
-        &self.options
-    }
-
     /// Prepares another client of the same host: both share what is known of its name, and their places.
     pub fn beside(&self, options: Options) -> Result<Prepared, String> {
         let (names, places) = (self.names.clone(), self.places.clone());
         Ok(Prepared { names, places, ..Origin::prepare(options)? })
     }
-}
-
-impl Options {
-    fn limits(&self) -> head::Limits {
-        head::Limits { head: self.max_head, fields: self.max_fields, any_coding: self.any_coding }
-    }
-
-    fn pool(&self) -> PoolOptions {
-        PoolOptions {
-            limits: self.limits(),
-            connect_timeout: self.connect_timeout,
-            idle_timeout: self.idle_timeout,
-            settle: self.settle,
-            max_age: self.max_age,
-        }
-    }
-}
-
-/// The pieces of a request's body.
-pub type Pieces = Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>;
-
-/// A request body on its way; `length` where the client said it. Without it the body goes out chunked.
-pub struct Upload {
-    pub length: Option<u64>,
-    pub pieces: Pieces,
-}
-
-/// What is sent.
-pub struct OriginRequest {
-    pub method: Method,
-    /// Origin-form, base path included.
-    pub target: String,
-    /// All fields as they go out, Host included; no framing fields: they follow from `body`. Connection only as `close`:
-    /// the connection is then not used again, whatever the origin says.
-    pub fields: Fields,
-    pub body: Option<Upload>,
-    /// The client connection that the request came on: a connection to the origin that is authenticated by this exchange
-    /// belongs to it. `None`: it may carry many users, and such a connection serves this one request.
-    pub owner: Option<Rc<Owner>>,
-}
-
-/// A 1xx response other than 101 (RFC 9110 §15.2).
-#[derive(Debug, Clone)]
-pub struct Interim {
-    pub status: StatusCode,
-    pub fields: Fields,
 }
 
 /// The final response.
@@ -166,29 +84,15 @@ pub struct OriginResponse {
     pub body: OriginBody,
 }
 
-/// An origin whose options were checked, and what the workers share of it.
-#[derive(Clone)]
-pub struct Prepared {
-    options: Arc<Options>,
-    tls: Option<Tls>,
-    names: Names,
-    places: Arc<Places>,
-    unasked: Arc<Unasked>,
-}
-
-/// How long the connection may wait for what.
-#[derive(Debug, Clone, Copy)]
-struct Timeouts {
-    connect: Duration,
-    first_byte: Duration,
-    between_bytes: Duration,
-}
-
 type Call = Box<dyn Fn() -> LocalBoxFuture<'static, Result<Payload, SendRequestError>>>;
 
 /// The client of one worker: cheap to clone, bound to its thread.
 #[derive(Clone)]
-pub struct Origin(Rc<Client>);
+pub struct Origin {
+    client: Rc<Client>,
+    /// See [`Origin::owned_by`].
+    owner: Option<Rc<Owner>>,
+}
 
 struct Client {
     call: Call,
@@ -205,7 +109,7 @@ impl Origin {
     /// `ca` cannot be used.
     pub fn prepare(options: Options) -> Result<Prepared, String> {
         let host = connect::unbracketed(&options.host);
-        let tls = options.https.then(|| Tls::new(host, options.ca.as_deref())).transpose()?;
+        let tls = options.https.then(|| Tls::new(host, options.ca.as_deref(), options.insecure)).transpose()?;
         let places = Arc::new(Places::new(options.max_connections, options.max_streams));
         Ok(Prepared { tls, options: Arc::new(options), names: Names::system(), places, unasked: Arc::default() })
     }
@@ -248,12 +152,19 @@ impl Origin {
             first_byte: options.first_byte_timeout,
             between_bytes: options.between_bytes_timeout,
         };
-        Origin(Rc::new(Client { call, pool, places: places.clone(), reading, timeouts, reuse }))
+        let client = Client { call, pool, places: places.clone(), reading, timeouts, reuse };
+        Origin { client: Rc::new(client), owner: None }
+    }
+
+    /// The client for the requests of one client connection: a connection to the origin that they authenticate belongs to
+    /// it. `None`: it may carry many users, and such a connection serves one request.
+    pub fn owned_by(&self, owner: Option<Rc<Owner>>) -> Origin {
+        Origin { client: self.client.clone(), owner }
     }
 
     /// A place among the few requests that go on though nobody waits for their answers any more; `None`: there are enough.
     pub fn unattended(&self) -> Option<SemaphorePermit<'_>> {
-        self.0.places.unattended()
+        self.client.places.unattended()
     }
 
     /// Sends a request. `interim` is called for each 1xx but 101 and 100, as it comes in. Dropping the future closes the
@@ -266,18 +177,18 @@ impl Origin {
         mut request: OriginRequest,
         interim: impl FnMut(Interim) + 'static,
     ) -> Result<OriginResponse, OriginError> {
-        let Client { pool, timeouts, reuse, .. } = &*self.0;
-        if !(*reuse && pool.may_keep(&request)) {
+        let Client { pool, timeouts, reuse, .. } = &*self.client;
+        if !(*reuse && pool.may_keep(&request, self.owner.as_ref())) {
             request.fields.set(http::header::CONNECTION, FieldValue::from_static("close"));
         }
         let has_content = request.body.as_ref().is_some_and(|body| body.length != Some(0));
         let exchange = Exchange::new(request, interim)?;
-        let place = match timeout(timeouts.connect, self.0.places.take(has_content)).await {
+        let place = match timeout(timeouts.connect, self.client.places.take(has_content)).await {
             Ok(Ok(place)) => place,
             _ => return Err(OriginError::Exhausted),
         };
         let payload = loop {
-            match self.0.attempt(&exchange).await {
+            match self.client.attempt(&exchange, self.owner.as_ref()).await {
                 Err(error) if exchange.may_go_again(&error) => exchange.again.set(true),
                 outcome => break outcome?,
             }
@@ -285,7 +196,7 @@ impl Origin {
         let Some(head) = exchange.take_answer() else { return Err(OriginError::Closed) };
         let left = if let Framing::Length(length) = head.framing { Some(length) } else { None };
         // with nothing to read the connection is back in the pool already
-        let reading = (!matches!(payload, Payload::None)).then(|| (payload, self.0.reading.begin(place)));
+        let reading = (!matches!(payload, Payload::None)).then(|| (payload, self.client.reading.begin(place)));
         Ok(OriginResponse {
             head: ResponseHead { status: head.status, fields: head.fields },
             length: head.length,
@@ -296,11 +207,11 @@ impl Origin {
 }
 
 impl Client {
-    async fn attempt(&self, exchange: &Rc<Exchange>) -> Result<Payload, OriginError> {
+    async fn attempt(&self, exchange: &Rc<Exchange>, owner: Option<&Rc<Owner>>) -> Result<Payload, OriginError> {
         exchange.wait.set(Wait::Other);
-        let mut connection = self.pool.connection(exchange).await?;
+        let mut connection = self.pool.connection(exchange.again.get(), owner).await?;
         connection.begin(exchange.clone());
-        let stream = OriginStream::new(connection, self.pool.clone(), exchange.owner.clone());
+        let stream = OriginStream::new(connection, self.pool.clone(), owner.cloned());
         match exchange.in_time(&self.timeouts, stream.handed_to((self.call)())).await? {
             Ok(payload) => Ok(payload),
             Err(_) => Err(exchange.take_failure().unwrap_or(OriginError::Closed)),

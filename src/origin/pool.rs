@@ -22,14 +22,8 @@ use tokio::{
 };
 
 use super::{
-    OriginError, OriginRequest,
-    exchange::Exchange,
-    framing::{Connection, Transport},
-    head::Limits,
-    kept::Kept,
-    owner::Owner,
-    places::Places,
-    unasked::Unasked,
+    errors::OriginError, framing::Connection, head::Limits, kept::Kept, owner::Owner, places::Places,
+    request::OriginRequest, transport::Transport, unasked::Unasked,
 };
 use crate::fields::authentication::authenticates_connection;
 
@@ -88,12 +82,13 @@ impl Pool {
         })
     }
 
-    /// Returns the connection that the owner keeps, or one that everybody may use, or a new one. A second try gets a new one.
-    pub(super) async fn connection(self: &Rc<Pool>, exchange: &Exchange) -> Dialled {
-        if exchange.again.get() {
+    /// Returns the connection that the owner keeps, or one that everybody may use, or a new one. `new`: a kept one will not
+    /// do.
+    pub(super) async fn connection(self: &Rc<Pool>, new: bool, owner: Option<&Rc<Owner>>) -> Dialled {
+        if new {
             return self.new_one().await;
         }
-        if let Some(kept) = exchange.owner.as_ref().and_then(|owner| owner.take())
+        if let Some(kept) = owner.and_then(|owner| owner.take())
             && let Some(connection) = self.rested(kept).await
         {
             return Ok(connection);
@@ -237,9 +232,9 @@ impl Pool {
 
     /// Returns true if the connection of this request may be kept. One that was authenticated has one user only, and without
     /// it there is no authentication.
-    pub(super) fn may_keep(&self, request: &OriginRequest) -> bool {
+    pub(super) fn may_keep(&self, request: &OriginRequest, owner: Option<&Rc<Owner>>) -> bool {
         self.unasked.may_keep()
-            || request.owner.as_ref().is_some_and(|owner| owner.bound().is_some())
+            || owner.is_some_and(|owner| owner.bound().is_some())
             || authenticates_connection(&request.fields).is_some()
     }
 

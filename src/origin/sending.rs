@@ -9,9 +9,9 @@ use bytes::{Buf, Bytes};
 use tokio::io::AsyncWrite;
 
 use super::{
-    OriginError,
+    errors::OriginError,
     exchange::{Exchange, Wait},
-    framing::Transport,
+    transport::Transport,
 };
 
 #[derive(Default, PartialEq, Eq)]

@@ -1,23 +1,25 @@
 //! TLS towards the origin: HTTP/1.1 only, the system's roots, no process-wide default.
 
+mod trust;
+mod words;
+
 use std::{io, path::Path, sync::Arc};
 
-use rustls_platform_verifier::Verifier;
 use tokio::net::TcpStream;
 use tokio_rustls::{
     TlsConnector,
     client::TlsStream,
     rustls::{
         self, ClientConfig, RootCertStore,
-        client::{WebPkiServerVerifier, danger::ServerCertVerifier},
-        crypto::{CryptoProvider, ring},
+        crypto::ring,
         pki_types::{CertificateDer, ServerName, pem::PemObject},
     },
 };
 
-use super::OriginError;
+use self::trust::{Anything, verifier};
+use super::errors::OriginError;
 
-/// Whom to trust, and the name that the origin must prove.
+/// The certificates that are trusted, and the name that the origin must prove.
 #[derive(Clone)]
 pub(super) struct Tls {
     config: Arc<ClientConfig>,
@@ -25,16 +27,19 @@ pub(super) struct Tls {
 }
 
 impl Tls {
-    /// `ca`: a PEM file with roots besides the system's.
-    pub(super) fn new(host: &str, ca: Option<&Path>) -> Result<Tls, String> {
+    /// `ca`: a PEM file of certificates to trust besides the system's. `insecure`: every certificate is trusted.
+    pub(super) fn new(host: &str, ca: Option<&Path>, insecure: bool) -> Result<Tls, String> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| format!("the origin's host {host:?} is neither a DNS name nor an address"))?;
         let extra = ca.map(certificates).transpose()?.unwrap_or_default();
         let provider = Arc::new(ring::default_provider());
-        let verifier = verifier(extra, &provider).map_err(|error| match ca {
-            Some(file) => format!("cannot trust the certificates in {}: {error}", file.display()),
-            None => format!("cannot set up TLS: {error}"),
-        })?;
+        let verifier = match insecure {
+            true => Arc::new(Anything(provider.clone())),
+            false => verifier(extra, &provider).map_err(|error| match ca {
+                Some(file) => format!("cannot trust the certificates in {}: {error}", file.display()),
+                None => format!("cannot set up TLS: {error}"),
+            })?,
+        };
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| format!("cannot set up TLS: {error}"))?
@@ -50,13 +55,13 @@ impl Tls {
     }
 }
 
-/// The certificates in a PEM file. The error names the file and what is wrong with it.
+/// Reads the certificates in a PEM file. The error names the file and what is wrong with it.
 pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let name = file.display();
     let bytes = std::fs::read(file).map_err(|error| format!("cannot read {name}: {error}"))?;
     let found: Vec<_> = CertificateDer::pem_slice_iter(&bytes)
         .collect::<Result<_, _>>()
-        .map_err(|error| format!("{name} is no PEM file: {error}"))?;
+        .map_err(|_| format!("{name} is not a PEM file"))?;
     if found.is_empty() {
         return Err(format!("{name} holds no certificate"));
     }
@@ -67,32 +72,13 @@ pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String>
     Ok(found)
 }
 
-/// The system's roots and `extra`; where the system has none, Mozilla's and `extra`.
-fn verifier(
-    extra: Vec<CertificateDer<'static>>,
-    provider: &Arc<CryptoProvider>,
-) -> Result<Arc<dyn ServerCertVerifier>, String> {
-    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    for certificate in &extra {
-        roots.add(certificate.clone()).map_err(|error| error.to_string())?;
-    }
-    match Verifier::new_with_extra_roots(extra, provider.clone()) {
-        Ok(system) => Ok(Arc::new(system)),
-        Err(error) => {
-            log::warn!("the system's root certificates cannot be used ({error}); Mozilla's are used instead");
-            let mozilla = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone());
-            Ok(mozilla.build().map_err(|error| error.to_string())?)
-        }
-    }
-}
-
 fn handshake_error(error: io::Error) -> OriginError {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        // rustls wraps what webpki says, and webpki is no crate of ours: its words are all there is
-        Some(rustls::Error::InvalidCertificate(why)) if format!("{why:?}").contains("CaUsedAsEndEntity") => {
-            OriginError::AuthorityAsServer
+        Some(rustls::Error::InvalidCertificate(why)) => OriginError::Certificate(words::of_certificate(why)),
+        Some(why) => OriginError::Tls(words::of_handshake(why)),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => {
+            OriginError::Tls("the origin closed the connection during the handshake".to_owned())
         }
-        Some(rustls::Error::InvalidCertificate(_)) => OriginError::Certificate(error.to_string()),
-        _ => OriginError::Tls(error.to_string()),
+        None => OriginError::Tls(error.to_string()),
     }
 }

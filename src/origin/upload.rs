@@ -4,7 +4,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{Pieces, Upload};
+use super::request::{Pieces, Upload};
 
 /// How much of an upload is remembered, in bytes.
 const REPLAY: usize = 64 * 1024;

@@ -1,4 +1,4 @@
-//! RFC 9111 §4.2.
+//! Age and lifetime (RFC 9111 §4.2).
 
 use http::header::{DATE, EXPIRES, LAST_MODIFIED};
 
@@ -9,15 +9,24 @@ use crate::{
     message::{Fields, ResponseHead, StatusCode, StoredHead},
 };
 
-/// No heuristic lifetime is longer: a week.
+/// The longest heuristic lifetime: a week.
 const LONGEST_HEURISTIC: Seconds = Seconds(7 * 24 * 3600);
 
-/// A response that has been stale for so much longer than it may be used is dead: thirty days.
+/// How long a response that may not be used stale any more is kept: thirty days.
 const KEPT: Seconds = Seconds(30 * 24 * 3600);
 
-/// How long a response is fresh, and where that was said (RFC 9111 §4.2.1, §4.2.2, RFC 9213).
+/// Returns how long a response is fresh, and what determines that (RFC 9111 §4.2.1, §4.2.2, RFC 9213).
 pub fn freshness_lifetime(stored: &StoredHead, options: &Options) -> (Seconds, Reason) {
     lifetime(stored, &Governing::of(&stored.head.fields), options)
+}
+
+/// Returns for how long a response that is stored now can be used without validation, and what determines that.
+pub fn usable_for(stored: &StoredHead, options: &Options) -> (Seconds, Reason) {
+    let governing = Governing::of(&stored.head.fields);
+    match lifetime(stored, &governing, options) {
+        _ if governing.always_validate() => (Seconds(0), Reason::NoCache),
+        (lifetime, by) => (lifetime.saturating_sub(stored.initial_age), by),
+    }
 }
 
 pub(super) fn lifetime(stored: &StoredHead, governing: &Governing, options: &Options) -> (Seconds, Reason) {
@@ -25,7 +34,8 @@ pub(super) fn lifetime(stored: &StoredHead, governing: &Governing, options: &Opt
         .unwrap_or_else(|| heuristic_lifetime(stored, governing, options))
 }
 
-/// RFC 9111 §4.2.1: the first of these that is there. `received`: the wall clock as the response came in.
+/// Returns the lifetime that the response itself gives: the first of s-maxage, max-age and Expires that is there
+/// (RFC 9111 §4.2.1). `received` is the wall clock when the response came in.
 pub(super) fn explicit_lifetime(
     response: &Fields,
     governing: &Governing,
@@ -42,7 +52,7 @@ pub(super) fn explicit_lifetime(
     if governing.targeted || !response.contains(&EXPIRES) {
         return None;
     }
-    // what is no date, or is there twice, lies in the past (RFC 9111 §5.3)
+    // an invalid date, or one of several, counts as the past (RFC 9111 §5.3)
     let lifetime = match date::only(response, &EXPIRES, received) {
         Some(expires) => expires.since(date_of(response, received)),
         None => Seconds(0),
@@ -50,7 +60,7 @@ pub(super) fn explicit_lifetime(
     Some((lifetime, Reason::Expires))
 }
 
-/// RFC 9111 §4.2.2, and the default lifetime.
+/// Returns the heuristic lifetime (RFC 9111 §4.2.2), or the default lifetime.
 fn heuristic_lifetime(stored: &StoredHead, governing: &Governing, options: &Options) -> (Seconds, Reason) {
     const NONE: (Seconds, Reason) = (Seconds(0), Reason::NoFreshness);
     let ResponseHead { status, fields } = &stored.head;
@@ -71,8 +81,8 @@ fn heuristic_lifetime(stored: &StoredHead, governing: &Governing, options: &Opti
     }
 }
 
-/// The statuses that may be stored without being told to (RFC 9110 §15.1). Unless strict, refusals that one client's odd
-/// request can provoke are not among them: they would be everyone's answer.
+/// Returns true if a response with this status may be stored without explicit freshness (RFC 9110 §15.1). Unless
+/// strict, this does not include refusals.
 pub(super) fn heuristically_cacheable(status: StatusCode, options: &Options) -> bool {
     match status.as_u16() {
         200 | 203 | 204 | 206 | 300 | 301 | 308 | 404 | 410 => true,
@@ -81,13 +91,13 @@ pub(super) fn heuristically_cacheable(status: StatusCode, options: &Options) -> 
     }
 }
 
-/// `date_value` (RFC 9111 §4.2.3): when the response was generated, as the origin's clock says; without a valid Date,
-/// when it came in.
+/// Returns `date_value` (RFC 9111 §4.2.3): when the origin says that it made the response, or, without a valid Date,
+/// when the response came in.
 pub(super) fn date_of(response: &Fields, received: Timestamp) -> Timestamp {
     date::only(response, &DATE, received).unwrap_or(received)
 }
 
-/// `corrected_initial_age` (RFC 9111 §4.2.3).
+/// Returns `corrected_initial_age` (RFC 9111 §4.2.3).
 pub(super) fn initial_age(response: &Fields, times: Times) -> Seconds {
     let apparent_age = times.received.since(date_of(response, times.received));
     let response_delay = times.response.since(times.request);
@@ -95,13 +105,13 @@ pub(super) fn initial_age(response: &Fields, times: Times) -> Seconds {
     apparent_age.max(corrected_age)
 }
 
-/// RFC 9111 §4.2.3.
+/// Returns `current_age` (RFC 9111 §4.2.3).
 pub fn current_age(stored: &StoredHead, now: Timestamp) -> Seconds {
     stored.initial_age.saturating_add(now.since(stored.response_time))
 }
 
-/// Whether a stored response has been stale for so long that it is not worth its room: whoever still asked for it would have
-/// had it validated.
+/// Returns true if a stored response has been stale for so long that it is not worth its space. Any request for it
+/// since would have validated it, so nobody asks for it.
 pub fn is_dead(stored: &StoredHead, now: Timestamp, options: &Options) -> bool {
     let governing = Governing::of(&stored.head.fields);
     let said = &governing.directives;
@@ -110,12 +120,13 @@ pub fn is_dead(stored: &StoredHead, now: Timestamp, options: &Options) -> bool {
     !freshness.clock_went_back && !freshness.stale_within(KEPT.saturating_add(windows))
 }
 
-/// How a stored response stands at one moment.
+/// The freshness of a stored response at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Freshness {
     pub age: Seconds,
     pub lifetime: Seconds,
-    /// It was stored later than now is: the clock went back across a restart, and no age can be told.
+    /// The response was stored at a time that lies in the future now. The clock went back across a restart, and the age
+    /// is unknown.
     pub clock_went_back: bool,
 }
 
@@ -132,7 +143,7 @@ impl Freshness {
         !self.clock_went_back && self.lifetime > self.age
     }
 
-    /// Stale for no longer than `limit`.
+    /// Returns true if the response is fresh, or has been stale for at most `limit`.
     pub fn stale_within(&self, limit: Seconds) -> bool {
         !self.clock_went_back && self.age.saturating_sub(self.lifetime) <= limit
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, ETAG, IF_NONE_MATCH, IF_RANGE};
 
 use super::{
-    negotiation::{codings, languages, likes_best},
+    negotiation::{codings, languages, prefers, weighted},
     selection::{if_none_match_finds, if_range_holds},
 };
 use crate::{
@@ -18,8 +18,8 @@ fn lines<'a>(name: &FieldName, values: impl IntoIterator<Item = &'a [u8]>) -> Fi
     values.map(|value| (name.clone(), value)).collect()
 }
 
-/// The lines of Accept-Encoding or Accept-Language: their normal form accepts what they accept, and does not depend on how
-/// they are written.
+/// Checks that the normal form of Accept-Encoding or Accept-Language accepts what the field accepts, and does not
+/// depend on how the field is written.
 pub fn negotiation(data: &[u8]) {
     let values: Vec<&[u8]> = data.split(|byte| *byte == b'\n').collect();
     let mut members: Vec<&[u8]> = values.iter().flat_map(|line| line.split(|byte| *byte == b',')).collect();
@@ -47,13 +47,20 @@ pub fn negotiation(data: &[u8]) {
     assert_eq!(languages(&lines(&name, upper)), normal, "case means nothing");
     assert_eq!(languages(&lines(&name, members.iter().copied())), normal, "neither do order and lines");
     for language in [&b"en"[..], b"de", b"*", b"fr-ch"] {
-        let first = normal.as_deref().and_then(|normal| normal.strip_prefix(language));
-        // nothing behind it, or what is liked less
-        assert_eq!(likes_best(&spoken, language), first.is_some_and(|rest| matches!(rest, [] | [2, ..])));
+        let preferred = normal.as_deref().is_some_and(|normal| prefers(normal, language));
+        assert_eq!(preferred, likes_best(&spoken, language));
     }
 }
 
-/// A member's name, and whether its weight is more than nothing.
+/// Returns true if a request prefers this language (in lower case) to every other one.
+fn likes_best(request: &Fields, language: &[u8]) -> bool {
+    let Some(said) = weighted(request, &ACCEPT_LANGUAGE) else { return false };
+    let best = said.iter().map(|(_, weight)| *weight).max().unwrap_or(0);
+    let mut liked = said.iter().filter(|(_, weight)| *weight == best);
+    best > 0 && liked.next().is_some_and(|(name, _)| name == language) && liked.next().is_none()
+}
+
+/// Returns the name of a member, and whether its weight is more than zero.
 fn weight(member: &[u8]) -> Option<(Vec<u8>, bool)> {
     let text = std::str::from_utf8(member).ok()?.trim_ascii().to_ascii_lowercase();
     let (name, weight) = text.split_once(';').unwrap_or((&text, "q=1"));
@@ -62,7 +69,7 @@ fn weight(member: &[u8]) -> Option<(Vec<u8>, bool)> {
     (!name.is_empty()).then(|| (name.as_bytes().to_vec(), !excluded))
 }
 
-/// RFC 9110 §12.5.3. Where nothing is said but the name of the coding counts, too.
+/// Returns whether a coding is acceptable (RFC 9110 §12.5.3).
 fn accepted(said: &HashMap<Vec<u8>, bool>, coding: &[u8]) -> bool {
     let any = said.get(&b"*"[..]).copied();
     said.get(coding).copied().or(any).unwrap_or(coding == b"identity")
@@ -75,7 +82,7 @@ fn accepts(normal: &[u8], coding: &[u8]) -> bool {
     names.any(|name| name == coding) || (any && !excluded)
 }
 
-/// An entity tag on the first line, others on the lines behind: what holds the same finds it, and nothing else does.
+/// Checks conditions with the entity tag on the first line and those on the others: only the same tag matches.
 pub fn conditions(data: &[u8]) {
     let mut tags = data.split(|byte| *byte == b'\n');
     let stored_tag = tags.next().unwrap_or_default();

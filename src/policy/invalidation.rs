@@ -1,12 +1,15 @@
-//! What an unsafe request makes untrue (RFC 9111 §4.4).
+//! The stored responses that an unsafe request invalidates (RFC 9111 §4.4).
 
 use http::header::{CONTENT_LOCATION, LOCATION};
 
-use super::is_safe;
-use crate::message::{Request, ResponseHead, Target};
+use crate::{
+    fields::method::is_safe,
+    message::{Request, ResponseHead, Scheme, Target},
+};
 
-/// The targets whose stored responses an answer to an unsafe request invalidates (RFC 9111 §4.4): its own, and those in
-/// Location and Content-Location that have the same authority. None where the answer is an error.
+/// Returns the targets whose stored responses the answer to an unsafe request invalidates (RFC 9111 §4.4): the
+/// request's own, and those in Location and Content-Location that have the same authority. An error invalidates
+/// nothing.
 pub fn invalidates(request: &Request, response: &ResponseHead) -> Vec<Target> {
     if is_safe(&request.method) || !(response.status.is_success() || response.status.is_redirection()) {
         return Vec::new();
@@ -21,25 +24,25 @@ pub fn invalidates(request: &Request, response: &ResponseHead) -> Vec<Target> {
     targets
 }
 
-/// What a URI reference means at `base` (RFC 3986 §5.2), fragment left out; `None`: it is none, or leads to another
-/// authority.
+/// Resolves a URI reference at `base` (RFC 3986 §5.2), without its fragment. Returns `None` if the reference is invalid
+/// or leads to another authority.
 pub(super) fn resolve(base: &Target, reference: &[u8]) -> Option<Target> {
     let reference = std::str::from_utf8(reference).ok()?.trim();
     if reference.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
         return None;
     }
     let reference = reference.split('#').next()?;
-    let (default_port, hierarchical) = match scheme(reference) {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (":80", rest),
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (":443", rest),
+    let (named, hierarchical) = match scheme(reference) {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (Scheme::Http, rest),
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (Scheme::Https, rest),
         Some(_) => return None,
-        None => (":80", reference),
+        None => (base.scheme, reference),
     };
     let path_and_query = match hierarchical.strip_prefix("//") {
         Some(rest) => {
             let end = rest.find(['/', '?']).unwrap_or(rest.len());
             let (authority, path_and_query) = rest.split_at(end);
-            if !same_authority(authority, default_port, &base.authority) {
+            if !same_authority(authority, named, &base.authority) {
                 return None;
             }
             path_and_query
@@ -53,10 +56,10 @@ pub(super) fn resolve(base: &Target, reference: &[u8]) -> Option<Target> {
 }
 
 fn with_path(base: &Target, path_and_query: String) -> Target {
-    Target { authority: base.authority.clone(), path_and_query }
+    Target { scheme: base.scheme, authority: base.authority.clone(), path_and_query }
 }
 
-/// The scheme and what stands behind its colon.
+/// Splits a reference into its scheme and the text behind the colon.
 fn scheme(reference: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = reference.split_once(':')?;
     let valid = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -64,13 +67,12 @@ fn scheme(reference: &str) -> Option<(&str, &str)> {
     valid.then_some((scheme, rest))
 }
 
-fn same_authority(authority: &str, default_port: &str, base: &str) -> bool {
-    let bare = authority.strip_suffix(default_port).unwrap_or(authority);
-    let base = base.strip_suffix(default_port).unwrap_or(base);
+fn same_authority(authority: &str, scheme: Scheme, base: &str) -> bool {
+    let (bare, base) = (scheme.without_default_port(authority), scheme.without_default_port(base));
     bare.trim_end_matches('.').eq_ignore_ascii_case(base)
 }
 
-/// RFC 3986 §5.2.2 for a reference without scheme and authority.
+/// Resolves a reference without scheme and authority (RFC 3986 §5.2.2).
 fn relative(base: &str, reference: &str) -> String {
     let (base_path, base_query) = split_query(base);
     let (path, query) = split_query(reference);
@@ -84,12 +86,12 @@ fn relative(base: &str, reference: &str) -> String {
     without_dots(&format!("{folder}{path}")) + query
 }
 
-/// The query keeps its question mark.
+/// Splits off the query, which keeps its question mark.
 fn split_query(path_and_query: &str) -> (&str, &str) {
     path_and_query.split_at(path_and_query.find('?').unwrap_or(path_and_query.len()))
 }
 
-/// RFC 3986 §5.2.4, for a path that begins with a slash.
+/// Removes the dot segments of a path that begins with a slash (RFC 3986 §5.2.4).
 fn without_dots(path: &str) -> String {
     let mut kept: Vec<&str> = Vec::new();
     let mut segments = path.split('/').skip(1).peekable();

@@ -1,7 +1,7 @@
-//! Meaning: RFC 9111 as pure functions of (request, stored response, time, options).
+//! The decisions of RFC 9111, as pure functions of (request, stored response, time, options).
 //!
-//! Nothing here reads a clock, logs, or fails. Every "no" is a [`Reason`]. Each function follows the clause order of its
-//! section of the RFC, so that it can be proof-read with two windows open.
+//! Nothing here reads a clock, logs, or fails. Every "no" is a [`Reason`]. Each function follows the order of the
+//! clauses in its section of the RFC, so that a reader can check it with the RFC beside it.
 
 mod directives;
 pub mod freshness;
@@ -14,6 +14,7 @@ pub mod reuse;
 pub mod selection;
 pub mod storing;
 pub mod validation;
+mod validators;
 pub mod vary;
 
 #[cfg(test)]
@@ -21,42 +22,33 @@ mod tests;
 
 pub use reason::{Fwd, Reason};
 
-use crate::{
-    clock::{Seconds, Timestamp},
-    message::Method,
-};
+use crate::clock::{Seconds, Timestamp};
 
-/// What an operator may choose about the policy.
+/// The choices of the operator about the policy.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// RFC 9111 to the letter: no default lifetime, Set-Cookie stored like any field, Cookie no obstacle, request
-    /// directives followed.
+    /// Follows RFC 9111 to the letter: there is no default lifetime, Set-Cookie is stored like any field, a Cookie
+    /// prevents nothing, and the directives of requests are followed.
     pub strict: bool,
-    /// The lifetime of a response that has neither explicit freshness nor Last-Modified; zero turns it off.
+    /// The lifetime of a response that has neither explicit freshness nor Last-Modified. Zero means that it has none.
     pub default_ttl: Seconds,
-    /// Follow request directives that send traffic to the origin (no-cache, max-age, min-fresh, Pragma).
+    /// Follows the directives of requests that cause traffic to the origin (no-cache, max-age, min-fresh, Pragma).
     pub client_reload: bool,
-    /// A Cookie in the request is no reason to keep a response without explicit freshness out of the store.
+    /// Stores a response without explicit freshness even if the request carried a Cookie.
     pub ignore_cookies: bool,
+    /// The bytes of a head, above which no 304 makes a stored one larger.
+    pub max_head: usize,
+    /// The field lines of a head, above which no 304 makes a stored one longer.
+    pub max_fields: usize,
 }
 
-/// When an exchange with the origin took place (RFC 9111 §4.2.3).
+/// The times of an exchange with the origin (RFC 9111 §4.2.3).
 #[derive(Debug, Clone, Copy)]
 pub struct Times {
-    /// On the clock's timeline, as the request was sent.
+    /// When the request was sent, on the clock's timeline.
     pub request: Timestamp,
-    /// On the clock's timeline, as the response's head came in.
+    /// When the head of the response came in, on the clock's timeline.
     pub response: Timestamp,
-    /// The wall clock as the response's head came in: for comparing with Date, Expires and Last-Modified.
+    /// The wall clock when the head of the response came in. Date, Expires and Last-Modified are compared with it.
     pub received: Timestamp,
-}
-
-/// Safe methods change nothing, so an answer to them invalidates nothing (RFC 9110 §9.2.1). Unknown ones are not safe.
-fn is_safe(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE) || is_query(method)
-}
-
-/// RFC 10008: like GET, with content that is part of the question.
-fn is_query(method: &Method) -> bool {
-    method.as_str() == "QUERY"
 }

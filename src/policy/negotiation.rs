@@ -1,27 +1,28 @@
-//! Accept-Encoding and Accept-Language in a form that is equal for all values that mean the same (RFC 9110 §12.5).
+//! Brings Accept-Encoding and Accept-Language into a normal form, which is the same for all values that mean the same
+//! (RFC 9110 §12.5).
 
 use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE};
 
 use crate::{
-    fields::members,
+    fields::{is_token, members},
     message::{FieldName, Fields},
 };
 
-// Between and before the names in a normal form: bytes that no name, and no field value, can hold.
+// These bytes stand between and before the names in a normal form. No name and no field value can hold them.
 const ALIKE: u8 = 1;
 const LESS_LIKED: u8 = 2;
 const EXCLUDED: u8 = 3;
 
-/// A weight (RFC 9110 §12.4.2) in thousandths.
+/// A weight in thousandths (RFC 9110 §12.4.2).
 type Weight = u16;
 
-/// The codings that a request accepts, sorted, and where it accepts any other, those that it excludes; `None`: malformed,
-/// or both accepted and excluded.
+/// Returns the codings that a request accepts, sorted. If it accepts all others, too, the codings that it excludes are
+/// added. Returns `None` if the field is malformed, or accepts and excludes the same coding.
 pub(super) fn codings(request: &Fields) -> Option<Vec<u8>> {
     const KNOWN: [&[u8]; 4] = [b"br", b"deflate", b"gzip", b"zstd"];
     let mut said = weighted(request, &ACCEPT_ENCODING)?;
     for (coding, _) in &mut said {
-        // RFC 9110 §8.4.1.3: the old name of the same thing
+        // the old name of gzip (RFC 9110 §8.4.1.3)
         if coding == b"x-gzip" {
             *coding = b"gzip".to_vec();
         }
@@ -39,7 +40,7 @@ pub(super) fn codings(request: &Fields) -> Option<Vec<u8>> {
         normal.extend(excluded.iter().map(|(name, _)| [&[EXCLUDED], &name[..]].concat()));
         normal.push(b"*".to_vec());
     }
-    // acceptable unless excluded
+    // identity is acceptable unless it is excluded
     if weight(b"identity").or(others).is_none_or(|weight| weight > 0) {
         normal.push(b"identity".to_vec());
     }
@@ -48,7 +49,8 @@ pub(super) fn codings(request: &Fields) -> Option<Vec<u8>> {
     Some(normal.join(&ALIKE))
 }
 
-/// The languages that a request asks for, the best liked first; those liked alike are sorted. `None`: malformed.
+/// Returns the languages that a request asks for, the most preferred first. Those with the same weight are sorted.
+/// Returns `None` if the field is malformed.
 pub(super) fn languages(request: &Fields) -> Option<Vec<u8>> {
     let mut said = weighted(request, &ACCEPT_LANGUAGE)?;
     said.sort_unstable_by(|(a, a_weight), (b, b_weight)| b_weight.cmp(a_weight).then_with(|| a.cmp(b)));
@@ -63,16 +65,13 @@ pub(super) fn languages(request: &Fields) -> Option<Vec<u8>> {
     Some(normal)
 }
 
-/// Does a request prefer this language (in lower case) to every other?
-pub(super) fn likes_best(request: &Fields, language: &[u8]) -> bool {
-    let Some(said) = weighted(request, &ACCEPT_LANGUAGE) else { return false };
-    let best = said.iter().map(|(_, weight)| *weight).max().unwrap_or(0);
-    let mut liked = said.iter().filter(|(_, weight)| *weight == best);
-    best > 0 && liked.next().is_some_and(|(name, _)| name == language) && liked.next().is_none()
+/// Returns true if a normal form of [`languages`] prefers this language (in lower case) to every other one.
+pub(super) fn prefers(normal: &[u8], language: &[u8]) -> bool {
+    normal.strip_prefix(language).is_some_and(|rest| matches!(rest, [] | [LESS_LIKED, ..]))
 }
 
-/// The members of a list with their weights, names in lower case; `None` where one is malformed.
-fn weighted(request: &Fields, name: &FieldName) -> Option<Vec<(Vec<u8>, Weight)>> {
+/// Returns the members of a list with their weights, the names in lower case. Returns `None` if a member is malformed.
+pub(super) fn weighted(request: &Fields, name: &FieldName) -> Option<Vec<(Vec<u8>, Weight)>> {
     let lines = request.values(name).flat_map(|line| members(line.as_bytes()));
     lines.filter(|member| !member.is_empty()).map(member_weight).collect()
 }
@@ -80,8 +79,7 @@ fn weighted(request: &Fields, name: &FieldName) -> Option<Vec<(Vec<u8>, Weight)>
 fn member_weight(member: &[u8]) -> Option<(Vec<u8>, Weight)> {
     let mut parts = member.split(|byte| *byte == b';').map(|part| part.trim_ascii());
     let name = parts.next()?;
-    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    if name.is_empty() || !name.iter().all(is_name) {
+    if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
         return None;
     }
     let weight = match parts.next() {

@@ -1,129 +1,151 @@
-//! May a stored response be used (RFC 9111 §4)?
+//! Decides whether a stored response may be used (RFC 9111 §4).
 
-use http::header::{AUTHORIZATION, COOKIE, IF_MATCH, IF_UNMODIFIED_SINCE};
+use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE};
 
 use super::{
     Fwd, Options, Reason,
-    directives::{Governing, followed},
+    directives::{Governing, credentials, followed, is_refusal_to},
     freshness::{Freshness, explicit_lifetime},
-    is_query, is_safe,
     selection::is_covered,
-    validation::{completion, conditions},
+    validation::completion,
+    validators::conditions,
 };
 use crate::{
     clock::Timestamp,
-    fields::cache_control::RequestDirectives,
+    fields::{
+        cache_control::RequestDirectives,
+        method::{is_cached, is_query, is_safe},
+    },
     message::{Method, Request, StoredHead},
 };
 
-/// What is to be done with a request (RFC 9111 §4).
+/// The answer to a request: from the stored response, from the origin, or neither (RFC 9111 §4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reuse {
-    /// Answer from the stored response; the reason says what kind of reuse it is (fresh, stale but allowed ...).
-    Serve(Reason),
-    /// Answer from the stored response and validate it behind (stale-while-revalidate).
-    Refresh(Reason),
-    /// Ask the origin whether the stored response may be used still.
-    Validate(Fwd, Reason),
-    /// Ask the origin for a response that others may share.
-    Fetch(Fwd, Reason),
-    /// Ask the origin for the rest of the representation that the stored part belongs to (RFC 9111 §3.4).
-    Complete(Reason),
-    /// Relay: the answer is for this request alone.
-    Pass(Fwd, Reason),
-    /// only-if-cached and nothing to serve: 504 (RFC 9111 §5.2.1.7).
+pub enum Reuse<S> {
+    /// Answer from the stored response. The reason says which kind of reuse it is (fresh, stale but allowed ...).
+    Serve(S, Reason),
+    /// Answer from the stored response and validate it in the background (stale-while-revalidate, RFC 5861 §3).
+    Refresh(S, Reason),
+    /// Ask the origin.
+    Forward(Forward),
+    /// Answer 504: the request says only-if-cached and no stored response may be used (RFC 9111 §5.2.1.7).
     Refuse(Reason),
 }
 
-/// `stored`: the selected stored response, if any. `variants`: responses are stored for this URL, but none for this
-/// request's nominated fields.
-pub fn reuse(
+/// A decision to ask the origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Forward {
+    pub mode: Mode,
+    pub fwd: Fwd,
+    pub reason: Reason,
+}
+
+/// What the origin is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Whether the stored response is still current (RFC 9111 §4.3).
+    Validate,
+    /// The rest of the representation that the stored part belongs to (RFC 9111 §3.4).
+    Complete,
+    /// A response that other clients may share.
+    Fetch,
+    /// A response for this client alone.
+    Pass,
+}
+
+fn forward<S>(mode: Mode, fwd: Fwd, reason: Reason) -> Reuse<S> {
+    Reuse::Forward(Forward { mode, fwd, reason })
+}
+
+/// Decides whether a stored response may answer a request (RFC 9111 §4). `stored` is the selected stored response, if any.
+/// `variants` is true where responses are stored for this URL, but none for this request's nominated fields.
+pub fn reuse<S: AsRef<StoredHead>>(
     request: &Request,
-    stored: Option<&StoredHead>,
+    stored: Option<S>,
     variants: bool,
     now: Timestamp,
     options: &Options,
-) -> Reuse {
+) -> Reuse<S> {
     // the method is understood and one that stored responses answer
     if !is_safe(&request.method) {
-        return Reuse::Pass(Fwd::Method, Reason::UnsafeMethod);
+        return forward(Mode::Pass, Fwd::Method, Reason::UnsafeMethod);
+    }
+    if !is_cached(&request.method) {
+        return forward(Mode::Pass, Fwd::Method, Reason::MethodNotCached);
     }
     let is_head = request.method == Method::HEAD;
-    if !is_head && request.method != Method::GET && !is_query(&request.method) {
-        return Reuse::Pass(Fwd::Method, Reason::MethodNotCached);
-    }
     let (asked, ignored) = followed(&request.fields, options);
     match decide(request, stored, variants, &asked, now, options) {
-        Reuse::Serve(Reason::Fresh) if ignored => Reuse::Serve(Reason::FreshDirectivesIgnored),
-        Reuse::Serve(reason) => Reuse::Serve(reason),
-        Reuse::Refresh(reason) if asked.only_if_cached => Reuse::Serve(reason),
+        Reuse::Serve(stored, Reason::Fresh) if ignored => Reuse::Serve(stored, Reason::FreshDirectivesIgnored),
+        Reuse::Serve(stored, reason) => Reuse::Serve(stored, reason),
+        Reuse::Refresh(stored, reason) if asked.only_if_cached => Reuse::Serve(stored, reason),
         // RFC 9111 §5.2.1.7
         _ if asked.only_if_cached => Reuse::Refuse(Reason::OnlyIfCached),
         // RFC 9111 §5.2.1.5: no part of the answer may be stored
-        _ if asked.no_store => Reuse::Pass(Fwd::Request, Reason::RequestNoStore),
-        // what answers HEAD cannot be stored, but may freshen
-        Reuse::Validate(fwd, reason) | Reuse::Fetch(fwd, reason) if is_head => Reuse::Pass(fwd, reason),
-        Reuse::Refresh(reason) if is_head => Reuse::Pass(Fwd::Stale, reason),
-        Reuse::Complete(reason) if is_head => Reuse::Pass(Fwd::Partial, reason),
+        _ if asked.no_store => forward(Mode::Pass, Fwd::Request, Reason::RequestNoStore),
+        // an answer to HEAD cannot be stored, but it may freshen
+        Reuse::Forward(Forward { fwd, reason, .. }) if is_head => forward(Mode::Pass, fwd, reason),
+        Reuse::Refresh(_, reason) if is_head => forward(Mode::Pass, Fwd::Stale, reason),
         decided => decided,
     }
 }
 
 /// What is to be done with a request whose connection to the origin is authenticated: its answer is for this client alone,
 /// and validates nothing for others.
-pub fn alone(decided: Reuse) -> Reuse {
+pub fn alone<S>(decided: Reuse<S>) -> Reuse<S> {
     match decided {
-        Reuse::Refresh(reason) => Reuse::Serve(reason),
-        Reuse::Validate(fwd, reason) | Reuse::Fetch(fwd, reason) => Reuse::Pass(fwd, reason),
-        Reuse::Complete(reason) => Reuse::Pass(Fwd::Partial, reason),
+        Reuse::Refresh(stored, reason) => Reuse::Serve(stored, reason),
+        Reuse::Forward(Forward { fwd, reason, .. }) => forward(Mode::Pass, fwd, reason),
         decided => decided,
     }
 }
 
 /// What is to be done with a safe request whose content is part of no key: it may change the answer, which is then for
 /// this request alone (cache poisoning by fat GET).
-pub fn with_content(request: &Request) -> Reuse {
-    let cached = matches!(request.method, Method::GET | Method::HEAD) || is_query(&request.method);
-    if cached && RequestDirectives::parse(&request.fields).only_if_cached {
+pub fn with_content<S>(request: &Request) -> Reuse<S> {
+    if is_cached(&request.method) && RequestDirectives::parse(&request.fields).only_if_cached {
         return Reuse::Refuse(Reason::OnlyIfCached);
     }
-    Reuse::Pass(Fwd::Bypass, unkeyed_content(&request.method))
+    forward(Mode::Pass, Fwd::Bypass, unkeyed_content(&request.method))
 }
 
-/// Why a request's content is part of no key.
+/// Returns the reason why the content of a request is not part of its key.
 pub fn unkeyed_content(method: &Method) -> Reason {
     if is_query(method) { Reason::ContentTooLong } else { Reason::RequestContent }
 }
 
-fn decide(
+fn decide<S: AsRef<StoredHead>>(
     request: &Request,
-    stored: Option<&StoredHead>,
+    stored: Option<S>,
     variants: bool,
     asked: &RequestDirectives,
     now: Timestamp,
     options: &Options,
-) -> Reuse {
+) -> Reuse<S> {
     // RFC 9111 §4.3.2: a cache cannot evaluate these
     if request.fields.contains(&IF_MATCH) || request.fields.contains(&IF_UNMODIFIED_SINCE) {
-        return Reuse::Pass(Fwd::Request, Reason::Precondition);
+        return forward(Mode::Pass, Fwd::Request, Reason::Precondition);
     }
     if asked.no_store && (options.strict || options.client_reload) {
-        return Reuse::Pass(Fwd::Request, Reason::RequestNoStore);
+        return forward(Mode::Pass, Fwd::Request, Reason::RequestNoStore);
     }
-    let Some(stored) = stored else {
-        return if variants {
-            Reuse::Fetch(Fwd::VaryMiss, Reason::VaryMiss)
-        } else {
-            Reuse::Fetch(Fwd::UriMiss, Reason::NotStored)
+    let Some(selected) = stored else {
+        return match variants {
+            true => forward(Mode::Fetch, Fwd::VaryMiss, Reason::VaryMiss),
+            false => forward(Mode::Fetch, Fwd::UriMiss, Reason::NotStored),
         };
     };
+    let stored = selected.as_ref();
     let covered = is_covered(request, stored);
     let validate = |fwd, reason| match covered && !conditions(stored).is_empty() {
-        true => Reuse::Validate(fwd, reason),
-        false => Reuse::Fetch(fwd, reason),
+        true => forward(Mode::Validate, fwd, reason),
+        false => forward(Mode::Fetch, fwd, reason),
     };
     if stored.invalidated {
         return validate(Fwd::Stale, Reason::Invalidated);
+    }
+    if is_refusal_to(&request.fields, stored) {
+        return forward(Mode::Fetch, Fwd::Request, Reason::StoredUnauthorized);
     }
     let governing = Governing::of(&stored.head.fields);
     if governing.always_validate() {
@@ -142,45 +164,37 @@ fn decide(
     if asked.min_fresh.is_some_and(|span| freshness.lifetime < freshness.age.saturating_add(span)) {
         return validate(Fwd::Request, Reason::RequestMinFresh);
     }
-    // what the origin gave no lifetime may be another page for someone whom it knows
-    if let Some(reason) = credentials(request, options)
-        && explicit_lifetime(&stored.head.fields, &governing, stored.received).is_none()
+    // where the origin gave no lifetime, it may send another page to a client that it knows
+    if explicit_lifetime(&stored.head.fields, &governing, stored.received).is_none()
+        && let Some(reason) = credentials(&request.fields, options)
     {
         return match validate(Fwd::Request, reason) {
-            Reuse::Fetch(fwd, reason) => Reuse::Pass(fwd, reason),
+            Reuse::Forward(Forward { mode: Mode::Fetch, fwd, reason }) => forward(Mode::Pass, fwd, reason),
             validate => validate,
         };
     }
     if freshness.is_fresh() {
         return match covered {
-            true => Reuse::Serve(Reason::Fresh),
-            false if completion(request, stored, options).is_some() => Reuse::Complete(Reason::PartMissing),
-            false => Reuse::Fetch(Fwd::Partial, Reason::PartMissing),
+            true => Reuse::Serve(selected, Reason::Fresh),
+            false if completion(request, stored, options).is_some() => {
+                forward(Mode::Complete, Fwd::Partial, Reason::PartMissing)
+            }
+            false => forward(Mode::Fetch, Fwd::Partial, Reason::PartMissing),
         };
     }
-    // RFC 9111 §4.2.4: stale, and yet allowed
+    // the response is stale, and yet stale use is allowed (RFC 9111 §4.2.4)
     if covered
         && asked.max_stale.is_some_and(|limit| freshness.stale_within(limit))
         && !governing.forbids_stale_unasked()
     {
-        return Reuse::Serve(Reason::MaxStale);
+        return Reuse::Serve(selected, Reason::MaxStale);
     }
     let window = governing.directives.stale_while_revalidate;
     if stored.part.is_none()
         && window.is_some_and(|window| freshness.stale_within(window))
         && !governing.forbids_stale_extensions(options.strict)
     {
-        return Reuse::Refresh(Reason::StaleWhileRevalidate);
+        return Reuse::Refresh(selected, Reason::StaleWhileRevalidate);
     }
     validate(Fwd::Stale, Reason::Stale)
-}
-
-/// By what the origin may know who asks, unless strict.
-fn credentials(request: &Request, options: &Options) -> Option<Reason> {
-    if options.strict {
-        return None;
-    }
-    let cookie = request.fields.contains(&COOKIE) && !options.ignore_cookies;
-    let authorization = request.fields.contains(&AUTHORIZATION);
-    cookie.then_some(Reason::CookieWithoutFreshness).or(authorization.then_some(Reason::AuthorizationWithoutFreshness))
 }

@@ -1,19 +1,21 @@
-//! Which part of a stored response answers a request: conditions (RFC 9110 §13, RFC 9111 §4.3.2) and ranges
-//! (RFC 9110 §14).
+//! Selects the part of a stored response that answers a request, by conditions (RFC 9110 §13, RFC 9111 §4.3.2) and
+//! ranges (RFC 9110 §14).
 
 use http::header::*;
 
-use super::{Options, freshness::date_of, is_query};
+use super::{
+    freshness::date_of,
+    validators::{entity_tag, strong_last_modified},
+};
 use crate::{
-    clock::Timestamp,
-    fields::{CDN_CACHE_CONTROL, date, etag, etag::EntityTag, range, range::ByteRange},
+    fields::{CDN_CACHE_CONTROL, date, etag, etag::EntityTag, method::is_cached, range, range::ByteRange},
     message::{FieldName, Fields, Method, Part, Request, ResponseHead, StatusCode, StoredHead},
 };
 
-/// More ranges than this in one request and the whole is sent.
+/// The most ranges in one request. If it has more, the whole is sent.
 const MOST_RANGES: usize = 8;
 
-/// What of a response answers the request's conditions and ranges (RFC 9110 §13.2.2, §14.2).
+/// The part of a response that answers the request's conditions and ranges (RFC 9110 §13.2.2, §14.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection {
     Whole,
@@ -21,20 +23,20 @@ pub enum Selection {
     NotModified,
     /// 206 with these bytes, first to last.
     Part(u64, u64),
-    /// 206 multipart/byteranges: at least two ranges, in the order asked for, none overlapping.
+    /// 206 multipart/byteranges with at least two ranges, in the requested order. No two of them overlap.
     Parts(Vec<(u64, u64)>),
     /// 416.
     NotSatisfiable,
 }
 
-/// `length`: of the whole representation; `None`: not known yet. Where only a part is stored, `reuse` has seen to it that
-/// it answers the request.
-pub fn select(request: &Request, stored: &StoredHead, length: Option<u64>, options: &Options) -> Selection {
-    // what answers another method tells what was done, and a 304 or a part of it would hide that (RFC 9110 §13.1.2, §14.2)
-    if !matches!(request.method, Method::GET | Method::HEAD) && !is_query(&request.method) {
+/// Selects what answers the request. `length` is that of the whole representation; `None` if it is not known yet. If
+/// only a part is stored, `reuse` has already checked that the part answers the request.
+pub fn select(request: &Request, stored: &StoredHead, length: Option<u64>) -> Selection {
+    // a response to another method says what was done, which a 304 or a 206 would hide (RFC 9110 §13.1.2, §14.2)
+    if !is_cached(&request.method) {
         return Selection::Whole;
     }
-    if not_modified(request, stored, options) {
+    if not_modified(request, stored) {
         return Selection::NotModified;
     }
     let Some(ranges) = asked_ranges(request, stored) else { return Selection::Whole };
@@ -44,14 +46,14 @@ pub fn select(request: &Request, stored: &StoredHead, length: Option<u64>, optio
     }
 }
 
-/// Is what is stored all that the request asks for?
+/// Returns true if the stored bytes are all that the request asks for.
 pub fn is_covered(request: &Request, stored: &StoredHead) -> bool {
     let Some(part) = stored.part else { return true };
     let ranges = asked_ranges(request, stored);
     ranges.is_some_and(|ranges| covered(&ranges, part, held(&stored.head, part)).is_some())
 }
 
-/// The ranges to be answered; `None`: the whole is (RFC 9110 §13.1.5, §14.2).
+/// Returns the ranges to answer with. Returns `None` if the answer is the whole (RFC 9110 §13.1.5, §14.2).
 pub(super) fn asked_ranges(request: &Request, stored: &StoredHead) -> Option<Vec<ByteRange>> {
     if request.method == Method::HEAD || stored.head.status != StatusCode::OK {
         return None;
@@ -73,13 +75,14 @@ fn of_whole(ranges: &[ByteRange], length: u64) -> Selection {
     }
 }
 
-/// What of a stored part answers these ranges; `None`: something is missing. `held`: how many bytes the part really
-/// has. Where that is not what Content-Range told, a suffix is counted from the end of them and the rest from their start.
+/// Selects what answers these ranges from a stored part. Returns `None` if bytes are missing. `held` is the real number
+/// of bytes of the part. If it differs from Content-Range, a suffix is counted from the end of the held bytes, and any
+/// other range from their start.
 fn covered(ranges: &[ByteRange], part: Part, held: u64) -> Option<Selection> {
     let lacking = part.length().checked_sub(held.max(1))?;
     let mut found = Vec::with_capacity(ranges.len());
     for range in ranges {
-        // without the whole length the end of an open range is unknown
+        // if the whole length is unknown, the end of an open range is unknown
         let (first, last) = match (part.complete, *range) {
             (Some(complete), range) => match range.within(complete) {
                 Some(bytes) => bytes,
@@ -106,7 +109,7 @@ fn covered(ranges: &[ByteRange], part: Part, held: u64) -> Option<Selection> {
     })
 }
 
-/// The bytes that a stored part has: what Content-Length says, or else Content-Range.
+/// Returns the number of bytes that a stored part has, by Content-Length, or else by Content-Range.
 fn held(response: &ResponseHead, part: Part) -> u64 {
     content_length(&response.fields).map_or(part.length(), |length| length.min(part.length()))
 }
@@ -121,16 +124,16 @@ fn overlap(ranges: &[(u64, u64)]) -> bool {
     sorted.windows(2).any(|pair| pair[1].0 <= pair[0].1)
 }
 
-/// RFC 9110 §13.2.2, steps 3 and 4; only where the answer would be a success without them (§13.2.1).
-fn not_modified(request: &Request, stored: &StoredHead, options: &Options) -> bool {
+/// Returns true if the answer is 304 (RFC 9110 §13.2.2, steps 3 and 4). Conditions count only if the answer would be a
+/// success without them (§13.2.1).
+fn not_modified(request: &Request, stored: &StoredHead) -> bool {
     if !stored.head.status.is_success() {
         return false;
     }
     if request.fields.contains(&IF_NONE_MATCH) {
         return if_none_match_finds(&request.fields, &stored.head.fields);
     }
-    matches!(request.method, Method::GET | Method::HEAD)
-        && is_unmodified(&request.fields, stored, options).unwrap_or(false)
+    matches!(request.method, Method::GET | Method::HEAD) && is_unmodified(&request.fields, stored).unwrap_or(false)
 }
 
 pub(super) fn if_none_match_finds(request: &Fields, response: &Fields) -> bool {
@@ -141,20 +144,17 @@ pub(super) fn if_none_match_finds(request: &Fields, response: &Fields) -> bool {
     })
 }
 
-/// Not modified since If-Modified-Since; `None`: it is not there, or is no date. Without Last-Modified the Date counts
-/// (RFC 9111 §4.3.2). Strict: as the conformance suite has it, a response that knows no date of
-/// modification was not modified.
-fn is_unmodified(request: &Fields, stored: &StoredHead, options: &Options) -> Option<bool> {
+/// Returns whether the response is unmodified since If-Modified-Since. Returns `None` if that field is missing or
+/// invalid. Without Last-Modified, Date counts (RFC 9111 §4.3.2).
+fn is_unmodified(request: &Fields, stored: &StoredHead) -> Option<bool> {
     let (fields, now) = (&stored.head.fields, stored.received);
     let since = date::only(request, &IF_MODIFIED_SINCE, now)?;
-    match date::only(fields, &LAST_MODIFIED, now) {
-        Some(modified) => Some(modified <= since),
-        None if options.strict && !fields.contains(&LAST_MODIFIED) => Some(true),
-        None => Some(date_of(fields, now) <= since),
-    }
+    let modified = date::only(fields, &LAST_MODIFIED, now).unwrap_or_else(|| date_of(fields, now));
+    Some(modified <= since)
 }
 
-/// RFC 9110 §13.1.5: strong comparison, or exactly the same date where that is a strong validator.
+/// Returns true if If-Range holds: its entity tag is the same by strong comparison, or its date is the same and is a
+/// strong validator (RFC 9110 §13.1.5).
 pub(super) fn if_range_holds(request: &Fields, stored: &StoredHead) -> bool {
     let Some(asked) = request.only(&IF_RANGE) else { return false };
     let asked = asked.as_bytes().trim_ascii();
@@ -166,17 +166,8 @@ pub(super) fn if_range_holds(request: &Fields, stored: &StoredHead) -> bool {
     modified.is_some() && date::parse(asked, stored.received) == modified
 }
 
-pub(super) fn entity_tag(response: &Fields) -> Option<EntityTag<'_>> {
-    EntityTag::parse(response.only(&ETAG)?.as_bytes())
-}
-
-/// Last-Modified where nothing can have changed unseen within its second (RFC 9110 §8.8.2.2). `now`: roughly.
-pub(super) fn strong_last_modified(response: &Fields, now: Timestamp) -> Option<Timestamp> {
-    let modified = date::only(response, &LAST_MODIFIED, now)?;
-    (date::only(response, &DATE, now)?.since(modified).0 >= 1).then_some(modified)
-}
-
-/// The fields that a 304 carries (RFC 9110 §15.4.5). Last-Modified only where there is no entity tag.
+/// Returns the fields that a 304 carries (RFC 9110 §15.4.5). Last-Modified is among them only if there is no entity
+/// tag.
 pub fn not_modified_fields(response: &ResponseHead) -> Fields {
     static ALWAYS: [FieldName; 6] = [CACHE_CONTROL, CONTENT_LOCATION, DATE, ETAG, EXPIRES, VARY];
     let tagged = response.fields.contains(&ETAG);

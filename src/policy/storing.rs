@@ -1,26 +1,31 @@
-//! May a response be stored, and as what (RFC 9111 §3)?
+//! Decides whether a response may be stored, and as what (RFC 9111 §3).
 
 use http::header::*;
 
 use super::{
     Options, Reason, Times,
-    directives::Governing,
+    directives::{Governing, credentials, retain_storable},
     freshness::{Freshness, explicit_lifetime, heuristically_cacheable, initial_age},
     invalidation::resolve,
-    is_query, is_safe,
     selection::content_length,
-    validation::conditions,
+    validators::conditions,
     vary::nominate,
 };
 use crate::{
     clock::Seconds,
-    fields::{METHOD_OVERRIDES, SET_COOKIE2, cache_control::RequestDirectives, cache_control::Scope, date, range},
-    message::{FieldName, Fields, Method, Part, Request, ResponseHead, StatusCode, StoredHead},
+    fields::{
+        METHOD_OVERRIDES, SET_COOKIE2,
+        cache_control::{RequestDirectives, Scope},
+        method::{is_query, is_safe},
+        range,
+    },
+    message::{Fields, Method, Part, Request, ResponseHead, StatusCode, StoredHead, Target},
 };
 
-/// May this response be stored, and as what (RFC 9111 §3)? Fields that must not be stored are gone from the result.
-/// For an answer to POST the result is what a later GET may use (RFC 9110 §9.3.3). A 206 becomes a head of status 200
-/// without Content-Range and with `part`, from which 206 is built again; its Content-Length stays that of the part.
+/// Decides whether this response may be stored, and returns the head to store (RFC 9111 §3). Fields that must not be
+/// stored are removed from it. If the request is POST, the head answers later GETs (RFC 9110 §9.3.3). A 206 becomes a
+/// head of status 200 without Content-Range and with `part`, from which the 206 is built again. Its Content-Length
+/// remains that of the part.
 pub fn storing(
     request: &Request,
     response: &ResponseHead,
@@ -37,12 +42,15 @@ pub fn storing(
     if status.as_u16() < 200 || !answers_more_than_this_request(status) {
         return Err(Reason::StatusNeverStored);
     }
-    // if the status is 206, or must-understand is present, the cache understands the status
+    if !options.strict && is_about_one_request(status) {
+        return Err(Reason::OneRequestsError);
+    }
+    // if the status is 206 or must-understand is present, the cache understands the status
     let part = part(response, options)?;
     if said.must_understand && !is_understood(status) {
         return Err(Reason::NotUnderstood);
     }
-    // no-store is not present; must-understand takes its place (RFC 9111 §5.2.2.3)
+    // no-store is not present, or must-understand overrides it (RFC 9111 §5.2.2.3)
     if RequestDirectives::parse(&request.fields).no_store {
         return Err(Reason::RequestNoStore);
     }
@@ -57,6 +65,10 @@ pub fn storing(
     let authorization = request.fields.contains(&AUTHORIZATION);
     if authorization && !governing.allows_authorized() {
         return Err(Reason::Authorization);
+    }
+    // each client of a stream wants it from its beginning, and as it comes
+    if !explicit && is_stream(&response.fields) {
+        return Err(Reason::Stream);
     }
     // there is a lifetime, or public, or a heuristically cacheable status
     let allowed = explicit || said.public || heuristically_cacheable(status, options);
@@ -73,7 +85,10 @@ pub fn storing(
         fields.remove(&CONTENT_RANGE);
     }
     let stored = StoredHead {
-        asked: format!("{method} http://{}{}", request.target.authority, request.target.path_and_query),
+        asked: {
+            let Target { scheme, authority, path_and_query } = &request.target;
+            format!("{method} {}://{authority}{path_and_query}", scheme.as_str())
+        },
         initial_age: initial_age(&fields, times),
         nominated: nominate(&fields, request, options)?,
         head: ResponseHead { status: if part.is_some() { StatusCode::OK } else { status }, fields },
@@ -82,16 +97,16 @@ pub fn storing(
         received: times.received,
         part: part.filter(|part| !is_whole(part)),
         invalidated: false,
-        credentials: authorization || (request.fields.contains(&COOKIE) && !options.strict && !options.ignore_cookies),
+        credentials: authorization || credentials(&request.fields, options).is_some(),
     };
     reusable(stored, &governing, times, options)
 }
 
-/// The method that a stored response answers.
+/// Returns the method that the stored response will answer.
 fn storable_method<'a>(request: &'a Request, response: &ResponseHead, explicit: bool) -> Result<&'a Method, Reason> {
     match &request.method {
         method if *method == Method::GET || is_query(method) => Ok(method),
-        // what the origin carried out is another method
+        // the origin may have carried out another method
         _ if request.fields.iter().any(|(name, _)| METHOD_OVERRIDES.contains(&name.as_str())) => {
             Err(Reason::MethodNotCached)
         }
@@ -99,7 +114,7 @@ fn storable_method<'a>(request: &'a Request, response: &ResponseHead, explicit: 
             let location = response.fields.only(&CONTENT_LOCATION);
             let about = location.and_then(|value| resolve(&request.target, value.as_bytes()));
             let is_target = about.is_some_and(|about| about == request.target);
-            // the content of any other status is not what a GET gets, or would get with another status (RFC 9110 §8.7)
+            // with any other status, the content is not what a GET would get (RFC 9110 §8.7)
             let done = response.status == StatusCode::OK;
             if explicit && is_target && done { Ok(&Method::GET) } else { Err(Reason::PostNotForGet) }
         }
@@ -108,8 +123,8 @@ fn storable_method<'a>(request: &'a Request, response: &ResponseHead, explicit: 
     }
 }
 
-/// The part that a 206 holds. One whose Content-Length tells of another part is refused, unless strict: the conformance
-/// suite has such parts, and wants them used.
+/// Returns the part that a 206 holds. Refuses a part whose Content-Length contradicts Content-Range. With `strict` it
+/// is accepted, because the conformance suite expects that.
 fn part(response: &ResponseHead, options: &Options) -> Result<Option<Part>, Reason> {
     if response.status != StatusCode::PARTIAL_CONTENT {
         return Ok(None);
@@ -119,16 +134,33 @@ fn part(response: &ResponseHead, options: &Options) -> Result<Option<Part>, Reas
     if lies && !options.strict { Err(Reason::PartLength) } else { Ok(Some(part)) }
 }
 
-/// What answers conditions and ranges tells nothing to a request without them, whatever lifetime it bears.
+/// Returns false for statuses that only answer conditions or ranges. Such a response is of no use to a request without
+/// them, whatever lifetime it has.
 fn answers_more_than_this_request(status: StatusCode) -> bool {
     !matches!(status.as_u16(), 304 | 412 | 416)
+}
+
+/// Returns true for errors that the odd request of one client provokes: all clients would get them.
+fn is_about_one_request(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 400 | 401 | 407 | 411..=417 | 421 | 426 | 428 | 429 | 431 | 501)
 }
 
 fn is_whole(part: &Part) -> bool {
     part.first == 0 && part.complete == Some(part.length())
 }
 
-/// The status codes whose meaning for a cache is known here: those of RFC 9110 §15 and a few more that are alike.
+/// Returns true if the content is of a type that has no end: events, frames of a camera, messages.
+fn is_stream(response: &Fields) -> bool {
+    const TYPES: [&str; 3] = ["text/event-stream", "multipart/x-mixed-replace", "application/x-ndjson"];
+    const GRPC: &str = "application/grpc";
+    response.values(&CONTENT_TYPE).any(|value| {
+        let kind = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        let begins_like_grpc = kind.get(..GRPC.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(GRPC.as_bytes()));
+        begins_like_grpc || TYPES.iter().any(|stream| kind.eq_ignore_ascii_case(stream.as_bytes()))
+    })
+}
+
+/// Returns true if Larder knows what the status means for a cache: the statuses of RFC 9110 §15 and a few similar ones.
 fn is_understood(status: StatusCode) -> bool {
     matches!(
         status.as_u16(),
@@ -136,7 +168,7 @@ fn is_understood(status: StatusCode) -> bool {
     )
 }
 
-/// What Larder asks for beyond the RFC, so that nobody gets another one's page.
+/// Refuses more than the RFC asks for, so that no client gets the page of another.
 fn careful(
     request: &Request,
     response: &ResponseHead,
@@ -149,33 +181,28 @@ fn careful(
     if sets_cookie && !(explicit && (said.public || said.s_maxage.is_some())) {
         return Err(Reason::SetCookie);
     }
-    if request.fields.contains(&COOKIE) && !explicit && !options.ignore_cookies {
-        return Err(Reason::CookieWithoutFreshness);
-    }
-    Ok(())
-}
-
-/// Removes the fields that must not be stored, and adds the Date that a recipient owes (RFC 9110 §6.6.1).
-pub(super) fn retain_storable(fields: &mut Fields, governing: &Governing, times: Times, options: &Options) {
-    let cookie = |name: &FieldName| *name == SET_COOKIE || *name == SET_COOKIE2;
-    fields.retain(|name, _| !governing.drops(name) && (options.strict || !cookie(name)));
-    if !fields.contains(&DATE) {
-        fields.append(DATE, date::format(times.received));
+    match credentials(&request.fields, options) {
+        Some(reason @ (Reason::CookieWithoutFreshness | Reason::KeyWithoutFreshness)) if !explicit => Err(reason),
+        _ => Ok(()),
     }
 }
 
-/// A response that can never answer anything only takes room.
+/// Refuses a response that could never answer a request and would only take space.
 fn reusable(stored: StoredHead, governing: &Governing, times: Times, options: &Options) -> Result<StoredHead, Reason> {
     let freshness = Freshness::of(&stored, governing, times.response, options);
     let said = &governing.directives;
     let extension = said.stale_while_revalidate.max(said.stale_if_error).unwrap_or(Seconds(0));
     let usable = freshness.lifetime.saturating_add(extension) > freshness.age;
-    // errors of the origin only for as long as it said
+    // an error of the origin is stored only if it is fresh by what the origin said
     if !options.strict && stored.head.status.is_server_error() && !freshness.is_fresh() {
         return Err(Reason::StatusWithoutFreshness);
     }
     if !conditions(&stored).is_empty() || (usable && !governing.always_validate()) {
         return Ok(stored);
     }
-    Err(if governing.always_validate() { Reason::NoCache } else { Reason::NeverReusable })
+    Err(match freshness.lifetime {
+        _ if governing.always_validate() => Reason::NoCache,
+        Seconds(0) => Reason::NeverReusable,
+        _ => Reason::LifetimeUsedUp,
+    })
 }

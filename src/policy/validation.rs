@@ -1,37 +1,28 @@
-//! Validation and what it teaches (RFC 9111 §4.3), and stale responses in place of errors (RFC 5861 §4).
+//! Validates and updates stored responses (RFC 9111 §4.3), and serves stale ones in place of errors (RFC 5861 §4).
 
 use http::header::*;
 
+pub use super::validators::conditions;
 use super::{
     Options, Reason, Times,
-    directives::{Governing, followed},
+    directives::{Governing, followed, is_refusal_to, retain_storable},
     freshness::{Freshness, initial_age},
-    selection::{asked_ranges, content_length, entity_tag, is_covered, strong_last_modified},
-    storing::retain_storable,
-    vary::names,
+    selection::{asked_ranges, content_length, is_covered},
+    validators::{entity_tag, same_strong_validator, strong_validator},
+    vary::nominate_more,
 };
 use crate::{
     clock::Timestamp,
     fields::{
         cache_control::{RequestDirectives, Scope},
         date, digests_content,
-        etag::EntityTag,
     },
     message::{FieldName, FieldValue, Fields, Part, Request, ResponseHead, StatusCode, StoredHead},
 };
 
-/// The conditions that ask whether a stored response is current (RFC 9111 §4.3.1); empty: it cannot be validated.
-pub fn conditions(stored: &StoredHead) -> Vec<(FieldName, FieldValue)> {
-    let fields = &stored.head.fields;
-    let tag = fields.only(&ETAG).filter(|value| EntityTag::parse(value.as_bytes()).is_some());
-    let modified = fields.only(&LAST_MODIFIED).filter(|value| date::parse(value.as_bytes(), stored.received).is_some());
-    let tag = tag.map(|value| (IF_NONE_MATCH, value.clone()));
-    tag.into_iter().chain(modified.map(|value| (IF_MODIFIED_SINCE, value.clone()))).collect()
-}
-
-/// The fields (Range, If-Range) that ask for what is missing of a stored part so that `request` can be answered
-/// (RFC 9111 §3.3); `None`: it cannot be completed: no strong validator (strict asks without), an unknown length, or the
-/// missing bytes do not adjoin the part on one side.
+/// Returns the fields (Range, If-Range) that ask the origin for the bytes which a stored part lacks to answer `request`
+/// (RFC 9111 §3.3). Returns `None` if the part cannot be completed: it has no strong validator (`strict` needs none),
+/// the whole length is unknown, or the missing bytes do not adjoin the part on one side.
 pub fn completion(request: &Request, stored: &StoredHead, options: &Options) -> Option<Vec<(FieldName, FieldValue)>> {
     let part = stored.part?;
     let complete = part.complete?;
@@ -45,7 +36,7 @@ pub fn completion(request: &Request, stored: &StoredHead, options: &Options) -> 
         return None;
     }
     let missing = if first >= part.first && first <= part.last.saturating_add(1) && last > part.last {
-        // to the very end: leave it open, as the length may have changed
+        // the range is left open at the end, because the length may have changed
         match last + 1 == complete {
             true => format!("bytes={}-", part.last + 1),
             false => format!("bytes={}-{last}", part.last + 1),
@@ -59,17 +50,10 @@ pub fn completion(request: &Request, stored: &StoredHead, options: &Options) -> 
     Some([Some(range), validator.map(|value| (IF_RANGE, value))].into_iter().flatten().collect())
 }
 
-/// What If-Range may carry (RFC 9110 §13.1.5).
-fn strong_validator(stored: &StoredHead) -> Option<FieldValue> {
-    let fields = &stored.head.fields;
-    match entity_tag(fields) {
-        Some(tag) => (!tag.weak).then(|| fields.only(&ETAG).cloned())?,
-        None => strong_last_modified(fields, stored.received).and(fields.only(&LAST_MODIFIED).cloned()),
-    }
-}
-
-/// A stored response and a 304, made one (RFC 9111 §3.2, §4.3.4); `None`: the 304 is about another one. Where the 304
-/// says that nothing may be stored any more, the result is `invalidated`: good for this request, and no other.
+/// Updates a stored response with a 304 (RFC 9111 §3.2, §4.3.4). Returns `None` if the 304 is about another response, or
+/// would make the head larger than an origin may send one.
+/// If the 304 forbids storing, or its Vary matches no other request, the result is `invalidated`: it may answer this
+/// request, and no other. If its Vary has new names, the result is the variant that this request asks for.
 pub fn freshen(
     request: &Request,
     stored: &StoredHead,
@@ -77,25 +61,40 @@ pub fn freshen(
     times: Times,
     options: &Options,
 ) -> Option<StoredHead> {
-    is_about(stored, &response.fields, options).then(|| updated(request, stored, response, times, options))?
+    is_about(stored, &response.fields).then(|| updated(request, stored, response, times, options))?
 }
 
-/// May what the answer to this request made of a stored response be shared with others? What answers Authorization only
-/// where a directive allows it (RFC 9111 §3.5), and nothing where the request said no-store (§5.2.1.5).
+/// Updates a stored response with a 304 to a request without conditions. Of the rules of RFC 9111 §4.3.4 only the last can
+/// name it: it is the only response that is stored for its URL, and neither it nor the 304 has a validator. Returns
+/// `None` if the rule does not fit.
+pub fn freshen_unasked(
+    request: &Request,
+    stored: &StoredHead,
+    response: &ResponseHead,
+    times: Times,
+    options: &Options,
+) -> Option<StoredHead> {
+    let has_validator = |fields: &Fields| fields.contains(&ETAG) || fields.contains(&LAST_MODIFIED);
+    let is_only_one = stored.nominated.is_empty();
+    let is_meant = is_only_one && !has_validator(&stored.head.fields) && !has_validator(&response.fields);
+    is_meant.then(|| updated(request, stored, response, times, options))?
+}
+
+/// Returns true if other requests may use a stored response that the answer to this request has updated. If the request
+/// has Authorization, a directive must allow it (RFC 9111 §3.5). If the request says no-store, they may not (§5.2.1.5).
 pub fn may_be_shared(request: &Request, freshened: &StoredHead) -> bool {
     let authorized =
         !request.fields.contains(&AUTHORIZATION) || Governing::of(&freshened.head.fields).allows_authorized();
     authorized && !RequestDirectives::parse(&request.fields).no_store
 }
 
-/// RFC 9111 §4.3.4: do the validators of a 304 identify the stored response? Strict: as the conformance suite has it, what
-/// answers our own If-None-Match is about what that named, whatever entity tag it bears.
-fn is_about(stored: &StoredHead, response: &Fields, options: &Options) -> bool {
+/// Returns true if the validators of a 304 identify the stored response (RFC 9111 §4.3.4).
+fn is_about(stored: &StoredHead, response: &Fields) -> bool {
     let ours = &stored.head.fields;
     let modified = |fields| date::only(fields, &LAST_MODIFIED, stored.received);
     match (entity_tag(response), entity_tag(ours)) {
-        // weakly, as some origins weaken the tag of what they compress, but not in their 304
-        (Some(theirs), Some(ours)) => options.strict || theirs.matches_weakly(&ours),
+        // a weak comparison, because some origins weaken the tag of a compressed response, but not that of their 304
+        (Some(theirs), Some(ours)) => theirs.matches_weakly(&ours),
         (theirs, tag) => match (modified(response), modified(ours)) {
             (Some(theirs), Some(ours)) => theirs == ours,
             (Some(_), None) => tag.is_some(),
@@ -104,7 +103,7 @@ fn is_about(stored: &StoredHead, response: &Fields, options: &Options) -> bool {
     }
 }
 
-/// RFC 9111 §3.2: every field that came replaces the stored one, but for those that describe the stored bytes.
+/// Replaces each stored field by the one that came, except for those that describe the stored bytes (RFC 9111 §3.2).
 fn updated(
     request: &Request,
     stored: &StoredHead,
@@ -113,20 +112,21 @@ fn updated(
     options: &Options,
 ) -> Option<StoredHead> {
     static OF_THE_BYTES: [FieldName; 4] = [CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG];
-    let taken = |name: &FieldName| !OF_THE_BYTES.contains(name) && !digests_content(name);
+    let taken = |name: &FieldName| !OF_THE_BYTES.contains(name) && *name != VARY && !digests_content(name);
     let mut fields = stored.head.fields.clone();
-    // Age and Date tell about the time of the exchange
+    // Age and Date belong to the exchange, so that the old ones are dropped
     fields.retain(|name, _| *name != AGE && *name != DATE && !(taken(name) && response.fields.contains(name)));
     for (name, value) in response.fields.iter().filter(|(name, _)| taken(name)) {
         fields.append(name.clone(), value.clone());
     }
     let (before, after) = (Governing::of(&stored.head.fields), Governing::of(&fields));
     retain_storable(&mut fields, &after, times, options);
-    // it varies otherwise now: what it is stored under is no longer right
-    if names(&fields, options).ok()? != names(&stored.head.fields, options).ok()? {
+    let nominated = nominate_more(&stored.nominated, &response.fields, &mut fields, request, options);
+    if grows_beyond(&fields, &stored.head.fields, options) {
         return None;
     }
-    let forbidden = (after.directives.no_store && !after.directives.must_understand)
+    let forbidden = nominated.is_err()
+        || (after.directives.no_store && !after.directives.must_understand)
         || after.directives.private == Some(Scope::Response)
         || (stored.credentials && before.allows_authorized() && !after.allows_authorized());
     Some(StoredHead {
@@ -135,13 +135,23 @@ fn updated(
         request_time: times.request,
         response_time: times.response,
         received: times.received,
+        nominated: nominated.unwrap_or_else(|_| stored.nominated.clone()),
         invalidated: forbidden,
         credentials: stored.credentials || (request.fields.contains(&AUTHORIZATION) && !options.strict),
         ..stored.clone()
     })
 }
 
-/// What an answer to HEAD does to the stored answer to GET (RFC 9111 §4.3.5).
+/// Returns true if an update makes a head larger than an origin may send one. Origins add fields to their 304s, under
+/// ever new names, until no client takes the head any more.
+fn grows_beyond(updated: &Fields, stored: &Fields, options: &Options) -> bool {
+    // a line has a colon, a space, CR and LF besides
+    let bytes = |fields: &Fields| fields.size() + 4 * fields.len();
+    let is_longer = updated.len() > options.max_fields.max(stored.len());
+    is_longer || bytes(updated) > options.max_head.max(bytes(stored))
+}
+
+/// What the answer to a HEAD means for the stored response to GET (RFC 9111 §4.3.5).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeadSays {
     Freshened(Box<StoredHead>),
@@ -149,7 +159,7 @@ pub enum HeadSays {
     Nothing,
 }
 
-/// `stored_length`: of the stored body.
+/// Compares the answer to a HEAD with the stored response to GET. `stored_length` is the length of the stored body.
 pub fn freshen_by_head(
     request: &Request,
     stored: &StoredHead,
@@ -172,7 +182,7 @@ pub fn freshen_by_head(
     if evidence.contains(&Some(false)) {
         return HeadSays::Changed;
     }
-    // without any validator nothing is known, but the RFC lets it pass
+    // without a validator nothing is proven; the RFC allows the update all the same
     if !options.strict && same(&ETAG).or(same(&LAST_MODIFIED)).is_none() {
         return HeadSays::Nothing;
     }
@@ -183,8 +193,8 @@ pub fn freshen_by_head(
     }
 }
 
-/// A stored part and a 206 that continues it, made one (RFC 9111 §3.4); `None`: they do not belong together. The
-/// result's part tells what the two hold together; bytes of the new one win where they overlap.
+/// Combines a stored part and a 206 that continues it (RFC 9111 §3.4). Returns `None` if they do not belong together.
+/// The part of the result covers both. Where they overlap, the bytes of the new one count.
 pub fn combine(stored: &StoredHead, new: &StoredHead) -> Option<StoredHead> {
     let (old_part, new_part) = (stored.part?, new.part?);
     let says_truth =
@@ -218,20 +228,8 @@ pub fn combine(stored: &StoredHead, new: &StoredHead) -> Option<StoredHead> {
     })
 }
 
-fn same_strong_validator(a: &StoredHead, b: &StoredHead) -> bool {
-    let (ours, theirs) = (&a.head.fields, &b.head.fields);
-    match (entity_tag(ours), entity_tag(theirs)) {
-        (Some(ours), Some(theirs)) => ours.matches_strongly(&theirs),
-        (None, None) => {
-            let modified = strong_last_modified(ours, a.received);
-            modified.is_some() && modified == strong_last_modified(theirs, b.received)
-        }
-        _ => false,
-    }
-}
-
-/// May a stale stored response stand in for this failed exchange (RFC 9111 §4.2.4, RFC 5861 §4)? `status`: the
-/// origin's answer, where there was one.
+/// Decides whether a stale stored response may answer in place of this failed exchange (RFC 9111 §4.2.4, RFC 5861 §4).
+/// `status` is that of the origin's answer, if there was one; 304 stands for a 304 that nobody asked for.
 pub fn on_error(
     request: &Request,
     stored: &StoredHead,
@@ -239,11 +237,14 @@ pub fn on_error(
     now: Timestamp,
     options: &Options,
 ) -> Result<Reason, Reason> {
-    if !matches!(status, None | Some(500 | 502 | 503 | 504)) {
+    if !matches!(status, None | Some(304 | 500 | 502 | 503 | 504)) {
         return Err(Reason::NotAnError);
     }
     if stored.invalidated {
         return Err(Reason::Invalidated);
+    }
+    if is_refusal_to(&request.fields, stored) {
+        return Err(Reason::StoredUnauthorized);
     }
     let governing = Governing::of(&stored.head.fields);
     let freshness = Freshness::of(stored, &governing, now, options);
@@ -265,7 +266,7 @@ pub fn on_error(
         if asked.max_stale.is_some_and(|limit| freshness.stale_within(limit)) {
             return Ok(Reason::MaxStale);
         }
-        // RFC 9111 §4.2.4 lets a disconnected cache use what it has
+        // a disconnected cache may use what it has (RFC 9111 §4.2.4)
         if options.strict {
             return Ok(Reason::Disconnected);
         }

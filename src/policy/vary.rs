@@ -1,4 +1,4 @@
-//! Vary (RFC 9111 §4.1).
+//! Vary: the fields of the request that a response depends on (RFC 9111 §4.1).
 
 use http::header::{
     ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -8,54 +8,94 @@ use http::header::{
 use super::{Options, Reason, negotiation};
 use crate::{
     fields::members,
-    message::{FieldName, Fields, Nominated, Request},
+    message::{FieldName, Fields, Nominated, Request, Version},
 };
 
-/// More nominated fields than this and the response is not stored.
+/// The most nominated fields. A response with more is not stored.
 const MOST_NAMES: usize = 8;
 
-/// The fields in which Larder tells the origin who asks: an answer that varies by them is for one client alone.
+/// The fields in which Larder tells the origin the client's address. A response that varies by them is for one client
+/// alone.
 const BY_CLIENT: [&str; 2] = ["forwarded", "x-forwarded-for"];
 
-/// Stands for a QUERY's content among the nominated fields: its answers are variants of its URL by content.
+/// The name that stands for the content of a QUERY among the nominated fields: the responses to QUERY are variants of
+/// the URL by content.
 const CONTENT: FieldName = FieldName::from_static("larder-content");
 
-/// The first byte of a normal form, by how it was made: no field value holds such bytes, so that none of one kind is
-/// taken for one of another.
+/// The first byte of a normal form says how the form was made. No field value holds such a byte, so that normal forms
+/// of different kinds are never equal.
 const AS_IT_IS: u8 = 1;
 const LIST: u8 = 2;
 const PREFERENCES: u8 = 3;
 
-/// Stands between the members of a list.
+/// The byte between the members of a list.
 const NEXT: u8 = 1;
 
-/// Stands between the languages that were asked for and the one that the response is in.
+/// The byte between the languages that were asked for and the language of the response.
 const LANGUAGE: u8 = b'\n';
 
-/// The nominated fields of a response with the values that the request gave them, by name; a QUERY's content before them
-/// all. Errs where it cannot match
-/// another request (`*`, the client's address), or hardly ever (too many names).
+/// Returns the nominated fields of a response, sorted by name, with the values that the request gives them. The content
+/// of a QUERY comes first. Fails if the response can match no other request (`*`, the client's address), or hardly any
+/// (too many names).
 pub fn nominate(response: &Fields, request: &Request, options: &Options) -> Result<Vec<Nominated>, Reason> {
-    let mut nominated = Vec::from_iter(content(request));
-    for name in names(response, options)? {
-        let mut value = normalised(&name, request, options);
-        if name == ACCEPT_LANGUAGE
-            && let (Some(value), Some(language)) = (&mut value, language(response))
-        {
-            value.push(LANGUAGE);
-            value.extend(language);
-        }
-        nominated.push((name, value));
-    }
-    Ok(nominated)
+    let names = names(response, options)?.into_iter();
+    let values = names.map(|name| nominated(name, request, response, options));
+    Ok(content(request).into_iter().chain(values).collect())
 }
 
-/// Was this stored for the same content of a QUERY, or, as this request, for none?
+/// Returns the nominated fields of a stored response that the answer to this request has validated (RFC 9111 §4.3.4).
+/// `answer` is what the origin sent now, `fields` is what the stored response has from now on. Names that the answer adds
+/// take the values of this request, and the lines of Vary that hold them are added to `fields`. Names that the answer
+/// leaves out stay: many origins send a shorter Vary with a 304. Fails if the response matches no other request any more.
+pub(super) fn nominate_more(
+    stored: &[Nominated],
+    answer: &Fields,
+    fields: &mut Fields,
+    request: &Request,
+    options: &Options,
+) -> Result<Vec<Nominated>, Reason> {
+    let mut added = names(answer, options)?;
+    added.retain(|name| stored.iter().all(|(known, _)| known != name));
+    if added.is_empty() {
+        return Ok(stored.to_vec());
+    }
+    for line in answer.values(&VARY) {
+        fields.append(VARY, line.clone());
+    }
+    let (mut all, rest): (Vec<_>, Vec<_>) = stored.iter().cloned().partition(|(name, _)| *name == CONTENT);
+    let mut by_name: Vec<Nominated> =
+        added.into_iter().map(|name| nominated(name, request, fields, options)).chain(rest).collect();
+    if by_name.len() > MOST_NAMES {
+        return Err(Reason::VaryTooLong);
+    }
+    by_name.sort_by(|(a, _), (b, _)| a.as_str().cmp(b.as_str()));
+    all.append(&mut by_name);
+    Ok(all)
+}
+
+/// Returns a field that a response nominates, with the value that the request gives it.
+fn nominated(name: FieldName, request: &Request, response: &Fields, options: &Options) -> Nominated {
+    let mut value = normalised(&name, request, options);
+    if name == ACCEPT_LANGUAGE
+        && let (Some(value), Some(language)) = (&mut value, language(response))
+    {
+        value.push(LANGUAGE);
+        value.extend(language);
+    }
+    (name, value)
+}
+
+/// Returns true if the response was stored for the same content of a QUERY as the request has, or if both have none.
 pub fn is_for_content(nominated: &[Nominated], request: &Request) -> bool {
     nominated.iter().find(|(name, _)| *name == CONTENT) == content(request).as_ref()
 }
 
-/// Do the nominated fields of a stored response match this request's (RFC 9111 §4.1)?
+/// Returns true if a response varies by fields of the request. The content of a QUERY is none.
+pub fn varies(nominated: &[Nominated]) -> bool {
+    nominated.iter().any(|(name, _)| *name != CONTENT)
+}
+
+/// Returns true if the nominated fields of a stored response match those of this request (RFC 9111 §4.1).
 pub fn matches(nominated: &[Nominated], request: &Request, options: &Options) -> bool {
     let fits = |(name, stored): &Nominated| {
         let presented = normalised(name, request, options);
@@ -65,14 +105,23 @@ pub fn matches(nominated: &[Nominated], request: &Request, options: &Options) ->
         let (Some(presented), Some(stored)) = (&presented, stored) else { return presented == *stored };
         let mut parts = stored.splitn(2, |byte| *byte == LANGUAGE);
         let asked_then = parts.next().unwrap_or_default();
-        // a response in the one language that this client likes best is what it would be sent
         presented == asked_then
-            || parts.next().is_some_and(|language| negotiation::likes_best(&request.fields, language))
+            || parts.next().is_some_and(|language| both_prefer(language, [presented.as_slice(), asked_then]))
     };
     is_for_content(nominated, request) && nominated.iter().filter(|(name, _)| *name != CONTENT).all(fits)
 }
 
-/// The same nominated fields, with the values that another request gives them; without any, its content alone.
+/// Returns true if both of these normal forms of Accept-Language prefer the language of the response to all others. Then
+/// the origin would send either client the same. A page in a language that its client did not like best may still be made
+/// for that client: its prices, its links.
+fn both_prefer(language: &[u8], normal: [&[u8]; 2]) -> bool {
+    normal
+        .iter()
+        .all(|normal| normal.strip_prefix(&[PREFERENCES]).is_some_and(|normal| negotiation::prefers(normal, language)))
+}
+
+/// Returns the same nominated fields with the values that another request gives them, behind the content of that
+/// request.
 pub fn renominate(nominated: &[Nominated], request: &Request, options: &Options) -> Vec<Nominated> {
     let fields = nominated.iter().filter(|(name, _)| *name != CONTENT);
     let values = fields.map(|(name, _)| (name.clone(), normalised(name, request, options)));
@@ -83,15 +132,15 @@ fn content(request: &Request) -> Option<Nominated> {
     request.content.map(|digest| (CONTENT, Some(digest.to_vec())))
 }
 
-/// The names in Vary, sorted, each once.
-pub(super) fn names(response: &Fields, options: &Options) -> Result<Vec<FieldName>, Reason> {
+/// Returns the names in Vary, sorted, each of them once.
+fn names(response: &Fields, options: &Options) -> Result<Vec<FieldName>, Reason> {
     let mut names = Vec::new();
     for member in response.values(&VARY).flat_map(|line| members(line.as_bytes())) {
         match FieldName::from_bytes(member) {
             _ if member.is_empty() => {}
             Ok(name) if BY_CLIENT.contains(&name.as_str()) => return Err(Reason::VaryByClient),
             Ok(name) if member != b"*" && name != CONTENT => names.push(name),
-            // what is no name may stand for anything
+            // an invalid name may stand for anything
             _ => return Err(Reason::VaryStar),
         }
     }
@@ -103,24 +152,25 @@ pub(super) fn names(response: &Fields, options: &Options) -> Result<Vec<FieldNam
     if names.len() > MOST_NAMES { Err(Reason::VaryTooLong) } else { Ok(names) }
 }
 
-/// Access-Control-Allow-Origin names an origin: it was most likely made for the one that asked.
+/// Returns true if Access-Control-Allow-Origin names an origin. Most likely that is the one that sent the request.
 fn allows_one_origin(response: &Fields) -> bool {
     response.values(&ACCESS_CONTROL_ALLOW_ORIGIN).any(|value| value.as_bytes().trim_ascii() != b"*")
 }
 
-/// The one language that a response is in, lower case.
+/// Returns the language of a response in lower case, if it has exactly one.
 fn language(response: &Fields) -> Option<Vec<u8>> {
     let language = response.only(&CONTENT_LANGUAGE)?.as_bytes().trim_ascii();
     (!language.is_empty() && !language.contains(&b',')).then(|| language.to_ascii_lowercase())
 }
 
-/// A request field's value, as the origin sees it, in a form that is equal for all values that mean the same; `None`: it
-/// is not there.
+/// Returns the normal form of a request field as the origin sees it. It is the same for all values that mean the same.
+/// Returns `None` if the field is missing.
 fn normalised(name: &FieldName, request: &Request, options: &Options) -> Option<Vec<u8>> {
     let fields = &request.fields;
-    // of what Larder writes this alone is not alike for all requests that share a key
+    // of all that Larder writes, only Via differs among requests that share a key
     if *name == VIA {
-        let version = if request.http_10 { b"0" } else { b"1" };
+        // these bytes stand in stored records
+        let version = if request.version == Version::Http10 { b"0" } else { b"1" };
         return Some([&lines(name, fields), &version[..]].concat());
     }
     if !fields.contains(name) {
@@ -142,25 +192,27 @@ fn tagged(tag: u8, normal: &[u8]) -> Vec<u8> {
     [&[tag], normal].concat()
 }
 
-/// Whitespace around commas means nothing in these; of other fields it is not known (RFC 9111 §4.1).
+/// Returns true for the fields in which whitespace around commas means nothing. For other fields that is not known
+/// (RFC 9111 §4.1).
 fn is_list(name: &FieldName) -> bool {
     static LISTS: [FieldName; 4] = [ACCEPT, ACCEPT_CHARSET, ACCESS_CONTROL_REQUEST_HEADERS, CACHE_CONTROL];
     LISTS.contains(name) || matches!(name.as_str(), "prefer" | "sec-ch-ua" | "sec-ch-ua-full-version-list")
 }
 
-/// Strict: as the conformance suite has it, an unknown field that holds nothing but tokens is a list of them.
+/// Returns true if a field holds nothing but tokens. With `strict` such a field is taken for a list, as the conformance
+/// suite expects.
 fn holds_tokens(name: &FieldName, fields: &Fields) -> bool {
     let mut members = fields.values(name).flat_map(|line| members(line.as_bytes()));
     members.all(|member| FieldName::from_bytes(member).is_ok())
 }
 
-/// All lines as one list, without the whitespace around its commas.
+/// Joins all lines into one list, without the whitespace around its commas.
 fn as_list(name: &FieldName, fields: &Fields) -> Vec<u8> {
     let members: Vec<&[u8]> = fields.values(name).flat_map(|line| members(line.as_bytes())).collect();
     tagged(LIST, &members.join(&NEXT))
 }
 
-/// All lines, made one as RFC 9110 §5.3 allows for every field.
+/// Joins all lines into one value, as RFC 9110 §5.3 allows for every field.
 fn lines(name: &FieldName, fields: &Fields) -> Vec<u8> {
     let lines: Vec<&[u8]> = fields.values(name).map(|line| line.as_bytes().trim_ascii()).collect();
     tagged(AS_IT_IS, &lines.join(&b", "[..]))

@@ -1,112 +1,271 @@
-//! One line in the log for each request.
+//! One line in the log for each request: columns and colours on a terminal, one stable form in a pipe or a file.
 
-use std::{
-    pin::Pin,
-    task::{Context, Poll},
-    time::Instant,
+use std::fmt::{self, Write as _};
+
+use super::{
+    outcome::{End, Kind, Outcome},
+    words::Words,
 };
-
-use bytes::Bytes;
-use futures_core::Stream;
-
-use super::respond::Verdict;
 use crate::{
-    client::{Presented, Reply, ReplyBody},
-    clock,
-    logging::{escape, redact},
+    clock::{Clock, Timestamp},
+    logging::{self, ACCESS, escape, redact},
     message::StatusCode,
-    policy::Reason,
+    terminal::{self, Colour, Style},
+    units::{show_size, show_took},
 };
 
-const TARGET: &str = "larder::access";
-
-/// A line in the making. Costs nothing where nobody reads it.
-pub struct Entry(Option<Line>);
-
-struct Line {
-    began: Instant,
-    method: String,
-    target: String,
-    status: StatusCode,
-    word: &'static str,
-    reason: Reason,
-    sent: u64,
-    /// How many bytes are to be sent; `None`: not known before the end has come.
-    expected: Option<u64>,
+/// Returns true if the log takes lines about requests.
+pub fn is_read() -> bool {
+    log::log_enabled!(target: ACCESS, log::Level::Info)
 }
 
-impl Entry {
-    pub fn begin(presented: &Presented) -> Entry {
-        Entry(log::log_enabled!(target: TARGET, log::Level::Info).then(|| Line {
-            began: clock::instant(),
-            method: presented.method.to_string(),
-            target: presented.target.clone(),
-            status: StatusCode::OK,
-            word: "MISS",
-            reason: Reason::Refused,
-            sent: 0,
-            expected: Some(0),
-        }))
+/// Writes the line of a request.
+pub fn log(outcome: &Outcome) {
+    // a stranger's bytes make no line, unless somebody wants to know more
+    let level = match outcome.end {
+        End::Refused(_) => log::Level::Debug,
+        _ => log::Level::Info,
+    };
+    if !log::log_enabled!(target: ACCESS, level) {
+        return;
+    }
+    let line = Line { outcome, verbose: log::log_enabled!(target: ACCESS, log::Level::Debug) };
+    let style = terminal::stderr();
+    if style.columns {
+        logging::say(&line.in_columns(Clock::system().wall(), style).to_string());
+    } else {
+        logging::line(level, ACCESS, |out| {
+            // writing to a line cannot fail
+            let _ = write!(out, "{}", line.plain());
+        });
+    }
+}
+
+/// The line of one request.
+struct Line<'a> {
+    outcome: &'a Outcome,
+    /// True with `-v`.
+    verbose: bool,
+}
+
+impl<'a> Line<'a> {
+    /// The stable form: `HIT 200 GET /a 0.1 ms 63 B 5s left`.
+    fn plain(&self) -> impl fmt::Display + use<'a> {
+        let Line { outcome, verbose } = *self;
+        fmt::from_fn(move |f| {
+            write!(
+                f,
+                "{} {} {} {:.1} ms {} B {}{}",
+                Kind::of(outcome).word(),
+                status(outcome),
+                request(outcome),
+                outcome.took.as_secs_f64() * 1e3,
+                outcome.sent,
+                Words(outcome),
+                ending(outcome),
+            )?;
+            if verbose { more(f, outcome) } else { Ok(()) }
+        })
     }
 
-    /// What the answer will be.
-    pub fn settle(&mut self, status: StatusCode, verdict: &Verdict) {
-        if let Some(line) = &mut self.0 {
-            (line.status, line.word, line.reason) = (status, verdict.word(), verdict.reason);
+    /// The form of a terminal: `19:29:43  HIT   200   0.1 ms    63 B   GET /a                5s left`.
+    fn in_columns(&self, at: Timestamp, style: Style) -> impl fmt::Display + use<'a> {
+        let Line { outcome, verbose } = *self;
+        fmt::from_fn(move |f| {
+            let (word, size) = (Kind::of(outcome).word(), show_size(outcome.sent));
+            let (number, unit) = size.split_once(' ').unwrap_or((&size, ""));
+            let (colour, of_status) = colours(word, outcome.status);
+            write!(
+                f,
+                "{}  {} {}{:>8}{number:>6} {unit:<3} {:<20}  {}{}",
+                terminal::time_of_day(at),
+                style.paint(colour, format_args!("{word:<5}")),
+                style.paint(of_status, format_args!("{:<4}", status(outcome))),
+                show_took(outcome.took),
+                request(outcome).to_string(),
+                Words(outcome),
+                ending(outcome),
+            )?;
+            if verbose { more(f, outcome) } else { Ok(()) }
+        })
+    }
+}
+
+/// Returns the colours of the word and of the status.
+fn colours(word: &str, status: Option<StatusCode>) -> (Option<Colour>, Option<Colour>) {
+    let failed = status.is_some_and(|status| status.is_server_error());
+    let of_word = match word {
+        _ if failed => Some(Colour::Red),
+        "HIT" => Some(Colour::Green),
+        "MISS" | "STALE" => Some(Colour::Yellow),
+        _ => None,
+    };
+    (of_word, failed.then_some(Colour::Red))
+}
+
+/// The status, or `left` where no answer was begun.
+fn status(outcome: &Outcome) -> &str {
+    match (&outcome.status, outcome.end) {
+        (Some(status), _) => status.as_str(),
+        (None, End::Left) => "left",
+        (None, _) => "-",
+    }
+}
+
+/// The method and the target, fit for a log that others read.
+fn request(outcome: &Outcome) -> impl fmt::Display + '_ {
+    fmt::from_fn(|f| {
+        let method = outcome.method.as_ref().map_or("-".into(), |method| escape(method.as_str()));
+        write!(f, "{method} {}", escape(&redact(&outcome.target)))
+    })
+}
+
+/// What ended an answer before its end.
+fn ending(outcome: &Outcome) -> &'static str {
+    match (outcome.end, outcome.status) {
+        (End::Left, Some(_)) => " (left)",
+        (End::BrokenOff, Some(_)) => " (broken off)",
+        _ => "",
+    }
+}
+
+/// Writes what `-v` adds to a line.
+fn more(f: &mut fmt::Formatter<'_>, outcome: &Outcome) -> fmt::Result {
+    match outcome.peer {
+        Some(peer) => write!(f, " [client {peer}, HTTP/{}", outcome.version.number())?,
+        None => write!(f, " [client -, HTTP/{}", outcome.version.number())?,
+    }
+    if let Some(verdict) = &outcome.verdict {
+        write!(f, ", from {}", verdict.tier.as_str())?;
+        if let Some(time) = verdict.origin_time {
+            write!(f, ", origin {} ms", time.as_millis())?;
+        }
+    }
+    f.write_str("]")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        clock::Seconds,
+        message::{Method, Version},
+        origin::OriginError,
+        policy::{Fwd, Reason},
+        proxy::verdict::{Tier, Verdict},
+    };
+
+    fn outcome(status: u16, verdict: Verdict) -> Outcome {
+        Outcome {
+            method: Some(Method::GET),
+            target: "/max".to_owned(),
+            version: Version::Http11,
+            peer: Some([127, 0, 0, 1].into()),
+            status: StatusCode::from_u16(status).ok(),
+            verdict: Some(verdict),
+            sent: 63,
+            took: Duration::from_micros(152_300),
+            end: End::Whole,
         }
     }
 
-    /// Writes the line when the last byte was handed over.
-    pub fn end(self, mut reply: Reply) -> Reply {
-        let Some(mut line) = self.0 else { return reply };
-        reply.body = match reply.body {
-            ReplyBody::Stream { length, pieces } => {
-                line.expected = length;
-                ReplyBody::Stream { length, pieces: Box::pin(Watched { line, pieces }) }
-            }
-            body => {
-                line.sent = if let ReplyBody::Bytes(bytes) = &body { bytes.len() as u64 } else { 0 };
-                line.expected = Some(line.sent);
-                body
-            }
+    fn miss(reason: Reason) -> Verdict {
+        Verdict::forwarded(Fwd::UriMiss, reason)
+    }
+
+    fn hit(reason: Reason, ttl: i64) -> Verdict {
+        Verdict { ttl: Some(ttl), ..Verdict::hit(reason, Tier::Memory) }
+    }
+
+    fn stored(reason: Reason, lifetime: u64, by: Reason) -> Verdict {
+        Verdict { stored: true, stored_for: Some((Seconds(lifetime), by)), ..miss(reason) }
+    }
+
+    #[test]
+    fn each_outcome_is_told_in_words_that_say_what_happened_and_why() {
+        let refused = OriginError::Refused("127.0.0.1:1".to_owned());
+        for (verdict, status, line) in [
+            (stored(Reason::NotStored, 5, Reason::MaxAge), 200, "MISS 200 stored for 5s"),
+            (stored(Reason::NotStored, 3600, Reason::DefaultTtl), 200, "MISS 200 stored for 1h (--default-ttl)"),
+            (stored(Reason::Stale, 60, Reason::Expires), 200, "MISS 200 stale; stored for 1m"),
+            (stored(Reason::NotStored, 0, Reason::NoCache), 200, "MISS 200 stored, to be validated before each use"),
+            (miss(Reason::Private), 200, "MISS 200 not stored: Cache-Control: private"),
+            (miss(Reason::VaryStar), 200, "MISS 200 not stored: Vary: *"),
+            (miss(Reason::UnsafeMethod), 200, "MISS 200 GET is not cached"),
+            (hit(Reason::Fresh, 5), 200, "HIT 200 5s left"),
+            (hit(Reason::DefaultTtl, 3588), 200, "HIT 200 59m left (--default-ttl)"),
+            (hit(Reason::LastModified, 90), 304, "HIT 304 90s left (a tenth since Last-Modified)"),
+            (hit(Reason::FreshDirectivesIgnored, 5), 200, "HIT 200 5s left (reload ignored, see --client-reload)"),
+            (Verdict { fwd_status: Some(304), ..hit(Reason::Validated, 60) }, 200, "HIT 200 validated; 1m left"),
+            (Verdict { fwd_status: Some(304), ..hit(Reason::Validated, 0) }, 200, "HIT 200 validated"),
+            (Verdict { collapsed: true, ttl: Some(9), ..miss(Reason::NotStored) }, 200, "MISS 200 collapsed; 9s left"),
+            (hit(Reason::StaleWhileRevalidate, -4), 200, "STALE 200 4s over; stale-while-revalidate"),
+            (
+                Verdict { failure: Some(Box::new(refused.clone())), ..hit(Reason::StaleIfError, -4) },
+                200,
+                "STALE 200 4s over; the origin refused the connection (127.0.0.1:1)",
+            ),
+            (
+                Verdict { fwd_status: Some(503), ..hit(Reason::StaleIfError, -100) },
+                200,
+                "STALE 200 1m over; the origin answered 503",
+            ),
+            (miss(Reason::NotStored).failed(&refused), 502, "---- 502 the origin refused the connection (127.0.0.1:1)"),
+            (Verdict::refused(Reason::Refused), 400, "---- 400 refused"),
+        ] {
+            let outcome = outcome(status, verdict);
+            let plain = Line { outcome: &outcome, verbose: false }.plain().to_string();
+            assert_eq!(plain.replace(" GET /max 152.3 ms 63 B", ""), line);
+        }
+    }
+
+    #[test]
+    fn an_outcome_without_an_answer_says_whose_fault_it_is() {
+        let lost = |end| Outcome { status: None, verdict: None, end, sent: 0, ..outcome(200, miss(Reason::NotStored)) };
+        for (end, line) in [
+            (End::Left, "---- left GET /max 152.3 ms 0 B the client left before it got an answer"),
+            (End::BrokenOff, "---- - GET /max 152.3 ms 0 B lost to a fault of Larder's own"),
+        ] {
+            assert_eq!(Line { outcome: &lost(end), verbose: false }.plain().to_string(), line);
+        }
+    }
+
+    #[test]
+    fn a_terminal_gets_columns_with_the_reason_last() {
+        let columns = Style { columns: true, colours: false };
+        for (outcome, line) in [
+            (
+                Outcome { took: Duration::from_micros(84), ..outcome(200, hit(Reason::Fresh, 5)) },
+                "HIT   200   0.1 ms    63 B   GET /max              5s left",
+            ),
+            (
+                Outcome { sent: 5 << 20, end: End::Left, ..outcome(200, miss(Reason::SetCookie)) },
+                "MISS  200   152 ms     5 MiB GET /max              not stored: Set-Cookie without public or s-maxage and a \
+                 lifetime (left)",
+            ),
+            (
+                Outcome { sent: 0, status: None, verdict: None, end: End::Left, ..outcome(0, miss(Reason::Stale)) },
+                "----  left  152 ms     0 B   GET /max              the client left before it got an answer",
+            ),
+        ] {
+            let shown = Line { outcome: &outcome, verbose: false }.in_columns(Timestamp(0), columns).to_string();
+            assert_eq!(&shown[8..10], "  ", "{shown}");
+            assert_eq!(&shown[10..], line);
+        }
+    }
+
+    #[test]
+    fn a_hit_is_green_a_miss_yellow_and_a_server_error_red() {
+        let colours = Style { columns: true, colours: true };
+        let shown = |status, verdict| {
+            let outcome = outcome(status, verdict);
+            Line { outcome: &outcome, verbose: false }.in_columns(Timestamp(0), colours).to_string()
         };
-        reply
-    }
-}
-
-/// A body whose bytes are counted; the line is written when it goes.
-struct Watched {
-    line: Line,
-    pieces: Pin<Box<dyn Stream<Item = std::io::Result<Bytes>>>>,
-}
-
-impl Stream for Watched {
-    type Item = std::io::Result<Bytes>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let polled = self.pieces.as_mut().poll_next(cx);
-        match &polled {
-            Poll::Ready(Some(Ok(bytes))) => self.line.sent += bytes.len() as u64,
-            Poll::Ready(None) => self.line.expected = self.line.expected.or(Some(self.line.sent)),
-            _ => {}
-        }
-        polled
-    }
-}
-
-impl Drop for Line {
-    fn drop(&mut self) {
-        log::info!(
-            target: TARGET,
-            "{} {} {} {} {:.1} ms {} B {}{}",
-            self.word,
-            self.status.as_u16(),
-            escape(&self.method),
-            escape(&redact(&self.target)),
-            self.began.elapsed().as_secs_f64() * 1e3,
-            self.sent,
-            self.reason.as_str(),
-            if self.expected != Some(self.sent) { " (broken off)" } else { "" },
-        );
+        assert!(shown(200, hit(Reason::Fresh, 5)).contains("\x1b[32mHIT  \x1b[0m 200 "));
+        assert!(shown(200, miss(Reason::Private)).contains("\x1b[33mMISS \x1b[0m 200 "));
+        let failed = miss(Reason::NotStored).failed(&OriginError::Closed);
+        assert!(shown(502, failed).contains("\x1b[31m---- \x1b[0m \x1b[31m502 \x1b[0m"));
     }
 }

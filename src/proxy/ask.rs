@@ -1,183 +1,279 @@
 //! One question to the origin, and what its answer does to the store.
 
-use std::{rc::Rc, sync::Arc};
+use std::sync::Arc;
 
 use http::header::SET_COOKIE;
 
 use super::{
-    Content, Context,
+    context::Asked,
     exchange::{self, Answered},
-    fetch::{Flying, Landing, Outcome, Question, Way},
-    fill::{Fill, Filled, Side, Unfilled},
-    forward::Conditions,
-    is_unsafe, query,
-    shared::FlightKey,
-    warning::Warning,
+    fetched::Fetched,
+    forward::{self, Conditions},
+    keep::{COMPLETED, announced_length, join_parts, keep},
+    landing::{Flying, Landing},
+    question::{Content, Question},
 };
 use crate::{
-    clock::Timestamp,
-    fields::range,
-    key::CacheKey,
-    logging::redact,
-    message::{FieldValue, Fields, Method, Request, StatusCode, StoredBody, StoredHead, StoredResponse},
-    origin::{OriginBody, OriginError, OriginResponse},
+    fields::method::{is_cached, is_safe, query},
+    message::{FieldName, FieldValue, Fields, Method, ResponseHead, StoredHead},
+    origin::{OriginError, OriginResponse},
     policy::{
         Reason, Times, invalidation,
-        reuse::unkeyed_content,
+        reuse::{Mode, unkeyed_content},
         selection,
         storing::storing,
         validation::{self, HeadSays},
     },
-    store::Epoch,
+    store::{AdmitError, Epoch, Store, StoredResponse},
 };
 
-/// Bytes of a stored part up to which it is completed rather than fetched anew.
-const COMPLETED: u64 = 8 * 1024 * 1024;
+/// The origin's answer is of no use: a whole response has to be asked for.
+struct AskAnew;
 
-/// Asks the origin and does to the store what its answer says. The lead ends when what it landed is stored.
-pub async fn ask(cx: &Rc<Context>, question: Question, lead: Option<Flying>, flight: Option<&FlightKey>) -> Outcome {
-    let epoch = cx.store.epoch();
-    let Question { request, mut content, interim, owner, primary, stored, mut way } = question;
-    // no key knows of it: what it may have changed is for this client alone
-    let unkeyed = matches!(content, Content::Stream(_)) && !is_unsafe(&request.method);
-    let land = |landing: Landing| {
-        if let Some(lead) = &lead {
-            lead.land(landing);
-        }
+/// Asks the origin, and does to the store what its answer says. Those who follow `lead` are told what landed; the lead ends
+/// when that is stored.
+pub async fn ask(question: Question, lead: Option<Flying>) -> Fetched {
+    let mut asking = Asking {
+        epoch: question.asked.cx.store.epoch(),
+        unkeyed: matches!(question.content, Content::Stream(_)) && is_safe(&question.asked.request.method),
+        question,
+        lead,
     };
-    // a failing origin is not asked by every request that the origin itself gave something to answer with
-    if !cx.shared.health.may_ask(cx.clock.now())
-        && let Some(outcome @ Outcome::Stored { reason: Reason::StaleIfError, .. }) =
-            stand_in(cx, &request, stored.as_ref(), None)
-    {
-        land(Landing::Erred(503));
-        return outcome;
+    if let Some(spared) = asking.spare_a_failing_origin() {
+        return spared;
     }
     loop {
-        let (conditions, added) = match (way, &stored) {
-            (Way::Validate, Some(stored)) => (Conditions::None, validation::conditions(&stored.head)),
-            (Way::Complete, Some(stored)) if stored.body.length() <= COMPLETED => {
-                (Conditions::None, validation::completion(&request, &stored.head, &cx.policy).unwrap_or_default())
+        let (conditions, added) = asking.conditions();
+        let fetched = match asking.send(conditions, &added).await {
+            Ok(answered) => asking.judge(answered).await,
+            Err(error) => Ok(asking.failed(error)),
+        };
+        match fetched {
+            Ok(fetched) => return fetched,
+            Err(AskAnew) => asking.question.mode = Mode::Fetch,
+        }
+    }
+}
+
+/// A question under way.
+struct Asking {
+    question: Question,
+    lead: Option<Flying>,
+    /// The request is safe and has content that is part of no key. Its answer is for this client alone.
+    unkeyed: bool,
+    /// The store's, as of the beginning: after a clearing the answer is not stored.
+    epoch: Epoch,
+}
+
+impl Asking {
+    fn land(&self, landing: Landing) {
+        if let Some(lead) = &self.lead {
+            lead.land(landing);
+        }
+    }
+
+    /// While the origin fails it is not asked by every request for which it has allowed a stale answer.
+    fn spare_a_failing_origin(&self) -> Option<Fetched> {
+        let asked = &self.question.asked;
+        if asked.site.health.may_ask(asked.cx.clock.now()) {
+            return None;
+        }
+        let spared = spared(asked, self.question.stored.as_ref())?;
+        self.land(Landing::Spared);
+        Some(spared)
+    }
+
+    /// Which conditions of the client go out, and those that Larder adds. Where there is nothing to add, a whole response is
+    /// asked for.
+    fn conditions(&mut self) -> (Conditions, Vec<(FieldName, FieldValue)>) {
+        let Question { asked, stored, mode, .. } = &mut self.question;
+        let (conditions, added) = match (&*mode, stored) {
+            (Mode::Pass, _) => return (Conditions::AsAsked, Vec::new()),
+            (Mode::Validate, Some(stored)) => (Conditions::None, validation::conditions(&stored.head)),
+            (Mode::Complete, Some(stored)) if stored.body.length() <= COMPLETED => {
+                let missing = validation::completion(&asked.request, &stored.head, asked.policy());
+                (Conditions::None, missing.unwrap_or_default())
             }
-            (Way::Pass, _) => (Conditions::AsAsked, Vec::new()),
             _ => (Conditions::RangeOnly, Vec::new()),
         };
-        if added.is_empty() && way != Way::Pass {
-            way = Way::Fetch;
+        if added.is_empty() {
+            *mode = Mode::Fetch;
         }
-        let again = match &content {
+        (conditions, added)
+    }
+
+    async fn send(
+        &mut self,
+        conditions: Conditions,
+        added: &[(FieldName, FieldValue)],
+    ) -> Result<Answered, OriginError> {
+        let Question { asked, content, client, .. } = &mut self.question;
+        // a second question has the same content, where it was kept
+        let again = match content {
             Content::Read(bytes) => Content::Read(bytes.clone()),
             _ => Content::None,
         };
-        let client = (interim.clone(), owner.clone());
-        let sent = exchange::send(cx, &request, std::mem::replace(&mut content, again), conditions, &added, client);
-        let Answered { response, times } = match sent.await {
-            Ok(answered) => {
-                match answered.response.head.status.as_u16() {
-                    // it cannot answer now, and says so itself or a gateway does in its stead
-                    502..=504 => cx.shared.health.failed(cx.clock.now()),
-                    _ => cx.shared.health.answered(),
-                }
-                answered
-            }
-            Err(error) => {
-                // what failed on this side says nothing of the origin
-                if !matches!(error, OriginError::Upload | OriginError::Exhausted | OriginError::NoThread) {
-                    cx.shared.health.failed(cx.clock.now());
-                }
-                land(Landing::Failed(error.clone()));
-                return stand_in(cx, &request, stored.as_ref(), None).unwrap_or(Outcome::Failed(error));
-            }
-        };
-        let status = response.head.status.as_u16();
-        match (way, &stored) {
-            (Way::Validate, Some(stored)) if status == 304 => {
-                let Some(head) = validation::freshen(&request, &stored.head, &response.head, times, &cx.policy) else {
-                    way = Way::Fetch;
-                    continue;
-                };
-                if !selection::is_covered(&request, &head) {
-                    // the part that is stored belongs to what If-Range does not name any more
-                    way = Way::Fetch;
-                    continue;
-                }
-                let shared = !head.invalidated && validation::may_be_shared(&request, &head);
-                if head.invalidated {
-                    // the 304 says that what it validates is for this client alone
-                    cx.store.invalidate(&primary);
-                } else if shared {
-                    freshen(cx, primary, stored, head.clone(), times, epoch);
-                }
-                let stored = Arc::new(StoredResponse { key: stored.key, head, body: stored.body.clone() });
-                land(if shared { Landing::Stored(stored.clone(), status) } else { Landing::Alone });
-                let cookies = own_cookies(&response.head.fields, &stored.head.head.fields);
-                return Outcome::Stored { stored, reason: Reason::Validated, status: Some(status), cookies };
-            }
-            (Way::Complete, _) if status != 200 && status != 206 && status < 500 => {
-                way = Way::Fetch;
-                continue;
-            }
-            (Way::Validate | Way::Complete | Way::Fetch, Some(old)) if status >= 500 => {
-                if let Some(outcome) = stand_in(cx, &request, Some(old), Some(status)) {
-                    land(Landing::Erred(status));
-                    return outcome;
-                }
-                // an error does not displace a good response
-                land(Landing::Alone);
-                return Outcome::Relay { response, reason: Reason::OriginError };
-            }
-            _ => {}
+        let content = std::mem::replace(content, again);
+        let sent = exchange::send(asked, content, conditions, added, client.clone()).await;
+        let (health, now) = (&asked.site.health, asked.cx.clock.now());
+        match &sent {
+            // the origin cannot answer now, and says so itself or a gateway does
+            Ok(answered) if matches!(answered.response.head.status.as_u16(), 502..=504) => health.failed(now),
+            Ok(_) => health.answered(),
+            // a failure on this side says nothing about the origin
+            Err(OriginError::Upload | OriginError::Exhausted | OriginError::NoThread) => {}
+            Err(_) => health.failed(now),
         }
+        sent
+    }
+
+    fn failed(&self, error: OriginError) -> Fetched {
+        self.land(Landing::Failed(error.clone()));
+        let status = status_of(&error);
+        match stand_in(&self.question.asked, self.question.stored.as_ref(), status) {
+            Some(stale) => stale.because_of(&error),
+            None => Fetched::Failed(error),
+        }
+    }
+
+    async fn judge(&mut self, answered: Answered) -> Result<Fetched, AskAnew> {
+        let status = answered.response.head.status.as_u16();
+        match (self.question.mode, self.question.stored.clone()) {
+            (Mode::Validate, Some(stored)) if status == 304 => self.validated(&stored, answered),
+            (Mode::Complete, _) if status != 200 && status != 206 && status < 500 => Err(AskAnew),
+            _ if status == 304 && self.is_unasked() => Ok(self.not_modified_unasked(answered)),
+            (Mode::Validate | Mode::Complete | Mode::Fetch, Some(_)) if status >= 500 => Ok(self.stood_in(answered)),
+            _ => self.kept_or_relayed(answered).await,
+        }
+    }
+
+    /// A 304 to Larder's own conditions (RFC 9111 §4.3.4).
+    fn validated(&self, stored: &StoredResponse, answered: Answered) -> Result<Fetched, AskAnew> {
+        let asked = &self.question.asked;
+        let Answered { response, times } = &answered;
+        let head = validation::freshen(&asked.request, &stored.head, &response.head, *times, asked.policy())
+            // the stored part belongs to a representation that If-Range no longer names
+            .filter(|head| selection::is_covered(&asked.request, head));
+        match head {
+            Some(head) => Ok(self.freshened(stored, head, answered)),
+            None => Err(AskAnew),
+        }
+    }
+
+    /// Returns true if no condition was sent that a 304 could answer. Methods that change something have a 304 of their
+    /// own in some APIs: nothing was changed.
+    fn is_unasked(&self) -> bool {
+        let request = &*self.question.asked.request;
+        is_cached(&request.method) && (self.question.mode != Mode::Pass || !forward::has_conditions(request))
+    }
+
+    /// A 304 to a request without conditions: it may still mean the one response that is stored.
+    fn not_modified_unasked(&self, answered: Answered) -> Fetched {
+        let asked = &self.question.asked;
+        let Answered { response, times } = &answered;
+        // a variant is one of several
+        let stored = self.question.stored.as_ref().filter(|stored| stored.key == asked.primary);
+        let head = stored.and_then(|stored| {
+            let (request, options) = (&asked.request, asked.policy());
+            validation::freshen_unasked(request, &stored.head, &response.head, *times, options)
+                .filter(|head| selection::is_covered(request, head))
+        });
+        match stored.zip(head) {
+            Some((stored, head)) => self.freshened(stored, head, answered),
+            None => self.failed(OriginError::UnaskedNotModified),
+        }
+    }
+
+    /// A stored response, which the origin has confirmed, with the fields that it has now.
+    fn freshened(&self, stored: &StoredResponse, head: StoredHead, answered: Answered) -> Fetched {
+        let Answered { response, times } = answered;
+        let asked = &self.question.asked;
+        let (cx, request) = (&asked.cx, &*asked.request);
+        // an answer to one user freshens nothing for others
+        let bound = response.bound.is_some();
+        let shared = !bound && !head.invalidated && validation::may_be_shared(request, &head);
+        if head.invalidated && !bound {
+            // the 304 says that what it validates is for this client alone
+            cx.store.invalidate(&asked.primary);
+        } else if shared {
+            freshen(asked, stored, head.clone(), times, self.epoch);
+        }
+        let status = response.head.status.as_u16();
+        let stored = Arc::new(StoredResponse { key: stored.key, head, body: stored.body.clone() });
+        self.land(match shared {
+            true => Landing::Stored { stored: stored.clone(), status, times },
+            false => Landing::Alone,
+        });
+        let cookies = own_cookies(&response.head.fields, &stored.head.head.fields);
+        Fetched::Stored { stored, reason: Reason::Validated, validated: Some((status, times)), cookies }
+    }
+
+    /// An error of the origin, where a response is stored: it does not displace that.
+    fn stood_in(&self, answered: Answered) -> Fetched {
+        let status = answered.response.head.status.as_u16();
+        match stand_in(&self.question.asked, self.question.stored.as_ref(), Some(status)) {
+            Some(stale) => {
+                self.land(Landing::Erred(status));
+                stale
+            }
+            None => {
+                self.land(Landing::Alone);
+                Fetched::Relay { answered, reason: Reason::OriginError }
+            }
+        }
+    }
+
+    /// Any other answer: it is stored where that is allowed.
+    async fn kept_or_relayed(&mut self, answered: Answered) -> Result<Fetched, AskAnew> {
+        let Question { asked, stored, mode, flight, .. } = &self.question;
+        let Answered { response, times } = &answered;
+        let request = &asked.request;
         // an answer to one user freshens nothing
         let freshened = stored.as_ref().filter(|_| response.bound.is_none());
-        after_effects(cx, &request, primary, freshened, &response, times, epoch).await;
-        let answer = Answer { request: &request, response, times, primary, epoch };
-        let storable = match unkeyed {
+        after_effects(asked, freshened, &response.head, *times, self.epoch).await;
+        let storable = match self.unkeyed {
             true => Err(unkeyed_content(&request.method)),
-            false if let Some(scheme) = answer.response.bound => Err(scheme.into()),
-            false => storing(&request, &answer.response.head, times, &cx.policy),
+            false if let Some(scheme) = response.bound => Err(scheme.into()),
+            false => storing(request, &response.head, *times, asked.policy())
+                .and_then(|head| admitted(&asked.cx.store, response).map(|()| head)),
         };
-        return match storable {
+        let completes = *mode == Mode::Complete;
+        match storable {
             Ok(head) => {
-                let joined = join_parts(&request, stored.as_ref(), head).await;
-                // it was to complete the stored part, and belongs to another representation, or is too little
-                if way == Way::Complete && joined.head.part.is_some() && !joined.combined {
-                    way = Way::Fetch;
-                    continue;
+                let joined = join_parts(request, stored.as_ref(), head).await;
+                // asked for the rest of the stored part: this is of another representation, or too little
+                if completes && joined.head.part.is_some() && !joined.combined {
+                    return Err(AskAnew);
                 }
-                if let Some(flight) = flight {
-                    cx.shared.note_shareable(&flight.variant);
-                }
-                answer.fill(cx, joined, lead)
+                asked.cx.shared.note_shareable(&flight.variant);
+                Ok(keep(asked, answered, joined, self.lead.take(), self.epoch))
             }
             Err(reason) => {
-                land(Landing::Alone);
-                if let (Some(flight), true) = (flight, lead.is_some()) {
-                    cx.shared.note_alone(flight.variant, times.response);
+                self.land(Landing::Alone);
+                if self.lead.is_some() {
+                    asked.cx.shared.note_alone(flight.variant, times.response);
                 }
-                if way == Way::Complete && status == 206 {
-                    way = Way::Fetch;
-                    continue;
+                match completes && response.head.status == 206 {
+                    true => Err(AskAnew),
+                    false => Ok(Fetched::Relay { answered, reason }),
                 }
-                answer.relay(reason)
             }
-        };
+        }
     }
 }
 
 /// What an answer does to other stored responses: invalidation (RFC 9111 §4.4), freshening by HEAD (§4.3.5).
 async fn after_effects(
-    cx: &Context,
-    request: &Request,
-    primary: CacheKey,
+    asked: &Asked,
     stored: Option<&Arc<StoredResponse>>,
-    response: &OriginResponse,
+    response: &ResponseHead,
     times: Times,
     epoch: Epoch,
 ) {
-    if is_unsafe(&request.method) {
-        for target in invalidation::invalidates(request, &response.head) {
-            for key in [&Method::GET, &query()].map(|method| cx.key(method, &target)) {
+    let (cx, request) = (&asked.cx, &*asked.request);
+    if !is_safe(&request.method) {
+        for target in invalidation::invalidates(request, response) {
+            for key in [&Method::GET, &query()].map(|method| asked.key(method, &target)) {
                 cx.shared.note_invalidated(key, times.response);
                 cx.store.invalidate_durably(&key).await;
             }
@@ -186,141 +282,57 @@ async fn after_effects(
         && let Some(stored) = stored
     {
         let length = stored.body.length();
-        match validation::freshen_by_head(request, &stored.head, length, &response.head, times, &cx.policy) {
-            HeadSays::Freshened(head) => freshen(cx, primary, stored, *head, times, epoch),
-            HeadSays::Changed => cx.store.invalidate(&primary),
+        match validation::freshen_by_head(request, &stored.head, length, response, times, asked.policy()) {
+            HeadSays::Freshened(head) => freshen(asked, stored, *head, times, epoch),
+            HeadSays::Changed => cx.store.invalidate(&asked.primary),
             HeadSays::Nothing => {}
         }
     }
 }
 
-/// Stores what the origin said of a stored response, unless that was invalidated since it was asked.
-fn freshen(cx: &Context, primary: CacheKey, stored: &StoredResponse, head: StoredHead, times: Times, epoch: Epoch) {
+/// Stores the fields that the origin sent for a stored response, unless that was invalidated since the origin was asked.
+fn freshen(asked: &Asked, stored: &StoredResponse, head: StoredHead, times: Times, epoch: Epoch) {
+    let (cx, primary) = (&asked.cx, asked.primary);
     if !cx.shared.invalidated_since(&primary, times.request) {
         cx.store.freshen(primary, stored, head, epoch);
         cx.shared.forget_if_invalidated(&cx.store, &primary, times.request);
     }
 }
 
-/// A stale stored response in place of a failed exchange, where that is allowed (RFC 5861 §4).
-pub fn stand_in(
-    cx: &Context,
-    request: &Request,
-    stored: Option<&Arc<StoredResponse>>,
-    status: Option<u16>,
-) -> Option<Outcome> {
-    let stored = stored?;
-    let reason = validation::on_error(request, &stored.head, status, cx.clock.now(), &cx.policy).ok()?;
-    Some(Outcome::Stored { stored: stored.clone(), reason, status, cookies: Vec::new() })
+/// Whether the store would take the body of a response now.
+fn admitted(store: &Store, response: &OriginResponse) -> Result<(), Reason> {
+    store.admits(announced_length(response)).map_err(|refused| match refused {
+        AdmitError::LargerThanMaxObject(_) => Reason::TooLarge,
+        AdmitError::NoRoom => Reason::NoRoom,
+        AdmitError::NotAvailable => Reason::StoreNotAvailable,
+    })
 }
 
-/// The cookies that the origin sent to this client, where they are not in what is stored.
+/// The status of the origin's answer, where an error means that there was one.
+pub fn status_of(error: &OriginError) -> Option<u16> {
+    (*error == OriginError::UnaskedNotModified).then_some(304)
+}
+
+/// A stale stored response in place of a failed exchange, where that is allowed (RFC 5861 §4). `status`: the origin's
+/// answer, where there was one.
+pub fn stand_in(asked: &Asked, stored: Option<&Arc<StoredResponse>>, status: Option<u16>) -> Option<Fetched> {
+    let (stored, now) = (stored?, asked.cx.clock.now());
+    let reason = validation::on_error(&asked.request, &stored.head, status, now, asked.policy()).ok()?;
+    Some(Fetched::StoodIn { stored: stored.clone(), reason, status, failure: None })
+}
+
+/// A stale stored response without a question to an origin that has been failing, where that is allowed (RFC 5861 §4).
+pub fn spared(asked: &Asked, stored: Option<&Arc<StoredResponse>>) -> Option<Fetched> {
+    match stand_in(asked, stored, None)? {
+        Fetched::StoodIn { stored, reason: Reason::StaleIfError, .. } => {
+            Some(Fetched::Spared { stored, reason: Reason::StaleIfError })
+        }
+        _ => None,
+    }
+}
+
+/// The cookies that the origin sent to this client, where they are not among the stored fields.
 fn own_cookies(sent: &Fields, stored: &Fields) -> Vec<FieldValue> {
     let sent = sent.values(&SET_COOKIE).filter(|_| !stored.contains(&SET_COOKIE));
     sent.cloned().collect()
-}
-
-/// What is to be stored, and what of the old part stands on both sides of the new.
-struct Joined {
-    head: StoredHead,
-    sides: [Side; 2],
-    combined: bool,
-}
-
-/// A new part and the stored one it continues, made one (RFC 9111 §3.4); the new one alone where it continues none, or
-/// where even both do not answer the request: an origin may send less than what it was asked for (RFC 9110 §15.3.7).
-async fn join_parts(request: &Request, old: Option<&Arc<StoredResponse>>, new: StoredHead) -> Joined {
-    if let (Some(old), Some(part)) = (old, new.part)
-        && let Some(had) = old.head.part.filter(|_| old.body.length() <= COMPLETED)
-        && old.body.length() == had.length()
-        && let Some(head) = validation::combine(&old.head, &new)
-        && selection::is_covered(request, &head)
-    {
-        let before = 0..part.first.saturating_sub(had.first);
-        let after = (part.last + 1).saturating_sub(had.first).min(had.length())..had.length();
-        let sides = [before, after].map(|range| Side::of(&old.body, range));
-        if sides[0].can_be_read().await && sides[1].can_be_read().await {
-            return Joined { head, sides, combined: true };
-        }
-    }
-    Joined { head: new, sides: [Side::default(), Side::default()], combined: false }
-}
-
-/// The origin's answer to a question.
-struct Answer<'a> {
-    request: &'a Request,
-    response: OriginResponse,
-    times: Times,
-    primary: CacheKey,
-    epoch: Epoch,
-}
-
-impl Answer<'_> {
-    fn relay(self, reason: Reason) -> Outcome {
-        Outcome::Relay { response: self.response, reason }
-    }
-
-    /// Begins to store the answer, and to give it to everybody who waits for it.
-    fn fill(self, cx: &Rc<Context>, joined: Joined, lead: Option<Flying>) -> Outcome {
-        let Answer { request, response, times, primary, epoch } = self;
-        let OriginResponse { head, length, body, .. } = response;
-        let status = head.status.as_u16();
-        // a part has as many bytes as its Content-Range says, or is no part
-        let announced = range::content_range(&head.fields).filter(|_| head.status == StatusCode::PARTIAL_CONTENT);
-        let length = length.or(announced.map(|part| part.length()));
-        let length = length.map(|n| n + joined.sides.iter().map(Side::length).sum::<u64>());
-        let stored = Arc::new(joined.head);
-        // what an unsafe request's own answer invalidated is what it replaces
-        let since = if is_unsafe(&request.method) { times.response.plus_millisecond() } else { times.request };
-        let fill = Fill::new(cx.store.filling());
-        let Some(reader) = fill.reader() else { return Outcome::Failed(OriginError::Closed) };
-        let lead = lead.filter(|_| stored.part.is_none() || request.method != Method::GET);
-        if let Some(lead) = &lead {
-            lead.land(Landing::Filling(stored.clone(), fill.clone(), length, status));
-        }
-        let task =
-            store_filled(cx.clone(), fill, body, length, joined.sides, stored.clone(), primary, epoch, since, lead);
-        tokio::task::spawn_local(task);
-        Outcome::Filling { head, stored, reader, length, status, combined: joined.combined }
-    }
-}
-
-#[expect(clippy::too_many_arguments, reason = "the captures of one task")]
-async fn store_filled(
-    cx: Rc<Context>,
-    fill: Arc<Fill>,
-    mut body: OriginBody,
-    length: Option<u64>,
-    sides: [Side; 2],
-    head: Arc<StoredHead>,
-    primary: CacheKey,
-    epoch: Epoch,
-    since: Timestamp,
-    mut lead: Option<Flying>,
-) {
-    let (store, shared) = (cx.store.clone(), cx.shared.clone());
-    let keep = move |head: Arc<StoredHead>, body: StoredBody| {
-        if shared.invalidated_since(&primary, since) {
-            return;
-        }
-        let head = Arc::unwrap_or_clone(head);
-        let key = primary.variant(&head.nominated);
-        store.put(primary, StoredResponse { key, head, body }, epoch);
-        shared.forget_if_invalidated(&store, &primary, since);
-    };
-    match fill.run(async || body.next().await, length, sides, &cx.store, || drop(lead.take())).await {
-        Ok(Filled::Memory(bytes)) => keep(head, StoredBody::Memory(bytes)),
-        // by a thread of the disk's: this worker may end meanwhile
-        Ok(Filled::Disk(body)) => {
-            let of_thread = head.clone();
-            if let Err(why) = body.finish(move |body| keep(of_thread, StoredBody::Disk(body))).await {
-                log::debug!("{}: not stored: {why}", redact(&head.asked));
-            }
-        }
-        Err(why @ Unfilled::Origin(_)) => {
-            static NOT_STORED: Warning = Warning::new();
-            NOT_STORED.say(format_args!("{}: not stored: {why}", redact(&head.asked)));
-        }
-        Err(why) => log::debug!("{}: not stored: {why}", redact(&head.asked)),
-    }
 }

@@ -1,4 +1,5 @@
-//! One fetch for many. Knows no HTTP: a key, one who leads, those who follow, and what the leader lands.
+//! One fetch for many requests. This file knows no HTTP: it has a key, one request that leads, those that follow, and what
+//! the leader lands.
 
 use std::{
     collections::HashMap,
@@ -19,7 +20,7 @@ pub struct Flights<K, T>(Arc<UnderWay<K, T>>);
 
 struct UnderWay<K, T> {
     flights: Mutex<HashMap<K, watch::Sender<Option<T>>>>,
-    /// Counts those that have ended.
+    /// Counts the flights that have ended.
     ended: AtomicU64,
 }
 
@@ -39,13 +40,14 @@ impl<K, T> Default for Flights<K, T> {
     }
 }
 
-/// What became of joining.
+/// The result of joining a flight.
 pub enum Join<K: Eq + Hash + Clone, T> {
     Lead(Lead<K, T>),
     Follow(Follow<T>),
 }
 
-/// The duty to land something. As long as it lives others follow; dropped without landing, the next to join leads.
+/// The duty to land something. While it lives, others follow. When it is dropped without landing, the next request to join
+/// leads.
 pub struct Lead<K: Eq + Hash + Clone, T> {
     flights: Flights<K, T>,
     key: K,
@@ -53,7 +55,7 @@ pub struct Lead<K: Eq + Hash + Clone, T> {
     began: Moment,
 }
 
-/// Those who follow a lead. While this is there they are not told that the lead was given up.
+/// The requests that follow a lead. While this value lives, they are not told that the lead was given up.
 pub struct Followers<T>(watch::Sender<Option<T>>);
 
 /// A place behind a leader.
@@ -72,26 +74,26 @@ impl<K: Eq + Hash + Clone, T: Clone> Flights<K, T> {
 }
 
 impl<K: Eq + Hash, T> Flights<K, T> {
-    /// Those who join from now on do not follow these flights; those who follow already still do.
+    /// Requests that join from now on do not follow these flights. Those that follow already still do.
     pub fn forget(&self, gone: impl Fn(&K) -> bool) {
         self.lock().retain(|key, _| !gone(key));
     }
 }
 
 impl<K, T> Flights<K, T> {
-    /// To be taken before looking for what a flight may have brought: see [`Lead::is_late`].
+    /// The current moment. Take it before a lookup, for [`Lead::is_late`].
     pub fn now(&self) -> Moment {
         Moment(self.0.ended.load(Acquire))
     }
 
-    // a panic while it was held left the map whole: every change to it is one call
+    // a panic while the lock was held left the map whole: every change to it is one call
     fn lock(&self) -> MutexGuard<'_, HashMap<K, watch::Sender<Option<T>>>> {
         self.0.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<K: Eq + Hash + Clone, T> Lead<K, T> {
-    /// Tells all followers, those to come included, for as long as the lead is kept.
+    /// Tells all followers, and those that join later while the lead lives.
     pub fn land(&self, landed: T) {
         self.landing.send_replace(Some(landed));
     }
@@ -100,8 +102,8 @@ impl<K: Eq + Hash + Clone, T> Lead<K, T> {
         Followers(self.landing.clone())
     }
 
-    /// Whether a flight, maybe of this key, ended between this moment and the beginning of this one: what it brought was not
-    /// there yet for whoever looked at that moment, and is now.
+    /// Returns true if any flight ended after `looked` and before this one began. The earlier lookup may have missed what it
+    /// stored, so look again before asking the origin.
     pub fn is_late(&self, looked: Moment) -> bool {
         self.began != looked
     }
@@ -110,24 +112,24 @@ impl<K: Eq + Hash + Clone, T> Lead<K, T> {
 impl<K: Eq + Hash + Clone, T> Drop for Lead<K, T> {
     fn drop(&mut self) {
         let mut flights = self.flights.lock();
-        // it may be another's by now: flights can be forgotten
+        // the key may belong to another flight by now: flights can be forgotten
         if flights.get(&self.key).is_some_and(|flight| flight.same_channel(&self.landing)) {
             flights.remove(&self.key);
-            // within the lock: the next to lead this key knows of it
+            // within the lock, so that the next leader of this key knows of it
             self.flights.0.ended.fetch_add(1, Release);
         }
     }
 }
 
 impl<T> Followers<T> {
-    /// Ends when there are none. There may be some again afterwards.
+    /// Waits until there are none. Others may join afterwards.
     pub async fn gone(&self) {
         self.0.closed().await;
     }
 }
 
 impl<T: Clone> Follow<T> {
-    /// What the leader landed; `None`: it gave up, join again.
+    /// Waits for what the leader lands; `None`: it gave up, join again.
     pub async fn landed(mut self) -> Option<T> {
         self.0.wait_for(Option::is_some).await.ok().and_then(|landed| landed.clone())
     }

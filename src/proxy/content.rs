@@ -6,9 +6,9 @@ use futures_core::Stream;
 use super::{fill::FillReader, warning::Warning};
 use crate::{
     client::ReplyBody,
-    message::{Method, Request, StoredBody},
+    message::{Method, Request},
     origin::OriginBody,
-    store,
+    store::{self, StoredBody},
 };
 
 /// Bytes of a stored body handed to a socket at a time.
@@ -20,10 +20,10 @@ pub enum Source {
     Fill(FillReader),
 }
 
-/// A stretch of an answer's body.
+/// A part of an answer's body.
 pub enum Segment {
     Text(Bytes),
-    /// From, and how many.
+    /// Bytes of the source: from which offset, and how many.
     Body(u64, u64),
 }
 
@@ -58,7 +58,7 @@ pub fn stream(request: &Request, source: Source, segments: Vec<Segment>, length:
     ReplyBody::Stream { length, pieces: Box::pin(pieces(source, segments)) }
 }
 
-/// The bytes of all segments in turn. A break of the source is an error.
+/// The bytes of all segments, in order. A source that ends too early is an error.
 fn pieces(source: Source, segments: Vec<Segment>) -> impl Stream<Item = std::io::Result<Bytes>> {
     let started = (source, segments.into_iter(), None);
     futures_util::stream::unfold(started, |(mut source, mut segments, mut segment)| async move {

@@ -1,77 +1,43 @@
-//! One exchange with the origin, in the words of both sides.
+//! Sends one request to the origin, and translates between the messages of both sides: conditions, forwarded fields,
+//! references to the origin.
 
-use std::{
-    cell::OnceCell,
-    pin::Pin,
-    rc::Rc,
-    sync::{Arc, Once, OnceLock},
-    task::Poll,
-};
+use std::{pin::Pin, task::Poll};
 
 use bytes::Bytes;
 use futures_core::Stream;
 use http::header;
 
 use super::{
-    Content, Context,
-    forward::{self, Conditions, Site},
+    context::{Asked, Site},
+    forward::{self, Conditions, OriginUrl},
+    question::{ClientSide, Content},
+    secure::Secure,
     warning::Warning,
 };
 use crate::{
     client::Connection,
     fields::date,
     message::{FieldName, FieldValue, Fields, Method, Request, ResponseHead},
-    origin::{self, Origin, OriginError, OriginRequest, OriginResponse, Owner, Prepared, Upload},
+    origin::{Origin, OriginError, OriginRequest, OriginResponse, Upload},
     policy::Times,
 };
 
-/// The origin's host by https, for an http origin that redirects there. Made when it is first needed.
-pub struct Secure {
-    plain: Prepared,
-    prepared: Arc<OnceLock<Option<Prepared>>>,
-    client: OnceCell<Option<Origin>>,
-}
-
-impl Secure {
-    /// `prepared` is shared by the workers. `None`: the origin is not on the port that has a twin.
-    pub fn of(plain: &Prepared, prepared: &Arc<OnceLock<Option<Prepared>>>) -> Option<Secure> {
-        if plain.options().https || plain.options().port != 80 {
-            return None;
-        }
-        Some(Secure { plain: plain.clone(), prepared: prepared.clone(), client: OnceCell::new() })
-    }
-
-    fn client(&self) -> Option<&Origin> {
-        let prepared = self.prepared.get_or_init(|| {
-            let options = origin::Options { https: true, port: 443, ..self.plain.options().clone() };
-            let prepared = self.plain.beside(options);
-            prepared
-                .inspect_err(|error| log::warn!("the origin redirects to https, which cannot be used: {error}"))
-                .ok()
-        });
-        self.client.get_or_init(|| prepared.clone().map(Origin::new)).as_ref()
-    }
-}
-
-/// What came back, and when.
+/// The origin's response, and when it came.
 pub struct Answered {
     pub response: OriginResponse,
     pub times: Times,
 }
 
-/// Whom interim responses go to, and who owns what is authenticated.
-type ClientSide = (Option<Connection>, Option<Rc<Owner>>);
-
-/// Asks the origin. `added` stands in for the client's fields of the same names.
+/// Asks the origin. `added` replaces the client's fields of the same names.
 pub async fn send(
-    cx: &Context,
-    request: &Request,
+    asked: &Asked,
     content: Content,
     conditions: Conditions,
     added: &[(FieldName, FieldValue)],
     client: ClientSide,
 ) -> Result<Answered, OriginError> {
-    let mut fields = forward::fields(request, &cx.site, &cx.pseudonym, conditions);
+    let (request, site) = (&*asked.request, &asked.site);
+    let mut fields = forward::fields(request, &site.url, &asked.cx.pseudonym, conditions);
     for (name, value) in added {
         fields.set(name.clone(), value.clone());
     }
@@ -80,33 +46,35 @@ pub async fn send(
         fields.append(header::CONNECTION, FieldValue::from_static("close"));
     }
     let may_follow = matches!(content, Content::None) && matches!(request.method, Method::GET | Method::HEAD);
-    let again = may_follow.then(|| fields.clone());
+    let again = site.secure.as_ref().filter(|_| may_follow).map(|secure| (secure, fields.clone()));
     let content = upload(content, &request.method);
-    let first = ask(cx, &cx.origin, &[&cx.site], request, fields, content, client.clone()).await?;
-    let secure = cx.secure.as_ref().filter(|_| points_to_https(cx, request, &first.response.head));
-    let (Some(secure), Some(fields)) = (secure.and_then(Secure::client), again) else { return Ok(first) };
-    let site = Site { https: true, ..cx.site.clone() };
+    let origin = site.origin.owned_by(client.owner);
+    let first = ask(asked, &origin, &[&site.url], fields, content, client.interim.clone()).await?;
+    let again = again.filter(|_| points_to_https(&site.url, request, &first.response.head));
+    let Some((Some(secure), fields)) = again.map(|(secure, fields)| (Secure::client(secure), fields)) else {
+        return Ok(first);
+    };
+    let url = OriginUrl { https: true, ..site.url.clone() };
     // what an owner keeps is a connection of the first origin
-    let followed = ask(cx, secure, &[&cx.site, &site], request, fields, None, (client.0, None)).await;
+    let followed = ask(asked, secure, &[&site.url, &url], fields, None, client.interim).await;
     Ok(followed.unwrap_or_else(|error| {
         static NOT_FOLLOWED: Warning = Warning::new();
-        NOT_FOLLOWED.say(format_args!("the origin redirects to https, which fails: {error} ({})", site.url()));
+        NOT_FOLLOWED.say(format_args!("the origin redirects to https, which fails: {error} ({})", url.url()));
         first
     }))
 }
 
-/// `sites`: what references are turned away from.
+/// References to `urls` in the response are turned into references to Larder.
 async fn ask(
-    cx: &Context,
+    asked: &Asked,
     origin: &Origin,
-    sites: &[&Site],
-    request: &Request,
+    urls: &[&OriginUrl],
     fields: Fields,
     body: Option<Upload>,
-    (interim, owner): ClientSide,
+    interim: Option<Connection>,
 ) -> Result<Answered, OriginError> {
-    let outgoing =
-        OriginRequest { method: request.method.clone(), target: cx.site.target(request), fields, body, owner };
+    let (cx, request, site) = (&asked.cx, &asked.request, &asked.site);
+    let outgoing = OriginRequest { method: request.method.clone(), target: site.url.target(request), fields, body };
     let sent = cx.clock.now();
     let mut response = origin
         .send(outgoing, move |response| {
@@ -116,19 +84,19 @@ async fn ask(
         })
         .await?;
     let times = Times { request: sent, response: cx.clock.now(), received: cx.clock.wall() };
-    turn_inward(sites, &mut response.head.fields, times);
-    hint(cx, &response.head);
+    turn_inward(urls, &mut response.head.fields, times);
+    hint(site, &response.head);
     Ok(Answered { response, times })
 }
 
-/// Date is there (RFC 9110 §6.6.1), and references to the origin lead through Larder.
-fn turn_inward(sites: &[&Site], fields: &mut Fields, times: Times) {
+/// Adds a missing Date (RFC 9110 §6.6.1), and makes references to the origin lead through Larder.
+fn turn_inward(urls: &[&OriginUrl], fields: &mut Fields, times: Times) {
     if !fields.contains(&header::DATE) {
         fields.append(header::DATE, date::format(times.received));
     }
     for name in [header::LOCATION, header::CONTENT_LOCATION] {
         let reference = fields.only(&name).and_then(|value| value.to_str().ok());
-        let inward = reference.and_then(|reference| sites.iter().find_map(|site| site.inward(reference)));
+        let inward = reference.and_then(|reference| urls.iter().find_map(|url| url.inward(reference)));
         if let Some(value) = inward.and_then(|inward| FieldValue::try_from(inward).ok()) {
             fields.set(name, value);
         }
@@ -136,16 +104,15 @@ fn turn_inward(sites: &[&Site], fields: &mut Fields, times: Times) {
 }
 
 /// Says once how to name an origin that sends its clients past Larder.
-fn hint(cx: &Context, response: &ResponseHead) {
-    static HINT: Once = Once::new();
+fn hint(site: &Site, response: &ResponseHead) {
     let location = response.fields.only(&header::LOCATION).filter(|_| response.status.is_redirection());
-    if let Some(url) = location.and_then(|value| cx.site.other_name(value.to_str().ok()?)) {
-        HINT.call_once(|| log::warn!("the origin redirects to another name of its: name it as --origin {url}"));
+    if let Some(url) = location.and_then(|value| site.url.other_name(value.to_str().ok()?)) {
+        site.hinted.call_once(|| log::warn!("the origin redirects to another name of its: name it as --origin {url}"));
     }
 }
 
-/// Whether an http origin says that the same URL is to be had by https.
-fn points_to_https(cx: &Context, request: &Request, response: &ResponseHead) -> bool {
+/// Returns true if an http origin says that the same URL is to be had by https.
+fn points_to_https(url: &OriginUrl, request: &Request, response: &ResponseHead) -> bool {
     let moved = matches!(response.status.as_u16(), 301 | 302 | 307 | 308);
     let location = response.fields.only(&header::LOCATION).and_then(|value| value.to_str().ok());
     let Some((authority, rest)) = location.and_then(|l| l.strip_prefix("https://")).map(|l| {
@@ -154,11 +121,11 @@ fn points_to_https(cx: &Context, request: &Request, response: &ResponseHead) -> 
     }) else {
         return false;
     };
-    let host = cx.site.authority.strip_suffix(":80").unwrap_or(&cx.site.authority);
+    let host = url.authority.strip_suffix(":80").unwrap_or(&url.authority);
     let rest = if rest.is_empty() { "/" } else { rest };
     moved
         && authority.strip_suffix(":443").unwrap_or(authority).eq_ignore_ascii_case(host)
-        && rest == cx.site.target(request)
+        && rest == url.target(request)
 }
 
 fn upload(content: Content, method: &Method) -> Option<Upload> {

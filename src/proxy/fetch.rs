@@ -1,254 +1,145 @@
-//! Asking the origin on behalf of one client, or of many at once.
+//! Answers from the origin, for one client or for many at once.
 
-use std::{rc::Rc, sync::Arc};
-
-use http::header::SET_COOKIE;
 use tokio::sync::oneshot;
 
 use super::{
-    Asked, Content, Context, Found, access,
-    ask::{ask, stand_in},
-    collapse::{Join, Lead, Moment},
-    fill::{Fill, FillReader},
-    find,
-    respond::{self, Verdict},
-    shared::FlightKey,
+    ask::{ask, spared, stand_in, status_of},
+    collapse::Join,
+    context::Asked,
+    fetched::Fetched,
+    fill::FillReader,
+    landing::{FlightKey, Flying, Landing},
+    question::{Again, ClientSide, Content, Found, Question},
+    respond,
+    verdict::{Answer, Tier, Verdict},
 };
 use crate::{
-    client::{Connection, Reply},
-    key::CacheKey,
-    message::{FieldValue, Method, Nominated, Request, ResponseHead, StoredHead, StoredResponse},
-    origin::{OriginError, OriginResponse, Owner},
+    client::Connection,
+    message::StoredHead,
+    origin::OriginError,
     policy::{
-        Fwd, Options, Reason,
-        reuse::{Reuse, reuse},
+        reuse::{Forward, Mode, Reuse, reuse},
         vary,
     },
 };
 
-/// How the origin is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
-    /// Whether the stored response is current.
-    Validate,
-    /// For what the stored part lacks.
-    Complete,
-    /// For a response that others may share.
-    Fetch,
-    /// As the client asks, for this client alone.
-    Pass,
-}
-
-/// What the leader of a flight tells those who follow.
-#[derive(Clone)]
-pub enum Landing {
-    /// Validated.
-    Stored(Arc<StoredResponse>, u16),
-    /// The flight before had brought it already.
-    Found(Arc<StoredResponse>),
-    /// On its way.
-    Filling(Arc<StoredHead>, Arc<Fill>, Option<u64>, u16),
-    /// The answer was for the leader alone.
-    Alone,
-    Failed(OriginError),
-    /// The origin answered with an error that a stale response may stand in for.
-    Erred(u16),
-}
-
-impl Landing {
-    /// What this request has of the nominated fields, where what landed is for other values of them.
-    fn varies_for(&self, request: &Request, options: &Options) -> Option<Vec<Nominated>> {
-        let nominated = match self {
-            Landing::Stored(stored, _) | Landing::Found(stored) => &stored.head.nominated,
-            Landing::Filling(head, ..) => &head.nominated,
-            Landing::Alone | Landing::Failed(_) | Landing::Erred(_) => return None,
-        };
-        (!vary::matches(nominated, request, options)).then(|| vary::renominate(nominated, request, options))
-    }
-}
-
-/// What came of asking.
-pub(super) enum Outcome {
-    /// A stored response answers: the origin said that it is current, or failed.
-    Stored {
-        stored: Arc<StoredResponse>,
-        reason: Reason,
-        status: Option<u16>,
-        /// What the origin set for this client alone.
-        cookies: Vec<FieldValue>,
-    },
-    /// Storable, and on its way into the store.
-    Filling {
-        head: ResponseHead,
-        stored: Arc<StoredHead>,
-        reader: FillReader,
-        length: Option<u64>,
-        status: u16,
-        combined: bool,
-    },
-    Relay {
-        response: OriginResponse,
-        reason: Reason,
-    },
-    Failed(OriginError),
-}
-
-/// A question to the origin that outlives the client that asked it.
-pub(super) struct Question {
-    pub request: Rc<Request>,
-    pub content: Content,
-    pub interim: Option<Connection>,
-    /// Whose connections to the origin it may use besides those that everybody may.
-    pub owner: Option<Rc<Owner>>,
-    pub primary: CacheKey,
-    /// What the answer may validate, complete or be displaced by.
-    pub stored: Option<Arc<StoredResponse>>,
-    pub way: Way,
-}
-
-pub(super) type Flying = Lead<FlightKey, Landing>;
-
 /// Answers a request from the origin.
-pub async fn fetch(
-    cx: &Rc<Context>,
-    asked: Asked,
-    found: Found,
-    way: Way,
-    fwd: Fwd,
-    reason: Reason,
-    log: &mut access::Entry,
-) -> Reply {
-    let mut verdict = Verdict::forwarded(fwd, reason);
-    let mut flight = FlightKey { primary: asked.primary, variant: found.key };
-    let alone = cx.shared.goes_alone(&flight.variant, cx.clock.now());
-    // where nothing is to be shared the client's own conditions are worth more than a whole response
-    let way = if alone && way == Way::Fetch && found.stored.is_none() { Way::Pass } else { way };
-    let mut joining = collapses(&asked, way) && !alone;
-    let mut rejoined = false;
-    let mut looked = found.looked;
-    let question = Question::new(asked, found, way);
-    let request = question.request.clone();
-    while joining {
-        match cx.shared.flights.join(&flight) {
-            Join::Lead(lead) => {
-                if lead.is_late(looked) {
-                    let again = Box::pin(question.look_again(cx)).await;
-                    if let Some((stored, reason)) = again.usable {
-                        lead.land(Landing::Found(stored.clone()));
-                        return respond::hit(cx, &request, &stored, reason, cx.clock.now(), log);
-                    }
-                    looked = again.looked;
-                    if again.key != flight.variant && !rejoined {
-                        (flight.variant, rejoined) = (again.key, true);
-                        continue;
-                    }
-                }
-                let (told, tell) = oneshot::channel();
-                tokio::task::spawn_local(lead_flight(cx.clone(), question, lead, flight, Some(told)));
-                let outcome = tell.await.unwrap_or(Outcome::Failed(OriginError::Closed));
-                return reply(cx, &request, outcome, verdict, log);
-            }
-            Join::Follow(follow) => match follow.landed().await {
-                Some(landing) => {
-                    let varies = landing.varies_for(&request, &cx.policy);
-                    if let Some(reply) = follow_reply(cx, &question, landing, &mut verdict, log) {
-                        return reply;
-                    }
-                    // others may ask for the same variant; an origin that varies otherwise each time is asked by each
-                    let variant = varies.filter(|_| !rejoined).map(|nominated| flight.primary.variant(&nominated));
-                    joining = variant.is_some_and(|variant| variant != flight.variant);
-                    flight.variant = variant.unwrap_or(flight.variant);
-                    rejoined = true;
-                }
-                None => log::debug!("a flight was given up; joining again"),
-            },
+pub async fn fetch(asked: Asked, content: Content, connection: Connection, found: Found, forward: Forward) -> Answer {
+    let verdict = Verdict::forwarded(forward.fwd, forward.reason);
+    let alone = asked.cx.shared.goes_alone(&found.key, asked.cx.clock.now());
+    let mode = match forward.mode {
+        // where nothing is to be shared the client's own conditions are worth more than a whole response
+        Mode::Fetch if alone && found.stored.is_none() => Mode::Pass,
+        mode => mode,
+    };
+    let mut question = question(asked.clone(), content, Some(connection), found, mode);
+    let joined = match alone {
+        true => Joined::Alone,
+        false => join(&mut question, &verdict).await,
+    };
+    match joined {
+        Joined::Answered(answer) => *answer,
+        Joined::Leads(lead) => {
+            let (told, tell) = oneshot::channel();
+            tokio::task::spawn_local(lead_flight(question, lead, Some(told)));
+            let fetched = tell.await.unwrap_or(Fetched::Failed(OriginError::Closed));
+            answer(&asked, fetched, verdict)
         }
+        Joined::Alone => answer(&asked, ask(question, None).await, verdict),
     }
-    let outcome = ask(cx, question, None, Some(&flight)).await;
-    reply(cx, &request, outcome, verdict, log)
 }
 
-/// Validates a stored response behind the answer that was given from it (RFC 5861 §3).
-pub fn refresh(cx: &Rc<Context>, asked: Asked, found: Found, _reason: Reason) {
-    let (flight, looked) = (FlightKey { primary: asked.primary, variant: found.key }, found.looked);
-    if let Join::Lead(lead) = cx.shared.flights.join(&flight) {
-        let mut question = Question::new(asked, found, Way::Validate);
-        question.interim = None;
-        question.owner = None;
-        if question.request.method == Method::HEAD {
-            Rc::make_mut(&mut question.request).method = Method::GET;
-        }
-        let cx = cx.clone();
+/// Validates a stored response after an answer was given from it (RFC 5861 §3).
+pub fn refresh(asked: Asked, content: Content, found: Found) {
+    let flight = FlightKey { primary: asked.primary, variant: found.key };
+    if let Join::Lead(lead) = asked.cx.shared.flights.join(&flight) {
+        let question = question(asked, content, None, found, Mode::Validate);
         tokio::task::spawn_local(async move {
-            if lead.is_late(looked)
-                && let Again { usable: Some((stored, _)), fresh: true, .. } = question.look_again(&cx).await
+            if lead.is_late(question.looked)
+                && let Again { usable: Some((stored, _)), fresh: true, .. } = question.look_again().await
             {
                 return lead.land(Landing::Found(stored));
             }
-            lead_flight(cx, question, lead, flight, None).await;
+            lead_flight(question, lead, None).await;
         });
     }
 }
 
-impl Question {
-    fn new(asked: Asked, found: Found, way: Way) -> Question {
-        let owner = (!asked.request.forwarded).then(|| asked.connection.attached());
-        let interim = (!asked.request.http_10).then_some(asked.connection);
-        Question {
-            request: asked.request,
-            content: asked.content,
-            interim,
-            owner,
-            primary: asked.primary,
-            stored: found.stored,
-            way,
+fn question(asked: Asked, content: Content, connection: Option<Connection>, found: Found, mode: Mode) -> Question {
+    let flight = FlightKey { primary: asked.primary, variant: found.key };
+    let owner = connection.as_ref().filter(|_| !asked.request.forwarded).map(Connection::attached);
+    let interim = connection.filter(|_| asked.request.version.has_interim());
+    Question {
+        asked,
+        content,
+        client: ClientSide { interim, owner },
+        stored: found.stored,
+        mode,
+        flight,
+        looked: found.looked,
+    }
+}
+
+/// What became of joining the flight of a question.
+enum Joined {
+    Leads(Flying),
+    Answered(Box<Answer>),
+    Alone,
+}
+
+/// Joins those who ask for the same. The flight's key follows what is learned of the variants on the way, once: an origin
+/// that varies otherwise each time is asked by each.
+async fn join(question: &mut Question, verdict: &Verdict) -> Joined {
+    let mut rejoined = false;
+    while question.collapses() {
+        let (cx, request) = (&question.asked.cx, &question.asked.request);
+        match cx.shared.flights.join(&question.flight) {
+            Join::Lead(lead) => {
+                if !lead.is_late(question.looked) {
+                    return Joined::Leads(lead);
+                }
+                let again = Box::pin(question.look_again()).await;
+                if let Some((stored, reason)) = again.usable {
+                    lead.land(Landing::Found(stored.clone()));
+                    let answer = respond::hit(&question.asked, &stored, reason, Tier::Memory, cx.clock.now());
+                    return Joined::Answered(Box::new(answer));
+                }
+                question.looked = again.looked;
+                if again.key == question.flight.variant || rejoined {
+                    return Joined::Leads(lead);
+                }
+                question.flight.variant = again.key;
+            }
+            Join::Follow(follow) => {
+                let Some(landing) = follow.landed().await else {
+                    log::debug!("a flight was given up; joining again");
+                    continue;
+                };
+                let varies = landing.varies_for(request, question.asked.policy());
+                if let Some(answer) = followed(question, landing, verdict) {
+                    return Joined::Answered(Box::new(answer));
+                }
+                let variant = varies.filter(|_| !rejoined).map(|values| question.flight.primary.variant(&values));
+                match variant {
+                    // others may ask for the same variant
+                    Some(variant) if variant != question.flight.variant => question.flight.variant = variant,
+                    _ => return Joined::Alone,
+                }
+            }
         }
+        rejoined = true;
     }
-
-    /// What is stored by now.
-    async fn look_again(&self, cx: &Context) -> Again {
-        let found = find(cx, &self.request, &self.content, self.primary).await;
-        let head = found.stored.as_ref().map(|stored| &stored.head);
-        let (reason, fresh) = match reuse(&self.request, head, found.variants, cx.clock.now(), &cx.policy) {
-            Reuse::Serve(reason) => (Some(reason), true),
-            Reuse::Refresh(reason) => (Some(reason), false),
-            _ => (None, false),
-        };
-        Again { key: found.key, looked: found.looked, usable: found.stored.zip(reason), fresh }
-    }
-}
-
-/// What a second look found.
-struct Again {
-    key: CacheKey,
-    looked: Moment,
-    /// What answers the request.
-    usable: Option<(Arc<StoredResponse>, Reason)>,
-    /// And needs no validation behind.
-    fresh: bool,
-}
-
-/// Whether requests like this one wait for each other: what they get can be shared, as far as can be told before.
-fn collapses(asked: &Asked, way: Way) -> bool {
-    let shareable = |name: http::HeaderName| !asked.request.fields.contains(&name);
-    match way {
-        Way::Pass => false,
-        Way::Validate => true,
-        Way::Fetch | Way::Complete => shareable(http::header::RANGE) && shareable(http::header::AUTHORIZATION),
-    }
+    Joined::Alone
 }
 
 /// Asks for all who follow, and for the one who is told. Where they have all left before the answer comes the question is
 /// given up, but for a few: the next to ask may be glad of the answer.
-async fn lead_flight(
-    cx: Rc<Context>,
-    question: Question,
-    lead: Flying,
-    flight: FlightKey,
-    told: Option<oneshot::Sender<Outcome>>,
-) {
+async fn lead_flight(question: Question, lead: Flying, told: Option<oneshot::Sender<Fetched>>) {
+    // followers may be on other workers
+    let _held = question.asked.worker.hold();
     let followers = lead.followers();
-    let asking = ask(&cx, question, Some(lead), Some(&flight));
+    let site = question.asked.site.clone();
+    let mut asking = Box::pin(ask(question, Some(lead)));
     let Some(mut told) = told else {
         asking.await;
         return;
@@ -256,87 +147,77 @@ async fn lead_flight(
     let deserted = async {
         told.closed().await;
         followers.gone().await;
-        if let Some(_place) = cx.origin.unattended() {
+        if let Some(_place) = site.origin.unattended() {
             std::future::pending().await
         }
     };
     tokio::select! {
-        outcome = asking => drop(told.send(outcome)),
+        fetched = &mut asking => drop(told.send(fetched)),
         () = deserted => log::debug!("a question to the origin was given up: nobody waits for its answer"),
     }
 }
 
 /// The answer for the client whose request went to the origin.
-fn reply(
-    cx: &Rc<Context>,
-    request: &Request,
-    outcome: Outcome,
-    mut verdict: Verdict,
-    log: &mut access::Entry,
-) -> Reply {
-    match outcome {
-        Outcome::Stored { stored, reason, status, cookies } => {
-            verdict.reason = reason;
-            verdict.from_cache = true;
-            verdict.fwd_status = status;
-            let mut reply = respond::stored(cx, request, &stored, verdict, cx.clock.now(), log);
-            cookies.into_iter().for_each(|cookie| reply.fields.append(SET_COOKIE, cookie));
-            reply
-        }
-        Outcome::Filling { head, stored, reader, length, status, combined } => {
-            verdict.stored = true;
-            verdict.fwd_status = Some(status);
-            if combined {
-                return respond::filling(cx, request, &stored, reader, length, verdict, log);
+fn answer(asked: &Asked, fetched: Fetched, verdict: Verdict) -> Answer {
+    match fetched {
+        Fetched::Stored { stored, reason, validated, cookies } => {
+            let mut verdict = Verdict { reason, from_cache: true, tier: Tier::Memory, ..verdict };
+            if let Some((status, times)) = validated {
+                verdict = verdict.answered(status, times);
             }
-            respond::fresh_from_origin(cx, request, head, &stored, reader, length, verdict, log)
+            respond::stored(asked, &stored, cookies, verdict, asked.cx.clock.now())
         }
-        Outcome::Relay { response, reason } => {
-            verdict.fwd_status = Some(response.head.status.as_u16());
-            verdict.reason = reason;
-            respond::relayed(cx, request, response, verdict, log)
+        Fetched::Spared { stored, reason } => respond::hit(asked, &stored, reason, Tier::Memory, asked.cx.clock.now()),
+        Fetched::StoodIn { stored, reason, status, failure } => {
+            let tier = Tier::Memory;
+            let verdict = Verdict { reason, from_cache: true, tier, fwd_status: status, failure, ..verdict };
+            respond::stored(asked, &stored, Vec::new(), verdict, asked.cx.clock.now())
         }
-        Outcome::Failed(error) => respond::failed(cx, &error, verdict, log),
+        Fetched::Filling { head, filling, reader, combined } => {
+            let verdict = Verdict { stored: true, ..verdict.answered(filling.status, filling.times) };
+            match combined {
+                true => respond::filling(asked, &filling, reader, verdict),
+                false => respond::fresh_from_origin(asked, &head, &filling, reader, verdict),
+            }
+        }
+        Fetched::Relay { answered, reason } => {
+            let status = answered.response.head.status.as_u16();
+            let verdict = Verdict { reason, ..verdict.answered(status, answered.times) };
+            respond::relayed(asked, answered.response, verdict)
+        }
+        Fetched::Failed(error) => respond::failed(asked, &error, verdict),
     }
 }
 
-/// The answer for a client that waited behind another's request; `None`: it has to go alone.
-fn follow_reply(
-    cx: &Rc<Context>,
-    question: &Question,
-    landing: Landing,
-    verdict: &mut Verdict,
-    log: &mut access::Entry,
-) -> Option<Reply> {
-    let now = cx.clock.now();
-    let request = &question.request;
-    let used = |head: &StoredHead| match reuse(request, Some(head), false, now, &cx.policy) {
-        Reuse::Serve(reason) | Reuse::Refresh(reason) => Some(reason),
+/// The answer for a client that waited for another's request; `None`: it has to go alone.
+fn followed(question: &Question, landing: Landing, verdict: &Verdict) -> Option<Answer> {
+    let (asked, now) = (&question.asked, question.asked.cx.clock.now());
+    let used = |head: &StoredHead| match reuse(&asked.request, Some(head), false, now, asked.policy()) {
+        Reuse::Serve(_, reason) | Reuse::Refresh(_, reason) => Some(reason),
         _ => None,
     };
-    let usable = |head: &StoredHead| vary::matches(&head.nominated, request, &cx.policy) && used(head).is_some();
-    let mut verdict = Verdict { collapsed: true, ..verdict.clone() };
+    let usable =
+        |head: &StoredHead| vary::matches(&head.nominated, &asked.request, asked.policy()) && used(head).is_some();
+    let verdict = Verdict { collapsed: true, ..verdict.clone() };
+    let stand_in = |status| stand_in(asked, question.stored.as_ref(), status);
     match landing {
-        Landing::Stored(stored, status) if usable(&stored.head) => {
-            verdict.fwd_status = Some(status);
-            verdict.from_cache = true;
-            Some(respond::stored(cx, request, &stored, verdict, now, log))
+        Landing::Stored { stored, status, times } if usable(&stored.head) => {
+            let verdict = Verdict { from_cache: true, tier: Tier::Memory, ..verdict.answered(status, times) };
+            Some(respond::stored(asked, &stored, Vec::new(), verdict, now))
         }
         Landing::Found(stored) if usable(&stored.head) => {
-            Some(respond::hit(cx, request, &stored, used(&stored.head)?, now, log))
+            Some(respond::hit(asked, &stored, used(&stored.head)?, Tier::Memory, now))
         }
-        Landing::Filling(head, fill, length, status) if usable(&head) => {
-            verdict.fwd_status = Some(status);
-            Some(respond::filling(cx, request, &head, fill.reader()?, length, verdict, log))
+        Landing::Filling(filling) if usable(&filling.head) && filling.may_be_joined(now) => {
+            let reader = FillReader::of(&filling.fill)?;
+            Some(respond::filling(asked, &filling, reader, verdict.answered(filling.status, filling.times)))
         }
-        Landing::Failed(error) => Some(match stand_in(cx, request, question.stored.as_ref(), None) {
-            Some(outcome) => reply(cx, request, outcome, verdict, log),
-            None => respond::failed(cx, &error, verdict, log),
+        Landing::Failed(error) => Some(match stand_in(status_of(&error)) {
+            Some(fetched) => answer(asked, fetched.because_of(&error), verdict),
+            None => respond::failed(asked, &error, verdict),
         }),
-        Landing::Erred(status) => {
-            let outcome = stand_in(cx, request, question.stored.as_ref(), Some(status))?;
-            Some(reply(cx, request, outcome, verdict, log))
-        }
-        Landing::Stored(..) | Landing::Found(_) | Landing::Filling(..) | Landing::Alone => None,
+        Landing::Erred(status) => Some(answer(asked, stand_in(Some(status))?, verdict)),
+        Landing::Spared => Some(answer(asked, spared(asked, question.stored.as_ref())?, verdict)),
+        Landing::Stored { .. } | Landing::Found(_) | Landing::Filling(_) | Landing::Alone => None,
     }
 }

@@ -1,42 +1,45 @@
-//! The request as it goes out to the origin.
+//! The request as it is sent to the origin.
 
 use std::net::IpAddr;
 
 use http::header;
 
-use crate::message::{FieldName, FieldValue, Fields, Method, Request};
+use crate::message::{FieldName, FieldValue, Fields, Method, Request, Scheme};
 
 /// The origin's URL, in the parts that requests and responses are made from.
 #[derive(Debug, Clone)]
-pub struct Site {
+pub struct OriginUrl {
     pub https: bool,
-    /// Host, and port where it is not the scheme's own, as Host bears it.
+    /// The host, and the port unless it is the scheme's own, as in Host.
     pub authority: String,
-    /// Begins with `/`, does not end with one; empty: none.
+    /// The base path. It begins with `/` and does not end with one. Empty if there is none.
     pub base: String,
 }
 
-impl Site {
+impl OriginUrl {
     /// `http://host:port/base`.
     pub fn url(&self) -> String {
-        format!("{}://{}{}", if self.https { "https" } else { "http" }, self.authority, self.base)
+        format!("{}://{}{}", self.scheme().as_str(), self.authority, self.base)
     }
 
-    /// The target in the origin's eyes.
+    fn scheme(&self) -> Scheme {
+        if self.https { Scheme::Https } else { Scheme::Http }
+    }
+
+    /// The target as the origin sees it.
     pub fn target(&self, request: &Request) -> String {
         format!("{}{}", self.base, request.target.path_and_query)
     }
 
-    /// A reference that points at the origin, as one that points at the same place through Larder; `None`: it points
-    /// elsewhere, or is relative already.
+    /// Turns a reference to the origin into a reference to the same place through Larder; `None`: the reference points elsewhere,
+    /// or is relative already.
     pub fn inward(&self, reference: &str) -> Option<String> {
         let path = if let Some((scheme, rest)) = reference.split_once("://") {
             let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
             let (authority, path) = rest.split_at(end);
-            let own_port = if self.https { ":443" } else { ":80" };
-            let bare = authority.strip_suffix(own_port).unwrap_or(authority);
-            let ours = scheme.eq_ignore_ascii_case(if self.https { "https" } else { "http" })
-                && bare.eq_ignore_ascii_case(&self.authority);
+            let bare = self.scheme().without_default_port(authority);
+            let ours =
+                scheme.eq_ignore_ascii_case(self.scheme().as_str()) && bare.eq_ignore_ascii_case(&self.authority);
             ours.then_some(path)?
         } else if reference.starts_with('/') && !reference.starts_with("//") && !self.base.is_empty() {
             reference
@@ -52,11 +55,9 @@ impl Site {
             _ => None,
         }
     }
-}
 
-impl Site {
-    /// The URL to name as the origin where this reference, which does not point at it, points at the same site by another
-    /// scheme, port or with or without `www.`.
+    /// Returns the URL that --origin should name, if the reference points at the same site under another scheme or port, or with
+    /// or without `www.`.
     pub fn other_name(&self, reference: &str) -> Option<String> {
         let (scheme, rest) = reference.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https"))?;
         let authority = rest.split(['/', '?', '#']).next()?;
@@ -82,10 +83,15 @@ pub enum Conditions {
 const CONDITIONAL: [FieldName; 4] =
     [header::IF_MATCH, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::IF_UNMODIFIED_SINCE];
 
-/// The fields of the outgoing request: the client's without what is Larder's to say, then Larder's.
-pub fn fields(request: &Request, site: &Site, pseudonym: &str, conditions: Conditions) -> Fields {
+/// Returns true if a client's request has conditions that a 304 may answer.
+pub fn has_conditions(request: &Request) -> bool {
+    CONDITIONAL.iter().any(|name| request.fields.contains(name))
+}
+
+/// The fields of the outgoing request: Host, those of the client, then those that Larder writes.
+pub fn fields(request: &Request, url: &OriginUrl, pseudonym: &str, conditions: Conditions) -> Fields {
     let mut out = Fields::with_capacity(request.fields.len() + 8);
-    out.append(header::HOST, value(&site.authority));
+    out.append(header::HOST, value(&url.authority));
     for (name, value) in request.fields.iter() {
         let kept = match conditions {
             Conditions::AsAsked => true,
@@ -96,8 +102,7 @@ pub fn fields(request: &Request, site: &Site, pseudonym: &str, conditions: Condi
             out.append(name.clone(), value.clone());
         }
     }
-    let version = if request.http_10 { "1.0" } else { "1.1" };
-    out.append(header::VIA, value(&format!("{version} {pseudonym}")));
+    out.append(header::VIA, value(&format!("{} {pseudonym}", request.version.number())));
     let mut forwarded = String::new();
     if let Some(peer) = request.peer {
         out.append(FieldName::from_static("x-forwarded-for"), value(&peer.to_string()));
@@ -108,18 +113,20 @@ pub fn fields(request: &Request, site: &Site, pseudonym: &str, conditions: Condi
     }
     out.append(FieldName::from_static("x-forwarded-host"), value(&request.target.authority));
     forwarded.push_str(&format!("host=\"{}\";", request.target.authority));
-    out.append(FieldName::from_static("x-forwarded-proto"), FieldValue::from_static("http"));
-    forwarded.push_str("proto=http");
+    let scheme = request.target.scheme.as_str();
+    out.append(FieldName::from_static("x-forwarded-proto"), FieldValue::from_static(scheme));
+    forwarded.push_str("proto=");
+    forwarded.push_str(scheme);
     out.append(header::FORWARDED, value(&forwarded));
     out
 }
 
-/// Whether a request of this method bears a length even where it has no body (RFC 9110 §8.6).
+/// Returns true if a request of this method has a Content-Length even without a body (RFC 9110 §8.6).
 pub fn expects_content(method: &Method) -> bool {
     matches!(*method, Method::POST | Method::PUT | Method::PATCH)
 }
 
-/// Whether content is what this method is for: origins read it (RFC 9110 §9.3, RFC 10008).
+/// Returns true if origins read the content of requests of this method (RFC 9110 §9.3, RFC 10008).
 pub fn is_made_for_content(method: &Method) -> bool {
     expects_content(method) || method.as_str() == "QUERY"
 }
@@ -133,8 +140,8 @@ fn value(text: &str) -> FieldValue {
 mod tests {
     use super::*;
 
-    fn site(https: bool, base: &str) -> Site {
-        Site { https, authority: "origin.test:8080".to_owned(), base: base.to_owned() }
+    fn site(https: bool, base: &str) -> OriginUrl {
+        OriginUrl { https, authority: "origin.test:8080".to_owned(), base: base.to_owned() }
     }
 
     #[test]
@@ -181,7 +188,7 @@ mod tests {
         ] {
             assert_eq!(plain.other_name(reference).as_deref(), name, "{reference}");
         }
-        let with_www = Site { authority: "www.origin.test".to_owned(), ..site(true, "/api") };
+        let with_www = OriginUrl { authority: "www.origin.test".to_owned(), ..site(true, "/api") };
         assert_eq!(with_www.other_name("https://origin.test/y").as_deref(), Some("https://origin.test/api"));
     }
 

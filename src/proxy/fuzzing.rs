@@ -1,16 +1,16 @@
 //! See [`crate::fuzzing`].
 
 use super::request::{normal_authority, target as parse};
-use crate::message::Method;
+use crate::message::{Method, Scheme};
 
 /// A request-target on the first line, a Host on the second.
 pub fn target(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let (presented, host) = text.split_once('\n').unwrap_or((&text, "good"));
-    let Some(host) = normal_authority(host) else { return };
-    assert_eq!(normal_authority(&host).as_ref(), Some(&host), "one host has one spelling");
+    let Some(host) = normal_authority(host, Scheme::Http) else { return };
+    assert_eq!(normal_authority(&host, Scheme::Http).as_ref(), Some(&host), "one host has one spelling");
     for method in [Method::GET, Method::OPTIONS] {
-        if let Ok(target) = parse(presented, &method, host.clone()) {
+        if let Ok(target) = parse(presented, &method, Scheme::Http, host.clone()) {
             assert_eq!(target.authority, host, "no other host than the one in Host");
             assert!(target.path_and_query.starts_with('/'));
             assert!(target.path_and_query.bytes().all(|byte| byte.is_ascii_graphic() && !b"#\\".contains(&byte)));

@@ -1,5 +1,5 @@
-//! Whether the origin answers: while it does not, stale responses stand in and one request at a time asks whether it does
-//! again, each time after a longer pause.
+//! Whether the origin answers. While it does not, stale responses stand in for its answers, and one request at a time asks
+//! whether it answers again, each time after a longer pause.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -8,7 +8,7 @@ use crate::clock::{Seconds, Timestamp};
 /// The first pause, and the longest.
 const PAUSES: (Seconds, Seconds) = (Seconds(1), Seconds(30));
 
-/// What is known of the origin, by all workers.
+/// What all workers know about the origin.
 #[derive(Default)]
 pub struct Health(Mutex<Option<Failing>>);
 
@@ -17,12 +17,12 @@ struct Failing {
     pause: Seconds,
     /// When the next request may ask.
     probe_at: Timestamp,
-    /// One is asking.
+    /// One request is asking.
     probing: bool,
 }
 
 impl Health {
-    /// May a request that could be answered otherwise ask the origin now? Where it is failing, one may for each pause.
+    /// Returns true if a request that has another answer may ask the origin now. While the origin fails, one may in each pause.
     pub fn may_ask(&self, now: Timestamp) -> bool {
         match &mut *self.lock() {
             None => true,
@@ -43,7 +43,7 @@ impl Health {
         let pause = match *health {
             None => PAUSES.0,
             Some(failing) if failing.probing => Seconds(failing.pause.0 * 2).min(PAUSES.1),
-            // several requests that fail together are one failure
+            // requests that fail together are one failure
             Some(_) => return,
         };
         *health = Some(Failing { pause, probe_at: now.plus(pause), probing: false });

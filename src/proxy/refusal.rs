@@ -3,14 +3,11 @@
 use bytes::Bytes;
 use serde_json::json;
 
-use super::{
-    access,
-    respond::{Verdict, append, finish},
-};
+use super::verdict::{Answer, Verdict, append};
 use crate::{
-    client::{Reply, ReplyBody},
+    client::ReplyBody,
     message::{FieldName, Fields, StatusCode},
-    policy::{Fwd, Reason},
+    policy::Reason,
 };
 
 /// Why Larder answers by itself, and not with a response of the origin.
@@ -18,9 +15,9 @@ use crate::{
 pub enum Refusal {
     Target(&'static str),
     Host(&'static str),
-    /// `--allow-host` does not name it.
+    /// `--allow-host` does not name the host.
     NotServed,
-    /// Connection nominates a field that is not the client's to remove.
+    /// Connection names a field that the client must not remove.
     Nominated(FieldName),
     Content,
     Connect,
@@ -29,7 +26,7 @@ pub enum Refusal {
     Asterisk,
     Expectation,
     Loop,
-    /// Max-Forwards has come to zero.
+    /// Max-Forwards is zero.
     LastHop,
     OnlyIfCached(Reason),
 }
@@ -84,34 +81,32 @@ impl Refusal {
     }
 }
 
-/// Larder answers by itself.
-pub fn refused(refusal: &Refusal, log: &mut access::Entry) -> Reply {
+/// Answers in place of the origin.
+pub fn refused(refusal: &Refusal) -> Answer {
     let status = refusal.status();
     let reason = match refusal {
         Refusal::OnlyIfCached(reason) => *reason,
         _ => Reason::Refused,
     };
-    let verdict = Verdict::forwarded(Fwd::Bypass, reason);
     let mut fields = Fields::with_capacity(7);
-    append(&mut fields, "x-cache", verdict.word());
-    append(&mut fields, "cache-status", &format!("larder; detail=\"{}\"", reason.as_str()));
-    if let Some(error) = refusal.proxy_status() {
-        append(&mut fields, "proxy-status", &format!("larder; error={error}"));
-    }
     let body = match refusal {
         Refusal::Asterisk | Refusal::LastHop => {
             append(&mut fields, "allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, QUERY");
             ReplyBody::Empty((status == StatusCode::OK).then_some(0))
         }
-        _ => problem(&mut fields, status, &refusal.detail()),
+        _ => problem(&mut fields, status, &refusal.detail(), refusal.proxy_status()),
     };
-    finish(status, fields, body, verdict, log)
+    Answer::new(status, fields, body, None, Verdict::refused(reason))
 }
 
-/// RFC 9457. Holds nothing of the request.
-pub fn problem(fields: &mut Fields, status: StatusCode, detail: &str) -> ReplyBody {
+/// A problem document (RFC 9457) and its fields. `error`: the type of Proxy-Status (RFC 9209 §2.3). It holds nothing of the
+/// request.
+pub fn problem(fields: &mut Fields, status: StatusCode, detail: &str, error: Option<&str>) -> ReplyBody {
     append(fields, "content-type", "application/problem+json");
     append(fields, "cache-control", "no-store");
+    if let Some(error) = error {
+        append(fields, "proxy-status", &format!("larder; error={error}"));
+    }
     let title = status.canonical_reason().unwrap_or("Error");
     let mut text = json!({ "title": title, "status": status.as_u16(), "detail": detail }).to_string();
     text.push('\n');

@@ -1,18 +1,18 @@
-//! From what was presented to a request that may be believed: RFC 9112 §3.2, RFC 9110 §7.
+//! Turns a presented request into one that can be trusted, or refuses it (RFC 9112 §3.2, RFC 9110 §7).
 
 use std::{borrow::Cow, net::Ipv6Addr};
 
 use http::header;
 
-use super::{is_unsafe, refusal::Refusal};
+use super::refusal::Refusal;
 use crate::{
     client::Presented,
-    fields::{METHOD_OVERRIDES, hop_by_hop},
-    message::{FieldName, FieldValue, Fields, Method, Request, Target},
+    fields::{METHOD_OVERRIDES, hop_by_hop, method::is_safe},
+    message::{FieldName, FieldValue, Fields, Method, Request, Scheme, Target, Version},
 };
 
-/// Fields by which a stranger could change the response behind the cache key's back, or make the origin see another
-/// request than the one that was keyed. Larder sets its own in their place.
+/// Fields by which a client could change the response without changing the cache key, or make the origin see another request
+/// than the one that was keyed. They are removed; Larder sets its own.
 const UNTRUSTED: [&str; 15] = [
     "base-url",
     "cf-connecting-ip",
@@ -31,7 +31,8 @@ const UNTRUSTED: [&str; 15] = [
     "x-url-scheme",
 ];
 
-/// Fields of HTTP itself that in another spelling (`Content_Length`, `Content.Length`) would tell the origin what Larder was not told.
+/// Fields of HTTP itself. In another spelling (`Content_Length`, `Content.Length`) some origins read them though Larder did
+/// not.
 const OF_HTTP: [&str; 21] = [
     "accept-charset",
     "accept-encoding",
@@ -56,8 +57,8 @@ const OF_HTTP: [&str; 21] = [
     "user-agent",
 ];
 
-/// Whether a field stays here. An override of a safe method does; an unsafe one's answer is nobody else's, and the origin is
-/// to do as asked.
+/// Returns true if a field must not reach the origin. An override of a safe method must not: it would change an answer that
+/// others share. That of an unsafe method may: its answer is for this client alone.
 fn is_untrusted(name: &FieldName, method: &Method) -> bool {
     // CGI (RFC 3875 §4.1.18) makes one variable of a name with "-" and with "_", servers before it of other characters, too
     let separates = |c: char| c != '-' && !c.is_ascii_alphanumeric();
@@ -67,21 +68,21 @@ fn is_untrusted(name: &FieldName, method: &Method) -> bool {
     };
     UNTRUSTED.contains(&&*hyphened)
         || hyphened.starts_with("x-forwarded")
-        || (METHOD_OVERRIDES.contains(&&*hyphened) && !is_unsafe(method))
+        || (METHOD_OVERRIDES.contains(&&*hyphened) && is_safe(method))
         || (matches!(hyphened, Cow::Owned(_)) && OF_HTTP.contains(&&*hyphened))
 }
 
-/// What a request is judged by besides itself.
+/// What a request is checked against.
 pub struct Rules<'a> {
     /// The hosts that are served; empty: any.
     pub hosts: &'a [String],
-    /// Where Larder listens.
+    /// The port that Larder listens on.
     pub port: u16,
     /// Larder's name in Via.
     pub pseudonym: &'a str,
 }
 
-/// Believes a request, or says what is wrong with it.
+/// Checks a request, and removes the fields that must not reach the origin. Fails with what is wrong with the request.
 pub fn parse(presented: &Presented, fields: Fields, rules: &Rules<'_>) -> Result<Request, Refusal> {
     let mut fields = fields;
     if presented.method == Method::CONNECT {
@@ -90,9 +91,10 @@ pub fn parse(presented: &Presented, fields: Fields, rules: &Rules<'_>) -> Result
     if lists(&fields, &header::UPGRADE, "websocket") {
         return Err(Refusal::Upgrade);
     }
-    let host = host(&fields, presented.http_10)?;
+    let scheme = presented.scheme;
+    let host = host(&fields, presented.version, scheme)?;
     let is_served = |host: &str| rules.hosts.is_empty() || rules.hosts.iter().any(|served| serves(served, host));
-    let mut target = match target(&presented.target, &presented.method, host.clone()) {
+    let mut target = match target(&presented.target, &presented.method, scheme, host.clone()) {
         Err(Refusal::Asterisk) if !is_served(&host) => return Err(Refusal::NotServed),
         target => target?,
     };
@@ -100,8 +102,8 @@ pub fn parse(presented: &Presented, fields: Fields, rules: &Rules<'_>) -> Result
         return Err(Refusal::NotServed);
     }
     // who names no host means the site that Larder stands before
-    if target.authority.is_empty() || is_own_name(&target.authority, rules.port) {
-        target.authority = own_name(rules.port);
+    if target.authority.is_empty() || is_own_name(&target, rules.port) {
+        target.authority = own_name(target.scheme, rules.port);
     }
     hop_by_hop::strip_request(&mut fields).map_err(Refusal::Nominated)?;
     if fields.values(&header::VIA).any(|via| mentions(via.as_bytes(), rules.pseudonym)) {
@@ -124,25 +126,26 @@ pub fn parse(presented: &Presented, fields: Fields, rules: &Rules<'_>) -> Result
         forwarded |= untrusted && !METHOD_OVERRIDES.contains(&name.as_str());
         *name != header::EXPECT && *name != header::HOST && *name != header::CONTENT_LENGTH && !untrusted
     });
-    let (method, peer, http_10) = (presented.method.clone(), presented.peer, presented.http_10);
-    Ok(Request { method, target, fields, content: None, peer, http_10, forwarded })
+    let (method, peer, version) = (presented.method.clone(), presented.peer, presented.version);
+    Ok(Request { method, target, fields, content: None, peer, version, forwarded })
 }
 
 /// The Host field's value, normalised (RFC 9112 §3.2); empty where HTTP/1.0 sent none.
-fn host(fields: &Fields, http_10: bool) -> Result<String, Refusal> {
+fn host(fields: &Fields, version: Version, scheme: Scheme) -> Result<String, Refusal> {
     let mut lines = fields.values(&header::HOST);
     match (lines.next(), lines.next()) {
         (Some(value), None) => {
-            value.to_str().ok().and_then(normal_authority).ok_or(Refusal::Host("the Host field is no host name"))
+            let host = value.to_str().ok().and_then(|value| normal_authority(value, scheme));
+            host.ok_or(Refusal::Host("the Host field is no host name"))
         }
-        (None, _) if http_10 => Ok(String::new()),
+        (None, _) if version == Version::Http10 => Ok(String::new()),
         (None, _) => Err(Refusal::Host("there is no Host field")),
         (Some(_), Some(_)) => Err(Refusal::Host("there is more than one Host field")),
     }
 }
 
-/// The four forms of RFC 9112 §3.2; the authority of an absolute form has to agree with Host.
-pub(super) fn target(presented: &str, method: &Method, host: String) -> Result<Target, Refusal> {
+/// Parses the four forms of RFC 9112 §3.2. The authority of an absolute form must be the one in Host.
+pub(super) fn target(presented: &str, method: &Method, scheme: Scheme, host: String) -> Result<Target, Refusal> {
     if presented == "*" && *method == Method::OPTIONS {
         return Err(Refusal::Asterisk);
     }
@@ -151,7 +154,7 @@ pub(super) fn target(presented: &str, method: &Method, host: String) -> Result<T
         return Err(Refusal::Target("it holds a character that no target may hold"));
     }
     if presented.starts_with('/') {
-        return Ok(Target { authority: host, path_and_query: presented.to_owned() });
+        return Ok(Target { scheme, authority: host, path_and_query: presented.to_owned() });
     }
     let absolute = presented
         .get(..7)
@@ -160,17 +163,17 @@ pub(super) fn target(presented: &str, method: &Method, host: String) -> Result<T
         .ok_or(Refusal::Target("it is neither a path nor an http URL"))?;
     let end = absolute.find(['/', '?']).unwrap_or(absolute.len());
     let (authority, rest) = absolute.split_at(end);
-    let authority = normal_authority(authority).ok_or(Refusal::Target("its host is no host name"))?;
+    let authority = normal_authority(authority, scheme).ok_or(Refusal::Target("its host is no host name"))?;
     if !host.is_empty() && host != authority {
         return Err(Refusal::Target("its host is not the one in the Host field"));
     }
     let path_and_query = if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") };
-    Ok(Target { authority, path_and_query })
+    Ok(Target { scheme, authority, path_and_query })
 }
 
 /// `host [":" port]` (RFC 3986 §3.2) in one spelling: lower case, without a trailing dot or the scheme's own port.
-/// `None`: it is none.
-pub fn normal_authority(authority: &str) -> Option<String> {
+/// `None`: the text is not an authority.
+pub fn normal_authority(authority: &str, scheme: Scheme) -> Option<String> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(literal) => {
             let (address, port) = literal.split_once(']')?;
@@ -198,29 +201,32 @@ pub fn normal_authority(authority: &str) -> Option<String> {
     match port {
         "" => Some(host),
         port => match port.parse::<u16>().ok()? {
-            80 => Some(host),
+            port if port == scheme.default_port() => Some(host),
             port => Some(format!("{host}:{port}")),
         },
     }
 }
 
-/// The names of this machine for the Larder that listens on this port: those that a browser or a program uses for one and
-/// the same thing. They are one for the cache, and so the origin may hear of one only.
-pub fn is_own_name(authority: &str, port: u16) -> bool {
+/// Returns true if the target names this machine as the Larder that listens on `port`. A browser or a program uses these
+/// names for the same thing. They are one for the cache, and so the origin may hear only one of them.
+pub fn is_own_name(target: &Target, port: u16) -> bool {
     ["localhost", "127.0.0.1", "[::1]"].iter().any(|host| {
-        authority.strip_prefix(host).is_some_and(|named| match named.strip_prefix(':') {
+        target.authority.strip_prefix(host).is_some_and(|named| match named.strip_prefix(':') {
             Some(named) => named.parse() == Ok(port),
-            None => named.is_empty() && port == 80,
+            None => named.is_empty() && port == target.scheme.default_port(),
         })
     })
 }
 
-/// The one of them that the origin hears.
-fn own_name(port: u16) -> String {
-    if port == 80 { "localhost".to_owned() } else { format!("localhost:{port}") }
+/// The one of these names that the origin hears.
+fn own_name(scheme: Scheme, port: u16) -> String {
+    match port == scheme.default_port() {
+        true => "localhost".to_owned(),
+        false => format!("localhost:{port}"),
+    }
 }
 
-/// Whether a name of `--allow-host`, with or without a port, covers this authority.
+/// Returns true if a name of `--allow-host`, with or without a port, covers this authority.
 fn serves(served: &str, authority: &str) -> bool {
     served == authority
         || authority
@@ -229,7 +235,7 @@ fn serves(served: &str, authority: &str) -> bool {
             .is_some_and(|port| !port.contains(':'))
 }
 
-/// Whether a list-valued field names this token.
+/// Returns true if a list-valued field contains this token.
 fn lists(fields: &Fields, name: &FieldName, token: &str) -> bool {
     fields
         .values(name)
@@ -237,7 +243,7 @@ fn lists(fields: &Fields, name: &FieldName, token: &str) -> bool {
         .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }
 
-/// Whether a Via field names this pseudonym as one of its received-by (RFC 9110 §7.6.3).
+/// Returns true if a Via field names this pseudonym as a received-by (RFC 9110 §7.6.3).
 fn mentions(via: &[u8], pseudonym: &str) -> bool {
     via.split(|b| b", \t".contains(b)).any(|word| word == pseudonym.as_bytes())
 }
@@ -258,14 +264,19 @@ mod tests {
             ("[0:0::1]", "[::1]"),
             ("127.0.0.1:3000", "127.0.0.1:3000"),
         ] {
-            assert_eq!(normal_authority(written).as_deref(), Some(normal), "{written}");
+            assert_eq!(normal_authority(written, Scheme::Http).as_deref(), Some(normal), "{written}");
         }
+    }
+
+    fn is_own(authority: &str, port: u16) -> bool {
+        let target = Target { scheme: Scheme::Http, authority: authority.to_owned(), path_and_query: "/".to_owned() };
+        is_own_name(&target, port)
     }
 
     #[test]
     fn only_three_names_with_the_port_listened_on_are_larders_own() {
         for own in ["localhost:3000", "127.0.0.1:3000", "[::1]:3000"] {
-            assert!(is_own_name(own, 3000), "{own}");
+            assert!(is_own(own, 3000), "{own}");
         }
         for other in [
             "localhost",
@@ -278,10 +289,10 @@ mod tests {
             "evil:3000",
             "",
         ] {
-            assert!(!is_own_name(other, 3000), "{other}");
+            assert!(!is_own(other, 3000), "{other}");
         }
-        assert_eq!([own_name(3000), own_name(80)], ["localhost:3000", "localhost"]);
-        assert!(is_own_name("localhost", 80) && is_own_name("[::1]", 80));
+        assert_eq!([own_name(Scheme::Http, 3000), own_name(Scheme::Http, 80)], ["localhost:3000", "localhost"]);
+        assert!(is_own("localhost", 80) && is_own("[::1]", 80));
     }
 
     #[test]
@@ -290,12 +301,12 @@ mod tests {
             "", ".", "..", "a, b", "a b", "a@b", "a/b", "a:99999", "a:b", "a:80:80", "[::1", "[::1]x", "[x]", "a\0b",
             "a,b",
         ] {
-            assert_eq!(normal_authority(bad), None, "{bad:?}");
+            assert_eq!(normal_authority(bad, Scheme::Http), None, "{bad:?}");
         }
     }
 
     fn target_of(presented: &str) -> Option<(String, String)> {
-        target(presented, &Method::GET, "good".to_owned()).ok().map(|t| (t.authority, t.path_and_query))
+        target(presented, &Method::GET, Scheme::Http, "good".to_owned()).ok().map(|t| (t.authority, t.path_and_query))
     }
 
     #[test]

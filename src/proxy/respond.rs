@@ -1,8 +1,7 @@
-//! Answers: the fields that Larder adds, and the part that was asked for.
+//! Answers: the fields of a response, and the part of it that was asked for.
 
 use std::{
     hash::{BuildHasher, RandomState},
-    rc::Rc,
     sync::{
         LazyLock,
         atomic::{AtomicU64, Ordering},
@@ -13,278 +12,227 @@ use bytes::Bytes;
 use http::header;
 
 use super::{
-    Context, access,
     content::{Segment, Source, body, relay, stream},
+    context::Asked,
+    failure,
     fill::FillReader,
+    landing::Filling,
     refusal::problem,
+    verdict::{Answer, Tier, Verdict, append},
     warning::Warning,
 };
 use crate::{
-    client::{Reply, ReplyBody},
+    client::ReplyBody,
     clock::Timestamp,
-    fields::{cache_status::CacheStatus, digests_content},
-    message::{FieldName, FieldValue, Fields, Method, Request, ResponseHead, StatusCode, StoredHead, StoredResponse},
+    fields::digests_content,
+    message::{FieldName, FieldValue, Fields, Method, ResponseHead, StatusCode, StoredHead},
     origin::{OriginError, OriginResponse},
     policy::{
-        Fwd, Reason,
-        freshness::{current_age, freshness_lifetime},
+        Reason,
+        freshness::{current_age, freshness_lifetime, usable_for},
         selection::{self, Selection, select},
     },
+    store::StoredResponse,
 };
 
-/// The fields that Larder writes on every answer from the store.
-const OWN: [&str; 4] = ["age", "cache-status", "via", "x-cache"];
-
-/// How an answer came about: Cache-Status, X-Cache and the log say it.
-#[derive(Debug, Clone)]
-pub struct Verdict {
-    /// `None`: the origin was not asked.
-    pub fwd: Option<Fwd>,
-    pub fwd_status: Option<u16>,
-    pub reason: Reason,
-    /// The bytes came from the cache, though the origin was asked.
-    pub from_cache: bool,
-    pub stored: bool,
-    pub collapsed: bool,
+/// A representation's bytes.
+struct Body {
+    source: Source,
+    /// How many bytes `source` has; `None`: its end has not come yet.
+    held: Option<u64>,
+    /// The length of the whole representation, where it is known.
+    whole: Option<u64>,
 }
 
-impl Verdict {
-    pub fn forwarded(fwd: Fwd, reason: Reason) -> Verdict {
-        Verdict { fwd: Some(fwd), fwd_status: None, reason, from_cache: false, stored: false, collapsed: false }
-    }
-
-    fn hit(reason: Reason) -> Verdict {
-        Verdict { fwd: None, fwd_status: None, reason, from_cache: true, stored: false, collapsed: false }
-    }
-
-    /// HIT: the bytes came from the cache.
-    pub fn word(&self) -> &'static str {
-        if self.from_cache { "HIT" } else { "MISS" }
-    }
-
-    fn cache_status(&self, ttl: Option<i64>) -> CacheStatus {
-        CacheStatus {
-            hit: self.fwd.is_none(),
-            fwd: self.fwd.map(Fwd::as_str),
-            fwd_status: self.fwd_status,
-            ttl,
-            stored: self.stored,
-            collapsed: self.collapsed,
-            detail: Some(self.reason.as_str()),
-        }
-    }
+/// An answer from a fresh (or allowed stale) stored response.
+pub fn hit(asked: &Asked, stored: &StoredResponse, reason: Reason, tier: Tier, now: Timestamp) -> Answer {
+    self::stored(asked, stored, Vec::new(), Verdict::hit(reason, tier), now)
 }
 
-/// A fresh (or allowed stale) stored response.
-pub fn hit(
-    cx: &Rc<Context>,
-    request: &Request,
-    stored: &StoredResponse,
-    reason: Reason,
-    now: Timestamp,
-    log: &mut access::Entry,
-) -> Reply {
-    self::stored(cx, request, stored, Verdict::hit(reason), now, log)
-}
-
-/// An answer from a stored response.
+/// An answer from a stored response. `cookies`: those that the origin sent to this client alone.
 pub fn stored(
-    cx: &Rc<Context>,
-    request: &Request,
+    asked: &Asked,
     stored: &StoredResponse,
+    cookies: Vec<FieldValue>,
     verdict: Verdict,
     now: Timestamp,
-    log: &mut access::Entry,
-) -> Reply {
-    let source = Source::Stored(stored.body.clone());
-    let length = stored.body.length();
-    from_stored_head(cx, request, &stored.head, source, Some(length), verdict, now, log)
+) -> Answer {
+    let body = (Source::Stored(stored.body.clone()), Some(stored.body.length()));
+    from_stored_head(asked, &stored.head, body, cookies, verdict, now)
 }
 
 /// An answer from a response that is being stored, for a client that did not cause it.
-pub fn filling(
-    cx: &Rc<Context>,
-    request: &Request,
-    head: &StoredHead,
-    reader: FillReader,
-    length: Option<u64>,
-    verdict: Verdict,
-    log: &mut access::Entry,
-) -> Reply {
-    from_stored_head(cx, request, head, Source::Fill(reader), length, verdict, cx.clock.now(), log)
+pub fn filling(asked: &Asked, filling: &Filling, reader: FillReader, verdict: Verdict) -> Answer {
+    let body = (Source::Fill(reader), filling.length);
+    from_stored_head(asked, &filling.head, body, Vec::new(), verdict, asked.cx.clock.now())
 }
 
-#[expect(clippy::too_many_arguments, reason = "what an answer is made from")]
 fn from_stored_head(
-    cx: &Rc<Context>,
-    request: &Request,
+    asked: &Asked,
     head: &StoredHead,
-    source: Source,
-    length: Option<u64>,
+    (source, held): (Source, Option<u64>),
+    cookies: Vec<FieldValue>,
     mut verdict: Verdict,
     now: Timestamp,
-    log: &mut access::Entry,
-) -> Reply {
+) -> Answer {
     let age = current_age(head, now);
-    let (lifetime, named_by) = freshness_lifetime(head, &cx.policy);
-    // a lifetime that the origin did not name is said to be none of its making
+    let (lifetime, named_by) = freshness_lifetime(head, asked.policy());
+    // a lifetime that the origin did not name is said to come from Larder
     if verdict.reason == Reason::Fresh && matches!(named_by, Reason::DefaultTtl | Reason::LastModified) {
         verdict.reason = named_by;
     }
     let ttl = (lifetime.0.min(i64::MAX as u64) as i64).saturating_sub(age.0.min(i64::MAX as u64) as i64);
-    let mut fields = own_fields(cx, &head.head.fields, &verdict, Some(ttl));
-    fields.append(header::AGE, FieldValue::from(age.0));
+    (verdict.ttl, verdict.age) = (Some(ttl), Some(age.0));
+    let mut fields = relayed_fields(&head.head.fields, |name| *name == header::AGE);
+    cookies.into_iter().for_each(|cookie| fields.append(header::SET_COOKIE, cookie));
     let whole = match head.part {
         Some(part) => part.complete,
-        None => length,
+        None => held,
     };
-    cut(cx, request, head, fields, source, whole, length, verdict, log)
+    cut(asked, head, fields, Body { source, held, whole }, verdict)
 }
 
-/// The answer for the client that caused a response to be stored: with the origin's own fields.
-#[expect(clippy::too_many_arguments, reason = "what an answer is made from")]
+/// The answer for the client that caused a response to be stored: it has the origin's own fields.
 pub fn fresh_from_origin(
-    cx: &Rc<Context>,
-    request: &Request,
-    head: ResponseHead,
-    stored: &StoredHead,
+    asked: &Asked,
+    head: &ResponseHead,
+    filling: &Filling,
     reader: FillReader,
-    length: Option<u64>,
     verdict: Verdict,
-    log: &mut access::Entry,
-) -> Reply {
-    let fields = own_fields(cx, &head.fields, &verdict, None);
-    if stored.part.is_some() || head.status != StatusCode::OK {
-        let body = body(request, Source::Fill(reader), 0, length);
-        return finish(head.status, fields, body, verdict, log);
+) -> Answer {
+    let verdict = Verdict { stored_for: Some(usable_for(&filling.head, asked.policy())), ..verdict };
+    let fields = relayed_fields(&head.fields, |_| false);
+    let (source, length) = (Source::Fill(reader), filling.length);
+    if filling.head.part.is_some() || head.status != StatusCode::OK {
+        let body = body(&asked.request, source, 0, length);
+        return Answer::new(head.status, fields, body, Some(&asked.cx.via), verdict);
     }
-    cut(cx, request, stored, fields, Source::Fill(reader), length, length, verdict, log)
+    cut(asked, &filling.head, fields, Body { source, held: length, whole: length }, verdict)
 }
 
 /// A response for this client alone.
-pub fn relayed(
-    cx: &Rc<Context>,
-    request: &Request,
-    response: OriginResponse,
-    verdict: Verdict,
-    log: &mut access::Entry,
-) -> Reply {
+pub fn relayed(asked: &Asked, response: OriginResponse, verdict: Verdict) -> Answer {
     let OriginResponse { head, length, body, .. } = response;
-    let fields = own_fields(cx, &head.fields, &verdict, None);
-    let body = match (request.method == Method::HEAD, head.status.as_u16()) {
+    let fields = relayed_fields(&head.fields, |_| false);
+    let body = match (asked.request.method == Method::HEAD, head.status.as_u16()) {
         (true, _) => ReplyBody::Empty(length),
         (_, 204 | 304) => ReplyBody::Empty(None),
         _ if length == Some(0) => ReplyBody::Empty(Some(0)),
         _ => ReplyBody::Stream { length, pieces: Box::pin(relay(body)) },
     };
-    finish(head.status, fields, body, verdict, log)
+    Answer::new(head.status, fields, body, Some(&asked.cx.via), verdict)
 }
 
 /// The origin did not answer.
-pub fn failed(cx: &Rc<Context>, error: &OriginError, verdict: Verdict, log: &mut access::Entry) -> Reply {
+pub fn failed(asked: &Asked, error: &OriginError, verdict: Verdict) -> Answer {
     static NO_ANSWER: Warning = Warning::new();
-    NO_ANSWER.say(format_args!("{error} ({})", cx.site_url));
+    NO_ANSWER.say(format_args!("{error} ({})", asked.site.name));
     let status = error.status();
-    let mut fields = own_fields(cx, &Fields::new(), &verdict, None);
-    append(&mut fields, "proxy-status", &format!("larder; error={}", error.proxy_status()));
-    let body = problem(&mut fields, status, error.public());
-    finish(status, fields, body, verdict, log)
+    let mut fields = Fields::with_capacity(7);
+    let detail = failure::detail(error, &asked.site.name, asked.request.peer);
+    let body = problem(&mut fields, status, &detail, Some(error.proxy_status()));
+    Answer::new(status, fields, body, Some(&asked.cx.via), verdict.failed(error))
 }
 
-/// The response's fields with what Larder says about it; no framing fields, no Age where a new one follows.
-fn own_fields(cx: &Context, theirs: &Fields, verdict: &Verdict, ttl: Option<i64>) -> Fields {
+/// A response's fields without its framing, another cache's X-Cache, and those that are `replaced`.
+fn relayed_fields(theirs: &Fields, replaced: impl Fn(&FieldName) -> bool) -> Fields {
     let mut fields = Fields::with_capacity(theirs.len() + 5);
     for (name, value) in theirs.iter() {
-        let replaced =
-            *name == header::CONTENT_LENGTH || (ttl.is_some() && *name == header::AGE) || name.as_str() == "x-cache";
-        if !replaced {
+        if *name != header::CONTENT_LENGTH && name.as_str() != "x-cache" && !replaced(name) {
             fields.append(name.clone(), value.clone());
         }
     }
-    fields.append(FieldName::from_static("x-cache"), FieldValue::from_static(verdict.word()));
-    verdict.cache_status(ttl).append_to(&mut fields);
-    fields.append(header::VIA, cx.via.clone());
     fields
 }
 
 /// The part of a response that answers the request's conditions and ranges.
-#[expect(clippy::too_many_arguments, reason = "what an answer is made from")]
-fn cut(
-    cx: &Context,
-    request: &Request,
-    stored: &StoredHead,
-    mut fields: Fields,
-    source: Source,
-    whole: Option<u64>,
-    held: Option<u64>,
-    verdict: Verdict,
-    log: &mut access::Entry,
-) -> Reply {
-    let selection = match select(request, stored, whole, &cx.policy) {
+fn cut(asked: &Asked, stored: &StoredHead, mut fields: Fields, content: Body, verdict: Verdict) -> Answer {
+    let (request, Body { source, held, whole }) = (&*asked.request, content);
+    let selection = match select(request, stored, whole) {
         // a fill that turns into a relay goes forward only
         Selection::Parts(ranges) if matches!(source, Source::Fill(_)) && !ranges.is_sorted() => Selection::Whole,
         selection => selection,
     };
     let first = stored.part.map_or(0, |part| part.first);
-    let total = whole.map_or("*".to_owned(), |whole| whole.to_string());
-    let range = |from: u64, to: u64| format!("bytes {from}-{to}/{total}");
+    let content_range = |from: u64, to: u64| match whole {
+        Some(whole) => format!("bytes {from}-{to}/{whole}"),
+        None => format!("bytes {from}-{to}/*"),
+    };
     let (status, body) = match selection {
         Selection::Whole => (stored.head.status, body(request, source, 0, held)),
         Selection::NotModified => {
             let kept = selection::not_modified_fields(&stored.head);
             // a cookie is there only where the origin sent it to this client
-            fields.retain(|name, _| kept.contains(name) || OWN.contains(&name.as_str()) || *name == header::SET_COOKIE);
+            fields.retain(|name, _| kept.contains(name) || is_about_the_way(name) || *name == header::SET_COOKIE);
             (StatusCode::NOT_MODIFIED, ReplyBody::Empty(None))
         }
         Selection::Part(from, to) => {
             fields.retain(|name, _| !digests_content(name));
-            append(&mut fields, "content-range", &range(from, to));
+            append(&mut fields, "content-range", &content_range(from, to));
             (StatusCode::PARTIAL_CONTENT, body(request, source, from - first, Some(to - from + 1)))
         }
         Selection::Parts(ranges) => {
             fields.retain(|name, _| !digests_content(name));
-            let inner = fields.first(&header::CONTENT_TYPE).cloned();
             let boundary = boundary();
-            let opening = |from, to| {
-                let mut text = format!("\r\n--{boundary}\r\n").into_bytes();
-                if let Some(inner) = &inner {
-                    text.extend_from_slice(b"content-type: ");
-                    text.extend_from_slice(inner.as_bytes());
-                    text.extend_from_slice(b"\r\n");
-                }
-                text.extend_from_slice(format!("content-range: {}\r\n\r\n", range(from, to)).as_bytes());
-                Bytes::from(text)
-            };
-            let mut segments = Vec::with_capacity(ranges.len() * 2 + 1);
-            for (from, to) in ranges {
-                segments.push(Segment::Text(opening(from, to)));
-                segments.push(Segment::Body(from - first, to - from + 1));
-            }
-            segments.push(Segment::Text(Bytes::from(format!("\r\n--{boundary}--\r\n"))));
+            let segments = multipart(&fields, &boundary, first, ranges, content_range);
             fields.remove(&header::CONTENT_TYPE);
             append(&mut fields, "content-type", &format!("multipart/byteranges; boundary={boundary}"));
             let length = segments.iter().map(Segment::length).sum();
             (StatusCode::PARTIAL_CONTENT, stream(request, source, segments, Some(length)))
         }
         Selection::NotSatisfiable => {
-            // about this request alone, with nothing by which a cache could take it for the representation
-            let kept =
-                |name: &FieldName| *name == header::DATE || OWN.contains(&name.as_str()) || is_for_browsers(name);
+            // about this request alone: a cache must not take it for the representation
+            let kept = |name: &FieldName| *name == header::DATE || is_about_the_way(name) || is_for_browsers(name);
             fields.retain(|name, _| kept(name));
             append(&mut fields, "cache-control", "no-store");
-            append(&mut fields, "content-range", &format!("bytes */{total}"));
+            let whole = whole.map_or("*".to_owned(), |whole| whole.to_string());
+            append(&mut fields, "content-range", &format!("bytes */{whole}"));
             (StatusCode::RANGE_NOT_SATISFIABLE, ReplyBody::Empty(Some(0)))
         }
     };
-    finish(status, fields, body, verdict, log)
+    Answer::new(status, fields, body, Some(&asked.cx.via), verdict)
 }
 
-/// What lets a page of another site see an answer at all.
+/// The segments of a multipart/byteranges body (RFC 9110 §14.6). `fields`: those of the representation. `first`: where the
+/// held bytes begin.
+fn multipart(
+    fields: &Fields,
+    boundary: &str,
+    first: u64,
+    ranges: Vec<(u64, u64)>,
+    content_range: impl Fn(u64, u64) -> String,
+) -> Vec<Segment> {
+    let opening = |from, to| {
+        let mut text = format!("\r\n--{boundary}\r\n").into_bytes();
+        if let Some(inner) = fields.first(&header::CONTENT_TYPE) {
+            text.extend_from_slice(b"content-type: ");
+            text.extend_from_slice(inner.as_bytes());
+            text.extend_from_slice(b"\r\n");
+        }
+        text.extend_from_slice(format!("content-range: {}\r\n\r\n", content_range(from, to)).as_bytes());
+        Bytes::from(text)
+    };
+    let mut segments = Vec::with_capacity(ranges.len() * 2 + 1);
+    for (from, to) in ranges {
+        segments.push(Segment::Text(opening(from, to)));
+        segments.push(Segment::Body(from - first, to - from + 1));
+    }
+    segments.push(Segment::Text(Bytes::from(format!("\r\n--{boundary}--\r\n"))));
+    segments
+}
+
+/// Fields that caches and proxies nearer to the origin have added.
+fn is_about_the_way(name: &FieldName) -> bool {
+    *name == header::VIA || name.as_str() == "cache-status"
+}
+
+/// Fields without which a page of another site must not see an answer at all.
 fn is_for_browsers(name: &FieldName) -> bool {
     name.as_str().starts_with("access-control-") || name.as_str().starts_with("cross-origin-")
 }
 
-/// What stands between the parts of one multipart/byteranges answer: stored content that held it could make up parts.
+/// The line between the parts of a multipart/byteranges answer. It cannot be guessed: stored content that held it could
+/// make up parts.
 fn boundary() -> String {
     static SEED: LazyLock<[u8; 32]> = LazyLock::new(|| {
         let random = RandomState::new();
@@ -297,23 +245,4 @@ fn boundary() -> String {
     static ANSWERS: AtomicU64 = AtomicU64::new(0);
     let answer = ANSWERS.fetch_add(1, Ordering::Relaxed);
     format!("larder-{}", &blake3::keyed_hash(&SEED, &answer.to_le_bytes()).to_hex()[..32])
-}
-
-pub(super) fn finish(
-    status: StatusCode,
-    fields: Fields,
-    body: ReplyBody,
-    verdict: Verdict,
-    log: &mut access::Entry,
-) -> Reply {
-    log.settle(status, &verdict);
-    let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    let body = if bodiless { ReplyBody::Empty(None) } else { body };
-    Reply { status, fields, body }
-}
-
-pub(super) fn append(fields: &mut Fields, name: &'static str, value: &str) {
-    if let Ok(value) = FieldValue::from_str(value) {
-        fields.append(FieldName::from_static(name), value);
-    }
 }

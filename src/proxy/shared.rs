@@ -1,49 +1,47 @@
-//! What the workers of one process share about requests under way.
+//! Knowledge about requests under way that all workers of the process share.
 
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::{collapse::Flights, fetch::Landing, health::Health};
+use super::{
+    collapse::Flights,
+    counts::Counts,
+    landing::{FlightKey, Landing},
+};
 use crate::{
     clock::{Seconds, Timestamp},
     key::CacheKey,
     store::Store,
 };
 
-/// For how long a key whose answer could not be shared is not collapsed again.
+/// How long a key is not collapsed again after its answer could not be shared.
 const ALONE: Seconds = Seconds(10);
-/// For how long an invalidation is remembered: longer than a request to the origin takes.
+/// How long an invalidation is remembered. A request to the origin takes less.
 const INVALIDATED: Seconds = Seconds(600);
-/// Keys that either memory holds; past that the oldest half goes.
+/// The most keys that either memory holds. With more, the oldest half is forgotten.
 const KEYS: usize = 16 * 1024;
 
 #[derive(Default)]
 pub struct Shared {
+    /// What became of requests, counted by each worker.
+    pub counts: Counts,
     pub(super) flights: Flights<FlightKey, Landing>,
-    pub(super) health: Health,
     alone: Mutex<HashMap<CacheKey, Timestamp>>,
     invalidated: Mutex<Invalidated>,
 }
 
-/// When which URL was invalidated.
+/// The URLs that were invalidated, and when.
 #[derive(Default)]
 struct Invalidated {
     keys: HashMap<CacheKey, Timestamp>,
-    /// Of what was invalidated until then not every key is known any more.
+    /// The time up to which not every invalidated key is known any more.
     forgotten: Option<Timestamp>,
 }
 
-/// A URL's key, and the key of the variant of it that is asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct FlightKey {
-    pub primary: CacheKey,
-    pub variant: CacheKey,
-}
-
 impl Shared {
-    /// The answer for this key was for one client alone: the next ones do not wait for each other.
+    /// Notes that the answer for this key was for one client alone. The next requests do not wait for each other.
     pub(super) fn note_alone(&self, key: CacheKey, now: Timestamp) {
         remember(&mut lock(&self.alone), key, now);
     }
@@ -56,7 +54,7 @@ impl Shared {
         lock(&self.alone).get(key).is_some_and(|noted| now.since(*noted) < ALONE)
     }
 
-    /// What was asked for before now is not to be stored, nor followed by those who come after.
+    /// Notes that a URL was invalidated. What was asked for before now is not stored, and later requests do not follow it.
     pub(super) fn note_invalidated(&self, primary: CacheKey, now: Timestamp) {
         let mut invalidated = lock(&self.invalidated);
         if invalidated.keys.len() >= KEYS {
@@ -68,26 +66,26 @@ impl Shared {
         self.flights.forget(|flight| flight.primary == primary);
     }
 
-    /// Whether this URL was invalidated at or after this time.
+    /// Returns true if this URL was, or may have been, invalidated at or after this time.
     pub(super) fn invalidated_since(&self, primary: &CacheKey, time: Timestamp) -> bool {
         let invalidated = lock(&self.invalidated);
         invalidated.forgotten.max(invalidated.keys.get(primary).copied()).is_some_and(|noted| noted >= time)
     }
 
-    /// Behind a put: an invalidation that came between the look whether there was one and the put has missed it.
+    /// To be called after a put: an invalidation may have come after the check for one and before the put.
     pub(super) fn forget_if_invalidated(&self, store: &Store, primary: &CacheKey, since: Timestamp) {
         if self.invalidated_since(primary, since) {
             store.invalidate(primary);
         }
     }
 
-    /// After a clearing nobody follows what began before it.
+    /// To be called after a clearing: no request follows a flight that began before it.
     pub fn forget_flights(&self) {
         self.flights.forget(|_| true);
     }
 }
 
-/// The newest time of what was forgotten to make room for it.
+/// Remembers a key. Returns the newest time that was forgotten to make room for it.
 fn remember(keys: &mut HashMap<CacheKey, Timestamp>, key: CacheKey, now: Timestamp) -> Option<Timestamp> {
     let median = (keys.len() >= KEYS).then(|| {
         let mut times: Vec<Timestamp> = keys.values().copied().collect();

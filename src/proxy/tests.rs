@@ -21,8 +21,11 @@ use super::*;
 use crate::{
     cli::Arguments,
     client,
-    clock::{Timestamp, instant},
+    clock::{Clock, Timestamp, instant},
     config::{Config, Surroundings, Task},
+    message::FieldValue,
+    origin::Origin,
+    store::Store,
 };
 
 /// What stands between looking up and going on, for requests with the field `X-Held`.
@@ -98,19 +101,25 @@ impl Rig {
                 (Origin::prepare(config.origin_client.clone()).unwrap(), Arc::new(Shared::default()));
             let (store, clock, hold, config) = (store.clone(), clock.clone(), hold.clone(), config.clone());
             move || {
-                let site = Site { https: false, authority: config.origin.authority(), base: String::new() };
-                let cx = Rc::new(Context {
+                let url = OriginUrl { https: false, authority: config.origin.authority(), base: String::new() };
+                let site = Site {
+                    name: url.url(),
+                    url,
                     origin: Origin::new(prepared.clone()),
                     secure: None,
-                    site_url: site.url(),
-                    site,
+                    policy: Arc::new(config.policy.clone()),
+                    health: Arc::default(),
+                    hinted: Arc::new(std::sync::Once::new()),
+                };
+                let cx = Rc::new(Context {
+                    site: Rc::new(site),
                     hosts: Vec::new(),
                     port: address.port(),
                     pseudonym: "larder".into(),
                     via: FieldValue::from_static("1.1 larder"),
                     store: store.clone(),
                     clock: clock.clone(),
-                    policy: config.policy.clone(),
+                    counts: shared.counts.of_worker(),
                     shared: shared.clone(),
                 });
                 let hold = hold.clone();
@@ -143,7 +152,7 @@ impl Rig {
 
     /// Asks, and returns when the answer is stored: the worker that stores it ends the flight before it does anything else.
     async fn store(&self, fields: &str, responses: u64) {
-        assert!(self.get(fields).await.unwrap().contains("\r\nx-cache: MISS\r\n"));
+        assert!(self.get(fields).await.unwrap().contains("\r\nX-Cache: MISS\r\n"));
         until(|| self.store.stats().responses == responses).await;
     }
 
@@ -159,18 +168,18 @@ impl Rig {
 }
 
 async fn held(cx: Rc<Context>, presented: Presented, hold: Arc<Hold>) -> Reply {
-    let mut log = access::Entry::begin(&presented);
     let holds = presented.fields.contains(&http::HeaderName::from_static("x-held"));
-    let Ok(asked) = admit(&cx, presented).await else { panic!("a request that is refused") };
-    let found = find(&cx, &asked.request, &asked.content, asked.primary).await;
+    let Ok(Admitted { asked, content, connection }) = admit(cx, presented).await else {
+        panic!("a request that is refused")
+    };
+    let found = find(&asked, &content).await;
     if holds {
         hold.looked_up.fetch_add(1, Relaxed);
         hold.go.acquire().await.unwrap().forget();
         let together = hold.together.lock().unwrap().clone();
         together.wait().await;
     }
-    let reply = answer(&cx, asked, found, &mut log).await;
-    log.end(reply)
+    answer(asked, content, connection, found).await.reply
 }
 
 async fn until(mut happened: impl FnMut() -> bool) {
@@ -195,7 +204,7 @@ fn who_looked_before_a_flight_landed_and_joins_after_its_end_gets_what_it_brough
         let held = rig.looked_up(3, "").await;
         rig.store("", 1).await;
         for answer in rig.let_go(held).await {
-            assert!(answer.contains("\r\nx-cache: HIT\r\n") && answer.ends_with("none"), "{answer}");
+            assert!(answer.contains("\r\nX-Cache: HIT\r\n") && answer.ends_with("none"), "{answer}");
         }
         assert_eq!(rig.asked.load(Relaxed), 1);
     });
@@ -209,7 +218,7 @@ fn who_looked_too_early_gets_what_only_the_disk_holds() {
         rig.store("", 1).await;
         rig.store.flush().await;
         for answer in rig.let_go(held).await {
-            assert!(answer.contains("\r\nx-cache: HIT\r\n") && answer.ends_with("none"), "{answer}");
+            assert!(answer.contains("\r\nX-Cache: HIT\r\n") && answer.ends_with("none"), "{answer}");
         }
         assert_eq!(rig.asked.load(Relaxed), 1);
     });
@@ -223,12 +232,12 @@ fn who_looked_too_early_gets_the_variant_that_is_its_own() {
         rig.store("Accept-Encoding: gzip\r\n", 1).await;
         rig.store("Accept-Encoding: br\r\n", 2).await;
         for answer in rig.let_go(held).await {
-            assert!(answer.contains("\r\nx-cache: HIT\r\n") && answer.ends_with("br"), "{answer}");
+            assert!(answer.contains("\r\nX-Cache: HIT\r\n") && answer.ends_with("br"), "{answer}");
         }
         let held = rig.looked_up(1, "Accept-Encoding: zstd\r\n").await;
         rig.store("Accept-Encoding: deflate\r\n", 3).await;
         for answer in rig.let_go(held).await {
-            assert!(answer.contains("\r\nx-cache: MISS\r\n") && answer.ends_with("zstd"), "{answer}");
+            assert!(answer.contains("\r\nX-Cache: MISS\r\n") && answer.ends_with("zstd"), "{answer}");
         }
         assert_eq!(rig.asked.load(Relaxed), 4);
     });
@@ -257,10 +266,10 @@ fn a_stale_response_that_was_validated_since_it_was_looked_up_is_not_validated_a
             rig.clock.advance(Duration::from_secs(100));
             let held = rig.looked_up(3, "").await;
             // behind a hit, where stale-while-revalidate says so
-            while !rig.get("").await.unwrap().contains("\r\nage: 0\r\n") {}
+            while !rig.get("").await.unwrap().contains("\r\nAge: 0\r\n") {}
             assert_eq!(rig.asked.load(Relaxed), 2, "{fields}");
             for answer in rig.let_go(held).await {
-                assert!(answer.contains("\r\nx-cache: HIT\r\n") && answer.ends_with("none"), "{answer}");
+                assert!(answer.contains("\r\nX-Cache: HIT\r\n") && answer.ends_with("none"), "{answer}");
             }
             assert_eq!(rig.asked.load(Relaxed), 2, "{fields}");
         }
@@ -275,7 +284,7 @@ fn what_was_stored_and_invalidated_again_since_it_was_looked_up_is_asked_for() {
         rig.store("", 1).await;
         rig.store.clear().await.unwrap();
         for answer in rig.let_go(held).await {
-            assert!(answer.contains("\r\nx-cache: MISS\r\n"), "{answer}");
+            assert!(answer.contains("\r\nX-Cache: MISS\r\n"), "{answer}");
         }
         assert_eq!(rig.asked.load(Relaxed), 2);
     });

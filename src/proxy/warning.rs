@@ -1,4 +1,4 @@
-//! Warnings that a failing origin would cause with each request: one line a second at most of each kind.
+//! Warnings that a failing origin would cause with each request. Each kind makes at most one line a second.
 
 use std::{
     fmt,
@@ -10,7 +10,7 @@ use crate::clock::instant;
 
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// One kind of warning, of all workers.
+/// One kind of warning, shared by all workers.
 pub struct Warning(Mutex<Said>);
 
 struct Said {
@@ -35,7 +35,7 @@ impl Warning {
 }
 
 impl Said {
-    /// `None`: the line is left out; else how many were left out before it.
+    /// Returns how many lines were left out before this one; `None`: this one is left out too.
     fn due(&mut self, now: Instant) -> Option<u64> {
         if self.last.is_some_and(|last| now.duration_since(last) < PAUSE) {
             self.left_out += 1;

@@ -26,7 +26,7 @@ use super::{
     writer::Command,
 };
 use crate::{
-    blocking::{self, Undone},
+    blocking::{self, HopError},
     key::CacheKey,
 };
 
@@ -414,8 +414,10 @@ pub async fn hop<T: Send + 'static>(
 ) -> Result<T, StoreError> {
     match blocking::hop(work).await {
         Ok(done) => done,
-        Err(Undone::NoThread) => Err(StoreError::Io(std::io::Error::other("the system gives no thread for the disk"))),
-        Err(Undone::Ended) => Err(StoreError::Closed),
+        Err(HopError::NoThread) => {
+            Err(StoreError::Io(std::io::Error::other("the system gives no thread for the disk")))
+        }
+        Err(HopError::Ended) => Err(StoreError::Closed),
     }
 }
 

@@ -8,6 +8,11 @@ pub const LEAST: u64 = 64 << 20;
 /// Bytes that a record on disk costs in the index and in its database, however seldom it is asked for: measured.
 const OF_A_RECORD: u64 = 80;
 
+/// Bytes up to which a body on its way from the origin is held in memory alone.
+const WINDOW: u64 = 256 * 1024;
+/// The same, if all bodies on their way hold more than their part of `--memory` together.
+const CROWDED: u64 = 32 * 1024;
+
 /// Bytes of memory for a store.
 #[derive(Debug, Clone, Copy)]
 pub struct Budget(u64);
@@ -78,6 +83,11 @@ impl Filling {
 
     pub fn held(&self) -> u64 {
         self.held.load(Relaxed)
+    }
+
+    /// The bytes of one body that memory holds: a longer body goes through the disk.
+    pub fn window(&self) -> u64 {
+        if self.is_crowded() { CROWDED } else { WINDOW }
     }
 
     /// Each body is to hold less.

@@ -17,12 +17,13 @@ use super::{
     journal::{Journal, Line},
     pending::{Change, Waiting},
     record::{self, BodyForm},
+    response::StoredBody,
     rotation::Leaving,
     segment::Location,
     shared::{Shared, left_out, merged},
     sweep::Sweeping,
 };
-use crate::{key::CacheKey, message::StoredBody};
+use crate::key::CacheKey;
 
 /// A body up to this length, in bytes, stands in the record. Measured, see benches/store.rs.
 pub const INLINE: usize = 256;

@@ -2,11 +2,11 @@
 
 use quick_cache::{OptionsBuilder, Weighter, sync::Cache};
 
-use super::Slot;
-use crate::{
-    key::CacheKey,
-    message::{Nominated, StoredBody, StoredResponse},
+use super::{
+    Slot,
+    response::{StoredBody, StoredResponse},
 };
+use crate::{key::CacheKey, message::Nominated};
 
 /// What a slot costs beside the bytes that it holds: allocations, counters, the table's own share. Measured.
 const OVERHEAD: u64 = 512;
@@ -64,6 +64,11 @@ impl Memory {
         } else {
             slots.insert(key, slot);
         }
+    }
+
+    /// Returns true if there is a memory tier and a body of this length is not too heavy for it.
+    pub fn takes(&self, length: u64) -> bool {
+        self.slots.is_some() && length.saturating_add(OVERHEAD) <= self.heaviest
     }
 
     pub fn forget(&self, key: &CacheKey) {

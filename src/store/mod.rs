@@ -6,9 +6,10 @@
 //! is read at opening and becomes the [`index`], which knows of each key which generation holds it. When a
 //! generation is full another is begun, and one is dropped after what is asked for often was copied out of it
 //! ([`rotation`], [`eviction`]). What has long been of no use goes also where there is room ([`sweep`]). What takes long at an
-//! opening is done behind it ([`counting`]).
+//! opening is done behind it ([`counting`]). A lookup that memory does not answer reads the disk in its turn ([`lookups`]).
 
 mod active;
+mod admission;
 mod body;
 mod budget;
 mod counting;
@@ -22,10 +23,12 @@ mod generation;
 mod generations;
 mod index;
 mod journal;
+mod lookups;
 mod memory;
 mod opening;
 mod pending;
 mod record;
+mod response;
 mod rotation;
 mod segment;
 mod shared;
@@ -47,13 +50,14 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use tokio::sync::oneshot;
 
+pub use admission::AdmitError;
 pub use body::{BodyWriter, DiskBody, WholeBody};
 pub use budget::{Filling, LEAST as LEAST_MEMORY};
 pub use folder::{FolderLock, OpenError, clear_folder, is_cache, restrict_umask, stats_of};
 use pending::Change;
+pub use response::{StoredBody, StoredResponse, read};
 use shared::{Clearing, Shared, VARIANTS, left_out};
 pub use stats::{Cleared, State, Stats};
 use writer::Command;
@@ -61,7 +65,7 @@ use writer::Command;
 use crate::{
     clock::Timestamp,
     key::CacheKey,
-    message::{FieldValue, Fields, Nominated, StoredBody, StoredHead, StoredResponse},
+    message::{FieldValue, Fields, Nominated, StoredHead},
 };
 
 /// What the store is told by the configuration.
@@ -195,25 +199,32 @@ impl Store {
         self.0.shared.lookup(key).await
     }
 
-    /// Stores a response under the key of its URL (`primary`); one with nominated fields becomes a variant there. At once
-    /// visible to `lookup`, and to `recall` where the memory tier takes it; written behind. Nothing happens where the
-    /// epoch has moved. Copies the fields to their exact size; a body in memory should have its exact size already.
+    /// Stores a response under the key of its URL (`primary`); one with nominated fields becomes a variant there, and so
+    /// does any other if variants are there already. At once visible to `lookup`, and to `recall` where the memory tier
+    /// takes it; written behind. Nothing happens where the epoch has moved. Copies the fields to their exact size; a body
+    /// in memory should have its exact size already.
     pub fn put(&self, primary: CacheKey, response: StoredResponse, epoch: Epoch) {
         let shared = &self.0.shared;
         if response.body.length() > shared.options.max_object {
             return;
         }
-        let response = Arc::new(exact(response));
+        let response = exact(response);
         let key = response.key;
-        {
+        let response = {
             let mut shard = shared.pending.shard(&key);
             if shared.epoch() != epoch {
                 return;
             }
+            if key == primary && shared.holds_variants(&shard, &primary) {
+                drop(shard);
+                return self.put(primary, StoredResponse { key: primary.beside_variants(), ..response }, epoch);
+            }
+            let response = Arc::new(response);
             shared.memory.keep(key, Slot::Response(response.clone()));
             shared.pending.add(&mut shard, key, Change::Response(response.clone()), shared.may_be_on_disk(&key));
-        }
-        if !response.head.nominated.is_empty() {
+            response
+        };
+        if key != primary {
             self.put_variant(primary, &response, epoch);
         }
         self.wake();
@@ -258,7 +269,8 @@ impl Store {
         }
     }
 
-    /// Replaces the head of a stored response, the body stays; if it is still the one that is stored.
+    /// Replaces the head of a stored response, the body stays; if it is still the one that is stored. Where the new head
+    /// nominates fields and the old one did not, the response becomes a variant.
     pub fn freshen(&self, primary: CacheKey, stored: &StoredResponse, head: StoredHead, epoch: Epoch) {
         let shared = &self.0.shared;
         {
@@ -274,7 +286,14 @@ impl Store {
                 return;
             }
         }
-        self.put(primary, StoredResponse { key: stored.key, head, body: stored.body.clone() }, epoch);
+        let becomes_variant = stored.key == primary && !head.nominated.is_empty();
+        if becomes_variant && matches!(stored.body, StoredBody::Disk(_)) {
+            // the list of variants takes the place of the record that the file belongs to
+            self.forget(&primary);
+            return;
+        }
+        let key = if becomes_variant { primary.variant(&head.nominated) } else { stored.key };
+        self.put(primary, StoredResponse { key, head, body: stored.body.clone() }, epoch);
     }
 
     /// Forgets what is stored for a URL, all variants of it (RFC 9111 §4.4). Gone from `recall` and `lookup` on return.
@@ -309,6 +328,12 @@ impl Store {
                 let _ = tokio::time::timeout(INVALIDATION, done).await;
             }
         }
+    }
+
+    /// Returns whether a body of this length would be stored if it came now. Does not wait and reserves nothing: the body
+    /// may still be refused later. A body of unknown length is admitted if a small one is.
+    pub fn admits(&self, length: Option<u64>) -> Result<(), AdmitError> {
+        admission::admits(&self.0.shared, length)
     }
 
     /// Begins a body on disk, for one that does not stay in memory. `length`: if it is known.
@@ -395,17 +420,6 @@ fn exact(mut response: StoredResponse) -> StoredResponse {
     let copy = |value: &FieldValue| FieldValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone());
     response.head.head.fields = fields.iter().map(|(name, value)| (name.clone(), copy(value))).collect::<Fields>();
     response
-}
-
-/// Bytes of a stored body, `from..from + length` (less at its end, and at most 256 KiB from the disk at a time).
-pub async fn read(body: &StoredBody, from: u64, length: usize) -> Result<Bytes, StoreError> {
-    match body {
-        StoredBody::Disk(body) => body.read(from, length).await,
-        StoredBody::Memory(bytes) => {
-            let start = usize::try_from(from).unwrap_or(usize::MAX).min(bytes.len());
-            Ok(bytes.slice(start..start.saturating_add(length).min(bytes.len())))
-        }
-    }
 }
 
 impl std::fmt::Display for StoreError {

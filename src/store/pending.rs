@@ -9,8 +9,8 @@ use std::{
     },
 };
 
-use super::{Variant, memory};
-use crate::{key::CacheKey, message::StoredResponse};
+use super::{Variant, memory, response::StoredResponse};
+use crate::key::CacheKey;
 
 /// What is to happen on the disk under a key.
 #[derive(Debug, Clone)]
@@ -153,6 +153,11 @@ impl Pending {
             }
         }
         (count, bytes)
+    }
+
+    /// Returns true if a response with a body of this length in memory may wait for the disk now.
+    pub fn takes(&self, length: u64) -> bool {
+        self.bytes.load(Relaxed).saturating_add(OVERHEAD).saturating_add(length) <= self.limit
     }
 
     pub fn is_empty(&self) -> bool {

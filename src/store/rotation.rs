@@ -1,7 +1,10 @@
 //! Making room: full generations are closed, the one that is worth least is dropped, after what is asked for often was
 //! copied out of it.
 
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::{
+    cmp::Reverse,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 use super::{
     StoreError,
@@ -25,8 +28,16 @@ const RECORD: u64 = 2 << 10;
 /// A generation on its way out.
 pub struct Leaving {
     pub generation: Arc<Generation>,
-    /// What is still to be copied.
-    pub survivors: Vec<Print>,
+    /// The records that are still to be copied, the next one last.
+    survivors: Vec<Print>,
+}
+
+impl Leaving {
+    /// Copies the survivors in the order of the database, so that each of its pages is read once.
+    pub fn new(generation: Arc<Generation>, mut survivors: Vec<Print>) -> Leaving {
+        survivors.sort_unstable_by_key(|print| Reverse(print.0));
+        Leaving { generation, survivors }
+    }
 }
 
 impl Generations {
@@ -58,7 +69,7 @@ impl Generations {
                     return Ok(true);
                 }
                 let Some(generation) = self.least_worth() else { return Ok(false) };
-                let (mut survivors, worthy) = self.survivors(&generation);
+                let (survivors, worthy) = self.survivors(&generation);
                 if worthy > generation.bytes() / 2
                     && worthy > shared.space.room_for_survivors()
                     && self.spare(&generation)
@@ -66,9 +77,7 @@ impl Generations {
                     return Ok(true);
                 }
                 self.spared = 0;
-                // read in their order, each page once
-                survivors.sort_unstable_by_key(|print| print.0);
-                self.leaving = Some(Leaving { generation, survivors });
+                self.leaving = Some(Leaving::new(generation, survivors));
                 Ok(true)
             }
             None => Ok(false),
@@ -124,7 +133,7 @@ impl Generations {
         });
         let generation = candidates.max_by_key(|generation| generation.bytes() - lives(generation))?.clone();
         let survivors = self.shared.index.of_generation(generation.number);
-        Some(Leaving { generation, survivors: survivors.into_iter().map(|(print, _)| print).collect() })
+        Some(Leaving::new(generation, survivors.into_iter().map(|(print, _)| print).collect()))
     }
 
     /// The oldest of the class that has more than is meant for it.

@@ -33,7 +33,7 @@ pub struct Location {
 }
 
 /// A file of bodies in a generation's folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum FileName {
     Segment(u32),
     /// One body's own.

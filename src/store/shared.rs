@@ -9,7 +9,7 @@ use std::sync::{
     mpsc::Sender,
 };
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use super::{
     Epoch, Options, Slot, State, Stats, StoreError, Variant,
@@ -18,21 +18,18 @@ use super::{
     eviction::Sketch,
     finishing::Finishing,
     generation::{Found, FoundBody, Generation},
-    index::{Index, Print},
+    index::{Entry, Index, Print, Size},
+    lookups::{Lookups, Turn},
     memory::Memory,
-    pending::{Change, Pending},
+    pending::{Change, Pending, Shard},
+    response::{StoredBody, StoredResponse},
     space::Space,
     writer::Command,
 };
-use crate::{
-    key::CacheKey,
-    message::{StoredBody, StoredHead, StoredResponse},
-};
+use crate::{key::CacheKey, message::StoredHead};
 
 /// So many variants of one URL are kept.
 pub const VARIANTS: usize = 32;
-/// So many lookups may wait for the disk; further ones find nothing.
-const LOOKUPS: usize = 64;
 
 /// Whether a stored response has been of no use for so long that it may go.
 pub type IsDead = Box<dyn Fn(&StoredHead) -> bool + Send + Sync>;
@@ -69,7 +66,7 @@ pub struct Shared {
     pub finishing: Finishing,
     pub commands: Sender<Command>,
     pub is_dead: IsDead,
-    permits: Arc<Semaphore>,
+    lookups: Arc<Lookups>,
     /// The last problem that was said, so that it is said once.
     said: Mutex<String>,
 }
@@ -102,7 +99,7 @@ pub struct Counters {
     pub set_aside: AtomicU64,
     pub damaged: AtomicU64,
     pub errors: AtomicU64,
-    pub crowded: AtomicU64,
+    pub refused: AtomicU64,
 }
 
 impl Shared {
@@ -128,7 +125,7 @@ impl Shared {
             woken: AtomicBool::new(false),
             next_filling: AtomicU64::new(0),
             finishing: Finishing::default(),
-            permits: Arc::new(Semaphore::new(LOOKUPS)),
+            lookups: Arc::new(Lookups::new()),
             said: Mutex::default(),
             budget,
             options,
@@ -152,6 +149,11 @@ impl Shared {
         self.space.is_tight() || self.has_many_records()
     }
 
+    /// Returns true if more is held than the limits allow: on the disk, or in memory for what is on the disk.
+    pub fn is_over(&self) -> bool {
+        self.space.is_over() || self.has_many_records()
+    }
+
     pub fn has_many_records(&self) -> bool {
         self.index.len() > self.budget.records()
     }
@@ -163,6 +165,15 @@ impl Shared {
     /// Whether the disk may hold something under this key. The index says so, also while the disk is down.
     pub fn may_be_on_disk(&self, key: &CacheKey) -> bool {
         !self.index_known.load(Relaxed) || self.index.find(Print::of(key)).is_some()
+    }
+
+    /// Returns true if a list of variants is stored under this key. `shard` is the key's.
+    pub fn holds_variants(&self, shard: &Shard, key: &CacheKey) -> bool {
+        match (self.memory.recall(key), shard.waiting(key)) {
+            (Some(slot), _) => matches!(slot, Slot::Variants(_)),
+            (None, Some(change)) => matches!(change, Change::Variants { .. }),
+            (None, None) => self.index.find(Print::of(key)).is_some_and(|entry| entry.size == Size::LIST),
+        }
     }
 
     pub fn epoch(&self) -> Epoch {
@@ -194,7 +205,9 @@ impl Shared {
         if self.is_clearing() {
             return self.missed();
         }
-        let mut tries = 0..4;
+        let mut turn = None;
+        // a lookup that waits for its turn needs two tries for each read
+        let mut tries = 0..8;
         while tries.next().is_some() {
             let (version, added) = {
                 let shard = self.pending.shard(key);
@@ -207,7 +220,19 @@ impl Shared {
                 }
             };
             let there = self.is_open() && self.index.find(Print::of(key)).is_some();
-            let found = if there { self.read_behind(key).await } else { Ok(None) };
+            let found = if there {
+                match turn.take().or_else(|| self.lookups.free().map(Ok)) {
+                    Some(Ok(turn)) => self.read_behind(key, turn).await,
+                    Some(Err(refused)) => Err(refused),
+                    None => {
+                        turn = Some(self.turn().await);
+                        // what waits to be written may have changed meanwhile
+                        continue;
+                    }
+                }
+            } else {
+                Ok(None)
+            };
             let mut shard = self.pending.shard(key);
             if shard.version != version {
                 // it changed while the disk was read
@@ -239,16 +264,20 @@ impl Shared {
         self.missed()
     }
 
-    /// Reads the disk on a thread that may block.
-    async fn read_behind(self: &Arc<Self>, key: &CacheKey) -> Result<Option<Slot>, StoreError> {
-        let Ok(permit) = self.permits.clone().try_acquire_owned() else {
-            self.counters.crowded.fetch_add(1, Relaxed);
-            return Err(StoreError::Busy);
-        };
+    /// Waits for a turn to read the disk. Counts a refusal.
+    async fn turn(&self) -> Result<Turn, StoreError> {
+        self.lookups.turn().await.ok_or_else(|| {
+            self.counters.refused.fetch_add(1, Relaxed);
+            StoreError::Busy
+        })
+    }
+
+    /// Reads the disk on a thread that may block. The turn ends with the read.
+    async fn read_behind(self: &Arc<Self>, key: &CacheKey, turn: Turn) -> Result<Option<Slot>, StoreError> {
         let (shared, key) = (self.clone(), *key);
         let found = patient_hop(move || {
             let slot = shared.read(&key);
-            drop(permit);
+            drop(turn);
             slot
         });
         let found = found.await;
@@ -259,34 +288,43 @@ impl Shared {
         found
     }
 
-    /// What the disk holds under a key. Blocks.
+    /// Reads what the disk holds under a key. Blocks.
     pub fn read(&self, key: &CacheKey) -> Result<Option<Slot>, StoreError> {
-        let mut entry = self.index.find(Print::of(key));
+        let print = Print::of(key);
+        let mut entry = self.index.find(print);
         while let Some(now) = entry {
-            let Some(generation) = self.generation(now.generation) else {
-                // it was dropped a moment ago, and what was in it may have moved
-                entry = self.index.find(Print::of(key)).filter(|later| later != &now);
-                continue;
-            };
-            let found = generation.find(key)?;
+            let read = self.generation(now.generation).map(|generation| generation.find(key));
             if self.pages() > self.budget.pages() && !self.easing.swap(true, Relaxed) {
                 let _ = self.commands.send(Command::Ease);
             }
-            return Ok(found.map(|found| match found {
-                Found::Variants(list) => Slot::Variants(list.into()),
-                Found::Response(head, body) => {
-                    let body = match body {
-                        FoundBody::Memory(bytes) => StoredBody::Memory(bytes),
-                        FoundBody::Disk(body) => {
-                            body.watch(*key, &self.commands);
-                            StoredBody::Disk(body)
-                        }
-                    };
-                    Slot::Response(Arc::new(StoredResponse { key: *key, head, body }))
-                }
-            }));
+            match read {
+                Some(Ok(found)) => return Ok(found.map(|found| self.slot(*key, found))),
+                Some(Err(error)) if self.is_current(print, now) => return Err(error),
+                // the generation was dropped a moment ago, and what was in it may have moved
+                _ => entry = self.index.find(print).filter(|later| *later != now),
+            }
         }
         Ok(None)
+    }
+
+    /// Returns true if the entry still names the record of a generation that is there.
+    fn is_current(&self, print: Print, entry: Entry) -> bool {
+        self.index.find(print) == Some(entry) && self.generation(entry.generation).is_some()
+    }
+
+    fn slot(&self, key: CacheKey, found: Found) -> Slot {
+        let (head, body) = match found {
+            Found::Variants(list) => return Slot::Variants(list.into()),
+            Found::Response(head, body) => (head, body),
+        };
+        let body = match body {
+            FoundBody::Memory(bytes) => StoredBody::Memory(bytes),
+            FoundBody::Disk(body) => {
+                body.watch(key, &self.commands);
+                StoredBody::Disk(body)
+            }
+        };
+        Slot::Response(Arc::new(StoredResponse { key, head, body }))
     }
 
     /// Says a problem once, until another one comes up.
@@ -338,7 +376,7 @@ impl Shared {
             evicted: count(&self.counters.evicted),
             swept: count(&self.counters.swept),
             not_written: self.pending.dropped(),
-            not_read: count(&self.counters.crowded),
+            not_read: count(&self.counters.refused),
             damaged: count(&self.counters.damaged),
             errors: count(&self.counters.errors),
             set_aside: count(&self.counters.set_aside),

@@ -71,7 +71,16 @@ impl Space {
     pub fn promise(self: &Arc<Self>, bytes: u64) -> Option<Promise> {
         let promise = Promise { space: self.clone(), bytes };
         let before = self.promised.fetch_add(bytes, Relaxed);
-        (before == 0 || before.saturating_add(bytes) <= self.limit.load(Relaxed) / 2).then_some(promise)
+        self.fits_beside(before, bytes).then_some(promise)
+    }
+
+    /// Returns true if `promise` would give room for a body of this length now.
+    pub fn may_promise(&self, bytes: u64) -> bool {
+        self.fits_beside(self.promised.load(Relaxed), bytes)
+    }
+
+    fn fits_beside(&self, promised: u64, bytes: u64) -> bool {
+        promised == 0 || promised.saturating_add(bytes) <= self.limit.load(Relaxed) / 2
     }
 
     /// Takes room for a part of a body. Where there is none, waits until the writer has made some.

@@ -29,12 +29,15 @@ pub struct Stats {
     pub responses: u64,
     /// What they need, heads included.
     pub bytes: u64,
+    /// What the memory tier holds.
     pub memory_used: u64,
+    /// What was configured for the memory tier and all else that the store holds in memory.
     pub memory_limit: u64,
     /// What the cache folder occupies.
     pub disk_used: u64,
+    /// What was configured for the cache folder.
     pub disk_limit: u64,
-    /// What it may occupy now: the limit, or less where the disk itself has no more room.
+    /// What the cache folder may occupy now: the limit, or less if the disk itself has no more room.
     pub effective_disk_limit: u64,
     /// Stored, but not on the disk yet.
     pub waiting: u64,
@@ -48,7 +51,7 @@ pub struct Stats {
     pub swept: u64,
     /// Responses that reached memory only, because the disk was too slow or down.
     pub not_written: u64,
-    /// Lookups that did not wait for the disk, because too many did.
+    /// Lookups that got no turn to read the disk, because it hangs or too many waited for it.
     pub not_read: u64,
     /// Records and bodies that were not what was written.
     pub damaged: u64,

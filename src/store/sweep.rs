@@ -1,7 +1,11 @@
 //! Long-dead stored responses go by themselves, also where there is room for them: now and then one generation after
 //! another is looked through. What is dead is forgotten, and a generation that holds little else gives its space back.
 
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::{
+    cmp::Reverse,
+    collections::HashSet,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 use super::{
     StoreError,
@@ -28,9 +32,10 @@ pub struct Sweeping {
 /// A generation that is looked through.
 struct Looking {
     generation: Arc<Generation>,
+    /// The records that are still to be looked at, the next one last.
     left: Vec<Print>,
     /// The files of bodies that were there when it began, without those that a record names.
-    unnamed: Vec<FileName>,
+    unnamed: HashSet<FileName>,
 }
 
 impl Generations {
@@ -60,8 +65,11 @@ impl Generations {
             return Ok(false);
         };
         self.sweeping.looking = self.shared.generation(number).map(|generation| {
-            let left = self.shared.index.of_generation(number).into_iter().map(|(print, _)| print).collect();
-            let unnamed = segment::body_files(&generation.folder).unwrap_or_default();
+            let records = self.shared.index.of_generation(number);
+            let mut left: Vec<Print> = records.into_iter().map(|(print, _)| print).collect();
+            // in the order of the database each of its pages is read once
+            left.sort_unstable_by_key(|print| Reverse(print.0));
+            let unnamed = segment::body_files(&generation.folder).unwrap_or_default().into_iter().collect();
             Looking { generation, left, unnamed }
         });
         Ok(true)
@@ -72,7 +80,7 @@ impl Generations {
         let from = &looking.generation;
         let (mut lines, mut files, mut swept): (Vec<Line>, Vec<_>, u64) = Default::default();
         let step = looking.left.len().saturating_sub(STEP);
-        for print in looking.left.split_off(step) {
+        for print in looking.left.split_off(step).into_iter().rev() {
             // replaced or forgotten since, or damaged
             let Some(entry) = shared.index.find(print).filter(|entry| entry.generation == from.number) else {
                 continue;
@@ -88,7 +96,7 @@ impl Generations {
             };
             let Some((key, record)) = record else { continue };
             if let Record::Response(_, RecordBody::Beside(location)) = &record {
-                looking.unnamed.retain(|file| *file != location.file);
+                looking.unnamed.remove(&location.file);
             }
             let body = match record {
                 Record::Response(head, body) if (shared.is_dead)(&head) => Some(body),
@@ -142,7 +150,7 @@ impl Generations {
             full.close()?;
         }
         let survivors = live.into_iter().map(|(print, _)| print).collect();
-        self.leaving = Some(Leaving { generation, survivors });
+        self.leaving = Some(Leaving::new(generation, survivors));
         Ok(())
     }
 }

@@ -54,6 +54,9 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 const FIRST_SWEEP: Duration = Duration::from_secs(60);
 const SWEEP: Duration = Duration::from_secs(6 * 3600);
 const SWEEP_STEP: Duration = Duration::from_millis(50);
+/// What the disk holds and has left is measured so long after the last time at the latest, also if nothing is written: others
+/// may fill the disk. (The store's own tests do not wait for a minute.)
+const MEASURE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 60 });
 /// Bytes that are written together: at least, and at most.
 const BATCH: (u64, u64) = (64 << 10, 1 << 20);
 
@@ -66,13 +69,14 @@ struct Writer {
     write_at: Option<Instant>,
     sync_at: Option<Instant>,
     rotate_at: Option<Instant>,
+    measure_at: Option<Instant>,
     sweep_at: Option<Instant>,
 }
 
 /// Runs until it is told to close.
 pub fn run(shared: Arc<Shared>, commands: Receiver<Command>, lock: Option<FolderLock>) {
-    let (retry, write_at, sync_at, rotate_at, sweep_at) = Default::default();
-    let mut writer = Writer { shared, lock, open: None, retry, write_at, sync_at, rotate_at, sweep_at };
+    let (retry, write_at, sync_at, rotate_at, measure_at, sweep_at) = Default::default();
+    let mut writer = Writer { shared, lock, open: None, retry, write_at, sync_at, rotate_at, measure_at, sweep_at };
     writer.open(RETRY.0);
     loop {
         match writer.next(&commands) {
@@ -119,7 +123,8 @@ pub fn run(shared: Arc<Shared>, commands: Receiver<Command>, lock: Option<Folder
 impl Writer {
     /// The next command, or a timeout when something is due.
     fn next(&self, commands: &Receiver<Command>) -> Result<Command, RecvTimeoutError> {
-        let due = [self.retry.map(|(at, _)| at), self.write_at, self.sync_at, self.rotate_at, self.sweep_at];
+        let retry_at = self.retry.map(|(at, _)| at);
+        let due = [retry_at, self.write_at, self.sync_at, self.rotate_at, self.measure_at, self.sweep_at];
         match due.into_iter().flatten().min() {
             Some(due) => commands.recv_timeout(due.saturating_duration_since(clock::instant())),
             None => commands.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -134,6 +139,9 @@ impl Writer {
         if self.write_at.is_some_and(|at| at <= now) {
             self.write();
         }
+        if self.measure_at.is_some_and(|at| at <= now) {
+            self.measure();
+        }
         if self.rotate_at.is_some_and(|at| at <= now) {
             self.rotate();
         }
@@ -146,11 +154,17 @@ impl Writer {
         }
     }
 
+    /// Opens the disk, which must not be open. If it fails, tries again `retry_after` later.
     fn open(&mut self, retry_after: Duration) {
+        debug_assert!(self.open.is_none(), "a second opening takes the folder from the first one");
         match self.try_open() {
             Ok(open) => {
                 self.open = Some(open);
+                self.retry = None;
+                self.measure_at = Some(clock::instant() + MEASURE);
                 self.sweep_at = Some(clock::instant() + FIRST_SWEEP);
+                // the limit may be lower than the last time
+                self.rotate_if_over();
                 self.shared.state.send_replace(Some(State::Open));
                 if self.shared.well_again() {
                     log::info!("the cache on disk works again");
@@ -184,7 +198,7 @@ impl Writer {
         }
         self.shared.say(format!("the cache works in memory alone: {why}"));
         self.shared.state.send_replace(Some(State::Down(why)));
-        (self.write_at, self.sync_at, self.rotate_at, self.sweep_at) = Default::default();
+        (self.write_at, self.sync_at, self.rotate_at, self.measure_at, self.sweep_at) = Default::default();
         self.retry = Some((clock::instant() + retry_after, (retry_after * 2).min(RETRY.1)));
     }
 
@@ -263,8 +277,24 @@ impl Writer {
     fn counted(&mut self, guessed: &Guessed, counted: u64) {
         let Some(generation) = guessed.generation.upgrade() else { return };
         generation.corrects(guessed.guess, counted);
-        if let Some(Err(error)) = self.open.as_ref().map(Generations::measure) {
-            self.failed(error);
+        self.measure();
+    }
+
+    /// Measures what the disk holds and has left, and makes room if that is needed.
+    fn measure(&mut self) {
+        self.measure_at = self.open.as_ref().map(|_| clock::instant() + MEASURE);
+        match self.open.as_ref().map(Generations::measure) {
+            Some(Ok(())) => self.rotate_if_over(),
+            Some(Err(error)) => self.failed(error),
+            None => {}
+        }
+    }
+
+    /// Makes room if more is held than may be. A store that only has little room left keeps what it holds until something is
+    /// written.
+    fn rotate_if_over(&mut self) {
+        if self.shared.is_over() {
+            self.rotate_at = Some(clock::instant());
         }
     }
 
@@ -333,7 +363,7 @@ impl Writer {
         shared.pending.forget_all();
         shared.memory.forget_all();
         drop(clearing);
-        (self.write_at, self.sync_at, self.rotate_at, self.sweep_at) = Default::default();
+        (self.write_at, self.sync_at, self.rotate_at, self.measure_at, self.sweep_at) = Default::default();
         let removed = match &self.lock {
             Some(_) => folder::clear_live(&shared.options.folder),
             None => Err(io::Error::other("the cache folder is not ours")),

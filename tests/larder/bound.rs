@@ -130,3 +130,17 @@ fn w10_those_who_authenticate_do_not_wait_for_each_other() {
     }
     assert_eq!(proxy.get("/x").x_cache(), "MISS", "none of them was stored");
 }
+
+#[test]
+fn w10_a_304_that_nobody_asked_for_freshens_nothing_for_others_where_it_is_for_one_user() {
+    let origin = Origin::answering(|request| match request.field("Authorization") {
+        None => respond(200, &["Cache-Control: public, max-age=60"], "stored"),
+        Some(_) => respond(304, &["Cache-Control: public, max-age=600"], ""),
+    });
+    let proxy = Proxy::start(&origin, &["--workers", "1"]);
+    proxy.get("/x");
+    proxy.advance(100);
+    let alices = as_user(&mut proxy.client(), "alice", "/x");
+    assert_eq!((alices.status, alices.text().as_str()), (200, "stored"));
+    assert_eq!(proxy.get("/x").x_cache(), "MISS");
+}

@@ -1,11 +1,10 @@
 //! The command line as a user meets it.
 
-use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt, path::Path};
+use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt};
 
 use super::support::{
-    Client, Origin, Spawned,
+    Spawned,
     proxy::{larder, output},
-    respond, until,
 };
 
 /// Exit code, stdout, stderr.
@@ -159,50 +158,6 @@ fn clearing_and_counting_where_there_is_no_cache_says_so_and_is_no_error() {
         assert_eq!((code, stdout.as_str()), (0, ""));
     }
     assert!(!home.path().join(".cache").exists(), "asking must not create anything");
-}
-
-/// `larder stats` on this folder, as people see it and as programs do.
-fn counted(cache: &Path) -> (Vec<String>, serde_json::Value) {
-    let cache = cache.to_str().unwrap();
-    let (code, stdout, stderr) = run(&["stats", "--cache-dir", cache], &[]);
-    assert_eq!((code, stderr.as_str()), (0, ""));
-    let mut lines = stdout.lines().map(str::to_owned);
-    assert_eq!(lines.next().as_deref(), Some(cache));
-    let (code, stdout, _) = run(&["stats", "--json", "--cache-dir", cache], &[]);
-    assert_eq!(code, 0);
-    let mut all: serde_json::Value = serde_json::from_str(&stdout).unwrap();
-    (lines.collect(), all[cache].take())
-}
-
-#[test]
-fn a_running_larder_counts_requests_and_what_it_refused_and_one_that_does_not_run_only_what_is_stored() {
-    let folder = tempfile::tempdir().unwrap();
-    let cache = folder.path().join("cache");
-    let origin = Origin::always(respond(200, &["Cache-Control: max-age=600"], "hello"));
-    let spawned = Spawned::start(&origin.url(), &cache, &["--max-connections-per-address", "8"]);
-    let mut client = spawned.client();
-    until("a hit", || client.get("/").x_cache() == "HIT");
-    let mut kept: Vec<Client> = (0..7).map(|_| spawned.client()).collect();
-    kept.iter_mut().for_each(|client| assert_eq!(client.get("/").status, 200));
-    assert_eq!(spawned.client().send("GET / HTTP/1.1\r\n").response("GET").status, 429);
-    drop((client, kept));
-    for _ in 0..3 {
-        until("a place", || spawned.client().send("nonsense\r\n\r\n").response("GET").status == 400);
-    }
-    let (lines, json) = counted(&cache);
-    assert_eq!((&json["state"], &json["responses"], &json["refused"]), (&"open".into(), &1.into(), &3.into()));
-    assert!(json["requests"].as_u64().unwrap() >= 2 && json["turned_away"].as_u64().unwrap() >= 1, "{json}");
-    assert!(json["connections"].as_u64().unwrap() >= 5, "{json}");
-    assert_eq!(json["panics"], 0);
-    assert!(lines.contains(&"  refused: 3".to_owned()), "{lines:?}");
-    assert_eq!(spawned.stop().code(), Some(0));
-
-    let (lines, json) = counted(&cache);
-    let names: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(names, ["bytes", "disk_used", "responses", "set_aside", "state"]);
-    assert_eq!((&json["state"], &json["responses"]), (&"not running".into(), &1.into()));
-    assert_eq!(lines.len(), 5, "{lines:?}");
-    assert!(lines.contains(&"  state: not running".to_owned()), "{lines:?}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Bodies that are too long for memory, while they come: written once to the disk, read from there at everyone's own pace.
 
-use std::thread;
+use std::{net::TcpStream, thread};
 
 use crate::support::{Client, End, Gate, Origin, Proxy, Response, Step, until};
 
@@ -77,6 +77,25 @@ fn a_large_body_reaches_those_who_stay_when_its_first_client_leaves() {
         until("a hit", || proxy.get("/a").x_cache() == "HIT");
         assert_eq!(origin.request_count(), 1);
     }
+}
+
+#[test]
+fn a_graceful_stop_lets_a_body_end_whose_first_client_was_another_workers_and_has_left() {
+    let gate = Gate::closed();
+    let origin = halved(&gate, false);
+    let mut proxy = Proxy::start(&origin, &["--workers", "2"]);
+    // connections go to the workers in turn
+    let (first, _) = ask(&proxy);
+    let mut second = ask(&proxy);
+    drop(first);
+    let address = proxy.address;
+    let stopping = thread::spawn(move || proxy.stop());
+    // a worker without a connection would end at once
+    until("the listener to be closed", || TcpStream::connect(address).is_err());
+    gate.open();
+    rest(&mut second);
+    stopping.join().unwrap();
+    assert_eq!(origin.request_count(), 1);
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn hints_carry_the_origins_fields() {
     let proxy = Proxy::start(&origin, &[]);
     let response = proxy.client().ask("GET", "/a", &[]);
     let [(103, fields)] = &response.interim[..] else { panic!("{:?}", response.interim) };
-    assert_eq!(fields, &[("link".to_owned(), "</a.css>; rel=preload".to_owned())]);
+    assert_eq!(fields, &[("Link".to_owned(), "</a.css>; rel=preload".to_owned())]);
 }
 
 #[test]

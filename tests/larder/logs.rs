@@ -1,6 +1,15 @@
 //! The log of the real program: one line for each request, that no stranger can forge and that holds no secret.
 
-use crate::support::{CANARY, Origin, Spawned, Step, respond};
+use std::{
+    fs::{self, File},
+    net::TcpStream,
+};
+
+use crate::support::{
+    CANARY, Gate, Origin, Spawned, Step,
+    proxy::{free_port, larder},
+    request, respond, until,
+};
 
 struct Run {
     larder: Spawned,
@@ -22,16 +31,19 @@ fn words(line: &str) -> Vec<&str> {
 fn each_request_is_one_line_with_word_status_target_time_size_and_reason() {
     let origin = Origin::answering(|request| match request.target.as_str() {
         "/gone" => respond(404, &["Cache-Control: no-store"], "gone"),
+        "/silent" => respond(200, &[], "hello"),
         _ => respond(200, &["Cache-Control: max-age=600"], "hello"),
     });
     let run = run(&origin, &[]);
     for (method, target, begins, ends) in [
-        ("GET", "/a?b=c", "MISS 200 GET /a?b=c ", "ms 5 B not in the cache yet"),
-        ("GET", "/a?b=c", "HIT 200 GET /a?b=c ", "ms 5 B fresh"),
-        ("HEAD", "/a?b=c", "HIT 200 HEAD /a?b=c ", "ms 0 B fresh"),
-        ("GET", "/gone", "MISS 404 GET /gone ", "ms 4 B no-store"),
-        ("POST", "/form", "MISS 200 POST /form ", "ms 5 B an unsafe method goes to the origin"),
-        ("GET", "nonsense", "MISS 400 GET nonsense ", "B refused"),
+        ("GET", "/a?b=c", "MISS 200 GET /a?b=c ", "ms 5 B stored for 10m"),
+        ("GET", "/a?b=c", "HIT 200 GET /a?b=c ", "m left"),
+        ("HEAD", "/a?b=c", "HIT 200 HEAD /a?b=c ", "m left"),
+        ("GET", "/gone", "MISS 404 GET /gone ", "ms 4 B not stored: Cache-Control: no-store"),
+        ("POST", "/form", "MISS 200 POST /form ", "ms 5 B POST is not cached"),
+        ("GET", "/silent", "MISS 200 GET /silent ", "ms 5 B stored for 1h (--default-ttl)"),
+        ("GET", "/silent", "HIT 200 GET /silent ", " left (--default-ttl)"),
+        ("GET", "nonsense", "---- 400 GET nonsense ", "B refused"),
     ] {
         run.larder.client().ask(method, target, &[]);
         let line = run.larder.await_line(begins);
@@ -43,6 +55,93 @@ fn each_request_is_one_line_with_word_status_target_time_size_and_reason() {
     assert_eq!(lines.iter().filter(|line| line.contains(" /a?b=c ")).count(), 3, "{lines:#?}");
 }
 
+/// Runs Larder with flags and a RUST_LOG, asks for each target, ends it at once, and returns the lines for requests.
+fn lines_for(targets: &[String], flags: &[&str], filter: Option<&str>) -> Vec<String> {
+    let origin = Origin::answering(|_| respond(200, &["Cache-Control: max-age=19800"], "hello"));
+    let folder = tempfile::tempdir().unwrap();
+    let (cache, log) = (folder.path().join("cache"), folder.path().join("log"));
+    let (port, url) = (free_port(), origin.url());
+    let port_word = port.to_string();
+    let words = ["--origin", &url, "--port", &port_word, "--cache-dir", cache.to_str().unwrap(), "--disk", "256MiB"];
+    let mut command = larder(&[&words, flags].concat());
+    command.stderr(File::create(&log).unwrap()).envs(filter.map(|filter| ("RUST_LOG", filter)));
+    let spawned = Spawned::at(([127, 0, 0, 1], port).into(), &mut command);
+    until("it to listen", || TcpStream::connect(spawned.address).is_ok());
+    let mut client = spawned.client();
+    for target in targets {
+        assert_eq!(client.get(target).status, 200);
+    }
+    drop(client);
+    assert_eq!(spawned.stop().code(), Some(0));
+    let log = fs::read_to_string(log).unwrap();
+    log.lines().filter(|line| line.contains(" GET /")).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_line_is_written_before_the_program_ends_and_in_its_order() {
+    let targets: Vec<String> = (0..1000).map(|n| format!("/{}?n", n % 10 * 100 + n / 10)).collect();
+    let lines = lines_for(&targets, &[], None);
+    assert_eq!(lines.len(), targets.len());
+    for (line, target) in lines.iter().zip(&targets) {
+        assert!(line.contains(&format!(" GET {target} ")), "{target}: {line}");
+    }
+}
+
+#[test]
+fn rust_log_and_the_flags_decide_on_the_lines_for_requests() {
+    let targets = ["/a", "/a", "/b"].map(str::to_owned);
+    let cases: [(&[&str], Option<&str>, &[&str]); 10] = [
+        (&[], None, &["MISS", "HIT", "MISS"]),
+        (&[], Some("info"), &["MISS", "HIT", "MISS"]),
+        (&[], Some("warn"), &[]),
+        (&[], Some("warn,larder::access=info"), &["MISS", "HIT", "MISS"]),
+        (&[], Some("info,larder::access=warn"), &[]),
+        (&[], Some("info,larder=warn"), &[]),
+        (&[], Some("info/HIT"), &["HIT"]),
+        (&[], Some("info/stored for"), &["MISS", "MISS"]),
+        (&["-q"], Some("info"), &[]),
+        (&["-v"], Some("warn/nothing says this"), &["MISS", "HIT", "MISS"]),
+    ];
+    for (flags, filter, shown) in cases {
+        let lines = lines_for(&targets, flags, filter);
+        let shows: Vec<&str> = lines.iter().map(|line| words(line)[0]).collect();
+        assert_eq!(shows, shown, "{flags:?} {filter:?}");
+    }
+}
+
+#[test]
+fn a_line_has_the_same_bytes_when_its_words_decide_whether_it_is_logged() {
+    let long = "y".repeat(3000);
+    let targets = ["/a?b=c&token=d", "/%fc%20", &format!("/{long}"), "/a?b=c&token=d"].map(str::to_owned);
+    let (lines, others) = (lines_for(&targets, &[], Some("info")), lines_for(&targets, &[], Some("info/ms")));
+    // what is measured differs
+    let shape = |line: &String| {
+        let shape: String = line.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+        let (before, after) = shape.split_once(" ms ").unwrap();
+        [before.trim_end_matches(['0', '.']), after].join("")
+    };
+    assert_eq!(lines.iter().map(shape).collect::<Vec<_>>(), others.iter().map(shape).collect::<Vec<_>>());
+    assert_eq!(shape(&lines[0]), "0000-00-00T00:00:00.000Z INFO  MISS 000 GET /a?b=c&token=*** 0 B stored for 0h");
+    assert!(lines[2].contains(&format!(" /{}... ", &long[1..1024])) && lines.len() == 4, "{}", lines[2]);
+}
+
+#[test]
+fn what_is_refused_before_it_is_a_request_makes_a_line_only_for_those_who_want_to_know_more() {
+    let origin = Origin::always(respond(200, &["Cache-Control: max-age=600"], "hello"));
+    for (flags, lines) in [(&["-v"][..], 1), (&[], 0)] {
+        let run = run(&origin, flags);
+        let mut client = run.larder.client();
+        client.send("GET /a HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n");
+        assert_eq!(client.response("GET").status, 400);
+        run.larder.get("/behind");
+        run.larder.await_line(" GET /behind ");
+        let log = run.larder.log();
+        let refused: Vec<_> = log.iter().filter(|line| line.contains("---- 400 GET /a ")).collect();
+        assert_eq!(refused.len(), lines, "{log:#?}");
+        assert!(refused.iter().all(|line| line.contains(" DEBUG ") && line.contains("[client 127.0.0.1, HTTP/1.1]")));
+    }
+}
+
 #[test]
 fn a_broken_off_response_is_called_that() {
     let origin = Origin::always(vec![
@@ -52,7 +151,118 @@ fn a_broken_off_response_is_called_that() {
     let run = run(&origin, &[]);
     run.larder.get("/half");
     let line = run.larder.await_line("MISS 200 GET /half ");
-    assert!(line.ends_with("4 B no-store (broken off)"), "{line}");
+    assert!(line.ends_with("4 B not stored: Cache-Control: no-store (broken off)"), "{line}");
+}
+
+#[test]
+fn what_a_stale_answer_stood_in_for_is_in_its_line_and_so_is_what_failed() {
+    // stale from the beginning
+    let stale = ["Cache-Control: max-age=1, stale-if-error=600", "Age: 5"];
+    let origin = Origin::answering(move |request| match request.index {
+        0 | 1 => respond(200, &stale, "hello"),
+        _ => respond(503, &[], "sorry"),
+    });
+    let run = run(&origin, &[]);
+    for target in ["/a", "/b"] {
+        run.larder.get(target);
+        run.larder.await_line(&format!("MISS 200 GET {target} "));
+    }
+    run.larder.get("/a");
+    let line = run.larder.await_line("STALE 200 GET /a ");
+    assert!(line.ends_with("s over; the origin answered 503"), "{line}");
+    let port = origin.url().rsplit(':').next().unwrap().to_owned();
+    drop(origin);
+    let refused = format!("the origin refused the connection (127.0.0.1:{port}: ");
+    until("the origin to be asked again", || {
+        run.larder.get("/b");
+        run.larder.log().iter().any(|line| line.contains("STALE 200 GET /b ") && line.contains(&refused))
+    });
+    run.larder.get("/x");
+    let line = run.larder.await_line("---- 502 GET /x ");
+    assert!(line.contains(&refused), "{line}");
+}
+
+#[test]
+fn on_a_terminal_the_log_has_columns_colours_and_the_local_time() {
+    let origin = Origin::answering(|_| respond(200, &["Cache-Control: max-age=600"], "hello"));
+    let folder = tempfile::tempdir().unwrap();
+    for (variables, hit) in [
+        (&[("TZ", "TST-13")][..], "  \x1b[32mHIT  \x1b[0m 200   "),
+        (&[("TZ", "TST-13"), ("NO_COLOR", "1")], "  HIT   200   "),
+        (&[("TZ", "TST-13"), ("TERM", "dumb")], "  HIT   200   "),
+    ] {
+        let larder = Spawned::on_terminal(&origin.url(), &folder.path().join("cache"), variables);
+        let hour = || (larder::clock::Clock::system().wall().0 / 3_600_000 + 13) % 24;
+        let before = hour();
+        until("a hit", || larder.get("/max").x_cache() == "HIT");
+        let line = larder.await_line(hit);
+        assert!(line.ends_with("m left") && line.contains(" B   GET /max              "), "{line:?}");
+        let shown: i64 = line[..2].parse().unwrap_or_else(|_| panic!("{line:?}"));
+        assert!(line[2..].starts_with(':') && (shown == before || shown == hour()), "{line:?}");
+    }
+}
+
+#[test]
+fn a_client_that_left_before_its_answer_is_logged_as_left_and_without_a_status() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let origin = Origin::answering(move |_| {
+        [vec![Step::Wait(held.clone())], respond(200, &["Cache-Control: no-store"], "late")].concat()
+    });
+    let run = run(&origin, &[]);
+    let mut client = run.larder.client();
+    client.send(request("GET", "/slow", &[]));
+    until("the origin to be asked", || origin.request_count() == 1);
+    client.reset();
+    let line = run.larder.await_line(" GET /slow ");
+    gate.open();
+    assert!(line.contains(" ---- left GET /slow "), "{line}");
+    assert!(line.ends_with(" ms 0 B the client left before it got an answer"), "{line}");
+    assert!(!line.contains("200") && !line.contains("refused"), "{line}");
+}
+
+#[test]
+fn a_client_that_leaves_while_it_sends_its_content_is_logged_as_left() {
+    let origin = Origin::always(respond(200, &[], "fine"));
+    let run = run(&origin, &[]);
+    let unfinished = [
+        ("known", "Content-Length: 100\r\n\r\nhello"),
+        ("chunked", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"),
+    ];
+    for (name, rest) in unfinished {
+        for reset in [true, false] {
+            let target = format!("/{name}-{reset}");
+            let mut client = run.larder.client();
+            client.send(format!("POST {target} HTTP/1.1\r\nHost: h\r\n{rest}"));
+            match reset {
+                true => client.reset(),
+                false => drop(client),
+            }
+            let line = run.larder.await_line(&format!(" POST {target} "));
+            assert!(line.contains(&format!(" ---- left POST {target} ")), "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_client_that_leaves_in_the_middle_of_its_answer_is_told_from_an_origin_that_breaks_off() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let origin = Origin::answering(move |_| {
+        let half = "HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nContent-Length: 10\r\n\r\nhello";
+        vec![Step::Send(half.into()), Step::Wait(held.clone()), Step::Send("world".into())]
+    });
+    let run = run(&origin, &[]);
+    let mut client = run.larder.client();
+    client.send(request("GET", "/half", &[])).head();
+    assert_eq!(client.bytes(5), b"hello");
+    client.reset();
+    let line = run.larder.await_line(" GET /half ");
+    gate.open();
+    assert!(
+        line.contains(" MISS 200 GET /half ") && line.ends_with(" 5 B not stored: Cache-Control: no-store (left)"),
+        "{line}"
+    );
 }
 
 #[test]

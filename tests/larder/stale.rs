@@ -99,11 +99,18 @@ fn a_failing_origin_is_asked_by_one_request_at_a_time_and_ever_more_seldom() {
         proxy.get("/");
         proxy.advance(20);
         let mut probes = Vec::new();
-        for second in 0..40 {
+        for second in 0..40i64 {
             let before = origin.request_count();
             for _ in 0..5 {
+                let asked = origin.request_count();
                 let stale = proxy.get("/");
                 assert_eq!((stale.status, stale.x_cache(), stale.text().as_str()), (200, "HIT", "good"));
+                // a hit where nobody was asked
+                let (status, ttl) = (stale.cache_status(), -10 - second);
+                match origin.request_count() - asked {
+                    0 => assert!(status.starts_with(&format!("larder; hit; ttl={ttl};")), "{status}"),
+                    _ => assert!(status.starts_with("larder; fwd=stale;"), "{status}"),
+                }
             }
             match origin.request_count() - before {
                 0 => {}

@@ -74,6 +74,12 @@ fn the_responses_directives_decide() {
             (&[], 200, &["Cache-Control: no-cache"], Miss("no-cache")),
             (&[], 200, &["Expires: Thu, 01 Jan 2026 01:00:00 GMT"], Hit),
             (&[], 200, &["Expires: 0"], Miss("never reusable: no lifetime and no validator")),
+            (
+                &[],
+                200,
+                &[FRESH, "Date: Wed, 31 Dec 2025 23:50:00 GMT"],
+                Miss("its lifetime was used up on the way (Age, Date)"),
+            ),
             (&[], 200, &["Vary: *", FRESH], Miss("Vary: *")),
             (&[], 200, &["Vary: Accept, *", FRESH], Miss("Vary: *")),
             (&[], 200, &["Vary: Accept", "Vary: *", FRESH], Miss("Vary: *")),
@@ -88,6 +94,7 @@ fn the_responses_directives_decide() {
 #[test]
 fn the_status_decides_where_the_response_names_no_lifetime() {
     const NOT: Then = Miss("status is not stored without explicit freshness");
+    const NEVER: Then = Miss("this status is about one request: it is not cached without --strict");
     judge(
         &[],
         "GET",
@@ -105,17 +112,17 @@ fn the_status_decides_where_the_response_names_no_lifetime() {
             (&[], 302, &[], NOT),
             (&[], 303, &[], NOT),
             (&[], 307, &[], NOT),
-            (&[], 400, &[], NOT),
-            (&[], 401, &[], NOT),
+            (&[], 400, &[FRESH], NEVER),
+            (&[], 401, &[FRESH], NEVER),
             (&[], 403, &[], NOT),
             (&[], 405, &[], NOT),
-            (&[], 413, &[], NOT),
-            (&[], 414, &[], NOT),
+            (&[], 413, &[FRESH], NEVER),
+            (&[], 414, &[FRESH], NEVER),
             (&[], 416, &[], Miss("status is never stored")),
-            (&[], 429, &[], NOT),
-            (&[], 431, &[], NOT),
+            (&[], 429, &[FRESH], NEVER),
+            (&[], 431, &[FRESH], NEVER),
             (&[], 500, &[], NOT),
-            (&[], 501, &[], NOT),
+            (&[], 501, &[FRESH], NEVER),
             (&[], 503, &["Cache-Control: public"], NOT),
             (&[], 302, &[FRESH], Hit),
             (&[], 403, &[FRESH], Hit),
@@ -124,6 +131,22 @@ fn the_status_decides_where_the_response_names_no_lifetime() {
             (&[], 599, &[FRESH], Hit),
         ],
     );
+}
+
+#[test]
+fn with_strict_a_401_is_stored_and_never_answers_a_request_that_brings_credentials() {
+    let origin = Origin::answering(|request| match request.field("Authorization").or(request.field("Cookie")) {
+        Some(who) => respond(200, &["Cache-Control: private"], who),
+        None => respond(401, &[FRESH, "WWW-Authenticate: Basic"], "who are you?"),
+    });
+    let proxy = Proxy::start(&origin, &["--strict"]);
+    assert_eq!((proxy.get("/").status, proxy.get("/").x_cache()), (401, "HIT"));
+    for asked in ["Authorization: Basic x", "Cookie: id=1"] {
+        let known = proxy.client().ask("GET", "/", &[asked]);
+        assert_eq!((known.status, asked.ends_with(&known.text())), (200, true), "{asked}");
+        assert_eq!((proxy.get("/").status, proxy.get("/").x_cache()), (401, "HIT"), "{asked}");
+    }
+    assert_eq!(origin.request_count(), 3);
 }
 
 #[test]

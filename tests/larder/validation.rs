@@ -1,6 +1,11 @@
 //! Validation: what a 304 teaches, and whose conditions are whose.
 
-use crate::support::{Origin, Proxy, RecordedRequest, Step, respond};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use crate::support::{Origin, Proxy, RecordedRequest, Step, respond, until};
 
 const MODIFIED: &str = "Wed, 31 Dec 2025 00:00:00 GMT";
 
@@ -175,17 +180,6 @@ fn a_304_for_another_representation_is_not_believed() {
 }
 
 #[test]
-fn a_304_that_nobody_asked_for_is_not_stored() {
-    let origin = Origin::script(vec![
-        respond(304, &["Cache-Control: max-age=600"], ""),
-        respond(200, &["Cache-Control: max-age=600"], "body"),
-    ]);
-    let proxy = Proxy::start(&origin, &[]);
-    assert_eq!(proxy.get("/").x_cache(), "MISS");
-    assert_eq!((proxy.get("/").text().as_str(), proxy.get("/").x_cache()), ("body", "HIT"));
-}
-
-#[test]
 fn a_304_that_forbids_storing_serves_this_request_and_no_other() {
     for control in ["no-store", "private"] {
         let control = format!("Cache-Control: {control}");
@@ -290,4 +284,146 @@ fn a_browsers_condition_reaches_the_origin_where_its_answers_are_for_one_client_
     assert_eq!(proxy.get("/").status, 200);
     assert_eq!(proxy.client().ask("GET", "/", &["If-None-Match: \"v\""]).status, 304);
     assert_eq!(proxy.get("/").text(), "body");
+}
+
+#[test]
+fn a_304_with_a_part_of_the_vary_is_the_answer_and_the_next_request_is_a_hit() {
+    // Express with compression and cors
+    let origin = tagged(
+        &["Cache-Control: max-age=10", "ETag: \"v\"", "Vary: Origin, Accept-Encoding"],
+        &["Cache-Control: max-age=10", "ETag: \"v\"", "Vary: Origin"],
+    );
+    let proxy = Proxy::start(&origin, &[]);
+    let ask = |coding: &str| proxy.client().ask("GET", "/", &[&format!("Accept-Encoding: {coding}")]);
+    ask("gzip");
+    for round in 1..4 {
+        proxy.advance(20);
+        let validated = ask("gzip");
+        assert_eq!((validated.x_cache(), validated.detail()), ("HIT", "validated"));
+        assert_eq!((ask("gzip").x_cache(), origin.request_count()), ("HIT", 1 + round));
+        assert_eq!(ask("gzip").field("Vary"), Some("Origin, Accept-Encoding"));
+    }
+    assert_eq!(ask("br").x_cache(), "MISS", "it is no answer to another coding");
+}
+
+#[test]
+fn a_304_with_more_in_vary_moves_the_response_to_the_variant_that_was_asked_for() {
+    for (vary, memory, length) in [("Vary: X-A", "64MiB", 9), ("X-None: 1", "64MiB", 9), ("X-None: 1", "0B", 900_000)] {
+        let varies_by_more = Arc::new(AtomicBool::new(false));
+        let by_more = varies_by_more.clone();
+        let origin = Origin::answering(move |request| match request.field("If-None-Match") {
+            Some(_) => respond(304, &["Cache-Control: max-age=60", "ETag: \"v\"", "Vary: X-A, X-B"], ""),
+            None => {
+                let text = format!("{:?}", request.field("X-B"));
+                let vary = if by_more.load(Ordering::Relaxed) { "Vary: X-A, X-B" } else { vary };
+                respond(200, &["Cache-Control: max-age=10", "ETag: \"v\"", vary], text + &" ".repeat(length))
+            }
+        });
+        let mut proxy = Proxy::start(&origin, &["--memory", memory]);
+        let ask = |proxy: &Proxy, b: &str| proxy.client().ask("GET", "/", &["X-A: 1", &format!("X-B: {b}")]);
+        until("it is stored", || ask(&proxy, "1").x_cache() == "HIT");
+        varies_by_more.store(true, Ordering::Relaxed);
+        let before = origin.request_count();
+        proxy.advance(20);
+        let validated = ask(&proxy, "1");
+        assert_eq!((validated.x_cache(), validated.detail(), origin.request_count()), ("HIT", "validated", before + 1));
+        // what the disk alone holds cannot move, and is fetched anew
+        let word = if length == 9 { "HIT" } else { "MISS" };
+        let next = ask(&proxy, "1");
+        assert_eq!((next.x_cache(), next.text() == validated.text()), (word, true), "{vary} {memory}");
+        let other = ask(&proxy, "2");
+        assert_eq!((other.x_cache(), other.text().trim_end()), ("MISS", "Some(\"2\")"), "{vary} {memory}");
+        if length == 9 {
+            proxy.restart();
+            assert_eq!((ask(&proxy, "1").x_cache(), ask(&proxy, "1").text()), ("HIT", validated.text()));
+        }
+    }
+}
+
+#[test]
+fn a_304_with_a_star_in_vary_is_the_answer_to_this_request_alone() {
+    let origin = tagged(&["Cache-Control: max-age=10", "ETag: \"v\""], &["ETag: \"v\"", "Vary: *"]);
+    let proxy = Proxy::start(&origin, &[]);
+    proxy.get("/");
+    proxy.advance(20);
+    assert_eq!((proxy.get("/").detail(), origin.request_count()), ("validated", 2));
+    let next = proxy.get("/");
+    assert_eq!((next.x_cache(), next.cache_status().contains("fwd=uri-miss")), ("MISS", true));
+}
+
+#[test]
+fn fields_that_304s_add_never_make_a_head_that_no_client_takes() {
+    let origin = Origin::answering(|request| match request.field("If-None-Match") {
+        Some(_) => {
+            let long = format!("X-New-{}: {}", request.index, "x".repeat(6000));
+            respond(304, &["ETag: \"v\"", &long], "")
+        }
+        None => respond(200, &["Cache-Control: no-cache", "ETag: \"v\""], "body"),
+    });
+    let proxy = Proxy::start(&origin, &[]);
+    let mut largest = 0;
+    for _ in 0..30 {
+        let answer = proxy.get("/");
+        assert_eq!((answer.status, answer.text().as_str()), (200, "body"));
+        largest = largest.max(answer.head.len());
+    }
+    assert!((50_000..70_000).contains(&largest), "{largest}");
+    let whole = origin.requests().iter().filter(|request| request.field("If-None-Match").is_none()).count();
+    assert!((2..6).contains(&whole), "{whole}");
+}
+
+#[test]
+fn a_304_to_a_request_without_conditions_is_an_error_of_the_origin() {
+    let origin = Origin::always(respond(304, &["Cache-Control: max-age=600"], ""));
+    for flags in [&[][..], &["--strict"]] {
+        let proxy = Proxy::start(&origin, flags);
+        for (method, asked) in [("GET", &[][..]), ("HEAD", &[]), ("GET", &["Range: bytes=0-1"])] {
+            let answer = proxy.client().ask(method, "/", asked);
+            assert_eq!((answer.status, answer.x_cache()), (502, "MISS"), "{method} {asked:?} {flags:?}");
+            assert_eq!(answer.field("Proxy-Status"), Some("larder; error=http_protocol_error"));
+            let told = answer.text().contains("the origin answered 304 to a request without conditions");
+            assert_eq!(told, method == "GET", "{}", answer.text());
+        }
+        // others are asked with the client's own conditions, or mean something else by it
+        let precondition = proxy.client().ask("GET", "/", &["If-Match: \"a\"", "If-None-Match: \"b\""]);
+        assert_eq!(precondition.status, 304);
+        assert_eq!(proxy.client().ask("POST", "/", &["Content-Length: 0"]).status, 304);
+    }
+}
+
+#[test]
+fn an_unasked_304_freshens_the_one_stored_response_that_has_no_validator() {
+    let origin = Origin::answering(|request| match (request.index, request.target.as_str()) {
+        (0, _) => respond(200, &["Cache-Control: max-age=10", "X-Both: old"], "body"),
+        _ => respond(304, &["Cache-Control: max-age=60", "X-Both: new"], ""),
+    });
+    let proxy = Proxy::start(&origin, &[]);
+    proxy.get("/");
+    proxy.advance(20);
+    let freshened = proxy.get("/");
+    assert_eq!((freshened.status, freshened.x_cache(), freshened.text().as_str()), (200, "HIT", "body"));
+    assert_eq!((freshened.detail(), freshened.field("X-Both")), ("validated", Some("new")));
+    proxy.advance(59);
+    assert_eq!((proxy.get("/").x_cache(), origin.request_count()), ("HIT", 2));
+}
+
+#[test]
+fn a_stale_response_stands_in_for_an_unasked_304_where_that_is_allowed() {
+    for (control, status) in [("max-age=10, stale-if-error=60", 200), ("max-age=10", 502)] {
+        let line = format!("Cache-Control: {control}");
+        for flags in [&[][..], &["--strict"]] {
+            let line = line.clone();
+            let origin = Origin::answering(move |request| match request.index {
+                0 => respond(200, &[&line], "body"),
+                _ => respond(304, &["ETag: \"another\""], ""),
+            });
+            let proxy = Proxy::start(&origin, flags);
+            proxy.get("/");
+            proxy.advance(20);
+            let answer = proxy.get("/");
+            assert_eq!((answer.status, answer.text() == "body"), (status, status == 200), "{control} {flags:?}");
+            let told = if status == 200 { "fwd=stale; fwd-status=304; ttl=-10" } else { "fwd=stale" };
+            assert!(answer.cache_status().contains(told), "{}", answer.cache_status());
+        }
+    }
 }

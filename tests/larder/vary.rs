@@ -1,6 +1,6 @@
 //! Vary: variants are kept apart, and spellings of the same wish share one.
 
-use crate::support::{Client, Origin, Proxy, respond};
+use crate::support::{Client, Origin, Proxy, RecordedRequest, Step, respond};
 
 /// Varies by this field and tells its value.
 fn varying(by: &'static str) -> Origin {
@@ -224,4 +224,91 @@ fn a06_what_varies_by_too_many_fields_or_by_all_is_not_stored() {
         }
         assert_eq!(ask().x_cache(), if reason.is_none() { "HIT" } else { "MISS" }, "{vary}");
     }
+}
+
+#[test]
+fn a_page_in_a_language_that_was_not_asked_for_is_not_for_those_who_ask_for_it() {
+    // the page has no Russian text, but it is made for the one who asked
+    let origin = Origin::answering(|request| {
+        let fields = ["Cache-Control: s-maxage=900", "Vary: Accept-Language", "Content-Language: en"];
+        respond(200, &fields, request.field("Accept-Language").unwrap_or("none"))
+    });
+    for flags in [&[][..], &["--strict"]] {
+        for (first, second, word) in [
+            ("ru", "en,en-US;q=0.8,de;q=0.6", "MISS"),
+            ("en-GB", "en", "MISS"),
+            ("en-GB,en;q=0.9", "en", "MISS"),
+            ("en, ru", "en", "MISS"),
+            ("en", "en;q=0.9, de;q=0.1", "HIT"),
+            ("ru", "ru", "HIT"),
+        ] {
+            let proxy = Proxy::start(&origin, flags);
+            let ask = |languages: &str| proxy.client().ask("GET", "/", &[&format!("Accept-Language: {languages}")]);
+            ask(first);
+            let answer = ask(second);
+            let expected = if word == "HIT" { first } else { second };
+            assert_eq!((answer.x_cache(), answer.text().as_str()), (word, expected), "{first} / {second} {flags:?}");
+        }
+    }
+}
+
+/// Allows the origin that asks, and says nothing of that where none asks.
+fn cors(request: &RecordedRequest) -> Vec<Step> {
+    match request.field("Origin") {
+        Some(asking) => {
+            let fields =
+                ["Cache-Control: max-age=60", &format!("Access-Control-Allow-Origin: {asking}"), "Vary: Origin"];
+            respond(200, &fields, format!("for {asking} {}", request.index))
+        }
+        None => respond(200, &["Cache-Control: max-age=600"], format!("plain {}", request.index)),
+    }
+}
+
+#[test]
+fn a_response_without_vary_does_not_displace_those_that_have_it() {
+    let origin = Origin::answering(cors);
+    for memory in ["64MiB", "0B"] {
+        let mut proxy = Proxy::start(&origin, &["--memory", memory]);
+        let ask = |proxy: &Proxy, asking: &str| proxy.client().ask("GET", "/", &[&format!("Origin: {asking}")]);
+        let (a, b) = (ask(&proxy, "http://a").text(), ask(&proxy, "http://b").text());
+        let plain = proxy.get("/").text();
+        assert!(plain.starts_with("plain"), "{plain}");
+        for restarted in [false, true] {
+            if restarted {
+                proxy.restart();
+            }
+            for (asking, text) in [("http://a", &a), ("http://b", &b)] {
+                let answer = ask(&proxy, asking);
+                assert_eq!((answer.x_cache(), &answer.text()), ("HIT", text), "{asking} {memory} {restarted}");
+                assert_eq!(answer.field("Access-Control-Allow-Origin"), Some(asking));
+            }
+            assert_eq!((proxy.get("/").x_cache(), proxy.get("/").text()), ("HIT", plain.clone()), "{memory}");
+        }
+        let other = ask(&proxy, "http://c");
+        assert_eq!((other.x_cache(), other.text()), ("HIT", plain.clone()), "nothing better is stored for it");
+        // the one without Vary is fresh and newer; the one with it is chosen, and is stale
+        proxy.advance(70);
+        let anew = ask(&proxy, "http://a");
+        assert_eq!((anew.x_cache(), anew.field("Access-Control-Allow-Origin")), ("MISS", Some("http://a")));
+        assert_eq!((proxy.get("/").x_cache(), proxy.get("/").text()), ("HIT", plain));
+        // an unsafe request forgets all of them
+        let _ = proxy.client().ask("DELETE", "/", &[]);
+        for answer in [ask(&proxy, "http://a"), proxy.get("/")] {
+            assert_eq!(answer.x_cache(), "MISS");
+        }
+    }
+}
+
+#[test]
+fn an_origin_that_no_longer_varies_is_not_asked_again_and_again() {
+    let origin = Origin::answering(|request| match request.index {
+        0 => respond(200, &["Cache-Control: max-age=10", "Vary: X-Tone"], "old"),
+        _ => respond(200, &["Cache-Control: max-age=600"], "new"),
+    });
+    let proxy = Proxy::start(&origin, &[]);
+    let ask = |tone: &str| proxy.client().ask("GET", "/", &[&format!("X-Tone: {tone}")]);
+    assert_eq!(ask("a").text(), "old");
+    proxy.advance(20);
+    assert_eq!((ask("a").text(), ask("a").x_cache().to_owned()), ("new".to_owned(), "HIT".to_owned()));
+    assert_eq!((ask("a").text().as_str(), ask("b").text().as_str(), origin.request_count()), ("new", "new", 2));
 }

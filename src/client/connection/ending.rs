@@ -4,15 +4,64 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use socket2::SockRef;
 use tokio::io::AsyncWrite;
 
-use super::{Phase, State};
+use super::{
+    super::{
+        head,
+        refusal::{Refusal, Refused},
+    },
+    Phase, State,
+};
+use crate::{clock, message::StatusCode};
 
 impl State {
-    /// Ends the connection after what has been written already.
+    /// Answers in place of the core, unless its answer has begun, and ends the connection.
+    pub fn refuse(&mut self, refusal: Refusal) {
+        // the client has got an answer like this already, or takes none
+        if self.muted {
+            return;
+        }
+        self.worker.options.counters.refused.add();
+        let mut sent = 0;
+        if matches!(self.phase, Phase::Head | Phase::Handling) {
+            self.muted = true;
+            let response = refusal.response(&self.worker.date());
+            if self.send(&response) {
+                sent = response.len() as u64;
+            }
+        }
+        self.tell(refusal, sent);
+        let kind = if refusal.status == StatusCode::REQUEST_TIMEOUT {
+            io::ErrorKind::TimedOut
+        } else {
+            io::ErrorKind::InvalidData
+        };
+        self.body.fail(kind);
+        self.close();
+    }
+
+    /// Calls `on_refusal`, if there is one.
+    fn tell(&self, refusal: Refusal, sent: u64) {
+        let options = &self.worker.options;
+        let Some(on_refusal) = &options.on_refusal else { return };
+        let handed_over = self.phase != Phase::Head;
+        let asked = if handed_over { head::Asked::default() } else { head::Asked::of(&self.input, options) };
+        on_refusal.tell(&Refused {
+            took: self.begun.map_or(Duration::ZERO, |begun| clock::instant().duration_since(begun)),
+            handed_over,
+            method: asked.method,
+            target: asked.target,
+            version: asked.version,
+            ..refusal.told(self.peer, sent)
+        });
+    }
+
+    /// Ends the connection behind the bytes that were written already.
     pub fn close(&mut self) {
         self.closed = true;
         self.linger = true;
@@ -26,8 +75,8 @@ impl State {
         self.wake();
     }
 
-    /// The response has no end but the connection's: until that is reached every other end is a reset, the kernel's after a
-    /// kill included.
+    /// Notes that the response ends with the connection. Until it is whole the connection can end only with a reset, also
+    /// when the process is killed.
     pub fn end_by_closing(&mut self) {
         self.close_delimited = true;
         let _ = self.io.set_zero_linger();
@@ -56,7 +105,7 @@ impl State {
         Poll::Ready(Ok(()))
     }
 
-    /// The client has not taken a byte for too long: nothing can be said to it any more.
+    /// Ends the connection with a reset, because the client has not taken a byte for too long.
     pub fn give_up(&mut self) {
         self.reset = true;
         self.output.clear();
@@ -68,7 +117,7 @@ impl State {
         self.reset || (self.close_delimited && matches!(self.phase, Phase::Answering { .. }))
     }
 
-    /// The dispatcher lets go of the connection, for whatever reason.
+    /// Notes that the dispatcher has dropped the connection, for whatever reason.
     pub fn dropped(&mut self) {
         // the runtime catches a panic around the connection's task, and drops the task while it unwinds
         if std::thread::panicking() {

@@ -187,9 +187,9 @@ fn a_connection_has_its_requests_and_its_age() {
     let server = Server::start(Options { max_requests: 2, ..Options::default() }, blind);
     let text = server.ask(get("/1") + &get("/2") + &get("/3"));
     assert_eq!(statuses(&text), [200, 200]);
-    assert_eq!(text.matches("connection: close").count(), 1);
+    assert_eq!(text.matches("Connection: close").count(), 1);
     let server = Server::start(Options { max_age: Duration::ZERO, ..Options::default() }, blind);
-    assert!(server.ask(get("/")).contains("connection: close"));
+    assert!(server.ask(get("/")).contains("Connection: close"));
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn a_stop_ends_idle_connections_and_finishes_what_runs() {
     release.add_permits(1);
     let text = slow.rest().text;
     assert_eq!(statuses(&text), [200], "{text}");
-    assert!(text.contains("connection: close") && text.ends_with("done"));
+    assert!(text.contains("Connection: close") && text.ends_with("done"));
     server.join();
 }
 

@@ -7,7 +7,7 @@ use crate::{
         Options,
         head::{Head, Scan},
     },
-    message::StatusCode,
+    message::{StatusCode, Version},
 };
 
 /// All of it at once.
@@ -47,7 +47,7 @@ fn a_head_is_read_byte_for_byte_and_nothing_behind_it() {
     let bytes = "\r\nGET //a/../b?c#d HTTP/1.1\r\nB: 2\r\nhost: h\r\nA:\t1 \r\nB: 3\r\n\r\nnext";
     let mut input = BytesMut::from(bytes);
     let head = Scan::default().head(&mut input, &Options::default()).unwrap().unwrap();
-    assert_eq!((head.method.as_str(), head.target.as_str(), head.http_10), ("GET", "//a/../b?c#d", false));
+    assert_eq!((head.method.as_str(), head.target.as_str(), head.version), ("GET", "//a/../b?c#d", Version::Http11));
     let lines: Vec<_> = head.fields.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
     assert_eq!(lines, [("b", "2"), ("host", "h"), ("a", "1"), ("b", "3")]);
     assert!(!head.last && !head.tunnel);

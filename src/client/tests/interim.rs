@@ -27,7 +27,7 @@ fn hints_come_before_their_own_answer_also_when_pipelined() {
     client.send((0..20).map(|n| get(&format!("/{n}"))).collect::<String>());
     for n in 0..20 {
         let hint = client.until("\r\n\r\n");
-        assert_eq!(hint, "HTTP/1.1 103 Early Hints\r\nlink: </s>; rel=preload\r\n\r\n");
+        assert_eq!(hint, "HTTP/1.1 103 Early Hints\r\nLink: </s>; rel=preload\r\n\r\n");
         assert!(client.until(&format!("/{n} hinted: true")).starts_with("HTTP/1.1 200 OK\r\n"));
     }
 }
@@ -46,7 +46,7 @@ fn a_hint_reaches_the_client_while_the_core_still_works() {
     });
     let mut client = server.connect();
     client.send(get("/"));
-    client.until("103 Early Hints\r\nlink: </s>; rel=preload\r\n\r\n");
+    client.until("103 Early Hints\r\nLink: </s>; rel=preload\r\n\r\n");
     release.add_permits(1);
     client.until("hinted: true");
 }

@@ -3,9 +3,11 @@
 mod attacks;
 mod bodies;
 mod deadlines;
+mod golden;
 mod heads;
 mod interim;
 mod limits;
 mod pipelines;
+mod refusals;
 mod replies;
 mod rig;

@@ -24,7 +24,7 @@ impl Stream for Ready {
     }
 }
 
-fn stream(length: Option<u64>, pieces: &[Result<&'static str, ()>]) -> ReplyBody {
+pub(super) fn stream(length: Option<u64>, pieces: &[Result<&'static str, ()>]) -> ReplyBody {
     let pieces: Vec<_> = pieces
         .iter()
         .map(|piece| piece.map(|piece| Bytes::from_static(piece.as_bytes())).map_err(|()| io::Error::other("gone")))
@@ -85,18 +85,18 @@ fn a_whole_body_has_its_length_and_a_date_and_nothing_else() {
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     assert_eq!(body, "GET /x");
     let names: Vec<_> = head.lines().skip(1).map(|line| line.split(':').next().unwrap()).collect();
-    assert_eq!(names, ["content-length", "connection", "date"], "{head}");
+    assert_eq!(names, ["Date", "Content-Length", "Connection"], "{head}");
 }
 
 #[test]
 fn fields_keep_their_repeats_and_the_origins_date_and_framing_is_ours() {
     let text = server().ask(last("GET", "/fields"));
-    assert_eq!(text.matches("set-cookie: ").count(), 2, "{text}");
+    assert_eq!(text.matches("Set-Cookie: ").count(), 2, "{text}");
     assert!(text.find("a=1").unwrap() < text.find("b=2").unwrap());
-    assert_eq!(text.matches("date: ").count(), 1);
+    assert_eq!(text.matches("Date: ").count(), 1);
     assert!(text.contains("1970"));
-    assert!(text.contains("content-length: 5\r\n") && !text.contains("999") && !text.contains("chunked"));
-    assert!(!text.contains("server"));
+    assert!(text.contains("Content-Length: 5\r\n") && !text.contains("999") && !text.contains("chunked"));
+    assert!(!text.contains("server") && !text.contains("Server"));
 }
 
 #[test]
@@ -104,9 +104,9 @@ fn statuses_without_a_body_have_none() {
     let server = server();
     let mut client = server.connect();
     for (target, with, without) in [
-        ("/none", "204 No Content", "content-length"),
-        ("/304", "content-length: 77\r\n", "chunked"),
-        ("/304-bare", "304", "content-length"),
+        ("/none", "204 No Content", "Content-Length"),
+        ("/304", "Content-Length: 77\r\n", "chunked"),
+        ("/304-bare", "304", "Content-Length"),
     ] {
         client.send(get(target));
         let head = client.until("\r\n\r\n");
@@ -123,7 +123,7 @@ fn head_has_the_length_and_no_body() {
     for (target, length) in [("/head", true), ("/head-unknown", false), ("/stream", false), ("/x", true)] {
         client.send(format!("HEAD {target} HTTP/1.1\r\nHost: h\r\n\r\n"));
         let head = client.until("\r\n\r\n");
-        assert_eq!(head.contains("content-length: "), length, "{head}");
+        assert_eq!(head.contains("Content-Length: "), length, "{head}");
     }
     client.send(get("/after"));
     let text = client.until("GET /after");
@@ -134,7 +134,7 @@ fn head_has_the_length_and_no_body() {
 fn streams_are_chunked_for_1_1_and_end_with_the_connection_for_1_0() {
     let server = server();
     let text = server.ask(last("GET", "/stream"));
-    assert!(text.contains("transfer-encoding: chunked\r\n"));
+    assert!(text.contains("Transfer-Encoding: chunked\r\n"));
     assert!(text.ends_with("3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"), "{text}");
     let text = server.ask("GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
     assert!(text.ends_with("\r\n\r\nonetwo") && !text.contains("chunked") && !text.contains("keep-alive"), "{text}");
@@ -142,7 +142,7 @@ fn streams_are_chunked_for_1_1_and_end_with_the_connection_for_1_0() {
     client.send("GET /sized HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET /x HTTP/1.0\r\n\r\n");
     let text = client.rest().text;
     assert_eq!(statuses(&text), [200, 200], "{text}");
-    assert!(text.contains("connection: keep-alive\r\n") && text.contains("onetwo"));
+    assert!(text.contains("Connection: keep-alive\r\n") && text.contains("onetwo"));
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn a_stream_that_breaks_is_seen_to_break() {
         let rest = client.rest();
         assert!(rest.text.contains("one"), "{target}: {rest:?}");
         assert!(!rest.text.contains("\r\n0\r\n"), "{target}: {rest:?}");
-        assert_eq!(rest.text.contains("content-length: 10"), target != "/broken");
+        assert_eq!(rest.text.contains("Content-Length: 10"), target != "/broken");
     }
     let mut client = server.connect();
     client.send("GET /broken HTTP/1.0\r\n\r\n");
@@ -215,7 +215,7 @@ fn the_connection_ends_after_a_400_and_when_the_core_says_so() {
     for target in ["/bad", "/last"] {
         let text = server.ask(get(target) + &get("/after"));
         assert_eq!(statuses(&text).len(), 1, "{text}");
-        assert!(text.contains("connection: close\r\n"));
+        assert!(text.contains("Connection: close\r\n"));
     }
 }
 

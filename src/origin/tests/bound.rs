@@ -21,8 +21,8 @@ fn numbering() -> Server {
 }
 
 async fn get(client: &Client, target: &str, lines: &[(&'static str, &str)], owner: Option<&Rc<Owner>>) -> Got {
-    let owner = owner.cloned();
-    client.send(OriginRequest { fields: fields(lines), owner, ..request(Method::GET, target) }).await.unwrap()
+    let client = Client(client.0.owned_by(owner.cloned()));
+    client.send(OriginRequest { fields: fields(lines), ..request(Method::GET, target) }).await.unwrap()
 }
 
 const NEGOTIATE: &[(&str, &str)] = &[("authorization", "Negotiate YII=")];

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use super::rig::{Got, options, read, request, run, soon};
 use crate::{
     message::Method,
-    origin::{Origin, OriginError, framing::Io},
+    origin::{Origin, OriginError, transport::Io},
 };
 
 impl Io for DuplexStream {

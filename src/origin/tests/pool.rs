@@ -105,7 +105,7 @@ fn slow_uploads_never_hold_more_than_half_of_the_connections() {
     run(async {
         let mut server = Server::new(|mut peer| {
             while let Some(head) = peer.head() {
-                if head.starts_with("POST") && !head.contains("content-length: 0") {
+                if head.starts_with("POST") && !head.contains("Content-Length: 0") {
                     peer.say("upload");
                     peer.rest();
                 } else {
@@ -168,7 +168,7 @@ fn without_keep_alive_each_request_gets_a_connection_of_its_own_and_late_bytes_a
     run(async {
         let server = Server::new(|mut peer| {
             let head = peer.head().unwrap();
-            assert!(head.contains("connection: close\r\n"), "{head}");
+            assert!(head.contains("Connection: close\r\n"), "{head}");
             // an origin that keeps the connection all the same, and talks on
             peer.send(OK);
             peer.send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nEVIL!!");

@@ -14,13 +14,13 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream
 use super::rig::{OK, Server, options, pieces, read, request, run, soon, zeros};
 use crate::{
     message::Method,
-    origin::{Origin, OriginError, framing::Io},
+    origin::{Origin, OriginError, transport::Io},
 };
 
 /// Answers the first request of each connection, reads the second one's head, and closes. Says what it read.
 fn racy(reset: bool) -> Server {
     Server::new(move |mut peer| {
-        let length = |head: &str| head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+        let length = |head: &str| head.lines().find_map(|line| line.strip_prefix("Content-Length: ")?.parse().ok());
         let head = peer.head().unwrap();
         let body = peer.take(length(&head).unwrap_or(0)).unwrap();
         peer.say(format!("{} {} {}", peer.nth, head.split(' ').next().unwrap(), body.len()));

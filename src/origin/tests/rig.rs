@@ -196,6 +196,7 @@ pub(in crate::origin) fn options(address: SocketAddr) -> Options {
         port: address.port(),
         allow_link_local: false,
         ca: None,
+        insecure: false,
         connect_timeout: Duration::from_secs(5),
         first_byte_timeout: Duration::from_secs(20),
         between_bytes_timeout: Duration::from_secs(20),
@@ -282,7 +283,7 @@ pub(super) async fn read(response: OriginResponse) -> Got {
 
 pub(super) fn request(method: Method, target: &str) -> OriginRequest {
     let fields = fields(&[("host", "origin.test")]);
-    OriginRequest { method, target: target.to_owned(), fields, body: None, owner: None }
+    OriginRequest { method, target: target.to_owned(), fields, body: None }
 }
 
 pub(super) fn fields(lines: &[(&'static str, &str)]) -> Fields {

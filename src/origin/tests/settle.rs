@@ -8,7 +8,7 @@ use tokio::{net::TcpStream, time::Instant};
 use super::rig::{Client, OK, Server, read, request, run, soon};
 use crate::{
     message::Method,
-    origin::{Options, Origin, OriginResponse, connect, framing::Transport},
+    origin::{Options, Origin, OriginResponse, connect, transport::Transport},
 };
 
 /// Long enough to be told from what else takes time.

@@ -15,7 +15,7 @@ fn echo() -> Server {
             let mut body = Vec::new();
             if head.contains("chunked") {
                 body = peer.until(b"0\r\n\r\n");
-            } else if let Some(n) = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()) {
+            } else if let Some(n) = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")?.parse().ok()) {
                 body = peer.take(n).unwrap();
             }
             peer.say(head + &String::from_utf8(body).unwrap());
@@ -30,7 +30,7 @@ fn a_request_goes_out_as_it_is_and_nothing_is_added() {
         let mut server = echo();
         let client = server.client();
         client.got().await.is(200, "ok");
-        assert_eq!(server.heard().await, "GET / HTTP/1.1\r\nhost: origin.test\r\n\r\n");
+        assert_eq!(server.heard().await, "GET / HTTP/1.1\r\nHost: origin.test\r\n\r\n");
 
         let mut odd = request(Method::GET, "/p%20q/..//%7e|\"<{^`\\[\u{e9}?a=%2f&&b='*#?");
         odd.fields = fields(&[("x-b", "1"), ("host", "a:81"), ("x-a", ""), ("x-b", "2"), ("date", "then")]);
@@ -40,7 +40,7 @@ fn a_request_goes_out_as_it_is_and_nothing_is_added() {
         assert_eq!(
             server.heard().await,
             format!(
-                "GET {target} HTTP/1.1\r\nx-b: 1\r\nhost: a:81\r\nx-a: \r\nx-b: 2\r\ndate: then\r\nx-c: caf\u{e9}\r\n\r\n"
+                "GET {target} HTTP/1.1\r\nX-B: 1\r\nHost: a:81\r\nX-A: \r\nX-B: 2\r\nDate: then\r\nX-C: caf\u{e9}\r\n\r\n"
             )
         );
         assert_eq!(server.connections(), 1);
@@ -65,16 +65,16 @@ fn a_body_goes_out_with_its_length_or_chunked_and_framing_is_never_the_callers()
         let mut server = echo();
         let client = server.client();
         for (length, sent, framing, wire) in [
-            (Some(9), &["hello", "", "body"][..], "content-length: 9", "hellobody"),
-            (Some(0), &[], "content-length: 0", ""),
-            (None, &["hello", "", "body"], "transfer-encoding: chunked", "5\r\nhello\r\n4\r\nbody\r\n0\r\n\r\n"),
-            (None, &[], "transfer-encoding: chunked", "0\r\n\r\n"),
+            (Some(9), &["hello", "", "body"][..], "Content-Length: 9", "hellobody"),
+            (Some(0), &[], "Content-Length: 0", ""),
+            (None, &["hello", "", "body"], "Transfer-Encoding: chunked", "5\r\nhello\r\n4\r\nbody\r\n0\r\n\r\n"),
+            (None, &[], "Transfer-Encoding: chunked", "0\r\n\r\n"),
         ] {
             let mut upload = request(Method::POST, "/");
             upload.fields = fields(&[("expect", "100-continue"), ("content-length", "77"), ("x", "y")]);
             upload.body = Some(Upload { length, pieces: pieces(sent) });
             client.send(upload).await.unwrap().is(200, "ok");
-            assert_eq!(server.heard().await, format!("POST / HTTP/1.1\r\nx: y\r\n{framing}\r\n\r\n{wire}"));
+            assert_eq!(server.heard().await, format!("POST / HTTP/1.1\r\nX: y\r\n{framing}\r\n\r\n{wire}"));
         }
         assert_eq!(server.connections(), 1);
     });

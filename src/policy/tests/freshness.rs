@@ -1,7 +1,7 @@
 use super::*;
 use crate::policy::freshness::{current_age, freshness_lifetime, is_dead};
 
-/// A head that was not asked whether it may be stored.
+/// Makes a stored head without asking whether it may be stored.
 fn head(status: u16, lines: &[&str]) -> StoredHead {
     let response = response(status, lines);
     StoredHead {
@@ -133,6 +133,6 @@ fn a_response_is_dead_when_it_was_stale_for_thirty_days_longer_than_it_may_be_us
         let dead = |seconds| is_dead(&head(200, lines), at(seconds), &usual());
         assert_eq!((dead(last), dead(last + 1)), (false, true), "{lines:?}");
     }
-    // the clock went back: nobody can say
+    // the clock went back, so that the age is unknown
     assert!(!is_dead(&head(200, &[]), Timestamp(0), &usual()));
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::message::Scheme;
 use crate::policy::invalidation::{invalidates, resolve};
 
 fn paths(method: &str, status: u16, lines: &[&str]) -> Vec<String> {
@@ -29,7 +30,7 @@ fn location_and_content_location_of_the_same_authority_are_invalidated_too() {
 
 #[test]
 fn references_are_resolved_as_rfc_3986_says() {
-    let base = Target { authority: "a".to_owned(), path_and_query: "/b/c/d;p?q".to_owned() };
+    let base = Target { scheme: Scheme::Http, authority: "a".to_owned(), path_and_query: "/b/c/d;p?q".to_owned() };
     for (reference, expected) in [
         // the examples of RFC 3986 §5.4
         ("g", "/b/c/g"),
@@ -70,7 +71,7 @@ fn references_are_resolved_as_rfc_3986_says() {
     {
         assert_eq!(resolve(&base, elsewhere.as_bytes()), None, "{elsewhere}");
     }
-    let with_port = Target { authority: "a:8080".to_owned(), path_and_query: "/".to_owned() };
+    let with_port = Target { scheme: Scheme::Http, authority: "a:8080".to_owned(), path_and_query: "/".to_owned() };
     assert_eq!(resolve(&with_port, b"http://a:8080/x").unwrap().path_and_query, "/x");
     assert_eq!(resolve(&with_port, b"http://a/x"), None);
 }

@@ -13,17 +13,19 @@ use super::{Options, Reason, Times, storing::storing};
 use crate::{
     clock::{Seconds, Timestamp},
     fields::date,
-    message::{FieldName, FieldValue, Fields, Method, Request, ResponseHead, StatusCode, StoredHead, Target},
+    message::{
+        FieldName, FieldValue, Fields, Method, Request, ResponseHead, Scheme, StatusCode, StoredHead, Target, Version,
+    },
 };
 
-/// When every exchange here takes place: in November 2026.
+/// The time of every exchange in these tests: in November 2026.
 const T0: Timestamp = Timestamp(1_795_000_000_000);
 
 fn at(seconds: u64) -> Timestamp {
     T0.plus(Seconds(seconds))
 }
 
-/// An HTTP-date so many seconds from `T0`.
+/// Returns the HTTP-date that lies so many seconds after `T0`.
 fn when(offset: i64) -> String {
     let at = Timestamp(T0.0 + offset * 1000);
     date::format(at).to_str().unwrap().to_owned()
@@ -34,14 +36,21 @@ fn times(at: Timestamp) -> Times {
 }
 
 fn strict() -> Options {
-    Options { strict: true, default_ttl: Seconds(0), client_reload: false, ignore_cookies: false }
+    Options { strict: true, default_ttl: Seconds(0), ..usual() }
 }
 
 fn usual() -> Options {
-    Options { strict: false, default_ttl: Seconds(3600), client_reload: false, ignore_cookies: false }
+    Options {
+        strict: false,
+        default_ttl: Seconds(3600),
+        client_reload: false,
+        ignore_cookies: false,
+        max_head: 64 << 10,
+        max_fields: 256,
+    }
 }
 
-/// `Name: value` lines.
+/// Parses lines of the form `Name: value`.
 fn fields(lines: &[&str]) -> Fields {
     let line = |line: &&str| {
         let (name, value) = line.split_once(':').unwrap();
@@ -52,7 +61,7 @@ fn fields(lines: &[&str]) -> Fields {
 }
 
 fn target(path: &str) -> Target {
-    Target { authority: "h.example".to_owned(), path_and_query: path.to_owned() }
+    Target { scheme: Scheme::Http, authority: "h.example".to_owned(), path_and_query: path.to_owned() }
 }
 
 fn request(method: &str, lines: &[&str]) -> Request {
@@ -63,7 +72,7 @@ fn request(method: &str, lines: &[&str]) -> Request {
         fields: fields(lines),
         content: None,
         peer: None,
-        http_10: false,
+        version: Version::Http11,
         forwarded: false,
     }
 }
@@ -76,7 +85,7 @@ fn response(status: u16, lines: &[&str]) -> ResponseHead {
     ResponseHead { status: StatusCode::from_u16(status).unwrap(), fields: fields(lines) }
 }
 
-/// What is stored of a 200 to a GET.
+/// Returns what is stored of a 200 to a GET.
 fn stored(lines: &[&str], options: &Options) -> StoredHead {
     stored_as(200, lines, options).unwrap()
 }

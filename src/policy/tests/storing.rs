@@ -36,7 +36,7 @@ fn the_clauses_of_rfc_9111_section_3_keep_responses_out() {
         (&[], 302, &["Location: /x"], Some(Reason::StatusWithoutFreshness)),
         (&[], 302, &[FRESH], None),
         (&[], 200, &["Cache-Control: max-age=0"], Some(Reason::NeverReusable)),
-        (&[], 200, &["Cache-Control: max-age=60", "Age: 60"], Some(Reason::NeverReusable)),
+        (&[], 200, &["Cache-Control: max-age=60", "Age: 60"], Some(Reason::LifetimeUsedUp)),
         (&[], 200, &["Cache-Control: max-age=0, stale-while-revalidate=9"], None),
         (&[], 200, &["Cache-Control: max-age=0", "ETag: \"1\""], None),
         (&[], 200, &["Cache-Control: max-age=60, no-cache"], Some(Reason::NoCache)),
@@ -63,7 +63,8 @@ fn unless_strict_personal_answers_and_errors_are_kept_out() {
         (&["Cookie: a=b"], 200, &["Cache-Control: max-age=60"], None, None),
         (&["Cookie: a=b"], 200, &["ETag: \"1\""], Some(Reason::CookieWithoutFreshness), None),
         (&[], 200, &[], None, Some(Reason::NeverReusable)),
-        (&[], 501, &["ETag: \"1\""], Some(Reason::StatusWithoutFreshness), None),
+        (&[], 501, &["ETag: \"1\""], Some(Reason::OneRequestsError), None),
+        (&[], 405, &["ETag: \"1\""], Some(Reason::StatusWithoutFreshness), None),
         (&[], 503, &["Cache-Control: max-age=60"], None, None),
         (&[], 503, &["Cache-Control: max-age=0", "ETag: \"1\""], Some(Reason::StatusWithoutFreshness), None),
     ] {
@@ -143,4 +144,86 @@ fn methods_other_than_get_and_query_are_not_stored_but_for_what_post_says_of_its
     for method in ["HEAD", "OPTIONS", "TRACE"] {
         assert_eq!(verdict(method, fresh), Err(Reason::MethodNotCached), "{method}");
     }
+}
+
+#[test]
+fn a_stream_is_stored_only_with_a_lifetime_of_its_own() {
+    for (kind, expected) in [
+        ("text/event-stream", Some(Reason::Stream)),
+        ("Text/Event-Stream; charset=utf-8", Some(Reason::Stream)),
+        ("multipart/x-mixed-replace;boundary=x", Some(Reason::Stream)),
+        ("multipart/x-mixed-replace ; boundary=x", Some(Reason::Stream)),
+        ("application/x-ndjson", Some(Reason::Stream)),
+        ("application/grpc", Some(Reason::Stream)),
+        ("application/grpc-web+proto", Some(Reason::Stream)),
+        ("text/event-streams", None),
+        ("multipart/mixed", None),
+        ("application/json", None),
+        ("text/plain; x=text/event-stream", None),
+    ] {
+        let kind = format!("Content-Type: {kind}");
+        let modified = format!("Last-Modified: {}", when(-9000));
+        for options in [usual(), strict()] {
+            for without in ["ETag: \"1\"", &modified] {
+                assert_eq!(verdict(&[], 200, &[&kind, without], &options), expected, "{kind} {without}");
+            }
+            let public = ["Cache-Control: public", "ETag: \"1\"", &kind];
+            assert_eq!(verdict(&[], 200, &public, &options), expected, "{kind}");
+            assert_eq!(verdict(&[], 200, &[&kind, "Cache-Control: max-age=60"], &options), None, "{kind}");
+        }
+    }
+}
+
+#[test]
+fn an_answer_to_a_key_is_stored_only_with_a_lifetime_of_its_own_unless_strict() {
+    let modified = &*format!("Last-Modified: {}", when(-9000));
+    for asked in ["X-Api-Key: a", "Private-Token: a", "X-Remote-User: a", "Ocp-Apim-Subscription-Key: a"] {
+        for (answer, expected) in [
+            (&["ETag: \"1\""][..], Some(Reason::KeyWithoutFreshness)),
+            (&[modified], Some(Reason::KeyWithoutFreshness)),
+            (&["Cache-Control: public", modified], Some(Reason::KeyWithoutFreshness)),
+            (&["Cache-Control: max-age=60"], None),
+            (&["Expires: Thu, 01 Jan 2037 00:00:00 GMT"], None),
+        ] {
+            let verdicts = (verdict(&[asked], 200, answer, &usual()), verdict(&[asked], 200, answer, &strict()));
+            assert_eq!(verdicts, (expected, None), "{asked} {answer:?}");
+        }
+    }
+    let ignoring = Options { ignore_cookies: true, ..usual() };
+    assert_eq!(verdict(&["X-Api-Key: a"], 200, &[], &ignoring), Some(Reason::KeyWithoutFreshness));
+    for harmless in ["Sec-Fetch-User: ?1", "User-Agent: x", "Accept-Language: de", "Idempotency-Key: 1"] {
+        assert_eq!(verdict(&[harmless], 200, &[], &usual()), None, "{harmless}");
+    }
+}
+
+#[test]
+fn an_error_that_one_odd_request_provokes_is_nobody_elses_unless_strict() {
+    for status in [400, 401, 407, 411, 413, 414, 415, 417, 421, 426, 428, 429, 431, 501] {
+        for answer in ["Cache-Control: max-age=60", "Cache-Control: public, s-maxage=60"] {
+            let verdicts = (verdict(&[], status, &[answer], &usual()), verdict(&[], status, &[answer], &strict()));
+            assert_eq!(verdicts, (Some(Reason::OneRequestsError), None), "{status} {answer}");
+        }
+    }
+    for status in [402, 403, 404, 405, 406, 408, 409, 410, 418, 422, 423, 425, 451, 500, 502] {
+        assert_eq!(verdict(&[], status, &["Cache-Control: max-age=60"], &usual()), None, "{status}");
+    }
+}
+
+#[test]
+fn a_lifetime_that_is_over_on_arrival_is_called_so() {
+    let (date, expires) = (format!("Date: {}", when(-100)), format!("Expires: {}", when(-40)));
+    for (answer, expected) in [
+        (&["Cache-Control: max-age=60", "Age: 60"][..], Reason::LifetimeUsedUp),
+        (&["Cache-Control: max-age=60", "Age: 600"], Reason::LifetimeUsedUp),
+        (&["Cache-Control: max-age=60", &date], Reason::LifetimeUsedUp),
+        (&[&date, &expires], Reason::LifetimeUsedUp),
+        (&["Cache-Control: max-age=0"], Reason::NeverReusable),
+        (&["Cache-Control: max-age=0", "Age: 9"], Reason::NeverReusable),
+        (&["Expires: 0"], Reason::NeverReusable),
+    ] {
+        for options in [usual(), strict()] {
+            assert_eq!(verdict(&[], 200, answer, &options), Some(expected), "{answer:?}");
+        }
+    }
+    assert_eq!(verdict(&[], 200, &["Cache-Control: max-age=60", "Age: 60", "ETag: \"1\""], &usual()), None);
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     message::Part,
-    policy::{freshness::current_age, reuse::*, validation::*},
+    policy::{freshness::current_age, reuse::*, validation::*, vary},
 };
 
 fn lines_of(pairs: Option<Vec<(FieldName, FieldValue)>>) -> Option<Vec<String>> {
@@ -108,34 +108,136 @@ fn a_304_replaces_all_fields_but_those_of_the_bytes() {
         (fresh.head.status, fresh.invalidated, current_age(&fresh, at(10))),
         (StatusCode::OK, false, Seconds(1))
     );
-    assert_eq!(reuse(&get(&[]), Some(&fresh), false, at(68), &usual()), Reuse::Serve(Reason::Fresh));
+    assert_eq!(reuse(&get(&[]), Some(&fresh), false, at(68), &usual()), Reuse::Serve(&fresh, Reason::Fresh));
 }
 
 #[test]
 fn a_304_freshens_only_the_response_that_it_is_about() {
     let (old, new) = (format!("Last-Modified: {}", when(-9)), format!("Last-Modified: {}", when(-8)));
-    for (ours, theirs, usually, strictly) in [
-        (&["ETag: \"1\""][..], &["ETag: \"1\""][..], true, true),
-        (&["ETag: \"1\""], &["ETag: W/\"1\""], true, true),
-        (&["ETag: \"1\""], &[], true, true),
-        (&["ETag: \"1\""], &["ETag: \"2\""], false, true),
-        (&["ETag: \"1\"", &old], &[&new], false, false),
-        (&["ETag: \"1\""], &[&new], true, true),
-        (&[&old], &[&old], true, true),
-        (&[&old], &[], true, true),
-        (&[&old], &[&new], false, false),
-        (&[&old], &["ETag: \"1\"", &old], true, true),
-        (&[&old], &["ETag: \"1\""], false, false),
-        (&["ETag: \"1\"", "Vary: a"], &["ETag: \"1\"", "Vary: A"], true, true),
-        (&["ETag: \"1\"", "Vary: a"], &["ETag: \"1\"", "Vary: a, b"], false, false),
-        (&["ETag: \"1\""], &["ETag: \"1\"", "Vary: *"], false, false),
+    for (ours, theirs, expected) in [
+        (&["ETag: \"1\""][..], &["ETag: \"1\""][..], true),
+        (&["ETag: \"1\""], &["ETag: W/\"1\""], true),
+        (&["ETag: \"1\""], &[], true),
+        (&["ETag: \"1\""], &["ETag: \"2\""], false),
+        (&["ETag: \"1\""], &["ETag: W/\"2\""], false),
+        (&["ETag: \"1\"", &old], &[&new], false),
+        (&["ETag: \"1\""], &[&new], true),
+        (&[&old], &[&old], true),
+        (&[&old], &[], true),
+        (&[&old], &[&new], false),
+        (&[&old], &["ETag: \"1\"", &old], true),
+        (&[&old], &["ETag: \"1\""], false),
+        (&["ETag: \"1\"", "Vary: a"], &["ETag: \"1\"", "Vary: A"], true),
+        (&["ETag: \"1\"", "Vary: a"], &["ETag: \"1\"", "Vary: a, b"], true),
+        (&["ETag: \"1\""], &["ETag: \"1\"", "Vary: *"], true),
     ] {
         let mut lines = vec!["Cache-Control: max-age=60"];
         lines.extend(ours);
-        let about = |options: &Options| {
-            freshen(&get(&[]), &stored(&lines, options), &response(304, theirs), times(at(9)), options).is_some()
-        };
-        assert_eq!((about(&usual()), about(&strict())), (usually, strictly), "{ours:?} {theirs:?}");
+        for options in [usual(), strict()] {
+            let head = freshen(&get(&[]), &stored(&lines, &options), &response(304, theirs), times(at(9)), &options);
+            assert_eq!(head.is_some(), expected, "{ours:?} {theirs:?}");
+        }
+    }
+}
+
+#[test]
+fn a_304_with_other_names_in_vary_moves_the_response_to_the_variant_of_the_request_that_validated_it() {
+    let asked = get(&["A: 1", "B: 2"]);
+    let validating = get(&["A: 1", "B: 2", "C: 3", "Origin: o"]);
+    for (ours, theirs, vary, fits, fails) in [
+        ("a, b", "Vary: a", &["a, b"][..], &["A: 1", "B: 2"][..], &["A: 1"][..]),
+        ("a, b", "Vary: B,A", &["a, b"], &["A: 1", "B: 2"], &["A: 1"]),
+        ("a", "X: 1", &["a"], &["A: 1"], &[]),
+        ("a", "Vary: ", &["a"], &["A: 1"], &[]),
+        ("a", "Vary: a, c", &["a", "a, c"], &["A: 1", "C: 3"], &["A: 1"]),
+        ("a", "Vary: c", &["a", "c"], &["A: 1", "C: 3"], &["C: 3"]),
+        ("", "Vary: c", &["", "c"], &["C: 3"], &["C: 4"]),
+        ("", "Vary: d", &["", "d"], &[], &["D: 1"]),
+    ] {
+        for options in [usual(), strict()] {
+            let lines = [&*format!("Vary: {ours}"), "Cache-Control: max-age=60", "ETag: \"1\""];
+            let head = storing(&asked, &response(200, &lines), times(T0), &options).unwrap();
+            let fresh = freshen(&validating, &head, &response(304, &[theirs]), times(at(9)), &options).unwrap();
+            assert_eq!(
+                (value(&fresh, "vary"), fresh.invalidated),
+                (vary.iter().map(|line| line.to_string()).collect(), false),
+                "{ours} {theirs}"
+            );
+            assert!(vary::matches(&fresh.nominated, &validating, &options), "{ours} {theirs}");
+            assert!(vary::matches(&fresh.nominated, &get(fits), &options), "{ours} {theirs}");
+            assert!(!vary::matches(&fresh.nominated, &get(fails), &options), "{ours} {theirs}");
+        }
+    }
+    let names = |head: &StoredHead| head.nominated.iter().map(|(name, _)| name.as_str().to_owned()).collect::<Vec<_>>();
+    // access for one origin is a new name like any other
+    let head = stored(&["Cache-Control: max-age=60", "ETag: \"1\"", "Vary: a"], &usual());
+    let cors = response(304, &["Access-Control-Allow-Origin: http://o"]);
+    assert_eq!(names(&freshen(&validating, &head, &cors, times(at(9)), &usual()).unwrap()), ["a", "origin"]);
+    // the content of a QUERY stays in front
+    let query = Request { content: Some([1; 32]), ..request("QUERY", &["Z: 1"]) };
+    let head = storing(&query, &response(200, &["Cache-Control: max-age=60", "ETag: \"1\""]), times(T0), &usual());
+    let fresh = freshen(&query, &head.unwrap(), &response(304, &["Vary: z, b"]), times(at(9)), &usual()).unwrap();
+    assert_eq!(names(&fresh), ["larder-content", "b", "z"]);
+    // the language that this request likes best is known of a new name, too
+    let german = get(&["Accept-Language: de, en;q=0.5"]);
+    let head = stored(&["Cache-Control: max-age=60", "ETag: \"1\"", "Content-Language: de"], &usual());
+    let fresh = freshen(&german, &head, &response(304, &["Vary: Accept-Language"]), times(at(9)), &usual()).unwrap();
+    assert!(vary::matches(&fresh.nominated, &get(&["Accept-Language: de"]), &usual()));
+    assert!(!vary::matches(&fresh.nominated, &get(&["Accept-Language: en"]), &usual()));
+}
+
+#[test]
+fn a_304_whose_vary_matches_no_other_request_leaves_nothing_for_others() {
+    let head = stored(&["Cache-Control: max-age=60", "ETag: \"1\"", "Vary: a, b"], &usual());
+    for vary in ["*", "a, *", "X-Forwarded-For", "c, d, e, f, g, h, i"] {
+        let news = response(304, &[&format!("Vary: {vary}")]);
+        let fresh = freshen(&get(&[]), &head, &news, times(at(9)), &usual()).unwrap();
+        assert!(fresh.invalidated, "{vary}");
+    }
+}
+
+#[test]
+fn a_304_makes_no_head_larger_than_an_origin_may_send_one() {
+    let head = |options: &Options| stored(&["Cache-Control: max-age=60", "ETag: \"1\""], options);
+    let longer = |bytes: usize, lines: usize, head: &StoredHead, options: &Options| {
+        let mut news = vec![format!("A: {}", "x".repeat(bytes))];
+        news.extend((0..lines).map(|n| format!("N{n}: 1")));
+        let news: Vec<&str> = news.iter().map(String::as_str).collect();
+        freshen(&get(&[]), head, &response(304, &news), times(at(9)), options)
+    };
+    // the stored one has three lines, Date among them
+    let few_lines = Options { max_fields: 8, ..usual() };
+    assert!(longer(1, 4, &head(&few_lines), &few_lines).is_some());
+    assert!(longer(1, 5, &head(&few_lines), &few_lines).is_none());
+    let few_bytes = Options { max_head: 1000, ..usual() };
+    assert!(longer(800, 0, &head(&few_bytes), &few_bytes).is_some());
+    assert!(longer(1000, 0, &head(&few_bytes), &few_bytes).is_none());
+    // it was as large when it came
+    let large = longer(1000, 5, &head(&usual()), &usual()).unwrap();
+    assert!(longer(1000, 5, &large, &few_bytes).is_some());
+    assert!(longer(1001, 5, &large, &few_bytes).is_none());
+}
+
+#[test]
+fn an_unasked_304_freshens_only_the_one_stored_response_and_only_if_neither_has_a_validator() {
+    let modified = format!("Last-Modified: {}", when(-9));
+    let fresh = "Cache-Control: max-age=60";
+    for (ours, theirs, expected) in [
+        (&[fresh][..], &["Cache-Control: max-age=90"][..], true),
+        (&[fresh], &[], true),
+        (&[fresh, "ETag: \"1\""], &[], false),
+        (&[fresh, &modified], &[], false),
+        (&[fresh], &["ETag: \"1\""], false),
+        (&[fresh], &[&modified], false),
+        (&[fresh, "ETag: \"1\""], &["ETag: \"1\""], false),
+        (&[fresh, "Vary: a"], &[], false),
+    ] {
+        for options in [usual(), strict()] {
+            let news = response(304, theirs);
+            let head = freshen_unasked(&get(&[]), &stored(ours, &options), &news, times(at(99)), &options);
+            assert_eq!(head.is_some(), expected, "{ours:?} {theirs:?}");
+            assert!(head.is_none_or(|head| current_age(&head, at(99)) == Seconds(0)), "{ours:?} {theirs:?}");
+        }
     }
 }
 
@@ -169,7 +271,7 @@ fn an_answer_to_head_freshens_or_unmasks_the_stored_answer_to_get() {
     match says(200, &["ETag: \"1\"", "Content-Length: 5", "Cache-Control: max-age=60", "T: b"], &usual()) {
         HeadSays::Freshened(fresh) => {
             assert_eq!(value(&fresh, "t"), ["b"]);
-            assert_eq!(reuse(&get(&[]), Some(&fresh), false, at(68), &usual()), Reuse::Serve(Reason::Fresh));
+            assert_eq!(reuse(&get(&[]), Some(&fresh), false, at(68), &usual()), Reuse::Serve(&fresh, Reason::Fresh));
         }
         other => panic!("{other:?}"),
     }
@@ -207,7 +309,7 @@ fn parts_are_combined_when_they_adjoin_and_have_one_strong_validator() {
         assert_eq!(joined.as_ref().map(|head| head.part), expected, "{old} {new}");
         if let Some(joined) = joined {
             assert_eq!((value(&joined, "a"), value(&joined, "b")), (vec!["new".to_owned()], vec!["old".to_owned()]));
-            // they were those of one part
+            // these fields described one part only
             assert!(value(&joined, "content-digest").is_empty() && value(&joined, "content-md5").is_empty());
             assert_eq!(value(&joined, "repr-digest"), ["whole"]);
             let length = joined.part.map_or(10, |part| part.length());

@@ -10,7 +10,7 @@ fn agree_by(vary: &str, first: &[&str], second: &[&str], options: &Options) -> b
     matches(&nominated, &get(second), options)
 }
 
-/// Do two requests whose only field is this one agree on it?
+/// Returns true if two requests whose only field is this one agree on it.
 fn mean_the_same(name: &str, first: &str, second: &str) -> bool {
     let line = |value| format!("{name}: {value}");
     agree(&format!("Vary: {name}"), &[&line(first)], &[&line(second)])
@@ -68,11 +68,12 @@ fn languages_are_compared_by_preference() {
 #[test]
 fn a_response_in_the_language_that_is_liked_best_matches() {
     let response = fields(&["Vary: Accept-Language", "Content-Language: DE"]);
-    let nominated = nominate(&response, &get(&["Accept-Language: en, de"]), &strict()).unwrap();
+    let nominated = nominate(&response, &get(&["Accept-Language: de, en;q=0.5"]), &strict()).unwrap();
     for (asked, expected) in [
         (&["Accept-Language: fr;q=0.5, de;q=1.0"][..], true),
         (&["Accept-Language: de"], true),
-        (&["Accept-Language: de, en"], true),
+        (&["Accept-Language: de, en;q=0.9"], true),
+        (&["Accept-Language: de, en"], false),
         (&["Accept-Language: fr, de"], false),
         (&["Accept-Language: fr, de;q=0.9"], false),
         (&["Accept-Language: de;q=0"], false),
@@ -82,8 +83,39 @@ fn a_response_in_the_language_that_is_liked_best_matches() {
         assert_eq!(matches(&nominated, &get(asked), &strict()), expected, "{asked:?}");
     }
     let several = fields(&["Vary: Accept-Language", "Content-Language: de, en"]);
-    let nominated = nominate(&several, &get(&["Accept-Language: en, de"]), &strict()).unwrap();
-    assert!(!matches(&nominated, &get(&["Accept-Language: de"]), &strict()));
+    let nominated = nominate(&several, &get(&["Accept-Language: de"]), &strict()).unwrap();
+    assert!(!matches(&nominated, &get(&["Accept-Language: de, fr;q=0.5"]), &strict()));
+}
+
+#[test]
+fn a_response_in_a_language_that_was_not_liked_best_is_for_the_same_preferences_alone() {
+    for (stored_for, language, asked, expected) in [
+        ("ru", "en", "en, de;q=0.5", false),
+        ("ru", "en", "en", false),
+        ("ru", "en", "ru", true),
+        ("en-GB", "en", "en", false),
+        ("en-GB, en;q=0.9", "en", "en", false),
+        ("en", "en-GB", "en-GB", false),
+        ("en, de", "de", "de", false),
+        ("en, de", "de", "de, en", true),
+        ("*", "en", "en", false),
+        ("en;q=0", "en", "en", false),
+        ("en;q=x", "en", "en", false),
+        ("en", "en", "en, de;q=0.5", true),
+        ("EN;q=0.9, de;q=0.5", "en", "en, fr;q=0.5", true),
+    ] {
+        let response = fields(&["Vary: Accept-Language", &format!("Content-Language: {language}")]);
+        let request = |languages: &str| get(&[&format!("Accept-Language: {languages}")]);
+        for options in [usual(), strict()] {
+            let nominated = nominate(&response, &request(stored_for), &options).unwrap();
+            let found = matches(&nominated, &request(asked), &options);
+            assert_eq!(found, expected, "{stored_for} {language} {asked}");
+        }
+    }
+    // what an earlier version stored says no less
+    let earlier = vec![(FieldName::from_static("accept-language"), Some(b"\x03ru\nen".to_vec()))];
+    assert!(!matches(&earlier, &get(&["Accept-Language: en"]), &usual()));
+    assert!(matches(&earlier, &get(&["Accept-Language: ru"]), &usual()));
 }
 
 #[test]
@@ -139,7 +171,7 @@ fn up_to_eight_different_names_over_all_lines_and_no_star_among_them() {
         (&["Vary: a, b, c, d", "Vary: e, f, g, h, i"], Err(Reason::VaryTooLong)),
         (&["Vary: a, A, a, b, B, c, d, e, f, g, h"], Ok(8)),
         (&["Vary: a, b, c, d, e, f, g, h", "Vary: H, g, F"], Ok(8)),
-        // what a response for one origin varies by without saying so counts as well
+        // a response for one origin varies by Origin even if Vary does not say so
         (&["Vary: a, b, c, d, e, f, g, h", "Access-Control-Allow-Origin: x"], Err(Reason::VaryTooLong)),
         (&["Vary: ,, a ,\t,"], Ok(1)),
         (&["Vary: *"], Err(Reason::VaryStar)),
@@ -165,7 +197,7 @@ fn a_field_that_tells_the_clients_address_matches_nobody() {
 fn what_larder_writes_for_a_request_is_compared_as_it_is_written() {
     let (one, by_another_name) =
         (get(&[]), Request { target: Target { authority: "other.example".to_owned(), ..target("/") }, ..get(&[]) });
-    let older = Request { http_10: true, ..get(&[]) };
+    let older = Request { version: Version::Http10, ..get(&[]) };
     for (vary, another_host, another_version) in [
         // the host is in the key
         ("Vary: X-Forwarded-Host", true, true),
@@ -197,7 +229,7 @@ fn answers_to_query_are_variants_by_content_and_answer_nothing_else() {
         assert_eq!(matches(&nominated, &query(1, &["Foo: b"]), &strict()), vary == "Vary:");
         assert!(!matches(&nominate(&fields(&[vary]), &get(&["Foo: a"]), &strict()).unwrap(), &one, &strict()));
     }
-    // what stands for the content is no field that an origin could name
+    // an origin cannot nominate the name that stands for the content
     let named = fields(&["Vary: larder-content"]);
     assert_eq!(nominate(&named, &one, &strict()), Err(Reason::VaryStar));
 }

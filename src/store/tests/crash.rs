@@ -10,8 +10,7 @@ use std::{
 use super::support::*;
 use crate::{
     clock,
-    message::StoredBody,
-    store::{Options, Slot, State, Store},
+    store::{AdmitError, Options, Slot, State, Store, StoredBody},
 };
 
 const FOLDER: &str = "LARDER_STORE_TEST_FOLDER";
@@ -170,6 +169,7 @@ fn a_full_disk_is_lived_with_and_a_disk_that_is_free_again_is_used_again() {
         }
         store.flush().await;
         println!("full: {:?}", store.stats());
+        assert_eq!(store.admits(Some(MIB)), Err(AdmitError::NoRoom), "no body of a mebibyte is worth what is left");
         std::fs::remove_file(&blocker).expect("removed");
         comes_back(&store, "after the disk was full").await;
         remount(&folder, "size=200m");
@@ -182,6 +182,32 @@ fn a_full_disk_is_lived_with_and_a_disk_that_is_free_again_is_used_again() {
         store.flush().await;
         println!("grown: {:?}", store.stats());
         assert!(store.stats().responses > 1_800, "{:?}", store.stats());
+    });
+}
+
+#[test]
+fn a_store_that_only_answers_gives_way_where_others_fill_the_disk() {
+    let Some(folder) = in_child() else {
+        return on_a_small_disk("crash::a_store_that_only_answers_gives_way_where_others_fill_the_disk");
+    };
+    run(async {
+        let store = open(Options { disk: 10 << 30, ..disk_only(&folder) }).await;
+        for number in 0..600 {
+            put(&store, &number.to_string(), 20_000);
+            if number % 20 == 0 {
+                store.flush().await;
+            }
+        }
+        store.flush().await;
+        let before = store.stats();
+        assert!(std::fs::write(folder.join("blocker"), vec![1; 64 << 20]).is_err());
+        let began = clock::instant();
+        while store.stats().disk_used + MIB > before.disk_used {
+            assert!(began.elapsed() < Duration::from_secs(20), "{:?}", store.stats());
+            beat(50).await;
+        }
+        println!("from {} to {:?}", before.disk_used, store.stats());
+        assert_eq!(served(&store, "599").await, Some(content("599", 20_000)));
     });
 }
 

@@ -4,10 +4,7 @@ use std::{
 };
 
 use super::support::*;
-use crate::{
-    message::StoredBody,
-    store::{Options, Slot, State, Store, stats_of},
-};
+use crate::store::{Options, Slot, State, Store, StoredBody, stats_of};
 
 /// Names and lengths of what the damaged store holds.
 fn held() -> Vec<(String, usize)> {

@@ -140,3 +140,30 @@ fn a_store_that_was_closed_is_opened_again_at_once_while_this_process_starts_oth
         assert_eq!(all_opened, Ok(()));
     });
 }
+
+#[test]
+fn a_clearing_while_a_retry_is_due_leaves_the_disk_open() {
+    run(async {
+        let folder = folder();
+        let options = disk_only(folder.path());
+        open(options.clone()).await.close().await;
+        // a damaged generation on a disk that looks full
+        let (live, filling) = (options.folder.join("live"), options.folder.join("filling"));
+        fs::remove_dir_all(live.join("fresh-1/db")).expect("removed");
+        fs::create_dir(live.join("fresh-1/db")).and_then(|()| fs::create_dir(live.join("probe"))).expect("made");
+        fs::write(live.join("fresh-1/db/conf"), "no configuration of sled").expect("written");
+        let store = open(options).await;
+        assert!(matches!(store.stats().state, State::Down(_)), "{:?}", store.stats());
+
+        store.clear().await.expect("cleared");
+        assert_eq!(store.stats().state, State::Open);
+        // an opening removes it, as it does with what a crash left
+        let unfinished = fill(&store, "large", 400_000).await.expect("filled");
+        // the first retry was due a second after the failure
+        beat(1_500).await;
+        assert_eq!(fs::read_dir(filling).expect("a folder").count(), 1, "it was opened over the open store");
+        assert_eq!(store.stats().state, State::Open);
+        drop(unfinished);
+        store.close().await;
+    });
+}

@@ -7,10 +7,7 @@ use std::{
 };
 
 use super::support::*;
-use crate::{
-    message::StoredBody,
-    store::{Options, Slot, Store, StoreError, VARIANTS, budget::Budget, stats_of},
-};
+use crate::store::{Options, Slot, Store, StoreError, StoredBody, VARIANTS, budget::Budget, stats_of};
 
 /// Watches from a thread of its own how much the folder occupies at most.
 struct Watch {

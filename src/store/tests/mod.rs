@@ -1,5 +1,6 @@
 //! The store as its users see it: real sled, real files.
 
+mod admission;
 mod counting;
 mod crash;
 mod damage;
@@ -9,6 +10,7 @@ mod power;
 mod races;
 mod records;
 mod space;
+mod stats;
 mod storing;
 pub mod support;
 mod sweep;

@@ -9,8 +9,7 @@ use super::{
 };
 use crate::{
     clock,
-    message::{StoredBody, StoredResponse},
-    store::{INVALIDATION, Options, State, Store, StoreError},
+    store::{INVALIDATION, Options, State, Store, StoreError, StoredBody, StoredResponse},
 };
 
 const STEPS: usize = 90;

@@ -1,5 +1,6 @@
 use std::{
     collections::HashMap,
+    path::{Path, PathBuf},
     sync::{
         Mutex,
         atomic::{AtomicBool, AtomicI64, Ordering::*},
@@ -8,11 +9,12 @@ use std::{
 };
 
 use futures_util::FutureExt;
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open as open_file};
 
 use super::support::*;
 use crate::{
-    message::{StoredBody, StoredHead, StoredResponse},
-    store::{Options, Slot, Store},
+    message::StoredHead,
+    store::{Options, Slot, Store, StoredBody, StoredResponse},
 };
 
 const NAMES: usize = 24;
@@ -127,4 +129,52 @@ fn nobody_sees_what_is_being_cleared_where_a_newer_response_is_not_taken_in_any_
             store.close().await;
         });
     }
+}
+
+#[test]
+fn a_response_whose_generation_is_dropped_while_it_is_read_is_found_where_it_went() {
+    run(async {
+        let folder = folder();
+        let options = Options { disk: 16 * MIB, max_object: 4 * MIB, ..disk_only(folder.path()) };
+        let store = open(options.clone()).await;
+        put_large(&store, "large", 400_000).await;
+        store.flush().await;
+        for _ in 0..20 {
+            assert!(found(&store, "large").await.is_some());
+        }
+        // whoever opens its file waits until the test goes on
+        let (place, kept, pipe) = (body_file(&options.folder), folder.path().join("kept"), folder.path().join("pipe"));
+        std::fs::rename(&place, &kept).expect("renamed");
+        mknodat(CWD, &place, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a pipe");
+        let reading = std::thread::spawn({
+            let shared = store.0.shared.clone();
+            move || shared.read(&key("large"))
+        });
+        assert!(store.0.shared.generation(1).is_some());
+        for number in 0..4_000 {
+            put(&store, &format!("cold {number}"), 20_000);
+            if number % 20 == 0 {
+                store.flush().await;
+                if store.0.shared.generation(1).is_none() {
+                    break;
+                }
+            }
+        }
+        assert!(!place.exists(), "its generation was to be dropped");
+        let place = body_file(&options.folder);
+        std::fs::rename(&place, &pipe).and_then(|()| std::fs::rename(&kept, &place)).expect("renamed");
+        // an error: it was not opened in the old place at all
+        let _ = open_file(&pipe, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty());
+        let read = reading.join().expect("the reader").expect("readable");
+        let Some(Slot::Response(read)) = read else { panic!("it was to be found") };
+        assert_eq!(whole(&read.body).await.expect("readable"), content("large", 400_000));
+        assert_eq!(store.stats().damaged, 0);
+    });
+}
+
+/// The one file of a large body.
+fn body_file(folder: &Path) -> PathBuf {
+    let mut files = body_files(folder);
+    assert_eq!(files.len(), 1, "{files:?}");
+    files.remove(0)
 }

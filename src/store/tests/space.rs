@@ -1,15 +1,11 @@
 //! Space that is given back, and what must not go with it.
 
-use std::{
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
-};
+use std::os::unix::fs::MetadataExt;
 
 use super::support::*;
 use crate::{
     clock::Timestamp,
-    message::StoredBody,
-    store::{Options, stats_of},
+    store::{Options, StoredBody, stats_of},
 };
 
 #[test]
@@ -99,16 +95,6 @@ fn a_large_body_that_moved_to_another_generation_outlives_its_validation() {
     });
 }
 
-/// Where the files of large bodies are.
-fn body_files(folder: &Path) -> Vec<PathBuf> {
-    let generations = std::fs::read_dir(folder.join("live")).expect("a folder").flatten();
-    let files = generations.filter_map(|entry| std::fs::read_dir(entry.path()).ok()).flat_map(|files| files.flatten());
-    let mut bodies: Vec<_> =
-        files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|e| e == "body")).collect();
-    bodies.sort();
-    bodies
-}
-
 #[test]
 fn what_made_room_gives_its_room_back_though_memory_knew_of_it() {
     run(async {
@@ -162,5 +148,32 @@ fn a_body_whose_file_was_cleared_before_it_had_its_place_is_not_held_in_memory()
         store.put(key("large"), large, store.epoch());
         store.flush().await;
         assert!(found(&store, "large").await.is_none(), "an open file keeps its room on the disk");
+    });
+}
+
+#[test]
+fn a_smaller_limit_holds_from_the_opening_on_though_nothing_is_stored() {
+    run(async {
+        let folder = folder();
+        let options = Options { disk: 80 * MIB, ..disk_only(folder.path()) };
+        let store = open(options.clone()).await;
+        for number in 0..300 {
+            put(&store, &format!("small {number}"), 100_000);
+            if number % 10 == 0 {
+                put_large(&store, &format!("large {number}"), 500_000).await;
+                store.flush().await;
+            }
+        }
+        store.close().await;
+        let before = du(&options.folder);
+        assert!(before > 40 * MIB, "{before}");
+        let store = open(Options { disk: 16 * MIB, ..options.clone() }).await;
+        let mut beats = 0..5_000;
+        while du(&options.folder).max(store.stats().disk_used) > 16 * MIB {
+            assert!(beats.next().is_some(), "{} bytes: {:?}", du(&options.folder), store.stats());
+            beat(1).await;
+        }
+        let stats = store.stats();
+        assert!(stats.evicted > 0 && stats.responses > 0, "{stats:?}");
     });
 }

@@ -1,7 +1,8 @@
 use super::support::*;
 use crate::{
-    message::{FieldName, FieldValue, StoredBody, StoredResponse},
-    store::{Cleared, Slot, State, Store, StoreError, clear_folder, stats_of},
+    clock::Timestamp,
+    message::{FieldName, FieldValue, StoredHead},
+    store::{Cleared, Slot, State, Store, StoreError, StoredBody, StoredResponse, clear_folder, stats_of},
 };
 
 /// Below and above every length at which something changes.
@@ -136,6 +137,49 @@ fn the_variants_of_a_url_stand_beside_each_other_the_newest_first_and_at_most_32
                 }
                 store.flush().await;
             }
+            store.close().await;
+        }
+    });
+}
+
+#[test]
+fn a_response_that_does_not_vary_stands_beside_the_variants_wherever_they_are() {
+    run(async {
+        let folder = folder();
+        for (options, written, reopened) in [
+            (options(folder.path()), false, false),
+            (options(folder.path()), true, true),
+            (disk_only(folder.path()), false, false),
+            (disk_only(folder.path()), true, false),
+            (disk_only(folder.path()), true, true),
+        ] {
+            let _ = std::fs::remove_dir_all(&options.folder);
+            let mut store = open(options.clone()).await;
+            store.put(key("v"), variant("v", "a", 1), store.epoch());
+            store.put(key("v"), variant("v", "b", 2), store.epoch());
+            if written {
+                store.flush().await;
+            }
+            if reopened {
+                store.close().await;
+                store = open(options.clone()).await;
+            }
+            for _ in 0..2 {
+                put(&store, "v", 700);
+                let Some(Slot::Variants(list)) = store.lookup(&key("v")).await else { panic!("no variants") };
+                let names: Vec<usize> = list.iter().map(|variant| variant.nominated.len()).collect();
+                assert_eq!(names, [0, 1, 1]);
+                let Some(Slot::Response(plain)) = store.lookup(&list[0].key).await else { panic!("no response") };
+                assert_eq!(whole(&plain.body).await.expect("a body"), content("v", 700));
+                store.freshen(key("v"), &plain, StoredHead { request_time: Timestamp(7), ..head("v") }, store.epoch());
+                let Some(Slot::Response(plain)) = store.lookup(&list[0].key).await else { panic!("no response") };
+                assert_eq!(plain.head.request_time, Timestamp(7));
+                assert!(store.lookup(&list[2].key).await.is_some());
+            }
+            store.invalidate(&key("v"));
+            assert!(store.lookup(&key("v")).await.is_none());
+            put(&store, "v", 700);
+            assert!(matches!(store.lookup(&key("v")).await, Some(Slot::Response(_))));
             store.close().await;
         }
     });

@@ -4,7 +4,7 @@ use std::{
     collections::HashSet,
     hash::{BuildHasher, RandomState},
     os::unix::fs::MetadataExt,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use bytes::Bytes;
@@ -13,10 +13,8 @@ use tempfile::TempDir;
 use crate::{
     clock::{Seconds, Timestamp},
     key::CacheKey,
-    message::{
-        FieldName, FieldValue, Fields, Method, ResponseHead, StatusCode, StoredBody, StoredHead, StoredResponse, Target,
-    },
-    store::{DiskBody, Options, Slot, Store, StoreError, read},
+    message::{FieldName, FieldValue, Fields, Method, ResponseHead, Scheme, StatusCode, StoredHead, Target},
+    store::{DiskBody, Options, Slot, Store, StoreError, StoredBody, StoredResponse, read},
 };
 
 pub const MIB: u64 = 1 << 20;
@@ -46,7 +44,8 @@ pub async fn open(options: Options) -> Store {
 }
 
 pub fn key(name: &str) -> CacheKey {
-    let target = Target { authority: "example.org".to_owned(), path_and_query: format!("/{name}") };
+    let target =
+        Target { scheme: Scheme::Http, authority: "example.org".to_owned(), path_and_query: format!("/{name}") };
     CacheKey::of("http://origin", &Method::GET, &target.authority, &target.path_and_query)
 }
 
@@ -153,6 +152,16 @@ pub fn du(folder: &Path) -> u64 {
         own + files.flatten().map(|file| walk(&file.path(), seen)).sum::<u64>()
     }
     walk(folder, &mut HashSet::new())
+}
+
+/// The files of large bodies.
+pub fn body_files(folder: &Path) -> Vec<PathBuf> {
+    let generations = std::fs::read_dir(folder.join("live")).expect("a folder").flatten();
+    let files = generations.filter_map(|entry| std::fs::read_dir(entry.path()).ok()).flat_map(|files| files.flatten());
+    let mut bodies: Vec<_> =
+        files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|e| e == "body")).collect();
+    bodies.sort();
+    bodies
 }
 
 /// Between two looks at what the disk tier does behind, in milliseconds.

@@ -1,5 +1,10 @@
+use std::sync::{Arc, Mutex};
+
 use super::support::*;
-use crate::store::{Options, Store};
+use crate::{
+    message::StoredHead,
+    store::{Options, Store},
+};
 
 /// A store to which whatever has "dead" in its name is dead.
 async fn opened(options: Options) -> Store {
@@ -86,5 +91,31 @@ fn bodies_that_no_record_names_are_swept_away_and_no_others() {
         assert!(!orphan.exists());
         assert_eq!(bodies(), before - 1);
         assert_eq!(served(&store, "living large").await, Some(content("living large", 3_000_000)));
+    });
+}
+
+#[test]
+fn a_generation_is_looked_through_in_the_order_of_its_database() {
+    run(async {
+        let folder = folder();
+        let looked_at = Arc::new(Mutex::new(Vec::new()));
+        let is_dead = {
+            let looked_at = looked_at.clone();
+            move |head: &StoredHead| {
+                let (_, name) = head.asked.rsplit_once('/').expect("a path");
+                looked_at.lock().expect("unpoisoned").push(key(name).0);
+                false
+            }
+        };
+        let store = Store::open_with(disk_only(folder.path()), is_dead, None);
+        store.opened().await;
+        for number in 0..500 {
+            put(&store, &number.to_string(), 100);
+        }
+        store.flush().await;
+        store.sweep().await;
+        let looked_at = looked_at.lock().expect("unpoisoned");
+        assert_eq!(looked_at.len(), 500);
+        assert!(looked_at.is_sorted(), "each page of the database is read once only in this order");
     });
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use larder::clock;
 
-use crate::support::{Gate, Origin, Proxy, Response, Step, request, respond, until};
+use crate::support::{Client, Gate, Origin, Proxy, Response, Step, request, respond, until};
 
 /// No deadline of these tests is longer; the defaults are.
 const SOON: Duration = Duration::from_secs(4);
@@ -137,6 +137,27 @@ fn x05_a_client_that_reads_slowly_but_steadily_gets_all_of_its_answer() {
     }
     assert_eq!(read + client.bytes(body.len() - read).len(), body.len());
     assert_eq!(proxy.counters().write_timeouts.count(), 0);
+}
+
+#[test]
+fn w04_a_client_that_reads_less_than_the_kernel_notices_gets_all_of_its_answer() {
+    let body = vec![b'x'; 4 << 20];
+    let origin = Origin::always(respond(200, &[FRESH], &body));
+    let proxy = Proxy::start(&origin, &["--write-timeout", "2s"]);
+    until("a hit", || proxy.get("/big").x_cache() == "HIT");
+    let mut client = Client::connect_as_from_afar(proxy.address);
+    client.send(request("GET", "/big", &[])).head();
+    // the default of 60 s and a reader of 1,700 bytes a second, thirty times as fast: the kernel wants it to take 128 KiB
+    // before it calls the socket writable
+    let (began, mut read) = (clock::instant(), 0);
+    while began.elapsed() < Duration::from_secs(7) {
+        // on a busy machine more at a time
+        let due = began.elapsed().as_millis() as usize * 50;
+        read += client.bytes(due - read.min(due)).len();
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    assert_eq!(proxy.counters().write_timeouts.count(), 0);
+    assert_eq!(read + client.bytes(body.len() - read).len(), body.len());
 }
 
 /// A POST whose body nobody reads, of which no more than this comes.

@@ -143,9 +143,10 @@ fn x14_without_memory_answers_are_whole_or_cut_off_and_after_its_end_nothing_wro
     assert_eq!(larder.get("/small").status, 200);
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     until("a hit", || larder.get("/small").x_cache() == "HIT");
-    let hits: Vec<&String> = targets.iter().filter(|target| stored(&larder, target)).collect();
-    println!("{} of them stored", hits.len());
-    assert!(before.iter().all(|target| hits.contains(&target)), "{hits:?}");
+    // a busy machine takes longer to open the store
+    before.iter().for_each(|target| until("what was stored before to be found", || stored(&larder, target)));
+    let hits = targets.iter().filter(|target| stored(&larder, target)).count();
+    println!("{hits} of them stored");
 }
 
 #[test]

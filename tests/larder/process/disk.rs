@@ -1,4 +1,4 @@
-//! A disk that does not answer: every sync of a file waits, by strace, until the program has ended.
+//! A disk that does not answer, or slowly: strace makes the program's calls wait.
 
 use std::{
     path::Path,
@@ -9,7 +9,7 @@ use std::{
 use larder::clock;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{End, Origin, Spawned, proxy::larder, respond, until};
+use crate::support::{End, Origin, Spawned, open_files, proxy::larder, request, respond, until};
 
 /// What the store is waited for when it closes (`CLOSING` in src/server.rs), and as much again for a busy machine.
 const BOUND: Duration = Duration::from_secs(20);
@@ -22,13 +22,21 @@ fn strace_is_there() -> bool {
     there
 }
 
-/// Larder with a disk that answers no sync; strace is its child, so that signals reach Larder itself.
-fn on_a_disk_that_hangs(origin: &Origin, folder: &Path, trace: &Path) -> Spawned {
-    let program = larder(&["--origin", &origin.url(), "--port", "0", "--cache-dir", folder.to_str().unwrap()]);
+/// Larder on a disk that strace makes slow, or fail; strace is its child, so that signals reach Larder itself.
+fn traced(origin: &Origin, folder: &Path, trace: &Path, flags: &[&str], inject: &str) -> Spawned {
+    let words = ["--origin", &origin.url(), "--port", "0", "--cache-dir", folder.to_str().unwrap()];
+    let program = larder(&[&words, flags].concat());
+    let calls = inject.split(':').next().unwrap();
     let mut strace = Command::new("strace");
-    strace.args(["-D", "-f", "-qq", "-e", "trace=fdatasync", "-e", "inject=fdatasync:delay_enter=3600s", "-o"]);
-    strace.arg(trace).arg(program.get_program()).args(program.get_args()).env_clear().stdin(Stdio::null());
+    strace.args(["-D", "-f", "--seccomp-bpf", "-qq", "-e", &format!("trace={calls}")]);
+    strace.args(["-e", &format!("inject={inject}"), "-o"]).arg(trace);
+    strace.arg(program.get_program()).args(program.get_args()).env_clear().stdin(Stdio::null());
     Spawned::from(&mut strace)
+}
+
+/// Larder with a disk that answers no sync.
+fn on_a_disk_that_hangs(origin: &Origin, folder: &Path, trace: &Path) -> Spawned {
+    traced(origin, folder, trace, &[], "fdatasync:delay_enter=3600s")
 }
 
 #[test]
@@ -77,4 +85,37 @@ fn a_disk_that_hangs_stops_no_answer_and_holds_up_the_end_for_a_bounded_time() {
         assert_eq!(larder.get(&target).text(), body(&target));
     }
     assert_eq!(larder.stop().code(), Some(0));
+}
+
+#[test]
+fn stored_responses_that_512_connections_ask_for_at_once_after_a_restart_all_come_from_the_disk() {
+    const CLIENTS: usize = 512;
+    // one end of each connection is in this process
+    assert!(open_files() > 2 * CLIENTS as u64);
+    let folder = tempfile::tempdir().unwrap();
+    let (cache, trace) = (folder.path().join("cache"), folder.path().join("trace"));
+    let origin = Origin::answering(|request| respond(200, &["Cache-Control: max-age=600"], request.target.repeat(100)));
+    let flags = ["--memory", "0B", "--disk", "256MiB"];
+    let larder = Spawned::start(&origin.url(), &cache, &flags);
+    let mut client = larder.client();
+    for n in 0..CLIENTS {
+        client.get(&format!("/{n}"));
+    }
+    drop(client);
+    assert!(larder.stop().success());
+
+    let larder = match strace_is_there() {
+        true => traced(&origin, &cache, &trace, &flags, "pread64,preadv2:delay_enter=7ms"),
+        false => Spawned::start(&origin.url(), &cache, &flags),
+    };
+    // the last of the start-up lines: the store is open
+    larder.await_line("no freshness in an answer: ");
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| larder.client()).collect();
+    for (n, client) in clients.iter_mut().enumerate() {
+        client.send(request("GET", &format!("/{n}"), &[]));
+    }
+    for (n, client) in clients.iter_mut().enumerate() {
+        assert_eq!(client.response("GET").text(), format!("/{n}").repeat(100));
+    }
+    assert_eq!(origin.request_count(), CLIENTS, "the origin was asked for what is stored");
 }

@@ -1,14 +1,9 @@
 //! What it writes down: nobody else's lines, and no secrets.
 
-use std::{
-    fs::File,
-    net::{TcpListener, TcpStream},
-};
-
-use rcgen::{BasicConstraints, IsCa};
+use std::{fs::File, net::TcpStream};
 
 use crate::support::{
-    CANARY, Client, Origin, Spawned, Step, TlsEnd, TlsOrigin,
+    CANARY, Client, Origin, Spawned, Step,
     proxy::{free_port, larder, output},
     request, respond, until,
 };
@@ -204,23 +199,4 @@ fn f16_a_password_in_the_origin_is_refused_without_being_shown() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(!stderr.contains(CANARY) && stderr.contains("--origin"), "{stderr}");
-}
-
-#[test]
-fn an_authoritys_certificate_that_the_origin_uses_as_its_own_is_called_that() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let authority = IsCa::Ca(BasicConstraints::Unconstrained);
-    let origin = TlsOrigin::with(authority, listener, |_| (String::new(), TlsEnd::Open));
-    let folder = tempfile::tempdir().unwrap();
-    let flags = ["--origin-ca", origin.ca().to_str().unwrap()];
-    let spawned = Spawned::start(&origin.url(), &folder.path().join("cache"), &flags);
-    assert_eq!(spawned.get("/").status, 502);
-    let line = spawned.await_line(" WARN ");
-    let words = "the origin's certificate is not trusted (it is an authority's, CA:TRUE, which no server may use as its \
-                 own); have it issue one for the origin with CA:FALSE, or make a self-signed one with CA:FALSE";
-    assert!(line.contains(words), "{line}");
-    let other = Spawned::start(&origin.url(), &folder.path().join("other"), &[]);
-    assert_eq!(other.get("/").status, 502);
-    let line = other.await_line(" WARN ");
-    assert!(line.contains("name the file with --origin-ca") || line.contains(words), "{line}");
 }

@@ -29,7 +29,7 @@ fn s04_a_framing_field_spelled_with_an_underscore_frames_nothing_and_goes_no_fur
     let seen = &target.origin.requests()[0];
     assert_eq!((seen.body.as_slice(), seen.field("Transfer-Encoding")), (&b"0\r\n\r\n"[..], None));
     let left: Vec<_> = seen.fields.iter().map(|(name, _)| name.as_str()).filter(|name| name.contains('_')).collect();
-    assert_eq!(left, ["x_mine", "api_key"]);
+    assert_eq!(left, ["X_mine", "Api_key"]);
 }
 
 #[test]

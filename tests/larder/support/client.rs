@@ -70,7 +70,7 @@ impl Response {
 
 /// A request without a body, with Host and a field that nobody may see. `fields`: lines without their line ends.
 pub fn request(method: &str, target: &str, fields: &[&str]) -> Vec<u8> {
-    let mut head = format!("{method} {target} HTTP/1.1\r\nHost: larder.test\r\nX-Api-Key: {CANARY}\r\n");
+    let mut head = format!("{method} {target} HTTP/1.1\r\nHost: larder.test\r\nX-Canary: {CANARY}\r\n");
     for field in fields {
         head.push_str(&format!("{field}\r\n"));
     }
@@ -92,6 +92,15 @@ impl Client {
     pub fn connect_from(source: [u8; 4], address: SocketAddr) -> Client {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::new(IpAddr::from(source), 0).into()).unwrap();
+        socket.connect(&address.into()).unwrap();
+        Client::over(socket.into())
+    }
+
+    /// Connects as a small device over a network: its kernel takes little at a time, and on loopback megabytes.
+    pub fn connect_as_from_afar(address: SocketAddr) -> Client {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_tcp_mss(1400).unwrap();
+        socket.set_recv_buffer_size(32 << 10).unwrap();
         socket.connect(&address.into()).unwrap();
         Client::over(socket.into())
     }

@@ -8,6 +8,7 @@ pub mod message;
 pub mod origin;
 pub mod proxy;
 pub mod stored;
+pub mod terminal;
 mod tests;
 pub mod tls;
 pub mod traces;

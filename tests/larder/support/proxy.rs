@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read},
-    net::SocketAddr,
+    net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::{Arc, Condvar, Mutex},
@@ -32,7 +32,10 @@ pub struct Proxy {
 
 /// The words for a port and a folder that are nobody else's, two workers and a small disk where the flags do not say.
 fn words<'a>(origin: &'a str, folder: &'a Path, flags: &[&'a str]) -> Vec<&'a str> {
-    let mut words = vec!["--origin", origin, "--port", "0", "--cache-dir", folder.to_str().unwrap()];
+    let mut words = vec!["--origin", origin, "--cache-dir", folder.to_str().unwrap()];
+    if !flags.contains(&"--port") {
+        words.extend(["--port", "0"]);
+    }
     if !flags.contains(&"--workers") {
         words.extend(["--workers", "2"]);
     }
@@ -215,6 +218,20 @@ impl Spawned {
         spawned
     }
 
+    /// Starts it with a terminal of its own as its stderr, and with these variables.
+    pub fn on_terminal(origin: &str, folder: &Path, variables: &[(&str, &str)]) -> Spawned {
+        let (shows, stderr) = super::terminal::open();
+        let port = free_port();
+        let mut command = larder(&words(origin, folder, &["--port", &port.to_string()]));
+        command.envs(variables.iter().copied()).stderr(stderr);
+        let mut spawned = Spawned::at(([127, 0, 0, 1], port).into(), &mut command);
+        // the program alone writes to the terminal from now on, so that its end is seen
+        drop(command);
+        spawned.readers.push(read_lines(shows, spawned.log.clone()));
+        super::until("it to listen", || TcpStream::connect(spawned.address).is_ok());
+        spawned
+    }
+
     /// Starts it with the stderr that the command has: what it says is not known, where it listens is.
     pub fn at(address: SocketAddr, command: &mut Command) -> Spawned {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
@@ -328,7 +345,9 @@ impl Drop for Spawned {
 fn read_lines(from: impl Read + Send + 'static, into: Lines) -> JoinHandle<()> {
     std::thread::spawn(move || {
         for line in BufReader::new(from).split(b'\n').map_while(Result::ok) {
-            into.0.lock().unwrap().push(String::from_utf8_lossy(&line).into_owned());
+            // a terminal ends each line with both
+            let line = line.strip_suffix(b"\r").unwrap_or(&line);
+            into.0.lock().unwrap().push(String::from_utf8_lossy(line).into_owned());
             into.1.notify_all();
         }
     })

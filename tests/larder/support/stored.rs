@@ -4,9 +4,8 @@ use bytes::Bytes;
 use larder::{
     clock::{Seconds, Timestamp},
     key::CacheKey,
-    message::{
-        FieldName, FieldValue, Fields, Method, ResponseHead, StatusCode, StoredBody, StoredHead, StoredResponse,
-    },
+    message::{FieldName, FieldValue, Fields, Method, ResponseHead, StatusCode, StoredHead},
+    store::{StoredBody, StoredResponse},
 };
 
 pub fn key(number: u64) -> CacheKey {

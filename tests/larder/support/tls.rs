@@ -11,7 +11,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use rcgen::{CertificateParams, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use tempfile::NamedTempFile;
 use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned, crypto::ring, pki_types::PrivateKeyDer};
 
@@ -55,18 +55,26 @@ impl TlsOrigin {
         listener: TcpListener,
         answering: impl Fn(&str) -> (String, TlsEnd) + Send + Sync + 'static,
     ) -> TlsOrigin {
-        TlsOrigin::with(IsCa::NoCa, listener, answering)
+        TlsOrigin::made(|_| {}, listener, answering)
     }
 
-    /// With a certificate that says of itself whether it is an authority's.
-    pub fn with(
-        is_ca: IsCa,
+    /// Listens with a certificate that calls itself an authority's, as `openssl req -x509` makes it.
+    pub fn as_authority(answering: impl Fn(&str) -> (String, TlsEnd) + Send + Sync + 'static) -> TlsOrigin {
+        let authority = |parameters: &mut CertificateParams| {
+            parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        };
+        TlsOrigin::made(authority, TcpListener::bind("127.0.0.1:0").unwrap(), answering)
+    }
+
+    /// Listens with a self-signed certificate that `tune` changes before it is made.
+    pub fn made(
+        tune: impl FnOnce(&mut CertificateParams),
         listener: TcpListener,
         answering: impl Fn(&str) -> (String, TlsEnd) + Send + Sync + 'static,
     ) -> TlsOrigin {
         let address = listener.local_addr().unwrap();
         let mut parameters = CertificateParams::new(vec![address.ip().to_string()]).unwrap();
-        parameters.is_ca = is_ca;
+        tune(&mut parameters);
         let pair = KeyPair::generate().unwrap();
         let certificate = parameters.self_signed(&pair).unwrap();
         let key = PrivateKeyDer::try_from(pair.serialize_der()).unwrap();

@@ -1,6 +1,6 @@
 //! Sizes and durations as people write them.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 const SIZES: [(&str, u64); 14] = [
     ("b", 1),
@@ -25,25 +25,27 @@ const DURATIONS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h
 
 const DURATION_FORMS: &str = "write a whole number and a unit, like 30s, 5m, 1h or 2d";
 
-/// The longest duration, in milliseconds: what RFC 9111 §1.2.2 takes for any longer one.
+/// The longest duration, in milliseconds. A cache takes any longer one for this (RFC 9111 §1.2.2).
 const LONGEST: u64 = (1 << 31) * 1000;
 
-/// `1 stored response`, `2 stored responses`.
+/// Shows a count for people: `1 stored response`, `2 stored responses`.
 pub fn show_responses(count: u64) -> String {
-    format!("{count} stored response{}", if count == 1 { "" } else { "s" })
+    format!("{} stored response{}", show_count(count), if count == 1 { "" } else { "s" })
 }
 
-/// Bytes. `10G`, `10GiB`, `10GB`: all binary, case does not matter. The error says what is wrong and what would be right.
+/// Parses a size and returns it in bytes. `10G`, `10GiB` and `10GB` are the same, since every unit is binary; case does
+/// not matter. The error says what is wrong and what would be right.
 pub fn size(text: &str) -> Result<u64, String> {
     let bytes = quantity(text, "size", &SIZES, SIZE_FORMS)?;
-    // What the parts add up and multiply stays far from an overflow.
+    // with this limit no sum or product of sizes overflows
     if bytes > 1 << 60 {
         return Err(format!("{text:?} is more than any disk holds; {SIZE_FORMS}"));
     }
     Ok(bytes)
 }
 
-/// `500ms`, `30s`, `5m`, `1h`, `2d`, `0s`. The error says what is wrong and what would be right.
+/// Parses a duration such as `500ms`, `30s`, `5m`, `1h`, `2d` or `0s`. The error says what is wrong and what would be
+/// right.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let ms = quantity(text, "duration", &DURATIONS, DURATION_FORMS)?;
     if ms > LONGEST {
@@ -52,7 +54,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_millis(ms))
 }
 
-/// A whole number and one of `units`.
+/// Parses a whole number and one of `units`.
 fn quantity(text: &str, what: &str, units: &[(&str, u64)], forms: &str) -> Result<u64, String> {
     let text = text.trim();
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -63,7 +65,7 @@ fn quantity(text: &str, what: &str, units: &[(&str, u64)], forms: &str) -> Resul
     if unit.is_empty() {
         return Err(format!("{text:?} has no unit; {forms}"));
     }
-    // `1M` is not a minute: the case of a duration's unit matters, that of a size does not.
+    // the case of a size's unit does not matter; that of a duration's does, so that `1M` is not read as a minute
     let same = |known: &str| if what == "size" { known.eq_ignore_ascii_case(unit) } else { known == unit };
     let Some((_, factor)) = units.iter().find(|(known, _)| same(known)) else {
         return Err(format!("{unit:?} in {text:?} is no unit of a {what}; {forms}"));
@@ -72,7 +74,7 @@ fn quantity(text: &str, what: &str, units: &[(&str, u64)], forms: &str) -> Resul
     product.ok_or_else(|| format!("{text:?} is too large; {forms}"))
 }
 
-/// Bytes for people: `10 GiB`, `1.5 MiB`, `12 B`.
+/// Shows bytes for people: `10 GiB`, `1.5 MiB`, `12 B`.
 pub fn show_size(bytes: u64) -> String {
     const NAMES: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let (mut value, mut name) = (bytes as f64, 0);
@@ -84,7 +86,7 @@ pub fn show_size(bytes: u64) -> String {
     if tenths.fract() == 0.0 { format!("{tenths:.0} {}", NAMES[name]) } else { format!("{tenths:.1} {}", NAMES[name]) }
 }
 
-/// A duration for people, in the largest unit that divides it: `1h`, `90s`.
+/// Shows a duration for people, in the largest unit that divides it: `1h`, `90s`.
 pub fn show_duration(duration: Duration) -> String {
     let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     if ms == 0 {
@@ -92,6 +94,47 @@ pub fn show_duration(duration: Duration) -> String {
     }
     let (unit, factor) = DURATIONS.iter().rev().find(|(_, factor)| ms % factor == 0).unwrap_or(&("ms", 1));
     format!("{}{unit}", ms / factor)
+}
+
+/// Shows a number for people: `1,204`.
+pub fn show_count(count: u64) -> String {
+    let digits = count.to_string();
+    let mut shown = String::with_capacity(digits.len() + digits.len() / 3);
+    for (n, digit) in digits.chars().enumerate() {
+        if n > 0 && (digits.len() - n).is_multiple_of(3) {
+            shown.push(',');
+        }
+        shown.push(digit);
+    }
+    shown
+}
+
+/// Shows a number of seconds for people, in one unit: `5s`, `59m`, `1h`, `3d`. What is less than the unit is left out.
+pub fn show_seconds(seconds: u64) -> impl fmt::Display {
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 60 * MINUTE;
+    const DAY: u64 = 24 * HOUR;
+    let (number, unit) = match seconds {
+        MINUTE => (1, "m"),
+        0..100 => (seconds, "s"),
+        _ if seconds.is_multiple_of(DAY) || seconds >= 2 * DAY => (seconds / DAY, "d"),
+        _ if seconds.is_multiple_of(HOUR) || seconds >= 100 * MINUTE => (seconds / HOUR, "h"),
+        _ => (seconds / MINUTE, "m"),
+    };
+    fmt::from_fn(move |f| write!(f, "{number}{unit}"))
+}
+
+/// Shows how long something took, for people: `0.1 ms`, `152 ms`, `1.9 s`, `3m 59s`, `3h 12m`.
+pub fn show_took(took: Duration) -> String {
+    let (ms, seconds) = (took.as_secs_f64() * 1e3, took.as_secs());
+    match seconds {
+        0 if ms < 10.0 => format!("{ms:.1} ms"),
+        0 => format!("{ms:.0} ms"),
+        1..100 => format!("{:.1} s", ms / 1e3),
+        100..3600 => format!("{}m {}s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{}h {}m", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{}d {}h", seconds / 86_400, seconds / 3600 % 24),
+    }
 }
 
 #[cfg(test)]
@@ -148,5 +191,48 @@ mod tests {
             [0, 1500, 90_000, 3_600_000, 172_800_000].map(|ms| show_duration(Duration::from_millis(ms))),
             ["0s", "1500ms", "90s", "1h", "2d"]
         );
+    }
+
+    #[test]
+    fn thousands_are_separated() {
+        let shown = [0, 999, 1_204, 12_345, 1_000_000].map(show_count);
+        assert_eq!(shown, ["0", "999", "1,204", "12,345", "1,000,000"]);
+    }
+
+    #[test]
+    fn a_lifetime_is_shown_in_its_largest_unit_and_an_old_one_without_what_is_less() {
+        for (seconds, shown) in [
+            (0, "0s"),
+            (5, "5s"),
+            (60, "1m"),
+            (90, "90s"),
+            (600, "10m"),
+            (3588, "59m"),
+            (3600, "1h"),
+            (5400, "90m"),
+            (7199, "1h"),
+            (86_399, "23h"),
+            (86_400, "1d"),
+            (90_000, "25h"),
+            (31_536_000, "365d"),
+        ] {
+            assert_eq!(show_seconds(seconds).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn what_something_took_is_shown_with_two_figures_or_three() {
+        for (us, shown) in [
+            (84, "0.1 ms"),
+            (6_120, "6.1 ms"),
+            (152_400, "152 ms"),
+            (1_900_000, "1.9 s"),
+            (61_000_000, "61.0 s"),
+            (239_000_000, "3m 59s"),
+            (11_520_000_000, "3h 12m"),
+            (180_000_000_000, "2d 2h"),
+        ] {
+            assert_eq!(show_took(Duration::from_micros(us)), shown);
+        }
     }
 }

@@ -1,0 +1,112 @@
+//! The connection as one exchange uses it, whatever protocol the client speaks: the body of its request, its interim
+//! responses, its end. A further protocol is a further arm.
+
+use std::{
+    any::Any,
+    io,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+
+use super::{
+    Options,
+    connection::{Handle, State},
+};
+use crate::message::{Fields, StatusCode};
+
+/// One exchange on a client's connection. It is cheap to clone, bound to its thread, and without effect once the next
+/// request is there.
+#[derive(Clone)]
+pub(super) enum Exchange {
+    Http1(Http1),
+}
+
+/// One exchange on an HTTP/1 connection, by its number there.
+#[derive(Clone)]
+pub(super) struct Http1 {
+    pub state: Handle,
+    pub number: u64,
+}
+
+impl Http1 {
+    /// Calls `act` if the exchange still runs.
+    fn running<T>(&self, act: impl FnOnce(&mut State) -> T) -> Option<T> {
+        let state = self.state.upgrade()?;
+        let mut state = state.borrow_mut();
+        (state.exchange == self.number).then(|| act(&mut state))
+    }
+}
+
+impl Exchange {
+    /// The options of the client side; `None` once the connection is gone.
+    pub fn options(&self) -> Option<Arc<Options>> {
+        match self {
+            Exchange::Http1(Http1 { state, .. }) => Some(state.upgrade()?.borrow().worker.options.clone()),
+        }
+    }
+
+    /// Sends an interim response. Returns false if it was not sent.
+    pub fn send_interim(&self, status: StatusCode, fields: &Fields) -> bool {
+        match self {
+            Exchange::Http1(http1) => http1.running(|state| state.send_interim(status, fields)).unwrap_or(false),
+        }
+    }
+
+    /// Makes this exchange the connection's last.
+    pub fn close_after(&self) {
+        match self {
+            Exchange::Http1(http1) => http1.running(|state| state.persistent = false),
+        };
+    }
+
+    /// What the core keeps for as long as the connection lasts.
+    pub fn attachment(&self) -> Option<Rc<dyn Any>> {
+        match self {
+            Exchange::Http1(http1) => http1.running(|state| state.attachment.clone()).flatten(),
+        }
+    }
+
+    /// Keeps this for as long as the connection lasts.
+    pub fn attach(&self, attachment: Rc<dyn Any>) {
+        match self {
+            Exchange::Http1(http1) => http1.running(|state| state.attachment = Some(attachment)),
+        };
+    }
+
+    /// How the request's content failed, if it did, or the connection is gone.
+    pub fn content_failure(&self) -> Option<io::ErrorKind> {
+        match self {
+            Exchange::Http1(Http1 { state, .. }) if state.strong_count() == 0 => Some(io::ErrorKind::ConnectionAborted),
+            Exchange::Http1(http1) => http1.running(|state| state.body.failure).flatten(),
+        }
+    }
+
+    /// The next piece of the request's body.
+    pub fn poll_body(&self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        match self {
+            Exchange::Http1(http1) => http1
+                .running(|state| state.poll_body(cx))
+                .unwrap_or(Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())))),
+        }
+    }
+
+    /// Nobody waits for the next piece of the body any more.
+    pub fn stop_waiting(&self) {
+        match self {
+            Exchange::Http1(http1) => http1.running(|state| state.body.reader = None),
+        };
+    }
+
+    /// Nobody reads the body any more.
+    pub fn release_body(&self) {
+        match self {
+            Exchange::Http1(http1) => http1.running(|state| {
+                state.body.held = false;
+                state.body.reader = None;
+            }),
+        };
+    }
+}

@@ -1,0 +1,60 @@
+//! The request that the core gets, and the connection that it came on.
+
+use std::{io, net::IpAddr, rc::Rc};
+
+use super::{exchange::Exchange, request_body::RequestBody, worker::WorkerHandle};
+use crate::message::{Fields, Method, Scheme, StatusCode, Version};
+
+/// A request as it came in. Only its framing was checked: an HTTP/1.1 request has one Host field, and at most one of
+/// Content-Length and `Transfer-Encoding: chunked`.
+pub struct Presented {
+    pub method: Method,
+    /// The request-target of the request line, byte for byte. It may have any form, and a fragment (RFC 9112 §3.2).
+    pub target: String,
+    /// The scheme of the listener.
+    pub scheme: Scheme,
+    pub version: Version,
+    /// All field lines in their order, hop-by-hop fields included.
+    pub fields: Fields,
+    pub peer: Option<IpAddr>,
+    pub body: RequestBody,
+    pub connection: Connection,
+    pub worker: WorkerHandle,
+}
+
+/// The client's connection as the core sees it, for the one exchange that it was given for.
+#[derive(Clone)]
+pub struct Connection(pub(super) Exchange);
+
+impl Connection {
+    /// Sends an interim response (RFC 9110 §15.2) but 100 and 101. Returns false if it was not sent: to an HTTP/1.0
+    /// client, or when the final response has begun.
+    pub fn send_interim(&self, status: StatusCode, fields: &Fields) -> bool {
+        self.0.send_interim(status, fields)
+    }
+
+    /// Returns what the core keeps for as long as the connection lasts, if it has asked for it before.
+    pub fn attachment<T: 'static>(&self) -> Option<Rc<T>> {
+        self.0.attachment()?.downcast().ok()
+    }
+
+    /// The same, made where there is none.
+    pub fn attached<T: Default + 'static>(&self) -> Rc<T> {
+        self.attachment().unwrap_or_else(|| {
+            let attachment = Rc::<T>::default();
+            self.0.attach(attachment.clone());
+            attachment
+        })
+    }
+
+    /// Returns how the request's content failed, if it did. Nobody gets the core's answer then: the client has left, or the
+    /// client side has answered in its place.
+    pub fn content_failure(&self) -> Option<io::ErrorKind> {
+        self.0.content_failure()
+    }
+
+    /// Makes the response to this request the last on the connection. To be called before the reply is returned.
+    pub fn close_after(&self) {
+        self.0.close_after();
+    }
+}

@@ -1,0 +1,33 @@
+//! The answer of the core.
+
+use std::{io, pin::Pin};
+
+use bytes::Bytes;
+use futures_core::Stream;
+
+use crate::message::{Fields, StatusCode};
+
+/// The core's answer to one request. Content-Length, Transfer-Encoding and Connection follow from `body` and the
+/// connection; if they stand in `fields` they are left out. Date is added if there is none. A 400 ends the connection.
+pub struct Reply {
+    pub status: StatusCode,
+    /// They are sent in this order.
+    pub fields: Fields,
+    pub body: ReplyBody,
+}
+
+/// The pieces of a body. An `Err` breaks the connection off, so that the client sees it.
+pub type Pieces = Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>;
+
+pub enum ReplyBody {
+    /// No body. `Some(n)`: the head has `Content-Length: n` all the same (HEAD, 304). `None`: 204, 304, or HEAD of
+    /// unknown length.
+    Empty(Option<u64>),
+    Bytes(Bytes),
+    /// If there are fewer bytes than `length`, the connection is broken off; what exceeds it is cut. Without a length the
+    /// body is chunked, or ends with the connection (HTTP/1.0).
+    Stream {
+        length: Option<u64>,
+        pieces: Pieces,
+    },
+}

@@ -1,0 +1,50 @@
+//! What is known about a method (RFC 9110 §9.2, RFC 10008).
+//!
+//! These are functions and not methods of a trait, because `http` has an `is_safe` of its own that does not know QUERY.
+
+use crate::message::Method;
+
+/// QUERY (RFC 10008).
+pub fn query() -> Method {
+    // only what is not a token cannot be a method
+    Method::from_bytes(b"QUERY").unwrap_or_default()
+}
+
+/// Returns true for QUERY, which is like GET, with content that is part of the question (RFC 10008).
+pub fn is_query(method: &Method) -> bool {
+    method.as_str() == "QUERY"
+}
+
+/// Returns true if the method changes nothing at the origin, so that its answer invalidates nothing (RFC 9110 §9.2.1).
+/// Unknown methods are not safe.
+pub fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE) || is_query(method)
+}
+
+/// Returns true if sending the request twice has the same effect as sending it once (RFC 9110 §9.2.2). Unknown methods
+/// are not idempotent.
+pub fn is_idempotent(method: &Method) -> bool {
+    is_safe(method) || matches!(*method, Method::PUT | Method::DELETE)
+}
+
+/// Returns true if stored responses can answer the method.
+pub fn is_cached(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD) || is_query(method)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_method_has_the_properties_that_its_specification_gives_it() {
+        let with = |property: fn(&Method) -> bool| {
+            let all = ["GET", "HEAD", "QUERY", "OPTIONS", "TRACE", "PUT", "DELETE", "POST", "PATCH", "get", "FROB"];
+            let method = |name: &&str| property(&Method::from_bytes(name.as_bytes()).unwrap());
+            all.into_iter().filter(method).collect::<Vec<_>>()
+        };
+        assert_eq!(with(is_cached), ["GET", "HEAD", "QUERY"]);
+        assert_eq!(with(is_safe), ["GET", "HEAD", "QUERY", "OPTIONS", "TRACE"]);
+        assert_eq!(with(is_idempotent), ["GET", "HEAD", "QUERY", "OPTIONS", "TRACE", "PUT", "DELETE"]);
+    }
+}

@@ -1,0 +1,155 @@
+//! Counts of what became of requests, since the start. Each worker counts for itself, and whoever asks adds them up.
+//!
+//! To count costs a few loads and stores that no other thread writes to: no lock, no allocation, no clock.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use super::{
+    count::Count,
+    histogram::{Histogram, Times},
+    outcome::{Kind, Outcome},
+};
+use crate::{clock, policy::Reason};
+
+const KINDS: usize = Kind::ALL.len();
+const REASONS: usize = Reason::ALL.len();
+
+/// What one worker has counted. Only its thread writes to it.
+pub struct WorkerCounts {
+    /// The number of outcomes, by kind and reason.
+    outcomes: [[Count; REASONS]; KINDS],
+    /// The bytes of their answers' bodies, by kind.
+    bytes: [Count; KINDS],
+    begun: Count,
+    ended: Count,
+    /// The number of requests that were answered without asking the origin.
+    unasked: Count,
+    /// From the head of a request to the head of its answer, where that came from the cache without asking the origin.
+    hits: Histogram,
+    /// From a request to the origin to the head of its answer.
+    origin: Histogram,
+}
+
+impl WorkerCounts {
+    fn new() -> WorkerCounts {
+        WorkerCounts {
+            outcomes: [const { [const { Count::new() }; REASONS] }; KINDS],
+            bytes: [const { Count::new() }; KINDS],
+            begun: Count::new(),
+            ended: Count::new(),
+            unasked: Count::new(),
+            hits: Histogram::default(),
+            origin: Histogram::default(),
+        }
+    }
+
+    /// Counts a request that begins.
+    pub fn begin(&self) {
+        self.begun.add(1);
+    }
+
+    /// Counts what became of a request that was begun. `waited`: the time to the head of the answer, if there is one.
+    pub fn end(&self, outcome: &Outcome, waited: Option<Duration>) {
+        let kind = Kind::of(outcome);
+        let reason = outcome.verdict.as_ref().map_or(Reason::Refused, |verdict| verdict.reason);
+        self.outcomes[kind as usize][reason as usize].add(1);
+        self.bytes[kind as usize].add(outcome.sent);
+        if let Some(verdict) = &outcome.verdict {
+            if verdict.from_cache && verdict.fwd.is_none() {
+                self.unasked.add(1);
+                waited.into_iter().for_each(|waited| self.hits.add(waited));
+            }
+            // those who waited for another request would count its time again
+            if !verdict.collapsed {
+                verdict.origin_time.into_iter().for_each(|time| self.origin.add(time));
+            }
+        }
+        self.ended.add(1);
+    }
+}
+
+/// The counts of all workers.
+pub struct Counts {
+    since: Instant,
+    workers: Mutex<Vec<Arc<WorkerCounts>>>,
+    /// The number and the bytes of the client side's refusals. All workers add to them, because refusals are rare.
+    refused: (AtomicU64, AtomicU64),
+}
+
+impl Default for Counts {
+    fn default() -> Counts {
+        Counts { since: clock::instant(), workers: Mutex::default(), refused: Default::default() }
+    }
+}
+
+impl Counts {
+    /// Returns the counts of a new worker. To be called by the worker itself.
+    pub fn of_worker(&self) -> Arc<WorkerCounts> {
+        let counts = Arc::new(WorkerCounts::new());
+        self.lock().push(counts.clone());
+        counts
+    }
+
+    /// Counts a refusal of the client side.
+    pub fn refuse(&self, bytes: u64) {
+        self.refused.0.fetch_add(1, Relaxed);
+        self.refused.1.fetch_add(bytes, Relaxed);
+    }
+
+    /// Returns the number of requests that were begun and have not ended.
+    pub fn under_way(&self) -> u64 {
+        self.lock().iter().map(|worker| worker.begun.get().saturating_sub(worker.ended.get())).sum()
+    }
+
+    /// Adds up what all workers have counted.
+    pub fn total(&self) -> Total {
+        let mut total = Total { running: self.since.elapsed(), ..Total::default() };
+        total.outcomes[Kind::Refused as usize][Reason::Refused as usize] = self.refused.0.load(Relaxed);
+        total.bytes[Kind::Refused as usize] = self.refused.1.load(Relaxed);
+        for worker in self.lock().iter() {
+            for (kind, reasons) in worker.outcomes.iter().enumerate() {
+                total.bytes[kind] += worker.bytes[kind].get();
+                for (reason, count) in reasons.iter().enumerate() {
+                    total.outcomes[kind][reason] += count.get();
+                }
+            }
+            total.unasked += worker.unasked.get();
+            total.hits.add_all(&worker.hits);
+            total.origin.add_all(&worker.origin);
+        }
+        total
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Arc<WorkerCounts>>> {
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What all workers have counted.
+pub struct Total {
+    pub running: Duration,
+    pub outcomes: [[u64; REASONS]; KINDS],
+    pub bytes: [u64; KINDS],
+    pub unasked: u64,
+    pub hits: Times,
+    pub origin: Times,
+}
+
+impl Default for Total {
+    fn default() -> Total {
+        Total {
+            running: Duration::ZERO,
+            outcomes: [[0; REASONS]; KINDS],
+            bytes: [0; KINDS],
+            unasked: 0,
+            hits: Times::default(),
+            origin: Times::default(),
+        }
+    }
+}

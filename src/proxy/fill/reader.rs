@@ -1,0 +1,84 @@
+//! One client's view of a body on its way.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use super::state::{Fill, Progress};
+
+/// Bytes that a reader takes from disk at a time.
+const READ: usize = 64 * 1024;
+
+/// The body was broken off before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Broken;
+
+/// One client's view of a fill.
+pub struct FillReader {
+    fill: Arc<Fill>,
+    progress: watch::Receiver<Progress>,
+    id: u64,
+    at: u64,
+}
+
+impl FillReader {
+    /// A reader from the first byte on; `None`: the beginning is gone.
+    pub fn of(fill: &Arc<Fill>) -> Option<FillReader> {
+        let id = fill.join()?;
+        Some(FillReader { fill: fill.clone(), progress: fill.progress.subscribe(), id, at: 0 })
+    }
+
+    /// Goes on from another offset.
+    pub fn skip_to(&mut self, offset: u64) {
+        self.at = offset;
+        self.fill.move_reader(self.id, offset);
+    }
+
+    /// The next bytes, at most `most` of them; `None`: the body is whole and read.
+    pub async fn next(&mut self, most: u64) -> Option<Result<Bytes, Broken>> {
+        loop {
+            let progress = *self.progress.borrow_and_update();
+            let (in_memory, on_disk, total, known) = {
+                let state = self.fill.lock();
+                (state.piece_at(self.at), state.disk.clone(), state.total, state.known)
+            };
+            let most = usize::try_from(most).unwrap_or(usize::MAX);
+            let bytes = match (in_memory, on_disk) {
+                (Some(mut piece), _) => {
+                    piece.truncate(most);
+                    Some(piece)
+                }
+                (None, Some(disk)) if self.at < disk.length() => match disk.read(self.at, most.min(READ)).await {
+                    Ok(bytes) if !bytes.is_empty() => Some(bytes),
+                    _ => return Some(Err(Broken)),
+                },
+                // it lagged too far behind in a relay
+                (None, _) if self.at < total => return Some(Err(Broken)),
+                (None, _) => None,
+            };
+            // The last bytes are held back until the body is proven whole: a client with Content-Length bytes considers the
+            // response complete.
+            let is_last = |bytes: &Bytes| known.is_some_and(|known| self.at + bytes.len() as u64 >= known);
+            let proven = matches!(progress, Progress::Whole(_));
+            if let Some(bytes) = bytes.filter(|bytes| proven || !is_last(bytes)) {
+                self.skip_to(self.at + bytes.len() as u64);
+                return Some(Ok(bytes));
+            }
+            match progress {
+                Progress::Whole(length) if self.at >= length => return None,
+                Progress::Broken => return Some(Err(Broken)),
+                _ => {}
+            }
+            if self.progress.changed().await.is_err() {
+                return Some(Err(Broken));
+            }
+        }
+    }
+}
+
+impl Drop for FillReader {
+    fn drop(&mut self) {
+        self.fill.leave(self.id);
+    }
+}

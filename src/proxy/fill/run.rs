@@ -1,0 +1,176 @@
+//! The task that reads the origin's body into a fill.
+
+use std::{fmt, time::Instant};
+
+use bytes::Bytes;
+
+use super::{
+    deserted::{Deserted, JUDGED_AFTER},
+    side::Side,
+    spill::Spill,
+    state::{Fill, Progress},
+};
+use crate::{
+    clock,
+    origin::OriginError,
+    store::{Store, StoreError, WholeBody},
+};
+
+/// A body that came to its end.
+pub enum Filled {
+    Memory(Bytes),
+    /// It is still to be finished.
+    Disk(Box<WholeBody>),
+}
+
+/// Why a fill ended without a body to store.
+#[derive(Debug)]
+pub enum FillError {
+    /// The origin did not bring the body to its end. The readers were broken off.
+    Origin(OriginError),
+    /// The readers got all of the body, but the store could not take it.
+    Store(StoreError),
+    /// Nobody waits for the body any more, and its rest is not expected soon.
+    Abandoned,
+}
+
+impl fmt::Display for FillError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FillError::Origin(error) => error.fmt(f),
+            FillError::Store(error) => error.fmt(f),
+            FillError::Abandoned => f.write_str("nobody waits for the rest of it"),
+        }
+    }
+}
+
+/// Reads the origin's body (`next` gives its pieces) to its end into a fill. `known`: the length, where it is known; any
+/// other is a break. `before` and `after` are there already, on either side of the origin's bytes. `on_relay` is called when
+/// the store refuses the body. `alone` gives a place among the few bodies that go on though nobody waits for them.
+pub async fn run<P>(
+    fill: &Fill,
+    mut next: impl AsyncFnMut() -> Option<Result<Bytes, OriginError>>,
+    known: Option<u64>,
+    [mut before, mut after]: [Side; 2],
+    store: &Store,
+    mut on_relay: impl FnMut(),
+    alone: impl Fn() -> Option<P>,
+) -> Result<Filled, FillError> {
+    let _broken_unless_whole = BreakOff(fill);
+    fill.lock().known = known;
+    let mut spill = Spill::Memory;
+    let mut attendance = Attendance { fill, began: clock::instant(), deserted: None, alone };
+    loop {
+        let piece = match before.next().await.map_err(FillError::Store)? {
+            Some(piece) => Some(piece),
+            None => match attendance.attended(next()).await? {
+                Some(piece) => Some(piece.map_err(FillError::Origin)?),
+                None => after.next().await.map_err(FillError::Store)?,
+            },
+        };
+        let Some(piece) = piece else { break };
+        if piece.is_empty() {
+            continue;
+        }
+        let total = fill.push(piece.clone());
+        if known.is_some_and(|known| total > known) {
+            return Err(FillError::Origin(OriginError::Truncated));
+        }
+        if let Err(why) = spill.take(piece, total, known, fill, store).await {
+            fill.become_relay();
+            on_relay();
+            spill = Spill::Refused(why);
+        }
+        fill.progress.send_replace(Progress::Growing(total));
+        // the readers of a relay wait for its end when all of it is there
+        if matches!(spill, Spill::Refused(_)) && known != Some(total) {
+            wait_for_readers(fill).await?;
+        }
+    }
+    let total = fill.lock().total;
+    if known.is_some_and(|known| known != total) {
+        return Err(FillError::Origin(OriginError::Truncated));
+    }
+    let filled = match spill {
+        Spill::Memory => Ok(Filled::Memory(fill.gather())),
+        Spill::Disk(mut behind) => match behind.write(fill).await {
+            Ok(()) => Ok(Filled::Disk(Box::new(behind.writer.whole()))),
+            Err(why) => Err(FillError::Store(why)),
+        },
+        Spill::Refused(why) => Err(FillError::Store(why)),
+    };
+    // the readers need not wait for the disk to have it
+    fill.progress.send_replace(Progress::Whole(total));
+    filled
+}
+
+/// Who waits for a fill, seen from the task that fills it.
+struct Attendance<'a, P, A: Fn() -> Option<P>> {
+    fill: &'a Fill,
+    began: Instant,
+    /// Since when nobody waits, and the place that allows the fill to go on.
+    deserted: Option<(Instant, P)>,
+    alone: A,
+}
+
+impl<P, A: Fn() -> Option<P>> Attendance<'_, P, A> {
+    /// Waits for the origin's next bytes for as long as they are worth waiting for.
+    async fn attended<T>(&mut self, next: impl Future<Output = T>) -> Result<T, FillError> {
+        let mut next = std::pin::pin!(next);
+        loop {
+            let deserted = self.judge()?;
+            tokio::select! {
+                biased;
+                next = &mut next => return Ok(next),
+                () = self.fill.attendance.notified() => {}
+                () = tokio::time::sleep(JUDGED_AFTER), if deserted => {}
+            }
+        }
+    }
+
+    /// Returns true if nobody waits for the fill, and it may go on all the same.
+    fn judge(&mut self) -> Result<bool, FillError> {
+        let (total, known) = {
+            let state = self.fill.lock();
+            if !state.is_deserted() {
+                self.deserted = None;
+                return Ok(false);
+            }
+            (state.total, state.known)
+        };
+        let now = clock::instant();
+        if self.deserted.is_none() {
+            self.deserted = Some((now, (self.alone)().ok_or(FillError::Abandoned)?));
+        }
+        let since = self.deserted.as_ref().map_or(now, |(since, _)| *since);
+        let deserted = Deserted { total, known, coming: now - self.began, alone: now - since };
+        if deserted.may_go_on() { Ok(true) } else { Err(FillError::Abandoned) }
+    }
+}
+
+/// A relay goes on when its fastest reader is near the end of what came.
+async fn wait_for_readers(fill: &Fill) -> Result<(), FillError> {
+    loop {
+        let moved = fill.readers_moved.notified();
+        let may_go_on = fill.lock().relay_on().ok_or(FillError::Abandoned)?;
+        if may_go_on {
+            return Ok(());
+        }
+        moved.await;
+    }
+}
+
+/// Breaks off the readers of a fill that ends any other way than whole.
+struct BreakOff<'a>(&'a Fill);
+
+impl Drop for BreakOff<'_> {
+    fn drop(&mut self) {
+        self.0.progress.send_if_modified(|progress| {
+            let growing = matches!(progress, Progress::Growing(_));
+            if growing {
+                *progress = Progress::Broken;
+            }
+            growing
+        });
+    }
+}

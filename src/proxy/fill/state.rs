@@ -1,0 +1,167 @@
+//! What memory holds of a body on its way, how far it has come, and who reads it.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::{Notify, watch};
+
+use crate::store::{DiskBody, Filling};
+
+/// In a relay: windows by which a reader may lag behind what the origin has sent. A reader that lags more is broken off.
+pub const LAG: u64 = 16;
+
+/// How far a fill has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    Growing(u64),
+    Whole(u64),
+    Broken,
+}
+
+/// The shared side of a fill.
+pub struct Fill {
+    state: Mutex<State>,
+    pub(super) progress: watch::Sender<Progress>,
+    /// Notified when a reader moved on or left.
+    pub(super) readers_moved: Notify,
+    /// Notified when the last reader left, or the first one came again.
+    pub(super) attendance: Notify,
+}
+
+pub struct State {
+    /// The bytes that memory holds: each piece with its offset before it.
+    pieces: VecDeque<(u64, Bytes)>,
+    /// Counts the bytes of `pieces`.
+    filling: Arc<Filling>,
+    pub total: u64,
+    /// The length, where it is known.
+    pub known: Option<u64>,
+    /// The bytes that were written to disk. It has all bytes that `pieces` has lost, except in a relay.
+    pub disk: Option<DiskBody>,
+    /// The offset of each reader.
+    readers: HashMap<u64, u64>,
+    next_reader: u64,
+    /// The store does not take the body. Readers that come now have missed its beginning.
+    relay: bool,
+}
+
+impl Fill {
+    /// `filling` counts the bytes that the fill holds in memory.
+    pub fn new(filling: Arc<Filling>) -> Arc<Fill> {
+        let (progress, _) = watch::channel(Progress::Growing(0));
+        let (pieces, total, known, disk, readers, next_reader, relay) = Default::default();
+        let state = Mutex::new(State { pieces, filling, total, known, disk, readers, next_reader, relay });
+        Arc::new(Fill { state, progress, readers_moved: Notify::new(), attendance: Notify::new() })
+    }
+
+    /// Adds a reader at the first byte; `None`: the beginning is gone.
+    pub(super) fn join(&self) -> Option<u64> {
+        let mut state = self.lock();
+        if state.relay {
+            return None;
+        }
+        let id = state.next_reader;
+        state.next_reader += 1;
+        if state.readers.is_empty() {
+            self.attendance.notify_one();
+        }
+        state.readers.insert(id, 0);
+        Some(id)
+    }
+
+    pub(super) fn move_reader(&self, id: u64, at: u64) {
+        if let Some(reader) = self.lock().readers.get_mut(&id) {
+            *reader = at;
+        }
+        self.readers_moved.notify_one();
+    }
+
+    pub(super) fn leave(&self, id: u64) {
+        let mut state = self.lock();
+        state.readers.remove(&id);
+        if state.readers.is_empty() {
+            self.attendance.notify_one();
+        }
+        drop(state);
+        self.readers_moved.notify_one();
+    }
+
+    /// Adds bytes at the end, and returns how many there are now.
+    pub(super) fn push(&self, piece: Bytes) -> u64 {
+        let mut state = self.lock();
+        let at = state.total;
+        state.total += piece.len() as u64;
+        state.filling.add(piece.len() as u64);
+        state.pieces.push_back((at, piece));
+        state.total
+    }
+
+    /// Makes all bytes in memory one piece, copied to its exact size.
+    pub(super) fn gather(&self) -> Bytes {
+        let mut state = self.lock();
+        let mut whole = BytesMut::with_capacity(state.total as usize);
+        for (_, piece) in &state.pieces {
+            whole.extend_from_slice(piece);
+        }
+        let whole = whole.freeze();
+        state.pieces = VecDeque::from([(0, whole.clone())]);
+        whole
+    }
+
+    pub(super) fn become_relay(&self) {
+        self.lock().relay = true;
+    }
+
+    // a panic while it was held is a broken fill at worst, and its readers learn that from `progress`
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Bytes up to which a body is held in memory alone. Of a longer one memory keeps this many for its readers.
+    pub fn window(&self) -> u64 {
+        self.filling.window()
+    }
+
+    pub fn is_deserted(&self) -> bool {
+        self.readers.is_empty()
+    }
+
+    /// In a relay: forgets the bytes that no reader may still want, and returns true if the origin may be read on: the
+    /// fastest reader is near the end of what came. Returns `None` if there is no reader.
+    pub fn relay_on(&mut self) -> Option<bool> {
+        let (slowest, fastest) = (*self.readers.values().min()?, *self.readers.values().max()?);
+        let spilled = self.disk.as_ref().map_or(0, DiskBody::length);
+        let kept = slowest.max(spilled).max(self.total.saturating_sub(LAG * self.window()));
+        self.forget_before(kept.min(fastest));
+        Some(self.total.saturating_sub(fastest.max(spilled)) <= self.window())
+    }
+
+    pub fn forget_before(&mut self, offset: u64) {
+        while let Some((_, piece)) = self.pieces.pop_front_if(|(at, piece)| *at + piece.len() as u64 <= offset) {
+            self.filling.remove(piece.len() as u64);
+        }
+    }
+
+    /// The bytes at an offset, if memory holds them.
+    pub fn piece_at(&self, offset: u64) -> Option<Bytes> {
+        let behind = self.pieces.partition_point(|(at, _)| *at <= offset);
+        let (at, piece) = self.pieces.get(behind.checked_sub(1)?)?;
+        let skip = (offset - at) as usize;
+        (skip < piece.len()).then(|| piece.slice(skip..))
+    }
+
+    pub fn held(&self) -> Vec<Bytes> {
+        self.pieces.iter().map(|(_, piece)| piece.clone()).collect()
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        self.filling.remove(self.pieces.iter().map(|(_, piece)| piece.len() as u64).sum());
+    }
+}

@@ -1,0 +1,143 @@
+//! Storing a response while all who wait for it read it.
+
+use std::{rc::Rc, sync::Arc};
+
+use super::{
+    context::{Asked, Context, Site},
+    exchange::Answered,
+    fetched::Fetched,
+    fill::{self, Fill, FillError, FillReader, Filled, Side},
+    landing::{Filling, Flying, Landing},
+    warning::Warning,
+};
+use crate::{
+    client::Hold,
+    clock::Timestamp,
+    fields::{method::is_safe, range},
+    key::CacheKey,
+    logging::redact,
+    message::{Method, Request, StatusCode, StoredHead},
+    origin::{OriginBody, OriginError, OriginResponse},
+    policy::{selection, validation, vary},
+    store::{Epoch, StoredBody, StoredResponse},
+};
+
+/// Bytes of a stored part up to which it is completed. A longer one is fetched anew.
+pub const COMPLETED: u64 = 8 * 1024 * 1024;
+
+/// A response to be stored, with the bytes of a stored part that stand on both sides of its own.
+pub struct Joined {
+    pub head: StoredHead,
+    sides: [Side; 2],
+    /// True where the response continues the stored part.
+    pub combined: bool,
+    /// The variant that fits the request, where the origin no longer varies. It would be chosen before the new response.
+    outdated: Option<CacheKey>,
+}
+
+/// Joins a new part with the stored one that it continues (RFC 9111 §3.4). The new one stays alone where it continues none,
+/// or where even both do not answer the request: an origin may send less than it was asked for (RFC 9110 §15.3.7).
+pub async fn join_parts(request: &Request, old: Option<&Arc<StoredResponse>>, new: StoredHead) -> Joined {
+    let outdated = old.filter(|old| vary::varies(&old.head.nominated) && !vary::varies(&new.nominated));
+    let outdated = outdated.map(|old| old.key);
+    if let (Some(old), Some(part)) = (old, new.part)
+        && let Some(had) = old.head.part.filter(|_| old.body.length() <= COMPLETED)
+        && old.body.length() == had.length()
+        && let Some(head) = validation::combine(&old.head, &new)
+        && selection::is_covered(request, &head)
+    {
+        let before = 0..part.first.saturating_sub(had.first);
+        let after = (part.last + 1).saturating_sub(had.first).min(had.length())..had.length();
+        let sides = [before, after].map(|range| Side::of(&old.body, range));
+        if sides[0].can_be_read().await && sides[1].can_be_read().await {
+            return Joined { head, sides, combined: true, outdated };
+        }
+    }
+    Joined { head: new, sides: [Side::default(), Side::default()], combined: false, outdated }
+}
+
+/// How many bytes a response's body has, where it says so. A part has as many as its Content-Range says.
+pub fn announced_length(response: &OriginResponse) -> Option<u64> {
+    let OriginResponse { head, length, .. } = response;
+    let part = range::content_range(&head.fields).filter(|_| head.status == StatusCode::PARTIAL_CONTENT);
+    length.or(part.map(|part| part.length()))
+}
+
+/// Begins to store an answer, and to give it to everybody who waits for it.
+pub fn keep(asked: &Asked, answered: Answered, joined: Joined, lead: Option<Flying>, epoch: Epoch) -> Fetched {
+    let (cx, request) = (&asked.cx, &asked.request);
+    let Answered { response, times } = answered;
+    let length = announced_length(&response);
+    let OriginResponse { head, body, .. } = response;
+    let length = length.map(|n| n + joined.sides.iter().map(Side::length).sum::<u64>());
+    let fill = Fill::new(cx.store.filling());
+    let Some(reader) = FillReader::of(&fill) else { return Fetched::Failed(OriginError::Closed) };
+    let status = head.status.as_u16();
+    let filling = Filling { head: Arc::new(joined.head), fill, length, status, times };
+    let lead = lead.filter(|_| filling.head.part.is_none() || request.method != Method::GET);
+    if let Some(lead) = &lead {
+        lead.land(Landing::Filling(filling.clone()));
+    }
+    // an unsafe request's answer replaces what the same answer invalidated
+    let since = if is_safe(&request.method) { times.request } else { times.response.plus_millisecond() };
+    let (cx, site) = (cx.clone(), asked.site.clone());
+    let (primary, outdated) = (asked.primary, joined.outdated);
+    let held = asked.worker.hold();
+    let storing = Storing { cx, site, filling: filling.clone(), primary, outdated, since, epoch, held };
+    tokio::task::spawn_local(storing.run(body, joined.sides, lead));
+    Fetched::Filling { head, filling, reader, combined: joined.combined }
+}
+
+/// A response on its way into the store.
+struct Storing {
+    cx: Rc<Context>,
+    site: Rc<Site>,
+    filling: Filling,
+    primary: CacheKey,
+    /// See [`Joined::outdated`].
+    outdated: Option<CacheKey>,
+    /// An invalidation at or after this time forbids storing.
+    since: Timestamp,
+    epoch: Epoch,
+    /// The worker does not end before the body.
+    held: Hold,
+}
+
+impl Storing {
+    async fn run(self, mut body: OriginBody, sides: [Side; 2], mut lead: Option<Flying>) {
+        let Storing { cx, site, filling: Filling { head, fill, length, .. }, primary, outdated, since, epoch, held } =
+            self;
+        let named = head.clone();
+        let (store, shared) = (cx.store.clone(), cx.shared.clone());
+        let put = move |body: StoredBody| {
+            if shared.invalidated_since(&primary, since) {
+                return;
+            }
+            let head = Arc::unwrap_or_clone(head);
+            let key = primary.variant(&head.nominated);
+            store.put(primary, StoredResponse { key, head, body }, epoch);
+            if let Some(outdated) = outdated {
+                store.invalidate(&outdated);
+            }
+            shared.forget_if_invalidated(&store, &primary, since);
+        };
+        let next = async || body.next().await;
+        let on_relay = || drop(lead.take());
+        let alone = || site.origin.unattended();
+        match fill::run(&fill, next, length, sides, &cx.store, on_relay, alone).await {
+            Ok(Filled::Memory(bytes)) => put(StoredBody::Memory(bytes)),
+            // on a thread of the disk's: this worker may end meanwhile
+            Ok(Filled::Disk(body)) => {
+                if let Err(why) = body.finish(move |body| put(StoredBody::Disk(body))).await {
+                    log::debug!("{}: not stored: {why}", redact(&named.asked));
+                }
+            }
+            Err(why @ FillError::Origin(_)) => {
+                static NOT_STORED: Warning = Warning::new();
+                NOT_STORED.say(format_args!("{}: not stored: {why}", redact(&named.asked)));
+            }
+            Err(why) => log::debug!("{}: not stored: {why}", redact(&named.asked)),
+        }
+        drop(held);
+    }
+}

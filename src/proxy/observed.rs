@@ -1,0 +1,155 @@
+//! Watches a request to its end, and tells its outcome.
+
+use std::{
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::{self, Poll},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use futures_core::Stream;
+
+use super::{
+    access,
+    context::Context,
+    outcome::{End, Outcome},
+    shared::Shared,
+    verdict::Answer,
+};
+use crate::{
+    client::{Connection, Presented, Refused, Reply, ReplyBody},
+    clock,
+    message::Version,
+};
+
+/// A request whose outcome is told when this is dropped.
+pub struct Observed(Observation);
+
+struct Observation {
+    cx: Rc<Context>,
+    began: Instant,
+    /// The time to the head of the answer.
+    waited: Option<Duration>,
+    outcome: Outcome,
+}
+
+impl Observed {
+    pub fn begin(cx: &Rc<Context>, presented: &Presented) -> Observed {
+        cx.counts.begin();
+        Observed(Observation {
+            cx: cx.clone(),
+            began: clock::instant(),
+            waited: None,
+            outcome: Outcome {
+                method: Some(presented.method.clone()),
+                // only the log reads it
+                target: if access::is_read() { presented.target.clone() } else { String::new() },
+                version: presented.version,
+                peer: presented.peer,
+                status: None,
+                verdict: None,
+                sent: 0,
+                took: Duration::ZERO,
+                // whoever drops it before the end of the answer does so because the client has left
+                end: End::Left,
+            },
+        })
+    }
+
+    /// Tells the outcome when the last byte of the answer was handed over, or when nobody takes the answer any more.
+    pub fn end(self, answer: Answer, connection: &Connection) -> Reply {
+        let Answer { mut reply, verdict } = answer;
+        let mut observation = self.0;
+        if has_left(connection) {
+            return reply;
+        }
+        let waited = observation.began.elapsed();
+        observation.waited = Some(waited);
+        let outcome = &mut observation.outcome;
+        (outcome.status, outcome.verdict) = (Some(reply.status), Some(verdict));
+        reply.body = match reply.body {
+            ReplyBody::Stream { length, pieces } => {
+                ReplyBody::Stream { length, pieces: Box::pin(Watched { observation, pieces, left: length }) }
+            }
+            body => {
+                outcome.sent = if let ReplyBody::Bytes(bytes) = &body { bytes.len() as u64 } else { 0 };
+                (outcome.end, outcome.took) = (End::Whole, waited);
+                body
+            }
+        };
+        reply
+    }
+}
+
+/// Returns true if the client left while it sent its content. It gets no answer.
+fn has_left(connection: &Connection) -> bool {
+    use io::ErrorKind::{InvalidData, TimedOut};
+    // malformed or late content: the client is there, and the client side has told it so
+    connection.content_failure().is_some_and(|kind| !matches!(kind, InvalidData | TimedOut))
+}
+
+/// A body whose bytes are counted.
+struct Watched {
+    observation: Observation,
+    pieces: Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>,
+    /// Bytes still to come, where the length is known.
+    left: Option<u64>,
+}
+
+impl Stream for Watched {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Option<Self::Item>> {
+        let polled = self.pieces.as_mut().poll_next(cx);
+        let this = &mut *self;
+        let outcome = &mut this.observation.outcome;
+        match &polled {
+            Poll::Ready(Some(Ok(bytes))) => {
+                outcome.sent += bytes.len() as u64;
+                this.left = this.left.map(|left| left.saturating_sub(bytes.len() as u64));
+                if this.left == Some(0) {
+                    outcome.end = End::Whole;
+                }
+            }
+            Poll::Ready(None) if this.left.is_none_or(|left| left == 0) => outcome.end = End::Whole,
+            Poll::Ready(None | Some(Err(_))) => outcome.end = End::BrokenOff,
+            Poll::Pending => {}
+        }
+        polled
+    }
+}
+
+impl Drop for Observation {
+    fn drop(&mut self) {
+        if self.outcome.took.is_zero() {
+            self.outcome.took = self.began.elapsed();
+        }
+        // a panic of Larder's own is not the client's
+        if std::thread::panicking() && self.outcome.end == End::Left {
+            self.outcome.end = End::BrokenOff;
+        }
+        self.cx.counts.end(&self.outcome, self.waited);
+        access::log(&self.outcome);
+    }
+}
+
+/// Tells that the client side refused a request. A request that the core has already tells its own outcome.
+pub fn refused(shared: &Shared, refused: &Refused) {
+    if refused.handed_over {
+        return;
+    }
+    shared.counts.refuse(refused.sent);
+    access::log(&Outcome {
+        method: refused.method.clone(),
+        target: refused.target.clone().unwrap_or_default(),
+        version: refused.version.unwrap_or(Version::Http11),
+        peer: refused.peer,
+        status: Some(refused.status),
+        verdict: None,
+        sent: refused.sent,
+        took: refused.took,
+        end: End::Refused(refused.detail),
+    });
+}

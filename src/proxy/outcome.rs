@@ -1,0 +1,131 @@
+//! What became of a request. The log and the counts of answers are fed by this record and by nothing else.
+
+use std::{net::IpAddr, time::Duration};
+
+use super::verdict::{Tier, Verdict};
+use crate::{
+    message::{Method, StatusCode, Version},
+    policy::Reason,
+};
+
+/// What became of one request.
+#[derive(Debug)]
+pub struct Outcome {
+    /// `None`: the request was refused before its method was known.
+    pub method: Option<Method>,
+    /// The request-target as the client sent it.
+    pub target: String,
+    pub version: Version,
+    pub peer: Option<IpAddr>,
+    /// `None`: no answer was begun.
+    pub status: Option<StatusCode>,
+    /// How the answer came about. `None`: there is no answer, or the client side made it.
+    pub verdict: Option<Verdict>,
+    /// Bytes of the answer's body that were handed to the connection.
+    pub sent: u64,
+    /// The time from the request's head to the last byte of the answer.
+    pub took: Duration,
+    pub end: End,
+}
+
+/// How an answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    Whole,
+    /// The origin or the store broke the body off.
+    BrokenOff,
+    /// The client left before the end.
+    Left,
+    /// The client side refused the request in place of the core. The text says why.
+    Refused(&'static str),
+}
+
+/// The kinds of outcomes, for the log's words and for counting. Each request has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A stored response answered while it was fresh.
+    Fresh,
+    /// A stored response answered after the origin had said that it is still current.
+    Validated,
+    /// A stored response answered though it was stale.
+    Stale,
+    /// The origin answered, and its answer was stored.
+    Miss,
+    /// The origin answered another request for the same, and this one waited for it.
+    Collapsed,
+    /// The origin answered, and its answer was not stored.
+    NotCached,
+    /// Larder refused the request.
+    Refused,
+    /// The origin could not answer.
+    Error,
+    /// The client left before an answer was begun.
+    Left,
+    /// A fault of Larder's own ended the request before an answer was begun.
+    Lost,
+}
+
+impl Kind {
+    pub const ALL: &'static [Kind] = &[
+        Kind::Fresh,
+        Kind::Validated,
+        Kind::Stale,
+        Kind::Miss,
+        Kind::Collapsed,
+        Kind::NotCached,
+        Kind::Refused,
+        Kind::Error,
+        Kind::Left,
+        Kind::Lost,
+    ];
+
+    /// The name for programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Fresh => "fresh",
+            Kind::Validated => "validated",
+            Kind::Stale => "stale",
+            Kind::Miss => "miss",
+            Kind::Collapsed => "collapsed",
+            Kind::NotCached => "not_cached",
+            Kind::Refused => "refused",
+            Kind::Error => "error",
+            Kind::Left => "left",
+            Kind::Lost => "lost",
+        }
+    }
+
+    /// The kind of an outcome.
+    pub fn of(outcome: &Outcome) -> Kind {
+        match (&outcome.verdict, outcome.end) {
+            (Some(verdict), _) => Kind::of_answer(verdict),
+            (None, End::Refused(_)) => Kind::Refused,
+            (None, End::Left) => Kind::Left,
+            (None, _) => Kind::Lost,
+        }
+    }
+
+    fn of_answer(verdict: &Verdict) -> Kind {
+        use Reason::{Disconnected, MaxStale, StaleIfError, StaleWhileRevalidate, Validated};
+        match verdict.reason {
+            _ if verdict.tier == Tier::Larder && verdict.failure.is_some() => Kind::Error,
+            _ if verdict.tier == Tier::Larder => Kind::Refused,
+            _ if !verdict.from_cache && verdict.collapsed => Kind::Collapsed,
+            _ if !verdict.from_cache && verdict.stored => Kind::Miss,
+            _ if !verdict.from_cache => Kind::NotCached,
+            StaleWhileRevalidate | MaxStale | StaleIfError | Disconnected => Kind::Stale,
+            _ if verdict.reason == Validated || verdict.fwd_status == Some(304) => Kind::Validated,
+            _ => Kind::Fresh,
+        }
+    }
+
+    /// The word of the log.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Fresh | Kind::Validated => "HIT",
+            Kind::Stale => "STALE",
+            Kind::Miss | Kind::Collapsed | Kind::NotCached => "MISS",
+            Kind::Refused | Kind::Error | Kind::Left | Kind::Lost => "----",
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! How an answer came about, and the answer with it.
+
+use std::time::Duration;
+
+use super::failure;
+use crate::{
+    client::{Reply, ReplyBody},
+    clock::Seconds,
+    fields::cache_status::CacheStatus,
+    message::{FieldName, FieldValue, Fields, StatusCode},
+    origin::OriginError,
+    policy::{Fwd, Reason, Times},
+};
+
+/// How an answer came about. Cache-Status, X-Cache and the log say it.
+#[derive(Debug, Clone)]
+pub struct Verdict {
+    /// Why the origin was asked; `None`: it was not.
+    pub fwd: Option<Fwd>,
+    /// The status of the origin's answer.
+    pub fwd_status: Option<u16>,
+    pub reason: Reason,
+    /// Seconds that the stored response stays fresh; negative: stale since.
+    pub ttl: Option<i64>,
+    /// Age in seconds, where the answer comes from a stored response.
+    pub age: Option<u64>,
+    /// The bytes came from the cache, even where the origin was asked.
+    pub from_cache: bool,
+    pub tier: Tier,
+    /// The origin's answer is being stored.
+    pub stored: bool,
+    /// The request waited for another request's trip to the origin.
+    pub collapsed: bool,
+    /// How long the origin's answer will be fresh once it is stored, and what says so. Zero: each use needs validation.
+    pub stored_for: Option<(Seconds, Reason)>,
+    /// Why the origin gave no answer.
+    pub failure: Option<Box<OriginError>>,
+    /// The time from sending the request to the head of the origin's answer.
+    pub origin_time: Option<Duration>,
+}
+
+/// Where the bytes of an answer come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tier {
+    Memory,
+    Disk,
+    Origin,
+    /// Larder made the answer.
+    Larder,
+}
+
+impl Tier {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Tier::Memory => "memory",
+            Tier::Disk => "disk",
+            Tier::Origin => "the origin",
+            Tier::Larder => "Larder",
+        }
+    }
+}
+
+impl Verdict {
+    pub fn forwarded(fwd: Fwd, reason: Reason) -> Verdict {
+        Verdict {
+            fwd: Some(fwd),
+            fwd_status: None,
+            reason,
+            ttl: None,
+            age: None,
+            from_cache: false,
+            tier: Tier::Origin,
+            stored: false,
+            collapsed: false,
+            stored_for: None,
+            failure: None,
+            origin_time: None,
+        }
+    }
+
+    pub fn hit(reason: Reason, tier: Tier) -> Verdict {
+        Verdict { fwd: None, from_cache: true, tier, ..Verdict::forwarded(Fwd::Miss, reason) }
+    }
+
+    /// Larder answers by itself, and did not ask the origin.
+    pub fn refused(reason: Reason) -> Verdict {
+        Verdict { fwd: None, tier: Tier::Larder, ..Verdict::forwarded(Fwd::Bypass, reason) }
+    }
+
+    /// The verdict where Larder answers because the origin could not.
+    pub fn failed(self, error: &OriginError) -> Verdict {
+        Verdict { tier: Tier::Larder, reason: failure::reason(error), failure: Some(Box::new(error.clone())), ..self }
+    }
+
+    /// The verdict after an exchange with the origin.
+    pub fn answered(self, status: u16, times: Times) -> Verdict {
+        let waited = times.response.0.saturating_sub(times.request.0);
+        let origin_time = Some(Duration::from_millis(u64::try_from(waited).unwrap_or(0)));
+        Verdict { fwd_status: Some(status), origin_time, ..self }
+    }
+
+    /// The word of X-Cache. HIT: the bytes came from the cache.
+    pub fn word(&self) -> &'static str {
+        if self.from_cache { "HIT" } else { "MISS" }
+    }
+
+    /// Larder's member of Cache-Status (RFC 9211).
+    pub fn cache_status(&self) -> CacheStatus {
+        CacheStatus {
+            hit: self.fwd.is_none() && self.from_cache,
+            fwd: self.fwd.map(Fwd::as_str),
+            fwd_status: self.fwd_status,
+            ttl: self.ttl,
+            stored: self.stored,
+            collapsed: self.collapsed,
+            detail: Some(self.reason.as_str()),
+        }
+    }
+}
+
+/// An answer for the client, and how it came about.
+pub struct Answer {
+    pub reply: Reply,
+    pub verdict: Verdict,
+}
+
+impl Answer {
+    /// `fields`: without those that Larder adds to every answer. `via`: Larder's Via line, on what it relays.
+    pub fn new(
+        status: StatusCode,
+        mut fields: Fields,
+        body: ReplyBody,
+        via: Option<&FieldValue>,
+        verdict: Verdict,
+    ) -> Answer {
+        append_own(&mut fields, via, &verdict);
+        let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let body = if bodiless { ReplyBody::Empty(None) } else { body };
+        Answer { reply: Reply { status, fields, body }, verdict }
+    }
+}
+
+/// Appends the fields that Larder adds, always last and in this order: Via, Age, Cache-Status, X-Cache.
+fn append_own(fields: &mut Fields, via: Option<&FieldValue>, verdict: &Verdict) {
+    if let Some(via) = via {
+        fields.append(http::header::VIA, via.clone());
+    }
+    if let Some(age) = verdict.age {
+        fields.append(http::header::AGE, FieldValue::from(age));
+    }
+    verdict.cache_status().append_to(fields);
+    fields.append(FieldName::from_static("x-cache"), FieldValue::from_static(verdict.word()));
+}
+
+/// Appends a line whose value Larder made.
+pub fn append(fields: &mut Fields, name: &'static str, value: &str) {
+    if let Ok(value) = FieldValue::from_str(value) {
+        fields.append(FieldName::from_static(name), value);
+    }
+}

@@ -1,0 +1,98 @@
+//! The reason of an outcome in words for people: what the log says last.
+
+use std::fmt;
+
+use super::{
+    outcome::{End, Kind, Outcome},
+    verdict::Verdict,
+};
+use crate::{logging::escape, policy::Reason, units::show_seconds};
+
+/// Shows the reason of an outcome: `stored for 5s`, `5s left`, `not stored: Cache-Control: private`.
+pub struct Words<'a>(pub &'a Outcome);
+
+impl fmt::Display for Words<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (Kind::of(self.0), &self.0.verdict) {
+            (Kind::Left, _) => f.write_str("the client left before it got an answer"),
+            (Kind::Lost, _) => f.write_str("lost to a fault of Larder's own"),
+            (_, None) => f.write_str(match self.0.end {
+                End::Refused(why) => why,
+                _ => Reason::Refused.as_str(),
+            }),
+            (Kind::Stale, Some(verdict)) => stale(f, verdict),
+            (Kind::Miss, Some(verdict)) => stored(f, verdict),
+            (Kind::NotCached, Some(verdict)) => not_stored(f, verdict, self.0),
+            (Kind::Fresh | Kind::Validated | Kind::Collapsed, Some(verdict)) => left(f, verdict),
+            (Kind::Refused | Kind::Error, Some(verdict)) => match &verdict.failure {
+                Some(failure) => f.write_str(&escape(&failure.to_string())),
+                None => f.write_str(verdict.reason.as_str()),
+            },
+        }
+    }
+}
+
+/// The answer is a stored response, or is shared with the request that stores it.
+fn left(f: &mut fmt::Formatter<'_>, verdict: &Verdict) -> fmt::Result {
+    let source = source(verdict.reason);
+    let why = match verdict.reason {
+        _ if verdict.collapsed => Some("collapsed"),
+        Reason::Fresh => None,
+        reason => Some(reason.as_str()).filter(|_| source.is_none()),
+    };
+    let left = verdict.ttl.filter(|ttl| *ttl > 0).map(|ttl| show_seconds(ttl.unsigned_abs()));
+    match (why, left) {
+        (Some(why), Some(left)) => write!(f, "{why}; {left} left")?,
+        (None, Some(left)) => write!(f, "{left} left")?,
+        (why, None) => f.write_str(why.unwrap_or(verdict.reason.as_str()))?,
+    }
+    source.map_or(Ok(()), |source| write!(f, " ({source})"))
+}
+
+/// The stored response was stale.
+fn stale(f: &mut fmt::Formatter<'_>, verdict: &Verdict) -> fmt::Result {
+    let over = show_seconds(verdict.ttl.unwrap_or(0).min(0).unsigned_abs());
+    write!(f, "{over} over; ")?;
+    match (&verdict.failure, verdict.fwd_status) {
+        (Some(failure), _) => f.write_str(&escape(&failure.to_string())),
+        (None, Some(status)) => write!(f, "the origin answered {status}"),
+        (None, None) => f.write_str(verdict.reason.as_str()),
+    }
+}
+
+/// The origin's answer is being stored.
+fn stored(f: &mut fmt::Formatter<'_>, verdict: &Verdict) -> fmt::Result {
+    if verdict.reason != Reason::NotStored {
+        write!(f, "{}; ", verdict.reason.as_str())?;
+    }
+    match verdict.stored_for {
+        Some((lifetime, by)) if lifetime.0 > 0 => {
+            write!(f, "stored for {}", show_seconds(lifetime.0))?;
+            source(by).map_or(Ok(()), |source| write!(f, " ({source})"))
+        }
+        _ => f.write_str("stored, to be validated before each use"),
+    }
+}
+
+/// The origin's answer is not stored.
+fn not_stored(f: &mut fmt::Formatter<'_>, verdict: &Verdict, outcome: &Outcome) -> fmt::Result {
+    match (verdict.reason, &outcome.method) {
+        (Reason::UnsafeMethod | Reason::MethodNotCached, Some(method)) => {
+            write!(f, "{} is not cached", escape(method.as_str()))
+        }
+        (Reason::NoStore | Reason::NoCache | Reason::Private, _) => {
+            write!(f, "not stored: Cache-Control: {}", verdict.reason.as_str())
+        }
+        (reason, _) => write!(f, "not stored: {}", reason.as_str()),
+    }
+}
+
+/// Where a lifetime comes from, if not from the origin's own words.
+fn source(reason: Reason) -> Option<&'static str> {
+    match reason {
+        Reason::DefaultTtl => Some("--default-ttl"),
+        Reason::LastModified => Some("a tenth since Last-Modified"),
+        Reason::FreshDirectivesIgnored => Some("reload ignored, see --client-reload"),
+        _ => None,
+    }
+}

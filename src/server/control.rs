@@ -1,0 +1,102 @@
+//! What the control socket answers, and the numbers of `larder stats`.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use serde_json::Value;
+
+use crate::{
+    admin::{
+        self,
+        figures::{Answers, Figures, Times},
+    },
+    client::Counters,
+    config::Config,
+    policy::Reason,
+    proxy::{Kind, Shared, Total},
+    store::Store,
+};
+
+/// Opens the control socket. Without it Larder runs all the same.
+pub(super) fn open(
+    config: &Config,
+    listening: SocketAddr,
+    store: &Store,
+    shared: &Arc<Shared>,
+) -> Option<admin::Listening> {
+    let (store, shared, counters) = (store.clone(), shared.clone(), config.client.counters.clone());
+    let (listening, origin) = (format!("http://{listening}"), config.origin.url.clone());
+    let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    let handler = move |command| match command {
+        admin::Command::Clear => {
+            let cleared = rt.block_on(store.clear()).map_err(|error| error.to_string())?;
+            shared.forget_flights();
+            Ok(admin::clear::to_json(cleared))
+        }
+        admin::Command::Stats => {
+            let under_way = shared.counts.under_way();
+            let (listening, origin) = (listening.clone(), origin.clone());
+            let known = Figures { listening, origin, under_way, ..Figures::default() };
+            stats(&store, &counters, figures(known, &shared.counts.total())).map_err(|error| error.to_string())
+        }
+        admin::Command::Ping => Ok(admin::identity()),
+    };
+    match admin::listen(&config.store.folder, handler) {
+        Ok(listening) => Some(listening),
+        Err(error) => {
+            log::warn!(
+                "no control socket in {}: {error}; --clear-cache cannot reach this Larder",
+                config.store.folder.display()
+            );
+            None
+        }
+    }
+}
+
+/// Puts the numbers of all parts into one object.
+fn stats(store: &Store, counters: &Counters, figures: Figures) -> serde_json::Result<Value> {
+    let mut stats = serde_json::to_value(store.stats())?;
+    let Value::Object(numbers) = &mut stats else { return Ok(stats) };
+    // these count lookups, and a request may look up more than once
+    let mut lookups = serde_json::Map::new();
+    for (old, new) in [("memory_hits", "memory"), ("disk_hits", "disk"), ("misses", "none")] {
+        lookups.extend(numbers.remove(old).map(|count| (new.to_owned(), count)));
+    }
+    numbers.insert("lookups".to_owned(), lookups.into());
+    for (name, count) in [
+        ("connections", counters.connections.count()),
+        ("turned_away", counters.over_connections.count() + counters.over_address.count()),
+        ("requests", counters.requests.count()),
+        ("refused", counters.refused.count()),
+        ("panics", counters.panics.count()),
+    ] {
+        numbers.insert(name.to_owned(), count.into());
+    }
+    if let Value::Object(figures) = serde_json::to_value(figures)? {
+        numbers.extend(figures);
+    }
+    Ok(stats)
+}
+
+/// Translates the counts of answers.
+fn figures(known: Figures, total: &Total) -> Figures {
+    let times = |times: &crate::proxy::Times| Times::new(times.count(), times.quantile(0.5), times.quantile(0.95));
+    let answers = |kind: &Kind| {
+        let reasons = &total.outcomes[*kind as usize];
+        // an outcome without an answer has no reason
+        let has_reason = !matches!(kind, Kind::Left | Kind::Lost);
+        let occurred = Reason::ALL.iter().zip(reasons).filter(|(_, count)| has_reason && **count > 0);
+        Answers {
+            requests: reasons.iter().sum(),
+            bytes: total.bytes[*kind as usize],
+            reasons: occurred.map(|(reason, count)| (reason.name(), *count)).collect(),
+        }
+    };
+    Figures {
+        running_seconds: total.running.as_secs(),
+        hit_time: times(&total.hits),
+        origin_time: times(&total.origin),
+        answers: Kind::ALL.iter().map(|kind| (kind.name().to_owned(), answers(kind))).collect(),
+        ..known
+    }
+    .derive(total.unasked)
+}

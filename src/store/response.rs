@@ -1,0 +1,51 @@
+//! A stored response as the store gives it out and takes it.
+
+use bytes::Bytes;
+
+use super::{StoreError, body::DiskBody};
+use crate::{key::CacheKey, message::StoredHead};
+
+/// A stored response: its key, its head, and where its body is.
+#[derive(Debug, Clone)]
+pub struct StoredResponse {
+    /// The key that it is stored under; for a variant, the variant's own key.
+    pub key: CacheKey,
+    pub head: StoredHead,
+    pub body: StoredBody,
+}
+
+/// The place of a stored response's body.
+#[derive(Debug, Clone)]
+pub enum StoredBody {
+    /// In memory, in one piece.
+    Memory(Bytes),
+    /// Beside the records on disk.
+    Disk(DiskBody),
+}
+
+impl StoredBody {
+    /// In bytes.
+    pub fn length(&self) -> u64 {
+        match self {
+            StoredBody::Memory(bytes) => bytes.len() as u64,
+            StoredBody::Disk(body) => body.length(),
+        }
+    }
+}
+
+/// Bytes of a stored body, `from..from + length` (less at its end, and at most 256 KiB from the disk at a time).
+pub async fn read(body: &StoredBody, from: u64, length: usize) -> Result<Bytes, StoreError> {
+    match body {
+        StoredBody::Disk(body) => body.read(from, length).await,
+        StoredBody::Memory(bytes) => {
+            let start = usize::try_from(from).unwrap_or(usize::MAX).min(bytes.len());
+            Ok(bytes.slice(start..start.saturating_add(length).min(bytes.len())))
+        }
+    }
+}
+
+impl AsRef<StoredHead> for StoredResponse {
+    fn as_ref(&self) -> &StoredHead {
+        &self.head
+    }
+}

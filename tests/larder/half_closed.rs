@@ -1,0 +1,66 @@
+//! Clients that end their side of the connection behind the request, and go on reading.
+
+use crate::support::{End, Gate, Origin, Proxy, Step, request, respond, until};
+
+const FRESH: &str = "Cache-Control: max-age=600";
+
+#[test]
+fn a_client_that_half_closes_before_its_answer_gets_it_wherever_it_comes_from() {
+    let large = vec![b'x'; 3 << 20];
+    let body = large.clone();
+    let origin = Origin::answering(move |request| match request.target.as_str() {
+        "/large" => respond(200, &[FRESH], &body),
+        "/relayed" => respond(200, &["Cache-Control: no-store"], "small"),
+        "/chunked" => vec![Step::Send(
+            b"HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nsmall\r\n0\r\n\r\n"
+                .to_vec(),
+        )],
+        _ => respond(200, &[FRESH], "small"),
+    });
+    let mut proxy = Proxy::start(&origin, &["--memory", "0B"]);
+    let ask = |proxy: &Proxy, target: &str| {
+        let mut client = proxy.client();
+        client.send(request("GET", target, &[])).finish();
+        client.response("GET")
+    };
+    for target in ["/small", "/large"] {
+        assert_eq!(ask(&proxy, target).end, End::Whole, "a miss: {target}");
+        until("a hit", || proxy.get(target).x_cache() == "HIT");
+    }
+    proxy.restart();
+    for (target, length) in [("/small", 5), ("/large", large.len())] {
+        let hit = ask(&proxy, target);
+        assert_eq!((hit.x_cache(), hit.body.len(), hit.end), ("HIT", length, End::Whole), "from the disk: {target}");
+    }
+    for target in ["/relayed", "/chunked"] {
+        assert_eq!((ask(&proxy, target).text().as_str(), ask(&proxy, target).end), ("small", End::Whole), "{target}");
+    }
+}
+
+#[test]
+fn a_client_that_half_closes_waits_for_an_origin_that_takes_its_time() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let origin = Origin::answering(move |_| [vec![Step::Wait(held.clone())], respond(200, &[FRESH], "late")].concat());
+    let proxy = Proxy::start(&origin, &[]);
+    let mut client = proxy.client();
+    client.send(request("GET", "/a", &[])).finish();
+    origin.await_requests(1);
+    gate.open();
+    assert_eq!(client.response("GET").text(), "late");
+}
+
+#[test]
+fn the_end_of_a_clients_side_within_a_body_of_unknown_length_means_that_it_has_left() {
+    // it sends no more, and hears when the connection is closed
+    let origin = Origin::always(vec![Step::Send(
+        b"HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n".to_vec(),
+    )]);
+    let proxy = Proxy::start(&origin, &[]);
+    let mut tab = proxy.client();
+    tab.send(request("GET", "/events", &[]));
+    tab.head();
+    origin.await_connections(1);
+    tab.finish();
+    origin.await_no_connections();
+}
