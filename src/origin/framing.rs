@@ -22,8 +22,8 @@ use super::{
     head::{self, Framing},
     request::Interim,
     sending::Sending,
-    unasked::is_unasked,
     transport::Transport,
+    unasked::is_unasked,
 };
 use crate::message::ConnectionScheme;
 

@@ -125,7 +125,7 @@ fn w16_there_are_never_more_connections_than_places() {
 fn talking(unasked: &'static str) -> Server {
     Server::new(move |mut peer| {
         while let Some(head) = peer.head() {
-            peer.send(if head.contains("connection: close") { OK.replace("ok", "no") } else { OK.to_owned() });
+            peer.send(if head.contains("Connection: close") { OK.replace("ok", "no") } else { OK.to_owned() });
             peer.wait();
             peer.send(unasked);
             peer.say("sent");
@@ -170,7 +170,7 @@ fn w16_bytes_that_come_with_an_answer_or_behind_a_head_without_content_are_unask
         ] {
             let mut server = Server::new(move |mut peer| {
                 while let Some(head) = peer.head() {
-                    peer.say(if head.contains("connection: close") { "close" } else { "kept" });
+                    peer.say(if head.contains("Connection: close") { "close" } else { "kept" });
                     peer.send(answer);
                 }
             });
