@@ -1,82 +1,118 @@
-//! The lines that Larder prints when it starts.
+//! The lines that Larder prints when it starts: a few on a terminal, one anywhere else.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use crate::{
     config::Config,
     policy,
+    terminal::{Colour, Style},
     units::{show_duration, show_responses, show_size},
 };
 
-/// What the store holds when Larder starts, as far as that is already known.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Holdings {
-    /// The bytes that the cache folder occupies.
-    pub disk: Option<u64>,
-    /// The number of stored responses.
-    pub responses: Option<u64>,
+/// What is known of the cache when Larder starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holdings {
+    /// It takes longer to open than the start-up lines wait.
+    Opening,
+    /// The disk can be used.
+    Open {
+        responses: u64,
+        /// The bytes that the cache folder occupies.
+        disk: u64,
+    },
+    /// The disk cannot be used: what is cached is held in memory. A warning says why.
+    MemoryAlone,
 }
 
-/// Returns the lines for stderr. `listening` are the addresses that are bound.
-pub fn announce(config: &Config, listening: &[SocketAddr], holdings: Holdings) -> Vec<String> {
-    let mut lines = Vec::new();
-    for address in listening {
-        lines.push(format!("larder {} listening on http://{address}", env!("CARGO_PKG_VERSION")));
+/// Returns the lines for stderr. `home`: the folder that `~` stands for.
+pub fn announce(
+    config: &Config,
+    listening: SocketAddr,
+    holdings: Holdings,
+    home: Option<&Path>,
+    style: Style,
+) -> Vec<String> {
+    match style.columns {
+        true => for_people(config, listening, holdings, home, style),
+        false => vec![for_programs(config, listening, holdings)],
     }
-    lines.push(format!("origin: {}", config.origin.url));
-    lines.push(caches(&config.policy));
-    lines.push(store(config, holdings));
-    lines.push(without_freshness(&config.policy));
-    if listening.iter().any(|address| !address.ip().is_loopback()) && config.allow_hosts.is_empty() {
-        lines.push(
-            "note: other machines can reach this port; --allow-host limits which host names are served".to_owned(),
-        );
+}
+
+/// Returns the hint for a port that other machines reach.
+pub fn exposed(config: &Config, listening: SocketAddr) -> Option<&'static str> {
+    (!listening.ip().is_loopback() && config.allow_hosts.is_empty())
+        .then_some("other machines can reach this port; --allow-host limits which host names are served")
+}
+
+fn for_programs(config: &Config, listening: SocketAddr, holdings: Holdings) -> String {
+    let mut line =
+        format!("larder {} listening on http://{listening} origin={}", env!("CARGO_PKG_VERSION"), config.origin.url);
+    match holdings {
+        Holdings::MemoryAlone => line.push_str(" cache=memory"),
+        _ => line.push_str(&format!(" cache={}", config.store.folder.display())),
     }
+    if let Holdings::Open { responses, .. } = holdings {
+        line.push_str(&format!(" responses={responses}"));
+    }
+    if config.policy.strict {
+        line.push_str(" strict=yes");
+    }
+    line
+}
+
+fn for_people(
+    config: &Config,
+    listening: SocketAddr,
+    holdings: Holdings,
+    home: Option<&Path>,
+    style: Style,
+) -> Vec<String> {
+    let version = concat!("larder ", env!("CARGO_PKG_VERSION"));
+    let url = format!("http://{listening}");
+    let row = |name: &str, text: &str, flag: &str| {
+        let flag = if flag.is_empty() { String::new() } else { format!("({flag})") };
+        format!("  {name:<7} {text:<48} {flag}").trim_end().to_owned()
+    };
+    let policy = &config.policy;
+    let reload = if policy.client_reload || policy.strict { "followed" } else { "ignored" };
+    let mut lines = vec![
+        format!("{version}   {}  ->  {}", style.paint(Colour::Bold, &url), config.origin.url),
+        String::new(),
+        row("cache", &cache(config, holdings, home), ""),
+        row("TTL", &lifetime(policy), if policy.strict { "--strict" } else { "--default-ttl" }),
+        row("reload", &format!("clients' no-cache is {reload}"), "--client-reload"),
+    ];
+    if let Some(hint) = exposed(config, listening) {
+        lines.push(row("note", hint, ""));
+    }
+    lines.extend([String::new(), format!("  try     {:<48} stop: Ctrl-C", format!("curl -i {url}/")), String::new()]);
     lines
 }
 
-fn caches(policy: &policy::Options) -> String {
-    let mut line = "caches: answers to GET, HEAD and QUERY, as far as RFC 9111 allows".to_owned();
-    line.push_str(match policy.strict {
-        true => "; to the letter (--strict)",
-        false => "; those with Set-Cookie only where the origin says public or s-maxage, and without the cookie",
-    });
-    if !policy.strict && !policy.client_reload {
-        line.push_str("; a client's reload is answered from the cache (--client-reload changes that)");
-    }
-    line
-}
-
-fn store(config: &Config, holdings: Holdings) -> String {
+/// The folder, what is in it, and what may be.
+fn cache(config: &Config, holdings: Holdings, home: Option<&Path>) -> String {
     let options = &config.store;
-    let mut line = format!("store: {}", options.folder.display());
-    if let Some(responses) = holdings.responses {
-        line.push_str(&format!(", {}", show_responses(responses)));
+    let folder = match home.and_then(|home| options.folder.strip_prefix(home).ok()) {
+        Some(below) => format!("~/{}", below.display()),
+        None => options.folder.display().to_string(),
+    };
+    let limit = show_size(options.disk);
+    match holdings {
+        Holdings::Opening => format!("{folder}   it is being opened, {limit} at most"),
+        Holdings::Open { responses, disk } => {
+            format!("{folder}   {}, {} of {limit}", show_responses(responses), show_size(disk))
+        }
+        Holdings::MemoryAlone => format!("in memory alone, {} at most", show_size(options.memory)),
     }
-    if let Some(disk) = holdings.disk {
-        line.push_str(&format!(", {} in use", show_size(disk)));
-    }
-    line.push_str(&format!(
-        "; at most {} on disk, {} in memory, {} for one body",
-        show_size(options.disk),
-        show_size(options.memory),
-        show_size(options.max_object)
-    ));
-    line
 }
 
-fn without_freshness(policy: &policy::Options) -> String {
-    let ttl = std::time::Duration::from_secs(policy.default_ttl.0);
-    let cookies = if policy.ignore_cookies { "Authorization or a key" } else { "Cookie, Authorization or a key" };
-    match (policy.strict, ttl.is_zero()) {
-        (true, _) => "no freshness in an answer: a tenth of its age since Last-Modified; without one it is not reused unvalidated".to_owned(),
-        (false, true) => format!(
-            "no freshness in an answer: a tenth of its age since Last-Modified, never for requests with {cookies} (--default-ttl is 0s)"
-        ),
-        (false, false) => format!(
-            "no freshness in an answer: a tenth of its age since Last-Modified, or {} without one, never for requests with {cookies} (--default-ttl)",
-            show_duration(ttl)
-        ),
+/// How long a response is fresh.
+fn lifetime(policy: &policy::Options) -> String {
+    let default = Duration::from_secs(policy.default_ttl.0);
+    let said = "as the origin says, else Last-Modified";
+    match policy.strict || default.is_zero() {
+        true => said.to_owned(),
+        false => format!("{said}, else {}", show_duration(default)),
     }
 }
 
@@ -88,48 +124,65 @@ mod tests {
         config::{Surroundings, Task},
     };
 
-    fn lines(words: &[&str], listening: &str, holdings: Holdings) -> Vec<String> {
-        let arguments =
-            Arguments::read([&["larder", "--origin", "https://a.example/v2", "--cache-dir", "/c"], words].concat())
-                .unwrap();
-        match Task::new(&arguments, &Surroundings::default()).unwrap() {
-            Task::Serve(config) => announce(&config, &[listening.parse().unwrap()], holdings),
-            other => panic!("{other:?}"),
-        }
+    const COLUMNS: Style = Style { columns: true, colours: false };
+    const OPEN: Holdings = Holdings::Open { responses: 1204, disk: 31 << 20 };
+
+    fn lines(words: &[&str], listening: &str, holdings: Holdings, style: Style) -> Vec<String> {
+        let always = ["larder", "--origin", "https://api.example.com/v2", "--cache-dir", "/home/me/.cache/larder/a"];
+        let arguments = Arguments::read([&always, words].concat()).unwrap();
+        let Task::Serve(config) = Task::new(&arguments, &Surroundings::default()).unwrap() else { panic!("{words:?}") };
+        announce(&config, listening.parse().unwrap(), holdings, Some(Path::new("/home/me")), style)
     }
 
     #[test]
-    fn it_says_where_what_and_how() {
-        let lines = lines(&[], "127.0.0.1:3000", Holdings { disk: Some(5 << 20), responses: Some(17) });
-        assert_eq!(lines[0], format!("larder {} listening on http://127.0.0.1:3000", env!("CARGO_PKG_VERSION")));
-        assert_eq!(lines[1], "origin: https://a.example/v2");
-        assert!(lines[2].starts_with("caches: answers to GET, HEAD and QUERY"), "{}", lines[2]);
+    fn a_terminal_is_told_where_what_and_how_at_a_glance() {
+        let version = env!("CARGO_PKG_VERSION");
         assert_eq!(
-            lines[3],
-            "store: /c, 17 stored responses, 5 MiB in use; at most 10 GiB on disk, 256 MiB in memory, 2.5 GiB for one body"
+            lines(&[], "127.0.0.1:3000", OPEN, COLUMNS),
+            [
+                &format!("larder {version}   http://127.0.0.1:3000  ->  https://api.example.com/v2"),
+                "",
+                "  cache   ~/.cache/larder/a   1,204 stored responses, 31 MiB of 10 GiB",
+                "  TTL     as the origin says, else Last-Modified, else 1h  (--default-ttl)",
+                "  reload  clients' no-cache is ignored                     (--client-reload)",
+                "",
+                "  try     curl -i http://127.0.0.1:3000/                   stop: Ctrl-C",
+                "",
+            ]
         );
-        assert!(
-            lines[4].contains("or 1h without one, never for requests with Cookie, Authorization or a key"),
-            "{}",
-            lines[4]
-        );
-        assert_eq!(lines.len(), 5);
     }
 
     #[test]
     fn it_says_only_what_is_known_and_true() {
-        let unknown = lines(&["--default-ttl", "0s", "--ignore-cookies"], "[::1]:81", Holdings::default());
-        let one = lines(&[], "[::1]:81", Holdings { disk: None, responses: Some(1) });
-        assert!(one[3].starts_with("store: /c, 1 stored response;"), "{}", one[3]);
-        assert_eq!(unknown[3], "store: /c; at most 10 GiB on disk, 256 MiB in memory, 2.5 GiB for one body");
-        assert!(unknown[4].contains("requests with Authorization or a key (--default-ttl is 0s)"), "{}", unknown[4]);
-        let strict = lines(&["--strict"], "127.0.0.1:81", Holdings::default());
-        assert!(strict[2].ends_with("to the letter (--strict)") && !strict[4].contains("1h"), "{strict:?}");
+        let cache = |holdings| lines(&[], "[::1]:81", holdings, COLUMNS)[2].clone();
+        assert_eq!(cache(Holdings::MemoryAlone), "  cache   in memory alone, 256 MiB at most");
+        assert_eq!(cache(Holdings::Opening), "  cache   ~/.cache/larder/a   it is being opened, 10 GiB at most");
+        let one = Holdings::Open { responses: 1, disk: 0 };
+        assert_eq!(cache(one), "  cache   ~/.cache/larder/a   1 stored response, 0 B of 10 GiB");
+        let strict = lines(&["--strict"], "127.0.0.1:81", OPEN, COLUMNS).join("\n");
+        assert!(strict.contains("else Last-Modified           (--strict)"), "{strict}");
+        assert!(strict.contains("no-cache is followed") && !strict.contains("1h"), "{strict}");
+        let none = lines(&["--default-ttl", "0s"], "127.0.0.1:81", OPEN, COLUMNS).join("\n");
+        assert!(none.contains("else Last-Modified           (--default-ttl)"), "{none}");
+    }
+
+    #[test]
+    fn anywhere_else_it_is_one_line() {
+        let version = env!("CARGO_PKG_VERSION");
+        let line = |words: &[&str], holdings| lines(words, "127.0.0.1:3000", holdings, Style::PLAIN);
+        let begin = format!("larder {version} listening on http://127.0.0.1:3000 origin=https://api.example.com/v2");
+        assert_eq!(line(&[], OPEN), [format!("{begin} cache=/home/me/.cache/larder/a responses=1204")]);
+        assert_eq!(line(&[], Holdings::Opening), [format!("{begin} cache=/home/me/.cache/larder/a")]);
+        assert_eq!(line(&["--strict"], Holdings::MemoryAlone), [format!("{begin} cache=memory strict=yes")]);
     }
 
     #[test]
     fn a_port_that_other_machines_reach_is_pointed_out() {
-        assert!(lines(&[], "0.0.0.0:3000", Holdings::default())[5].starts_with("note: other machines"));
-        assert_eq!(lines(&["--allow-host", "a"], "0.0.0.0:3000", Holdings::default()).len(), 5);
+        let note =
+            |words: &[&str], listening| lines(words, listening, OPEN, COLUMNS).join("\n").contains("  note    other");
+        assert!(note(&[], "0.0.0.0:3000") && note(&[], "[2001:db8::1]:3000"));
+        assert!(
+            !note(&["--allow-host", "a"], "0.0.0.0:3000") && !note(&[], "127.9.9.9:3000") && !note(&[], "[::1]:3000")
+        );
     }
 }

@@ -216,7 +216,7 @@ pub struct Arguments {
     #[arg(help_heading = LIMITS, long, env = "LARDER_SHUTDOWN_TIMEOUT", value_name = "TIME", default_value = default::SHUTDOWN_TIMEOUT, hide_env_values = true)]
     pub shutdown_timeout: String,
 
-    /// Log more (twice: everything)
+    /// Log more (twice: all that Larder says; only RUST_LOG makes libraries say more)
     #[arg(short, long, env = "LARDER_VERBOSE", action = ArgAction::Count, value_parser = times, global = true, hide_env_values = true)]
     pub verbose: u8,
 

@@ -117,13 +117,13 @@ pub fn instant() -> Instant {
     Instant::now()
 }
 
-/// The time since boot, suspensions included.
+/// Reads the time since boot, suspensions included.
 fn since_boot() -> Duration {
     let time = clock_gettime(AGING);
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// A reading of the wall clock.
+/// Reads the wall clock.
 pub fn wall() -> Timestamp {
     Timestamp(match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(after) => milliseconds(after),

@@ -1,4 +1,4 @@
-//! The log: its level, its form, that nobody but Larder can write a line of it, and that it holds no credentials.
+//! The log: its level and its form. Nobody but Larder can write a line of it, and it holds no credentials.
 
 #[doc(hidden)]
 pub mod fuzzing;
@@ -9,36 +9,56 @@ mod text;
 use std::io::Write;
 
 use env_logger::Target;
-use log::LevelFilter;
+use log::{Level, LevelFilter};
 
 pub use self::{
     line::{Line, line},
     stderr::{flush, say},
     text::{escape, redact},
 };
+use crate::{
+    clock,
+    terminal::{self, Colour},
+};
 
 /// The target of the line for each request.
 pub const ACCESS: &str = "larder::access";
 
-/// Starts the log on stderr, panics included. `-v` and `-q` decide the level; without them RUST_LOG does; without that it is `info`.
-/// Does nothing where a log was started before.
+/// Libraries whose lines say what Larder says in words of its own: that a request is malformed, at a stranger's pace, or
+/// that a certificate is not trusted.
+const REPEATING: [&str; 3] = ["actix_http", "rustls", "rustls_platform_verifier"];
+
+/// Starts the log on stderr, panics included. `-v` and `-q` decide the level, or without them RUST_LOG. The default is
+/// `info`. Libraries only warn, unless RUST_LOG names them. Does nothing where a log was started before.
 pub fn start(verbose: u8, quiet: u8) {
     let mut builder = env_logger::Builder::new();
-    builder.filter_level(level(verbose, quiet));
-    // actix_http reports each malformed request as an error: with a stranger's bytes, at a stranger's pace.
-    builder.filter_module("actix_http", if verbose > 1 { LevelFilter::Trace } else { LevelFilter::Off });
-    for target in ["actix_server", "actix_web", "awc", "sled", "mio", "rustls"] {
-        builder.filter_module(target, if verbose > 1 { LevelFilter::Trace } else { LevelFilter::Warn });
-    }
     let environment = std::env::var("RUST_LOG").ok().filter(|_| verbose == 0 && quiet == 0);
-    match &environment {
-        Some(_) => drop(builder.parse_default_env()),
-        // the longest target is compared first: each request asks for this one
-        None => drop(builder.filter_module(ACCESS, level(verbose, quiet))),
+    let (of_larder, named) = environment.as_deref().map(levels).unwrap_or_default();
+    let level = of_larder.unwrap_or(level(verbose, quiet));
+    builder.filter_level(level.min(LevelFilter::Warn));
+    builder.filter_module("larder", level);
+    for library in REPEATING {
+        builder.filter_module(library, LevelFilter::Off);
     }
-    builder.format(|out, record| {
+    match &environment {
+        Some(_) => drop(builder.parse_filters(&named)),
+        // the longest target is compared first: each request asks for this one
+        None => drop(builder.filter_module(ACCESS, level)),
+    }
+    let style = terminal::stderr();
+    builder.format(move |out, record| {
+        let (level, text) = (record.level(), line::escaped(record.args()));
+        if style.columns {
+            let colour = match level {
+                Level::Error => Some(Colour::Red),
+                Level::Warn => Some(Colour::Yellow),
+                _ => None,
+            };
+            let time = terminal::time_of_day(clock::wall());
+            return writeln!(out, "{time}  {} {text}", style.paint(colour, format_args!("{level:<5}")));
+        }
         let time = out.timestamp_millis();
-        writeln!(out, "{time} {:5} {}", record.level(), line::escaped(record.args()))
+        writeln!(out, "{time} {level:5} {text}")
     });
     builder.target(Target::Pipe(Box::new(stderr::Lines)));
     if builder.try_init().is_ok() {
@@ -57,6 +77,14 @@ pub fn start(verbose: u8, quiet: u8) {
     }
 }
 
+/// Takes a filter such as `debug,sled=trace/text` apart: the level of Larder, and what it says of targets that it names.
+fn levels(filter: &str) -> (Option<LevelFilter>, String) {
+    let (targets, text) = filter.split_at(filter.find('/').unwrap_or(filter.len()));
+    let level = |part: &str| part.trim().parse::<LevelFilter>().ok();
+    let named: Vec<&str> = targets.split(',').filter(|part| level(part).is_none()).collect();
+    (targets.split(',').filter_map(level).next_back(), named.join(",") + text)
+}
+
 fn level(verbose: u8, quiet: u8) -> LevelFilter {
     match i16::from(verbose) - i16::from(quiet) {
         ..=-2 => LevelFilter::Error,
@@ -70,6 +98,20 @@ fn level(verbose: u8, quiet: u8) -> LevelFilter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_level_is_larders_and_libraries_are_named() {
+        for (filter, level, named) in [
+            ("", None, ""),
+            (" DEBUG ", Some(LevelFilter::Debug), ""),
+            ("warn,sled=trace", Some(LevelFilter::Warn), "sled=trace"),
+            ("sled,mio=info,off", Some(LevelFilter::Off), "sled,mio=info"),
+            ("larder=debug", None, "larder=debug"),
+            ("error/warn,x", Some(LevelFilter::Error), "/warn,x"),
+        ] {
+            assert_eq!(levels(filter), (level, named.to_owned()), "{filter}");
+        }
+    }
 
     #[test]
     fn verbose_and_quiet_cancel_each_other() {

@@ -1,4 +1,5 @@
-//! Parse the command line, start logging, run, turn an error into an exit code: 1 or 75 at run time, 2 for usage.
+//! Parses the command line, starts the log, and runs. The exit code is 2 for a wrong command line, 1 or 75 for an error
+//! at run time.
 
 use std::{
     io::{self, Write},
@@ -58,11 +59,11 @@ fn fail(code: u8, error: &dyn std::fmt::Display) -> ExitCode {
 }
 
 fn say(line: &str) {
-    // Whoever stopped reading does not want to know.
+    // whoever stopped reading does not want to know
     let _ = writeln!(io::stdout(), "{line}");
 }
 
-/// Clears each folder, also when another could not be cleared, and says what it removed.
+/// Clears each folder, even if another one could not be cleared, and says what it removed.
 fn clear(folders: &Folders) -> ExitCode {
     each(folders, |folder| {
         let cleared = admin::clear::clear(folder, offline_clear)?;
@@ -101,7 +102,8 @@ fn stats(folders: &Folders, json: bool, all: bool) -> ExitCode {
     code
 }
 
-/// Does `work` for each folder that is there; says so where none is (`Ok(false)`). Fails if one of them failed.
+/// Does `work` for each cache folder, and says so if there is none. `work` returns false if the folder is gone. The exit
+/// code is 1 if `work` failed for one of them.
 fn each(folders: &Folders, mut work: impl FnMut(&Path) -> Result<bool, String>) -> ExitCode {
     let (place, paths) = match folders {
         Folders::One(folder) => (folder, vec![folder.clone()]),
@@ -137,13 +139,11 @@ fn below(parent: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-// The two that the store answers where no Larder runs.
-
 fn offline_clear(folder: &Path) -> Result<Cleared, String> {
     store::clear_folder(folder).map_err(|error| error.to_string())
 }
 
-/// What can be told of a folder that nobody uses.
+/// Returns the numbers of a cache folder that no Larder runs on.
 fn offline_stats(folder: &Path) -> Result<Value, String> {
     if !folder.is_dir() {
         return Err(OpenError::NotAFolder(folder.to_owned()).to_string());

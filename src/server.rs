@@ -1,25 +1,28 @@
 //! Composition: the store, the workers, the listener, the control socket and the signals.
 
 mod control;
+mod stopping;
 
 use std::{
     fmt, io,
     net::{SocketAddr, TcpListener, ToSocketAddrs},
+    path::PathBuf,
     rc::Rc,
     sync::{Arc, Once, mpsc},
-    task::Poll,
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use actix_server::ServerHandle;
 use socket2::{Domain, Socket, Type};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
+pub use self::stopping::TOGETHER;
+use self::stopping::{stopping_signals, until_stopped};
 use crate::{
-    announce::{Holdings, announce},
+    admin,
+    announce::{Holdings, announce, exposed},
     client::{self, OnRefusal},
-    clock::{self, Clock},
+    clock::Clock,
     config::Config,
     descriptors, logging,
     message::{FieldValue, StoredHead},
@@ -27,21 +30,19 @@ use crate::{
     policy::freshness,
     proxy::{self, Context, Health, OriginUrl, Secure, Shared, Site},
     store::{OpenError, State, Store},
+    terminal,
 };
 
-/// Connections that may wait to be accepted; the system bounds it by its own limit.
+/// The most connections that wait to be accepted. The system's own limit may be lower.
 const BACKLOG: i32 = 4096;
 
-/// How long the start-up lines wait for the store to be open; requests do not.
+/// How long the start-up lines wait until the store is open. Requests do not wait.
 const OPENING: Duration = Duration::from_secs(1);
 
-/// What the store has to write when the server has ended is waited for so long.
+/// How long the end waits for the store to write what it still has.
 const CLOSING: Duration = Duration::from_secs(10);
 
-/// Signals that come within this time are one: wrappers pass on what the terminal sends to all.
-pub const TOGETHER: Duration = Duration::from_secs(1);
-
-/// Why Larder cannot run. One line.
+/// Why Larder cannot run. The text is one line.
 #[derive(Debug)]
 pub enum RunError {
     Listen { host: String, port: u16, error: io::Error },
@@ -51,7 +52,7 @@ pub enum RunError {
 }
 
 impl RunError {
-    /// The field of the arguments that it is about, where it is about one: `port`. Its name stands before the words.
+    /// Returns the field of the arguments that the error is about, if it is about one: `port`.
     pub fn setting(&self) -> Option<&'static str> {
         match self {
             RunError::Listen { error, .. } => match error.kind() {
@@ -63,10 +64,10 @@ impl RunError {
         }
     }
 
-    /// What the program ends with.
+    /// Returns the exit code of the program.
     pub fn exit_code(&self) -> u8 {
         match self {
-            // EX_TEMPFAIL: the same words may do once the other one has ended
+            // EX_TEMPFAIL: the same command may work once the other one has ended
             RunError::Folder(OpenError::Locked(_)) => 75,
             _ => 1,
         }
@@ -100,7 +101,7 @@ impl fmt::Display for RunError {
 
 impl std::error::Error for RunError {}
 
-/// Runs until SIGINT, SIGTERM or SIGHUP, then lets running requests end. A second signal ends at once.
+/// Runs until SIGINT, SIGTERM or SIGHUP comes, and then until the requests under way have ended.
 pub fn run(config: Config) -> Result<(), RunError> {
     let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Server)?;
     let mut signals = {
@@ -115,68 +116,32 @@ pub fn run(config: Config) -> Result<(), RunError> {
     }
     let running = start(config.clone(), Clock::system())?;
     if log::log_enabled!(log::Level::Warn) {
-        let holdings = rt.block_on(holdings(&running.store));
-        for line in announce(&config, &[running.addr], holdings) {
+        let (holdings, style) = (rt.block_on(holdings(&running.store)), terminal::stderr());
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        for line in announce(&config, running.addr, holdings, home.as_deref(), style) {
             logging::say(&line);
         }
+        // a terminal has it among these lines
+        if let Some(hint) = exposed(&config, running.addr).filter(|_| !style.columns) {
+            log::info!("{hint}");
+        }
     }
-    rt.block_on(until_stopped(running, &mut signals, config.client.shutdown_timeout));
+    let (handle, shared) = (running.handle.clone(), running.shared.clone());
+    let under_way = move || shared.counts.under_way();
+    rt.block_on(until_stopped(handle, under_way, running.ended(), &mut signals, config.client.shutdown_timeout));
     Ok(())
 }
 
-async fn until_stopped(running: Running, signals: &mut [Signal], patience: Duration) {
-    let stopping = running.handle.clone();
-    let ended = running.ended();
-    tokio::pin!(ended);
-    let mut asked: Option<Instant> = None;
-    loop {
-        tokio::select! {
-            () = &mut ended => return,
-            () = any(signals) => {}
-        }
-        match asked {
-            None => {
-                asked = Some(clock::instant());
-                log::info!("stopping: waiting up to {patience:?} for the requests under way");
-                drop(stopping.stop(true));
-            }
-            Some(first) if first.elapsed() < TOGETHER => {}
-            Some(_) => {
-                log::warn!("stopped without waiting for the requests under way");
-                logging::flush();
-                std::process::exit(1);
-            }
-        }
-    }
-}
-
-/// Waits for any of them.
-async fn any(signals: &mut [Signal]) {
-    std::future::poll_fn(|task| match signals.iter_mut().any(|signal| signal.poll_recv(task).is_ready()) {
-        true => Poll::Ready(()),
-        false => Poll::Pending,
-    })
-    .await
-}
-
-/// What asks Larder to stop. A hangup does not where it is ignored from the start: that is what nohup is for.
-fn stopping_signals() -> io::Result<Vec<Signal>> {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
-    let hangup = ignored.is_none_or(|ignored| ignored & 1 == 0).then(SignalKind::hangup);
-    let kinds = [SignalKind::terminate(), SignalKind::interrupt()].into_iter().chain(hangup);
-    kinds.map(signal).collect()
-}
-
-/// What the store holds, if it says so soon.
+/// Returns what the store holds, if it says so soon.
 async fn holdings(store: &Store) -> Holdings {
     if tokio::time::timeout(OPENING, store.opened()).await.is_err() {
-        return Holdings::default();
+        return Holdings::Opening;
     }
     let stats = store.stats();
     match stats.state {
-        State::Open => Holdings { disk: Some(stats.disk_used), responses: Some(stats.responses) },
-        _ => Holdings::default(),
+        State::Open => Holdings::Open { responses: stats.responses, disk: stats.disk_used },
+        State::Opening => Holdings::Opening,
+        State::Down(_) | State::Closed => Holdings::MemoryAlone,
     }
 }
 
@@ -184,12 +149,13 @@ async fn holdings(store: &Store) -> Holdings {
 pub struct Running {
     pub addr: SocketAddr,
     pub store: Store,
+    shared: Arc<Shared>,
     handle: ServerHandle,
     thread: Option<JoinHandle<()>>,
     done: Option<tokio::sync::oneshot::Receiver<()>>,
 }
 
-/// Starts listening; returns when requests are accepted.
+/// Starts a Larder, and returns when it accepts requests.
 pub fn start(mut config: Config, clock: Clock) -> Result<Running, RunError> {
     descriptors::share_out(&mut config);
     let listener = listen(&config)?;
@@ -197,28 +163,31 @@ pub fn start(mut config: Config, clock: Clock) -> Result<Running, RunError> {
     let origin = Origin::prepare(config.origin_client.clone()).map_err(RunError::Origin)?;
     let lock = match Store::lock(&config.store.folder) {
         Ok(lock) => Some(lock),
-        // the disk may recover: the store tries again
-        Err(error @ OpenError::Io(..)) => {
-            log::error!("{error}; running without a store on disk until that is mended");
-            None
-        }
+        // the store says why, and tries again: the disk may recover
+        Err(OpenError::Io(..)) => None,
         Err(error) => return Err(RunError::Folder(error)),
     };
     let is_dead = {
         let (clock, policy) = (clock.clone(), config.policy.clone());
         move |head: &StoredHead| freshness::is_dead(head, clock.now(), &policy)
     };
+    // without a folder there is no place for the socket, and the store's warning is enough
+    let has_folder = lock.is_some();
     let store = Store::open_with(config.store.clone(), is_dead, lock);
     let shared = Arc::new(Shared::default());
+    let control = has_folder.then(|| control::open(&config, addr, &store, &shared)).flatten();
     let (tell, told) = mpsc::channel();
     let (done_tell, done) = tokio::sync::oneshot::channel();
     let kept = store.clone();
     let thread = std::thread::Builder::new()
         .name("server".to_owned())
-        .spawn(move || serve(config, clock, listener, addr, origin, kept, shared, tell, done_tell))
+        .spawn({
+            let shared = shared.clone();
+            move || serve(config, clock, listener, addr, origin, kept, shared, control, tell, done_tell)
+        })
         .map_err(RunError::Server)?;
     let handle = told.recv().unwrap_or_else(|_| Err(io::Error::other("it ended at once"))).map_err(RunError::Server)?;
-    Ok(Running { addr, store, handle, thread: Some(thread), done: Some(done) })
+    Ok(Running { addr, store, shared, handle, thread: Some(thread), done: Some(done) })
 }
 
 #[expect(clippy::too_many_arguments, reason = "the captures of one thread")]
@@ -230,10 +199,10 @@ fn serve(
     origin: Prepared,
     store: Store,
     shared: Arc<Shared>,
+    control: Option<admin::Listening>,
     tell: mpsc::Sender<io::Result<ServerHandle>>,
     done: tokio::sync::oneshot::Sender<()>,
 ) {
-    let control = control::open(&config, addr, &store, &shared);
     let url = OriginUrl {
         https: config.origin.https,
         authority: config.origin.authority(),
@@ -314,7 +283,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// One for each process, so that a loop is told from another Larder in the chain.
+/// Returns a name for this process, so that a loop can be told from another Larder in the chain.
 fn pseudonym() -> String {
     let seed = format!("{:?} {}", Clock::system().now(), std::process::id());
     format!("larder-{}", &blake3::hash(seed.as_bytes()).to_hex()[..8])
@@ -327,7 +296,8 @@ impl Running {
         }
     }
 
-    /// Stops accepting, waits for the requests under way where that is asked for, and writes what is to be written.
+    /// Stops accepting connections, and waits until the store has written everything. `graceful`: waits for the requests
+    /// under way, too.
     pub fn stop(mut self, graceful: bool) {
         drop(self.handle.stop(graceful));
         if let Some(thread) = self.thread.take() {

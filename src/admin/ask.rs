@@ -4,13 +4,13 @@ use std::{
     fmt, io,
     io::{BufRead, BufReader, Write},
     os::unix::net::UnixStream,
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
 use serde_json::Value;
 
-use super::{Address, Command};
+use super::{Address, Command, SOCKET};
 
 /// How long the command line waits for an answer. It is long because a large cache is not removed at once.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -21,7 +21,9 @@ pub enum AskError {
     NotRunning,
     /// The running Larder could not do what it was asked for. It says why.
     Refused(String),
-    /// The socket exists, but it cannot be used, or what came is not an answer.
+    /// The socket cannot be reached. Nobody knows whether a Larder runs behind it.
+    Unreachable(PathBuf, io::Error),
+    /// The running Larder did not answer, or what came is not an answer.
     Io(io::Error),
 }
 
@@ -30,7 +32,10 @@ impl fmt::Display for AskError {
         match self {
             AskError::NotRunning => f.write_str("no Larder is running on this cache folder"),
             AskError::Refused(why) => write!(f, "the running Larder answered: {why}"),
-            AskError::Io(error) => write!(f, "cannot talk to the running Larder: {error}"),
+            AskError::Unreachable(socket, error) => {
+                write!(f, "cannot reach the control socket {}: {error}", socket.display())
+            }
+            AskError::Io(error) => write!(f, "the running Larder does not answer: {error}"),
         }
     }
 }
@@ -39,7 +44,8 @@ impl std::error::Error for AskError {}
 
 /// Asks the Larder that runs on this cache folder, and waits for its answer.
 pub fn ask(folder: &Path, command: Command) -> Result<Value, AskError> {
-    let mut stream = Address::of(folder).and_then(|address| UnixStream::connect(&address.path)).map_err(nobody)?;
+    let stream = Address::of(folder).and_then(|address| UnixStream::connect(&address.path));
+    let mut stream = stream.map_err(|error| nobody(folder, error))?;
     let line = exchange(&mut stream, command).map_err(AskError::Io)?;
     read_answer(&line)
 }
@@ -53,11 +59,11 @@ pub(super) fn read_answer(line: &str) -> Result<Value, AskError> {
     }
 }
 
-fn nobody(error: io::Error) -> AskError {
+fn nobody(folder: &Path, error: io::Error) -> AskError {
     use io::ErrorKind::{ConnectionRefused, NotADirectory, NotFound};
     match error.kind() {
         NotFound | ConnectionRefused | NotADirectory => AskError::NotRunning,
-        _ => AskError::Io(error),
+        _ => AskError::Unreachable(folder.join(SOCKET), error),
     }
 }
 

@@ -49,6 +49,16 @@ fn without_a_listener_the_answer_is_not_running() {
 }
 
 #[test]
+fn a_socket_that_cannot_be_reached_is_not_said_to_be_a_running_larders() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = ask(&folder.path().join("f".repeat(300)), Command::Stats).unwrap_err().to_string();
+    assert!(error.starts_with("cannot reach the control socket /") && !error.contains("running"), "{error}");
+    let _listening = listen(folder.path(), |_| panic!("no answer")).unwrap();
+    let error = ask(folder.path(), Command::Stats).unwrap_err().to_string();
+    assert!(error.starts_with("the running Larder does not answer: "), "{error}");
+}
+
+#[test]
 fn a_dead_socket_file_is_replaced_and_a_live_one_is_not() {
     let folder = tempfile::tempdir().unwrap();
     drop(UnixListener::bind(folder.path().join(SOCKET)).unwrap());

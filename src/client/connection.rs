@@ -177,6 +177,8 @@ impl State {
                 Phase::Head => match self.take_head() {
                     Ok(Some(canonical)) => return Poll::Ready(canonical),
                     Ok(None) if self.eof || (self.input.is_empty() && self.worker.stopping()) => {
+                        // whoever has nothing under way has read the last answer: no reset can destroy it
+                        self.linger = false;
                         self.closed = true;
                         continue;
                     }

@@ -221,7 +221,6 @@ impl Reader<'_> {
             max_streams: self.number("origin_streams", &a.origin_streams, 0, 1_000_000)? as usize,
             max_head: fixed::ORIGIN_MAX_HEAD,
             max_fields: fixed::ORIGIN_MAX_FIELDS,
-            any_coding: false,
         })
     }
 

@@ -47,7 +47,7 @@ struct Queue {
     flushing: usize,
 }
 
-/// What the thread does.
+/// The state of the thread.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Thread {
     /// It writes, or it was woken to do so. It looks at the queue again by itself.
@@ -57,7 +57,7 @@ enum Thread {
     Gathering,
     /// It has written everything and sleeps until it is woken.
     Idle,
-    /// The system gave no thread. Whoever logs writes.
+    /// The system gave no thread. The caller of `push` writes.
     Missing,
 }
 
@@ -175,12 +175,12 @@ pub(super) fn push(line: &[u8]) {
     STDERR.push(line);
 }
 
-/// Waits until all that was logged is written, but at most a second. To be called before the process ends.
+/// Waits until all that was logged is written, but at most a second. The program calls it before it ends.
 pub fn flush() {
     STDERR.flush();
 }
 
-/// Where env_logger writes its lines.
+/// The output that env_logger writes to.
 pub(super) struct Lines;
 
 impl Write for Lines {

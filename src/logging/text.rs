@@ -1,4 +1,4 @@
-//! The text of log lines: what is foreign cannot break out of its line, and credentials are not shown.
+//! The text of log lines. Foreign text cannot break out of its line, and credentials are not shown.
 
 use std::{borrow::Cow, fmt::Write};
 
@@ -23,17 +23,17 @@ const INITIALS: [bool; 256] = {
     }
     initials
 };
-/// What stands in the log for one.
+/// The text that replaces a credential.
 pub(super) const REDACTED: &str = "***";
 
-/// Text from outside, fit for a log line: control characters and all that is not ASCII as `\x1b` or `\u{202e}`; what
-/// is longer than 1 KiB is cut, and ends in `...`.
+/// Escapes text from outside for a log line: control characters and all that is not ASCII become `\x1b` or `\u{202e}`.
+/// Text longer than 1 KiB is cut and ends in `...`.
 pub fn escape(text: &str) -> Cow<'_, str> {
     escape_within(text, LONGEST)
 }
 
-/// A request-target or a URL, fit for a log that others read: `***` in place of user information, and of the values of
-/// parameters whose names speak of credentials, in the query or behind a `;` in the path. Still to be escaped.
+/// Redacts a request-target or a URL for a log that others read: `***` replaces user information and the values of
+/// parameters whose names speak of credentials, in the query or behind a `;` in the path. The result must still be escaped.
 pub fn redact(target: &str) -> Cow<'_, str> {
     if memchr2(b'@', b'=', target.as_bytes()).is_none() {
         return Cow::Borrowed(target);
@@ -68,7 +68,7 @@ fn after_separator(target: &str, from: usize) -> Option<usize> {
     memchr3(b'?', b'&', b';', &target.as_bytes()[from..]).map(|at| from + at + 1)
 }
 
-/// User information stands before a host: at the beginning, and behind each scheme.
+/// Replaces user information, which stands before a host: at the beginning, and behind each scheme.
 fn without_user_information(target: &str) -> String {
     let mut shown = String::with_capacity(target.len());
     let mut rest = target;

@@ -59,7 +59,7 @@ async fn open(origin: &Prepared, addresses: &[IpAddr]) -> Result<Transport, Orig
         let Some(address) = address else { return OriginError::Resolve(format!("{host} has no address")) };
         let why = format!("{address}: {error}");
         match error.kind() {
-            io::ErrorKind::ConnectionRefused => OriginError::Refused(why),
+            io::ErrorKind::ConnectionRefused => OriginError::Refused(address.to_string()),
             _ if has_no_descriptor(&error) => OriginError::Exhausted,
             _ => OriginError::Unreachable(why),
         }

@@ -40,8 +40,6 @@ pub(super) struct Limits {
     /// Bytes.
     pub(super) head: usize,
     pub(super) fields: usize,
-    /// See [`super::Options::any_coding`].
-    pub(super) any_coding: bool,
 }
 
 /// Parses the head that `bytes` begin with, and how long it is; `None`: there is more of it to come.
@@ -64,7 +62,7 @@ pub(super) fn parse(bytes: &[u8], method: &Method, limits: Limits) -> Result<Opt
         return Err("its status code is not between 100 and 599");
     }
     let status = StatusCode::from_u16(code).map_err(|_| "its status code is not between 100 and 599")?;
-    let lines = Lines::of(response.headers, response.version == Some(0), limits.any_coding)?;
+    let lines = Lines::of(response.headers, response.version == Some(0))?;
 
     let bodiless = *method == Method::HEAD || status.is_informational() || code == 204 || code == 304;
     let framing = match (bodiless, lines.chunked, lines.length) {
@@ -90,15 +88,13 @@ pub(super) fn parse(bytes: &[u8], method: &Method, limits: Limits) -> Result<Opt
 struct Lines {
     length: Option<u64>,
     chunked: bool,
-    /// In a transfer coding that is not understood: to the connection's end (RFC 9112 §6.3, rule 4).
-    coded: bool,
     persistent: bool,
 }
 
 impl Lines {
-    fn of(lines: &[httparse::Header<'_>], http_10: bool, any_coding: bool) -> Result<Lines, &'static str> {
+    fn of(lines: &[httparse::Header<'_>], http_10: bool) -> Result<Lines, &'static str> {
         let (mut close, mut keep_alive) = (false, false);
-        let mut this = Lines { length: None, chunked: false, coded: false, persistent: false };
+        let mut this = Lines { length: None, chunked: false, persistent: false };
         for line in lines {
             if line.name.eq_ignore_ascii_case("content-length") {
                 // RFC 9112 §6.3: a list of equal lengths may be taken for one
@@ -110,11 +106,10 @@ impl Lines {
                 }
             } else if line.name.eq_ignore_ascii_case("transfer-encoding") {
                 let chunked = line.value.trim_ascii().eq_ignore_ascii_case(b"chunked");
-                let tolerated = any_coding && !line.value.to_ascii_lowercase().windows(7).any(|w| w == b"chunked");
-                if this.chunked || this.coded || http_10 || !(chunked || tolerated) {
+                if this.chunked || http_10 || !chunked {
                     return Err("its Transfer-Encoding is not chunked alone");
                 }
-                (this.chunked, this.coded) = (chunked, !chunked);
+                this.chunked = true;
             } else if line.name.eq_ignore_ascii_case("connection") {
                 for member in members(line.value) {
                     close |= member.eq_ignore_ascii_case(b"close");
@@ -122,7 +117,7 @@ impl Lines {
                 }
             }
         }
-        if (this.chunked || this.coded) && this.length.is_some() {
+        if this.chunked && this.length.is_some() {
             return Err("it has both Content-Length and Transfer-Encoding");
         }
         this.persistent = !close && (!http_10 || keep_alive);

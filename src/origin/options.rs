@@ -39,14 +39,11 @@ pub struct Options {
     pub max_head: usize,
     /// Field lines of a response head.
     pub max_fields: usize,
-    /// Take a body in a transfer coding that is not understood for one that ends with the connection (RFC 9112 §6.3,
-    /// rule 4), and its bytes for the content; off: such a response is an error.
-    pub any_coding: bool,
 }
 
 impl Options {
     pub(super) fn limits(&self) -> Limits {
-        Limits { head: self.max_head, fields: self.max_fields, any_coding: self.any_coding }
+        Limits { head: self.max_head, fields: self.max_fields }
     }
 
     pub(super) fn pool(&self) -> PoolOptions {

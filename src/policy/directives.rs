@@ -29,6 +29,16 @@ impl Governing {
         }
     }
 
+    /// Returns the reason that names the field which said so, for one that names Cache-Control.
+    pub fn reason(&self, reason: Reason) -> Reason {
+        match reason {
+            Reason::NoStore if self.targeted => Reason::CdnNoStore,
+            Reason::Private if self.targeted => Reason::CdnPrivate,
+            Reason::NoCache if self.targeted => Reason::CdnNoCache,
+            reason => reason,
+        }
+    }
+
     /// Returns true if each use needs validation: no-cache stands without a list of fields.
     pub fn always_validate(&self) -> bool {
         self.directives.no_cache == Some(Scope::Response)

@@ -24,7 +24,7 @@ pub fn freshness_lifetime(stored: &StoredHead, options: &Options) -> (Seconds, R
 pub fn usable_for(stored: &StoredHead, options: &Options) -> (Seconds, Reason) {
     let governing = Governing::of(&stored.head.fields);
     match lifetime(stored, &governing, options) {
-        _ if governing.always_validate() => (Seconds(0), Reason::NoCache),
+        _ if governing.always_validate() => (Seconds(0), governing.reason(Reason::NoCache)),
         (lifetime, by) => (lifetime.saturating_sub(stored.initial_age), by),
     }
 }

@@ -149,7 +149,7 @@ fn decide<S: AsRef<StoredHead>>(
     }
     let governing = Governing::of(&stored.head.fields);
     if governing.always_validate() {
-        return validate(Fwd::Stale, Reason::NoCache);
+        return validate(Fwd::Stale, governing.reason(Reason::NoCache));
     }
     if asked.no_cache {
         return validate(Fwd::Request, Reason::RequestNoCache);

@@ -55,11 +55,11 @@ pub fn storing(
         return Err(Reason::RequestNoStore);
     }
     if said.no_store && !said.must_understand {
-        return Err(Reason::NoStore);
+        return Err(governing.reason(Reason::NoStore));
     }
     // the cache is shared: private is not present, or allows a shared cache to store a modified response
     if said.private == Some(Scope::Response) {
-        return Err(Reason::Private);
+        return Err(governing.reason(Reason::Private));
     }
     // the cache is shared: Authorization is not present, or a directive allows it
     let authorization = request.fields.contains(&AUTHORIZATION);
@@ -201,7 +201,7 @@ fn reusable(stored: StoredHead, governing: &Governing, times: Times, options: &O
         return Ok(stored);
     }
     Err(match freshness.lifetime {
-        _ if governing.always_validate() => Reason::NoCache,
+        _ if governing.always_validate() => governing.reason(Reason::NoCache),
         Seconds(0) => Reason::NeverReusable,
         _ => Reason::LifetimeUsedUp,
     })

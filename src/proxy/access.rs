@@ -7,7 +7,7 @@ use super::{
     words::Words,
 };
 use crate::{
-    clock::{Clock, Timestamp},
+    clock::{self, Timestamp},
     logging::{self, ACCESS, escape, redact},
     message::StatusCode,
     terminal::{self, Colour, Style},
@@ -32,7 +32,7 @@ pub fn log(outcome: &Outcome) {
     let line = Line { outcome, verbose: log::log_enabled!(target: ACCESS, log::Level::Debug) };
     let style = terminal::stderr();
     if style.columns {
-        logging::say(&line.in_columns(Clock::system().wall(), style).to_string());
+        logging::say(&line.in_columns(clock::wall(), style).to_string());
     } else {
         logging::line(level, ACCESS, |out| {
             // writing to a line cannot fail
@@ -242,8 +242,8 @@ mod tests {
             ),
             (
                 Outcome { sent: 5 << 20, end: End::Left, ..outcome(200, miss(Reason::SetCookie)) },
-                "MISS  200   152 ms     5 MiB GET /max              not stored: Set-Cookie without public or s-maxage and a \
-                 lifetime (left)",
+                "MISS  200   152 ms     5 MiB GET /max              not stored: Set-Cookie, and neither s-maxage nor public \
+                 with a lifetime (left)",
             ),
             (
                 Outcome { sent: 0, status: None, verdict: None, end: End::Left, ..outcome(0, miss(Reason::Stale)) },

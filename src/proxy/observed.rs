@@ -1,4 +1,4 @@
-//! Watches a request to its end, and tells its outcome.
+//! Watches a request to its end, and tells its outcome to the log and to the counts.
 
 use std::{
     io,
@@ -24,7 +24,7 @@ use crate::{
     message::Version,
 };
 
-/// A request whose outcome is told when this is dropped.
+/// A request that is watched. Its outcome is told when this is dropped.
 pub struct Observed(Observation);
 
 struct Observation {
@@ -52,7 +52,7 @@ impl Observed {
                 verdict: None,
                 sent: 0,
                 took: Duration::ZERO,
-                // whoever drops it before the end of the answer does so because the client has left
+                // until the answer has ended, only a client that leaves ends the request
                 end: End::Left,
             },
         })
@@ -90,11 +90,11 @@ fn has_left(connection: &Connection) -> bool {
     connection.content_failure().is_some_and(|kind| !matches!(kind, InvalidData | TimedOut))
 }
 
-/// A body whose bytes are counted.
+/// A body that counts its bytes.
 struct Watched {
     observation: Observation,
     pieces: Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>,
-    /// Bytes still to come, where the length is known.
+    /// How many bytes are still to come, if the length is known.
     left: Option<u64>,
 }
 
@@ -126,7 +126,7 @@ impl Drop for Observation {
         if self.outcome.took.is_zero() {
             self.outcome.took = self.began.elapsed();
         }
-        // a panic of Larder's own is not the client's
+        // a panic is Larder's own fault, not the client's
         if std::thread::panicking() && self.outcome.end == End::Left {
             self.outcome.end = End::BrokenOff;
         }
@@ -135,7 +135,7 @@ impl Drop for Observation {
     }
 }
 
-/// Tells that the client side refused a request. A request that the core has already tells its own outcome.
+/// Tells that the client side refused a request. If the core has the request already, its own outcome is told instead.
 pub fn refused(shared: &Shared, refused: &Refused) {
     if refused.handed_over {
         return;

@@ -32,6 +32,23 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    fn reason(&self) -> Reason {
+        match self {
+            Refusal::Target(_) => Reason::TargetInvalid,
+            Refusal::Host(_) => Reason::HostInvalid,
+            Refusal::NotServed => Reason::HostNotServed,
+            Refusal::Nominated(_) => Reason::ConnectionNominates,
+            Refusal::Content => Reason::ContentBroken,
+            Refusal::Connect => Reason::ConnectRefused,
+            Refusal::Upgrade => Reason::WebSocketRefused,
+            Refusal::Asterisk => Reason::AboutLarder,
+            Refusal::Expectation => Reason::ExpectationUnknown,
+            Refusal::Loop => Reason::Loop,
+            Refusal::LastHop => Reason::LastHop,
+            Refusal::OnlyIfCached(reason) => *reason,
+        }
+    }
+
     fn status(&self) -> StatusCode {
         match self {
             Refusal::Target(_) | Refusal::Host(_) | Refusal::NotServed | Refusal::Nominated(_) | Refusal::Content => {
@@ -84,10 +101,6 @@ impl Refusal {
 /// Answers in place of the origin.
 pub fn refused(refusal: &Refusal) -> Answer {
     let status = refusal.status();
-    let reason = match refusal {
-        Refusal::OnlyIfCached(reason) => *reason,
-        _ => Reason::Refused,
-    };
     let mut fields = Fields::with_capacity(7);
     let body = match refusal {
         Refusal::Asterisk | Refusal::LastHop => {
@@ -96,7 +109,7 @@ pub fn refused(refusal: &Refusal) -> Answer {
         }
         _ => problem(&mut fields, status, &refusal.detail(), refusal.proxy_status()),
     };
-    Answer::new(status, fields, body, None, Verdict::refused(reason))
+    Answer::new(status, fields, body, None, Verdict::refused(refusal.reason()))
 }
 
 /// A problem document (RFC 9457) and its fields. `error`: the type of Proxy-Status (RFC 9209 §2.3). It holds nothing of the

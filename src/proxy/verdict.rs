@@ -1,4 +1,4 @@
-//! How an answer came about, and the answer with it.
+//! An answer, and how it came about.
 
 use std::time::Duration;
 
@@ -12,24 +12,24 @@ use crate::{
     policy::{Fwd, Reason, Times},
 };
 
-/// How an answer came about. Cache-Status, X-Cache and the log say it.
+/// How an answer came about. Cache-Status, X-Cache, the log and the counts tell it.
 #[derive(Debug, Clone)]
 pub struct Verdict {
-    /// Why the origin was asked; `None`: it was not.
+    /// Why the origin was asked. `None`: it was not asked.
     pub fwd: Option<Fwd>,
     /// The status of the origin's answer.
     pub fwd_status: Option<u16>,
     pub reason: Reason,
-    /// Seconds that the stored response stays fresh; negative: stale since.
+    /// How many seconds the stored response stays fresh. A negative number says how long it has been stale.
     pub ttl: Option<i64>,
-    /// Age in seconds, where the answer comes from a stored response.
+    /// The age in seconds, if the answer comes from a stored response.
     pub age: Option<u64>,
-    /// The bytes came from the cache, even where the origin was asked.
+    /// True if the bytes came from the cache, even if the origin was asked.
     pub from_cache: bool,
     pub tier: Tier,
-    /// The origin's answer is being stored.
+    /// True if the origin's answer is being stored.
     pub stored: bool,
-    /// The request waited for another request's trip to the origin.
+    /// True if the request waited for another request's answer from the origin.
     pub collapsed: bool,
     /// How long the origin's answer will be fresh once it is stored, and what says so. Zero: each use needs validation.
     pub stored_for: Option<(Seconds, Reason)>,
@@ -39,7 +39,7 @@ pub struct Verdict {
     pub origin_time: Option<Duration>,
 }
 
-/// Where the bytes of an answer come from.
+/// The place where the bytes of an answer come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tier {
     Memory,
@@ -82,7 +82,7 @@ impl Verdict {
         Verdict { fwd: None, from_cache: true, tier, ..Verdict::forwarded(Fwd::Miss, reason) }
     }
 
-    /// Larder answers by itself, and did not ask the origin.
+    /// The verdict on a request that Larder answers by itself, without asking the origin.
     pub fn refused(reason: Reason) -> Verdict {
         Verdict { fwd: None, tier: Tier::Larder, ..Verdict::forwarded(Fwd::Bypass, reason) }
     }
@@ -99,12 +99,12 @@ impl Verdict {
         Verdict { fwd_status: Some(status), origin_time, ..self }
     }
 
-    /// The word of X-Cache. HIT: the bytes came from the cache.
+    /// Returns the word of X-Cache. HIT means that the bytes came from the cache.
     pub fn word(&self) -> &'static str {
         if self.from_cache { "HIT" } else { "MISS" }
     }
 
-    /// Larder's member of Cache-Status (RFC 9211).
+    /// Returns Larder's member of Cache-Status (RFC 9211).
     pub fn cache_status(&self) -> CacheStatus {
         CacheStatus {
             hit: self.fwd.is_none() && self.from_cache,
@@ -125,7 +125,8 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// `fields`: without those that Larder adds to every answer. `via`: Larder's Via line, on what it relays.
+    /// Makes an answer. `fields` are without those that Larder adds to every answer. `via` is Larder's Via line, for what it
+    /// relays.
     pub fn new(
         status: StatusCode,
         mut fields: Fields,
@@ -152,7 +153,7 @@ fn append_own(fields: &mut Fields, via: Option<&FieldValue>, verdict: &Verdict) 
     fields.append(FieldName::from_static("x-cache"), FieldValue::from_static(verdict.word()));
 }
 
-/// Appends a line whose value Larder made.
+/// Appends a field line with a value of Larder's own.
 pub fn append(fields: &mut Fields, name: &'static str, value: &str) {
     if let Ok(value) = FieldValue::from_str(value) {
         fields.append(FieldName::from_static(name), value);

@@ -80,9 +80,6 @@ fn not_stored(f: &mut fmt::Formatter<'_>, verdict: &Verdict, outcome: &Outcome) 
         (Reason::UnsafeMethod | Reason::MethodNotCached, Some(method)) => {
             write!(f, "{} is not cached", escape(method.as_str()))
         }
-        (Reason::NoStore | Reason::NoCache | Reason::Private, _) => {
-            write!(f, "not stored: Cache-Control: {}", verdict.reason.as_str())
-        }
         (reason, _) => write!(f, "not stored: {}", reason.as_str()),
     }
 }

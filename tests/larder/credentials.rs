@@ -37,7 +37,7 @@ fn what_a_key_opened_is_nobody_elses_where_the_origin_gave_no_lifetime() {
             assert_eq!((alice.text().as_str(), alice.x_cache()), ("alice", "MISS"), "{name} {fields:?}");
             assert_eq!(
                 alice.detail(),
-                "a key, token or user in the request's fields, and no lifetime in the response",
+                "a key, token or user in the request, and no lifetime in the response",
                 "{name} {fields:?}"
             );
             assert_eq!((ask("bob").text().as_str(), proxy.get(&target).text().as_str()), ("bob", "nobody"), "{name}");

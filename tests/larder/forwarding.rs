@@ -288,7 +288,7 @@ fn a_get_with_a_body_is_for_its_client_alone_and_its_connection_is_not_used_agai
     let fat = "GET /a HTTP/1.1\r\nHost: larder.test\r\nContent-Length: 5\r\n\r\nid=66";
     let answer = proxy.client().send(fat).response("GET");
     assert_eq!((answer.x_cache(), answer.text().as_str()), ("MISS", "GET 5"));
-    assert_eq!(answer.detail(), "content in a request of this method");
+    assert_eq!(answer.detail(), "the request has content, which is not in the key");
     let plain = proxy.get("/a");
     assert_eq!((plain.x_cache(), plain.text().as_str()), ("MISS", "GET 0"));
     assert_eq!(proxy.client().send(fat).response("GET").x_cache(), "MISS");

@@ -43,7 +43,7 @@ fn each_request_is_one_line_with_word_status_target_time_size_and_reason() {
         ("POST", "/form", "MISS 200 POST /form ", "ms 5 B POST is not cached"),
         ("GET", "/silent", "MISS 200 GET /silent ", "ms 5 B stored for 1h (--default-ttl)"),
         ("GET", "/silent", "HIT 200 GET /silent ", " left (--default-ttl)"),
-        ("GET", "nonsense", "---- 400 GET nonsense ", "B refused"),
+        ("GET", "nonsense", "---- 400 GET nonsense ", "B the request target is invalid"),
     ] {
         run.larder.client().ask(method, target, &[]);
         let line = run.larder.await_line(begins);
@@ -172,7 +172,7 @@ fn what_a_stale_answer_stood_in_for_is_in_its_line_and_so_is_what_failed() {
     assert!(line.ends_with("s over; the origin answered 503"), "{line}");
     let port = origin.url().rsplit(':').next().unwrap().to_owned();
     drop(origin);
-    let refused = format!("the origin refused the connection (127.0.0.1:{port}: ");
+    let refused = format!("the origin refused the connection (127.0.0.1:{port})");
     until("the origin to be asked again", || {
         run.larder.get("/b");
         run.larder.log().iter().any(|line| line.contains("STALE 200 GET /b ") && line.contains(&refused))
@@ -192,11 +192,15 @@ fn on_a_terminal_the_log_has_columns_colours_and_the_local_time() {
         (&[("TZ", "TST-13"), ("TERM", "dumb")], "  HIT   200   "),
     ] {
         let larder = Spawned::on_terminal(&origin.url(), &folder.path().join("cache"), variables);
+        larder.await_line(&format!("  try     curl -i http://{}/ ", larder.address));
         let hour = || (larder::clock::Clock::system().wall().0 / 3_600_000 + 13) % 24;
         let before = hour();
         until("a hit", || larder.get("/max").x_cache() == "HIT");
         let line = larder.await_line(hit);
         assert!(line.ends_with("m left") && line.contains(" B   GET /max              "), "{line:?}");
+        larder.signal(rustix::process::Signal::TERM);
+        let last = larder.await_line("  INFO  stopped");
+        assert!(last.as_bytes()[2] == b':' && last.len() == "22:24:48  INFO  stopped".len(), "{last:?}");
         let shown: i64 = line[..2].parse().unwrap_or_else(|_| panic!("{line:?}"));
         assert!(line[2..].starts_with(':') && (shown == before || shown == hour()), "{line:?}");
     }
@@ -377,5 +381,34 @@ fn a_failing_origin_does_not_fill_the_log() {
     for words in ["closed the connection without an answer", "a response was broken off: ", "not stored: "] {
         let lines = quiet.larder.log().iter().filter(|line| line.contains(words)).count();
         assert!((1..=seconds).contains(&lines), "{lines} in {seconds} s: {words}");
+    }
+}
+
+#[test]
+fn libraries_say_what_they_do_only_where_rust_log_asks_them_to() {
+    // of sled, mio, actix and rustls
+    const CHATTER: [&str; 5] =
+        ["starting pagecache", "registering event source", "starting service", "start flags", "cached session"];
+    let origin = Origin::always(respond(200, &["Cache-Control: max-age=600"], "hello"));
+    for (flags, filter, chats, requests) in [
+        (&["-vv"][..], "", false, true),
+        (&[], "", false, true),
+        (&[], "info", false, true),
+        (&[], "larder=debug", false, true),
+        (&[], "sled=trace", true, true),
+        (&[], "warn,sled=trace", true, false),
+        (&[], "warn", false, false),
+        (&["-v"], "sled=trace", false, true),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = folder.path().join("cache");
+        let mut command = larder(&["--origin", &origin.url(), "--port", "0", "--cache-dir", cache.to_str().unwrap()]);
+        let spawned = Spawned::from(command.args(flags).env("RUST_LOG", filter));
+        until("a hit", || spawned.get("/a").x_cache() == "HIT");
+        // what is logged is written behind
+        let log = spawned.stop_and_read();
+        let found = |words: &str| log.iter().any(|line| line.contains(words));
+        assert_eq!(CHATTER.iter().any(|words| found(words)), chats, "{flags:?} RUST_LOG={filter}: {log:#?}");
+        assert_eq!(found(" HIT 200 GET /a "), requests, "{flags:?} RUST_LOG={filter}: {log:#?}");
     }
 }

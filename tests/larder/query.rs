@@ -133,6 +133,6 @@ fn a_query_whose_content_is_too_long_for_a_key_goes_through_whole() {
         }
         let answer = client.response("QUERY");
         assert_eq!((answer.x_cache(), answer.text().as_str()), ("MISS", "200000"));
-        assert_eq!(answer.detail(), "content of more than 64 KiB is not part of a key");
+        assert_eq!(answer.detail(), "the request's content is too long for the key (64 KiB)");
     }
 }

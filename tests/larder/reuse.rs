@@ -69,7 +69,7 @@ fn by_default_a_reload_does_not_reach_the_origin_and_the_answer_says_so() {
         let answer = proxy.client().ask("GET", "/", &[asked]);
         assert_eq!((answer.x_cache(), answer.text().as_str()), ("HIT", "0"), "{asked}");
         if asked.starts_with("Cache") {
-            assert_eq!(answer.detail(), "fresh; request directives ignored (see --client-reload)", "{asked}");
+            assert_eq!(answer.detail(), "fresh; the request's directives are ignored (see --client-reload)", "{asked}");
         }
     }
     assert_eq!(origin.request_count(), 1);

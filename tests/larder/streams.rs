@@ -35,7 +35,7 @@ fn two_clients_of_a_stream_each_get_their_own_from_its_beginning_and_as_it_comes
             for _ in 0..2 {
                 let mut client = proxy.client();
                 let head = client.send(request("GET", &format!("/{n}"), &[])).head();
-                assert_eq!((head.status, head.detail()), (200, "a stream without a lifetime of its own"), "{kind}");
+                assert_eq!((head.status, head.detail()), (200, "a stream without a lifetime"), "{kind}");
                 assert!(!head.cache_status().contains("collapsed"), "{kind}: {}", head.cache_status());
                 // the first event is there while the stream goes on
                 let number = streams.len();

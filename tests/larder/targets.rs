@@ -312,3 +312,30 @@ fn what_is_not_http_gets_an_answer_and_no_further_request() {
     }
     assert_eq!(origin.request_count(), 0);
 }
+
+#[test]
+fn what_is_refused_is_named_by_what_it_is() {
+    let origin = echo();
+    let proxy = Proxy::start(&origin, &["--allow-host", "a"]);
+    let via = send(&proxy, "GET / HTTP/1.1\r\nHost: a\r\n\r\n").field("Via").unwrap().to_owned();
+    for (head, status, detail) in [
+        ("GET nonsense HTTP/1.1\r\nHost: a", 400, "the request target is invalid"),
+        ("GET / HTTP/1.1\r\nHost: a/b", 400, "the Host field is invalid"),
+        ("GET / HTTP/1.1\r\nHost: b", 400, "Host not allowed (see --allow-host)"),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\nConnection: Cookie\r\nCookie: a=b",
+            400,
+            "Connection names a field that must stay",
+        ),
+        ("CONNECT a:80 HTTP/1.1\r\nHost: a:80", 501, "CONNECT refused"),
+        ("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket", 501, "WebSocket refused"),
+        ("GET / HTTP/1.1\r\nHost: a\r\nExpect: tea", 417, "an expectation other than 100-continue"),
+        ("OPTIONS * HTTP/1.1\r\nHost: a", 204, "OPTIONS * asks about Larder itself"),
+        ("OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0", 200, "Max-Forwards: 0"),
+        (&format!("GET / HTTP/1.1\r\nHost: a\r\nVia: {via}"), 508, "the request came through this Larder before"),
+    ] {
+        let answer = send(&proxy, format!("{head}\r\n\r\n"));
+        assert_eq!((answer.status, answer.detail(), answer.x_cache()), (status, detail, "MISS"), "{head}");
+    }
+    assert_eq!(origin.request_count(), 1);
+}

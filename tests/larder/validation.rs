@@ -155,7 +155,7 @@ fn preconditions_that_only_the_origin_can_judge_go_through() {
         let answer = proxy.client().ask("GET", "/", &[asked]);
         assert_eq!((answer.status, answer.x_cache()), (412, "MISS"), "{asked}");
         assert!(answer.cache_status().contains("fwd=request"), "{}", answer.cache_status());
-        assert_eq!(answer.detail(), "status is never stored");
+        assert_eq!(answer.detail(), "this status is never cached");
         let plain = proxy.get("/");
         assert_eq!((plain.status, plain.x_cache()), (200, "HIT"), "{asked}");
     }

@@ -207,7 +207,6 @@ pub(in crate::origin) fn options(address: SocketAddr) -> Options {
         max_streams: 64,
         max_head: 64 * 1024,
         max_fields: 200,
-        any_coding: false,
     }
 }
 

@@ -161,8 +161,7 @@ fn x06_ten_thousand_idle_connections_leave_room_for_new_clients_and_for_what_nee
     let folder = tempfile::tempdir().unwrap();
     let flags = ["--head-timeout", "5m", "--keep-alive", "5m"];
     let larder = Spawned::limited(&format!("-n {FILES}"), &origin.url(), folder.path(), &flags);
-    // the last of the start-up lines: the store is open
-    larder.await_line("no freshness in an answer: ");
+    // it says that it listens when the store is open
     let files = || std::fs::read_dir(format!("/proc/{}/fd", larder.pid())).unwrap().count();
     let own = files();
     let from = |last: u8| -> Vec<Client> {

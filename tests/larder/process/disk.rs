@@ -108,8 +108,6 @@ fn stored_responses_that_512_connections_ask_for_at_once_after_a_restart_all_com
         true => traced(&origin, &cache, &trace, &flags, "pread64,preadv2:delay_enter=7ms"),
         false => Spawned::start(&origin.url(), &cache, &flags),
     };
-    // the last of the start-up lines: the store is open
-    larder.await_line("no freshness in an answer: ");
     let mut clients: Vec<_> = (0..CLIENTS).map(|_| larder.client()).collect();
     for (n, client) in clients.iter_mut().enumerate() {
         client.send(request("GET", &format!("/{n}"), &[]));

@@ -17,11 +17,15 @@ fn without_a_folder_it_starts_says_so_and_relays() {
     // below a file, and where not even root can create anything
     for cache in [file.join("cache"), "/proc/larder/cache".into()] {
         let spawned = Spawned::start(&origin.url(), &cache, &[]);
-        spawned.await_line("running without a store on disk");
+        spawned.await_line("the cache works in memory alone: ");
         for _ in 0..3 {
             assert_eq!(spawned.get("/a").text(), "hello", "{cache:?}");
         }
-        assert_eq!(spawned.stop().code(), Some(0));
+        let log = spawned.stop_and_read();
+        let about: Vec<_> = log.iter().filter(|line| line.contains(cache.to_str().unwrap())).collect();
+        assert!(about.len() == 1 && about[0].contains(" WARN "), "one line for one fact: {about:#?}");
+        assert!(log.iter().any(|line| line.ends_with(" cache=memory")), "{log:#?}");
+        assert!(!log.iter().any(|line| line.contains("GiB")), "{log:#?}");
     }
     // a slip of the pen is told at once
     let words = ["--origin", &origin.url(), "--port", "0", "--cache-dir", file.to_str().unwrap()];

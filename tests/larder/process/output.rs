@@ -59,8 +59,6 @@ fn x12_malformed_requests_do_not_fill_the_log() {
     let folder = tempfile::tempdir().unwrap();
     let origin = Origin::answering(|_| respond(200, &[], ""));
     let spawned = Spawned::start(&origin.url(), &folder.path().join("cache"), &[]);
-    // the last of the start-up lines
-    spawned.await_line("no freshness in an answer: ");
     let before = spawned.log().len();
     for _ in 0..300 {
         let mut client = spawned.client();
@@ -94,7 +92,7 @@ fn a_log_that_nobody_reads_stops_no_request_and_says_how_much_of_it_is_missing()
         .sum();
     let written = log.iter().filter(|line| line.contains(&target[..900])).count();
     assert_eq!(missing + written, REQUESTS, "{} lines", log.len());
-    assert!(log[0].starts_with("origin: ") && log.last().unwrap().contains(" GET /last "), "the order is kept");
+    assert!(log[0].contains(" GET /aaa") && log.last().unwrap().contains(" GET /last "), "the order is kept");
     drop(client);
     assert_eq!(spawned.stop().code(), Some(0));
 }

@@ -46,6 +46,41 @@ fn a_signal_lets_running_responses_end_and_takes_on_no_others() {
 }
 
 #[test]
+fn the_end_says_how_many_requests_it_waits_for_and_then_that_it_has_come() {
+    let (gate, folder) = (Gate::closed(), tempfile::tempdir().unwrap());
+    let origin = halfway(&gate);
+    let spawned = Spawned::start(&origin.url(), &folder.path().join("cache"), &["--shutdown-timeout", "40s"]);
+    let (mut client, mut response) = begun(&spawned);
+    spawned.signal(Signal::TERM);
+    spawned.await_line(" INFO  stopping: waiting up to 40s for 1 request under way");
+    gate.open();
+    client.body("GET", &mut response);
+    drop(client);
+    let log = spawned.stop_and_read();
+    assert!(log.last().unwrap().ends_with(" INFO  stopped"), "{log:#?}");
+
+    let idle = Spawned::start(&origin.url(), &folder.path().join("idle"), &[]);
+    let log = idle.stop_and_read();
+    let ends = log.iter().map(|line| line.split("Z INFO  ").last().unwrap());
+    assert_eq!(ends.skip(1).collect::<Vec<_>>(), ["stopping", "stopped"], "{log:#?}");
+}
+
+#[test]
+fn an_idle_connection_does_not_hold_up_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let origin = Origin::always(respond(200, &["Cache-Control: max-age=600"], "hello"));
+    let flags = ["--drain-timeout", "60s", "--shutdown-timeout", "60s"];
+    let spawned = Spawned::start(&origin.url(), &folder.path().join("cache"), &flags);
+    // it stays open on this side, whatever the other side does
+    let mut client = spawned.client();
+    assert_eq!(client.get("/a").text(), "hello");
+    let began = clock::instant();
+    spawned.stop_and_read();
+    assert!(began.elapsed().as_secs() < 30, "{:?}", began.elapsed());
+    assert_eq!(client.rest(), b"");
+}
+
+#[test]
 fn a_response_that_does_not_end_within_the_shutdown_timeout_is_broken_off() {
     let (gate, folder) = (Gate::closed(), tempfile::tempdir().unwrap());
     let origin = halfway(&gate);
@@ -110,8 +145,6 @@ fn under_nohup_a_hangup_stays_ignored() {
     let mut command = Command::new("/bin/sh");
     command.args(["-c", "trap '' HUP; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_larder")]).args(words).env_clear();
     let spawned = Spawned::from(&mut command);
-    // the last of its start-up lines
-    spawned.await_line("no freshness in an answer: ");
     let status = fs::read_to_string(format!("/proc/{}/status", spawned.pid())).unwrap();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim();
     assert_eq!(u64::from_str_radix(ignored, 16).unwrap() & 1, 1, "{ignored}");

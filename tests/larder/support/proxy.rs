@@ -170,8 +170,8 @@ fn assert_no_secret<'a>(mut lines: impl Iterator<Item = &'a str>) {
 
 /// In the line that says where it listens.
 fn address(line: &str) -> SocketAddr {
-    let address = line.rsplit("http://").next().unwrap().trim();
-    address.parse().unwrap_or_else(|_| panic!("no address: {line:?}"))
+    let address = line.split("listening on http://").nth(1).unwrap_or_default();
+    address.split_whitespace().next().unwrap_or_default().parse().unwrap_or_else(|_| panic!("no address: {line:?}"))
 }
 
 /// A port that is free now.
@@ -305,6 +305,16 @@ impl Spawned {
     pub fn stop(self) -> ExitStatus {
         self.signal(Signal::TERM);
         self.wait()
+    }
+
+    /// SIGTERM; everything on stderr when it has ended.
+    pub fn stop_and_read(mut self) -> Vec<String> {
+        self.signal(Signal::TERM);
+        let _ = self.child.wait();
+        for reader in self.readers.drain(..) {
+            let _ = reader.join();
+        }
+        self.log()
     }
 
     /// Waits until it ends by itself.

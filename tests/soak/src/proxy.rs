@@ -63,7 +63,8 @@ impl Proxy {
             while stderr.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
                 let text = String::from_utf8_lossy(&line);
                 if let Some((_, address)) = text.split_once("listening on http://") {
-                    let _ = tell.send(address.trim().parse::<SocketAddr>());
+                    let address = address.split_whitespace().next().unwrap_or_default();
+                    let _ = tell.send(address.parse::<SocketAddr>());
                 }
                 log.take(name, text.trim_end());
                 line.clear();
