@@ -57,7 +57,7 @@ pub(super) struct Connection {
     interims: usize,
     /// May carry another request after this one.
     keep: bool,
-    /// It was kept for this exchange, and may have died meanwhile.
+    /// Was kept before the exchange, and may have died meanwhile.
     pub(super) kept: bool,
     /// How it was authenticated, or may have been: it belongs to one client then.
     pub(super) bound: Option<ConnectionScheme>,
@@ -142,7 +142,6 @@ impl Connection {
         }
         self.rx = Rx::Idle;
         self.exchange = None;
-        self.kept = true;
         self.idle_since = Instant::now();
     }
 

@@ -1,19 +1,21 @@
 //! A connection between two requests.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::{framing::Connection, places::IdlePlace};
 
 pub(super) struct Kept {
     pub(super) connection: Box<Connection>,
-    /// Since when the connection is idle. It stands here, too, so that the search does not touch every connection.
-    pub(super) since: Instant,
-    /// Counts it among the idle ones.
+    /// From then on it may be used.
+    pub(super) rested: Instant,
     _place: IdlePlace,
 }
 
 impl Kept {
-    pub(super) fn new(connection: Box<Connection>, place: IdlePlace) -> Kept {
-        Kept { since: connection.idle_since, connection, _place: place }
+    pub(super) fn new(mut connection: Box<Connection>, rest: Duration, place: IdlePlace) -> Kept {
+        connection.kept = true;
+        Kept { rested: connection.idle_since + rest, connection, _place: place }
     }
 }

@@ -30,8 +30,8 @@ impl Owner {
         self.kept.take()
     }
 
-    /// Since when the connection is idle.
-    pub(super) fn idle_since(&self) -> Option<Instant> {
-        Some(self.kept.borrow().as_ref()?.since)
+    /// Returns from when on the connection may be used.
+    pub(super) fn rested(&self) -> Option<Instant> {
+        Some(self.kept.borrow().as_ref()?.rested)
     }
 }

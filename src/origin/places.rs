@@ -29,13 +29,11 @@ pub(super) struct Places {
     /// Of these, the ones that requests with content may hold: a client sets the pace of its upload.
     uploads: Arc<Semaphore>,
     streams: Arc<Semaphore>,
-    /// Idle connections. They hold no place, but together with those in use they are no more than there are places.
+    /// Idle connections. They hold no place.
     idle: AtomicUsize,
     /// For idle connections that were authenticated.
     bound: Arc<Semaphore>,
     unattended: Semaphore,
-    /// Says that idle connections are to be closed.
-    crowded: Notify,
 }
 
 /// Held for as long as a connection is idle.
@@ -59,7 +57,6 @@ impl Places {
             streams: semaphore(streams),
             idle: AtomicUsize::new(0),
             bound: semaphore(connections.div_ceil(2)),
-            crowded: Notify::new(),
             unattended: Semaphore::new(connections / 8),
         }
     }
@@ -84,20 +81,11 @@ impl Places {
         Some(place)
     }
 
-    /// Returns true if there are more connections, idle and in use, than places.
-    pub(super) fn are_crowded(&self) -> bool {
-        self.idle.load(Ordering::Relaxed) > self.connections.available_permits()
-    }
-
-    /// Has the workers close idle connections until there are no more connections than places.
-    pub(super) fn make_room(&self) {
-        if self.are_crowded() {
-            self.crowded.notify_waiters();
-        }
-    }
-
-    pub(super) async fn room_is_needed(&self) {
-        self.crowded.notified().await;
+    /// The same for one that is opened beside the idle ones, by a request that holds a place and has no connection yet.
+    /// `None`: there would be more connections, idle and in use, than places.
+    pub(super) fn beside(self: &Arc<Places>) -> Option<IdlePlace> {
+        let room = self.idle.load(Ordering::Relaxed) <= self.connections.available_permits();
+        room.then(|| self.idle())
     }
 
     pub(super) fn unattended(&self) -> Option<SemaphorePermit<'_>> {

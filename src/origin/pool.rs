@@ -1,14 +1,14 @@
 //! Connections between two requests. awc would keep them, too, but could not tell which of them may be used.
 //!
-//! Before a connection is used again it must have been silent for a while: what an origin sends unasked often comes a little
-//! late, and would be the answer to the next request. Among those that have rested the newest is used, since the oldest is
-//! about to be closed by the origin. A request that finds only younger ones waits for the first of them, and opens a new one
-//! beside it: it gets what is there sooner, and there are enough of them soon.
+//! A connection rests before it is used again: what an origin sends unasked often comes a little late, and would be the
+//! answer to the next request. Among the rested ones the newest is used, since the origin is about to close the oldest. A
+//! request that finds only younger ones waits for the first of them; meanwhile a new one is opened, one at a time. So the
+//! request waits for no longer than opening takes, and soon there are enough of them.
 
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
-    future::{Future, pending},
+    future::Future,
     rc::{Rc, Weak},
     sync::Arc,
     time::Duration,
@@ -16,7 +16,7 @@ use std::{
 
 use futures_core::future::LocalBoxFuture;
 use tokio::{
-    sync::oneshot,
+    sync::Notify,
     task::spawn_local,
     time::{Instant, sleep, sleep_until, timeout},
 };
@@ -39,10 +39,12 @@ pub(super) struct Pool {
     options: PoolOptions,
     places: Arc<Places>,
     unasked: Arc<Unasked>,
-    /// Those that every request may use. The one that was used last is at the end.
+    /// Those that every request may use, in the order in which they have rested.
     idle: RefCell<VecDeque<Kept>>,
-    /// New ones under way that no request waits for any more.
-    spare: Cell<usize>,
+    /// A new one is under way, for `idle`.
+    opening: Cell<bool>,
+    /// Wakes a request that waits: a new one has come.
+    opened: Notify,
     /// Those who keep a connection of their own.
     owners: RefCell<Vec<Weak<Owner>>>,
 }
@@ -77,7 +79,8 @@ impl Pool {
             places,
             unasked,
             idle: RefCell::default(),
-            spare: Cell::default(),
+            opening: Cell::default(),
+            opened: Notify::new(),
             owners: RefCell::default(),
         })
     }
@@ -86,38 +89,48 @@ impl Pool {
     /// do.
     pub(super) async fn connection(self: &Rc<Pool>, new: bool, owner: Option<&Rc<Owner>>) -> Dialled {
         if new {
-            return self.new_one().await;
+            return self.open().await;
         }
         if let Some(kept) = owner.and_then(|owner| owner.take())
             && let Some(connection) = self.rested(kept).await
         {
             return Ok(connection);
         }
-        match self.choose(Instant::now()) {
-            Choice::Rested(connection) => Ok(connection),
-            Choice::Resting(until) => Box::pin(self.rested_or_new(until)).await,
-            Choice::Nothing => self.new_one().await,
+        let chosen = match self.choose(Instant::now()) {
+            Choice::Rested(connection) => Some(connection),
+            Choice::Resting(until) => {
+                let waited = timeout(self.options.connect_timeout, Box::pin(self.first_rested(until))).await;
+                waited.ok().flatten()
+            }
+            Choice::Nothing => None,
+        };
+        match chosen {
+            Some(connection) => Ok(connection),
+            None => self.open().await,
         }
     }
 
-    async fn rested(&self, kept: Kept) -> Option<Box<Connection>> {
-        let mut connection = kept.connection;
-        let until = kept.since + self.options.settle;
-        if until > Instant::now() {
-            sleep_until(until).await;
-        }
-        self.is_usable(&mut connection, Instant::now()).then_some(connection)
+    async fn open(&self) -> Dialled {
+        let dialled = timeout(self.options.connect_timeout, (self.dial)()).await;
+        let transport = dialled.unwrap_or(Err(OriginError::ConnectTimeout))?;
+        Ok(Box::new(Connection::new(transport, self.options.limits)))
     }
 
-    /// The newest of those that have rested.
+    async fn rested(&self, mut kept: Kept) -> Option<Box<Connection>> {
+        if kept.rested > Instant::now() {
+            sleep_until(kept.rested).await;
+        }
+        self.is_usable(&mut kept.connection, Instant::now()).then_some(kept.connection)
+    }
+
+    /// Takes the newest of those that have rested.
     fn choose(&self, now: Instant) -> Choice {
-        let settle = self.options.settle;
         let mut idle = self.idle.borrow_mut();
         if !idle.is_empty() && !self.unasked.may_keep() {
             idle.clear();
         }
         loop {
-            let rested = idle.partition_point(|kept| kept.since + settle <= now);
+            let rested = idle.partition_point(|kept| kept.rested <= now);
             let Some(newest) = rested.checked_sub(1) else { break };
             if let Some(Kept { mut connection, .. }) = idle.remove(newest)
                 && self.is_usable(&mut connection, now)
@@ -125,86 +138,58 @@ impl Pool {
                 return Choice::Rested(connection);
             }
         }
-        match idle.front() {
-            Some(kept) => Choice::Resting(kept.since + settle),
-            None => Choice::Nothing,
-        }
+        idle.front().map_or(Choice::Nothing, |kept| Choice::Resting(kept.rested))
     }
 
-    /// Waits for a connection to have rested, or for a new one.
-    async fn rested_or_new(self: &Rc<Pool>, mut until: Instant) -> Dialled {
-        let may_open = self.spare.get() == 0 && !self.places.are_crowded();
-        let mut opening = may_open.then(|| self.open_beside());
+    /// Waits until a connection has rested, or a new one has come. `None`: there is none to wait for any more.
+    async fn first_rested(self: &Rc<Pool>, mut until: Instant) -> Option<Box<Connection>> {
+        self.open_beside();
         loop {
-            let opened = async {
-                match &mut opening {
-                    Some(opening) => opening.opened().await,
-                    None => pending().await,
-                }
-            };
             tokio::select! {
-                biased;
-                opened = opened => match opened {
-                    Ok(connection) => return Ok(connection),
-                    // there are others
-                    Err(_) => opening = None,
-                },
                 () = sleep_until(until) => {}
+                () = self.opened.notified() => {}
             }
             match self.choose(Instant::now()) {
-                Choice::Rested(connection) => return Ok(connection),
+                Choice::Rested(connection) => return Some(connection),
                 Choice::Resting(later) => until = later,
-                Choice::Nothing => break,
+                Choice::Nothing => return None,
             }
         }
-        match &mut opening {
-            Some(opening) => opening.opened().await,
-            None => self.new_one().await,
+    }
+
+    /// Opens a connection for the request that takes it first, if none is under way and there may be one more.
+    fn open_beside(self: &Rc<Pool>) {
+        if self.opening.get() {
+            return;
         }
-    }
-
-    async fn new_one(&self) -> Dialled {
-        self.places.make_room();
-        opened(self.options, (self.dial)()).await
-    }
-
-    /// Opens a connection that is kept where whoever waits for it has found another one by then.
-    fn open_beside(self: &Rc<Pool>) -> Opening {
-        let (tell, dialled) = oneshot::channel();
-        let unwanted = Unwanted { pool: Rc::downgrade(self), counted: Rc::default() };
-        let opening = Opening { dialled: Some(dialled), pool: self.clone(), counted: unwanted.counted.clone() };
-        let opened = opened(self.options, (self.dial)());
+        let Some(place) = self.places.beside() else { return };
+        self.opening.set(true);
+        let pool = self.clone();
         spawn_local(async move {
-            if let Err(Ok(connection)) = tell.send(opened.await)
-                && let Some(pool) = unwanted.pool.upgrade()
-            {
-                pool.keep_spare(connection);
+            let opened = pool.open().await;
+            pool.opening.set(false);
+            if let Ok(connection) = opened {
+                // it has nothing to rest from
+                let kept = Kept::new(connection, Duration::ZERO, place);
+                let mut idle = pool.idle.borrow_mut();
+                let at = idle.partition_point(|other| other.rested <= kept.rested);
+                idle.insert(at, kept);
+                pool.opened.notify_one();
             }
         });
-        opening
-    }
-
-    fn keep_spare(&self, mut connection: Box<Connection>) {
-        if !self.options.idle_timeout.is_zero() && self.unasked.may_keep() && !self.places.are_crowded() {
-            connection.kept = true;
-            let place = self.places.idle();
-            let mut idle = self.idle.borrow_mut();
-            let at = idle.partition_point(|kept| kept.since <= connection.idle_since);
-            idle.insert(at, Kept::new(connection, place));
-        }
     }
 
     /// Takes back a connection whose exchange has ended. One that was authenticated is kept by its owner, or closed where it
     /// has none.
     pub(super) fn keep(&self, connection: Box<Connection>, owner: Option<Rc<Owner>>) {
-        // the exchange's own place is free in a moment
-        if self.options.idle_timeout.is_zero() || self.places.are_crowded() {
+        let PoolOptions { idle_timeout, settle, .. } = self.options;
+        if idle_timeout.is_zero() {
             return;
         }
         match (connection.bound, owner) {
             (None, _) if self.unasked.may_keep() => {
-                let place = self.places.idle();
-                self.idle.borrow_mut().push_back(Kept::new(connection, place));
+                let kept = Kept::new(connection, settle, self.places.idle());
+                self.idle.borrow_mut().push_back(kept);
             }
             (Some(_), Some(owner)) => self.keep_bound(connection, &owner),
             _ => {}
@@ -212,22 +197,18 @@ impl Pool {
     }
 
     fn keep_bound(&self, connection: Box<Connection>, owner: &Rc<Owner>) {
+        let mut owners = self.owners.borrow_mut();
         let place = self.places.idle_bound().or_else(|| {
-            self.close_idlest_bound();
+            // the one that was idle for longest makes room, if it is this worker's
+            let idle = owners.iter().filter_map(Weak::upgrade).filter(|owner| owner.bound().is_some());
+            drop(idle.min_by_key(|owner| owner.rested()).and_then(|owner| owner.take()));
             self.places.idle_bound()
         });
         let Some(place) = place else { return };
         if !owner.listed.replace(true) {
-            self.owners.borrow_mut().push(Rc::downgrade(owner));
+            owners.push(Rc::downgrade(owner));
         }
-        owner.keep(Kept::new(connection, place));
-    }
-
-    /// Returns false if this worker has none.
-    fn close_idlest_bound(&self) -> bool {
-        let owners = self.owners.borrow();
-        let idle = owners.iter().filter_map(Weak::upgrade).filter(|owner| owner.bound().is_some());
-        idle.min_by_key(|owner| owner.idle_since()).is_some_and(|owner| owner.take().is_some())
+        owner.keep(Kept::new(connection, self.options.settle, place));
     }
 
     /// Returns true if the connection of this request may be kept. One that was authenticated has one user only, and without
@@ -258,30 +239,17 @@ impl Pool {
         usable
     }
 
-    /// Closes kept connections that may not be used any more, and where others need the room, for as long as there is a pool.
+    /// Closes kept connections that may not be used any more, for as long as there is a pool.
     pub(super) fn sweeping(self: &Rc<Pool>) -> impl Future<Output = ()> + use<> {
         let PoolOptions { idle_timeout, max_age, .. } = self.options;
         let pause = (idle_timeout.min(max_age) / 2).clamp(Duration::from_millis(10), Duration::from_secs(5));
-        let (pool, places) = (Rc::downgrade(self), self.places.clone());
+        let pool: Weak<Pool> = Rc::downgrade(self);
         async move {
             while let Some(pool) = pool.upgrade() {
-                pool.make_room();
                 pool.sweep(Instant::now());
                 let pause = if pool.owners.borrow().is_empty() { pause } else { pause.min(Duration::from_secs(1)) };
                 drop(pool);
-                tokio::select! {
-                    () = sleep(pause) => {}
-                    () = places.room_is_needed() => {}
-                }
-            }
-        }
-    }
-
-    fn make_room(&self) {
-        while self.places.are_crowded() {
-            let oldest = self.idle.borrow_mut().pop_front();
-            if oldest.is_none() && !self.close_idlest_bound() {
-                break;
+                sleep(pause).await;
             }
         }
     }
@@ -299,60 +267,5 @@ impl Pool {
             owner.listed.set(false);
             false
         });
-    }
-}
-
-async fn opened(options: PoolOptions, dial: impl Future<Output = Result<Transport, OriginError>>) -> Dialled {
-    let dialled = timeout(options.connect_timeout, dial).await;
-    let transport = dialled.unwrap_or(Err(OriginError::ConnectTimeout))?;
-    Ok(Box::new(Connection::new(transport, options.limits)))
-}
-
-/// A new connection under way, for whoever holds this.
-struct Opening {
-    /// `None` once it has come.
-    dialled: Option<oneshot::Receiver<Dialled>>,
-    pool: Rc<Pool>,
-    /// It counts as spare.
-    counted: Rc<Cell<bool>>,
-}
-
-impl Opening {
-    async fn opened(&mut self) -> Dialled {
-        let Some(dialled) = &mut self.dialled else { return Err(OriginError::Closed) };
-        let opened = dialled.await;
-        self.dialled = None;
-        opened.unwrap_or(Err(OriginError::Closed))
-    }
-}
-
-impl Drop for Opening {
-    fn drop(&mut self) {
-        let Some(mut dialled) = self.dialled.take() else { return };
-        dialled.close();
-        match dialled.try_recv() {
-            Ok(Ok(connection)) => self.pool.keep_spare(connection),
-            Ok(Err(_)) => {}
-            Err(_) => {
-                self.counted.set(true);
-                self.pool.spare.set(self.pool.spare.get() + 1);
-            }
-        }
-    }
-}
-
-/// Takes what nobody waits for any more off the count of the spare ones, when it has come or failed.
-struct Unwanted {
-    pool: Weak<Pool>,
-    counted: Rc<Cell<bool>>,
-}
-
-impl Drop for Unwanted {
-    fn drop(&mut self) {
-        if self.counted.get()
-            && let Some(pool) = self.pool.upgrade()
-        {
-            pool.spare.set(pool.spare.get() - 1);
-        }
     }
 }

@@ -2,10 +2,7 @@
 //! is kept they would be the answer to somebody else's request.
 
 use std::{
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -23,20 +20,22 @@ pub(super) fn is_unasked(bytes: &[u8]) -> bool {
 }
 
 /// What all workers know about one origin's habits.
-#[derive(Default)]
 pub(super) struct Unasked {
-    /// Spares the look at the time while it was never caught.
-    suspected: AtomicBool,
-    caught: Mutex<Option<Instant>>,
-    warned: AtomicBool,
+    began: Instant,
+    /// When it was caught last, in milliseconds since `began`, and 1 more; 0: never.
+    caught: AtomicU64,
+}
+
+impl Default for Unasked {
+    fn default() -> Unasked {
+        Unasked { began: Instant::now(), caught: AtomicU64::new(0) }
+    }
 }
 
 impl Unasked {
-    /// Notes that the origin has sent such bytes. Warns of it once.
+    /// Notes that the origin has sent such bytes. Warns of it the first time.
     pub(super) fn note(&self, now: Instant) {
-        *self.caught.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
-        self.suspected.store(true, Ordering::Release);
-        if !self.warned.swap(true, Ordering::Relaxed) {
+        if self.caught.swap(1 + self.millis(now), Ordering::Relaxed) == 0 {
             log::warn!(
                 "the origin sends bytes that nobody asked for (more than its Content-Length says, or a body to HEAD, 204 or \
                  304); for {} minutes after such bytes its connections are not kept",
@@ -47,17 +46,16 @@ impl Unasked {
 
     /// Returns true if its connections may be kept.
     pub(super) fn may_keep(&self) -> bool {
-        !self.suspected.load(Ordering::Acquire) || self.may_keep_at(Instant::now())
+        self.caught.load(Ordering::Relaxed) == 0 || self.may_keep_at(Instant::now())
     }
 
     fn may_keep_at(&self, now: Instant) -> bool {
-        let mut caught = self.caught.lock().unwrap_or_else(PoisonError::into_inner);
-        if caught.is_some_and(|at| now.duration_since(at) < CAUGHT) {
-            return false;
-        }
-        *caught = None;
-        self.suspected.store(false, Ordering::Release);
-        true
+        let caught = self.caught.load(Ordering::Relaxed);
+        caught == 0 || self.millis(now) >= caught - 1 + CAUGHT.as_millis() as u64
+    }
+
+    fn millis(&self, now: Instant) -> u64 {
+        now.duration_since(self.began).as_millis() as u64
     }
 }
 
@@ -83,7 +81,7 @@ mod tests {
         assert!(unasked.may_keep());
         unasked.note(now);
         assert!(!unasked.may_keep() && !unasked.may_keep_at(now + CAUGHT - Duration::from_millis(1)));
-        assert!(unasked.may_keep_at(now + CAUGHT) && unasked.may_keep());
+        assert!(unasked.may_keep_at(now + CAUGHT));
         unasked.note(now);
         assert!(!unasked.may_keep());
     }

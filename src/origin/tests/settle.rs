@@ -84,8 +84,8 @@ fn w16_a_new_connection_that_nobody_needs_any_more_is_kept() {
             let (prepared, n) = (dialled.clone(), counted.replace(counted.get() + 1));
             Box::pin(async move {
                 if n == 1 {
-                    // the first one has rested twice by then
-                    rested(Instant::now(), LONG * 3).await;
+                    // by then the first one has rested three times
+                    rested(Instant::now(), LONG * 4).await;
                 }
                 connect::dial(prepared).await
             })
@@ -105,19 +105,35 @@ fn w16_a_new_connection_that_nobody_needs_any_more_is_kept() {
 }
 
 #[test]
-fn w16_there_are_never_more_connections_than_places() {
+fn w16_no_connection_is_opened_beside_those_that_rest_where_there_would_be_more_than_places() {
     run(async {
         let server = numbering();
         let settle = Duration::from_millis(20);
-        let prepared = Origin::prepare(Options { max_connections: 1, settle, ..server.options() }).unwrap();
+        let prepared = Origin::prepare(Options { max_connections: 2, settle, ..server.options() }).unwrap();
         let [one, other] = [(); 2].map(|()| Client(Origin::new(prepared.clone())));
+        other.got().await.is(200, "0");
         for _ in 0..5 {
-            one.got().await.is(200, "0");
+            one.got().await.is(200, "1");
         }
-        // another worker's idle one makes room
-        other.got().await.is(200, "1");
-        let answered = answer(&one).await;
-        read(answered).await.is(200, "2");
+        // what is in use counts, too
+        let used = answer(&other).await;
+        for _ in 0..5 {
+            one.got().await.is(200, "1");
+        }
+        read(used).await.is(200, "0");
+    });
+}
+
+#[test]
+fn w16_a_request_waits_for_the_rest_no_longer_than_for_a_new_connection() {
+    run(async {
+        let server = numbering();
+        let hour = Duration::from_secs(3600);
+        let connect_timeout = Duration::from_millis(50);
+        let client = Client::new(Options { max_connections: 1, settle: hour, connect_timeout, ..server.options() });
+        for nth in ["0", "1"] {
+            client.got().await.is(200, nth);
+        }
     });
 }
 

@@ -201,9 +201,11 @@ impl Connection {
             return self.write(&[whole, EVIL].concat());
         }
         self.write(whole)?;
-        let written = Instant::now();
-        std::thread::sleep(Duration::from_micros(self.rng.below(1000)));
-        // a busy machine sleeps for longer, and what comes later than --origin-settle is a known limit
+        let (written, pause) = (Instant::now(), Duration::from_micros(self.rng.below(1000)));
+        while written.elapsed() < pause {
+            std::thread::yield_now();
+        }
+        // a busy machine takes longer, and what comes later than --origin-settle is a known limit
         if written.elapsed() < Duration::from_micros(1500) { self.write(EVIL) } else { Ok(()) }
     }
 
