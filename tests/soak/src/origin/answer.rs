@@ -65,7 +65,10 @@ impl Connection {
         let version = self.world.version(asked.resource);
         let identity = self.identity(asked, request, version);
         let mut fields = self.fields(&identity);
-        fields.extend(kind.fields.iter().map(|field| (*field).to_owned()));
+        // of these, only what is for an authenticated user looks as if it could be kept
+        let nobodys = kind.letter == 'k' && self.user.is_none();
+        let kind_fields = if nobodys { &["Cache-Control: no-store"] } else { kind.fields };
+        fields.extend(kind_fields.iter().map(|field| (*field).to_owned()));
         if matches!(kind.letter, 's' | 'q') {
             fields.push(format!("Set-Cookie: id={CANARY}-{}; Path=/", asked.number));
         }
