@@ -132,6 +132,10 @@ pub struct Arguments {
     #[arg(help_heading = LIMITS, long, env = "LARDER_ORIGIN_KEEP_ALIVE", value_name = "TIME", default_value = default::ORIGIN_KEEP_ALIVE, hide_env_values = true)]
     pub origin_keep_alive: String,
 
+    /// How long a kept connection to the origin must have been silent before it is used again; 0s: it is used at once
+    #[arg(help_heading = LIMITS, long, env = "LARDER_ORIGIN_SETTLE", value_name = "TIME", default_value = default::ORIGIN_SETTLE, hide_env_values = true)]
+    pub origin_settle: String,
+
     /// Connections to the origin in use at once, of all workers; at the limit a request waits for --connect-timeout
     #[arg(help_heading = LIMITS, long, env = "LARDER_ORIGIN_CONNECTIONS", value_name = "N", default_value = default::ORIGIN_CONNECTIONS, hide_env_values = true)]
     pub origin_connections: String,

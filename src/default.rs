@@ -12,6 +12,7 @@ pub const CONNECT_TIMEOUT: &str = "5s";
 pub const FIRST_BYTE_TIMEOUT: &str = "60s";
 pub const BETWEEN_BYTES_TIMEOUT: &str = "60s";
 pub const ORIGIN_KEEP_ALIVE: &str = "30s";
+pub const ORIGIN_SETTLE: &str = "2ms";
 pub const ORIGIN_CONNECTIONS: &str = "512";
 pub const ORIGIN_STREAMS: &str = "4096";
 pub const HEAD_TIMEOUT: &str = "10s";

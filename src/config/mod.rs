@@ -219,6 +219,7 @@ impl Reader<'_> {
             first_byte_timeout: self.timeout("first_byte_timeout", &a.first_byte_timeout)?,
             between_bytes_timeout: self.timeout("between_bytes_timeout", &a.between_bytes_timeout)?,
             idle_timeout: self.duration("origin_keep_alive", &a.origin_keep_alive)?,
+            settle: self.duration("origin_settle", &a.origin_settle)?,
             max_age: fixed::ORIGIN_MAX_AGE,
             max_connections: self.number("origin_connections", &a.origin_connections, 1, 1_000_000)? as usize,
             max_streams: self.number("origin_streams", &a.origin_streams, 0, 1_000_000)? as usize,

@@ -46,6 +46,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!((client.max_head, client.max_target, client.max_fields), (32 << 10, 8 << 10, 96));
     assert_eq!((client.max_age.as_secs(), client.max_requests, client.min_rate), (3600, 10_000, 500));
     assert_eq!((client.drain_limit, client.drain_timeout.as_secs()), (64 << 10, 5));
+    assert_eq!(origin.settle, Duration::from_millis(2));
     assert_eq!((origin.idle_timeout.as_secs(), origin.max_connections, origin.max_streams), (30, 512, 4096));
     assert_eq!((client.max_connections, client.max_connections_per_address), (10_000, 1024));
     assert!(config.allow_hosts.is_empty());

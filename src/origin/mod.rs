@@ -13,6 +13,7 @@ mod framing;
 #[doc(hidden)]
 pub mod fuzzing;
 mod head;
+mod kept;
 mod names;
 mod options;
 mod owner;
@@ -25,6 +26,7 @@ mod stream;
 mod tests;
 mod tls;
 mod transport;
+mod unasked;
 mod upload;
 
 use std::{
@@ -109,7 +111,7 @@ impl Origin {
         let host = connect::unbracketed(&options.host);
         let tls = options.https.then(|| Tls::new(host, options.ca.as_deref(), options.insecure)).transpose()?;
         let places = Arc::new(Places::new(options.max_connections, options.max_streams));
-        Ok(Prepared { tls, options: Arc::new(options), names: Names::system(), places })
+        Ok(Prepared { tls, options: Arc::new(options), names: Names::system(), places, unasked: Arc::default() })
     }
 
     /// Must be called within the worker's runtime: it begins to sweep the pool there.
@@ -122,10 +124,10 @@ impl Origin {
         prepared: &Prepared,
         dial: impl Fn() -> LocalBoxFuture<'static, Result<Transport, OriginError>> + 'static,
     ) -> Origin {
-        let Prepared { options, places, .. } = prepared;
+        let Prepared { options, places, unasked, .. } = prepared;
         let reading = Reading::new(places.clone());
         spawn_local(reading.moving());
-        let pool = Pool::new(options.pool(), places.clone(), dial);
+        let pool = Pool::new(options.pool(), places.clone(), unasked.clone(), dial);
         let reuse = !options.idle_timeout.is_zero();
         if reuse {
             spawn_local(pool.sweeping());
@@ -180,8 +182,8 @@ impl Origin {
         mut request: OriginRequest,
         interim: impl FnMut(Interim) + 'static,
     ) -> Result<OriginResponse, OriginError> {
-        let Client { timeouts, reuse, .. } = &*self.client;
-        if !reuse {
+        let Client { pool, timeouts, reuse, .. } = &*self.client;
+        if !(*reuse && pool.may_keep(&request, self.owner.as_ref())) {
             request.fields.set(http::header::CONNECTION, FieldValue::from_static("close"));
         }
         let has_content = request.body.as_ref().is_some_and(|body| body.length != Some(0));

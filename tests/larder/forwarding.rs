@@ -348,7 +348,7 @@ fn answers_with_a_length_leave_their_connection_to_the_next_request() {
         "HEAD" => vec![Step::Send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nCache-Control: no-store\r\n\r\n".to_vec())],
         _ => respond(200, &["Cache-Control: no-store"], [&request.body[..], b"answered"].concat()),
     });
-    let proxy = Proxy::start(&origin, &[]);
+    let proxy = Proxy::start(&origin, &["--origin-settle", "0s"]);
     let mut client = proxy.client();
     for _ in 0..5 {
         assert_eq!(client.get("/a").text(), "answered");

@@ -275,7 +275,7 @@ fn a_lost_race_is_retried_for_get_and_never_for_post() {
             _ => vec![Step::Close],
         }
     });
-    let proxy = Proxy::start(&origin, &["--workers", "1"]);
+    let proxy = Proxy::start(&origin, &["--workers", "1", "--origin-settle", "0s"]);
     assert_eq!(proxy.get("/1").text(), "for /1");
     assert_eq!(proxy.get("/2").text(), "for /2");
     let lost = proxy.client().send("POST /3 HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi").response("POST");

@@ -30,6 +30,7 @@ mod regression;
 mod responses;
 mod restart;
 mod reuse;
+mod settle;
 mod smuggling;
 mod soak;
 mod stale;
