@@ -64,6 +64,12 @@ use self::{
 use crate::message::{ConnectionScheme, FieldValue, ResponseHead};
 
 impl Prepared {
+    /// Connects to the origin, by TCP and TLS alone, and closes the connection again.
+    pub async fn reach(&self) -> Result<(), OriginError> {
+        let dialled = timeout(self.options.connect_timeout, connect::dial(self.clone())).await;
+        dialled.unwrap_or(Err(OriginError::ConnectTimeout)).map(drop)
+    }
+
     /// Prepares another client of the same host: both share what is known of its name, and their places.
     pub fn beside(&self, options: Options) -> Result<Prepared, String> {
         let (names, places) = (self.names.clone(), self.places.clone());
