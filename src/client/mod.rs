@@ -68,8 +68,8 @@ pub use self::{
     head::FIELDS_BOUND,
     options::{Counter, Counters, Options},
     presented::{Connection, Presented},
-    refusal::{OnRefusal, Refused},
-    reply::{Pieces, Reply, ReplyBody},
+    refusal::{OnRefusal, Refused, problem},
+    reply::{Pieces, Reply, ReplyBody, Trailers},
     request_body::{BytesRead, RequestBody},
     worker::{Hold, WorkerHandle},
 };

@@ -309,6 +309,11 @@ impl Connection {
             _ => (got, false),
         };
         if ended {
+            if let (Rx::Chunked(scan), Some(exchange)) = (&mut self.rx, &self.exchange)
+                && let Some(lines) = scan.take_trailers()
+            {
+                *exchange.trailers.borrow_mut() = head::trailers(&lines);
+            }
             self.keep &= taken == got;
             self.rx = Rx::Ended;
             if self.sending.unfinished() {

@@ -61,7 +61,7 @@ use self::{
     tls::Tls,
     transport::Transport,
 };
-use crate::message::{ConnectionScheme, FieldValue, ResponseHead};
+use crate::message::{ConnectionScheme, FieldValue, Fields, ResponseHead};
 
 impl Prepared {
     /// Connects to the origin, by TCP and TLS alone, and closes the connection again.
@@ -235,6 +235,11 @@ pub struct OriginBody {
 }
 
 impl OriginBody {
+    /// The trailers of a body that has come to its end, but for those that nobody may pass on.
+    pub fn take_trailers(&mut self) -> Fields {
+        self.exchange.trailers.take()
+    }
+
     /// The next bytes. `None` after the last, and after an error.
     pub async fn next(&mut self) -> Option<Result<Bytes, OriginError>> {
         let (payload, _) = self.reading.as_mut()?;
