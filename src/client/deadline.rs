@@ -86,6 +86,8 @@ impl Deadlines {
         stop.notified().await;
         self.worker.stop();
         self.each(|state| state.wake());
+        tokio::time::sleep(self.worker.options.shutdown_timeout).await;
+        self.each(State::give_up);
     }
 
     fn each(&self, mut look: impl FnMut(&mut State)) {

@@ -15,6 +15,7 @@ pub mod method;
 pub mod range;
 pub mod spelling;
 mod token;
+pub mod trailer;
 
 pub use list::members;
 pub use token::{is_text, is_token};

@@ -330,6 +330,11 @@ impl Connection {
             if taken < got {
                 self.note_surplus(&bytes[taken..]);
             }
+            if let (Rx::Chunked(scan), Some(exchange)) = (&mut self.rx, &self.exchange)
+                && let Some(lines) = scan.take_trailers()
+            {
+                *exchange.trailers.borrow_mut() = head::trailers(&lines);
+            }
             self.rx = Rx::Ended;
             if self.sending.unfinished() {
                 self.out.extend_from_slice(&bytes[..taken]);

@@ -63,9 +63,15 @@ use self::{
     tls::Tls,
     transport::Transport,
 };
-use crate::message::{ConnectionScheme, FieldValue, ResponseHead};
+use crate::message::{ConnectionScheme, FieldValue, Fields, ResponseHead};
 
 impl Prepared {
+    /// Connects to the origin, by TCP and TLS alone, and closes the connection again.
+    pub async fn reach(&self) -> Result<(), OriginError> {
+        let dialled = timeout(self.options.connect_timeout, connect::dial(self.clone())).await;
+        dialled.unwrap_or(Err(OriginError::ConnectTimeout)).map(drop)
+    }
+
     /// Prepares another client of the same host: both share what is known of its name, and their places.
     pub fn beside(&self, options: Options) -> Result<Prepared, String> {
         let (names, places) = (self.names.clone(), self.places.clone());
@@ -236,6 +242,11 @@ pub struct OriginBody {
 }
 
 impl OriginBody {
+    /// The trailers of a body that has come to its end, but for those that nobody may pass on.
+    pub fn take_trailers(&mut self) -> Fields {
+        self.exchange.trailers.take()
+    }
+
     /// The next bytes. `None` after the last, and after an error.
     pub async fn next(&mut self) -> Option<Result<Bytes, OriginError>> {
         let (payload, _) = self.reading.as_mut()?;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use http::header::SET_COOKIE;
 
 use super::{
@@ -16,6 +17,7 @@ use super::{
 };
 use crate::{
     fields::method::{is_cached, is_safe, query},
+    key::CacheKey,
     message::{FieldName, FieldValue, Fields, Method, ResponseHead, StoredHead},
     origin::{OriginError, OriginResponse},
     policy::{
@@ -328,12 +330,13 @@ async fn after_effects(
 ) {
     let (cx, request) = (&asked.cx, &*asked.request);
     if !is_safe(&request.method) {
-        for target in invalidation::invalidates(request, response) {
-            for key in [&Method::GET, &query()].map(|method| asked.key(method, &target)) {
-                cx.shared.note_invalidated(key, times.response);
-                cx.store.invalidate_durably(&key).await;
-            }
-        }
+        let targets = invalidation::invalidates(request, response);
+        let methods = [Method::GET, query()];
+        let keys: Vec<CacheKey> =
+            targets.iter().flat_map(|target| methods.each_ref().map(|method| asked.key(method, target))).collect();
+        keys.iter().for_each(|key| cx.shared.note_invalidated(*key, times.response));
+        // side by side: a disk that does not answer is waited for once
+        join_all(keys.iter().map(|key| cx.store.invalidate_durably(key))).await;
     } else if request.method == Method::HEAD
         && let Some(stored) = stored
     {

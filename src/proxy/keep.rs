@@ -171,7 +171,13 @@ impl Storing {
             }
             shared.forget_if_invalidated(&store, &primary, since);
         };
-        let next = async || body.next().await;
+        let next = async || {
+            let next = body.next().await;
+            if next.is_none() {
+                fill.keep_trailers(body.take_trailers());
+            }
+            next
+        };
         let on_relay = || drop(lead.take());
         let alone = || site.origin.unattended();
         let filled = fill::run(&fill, next, length, sides, &cx.store, on_relay, alone).await;

@@ -22,7 +22,7 @@ use super::{
     warning::Warning,
 };
 use crate::{
-    client::ReplyBody,
+    client::{ReplyBody, Trailers},
     clock::Timestamp,
     fields::digests_content,
     message::{FieldName, FieldValue, Fields, Method, ResponseHead, StatusCode, StoredHead},
@@ -70,8 +70,10 @@ pub fn filling(
     cookies: Vec<FieldValue>,
     verdict: Verdict,
 ) -> Answer {
+    let trailers = reader.trailers();
     let body = (Source::Fill(reader), filling.length);
-    from_stored_head(asked, &filling.head, body, cookies, verdict, asked.cx.clock.now())
+    let now = asked.cx.clock.now();
+    from_stored_head(asked, &filling.head, body, cookies, verdict, now).with_trailers(trailers)
 }
 
 fn from_stored_head(
@@ -110,25 +112,27 @@ pub fn fresh_from_origin(
     let stored_for = verdict.stored.then(|| usable_for(&filling.head, asked.policy()));
     let verdict = Verdict { stored_for, ..verdict };
     let fields = relayed_fields(&head.fields, |_| false);
+    let trailers = reader.trailers();
     let (source, length) = (Source::Fill(reader), filling.length);
     if filling.head.part.is_some() || head.status != StatusCode::OK {
         let body = body(&asked.request, source, 0, length);
-        return Answer::new(head.status, fields, body, Some(&asked.cx.via), verdict);
+        return Answer::new(head.status, fields, body, Some(&asked.cx.via), verdict).with_trailers(trailers);
     }
-    cut(asked, &filling.head, fields, Body { source, held: length, whole: length }, verdict)
+    cut(asked, &filling.head, fields, Body { source, held: length, whole: length }, verdict).with_trailers(trailers)
 }
 
 /// A response for this client alone.
 pub fn relayed(asked: &Asked, response: OriginResponse, verdict: Verdict) -> Answer {
     let OriginResponse { head, length, body, .. } = response;
     let fields = relayed_fields(&head.fields, |_| false);
+    let trailers = Trailers::default();
     let body = match (asked.request.method == Method::HEAD, head.status.as_u16()) {
         (true, _) => ReplyBody::Empty(length),
         (_, 204 | 304) => ReplyBody::Empty(None),
         _ if length == Some(0) => ReplyBody::Empty(Some(0)),
-        _ => ReplyBody::Stream { length, pieces: Box::pin(relay(body)) },
+        _ => ReplyBody::Stream { length, pieces: Box::pin(relay(body, trailers.clone())) },
     };
-    Answer::new(head.status, fields, body, Some(&asked.cx.via), verdict)
+    Answer::new(head.status, fields, body, Some(&asked.cx.via), verdict).with_trailers(trailers)
 }
 
 /// The origin did not answer.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::failure;
 use crate::{
-    client::{Reply, ReplyBody},
+    client::{Reply, ReplyBody, Trailers},
     clock::Seconds,
     fields::cache_status::CacheStatus,
     message::{FieldName, FieldValue, Fields, StatusCode},
@@ -141,7 +141,15 @@ impl Answer {
         append_own(&mut fields, via, &verdict);
         let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let body = if bodiless { ReplyBody::Empty(None) } else { body };
-        Answer { reply: Reply { status, fields, body }, verdict }
+        Answer { reply: Reply { status, fields, body, trailers: Trailers::default() }, verdict }
+    }
+}
+
+impl Answer {
+    /// The same with trailers. They matter only where the body is chunked.
+    pub fn with_trailers(mut self, trailers: Trailers) -> Answer {
+        self.reply.trailers = trailers;
+        self
     }
 }
 

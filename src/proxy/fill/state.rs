@@ -8,7 +8,10 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use tokio::sync::{Notify, watch};
 
-use crate::store::{DiskBody, Filling};
+use crate::{
+    message::Fields,
+    store::{DiskBody, Filling},
+};
 
 /// In a relay: windows by which a reader may lag behind what the origin has sent. A reader that lags more is broken off.
 pub const LAG: u64 = 16;
@@ -39,6 +42,8 @@ pub struct State {
     pub total: u64,
     /// The length, where it is known.
     pub known: Option<u64>,
+    /// The trailers of the body, once it is whole.
+    pub trailers: Fields,
     /// The bytes that were written to disk. It has all bytes that `pieces` has lost, except in a relay.
     pub disk: Option<DiskBody>,
     /// The offset of each reader.
@@ -52,8 +57,8 @@ impl Fill {
     /// `filling` counts the bytes that the fill holds in memory.
     pub fn new(filling: Arc<Filling>) -> Arc<Fill> {
         let (progress, _) = watch::channel(Progress::Growing(0));
-        let (pieces, total, known, disk, readers, next_reader, relay) = Default::default();
-        let state = Mutex::new(State { pieces, filling, total, known, disk, readers, next_reader, relay });
+        let (pieces, total, known, trailers, disk, readers, next_reader, relay) = Default::default();
+        let state = Mutex::new(State { pieces, filling, total, known, trailers, disk, readers, next_reader, relay });
         Arc::new(Fill { state, progress, readers_moved: Notify::new(), attendance: Notify::new() })
     }
 
@@ -109,6 +114,11 @@ impl Fill {
         let whole = whole.freeze();
         state.pieces = VecDeque::from([(0, whole.clone())]);
         whole
+    }
+
+    /// Keeps the trailers for the readers. They are not stored.
+    pub fn keep_trailers(&self, trailers: Fields) {
+        self.lock().trailers = trailers;
     }
 
     pub(super) fn become_relay(&self) {
