@@ -182,15 +182,10 @@ impl Reader<'_> {
 
     fn policy(&self) -> Result<policy::Options, ConfigError> {
         let a = self.arguments;
-        let default_ttl = self.duration("default_ttl", &a.default_ttl)?;
-        if default_ttl.subsec_millis() != 0 {
-            return Err(
-                self.error("default_ttl", format!("{:?} is no whole number of seconds; write 1s or 0s", a.default_ttl))
-            );
-        }
         Ok(policy::Options {
             strict: a.strict,
-            default_ttl: Seconds(default_ttl.as_secs()),
+            default_ttl: self.ttl("default_ttl", &a.default_ttl)?,
+            negative_ttl: self.ttl("negative_ttl", &a.negative_ttl)?,
             client_reload: a.client_reload,
             ignore_cookies: a.ignore_cookies,
             max_head: fixed::ORIGIN_MAX_HEAD,
@@ -331,6 +326,15 @@ impl Reader<'_> {
             return Err(self.error(field, problem));
         }
         Ok(size)
+    }
+
+    /// Parses a lifetime: a whole number of seconds, which may be zero.
+    fn ttl(&self, field: &str, text: &str) -> Result<Seconds, ConfigError> {
+        let ttl = self.duration(field, text)?;
+        if ttl.subsec_millis() != 0 {
+            return Err(self.error(field, format!("{text:?} is no whole number of seconds; write 1s or 0s")));
+        }
+        Ok(Seconds(ttl.as_secs()))
     }
 
     fn duration(&self, field: &str, text: &str) -> Result<Duration, ConfigError> {

@@ -18,6 +18,7 @@ mod half_closed;
 mod heads;
 mod interim;
 mod invalidation;
+mod lifetimes;
 mod logs;
 mod memory;
 mod poisoning;
