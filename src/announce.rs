@@ -3,7 +3,6 @@
 use std::{net::SocketAddr, path::Path, time::Duration};
 
 use crate::{
-    clock::Seconds,
     config::Config,
     policy,
     terminal::{Colour, Style},
@@ -77,7 +76,7 @@ fn for_people(
     let policy = &config.policy;
     let reload = match policy.client_reload || policy.strict {
         true => "clients' no-cache is followed",
-        false if policy.default_ttl == Seconds(0) => "clients' no-cache is ignored",
+        false if policy.default_ttl.0 == 0 => "clients' no-cache is ignored",
         false => "followed only where the origin gives no TTL",
     };
     let mut lines = vec![

@@ -427,7 +427,8 @@ fn a_coding_without_vary_is_not_given_to_a_client_that_refuses_it() {
 fn a_lifetime_below_zero_or_in_parts_of_a_second_is_one_line_that_names_the_flag_and_the_value() {
     for flag in ["--default-ttl", "--negative-ttl"] {
         for value in ["-1s", "1500ms", "soon"] {
-            let said = output(&mut larder(&["--origin", "http://127.0.0.1:9", flag, value]));
+            let said =
+                output(&mut larder(&["--origin", "http://127.0.0.1:9", "--cache-dir", "/nowhere/larder", flag, value]));
             let text = String::from_utf8_lossy(&said.stderr);
             assert_eq!((said.status.code(), text.lines().count()), (Some(2), 1), "{text}");
             assert!(text.contains(flag) && text.contains(&format!("\"{value}\"")), "{text}");
