@@ -96,6 +96,10 @@ pub struct Arguments {
     #[arg(long, env = "LARDER_NEGATIVE_TTL", value_name = "TIME", default_value = default::NEGATIVE_TTL, hide_env_values = true, allow_hyphen_values = true)]
     pub negative_ttl: String,
 
+    /// How long a stale response stands in for an origin that fails and says nothing about it; 0s: not at all
+    #[arg(long, env = "LARDER_STALE_IF_ERROR", value_name = "TIME", default_value = default::STALE_IF_ERROR, hide_env_values = true)]
+    pub stale_if_error: String,
+
     /// Let clients reload from the origin also where it gives a TTL (no-cache, max-age, min-fresh, Pragma in requests)
     #[arg(long, env = "LARDER_CLIENT_RELOAD", value_parser = switch, hide_env_values = true)]
     pub client_reload: bool,

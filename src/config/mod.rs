@@ -180,12 +180,22 @@ impl Reader<'_> {
         })
     }
 
+    /// Reads a time of whole seconds.
+    fn seconds(&self, field: &'static str, text: &str) -> Result<Seconds, ConfigError> {
+        let time = self.duration(field, text)?;
+        if time.subsec_millis() != 0 {
+            return Err(self.error(field, format!("{text:?} is no whole number of seconds; write 1s or 0s")));
+        }
+        Ok(Seconds(time.as_secs()))
+    }
+
     fn policy(&self) -> Result<policy::Options, ConfigError> {
         let a = self.arguments;
         Ok(policy::Options {
             strict: a.strict,
-            default_ttl: self.ttl("default_ttl", &a.default_ttl)?,
-            negative_ttl: self.ttl("negative_ttl", &a.negative_ttl)?,
+            default_ttl: self.seconds("default_ttl", &a.default_ttl)?,
+            negative_ttl: self.seconds("negative_ttl", &a.negative_ttl)?,
+            stale_if_error: self.seconds("stale_if_error", &a.stale_if_error)?,
             client_reload: a.client_reload,
             ignore_cookies: a.ignore_cookies,
             max_head: fixed::ORIGIN_MAX_HEAD,
@@ -326,15 +336,6 @@ impl Reader<'_> {
             return Err(self.error(field, problem));
         }
         Ok(size)
-    }
-
-    /// Parses a lifetime: a whole number of seconds, which may be zero.
-    fn ttl(&self, field: &str, text: &str) -> Result<Seconds, ConfigError> {
-        let ttl = self.duration(field, text)?;
-        if ttl.subsec_millis() != 0 {
-            return Err(self.error(field, format!("{text:?} is no whole number of seconds; write 1s or 0s")));
-        }
-        Ok(Seconds(ttl.as_secs()))
     }
 
     fn duration(&self, field: &str, text: &str) -> Result<Duration, ConfigError> {

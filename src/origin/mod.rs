@@ -165,6 +165,11 @@ impl Origin {
         self.client.places.unattended()
     }
 
+    /// Returns how long a request waits for the head of its answer.
+    pub fn patience(&self) -> std::time::Duration {
+        self.client.timeouts.first_byte
+    }
+
     /// Sends a request. `interim` is called for each 1xx but 101 and 100, as it comes in. Dropping the future closes the
     /// connection.
     ///

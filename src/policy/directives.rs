@@ -177,9 +177,10 @@ pub(super) fn followed(request: &Fields, options: &Options) -> Followed {
         return Followed { directives: asked, ignored: false, reload: None };
     }
     Followed {
+        // max-stale sends nothing to the origin
         ignored: asked.no_cache || asked.max_age.is_some() || asked.min_fresh.is_some(),
         reload: reload(request, &asked),
-        directives: RequestDirectives { no_cache: false, max_age: None, min_fresh: None, max_stale: None, ..asked },
+        directives: RequestDirectives { no_cache: false, max_age: None, min_fresh: None, ..asked },
     }
 }
 

@@ -13,6 +13,7 @@ mod negotiation;
 mod reason;
 pub mod reuse;
 pub mod selection;
+pub mod sharing;
 pub mod storing;
 pub mod validation;
 mod validators;
@@ -36,6 +37,8 @@ pub struct Options {
     pub default_ttl: Seconds,
     /// The lifetime that is invented for redirects and for what is missing. It counts from when the response came in.
     pub negative_ttl: Seconds,
+    /// How long a stale response may stand in for a failing origin that says nothing about it. Zero: not at all.
+    pub stale_if_error: Seconds,
     /// Follows the directives of requests that cause traffic to the origin (no-cache, max-age, min-fresh, Pragma).
     pub client_reload: bool,
     /// Stores a response without explicit freshness even if the request carried a Cookie.

@@ -90,6 +90,8 @@ reasons! {
     StaleWhileRevalidate => "stale-while-revalidate",
     MaxStale => "max-stale in the request",
     StaleIfError => "stale-if-error",
+    /// Because of `--stale-if-error`.
+    StaleByDefault => "stale, since the origin fails (see --stale-if-error)",
     Disconnected => "the origin cannot be reached",
 
     Validated => "validated",

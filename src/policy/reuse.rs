@@ -87,7 +87,7 @@ pub fn reuse<S: AsRef<StoredHead>>(
         Reuse::Serve(stored, reason) => Reuse::Serve(stored, reason),
         Reuse::Refresh(stored, reason) if asked.only_if_cached => Reuse::Serve(stored, reason),
         Reuse::Reload(stored, _) if asked.only_if_cached => Reuse::Serve(stored, Reason::FreshDirectivesIgnored),
-        Reuse::Reload(stored, forward) if asked.no_store || is_head => {
+        Reuse::Reload(stored, forward) if asked.no_store || (is_head && forward.mode == Mode::Fetch) => {
             Reuse::Reload(stored, Forward { mode: Mode::Pass, ..forward })
         }
         // RFC 9111 §5.2.1.7
@@ -95,8 +95,9 @@ pub fn reuse<S: AsRef<StoredHead>>(
         // RFC 9111 §5.2.1.5: no part of the answer may be stored
         _ if asked.no_store => forward(Mode::Pass, Fwd::Request, Reason::RequestNoStore),
         // an answer to HEAD cannot be stored, but it may freshen
-        Reuse::Forward(Forward { fwd, reason, .. }) if is_head => forward(Mode::Pass, fwd, reason),
-        Reuse::Refresh(_, reason) if is_head => forward(Mode::Pass, Fwd::Stale, reason),
+        Reuse::Forward(Forward { mode: Mode::Fetch | Mode::Complete, fwd, reason }) if is_head => {
+            forward(Mode::Pass, fwd, reason)
+        }
         decided => decided,
     }
 }
@@ -115,7 +116,10 @@ pub fn alone<S>(decided: Reuse<S>) -> Reuse<S> {
 /// What is to be done with a safe request whose content is part of no key: it may change the answer, which is then for
 /// this request alone (cache poisoning by fat GET).
 pub fn with_content<S>(request: &Request) -> Reuse<S> {
-    if is_cached(&request.method) && RequestDirectives::parse(&request.fields).only_if_cached {
+    if !is_cached(&request.method) {
+        return forward(Mode::Pass, Fwd::Method, Reason::MethodNotCached);
+    }
+    if RequestDirectives::parse(&request.fields).only_if_cached {
         return Reuse::Refuse(Reason::OnlyIfCached);
     }
     forward(Mode::Pass, Fwd::Bypass, unkeyed_content(&request.method))

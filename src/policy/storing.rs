@@ -34,8 +34,19 @@ pub fn storing(
     options: &Options,
 ) -> Result<StoredHead, Reason> {
     let governing = Governing::of(&response.fields, options);
+    reusable(storable(request, response, &governing, times, options)?, &governing, times, options)
+}
+
+/// Decides the same without a look at how long the response could be used.
+pub(super) fn storable(
+    request: &Request,
+    response: &ResponseHead,
+    governing: &Governing,
+    times: Times,
+    options: &Options,
+) -> Result<StoredHead, Reason> {
     let said = &governing.directives;
-    let explicit = explicit_lifetime(&response.fields, &governing, times.received).is_some();
+    let explicit = explicit_lifetime(&response.fields, governing, times.received).is_some();
     // the request method is understood by the cache
     let method = storable_method(request, response, explicit)?;
     // the response status code is final
@@ -79,14 +90,28 @@ pub fn storing(
         return Err(Reason::StatusWithoutFreshness);
     }
     if !options.strict {
-        careful(request, response, &governing, explicit, options)?;
+        careful(request, response, governing, explicit, options)?;
     }
+    head(request, response, method, part, governing, times, options)
+}
+
+/// Makes the head that is kept of a response.
+pub(super) fn head(
+    request: &Request,
+    response: &ResponseHead,
+    method: &Method,
+    part: Option<Part>,
+    governing: &Governing,
+    times: Times,
+    options: &Options,
+) -> Result<StoredHead, Reason> {
+    let (status, authorization) = (response.status, request.fields.contains(&AUTHORIZATION));
     let mut fields = response.fields.clone();
-    retain_storable(&mut fields, &governing, times, options);
+    retain_storable(&mut fields, governing, times, options);
     if part.is_some() {
         fields.remove(&CONTENT_RANGE);
     }
-    let stored = StoredHead {
+    Ok(StoredHead {
         asked: {
             let Target { scheme, authority, path_and_query } = &request.target;
             format!("{method} {}://{authority}{path_and_query}", scheme.as_str())
@@ -100,8 +125,7 @@ pub fn storing(
         part: part.filter(|part| !is_whole(part)),
         invalidated: false,
         credentials: authorization || credentials(&request.fields, options).is_some(),
-    };
-    reusable(stored, &governing, times, options)
+    })
 }
 
 /// Returns the method that the stored response will answer.

@@ -12,7 +12,7 @@ use super::{
     vary::nominate_more,
 };
 use crate::{
-    clock::Timestamp,
+    clock::{Seconds, Timestamp},
     fields::{cache_control::RequestDirectives, date, digests_content},
     message::{FieldName, FieldValue, Fields, Part, Request, ResponseHead, StatusCode, StoredHead},
 };
@@ -226,6 +226,14 @@ pub fn combine(stored: &StoredHead, new: &StoredHead) -> Option<StoredHead> {
     })
 }
 
+/// Returns true if a stale response may stand in for a failure though the origin says nothing about it. A 500 is
+/// passed on: its developer must see it.
+fn may_outlive_a_failure(stored: &StoredHead, status: Option<u16>) -> bool {
+    let stands = stored.head.status;
+    let is_answer = stands.is_success() || matches!(stands.as_u16(), 301 | 308);
+    is_answer && matches!(status, None | Some(502..=504))
+}
+
 /// Decides whether a stale stored response may answer in place of this failed exchange (RFC 9111 §4.2.4, RFC 5861 §4).
 /// `status` is that of the origin's answer, if there was one; 304 stands for a 304 that nobody asked for.
 pub fn on_error(
@@ -260,6 +268,11 @@ pub fn on_error(
     if allowed.is_some_and(|limit| freshness.stale_within(limit)) {
         return Ok(Reason::StaleIfError);
     }
+    let says_nothing = governing.directives.stale_if_error.is_none() && !unasked;
+    let by_default = says_nothing && may_outlive_a_failure(stored, status) && !options.strict;
+    if by_default && freshness.stale_within(options.stale_if_error) {
+        return Ok(Reason::StaleByDefault);
+    }
     if status.is_none() && !unasked {
         if asked.max_stale.is_some_and(|limit| freshness.stale_within(limit)) {
             return Ok(Reason::MaxStale);
@@ -271,6 +284,7 @@ pub fn on_error(
     }
     Err(match allowed {
         Some(_) => Reason::StaleTooLong,
+        None if by_default && options.stale_if_error > Seconds(0) => Reason::StaleTooLong,
         None if unasked => Reason::StaleForbidden,
         None => Reason::StaleNotAllowed,
     })

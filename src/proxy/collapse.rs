@@ -129,6 +129,11 @@ impl<T> Followers<T> {
 }
 
 impl<T: Clone> Follow<T> {
+    /// Returns true if the leader has landed something already.
+    pub fn has_landed(&self) -> bool {
+        self.0.borrow().is_some()
+    }
+
     /// Waits for what the leader lands; `None`: it gave up, join again.
     pub async fn landed(mut self) -> Option<T> {
         self.0.wait_for(Option::is_some).await.ok().and_then(|landed| landed.clone())

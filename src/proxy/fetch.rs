@@ -1,6 +1,6 @@
 //! Answers from the origin, for one client or for many at once.
 
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
     ask::{ask, spared, stand_in, status_of},
@@ -8,19 +8,22 @@ use super::{
     context::Asked,
     fetched::Fetched,
     fill::FillReader,
-    landing::{FlightKey, Flying, Landing},
+    landing::{Audience, Filling, FlightKey, Flying, Landing},
     question::{Again, ClientSide, Content, Found, Question},
     respond,
     verdict::{Answer, Tier, Verdict},
 };
 use crate::{
     client::Connection,
-    message::StoredHead,
+    clock,
+    message::{Method, StoredHead},
     origin::OriginError,
     policy::{
         Reason,
         reuse::{Forward, Mode, Reuse, reuse},
-        vary,
+        selection,
+        sharing::is_anonymous,
+        validation, vary,
     },
 };
 
@@ -61,7 +64,7 @@ async fn lead_or_follow(
     };
     let mut question = question(asked.clone(), content, Some(connection), found, mode);
     let joined = match alone {
-        true => Joined::Alone,
+        true => Joined::Alone(None),
         false => join(&mut question, &verdict).await,
     };
     if let Joined::Answered(answer) = joined {
@@ -78,13 +81,22 @@ async fn lead_or_follow(
             let fetched = tell.await.unwrap_or(Fetched::Failed(OriginError::Closed));
             answer(&asked, fetched, verdict)
         }
-        Joined::Alone => answer(&asked, ask(question, None).await, verdict),
+        Joined::Alone(place) => {
+            let fetched = ask(question, None).await;
+            drop(place);
+            answer(&asked, fetched, verdict)
+        }
     }
 }
 
-/// Validates a stored response after an answer was given from it (RFC 5861 §3).
+/// Validates a stored response after an answer was given from it (RFC 5861 §3). Behind a HEAD goes a HEAD: a GET could begin
+/// a large transfer that nobody wants.
 pub fn refresh(asked: Asked, content: Content, found: Found) {
-    let flight = FlightKey { primary: asked.primary, variant: found.key };
+    let variant = match asked.request.method == Method::HEAD {
+        true => asked.key(&Method::HEAD, &asked.request.target),
+        false => found.key,
+    };
+    let flight = FlightKey { primary: asked.primary, variant };
     if let Join::Lead(lead) = asked.cx.shared.flights.join(&flight) {
         let question = question(asked, content, None, found, Mode::Validate);
         tokio::task::spawn_local(async move {
@@ -107,6 +119,7 @@ fn question(asked: Asked, content: Content, connection: Option<Connection>, foun
         content,
         client: ClientSide { interim, owner },
         stored: found.stored,
+        begun: None,
         mode,
         flight,
         looked: found.looked,
@@ -117,13 +130,14 @@ fn question(asked: Asked, content: Content, connection: Option<Connection>, foun
 enum Joined {
     Leads(Flying),
     Answered(Box<Answer>),
-    Alone,
+    /// It asks for itself. The place is one of a few.
+    Alone(Option<OwnedSemaphorePermit>),
 }
 
 /// Joins those who ask for the same. The flight's key follows what is learned of the variants on the way, once: an origin
 /// that varies otherwise each time is asked by each.
 async fn join(question: &mut Question, verdict: &Verdict) -> Joined {
-    let mut rejoined = false;
+    let (mut rejoined, began) = (false, clock::instant());
     while question.collapses() {
         let (cx, request) = (&question.asked.cx, &question.asked.request);
         match cx.shared.flights.join(&question.flight) {
@@ -144,25 +158,66 @@ async fn join(question: &mut Question, verdict: &Verdict) -> Joined {
                 question.flight.variant = again.key;
             }
             Join::Follow(follow) => {
+                let waited = !follow.has_landed();
                 let Some(landing) = follow.landed().await else {
                     log::debug!("a flight was given up; joining again");
                     continue;
                 };
+                // the leader's time was over, but this request's is not
+                if matches!(landing, Landing::Failed(OriginError::FirstByteTimeout | OriginError::ConnectTimeout))
+                    && began.elapsed() < question.asked.site.origin.patience().mul_f64(0.9)
+                {
+                    // whoever leads may be about to end
+                    tokio::task::yield_now().await;
+                    continue;
+                }
                 let varies = landing.varies_for(request, question.asked.policy());
-                if let Some(answer) = followed(question, landing, verdict) {
+                let begun = validatable(question, &landing);
+                let failing = if let Landing::Failing(few) = &landing { Some(few.clone()) } else { None };
+                if let Some(answer) = followed(question, landing, waited, verdict) {
                     return Joined::Answered(Box::new(answer));
+                }
+                if begun.is_some() {
+                    (question.begun, question.mode) = (begun, Mode::Validate);
+                    return Joined::Alone(None);
+                }
+                if let Some(few) = failing {
+                    let place = few.acquire_owned().await.ok();
+                    let again = Box::pin(question.look_again()).await;
+                    return match again.usable {
+                        Some((stored, reason)) => {
+                            let now = question.asked.cx.clock.now();
+                            let answer = respond::hit(&question.asked, &stored, reason, Tier::Memory, now);
+                            Joined::Answered(Box::new(answer))
+                        }
+                        None => Joined::Alone(place),
+                    };
                 }
                 let variant = varies.filter(|_| !rejoined).map(|values| question.flight.primary.variant(&values));
                 match variant {
                     // others may ask for the same variant
                     Some(variant) if variant != question.flight.variant => question.flight.variant = variant,
-                    _ => return Joined::Alone,
+                    _ => return Joined::Alone(None),
                 }
             }
         }
         rejoined = true;
     }
-    Joined::Alone
+    Joined::Alone(None)
+}
+
+/// Returns the response that is on its way, if this request may have it once the origin has validated it.
+fn validatable(question: &Question, landing: &Landing) -> Option<(Filling, FillReader)> {
+    let Landing::Filling(filling) = landing else { return None };
+    let Question { asked, stored, .. } = question;
+    let fits = stored.is_none()
+        && filling.audience != Audience::Anonymous
+        && vary::matches(&filling.head.nominated, &asked.request, asked.policy())
+        && selection::is_covered(&asked.request, &filling.head)
+        && !validation::conditions(&filling.head).is_empty()
+        && filling.may_be_joined(asked.cx.clock.now());
+    let reader = if fits { FillReader::of(&filling.fill)? } else { return None };
+    Some((filling.clone(), reader))
 }
 
 /// Asks for all who follow, and for the one who is told. Where they have all left before the answer comes the question is
@@ -206,12 +261,19 @@ fn answer(asked: &Asked, fetched: Fetched, verdict: Verdict) -> Answer {
             let verdict = Verdict { reason, from_cache: true, tier, fwd_status: status, failure, ..verdict };
             respond::stored(asked, &stored, Vec::new(), verdict, asked.cx.clock.now())
         }
-        Fetched::Filling { head, filling, reader, combined } => {
-            let verdict = Verdict { stored: true, ..verdict.answered(filling.status, filling.times) };
+        Fetched::Filling { head, filling, reader, combined, not_stored } => {
+            let reason = not_stored.unwrap_or(verdict.reason);
+            let stored = not_stored.is_none();
+            let verdict = Verdict { stored, reason, ..verdict.answered(filling.status, filling.times) };
             match combined {
-                true => respond::filling(asked, &filling, reader, verdict),
+                true => respond::filling(asked, &filling, reader, Vec::new(), verdict),
                 false => respond::fresh_from_origin(asked, &head, &filling, reader, verdict),
             }
+        }
+        Fetched::Confirmed { filling, reader, status, times, cookies } => {
+            let (reason, tier) = (Reason::Validated, Tier::Memory);
+            let verdict = Verdict { reason, from_cache: true, tier, ..verdict.answered(status, times) };
+            respond::filling(asked, &filling, reader, cookies, verdict)
         }
         Fetched::Relay { answered, reason } => {
             let status = answered.response.head.status.as_u16();
@@ -222,8 +284,9 @@ fn answer(asked: &Asked, fetched: Fetched, verdict: Verdict) -> Answer {
     }
 }
 
-/// The answer for a client that waited for another's request; `None`: it has to go alone.
-fn followed(question: &Question, landing: Landing, verdict: &Verdict) -> Option<Answer> {
+/// The answer for a client that followed another's request; `None`: it has to go alone. `waited`: it followed before
+/// anything landed.
+fn followed(question: &Question, landing: Landing, waited: bool, verdict: &Verdict) -> Option<Answer> {
     let (asked, now) = (&question.asked, question.asked.cx.clock.now());
     let used = |head: &StoredHead| match reuse(&asked.request, Some(head), false, now, asked.policy()) {
         Reuse::Serve(_, reason) | Reuse::Refresh(_, reason) => Some(reason),
@@ -233,6 +296,14 @@ fn followed(question: &Question, landing: Landing, verdict: &Verdict) -> Option<
     let usable = |head: &StoredHead| {
         let reloaded = || matches!(reuse(&asked.request, Some(head), false, now, asked.policy()), Reuse::Reload(..));
         vary::matches(&head.nominated, &asked.request, asked.policy()) && (used(head).is_some() || reloaded())
+    };
+    let may_have = |filling: &Filling| {
+        let matches = || vary::matches(&filling.head.nominated, &asked.request, asked.policy());
+        match filling.audience {
+            Audience::All => usable(&filling.head),
+            Audience::Waiting => usable(&filling.head) || (waited && matches()),
+            Audience::Anonymous => waited && matches() && is_anonymous(&asked.request),
+        }
     };
     let verdict = Verdict { collapsed: true, ..verdict.clone() };
     let stand_in = |status| stand_in(asked, question.stored.as_ref(), status);
@@ -244,9 +315,10 @@ fn followed(question: &Question, landing: Landing, verdict: &Verdict) -> Option<
         Landing::Found(stored) if usable(&stored.head) => {
             Some(respond::hit(asked, &stored, used(&stored.head)?, Tier::Memory, now))
         }
-        Landing::Filling(filling) if usable(&filling.head) && filling.may_be_joined(now) => {
+        Landing::Filling(filling) if filling.may_be_joined(now) && may_have(&filling) => {
             let reader = FillReader::of(&filling.fill)?;
-            Some(respond::filling(asked, &filling, reader, verdict.answered(filling.status, filling.times)))
+            let verdict = verdict.answered(filling.status, filling.times);
+            Some(respond::filling(asked, &filling, reader, Vec::new(), verdict))
         }
         Landing::Failed(error) => Some(match stand_in(status_of(&error)) {
             Some(fetched) => answer(asked, fetched.because_of(&error), verdict),
@@ -254,6 +326,6 @@ fn followed(question: &Question, landing: Landing, verdict: &Verdict) -> Option<
         }),
         Landing::Erred(status) => Some(answer(asked, stand_in(Some(status))?, verdict)),
         Landing::Spared => Some(answer(asked, spared(asked, question.stored.as_ref())?, verdict)),
-        Landing::Stored { .. } | Landing::Found(_) | Landing::Filling(_) | Landing::Alone => None,
+        Landing::Stored { .. } | Landing::Found(_) | Landing::Filling(_) | Landing::Failing(_) | Landing::Alone => None,
     }
 }

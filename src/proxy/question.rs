@@ -5,11 +5,18 @@ use std::{rc::Rc, sync::Arc};
 use bytes::Bytes;
 use http::header;
 
-use super::{collapse::Moment, context::Asked, landing::FlightKey, verdict::Tier};
+use super::{
+    collapse::Moment,
+    context::Asked,
+    fill::FillReader,
+    landing::{Filling, FlightKey},
+    verdict::Tier,
+};
 use crate::{
     client::Connection,
     fields::method::is_cached,
     key::CacheKey,
+    message::{Method, Request},
     origin::{Owner, Upload},
     policy::{
         Reason,
@@ -57,6 +64,8 @@ pub struct Question {
     pub client: ClientSide,
     /// The stored response, if any, that the origin's answer may validate, complete or replace.
     pub stored: Option<Arc<StoredResponse>>,
+    /// A response that another request began to store, if this one may have it once the origin has validated it.
+    pub begun: Option<(Filling, FillReader)>,
     pub mode: Mode,
     pub flight: FlightKey,
     /// See [`Found::looked`].
@@ -119,8 +128,10 @@ async fn look_up(asked: &Asked, key: &CacheKey) -> Option<(Slot, Tier)> {
 impl Question {
     /// Returns true if requests like this one wait for each other: their answers can be shared, as far as can be told before.
     pub fn collapses(&self) -> bool {
-        let fields = &self.asked.request.fields;
+        let Request { method, fields, .. } = &*self.asked.request;
         match self.mode {
+            // what answers HEAD answers nobody else
+            _ if *method == Method::HEAD => false,
             Mode::Pass => false,
             Mode::Validate => true,
             Mode::Fetch | Mode::Complete => {

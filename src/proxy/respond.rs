@@ -61,10 +61,17 @@ pub fn stored(
     from_stored_head(asked, &stored.head, body, cookies, verdict, now)
 }
 
-/// An answer from a response that is being stored, for a client that did not cause it.
-pub fn filling(asked: &Asked, filling: &Filling, reader: FillReader, verdict: Verdict) -> Answer {
+/// An answer from a response that is on its way, for a client that did not cause it. `cookies`: those that the origin sent to
+/// this client alone.
+pub fn filling(
+    asked: &Asked,
+    filling: &Filling,
+    reader: FillReader,
+    cookies: Vec<FieldValue>,
+    verdict: Verdict,
+) -> Answer {
     let body = (Source::Fill(reader), filling.length);
-    from_stored_head(asked, &filling.head, body, Vec::new(), verdict, asked.cx.clock.now())
+    from_stored_head(asked, &filling.head, body, cookies, verdict, asked.cx.clock.now())
 }
 
 fn from_stored_head(
@@ -101,7 +108,8 @@ pub fn fresh_from_origin(
     reader: FillReader,
     verdict: Verdict,
 ) -> Answer {
-    let verdict = Verdict { stored_for: Some(usable_for(&filling.head, asked.policy())), ..verdict };
+    let stored_for = verdict.stored.then(|| usable_for(&filling.head, asked.policy()));
+    let verdict = Verdict { stored_for, ..verdict };
     let fields = relayed_fields(&head.fields, |_| false);
     let (source, length) = (Source::Fill(reader), filling.length);
     if filling.head.part.is_some() || head.status != StatusCode::OK {

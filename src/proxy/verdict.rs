@@ -106,6 +106,9 @@ impl Verdict {
 
     /// Returns Larder's member of Cache-Status (RFC 9211).
     pub fn cache_status(&self) -> CacheStatus {
+        let because = self.failure.as_deref().filter(|_| self.reason == Reason::StaleByDefault);
+        let because = because.map(|failure| failure::reason(failure).as_str());
+        let reason = if because.is_some() { Reason::Stale } else { self.reason };
         CacheStatus {
             hit: self.fwd.is_none() && self.from_cache,
             fwd: self.fwd.map(Fwd::as_str),
@@ -113,7 +116,8 @@ impl Verdict {
             ttl: self.ttl,
             stored: self.stored,
             collapsed: self.collapsed,
-            detail: Some(self.reason.as_str()),
+            detail: Some(reason.as_str()),
+            because,
         }
     }
 }

@@ -59,6 +59,12 @@ fn methods_that_stored_responses_do_not_answer_pass() {
         assert_eq!(decide(&request(method, &[]), &head, 0, &strict()), expected, "{method}");
     }
     assert_eq!(decide(&request("HEAD", &[]), &head, 60, &strict()), ask(Mode::Pass, Fwd::Stale, Reason::Stale));
+    let tagged = stored(&["Cache-Control: max-age=60, stale-while-revalidate=10", "ETag: \"1\""], &usual());
+    for (seconds, expected) in
+        [(65, refresh(Reason::StaleWhileRevalidate)), (99, ask(Mode::Validate, Fwd::Stale, Reason::Stale))]
+    {
+        assert_eq!(decide(&request("HEAD", &[]), &tagged, seconds, &usual()), expected, "w45");
+    }
     assert_eq!(
         reuse(&request("HEAD", &[]), None, false, T0, &usual()),
         ask(Mode::Pass, Fwd::UriMiss, Reason::NotStored)
@@ -136,7 +142,8 @@ fn request_directives_are_followed_where_the_operator_says_so() {
         ("Cache-Control: max-age=5, max-stale", 6, serve(Reason::Fresh), ignored),
         ("Cache-Control: min-fresh=51", 10, validated(Reason::RequestMinFresh), ignored),
         ("Cache-Control: min-fresh=50", 10, serve(Reason::Fresh), ignored),
-        ("Cache-Control: max-stale=5", 65, serve(Reason::MaxStale), ask(Mode::Validate, Fwd::Stale, Reason::Stale)),
+        // it sends nothing to the origin
+        ("Cache-Control: max-stale=5", 65, serve(Reason::MaxStale), serve(Reason::MaxStale)),
         (
             "Cache-Control: max-stale=5",
             66,
@@ -294,7 +301,9 @@ fn a_wish_to_reload_is_followed_where_the_lifetime_is_invented() {
             assert_eq!(decided, ignored, "{asked:?} {explicit}");
         }
     }
-    assert_eq!(decide(&request("HEAD", HARD), &invented, 1, &usual()), reload_with(Mode::Pass, Reason::RequestNoCache));
+    assert_eq!(decide(&request("HEAD", HARD), &invented, 1, &usual()), hard);
+    let untagged = stored(&[], &usual());
+    assert_eq!(decide(&request("HEAD", HARD), &untagged, 1, &usual()), reload_with(Mode::Pass, Reason::RequestNoCache));
     assert_eq!(
         decide(&get(HARD), &stored(&[], &usual()), 1, &usual()),
         reload_with(Mode::Fetch, Reason::RequestNoCache)
