@@ -97,13 +97,17 @@ fn for_people(
         format!("  {name:<7} {text:<48} {flag}").trim_end().to_owned()
     };
     let policy = &config.policy;
-    let reload = if policy.client_reload || policy.strict { "followed" } else { "ignored" };
+    let reload = match policy.client_reload || policy.strict {
+        true => "clients' no-cache is followed",
+        false if policy.default_ttl.0 == 0 => "clients' no-cache is ignored",
+        false => "followed only where the origin gives no TTL",
+    };
     let mut lines = vec![
         format!("{version}   {}  ->  {}   ({answers})", style.paint(Colour::Bold, &url), config.origin.url),
         String::new(),
         row("cache", &cache(config, holdings, home), ""),
         row("TTL", &lifetime(policy), if policy.strict { "--strict" } else { "--default-ttl" }),
-        row("reload", &format!("clients' no-cache is {reload}"), "--client-reload"),
+        row("reload", reload, "--client-reload"),
     ];
     if let Some(hint) = exposed(config, listening) {
         lines.push(row("note", hint, ""));
@@ -132,10 +136,10 @@ fn cache(config: &Config, holdings: Holdings, home: Option<&Path>) -> String {
 /// How long a response is fresh.
 fn lifetime(policy: &policy::Options) -> String {
     let default = Duration::from_secs(policy.default_ttl.0);
-    let said = "as the origin says, else Last-Modified";
-    match policy.strict || default.is_zero() {
-        true => said.to_owned(),
-        false => format!("{said}, else {}", show_duration(default)),
+    match policy.strict {
+        _ if default.is_zero() => "as the origin says, else validated each time".to_owned(),
+        true => format!("as the origin says, else Last-Modified, max {}", show_duration(default)),
+        false => format!("as the origin says, else Last-Modified, else {}", show_duration(default)),
     }
 }
 
@@ -170,7 +174,7 @@ mod tests {
                 "",
                 "  cache   ~/.cache/larder/a   1,204 stored responses, 31 MiB of 10 GiB",
                 "  TTL     as the origin says, else Last-Modified, else 1h  (--default-ttl)",
-                "  reload  clients' no-cache is ignored                     (--client-reload)",
+                "  reload  followed only where the origin gives no TTL      (--client-reload)",
                 "",
                 "  try     curl -i http://127.0.0.1:3000/                   stop: Ctrl-C",
                 "",
@@ -186,10 +190,11 @@ mod tests {
         let one = Holdings::Open { responses: 1, disk: 0 };
         assert_eq!(cache(one), "  cache   ~/.cache/larder/a   1 stored response, 0 B of 10 GiB");
         let strict = lines(&["--strict"], "127.0.0.1:81", OPEN, COLUMNS).join("\n");
-        assert!(strict.contains("else Last-Modified           (--strict)"), "{strict}");
-        assert!(strict.contains("no-cache is followed") && !strict.contains("1h"), "{strict}");
+        assert!(strict.contains("else Last-Modified, max 1h   (--strict)"), "{strict}");
+        assert!(strict.contains("no-cache is followed"), "{strict}");
         let none = lines(&["--default-ttl", "0s"], "127.0.0.1:81", OPEN, COLUMNS).join("\n");
-        assert!(none.contains("else Last-Modified           (--default-ttl)"), "{none}");
+        assert!(none.contains("else validated each time     (--default-ttl)"), "{none}");
+        assert!(none.contains("no-cache is ignored"), "{none}");
     }
 
     #[test]

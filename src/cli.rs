@@ -105,23 +105,27 @@ pub struct Arguments {
     #[arg(long, env = "LARDER_MAX_OBJECT", value_name = "SIZE", hide_env_values = true)]
     pub max_object: Option<String>,
 
-    /// How long a response without freshness of its own is fresh; 0s: not at all
-    #[arg(long, env = "LARDER_DEFAULT_TTL", value_name = "TIME", default_value = default::DEFAULT_TTL, hide_env_values = true)]
+    /// Longest TTL for responses without one of their own; 0s: validate each time
+    #[arg(long, env = "LARDER_DEFAULT_TTL", value_name = "TIME", default_value = default::DEFAULT_TTL, hide_env_values = true, allow_hyphen_values = true)]
     pub default_ttl: String,
+
+    /// TTL for 301, 308, 404, 405 and 410 without one of their own
+    #[arg(long, env = "LARDER_NEGATIVE_TTL", value_name = "TIME", default_value = default::NEGATIVE_TTL, hide_env_values = true, allow_hyphen_values = true)]
+    pub negative_ttl: String,
 
     /// How long a stale response stands in for an origin that fails and says nothing about it; 0s: not at all
     #[arg(long, env = "LARDER_STALE_IF_ERROR", value_name = "TIME", default_value = default::STALE_IF_ERROR, hide_env_values = true)]
     pub stale_if_error: String,
 
-    /// Let clients reload from the origin (no-cache, max-age, min-fresh, Pragma in requests)
+    /// Let clients reload from the origin also where it gives a TTL (no-cache, max-age, min-fresh, Pragma in requests)
     #[arg(long, env = "LARDER_CLIENT_RELOAD", value_parser = switch, hide_env_values = true)]
     pub client_reload: bool,
 
-    /// Store responses without freshness also where the request carried a Cookie
+    /// Invent a TTL also where the request carried a Cookie
     #[arg(long, env = "LARDER_IGNORE_COOKIES", value_parser = switch, hide_env_values = true)]
     pub ignore_cookies: bool,
 
-    /// RFC 9111 to the letter: no default lifetime, Set-Cookie stored like any field
+    /// RFC 9111 to the letter: no invented TTL but a tenth since Last-Modified, Set-Cookie stored like any field
     #[arg(long, env = "LARDER_STRICT", value_parser = switch, hide_env_values = true)]
     pub strict: bool,
 

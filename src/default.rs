@@ -8,6 +8,7 @@ pub const DISK: &str = "10GiB";
 pub const MAX_OBJECT_FRACTION: u64 = 4;
 pub const STALE_IF_ERROR: &str = "1d";
 pub const DEFAULT_TTL: &str = "1h";
+pub const NEGATIVE_TTL: &str = "1s";
 pub const CONNECT_TIMEOUT: &str = "5s";
 pub const FIRST_BYTE_TIMEOUT: &str = "60s";
 pub const BETWEEN_BYTES_TIMEOUT: &str = "60s";

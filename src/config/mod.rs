@@ -202,6 +202,7 @@ impl Reader<'_> {
         Ok(policy::Options {
             strict: a.strict,
             default_ttl: self.seconds("default_ttl", &a.default_ttl)?,
+            negative_ttl: self.seconds("negative_ttl", &a.negative_ttl)?,
             stale_if_error: self.seconds("stale_if_error", &a.stale_if_error)?,
             client_reload: a.client_reload,
             ignore_cookies: a.ignore_cookies,

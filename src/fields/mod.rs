@@ -14,6 +14,7 @@ mod list;
 pub mod method;
 pub mod range;
 pub mod spelling;
+pub mod surrogate;
 mod token;
 pub mod trailer;
 

@@ -61,10 +61,7 @@ pub(super) fn parse(bytes: &[u8], method: &Method, limits: Limits) -> Result<Opt
         Err(_) => return Err("its head is malformed"),
     };
     let code = response.code.unwrap_or(0);
-    if !(100..600).contains(&code) {
-        return Err("its status code is not between 100 and 599");
-    }
-    let status = StatusCode::from_u16(code).map_err(|_| "its status code is not between 100 and 599")?;
+    let status = StatusCode::from_u16(code).map_err(|_| "its status code is not between 100 and 999")?;
     let lines = Lines::of(response.headers, response.version == Some(0))?;
 
     let bodiless = *method == Method::HEAD || status.is_informational() || code == 204 || code == 304;

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    fields::{SET_COOKIE2, age, cache_control::Scope, credentials::is_in_field},
+    fields::{SET_COOKIE2, age, credentials::is_in_field},
     message::{Method, Request, ResponseHead, StoredHead},
 };
 
@@ -18,7 +18,7 @@ use crate::{
 /// came may have it: at an origin they would have got it fresh. RFC 9111 counts that time as age (§4.2.3), so that this is
 /// not done if `strict`.
 pub fn outrun(request: &Request, response: &ResponseHead, times: Times, options: &Options) -> Option<StoredHead> {
-    let governing = Governing::of(&response.fields);
+    let governing = Governing::of(&response.fields, options);
     let explicit = explicit_lifetime(&response.fields, &governing, times.received)?;
     let on_its_way = age::age(&response.fields).unwrap_or_default();
     if options.strict || governing.forbids_stale() || explicit.0 <= on_its_way {
@@ -30,7 +30,7 @@ pub fn outrun(request: &Request, response: &ResponseHead, times: Times, options:
 
 /// Returns true if a stored response is fresh.
 pub fn is_fresh(stored: &StoredHead, now: Timestamp, options: &Options) -> bool {
-    Freshness::of(stored, &Governing::of(&stored.head.fields), now, options).is_fresh()
+    Freshness::of(stored, &Governing::of(&stored.head.fields, options), now, options).is_fresh()
 }
 
 /// Returns the head of a server error, if all who wait for it may have it: it tells nobody's secrets. Nothing is stored.
@@ -40,9 +40,8 @@ pub fn error_for_all(
     times: Times,
     options: &Options,
 ) -> Option<StoredHead> {
-    let governing = Governing::of(&response.fields);
-    let said = &governing.directives;
-    let secret = said.no_store || said.private == Some(Scope::Response);
+    let governing = Governing::of(&response.fields, options);
+    let secret = governing.directives.no_store || governing.forbids_storing().is_some();
     let sets_cookie = response.fields.contains(&SET_COOKIE) || response.fields.contains(&SET_COOKIE2);
     let fits = request.method == Method::GET && is_failure(response.status.as_u16());
     if options.strict || !fits || secret || sets_cookie || !is_anonymous(request) {

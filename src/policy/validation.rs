@@ -13,10 +13,7 @@ use super::{
 };
 use crate::{
     clock::{Seconds, Timestamp},
-    fields::{
-        cache_control::{RequestDirectives, Scope},
-        date, digests_content,
-    },
+    fields::{cache_control::RequestDirectives, date, digests_content},
     message::{FieldName, FieldValue, Fields, Part, Request, ResponseHead, StatusCode, StoredHead},
 };
 
@@ -82,9 +79,9 @@ pub fn freshen_unasked(
 
 /// Returns true if other requests may use a stored response that the answer to this request has updated. If the request
 /// has Authorization, a directive must allow it (RFC 9111 §3.5). If the request says no-store, they may not (§5.2.1.5).
-pub fn may_be_shared(request: &Request, freshened: &StoredHead) -> bool {
-    let authorized =
-        !request.fields.contains(&AUTHORIZATION) || Governing::of(&freshened.head.fields).allows_authorized();
+pub fn may_be_shared(request: &Request, freshened: &StoredHead, options: &Options) -> bool {
+    let allows = || Governing::of(&freshened.head.fields, options).allows_authorized();
+    let authorized = !request.fields.contains(&AUTHORIZATION) || allows();
     authorized && !RequestDirectives::parse(&request.fields).no_store
 }
 
@@ -119,15 +116,14 @@ fn updated(
     for (name, value) in response.fields.iter().filter(|(name, _)| taken(name)) {
         fields.append(name.clone(), value.clone());
     }
-    let (before, after) = (Governing::of(&stored.head.fields), Governing::of(&fields));
+    let (before, after) = (Governing::of(&stored.head.fields, options), Governing::of(&fields, options));
     retain_storable(&mut fields, &after, times, options);
     let nominated = nominate_more(&stored.nominated, &response.fields, &mut fields, request, options);
     if grows_beyond(&fields, &stored.head.fields, options) {
         return None;
     }
     let forbidden = nominated.is_err()
-        || (after.directives.no_store && !after.directives.must_understand)
-        || after.directives.private == Some(Scope::Response)
+        || after.forbids_storing().is_some()
         || (stored.credentials && before.allows_authorized() && !after.allows_authorized());
     Some(StoredHead {
         initial_age: initial_age(&response.fields, times),
@@ -187,7 +183,9 @@ pub fn freshen_by_head(
         return HeadSays::Nothing;
     }
     match updated(request, stored, response, times, options) {
-        Some(head) if !head.invalidated && may_be_shared(request, &head) => HeadSays::Freshened(Box::new(head)),
+        Some(head) if !head.invalidated && may_be_shared(request, &head, options) => {
+            HeadSays::Freshened(Box::new(head))
+        }
         Some(head) if !head.invalidated => HeadSays::Nothing,
         _ => HeadSays::Changed,
     }
@@ -245,7 +243,7 @@ pub fn on_error(
     now: Timestamp,
     options: &Options,
 ) -> Result<Reason, Reason> {
-    if !matches!(status, None | Some(304 | 500 | 502 | 503 | 504)) {
+    if !matches!(status, None | Some(304 | 500 | 502 | 503 | 504 | 600..)) {
         return Err(Reason::NotAnError);
     }
     if stored.invalidated {
@@ -254,7 +252,7 @@ pub fn on_error(
     if is_refusal_to(&request.fields, stored) {
         return Err(Reason::StoredUnauthorized);
     }
-    let governing = Governing::of(&stored.head.fields);
+    let governing = Governing::of(&stored.head.fields, options);
     let freshness = Freshness::of(stored, &governing, now, options);
     if governing.forbids_stale() || freshness.clock_went_back {
         return Err(Reason::StaleForbidden);
@@ -262,7 +260,7 @@ pub fn on_error(
     if !is_covered(request, stored) {
         return Err(Reason::PartMissing);
     }
-    let asked = followed(&request.fields, options).0;
+    let asked = followed(&request.fields, options).directives;
     let unasked = governing.forbids_stale_unasked();
     let by_origin = governing.directives.stale_if_error.filter(|_| !governing.forbids_stale_extensions(options.strict));
     let by_client = asked.stale_if_error.filter(|_| !unasked);

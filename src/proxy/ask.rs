@@ -217,7 +217,7 @@ impl Asking {
         let (cx, request) = (&asked.cx, &*asked.request);
         // an answer to one user freshens nothing for others
         let bound = response.bound.is_some();
-        let shared = !bound && !head.invalidated && validation::may_be_shared(request, &head);
+        let shared = !bound && !head.invalidated && validation::may_be_shared(request, &head, asked.policy());
         if head.invalidated && !bound {
             // the 304 says that what it validates is for this client alone
             cx.store.invalidate(&asked.primary);

@@ -29,6 +29,32 @@ use crate::{
 
 /// Answers a request from the origin.
 pub async fn fetch(asked: Asked, content: Content, connection: Connection, found: Found, forward: Forward) -> Answer {
+    lead_or_follow(asked, content, connection, found, forward, |_| None).await
+}
+
+/// Answers a request whose client wishes to reload: from the origin, or from what is stored where the URL was reloaded
+/// a moment ago.
+pub async fn reload(asked: Asked, content: Content, connection: Connection, found: Found, forward: Forward) -> Answer {
+    let tier = found.tier;
+    let just_asked = move |question: &Question| {
+        let Question { asked, stored, .. } = question;
+        let (stored, now) = (stored.as_ref()?, asked.cx.clock.now());
+        let may_reload = asked.cx.shared.may_reload(asked.primary, now);
+        (!may_reload).then(|| respond::hit(asked, stored, Reason::JustAsked, tier, now))
+    };
+    lead_or_follow(asked, content, connection, found, forward, just_asked).await
+}
+
+/// Answers a request from the origin, together with those who ask for the same. `instead` may give another answer before
+/// the origin is asked; those who follow are not asked.
+async fn lead_or_follow(
+    asked: Asked,
+    content: Content,
+    connection: Connection,
+    found: Found,
+    forward: Forward,
+    instead: impl FnOnce(&Question) -> Option<Answer>,
+) -> Answer {
     let verdict = Verdict::forwarded(forward.fwd, forward.reason);
     let alone = asked.cx.shared.goes_alone(&found.key, asked.cx.clock.now());
     let mode = match forward.mode {
@@ -41,6 +67,12 @@ pub async fn fetch(asked: Asked, content: Content, connection: Connection, found
         true => Joined::Alone(None),
         false => join(&mut question, &verdict).await,
     };
+    if let Joined::Answered(answer) = joined {
+        return *answer;
+    }
+    if let Some(answer) = instead(&question) {
+        return answer;
+    }
     match joined {
         Joined::Answered(answer) => *answer,
         Joined::Leads(lead) => {
@@ -260,8 +292,11 @@ fn followed(question: &Question, landing: Landing, waited: bool, verdict: &Verdi
         Reuse::Serve(_, reason) | Reuse::Refresh(_, reason) => Some(reason),
         _ => None,
     };
-    let usable =
-        |head: &StoredHead| vary::matches(&head.nominated, &asked.request, asked.policy()) && used(head).is_some();
+    // what the origin sent while the request waited is what a client that reloads wishes for
+    let usable = |head: &StoredHead| {
+        let reloaded = || matches!(reuse(&asked.request, Some(head), false, now, asked.policy()), Reuse::Reload(..));
+        vary::matches(&head.nominated, &asked.request, asked.policy()) && (used(head).is_some() || reloaded())
+    };
     let may_have = |filling: &Filling| {
         let matches = || vary::matches(&filling.head.nominated, &asked.request, asked.policy());
         match filling.audience {

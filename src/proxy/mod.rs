@@ -174,6 +174,7 @@ async fn answer(asked: Asked, content: Content, connection: Connection, found: F
         }
         Reuse::Refuse(reason) => refused(&Refusal::OnlyIfCached(reason)),
         // boxed: a hit does not carry the state of what it does not do
+        Reuse::Reload(_, forward) => Box::pin(fetch::reload(asked, content, connection, found, forward)).await,
         Reuse::Forward(forward) => Box::pin(fetch::fetch(asked, content, connection, found, forward)).await,
     }
 }

@@ -87,7 +87,8 @@ fn from_stored_head(
     let age = current_age(head, now);
     let (lifetime, named_by) = freshness_lifetime(head, asked.policy());
     // a lifetime that the origin did not name is said to come from Larder
-    if verdict.reason == Reason::Fresh && matches!(named_by, Reason::DefaultTtl | Reason::LastModified) {
+    let invented = matches!(named_by, Reason::DefaultTtl | Reason::LastModified | Reason::NegativeTtl);
+    if verdict.reason == Reason::Fresh && invented {
         verdict.reason = named_by;
     }
     let ttl = (lifetime.0.min(i64::MAX as u64) as i64).saturating_sub(age.0.min(i64::MAX as u64) as i64);

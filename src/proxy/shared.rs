@@ -13,6 +13,7 @@ use super::{
 use crate::{
     clock::{Seconds, Timestamp},
     key::CacheKey,
+    policy::reuse::RELOADED,
     store::Store,
 };
 
@@ -20,7 +21,7 @@ use crate::{
 const ALONE: Seconds = Seconds(10);
 /// How long an invalidation is remembered. A request to the origin takes less.
 const INVALIDATED: Seconds = Seconds(600);
-/// The most keys that either memory holds. With more, the oldest half is forgotten.
+/// The most keys that each of these memories holds. With more, the oldest half is forgotten.
 const KEYS: usize = 16 * 1024;
 
 #[derive(Default)]
@@ -30,6 +31,8 @@ pub struct Shared {
     pub(super) flights: Flights<FlightKey, Landing>,
     alone: Mutex<HashMap<CacheKey, Timestamp>>,
     invalidated: Mutex<Invalidated>,
+    /// When URLs were reloaded because a client wished it.
+    reloaded: Mutex<HashMap<CacheKey, Timestamp>>,
 }
 
 /// The URLs that were invalidated, and when.
@@ -52,6 +55,17 @@ impl Shared {
 
     pub(super) fn goes_alone(&self, key: &CacheKey, now: Timestamp) -> bool {
         lock(&self.alone).get(key).is_some_and(|noted| now.since(*noted) < ALONE)
+    }
+
+    /// Returns true if a client's wish to reload this URL is followed now, and notes that it is. A moment later the next
+    /// one is not: whatever the origin answers, one client cannot make it busy.
+    pub(super) fn may_reload(&self, primary: CacheKey, now: Timestamp) -> bool {
+        let mut reloaded = lock(&self.reloaded);
+        let just_now = reloaded.get(&primary).is_some_and(|noted| now.since(*noted) < RELOADED);
+        if !just_now {
+            remember(&mut reloaded, primary, now);
+        }
+        !just_now
     }
 
     /// Notes that a URL was invalidated. What was asked for before now is not stored, and later requests do not follow it.

@@ -20,6 +20,7 @@ mod heads;
 mod herd;
 mod interim;
 mod invalidation;
+mod lifetimes;
 mod logs;
 mod memory;
 mod poisoning;

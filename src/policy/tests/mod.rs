@@ -36,13 +36,14 @@ fn times(at: Timestamp) -> Times {
 }
 
 fn strict() -> Options {
-    Options { strict: true, default_ttl: Seconds(0), ..usual() }
+    Options { strict: true, ..usual() }
 }
 
 fn usual() -> Options {
     Options {
         strict: false,
         default_ttl: Seconds(3600),
+        negative_ttl: Seconds(1),
         stale_if_error: Seconds(86_400),
         client_reload: false,
         ignore_cookies: false,
