@@ -40,6 +40,20 @@ pub fn ranges(request: &Fields) -> Option<Vec<ByteRange>> {
     (!ranges.is_empty()).then_some(ranges)
 }
 
+/// Returns true if each range begins behind the end of the one before it.
+pub fn are_ascending(ranges: &[ByteRange]) -> bool {
+    ranges.windows(2).all(|pair| match pair {
+        [ByteRange::Between(_, last), ByteRange::Between(next, _) | ByteRange::From(next)] => last < next,
+        _ => false,
+    })
+}
+
+/// Returns true if a request asks for a range in a unit other than bytes: only the origin knows what that is.
+pub fn has_other_unit(request: &Fields) -> bool {
+    let unit = |value: &[u8]| split_once(value, b'=').is_some_and(|(unit, _)| !unit.eq_ignore_ascii_case(b"bytes"));
+    request.only(&RANGE).is_some_and(|value| unit(value.as_bytes()))
+}
+
 fn byte_range(text: &[u8]) -> Option<ByteRange> {
     match split_once(text, b'-')? {
         (b"", suffix) => Some(ByteRange::Suffix(digits(suffix)?)),
@@ -102,6 +116,23 @@ mod tests {
         }
         let twice = [(RANGE, "bytes=0-1".parse().unwrap()), (RANGE, "bytes=3-4".parse().unwrap())];
         assert_eq!(ranges(&twice.into_iter().collect()), None);
+    }
+
+    #[test]
+    fn the_order_of_ranges_and_their_unit_are_seen() {
+        for (value, ascending) in [
+            ("bytes=0-1,2-3,5-", true),
+            ("bytes=0-1,1-3", false),
+            ("bytes=4-5,0-1", false),
+            ("bytes=0-,5-6", false),
+            ("bytes=0-1,-5", false),
+        ] {
+            assert_eq!(are_ascending(&asked(value).unwrap()), ascending, "{value}");
+        }
+        for (value, other) in [("items=0-9", true), ("bytes=0-9", false), ("BYTES=0-9", false), ("0-9", false)] {
+            let request = [(RANGE, value.parse().unwrap())].into_iter().collect();
+            assert_eq!(has_other_unit(&request), other, "{value}");
+        }
     }
 
     #[test]

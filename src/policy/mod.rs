@@ -11,6 +11,7 @@ pub mod fuzzing;
 pub mod invalidation;
 mod negotiation;
 mod reason;
+pub mod resuming;
 pub mod reuse;
 pub mod selection;
 pub mod sharing;

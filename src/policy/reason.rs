@@ -116,6 +116,7 @@ reasons! {
     UnsafeMethod => "this method is not cached: it may change something",
     MethodNotCached => "this method is not cached",
 
+    RangeUnit => "a range in a unit other than bytes is answered by the origin",
     RequestContent => "the request has content, which is not in the key",
     ContentTooLong => "the request's content is too long for the key (64 KiB)",
 

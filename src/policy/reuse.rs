@@ -15,6 +15,7 @@ use crate::{
     fields::{
         cache_control::RequestDirectives,
         method::{is_cached, is_query, is_safe},
+        range,
     },
     message::{Method, Request, StoredHead},
 };
@@ -142,6 +143,9 @@ fn decide<S: AsRef<StoredHead>>(
     // RFC 9111 §4.3.2: a cache cannot evaluate these
     if request.fields.contains(&IF_MATCH) || request.fields.contains(&IF_UNMODIFIED_SINCE) {
         return forward(Mode::Pass, Fwd::Request, Reason::Precondition);
+    }
+    if range::has_other_unit(&request.fields) {
+        return forward(Mode::Pass, Fwd::Request, Reason::RangeUnit);
     }
     if asked.no_store && (options.strict || options.client_reload) {
         return forward(Mode::Pass, Fwd::Request, Reason::RequestNoStore);

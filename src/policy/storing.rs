@@ -47,6 +47,10 @@ pub(super) fn storable(
 ) -> Result<StoredHead, Reason> {
     let said = &governing.directives;
     let explicit = explicit_lifetime(&response.fields, governing, times.received).is_some();
+    // the range may have chosen the content of a 200, too
+    if range::has_other_unit(&request.fields) {
+        return Err(Reason::RangeUnit);
+    }
     // the request method is understood by the cache
     let method = storable_method(request, response, explicit)?;
     // the response status code is final

@@ -1,5 +1,8 @@
 //! Answers from the origin, for one client or for many at once.
 
+use std::time::Duration;
+
+use http::header::{IF_NONE_MATCH, RANGE};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
@@ -9,7 +12,7 @@ use super::{
     fetched::Fetched,
     fill::FillReader,
     landing::{Audience, Filling, FlightKey, Flying, Landing},
-    question::{Again, ClientSide, Content, Found, Question},
+    question::{Again, ClientSide, Content, Found, Question, ranged_key},
     respond,
     verdict::{Answer, Tier, Verdict},
 };
@@ -21,11 +24,14 @@ use crate::{
     policy::{
         Reason,
         reuse::{Forward, Mode, Reuse, reuse},
-        selection,
+        selection::{self, Selection},
         sharing::is_anonymous,
         validation, vary,
     },
 };
+
+/// How long a range waits for its first byte from a body that is on its way. Otherwise it is asked for alone.
+const DUE: Duration = Duration::from_secs(1);
 
 /// Answers a request from the origin.
 pub async fn fetch(asked: Asked, content: Content, connection: Connection, found: Found, forward: Forward) -> Answer {
@@ -56,10 +62,16 @@ async fn lead_or_follow(
     instead: impl FnOnce(&Question) -> Option<Answer>,
 ) -> Answer {
     let verdict = Verdict::forwarded(forward.fwd, forward.reason);
-    let alone = asked.cx.shared.goes_alone(&found.key, asked.cx.clock.now());
+    let goes_alone = |key| asked.cx.shared.goes_alone(key, asked.cx.clock.now());
+    let alone = goes_alone(&found.key) || (asked.request.fields.contains(&RANGE) && goes_alone(&ranged_key(&asked)));
+    let is_large = || asked.cx.shared.is_abandoned(&asked.primary, asked.cx.clock.now());
     let mode = match forward.mode {
         // where nothing is to be shared the client's own conditions are worth more than a whole response
         Mode::Fetch if alone && found.stored.is_none() => Mode::Pass,
+        // the client has it: the origin need not begin a transfer again that was given up before
+        Mode::Fetch if found.stored.is_none() && asked.request.fields.contains(&IF_NONE_MATCH) && is_large() => {
+            Mode::Pass
+        }
         mode => mode,
     };
     let mut question = question(asked.clone(), content, Some(connection), found, mode);
@@ -138,6 +150,10 @@ enum Joined {
 /// that varies otherwise each time is asked by each.
 async fn join(question: &mut Question, verdict: &Verdict) -> Joined {
     let (mut rejoined, began) = (false, clock::instant());
+    // a range follows the whole, if that is on its way, or another range
+    if question.is_ranged() && !question.asked.cx.shared.flights.has(&question.flight) {
+        question.flight.variant = ranged_key(&question.asked);
+    }
     while question.collapses() {
         let (cx, request) = (&question.asked.cx, &question.asked.request);
         match cx.shared.flights.join(&question.flight) {
@@ -210,10 +226,11 @@ async fn join(question: &mut Question, verdict: &Verdict) -> Joined {
 fn validatable(question: &Question, landing: &Landing) -> Option<(Filling, FillReader)> {
     let Landing::Filling(filling) = landing else { return None };
     let Question { asked, stored, .. } = question;
+    // a range that is not due is not to wait for the whole
     let fits = stored.is_none()
+        && !asked.request.fields.contains(&RANGE)
         && filling.audience != Audience::Anonymous
         && vary::matches(&filling.head.nominated, &asked.request, asked.policy())
-        && selection::is_covered(&asked.request, &filling.head)
         && !validation::conditions(&filling.head).is_empty()
         && filling.may_be_joined(asked.cx.clock.now());
     let reader = if fits { FillReader::of(&filling.fill)? } else { return None };
@@ -284,6 +301,25 @@ fn answer(asked: &Asked, fetched: Fetched, verdict: Verdict) -> Answer {
     }
 }
 
+/// Returns true if the bytes that a request asks for are there, or are expected within [`DUE`] at the pace of those that came.
+fn is_due(asked: &Asked, filling: &Filling) -> bool {
+    let Filling { head, fill, length, times, .. } = filling;
+    if !asked.request.fields.contains(&RANGE) {
+        return true;
+    }
+    let whole = head.part.map_or(*length, |part| part.complete);
+    let first = match selection::select(&asked.request, head, whole) {
+        Selection::Part(first, _) => first,
+        Selection::Parts(ranges) => ranges.iter().map(|(first, _)| *first).min().unwrap_or(0),
+        // of a body of unknown length no part can be told yet
+        Selection::Whole => return whole.is_some(),
+        Selection::NotModified | Selection::NotSatisfiable => 0,
+    };
+    let (first, came) = (first - head.part.map_or(0, |part| part.first), fill.came());
+    let took = asked.cx.clock.now().0.saturating_sub(times.response.0).max(1) as u128;
+    u128::from(first.saturating_sub(came)) * took <= u128::from(came) * DUE.as_millis()
+}
+
 /// The answer for a client that followed another's request; `None`: it has to go alone. `waited`: it followed before
 /// anything landed.
 fn followed(question: &Question, landing: Landing, waited: bool, verdict: &Verdict) -> Option<Answer> {
@@ -315,7 +351,7 @@ fn followed(question: &Question, landing: Landing, waited: bool, verdict: &Verdi
         Landing::Found(stored) if usable(&stored.head) => {
             Some(respond::hit(asked, &stored, used(&stored.head)?, Tier::Memory, now))
         }
-        Landing::Filling(filling) if filling.may_be_joined(now) && may_have(&filling) => {
+        Landing::Filling(filling) if filling.may_be_joined(now) && may_have(&filling) && is_due(asked, &filling) => {
             let reader = FillReader::of(&filling.fill)?;
             let verdict = verdict.answered(filling.status, filling.times);
             Some(respond::filling(asked, &filling, reader, Vec::new(), verdict))

@@ -6,10 +6,12 @@ use tokio::sync::Semaphore;
 
 use super::{
     context::{Asked, Context},
-    exchange::Answered,
+    exchange::{self, Answered},
     fetched::Fetched,
     fill::{self, Fill, FillError, FillReader, Filled, Side},
+    forward::Conditions,
     landing::{Audience, Filling, Flying, Landing},
+    question::{ClientSide, Content, ranged_key},
     site::Site,
     warning::Warning,
 };
@@ -21,7 +23,7 @@ use crate::{
     logging::redact,
     message::{Method, Request, StatusCode, StoredHead},
     origin::{OriginBody, OriginError, OriginResponse},
-    policy::{Reason, selection, validation, vary},
+    policy::{Reason, resuming, selection, validation, vary},
     store::{Epoch, StoredBody, StoredResponse},
 };
 
@@ -116,7 +118,10 @@ fn begin(
     let Some(reader) = FillReader::of(&fill) else { return Fetched::Failed(OriginError::Closed) };
     let status = head.status.as_u16();
     let filling = Filling { head: Arc::new(joined.head), fill, length, status, times, audience };
-    let lead = lead.filter(|_| filling.head.part.is_none() || request.method != Method::GET);
+    // who asks for the whole is not to follow a part
+    let lead = lead.filter(|lead| {
+        filling.head.part.is_none() || request.method != Method::GET || lead.key().variant == ranged_key(asked)
+    });
     if let Some(lead) = lead.as_ref().filter(|_| audience != Audience::Anonymous) {
         lead.land(Landing::Filling(filling.clone()));
     }
@@ -125,9 +130,18 @@ fn begin(
     let (cx, site) = (cx.clone(), asked.site.clone());
     let (primary, outdated) = (asked.primary, joined.outdated);
     let held = asked.worker.hold();
-    let storing = Storing { cx, site, filling: filling.clone(), primary, outdated, since, epoch, held };
+    let goes_on = (request.method == Method::GET && !joined.combined).then(|| asked.clone());
+    let storing = Storing { cx, site, goes_on, filling: filling.clone(), primary, outdated, since, epoch, held };
     tokio::task::spawn_local(storing.run(body, joined.sides, lead));
     Fetched::Filling { head, filling, reader, combined: joined.combined, not_stored: None }
+}
+
+/// The rest of a body that broke off after `came` bytes.
+async fn rest(asked: &Asked, head: &StoredHead, came: u64, length: Option<u64>) -> Option<OriginBody> {
+    let added = resuming::rest(head, came)?;
+    let sent = exchange::send(asked, Content::None, Conditions::None, &added, ClientSide::default()).await;
+    let response = sent.ok()?.response;
+    (response.bound.is_none() && resuming::continues(head, came, length, &response.head)).then_some(response.body)
 }
 
 /// How many ask at a time of those who waited for an error that they cannot share.
@@ -142,6 +156,8 @@ pub fn few() -> Arc<Semaphore> {
 struct Storing {
     cx: Rc<Context>,
     site: Rc<Site>,
+    /// The request that asks for the rest, once, if the body breaks off.
+    goes_on: Option<Asked>,
     filling: Filling,
     primary: CacheKey,
     /// See [`Joined::outdated`].
@@ -156,7 +172,7 @@ struct Storing {
 
 impl Storing {
     async fn run(self, mut body: OriginBody, sides: [Side; 2], mut lead: Option<Flying>) {
-        let Storing { cx, site, filling, primary, outdated, since, epoch, held } = self;
+        let Storing { cx, site, mut goes_on, filling, primary, outdated, since, epoch, held } = self;
         let whole = filling.clone();
         let Filling { head, fill, length, .. } = filling;
         let named = head.clone();
@@ -171,10 +187,21 @@ impl Storing {
             }
             shared.forget_if_invalidated(&store, &primary, since);
         };
+        let mut came = 0;
         let next = async || {
-            let next = body.next().await;
-            if next.is_none() {
-                fill.keep_trailers(body.take_trailers());
+            let mut next = body.next().await;
+            if let Some(Err(error)) = &next
+                && let Some(asked) = goes_on.take()
+                && let Some(rest) = rest(&asked, &whole.head, came, length).await
+            {
+                log::debug!("{}: it broke off and goes on: {error}", redact(&whole.head.asked));
+                body = rest;
+                next = body.next().await;
+            }
+            match &next {
+                Some(Ok(bytes)) => came += bytes.len() as u64,
+                Some(Err(_)) => {}
+                None => fill.keep_trailers(body.take_trailers()),
             }
             next
         };
@@ -201,7 +228,12 @@ impl Storing {
                 static NOT_STORED: Warning = Warning::new();
                 NOT_STORED.say(format_args!("{}: not stored: {why}", redact(&named.asked)));
             }
-            Err(why) => log::debug!("{}: not stored: {why}", redact(&named.asked)),
+            Err(why) => {
+                if matches!(why, FillError::Abandoned) {
+                    cx.shared.note_abandoned(primary, cx.clock.now());
+                }
+                log::debug!("{}: not stored: {why}", redact(&named.asked));
+            }
         }
         drop(held);
     }

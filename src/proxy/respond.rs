@@ -180,12 +180,12 @@ fn cut(asked: &Asked, stored: &StoredHead, mut fields: Fields, content: Body, ve
             (StatusCode::NOT_MODIFIED, ReplyBody::Empty(None))
         }
         Selection::Part(from, to) => {
-            fields.retain(|name, _| !digests_content(name));
+            fields.retain(|name, _| !is_of_the_whole(name));
             append(&mut fields, "content-range", &content_range(from, to));
             (StatusCode::PARTIAL_CONTENT, body(request, source, from - first, Some(to - from + 1)))
         }
         Selection::Parts(ranges) => {
-            fields.retain(|name, _| !digests_content(name));
+            fields.retain(|name, _| !is_of_the_whole(name));
             let boundary = boundary();
             let segments = multipart(&fields, &boundary, first, ranges, content_range);
             fields.remove(&header::CONTENT_TYPE);
@@ -218,11 +218,11 @@ fn multipart(
     let opening = |from, to| {
         let mut text = format!("\r\n--{boundary}\r\n").into_bytes();
         if let Some(inner) = fields.first(&header::CONTENT_TYPE) {
-            text.extend_from_slice(b"content-type: ");
+            text.extend_from_slice(b"Content-Type: ");
             text.extend_from_slice(inner.as_bytes());
             text.extend_from_slice(b"\r\n");
         }
-        text.extend_from_slice(format!("content-range: {}\r\n\r\n", content_range(from, to)).as_bytes());
+        text.extend_from_slice(format!("Content-Range: {}\r\n\r\n", content_range(from, to)).as_bytes());
         Bytes::from(text)
     };
     let mut segments = Vec::with_capacity(ranges.len() * 2 + 1);
@@ -232,6 +232,11 @@ fn multipart(
     }
     segments.push(Segment::Text(Bytes::from(format!("\r\n--{boundary}--\r\n"))));
     segments
+}
+
+/// Fields that are true of the whole alone: digests, and the Content-Range that some APIs send with a 200.
+fn is_of_the_whole(name: &FieldName) -> bool {
+    *name == header::CONTENT_RANGE || digests_content(name)
 }
 
 /// Fields that caches and proxies nearer to the origin have added.

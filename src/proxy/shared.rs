@@ -19,6 +19,8 @@ use crate::{
 
 /// How long a key is not collapsed again after its answer could not be shared.
 const ALONE: Seconds = Seconds(10);
+/// How long it is remembered that a response was given up on its way.
+const ABANDONED: Seconds = Seconds(600);
 /// How long an invalidation is remembered. A request to the origin takes less.
 const INVALIDATED: Seconds = Seconds(600);
 /// The most keys that each of these memories holds. With more, the oldest half is forgotten.
@@ -30,6 +32,7 @@ pub struct Shared {
     pub counts: Counts,
     pub(super) flights: Flights<FlightKey, Landing>,
     alone: Mutex<HashMap<CacheKey, Timestamp>>,
+    abandoned: Mutex<HashMap<CacheKey, Timestamp>>,
     invalidated: Mutex<Invalidated>,
     /// When URLs were reloaded because a client wished it.
     reloaded: Mutex<HashMap<CacheKey, Timestamp>>,
@@ -47,6 +50,16 @@ impl Shared {
     /// Notes that the answer for this key was for one client alone. The next requests do not wait for each other.
     pub(super) fn note_alone(&self, key: CacheKey, now: Timestamp) {
         remember(&mut lock(&self.alone), key, now);
+    }
+
+    /// Notes that the whole of this URL was given up, because nobody waited for it.
+    pub(super) fn note_abandoned(&self, primary: CacheKey, now: Timestamp) {
+        remember(&mut lock(&self.abandoned), primary, now);
+    }
+
+    /// Returns true if the whole of this URL was given up lately: a request with conditions should not begin it again.
+    pub(super) fn is_abandoned(&self, primary: &CacheKey, now: Timestamp) -> bool {
+        lock(&self.abandoned).get(primary).is_some_and(|noted| now.since(*noted) < ABANDONED)
     }
 
     pub(super) fn note_shareable(&self, key: &CacheKey) {

@@ -27,6 +27,7 @@ mod poisoning;
 mod process;
 mod query;
 mod ranges;
+mod ranges_on_their_way;
 mod regression;
 mod responses;
 mod restart;

@@ -3,6 +3,7 @@
 mod freshness;
 mod invalidation;
 mod laws;
+mod resuming;
 mod reuse;
 mod selection;
 mod storing;

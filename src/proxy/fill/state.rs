@@ -77,6 +77,11 @@ impl Fill {
         Some(id)
     }
 
+    /// Returns how many bytes have come.
+    pub fn came(&self) -> u64 {
+        self.lock().total
+    }
+
     pub(super) fn move_reader(&self, id: u64, at: u64) {
         if let Some(reader) = self.lock().readers.get_mut(&id) {
             *reader = at;
