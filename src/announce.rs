@@ -47,6 +47,7 @@ pub fn exposed(config: &Config, listening: SocketAddr) -> Option<&'static str> {
 fn for_programs(config: &Config, listening: SocketAddr, holdings: Holdings) -> String {
     let mut line =
         format!("larder {} listening on http://{listening} origin={}", env!("CARGO_PKG_VERSION"), config.origin.url);
+    line.push_str(&format!(" host={}", config.host_mode.as_str()));
     match holdings {
         Holdings::MemoryAlone => line.push_str(" cache=memory"),
         _ => line.push_str(&format!(" cache={}", config.store.folder.display())),
@@ -80,6 +81,7 @@ fn for_people(
         String::new(),
         row("cache", &cache(config, holdings, home), ""),
         row("TTL", &lifetime(policy), if policy.strict { "--strict" } else { "--default-ttl" }),
+        row("host", &host(config), "--host-header"),
         row("reload", &format!("clients' no-cache is {reload}"), "--client-reload"),
     ];
     if let Some(hint) = exposed(config, listening) {
@@ -103,6 +105,15 @@ fn cache(config: &Config, holdings: Holdings, home: Option<&Path>) -> String {
             format!("{folder}   {}, {} of {limit}", show_responses(responses), show_size(disk))
         }
         Holdings::MemoryAlone => format!("in memory alone, {} at most", show_size(options.memory)),
+    }
+}
+
+/// Which Host the origin gets.
+fn host(config: &Config) -> String {
+    match config.host_mode.as_str() {
+        "client" => "the origin gets the client's Host".to_owned(),
+        "origin" => format!("the origin gets its own: {}", config.origin.authority()),
+        name => format!("the origin gets {name}"),
     }
 }
 
@@ -144,6 +155,7 @@ mod tests {
                 "",
                 "  cache   ~/.cache/larder/a   1,204 stored responses, 31 MiB of 10 GiB",
                 "  TTL     as the origin says, else Last-Modified, else 1h  (--default-ttl)",
+                "  host    the origin gets its own: api.example.com         (--host-header)",
                 "  reload  clients' no-cache is ignored                     (--client-reload)",
                 "",
                 "  try     curl -i http://127.0.0.1:3000/                   stop: Ctrl-C",
@@ -170,7 +182,9 @@ mod tests {
     fn anywhere_else_it_is_one_line() {
         let version = env!("CARGO_PKG_VERSION");
         let line = |words: &[&str], holdings| lines(words, "127.0.0.1:3000", holdings, Style::PLAIN);
-        let begin = format!("larder {version} listening on http://127.0.0.1:3000 origin=https://api.example.com/v2");
+        let begin = format!(
+            "larder {version} listening on http://127.0.0.1:3000 origin=https://api.example.com/v2 host=origin"
+        );
         assert_eq!(line(&[], OPEN), [format!("{begin} cache=/home/me/.cache/larder/a responses=1204")]);
         assert_eq!(line(&[], Holdings::Opening), [format!("{begin} cache=/home/me/.cache/larder/a")]);
         assert_eq!(line(&["--strict"], Holdings::MemoryAlone), [format!("{begin} cache=memory strict=yes")]);

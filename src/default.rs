@@ -6,6 +6,7 @@ pub const MEMORY: &str = "256MiB";
 pub const DISK: &str = "10GiB";
 /// The default of `--max-object` is `--disk` divided by this.
 pub const MAX_OBJECT_FRACTION: u64 = 4;
+pub const HOST_HEADER: &str = "auto";
 pub const DEFAULT_TTL: &str = "1h";
 pub const CONNECT_TIMEOUT: &str = "5s";
 pub const FIRST_BYTE_TIMEOUT: &str = "60s";
