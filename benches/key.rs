@@ -4,8 +4,8 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use larder::{
-    key::{CacheKey, content_digest},
-    message::{FieldName, FieldValue, Fields, Method, Nominated},
+    key::{CacheKey, UrlParts, content_digest},
+    message::{FieldName, FieldValue, Fields, Method, Nominated, Scheme},
 };
 
 fn path_and_query(query: usize) -> String {
@@ -13,7 +13,13 @@ fn path_and_query(query: usize) -> String {
 }
 
 fn key(path_and_query: &str) -> CacheKey {
-    CacheKey::of("http://origin.example", &Method::GET, "api.example.com", path_and_query)
+    CacheKey::of(UrlParts {
+        site: "http://origin.example",
+        host_mode: "client",
+        method: &Method::GET,
+        path_and_query,
+        client: Some((Scheme::Http, "api.example.com")),
+    })
 }
 
 fn keys(c: &mut Criterion) {

@@ -59,6 +59,7 @@ pub fn exposed(config: &Config, listening: SocketAddr) -> Option<&'static str> {
 fn for_programs(config: &Config, listening: SocketAddr, holdings: Holdings, reached: &Reached) -> String {
     let mut line =
         format!("larder {} listening on http://{listening} origin={}", env!("CARGO_PKG_VERSION"), config.origin.url);
+    line.push_str(&format!(" host={}", config.host_mode.as_str()));
     match reached {
         Reached::Unknown => {}
         Reached::Yes(_) => line.push_str(" answers=yes"),
@@ -107,6 +108,7 @@ fn for_people(
         String::new(),
         row("cache", &cache(config, holdings, home), ""),
         row("TTL", &lifetime(policy), if policy.strict { "--strict" } else { "--default-ttl" }),
+        row("host", &host(config), "--host-header"),
         row("reload", reload, "--client-reload"),
     ];
     if let Some(hint) = exposed(config, listening) {
@@ -130,6 +132,15 @@ fn cache(config: &Config, holdings: Holdings, home: Option<&Path>) -> String {
             format!("{folder}   {}, {} of {limit}", show_responses(responses), show_size(disk))
         }
         Holdings::MemoryAlone => format!("in memory alone, {} at most", show_size(options.memory)),
+    }
+}
+
+/// Which Host the origin gets.
+fn host(config: &Config) -> String {
+    match config.host_mode.as_str() {
+        "client" => "the origin gets the client's Host".to_owned(),
+        "origin" => format!("the origin gets its own: {}", config.origin.authority()),
+        name => format!("the origin gets {name}"),
     }
 }
 
@@ -174,6 +185,7 @@ mod tests {
                 "",
                 "  cache   ~/.cache/larder/a   1,204 stored responses, 31 MiB of 10 GiB",
                 "  TTL     as the origin says, else Last-Modified, else 1h  (--default-ttl)",
+                "  host    the origin gets its own: api.example.com         (--host-header)",
                 "  reload  followed only where the origin gives no TTL      (--client-reload)",
                 "",
                 "  try     curl -i http://127.0.0.1:3000/                   stop: Ctrl-C",
@@ -202,7 +214,7 @@ mod tests {
         let version = env!("CARGO_PKG_VERSION");
         let line = |words: &[&str], holdings| lines(words, "127.0.0.1:3000", holdings, Style::PLAIN);
         let begin = format!(
-            "larder {version} listening on http://127.0.0.1:3000 origin=https://api.example.com/v2 answers=yes"
+            "larder {version} listening on http://127.0.0.1:3000 origin=https://api.example.com/v2 host=origin answers=yes"
         );
         assert_eq!(line(&[], OPEN), [format!("{begin} cache=/home/me/.cache/larder/a responses=1204")]);
         assert_eq!(line(&[], Holdings::Opening), [format!("{begin} cache=/home/me/.cache/larder/a")]);

@@ -129,9 +129,21 @@ pub struct Arguments {
     #[arg(long, env = "LARDER_STRICT", value_parser = switch, hide_env_values = true)]
     pub strict: bool,
 
-    /// Host names that are served; any other gets 400 [default: any]
+    /// Host names that are served; any other gets 421 [default: any]
     #[arg(long, env = "LARDER_ALLOW_HOST", value_name = "NAME", value_delimiter = ',', hide_env_values = true)]
     pub allow_host: Vec<String>,
+
+    /// Host that the origin gets: the client's, its own, or NAME; auto: the client's where the origin has a private name or an address
+    #[arg(long, env = "LARDER_HOST_HEADER", value_name = "auto|client|origin|NAME", default_value = default::HOST_HEADER, hide_env_values = true)]
+    pub host_header: String,
+
+    /// Tell the origin who the client is (X-Forwarded-*, Forwarded) also where it gets its own Host
+    #[arg(long, env = "LARDER_FORWARD_CLIENT", value_parser = switch, hide_env_values = true)]
+    pub forward_client: bool,
+
+    /// Proxies in front of Larder that are believed what they say about the client (X-Forwarded-*, Forwarded); repeatable
+    #[arg(long, env = "LARDER_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',', hide_env_values = true)]
+    pub trusted_proxy: Vec<String>,
 
     /// Worker threads [default: one for each core]
     #[arg(long, env = "LARDER_WORKERS", value_name = "N", hide_env_values = true)]

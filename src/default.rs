@@ -6,6 +6,7 @@ pub const MEMORY: &str = "256MiB";
 pub const DISK: &str = "10GiB";
 /// The default of `--max-object` is `--disk` divided by this.
 pub const MAX_OBJECT_FRACTION: u64 = 4;
+pub const HOST_HEADER: &str = "auto";
 pub const STALE_IF_ERROR: &str = "1d";
 pub const DEFAULT_TTL: &str = "1h";
 pub const NEGATIVE_TTL: &str = "1s";

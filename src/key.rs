@@ -3,7 +3,7 @@
 
 use http::header::{CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE};
 
-use crate::message::{Fields, Method, Nominated};
+use crate::message::{Fields, Method, Nominated, Scheme};
 
 /// The key of a stored response, or of the list of its variants: 32 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -11,7 +11,7 @@ pub struct CacheKey(pub [u8; 32]);
 
 /// The version of keys. It changes whenever the parts of a key change, so that the records of an old store are never
 /// found.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// Feeds parts to blake3, each behind its length.
 struct Parts(blake3::Hasher);
@@ -34,17 +34,34 @@ impl Parts {
     }
 }
 
+/// The parts of a URL's key (RFC 9111 §2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UrlParts<'a> {
+    /// The origin's URL with its base path, so that one cache folder can serve several origins in turn.
+    pub site: &'a str,
+    /// Which Host the origin hears: the word of `--host-header`.
+    pub host_mode: &'a str,
+    /// HEAD has the key of GET.
+    pub method: &'a Method,
+    pub path_and_query: &'a str,
+    /// The client's scheme and authority, where the origin hears them.
+    pub client: Option<(Scheme, &'a str)>,
+}
+
 impl CacheKey {
-    /// Returns the key of a method and a URL (RFC 9111 §2) at this origin. `origin` is the origin's URL with its base
-    /// path, so that one cache folder can serve several origins in turn. HEAD has the key of GET.
-    pub fn of(origin: &str, method: &Method, authority: &str, path_and_query: &str) -> CacheKey {
+    /// Returns the key of a URL.
+    pub fn of(parts: UrlParts<'_>) -> CacheKey {
+        let UrlParts { site, host_mode, method, path_and_query, client } = parts;
         let method = if *method == Method::HEAD { &Method::GET } else { method };
-        Parts::new(b'u')
-            .add(origin.as_bytes())
+        let parts = Parts::new(b'u')
+            .add(site.as_bytes())
+            .add(host_mode.as_bytes())
             .add(method.as_str().as_bytes())
-            .add(authority.as_bytes())
-            .add(path_and_query.as_bytes())
-            .key()
+            .add(path_and_query.as_bytes());
+        match client {
+            Some((scheme, authority)) => parts.add(scheme.as_str().as_bytes()).add(authority.as_bytes()).key(),
+            None => parts.key(),
+        }
     }
 
     /// Returns the key of the response without nominated fields that stands beside the variants of this key's URL.
@@ -116,7 +133,8 @@ mod tests {
     struct Asked<'a> {
         method: &'a Method,
         site: &'a str,
-        authority: &'a str,
+        host_mode: &'a str,
+        client: Option<(Scheme, &'a str)>,
         path_and_query: &'a str,
         /// Content-Type and content.
         content: Option<[&'a str; 2]>,
@@ -130,7 +148,8 @@ mod tests {
                 text = rest;
                 part
             };
-            let [site, authority, path_and_query, content_type, content] = [(); 5].map(|()| part(rng));
+            let [site, host_mode, authority, path_and_query, content_type, content] = [(); 6].map(|()| part(rng));
+            let scheme = [Scheme::Http, Scheme::Https][rng.below(2)];
             let nominated = (0..rng.below(3)).map(|_| {
                 let value = (rng.below(3) > 0).then(|| part(rng).as_bytes().to_vec());
                 (names[rng.below(names.len())].clone(), value)
@@ -139,7 +158,8 @@ mod tests {
             Asked {
                 method: &methods[rng.below(methods.len())],
                 site,
-                authority,
+                host_mode,
+                client: (rng.below(2) > 0).then_some((scheme, authority)),
                 path_and_query,
                 content: (rng.below(2) > 0).then_some([content_type, content]),
                 nominated,
@@ -154,7 +174,8 @@ mod tests {
                 (FieldName::from_static("larder-content"), Some(content_digest(&fields, content.as_bytes()).to_vec()))
             });
             let nominated: Vec<_> = content.into_iter().chain(self.nominated.clone()).collect();
-            CacheKey::of(self.site, self.method, self.authority, self.path_and_query).variant(&nominated)
+            let Asked { method, site, host_mode, client, path_and_query, .. } = *self;
+            CacheKey::of(UrlParts { site, host_mode, method, path_and_query, client }).variant(&nominated)
         }
     }
 
@@ -178,7 +199,11 @@ mod tests {
 
     #[test]
     fn head_shares_the_key_of_get() {
-        let of = |method| CacheKey::of("http://o", &method, "h", "/");
+        let of = |method| {
+            let parts =
+                UrlParts { site: "http://o", host_mode: "origin", method: &method, path_and_query: "/", client: None };
+            CacheKey::of(parts)
+        };
         assert_eq!(of(Method::HEAD), of(Method::GET));
         assert_ne!(of(Method::POST), of(Method::GET));
     }

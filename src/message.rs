@@ -140,12 +140,13 @@ pub enum ConnectionScheme {
 /// What a request asks for, after RFC 9112 §3.2's forms were resolved.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Target {
-    /// The scheme by which the client came.
+    /// The scheme by which the client came, to Larder or to a trusted proxy.
     pub scheme: Scheme,
-    /// The host (and port, where it is not the scheme's own) that the client named: lower case, no trailing dot. Empty for an
-    /// HTTP/1.0 request without Host.
+    /// The host (and port, where it is not the scheme's own) that the client named: lower case, no trailing dot. For an
+    /// HTTP/1.0 request without Host it is localhost.
     pub authority: String,
-    /// Byte for byte what the client sent. It begins with `/`, because `OPTIONS *` does not get this far.
+    /// What the client sent, with `%XX` for each byte beyond ASCII. It begins with `/`, because `OPTIONS *` does not get this
+    /// far.
     pub path_and_query: String,
 }
 

@@ -259,6 +259,8 @@ fn serve(
         let site = Site {
             name: url.url(),
             url: url.clone(),
+            host_mode: config.host_mode.clone(),
+            forward_client: config.forward_client,
             origin: Origin::new(origin.clone()),
             secure: Secure::of(&origin, &twin),
             policy: policy.clone(),
@@ -269,6 +271,7 @@ fn serve(
             site: Rc::new(site),
             hosts: config.allow_hosts.clone(),
             port: addr.port(),
+            trusted: config.client.trusted_proxies.clone(),
             pseudonym: pseudonym.clone(),
             via: via.clone(),
             store: store.clone(),

@@ -11,7 +11,7 @@ Larder: a caching HTTP proxy that says why.
 Usage: larder [--origin] URL [flags]        larder COMMAND [flags]
 
   larder --origin http://dummyjson.com      use http://127.0.0.1:3000 instead
-  larder --clear-cache                      forget everything, also while it runs
+  larder --clear-cache                      empty the cache, also while it runs
 
 Commands:
 {subcommands}

@@ -53,6 +53,7 @@ fn present(shared: &Shared) -> Option<Presented> {
         version: head.version,
         fields: head.fields,
         peer: state.peer,
+        local: state.local,
         body: RequestBody::new(exchange.clone(), head.length, head.chunked),
         connection: Connection(exchange),
         worker: WorkerHandle(state.worker.clone()),

@@ -11,7 +11,7 @@ use std::{
     any::Any,
     cell::RefCell,
     io,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     pin::pin,
     rc::{Rc, Weak},
     task::{Context, Poll, Waker, ready},
@@ -28,7 +28,7 @@ use super::{
     framing::Step,
     head::{self, Head, Scan},
     incoming::{Drained, Incoming},
-    limits::Admission,
+    limits::{Admission, Place},
     output::Output,
     refusal::Refusal,
     worker::Worker,
@@ -67,7 +67,10 @@ pub(super) struct State {
     pub io: TcpStream,
     pub worker: Rc<Worker>,
     pub peer: Option<IpAddr>,
-    _admission: Admission,
+    pub local: Option<SocketAddr>,
+    pub admission: Admission,
+    /// The place of the client for which a trusted proxy has forwarded the running request.
+    pub client_place: Option<Place>,
     pub phase: Phase,
     /// When the phase began, in milliseconds of the worker's clock.
     pub since: u64,
@@ -116,10 +119,12 @@ impl State {
     pub fn new(io: TcpStream, worker: Rc<Worker>, peer: Option<IpAddr>, admission: Admission) -> State {
         let now = worker.now();
         State {
+            local: io.local_addr().ok(),
             io,
             worker,
             peer,
-            _admission: admission,
+            admission,
+            client_place: None,
             phase: Phase::Head,
             since: now,
             begun: None,
@@ -351,6 +356,7 @@ impl State {
             return;
         }
         let unread = !self.body.is_over();
+        self.client_place = None;
         self.linger = unread || !self.last || !self.input.is_empty();
         if unread {
             // a core that still reads it is too late

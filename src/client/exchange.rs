@@ -4,6 +4,7 @@
 use std::{
     any::Any,
     io,
+    net::IpAddr,
     rc::Rc,
     sync::Arc,
     task::{Context, Poll},
@@ -60,6 +61,23 @@ impl Exchange {
         match self {
             Exchange::Http1(http1) => http1.running(|state| state.persistent = false),
         };
+    }
+
+    /// Counts this exchange as a connection of the address. Returns false if that has too many.
+    pub fn count_for(&self, client: IpAddr) -> bool {
+        match self {
+            Exchange::Http1(http1) => http1.running(|state| {
+                // the exchange before this one has ended
+                state.client_place = None;
+                let Ok(place) = state.admission.place_of(client) else {
+                    state.worker.options.counters.over_address.add();
+                    return false;
+                };
+                state.client_place = place;
+                true
+            }),
+        }
+        .unwrap_or(true)
     }
 
     /// What the core keeps for as long as the connection lasts.

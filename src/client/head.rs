@@ -18,6 +18,12 @@ pub const FIELDS_BOUND: usize = 256;
 /// The most empty lines before a request line. Some clients send one or two behind a body.
 const EMPTY_LINES: usize = 2;
 
+/// The first byte of TLS: its records begin with the type of a handshake (RFC 8446 §5.1).
+const TLS: u8 = 0x16;
+
+/// The detail of the refusal of a client that speaks TLS.
+pub const SPOKE_TLS: &str = "This port speaks http, not https.";
+
 /// The length of " HTTP/1.1".
 const VERSION: usize = 9;
 
@@ -120,8 +126,9 @@ fn method(line: &[u8], options: &Options) -> Result<usize, Refusal> {
     Ok(length)
 }
 
-fn over_target(length: usize, options: &Options) -> Result<(), Refusal> {
-    if length <= options.max_target {
+/// Checks the length that a target has in its percent-encoded form.
+fn over_target(target: &[u8], options: &Options) -> Result<(), Refusal> {
+    if target.len() + 2 * target.iter().filter(|byte| !byte.is_ascii()).count() <= options.max_target {
         return Ok(());
     }
     Err(Refusal { status: StatusCode::URI_TOO_LONG, detail: "The request-target is too long." })
@@ -129,6 +136,9 @@ fn over_target(length: usize, options: &Options) -> Result<(), Refusal> {
 
 /// Refuses another protocol by its first byte.
 fn begins(line: &[u8]) -> Result<(), Refusal> {
+    if line.first() == Some(&TLS) {
+        return Err(Refusal::malformed(SPOKE_TLS));
+    }
     if line.first().is_some_and(|byte| !byte.is_ascii_graphic()) {
         return Err(Refusal::malformed("This is not an HTTP/1.1 request."));
     }
@@ -141,7 +151,7 @@ fn request_line(line: &[u8], options: &Options) -> Result<(), Refusal> {
     let method = method(line, options)?;
     let version = line.len().saturating_sub(VERSION);
     match &line[version..] {
-        b" HTTP/1.1" | b" HTTP/1.0" => over_target(version.saturating_sub(method + 1), options),
+        b" HTTP/1.1" | b" HTTP/1.0" => over_target(line.get(method + 1..version).unwrap_or_default(), options),
         [b' ', b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
             if method < version && major.is_ascii_digit() && minor.is_ascii_digit() =>
         {
@@ -159,7 +169,8 @@ fn request_line_so_far(line: &[u8], options: &Options) -> Result<(), Refusal> {
     }
     begins(line)?;
     let method = method(line, options)?;
-    over_target(line.len().saturating_sub(method + 1 + VERSION + 1), options)
+    // the end may be a part of the version
+    over_target(line.get(method + 1..line.len().saturating_sub(VERSION + 1)).unwrap_or_default(), options)
 }
 
 fn parse(head: &Bytes, options: &Options) -> Result<Head, Refusal> {
@@ -198,13 +209,32 @@ fn parse(head: &Bytes, options: &Options) -> Result<Head, Refusal> {
         last: framing.close || (version == Version::Http10 && !framing.keep_alive),
         tunnel: framing.websocket || method == Method::CONNECT,
         method,
-        target: target.to_owned(),
+        target: percent_encoded(target),
         version,
         fields,
         length: framing.length,
         chunked: framing.chunked,
         expects_continue: framing.expects_continue && version.has_interim(),
     })
+}
+
+/// Writes each byte beyond ASCII of a target as `%XX`, but for the host of an absolute form: `curl http://h/münchen` sends it
+/// raw, and a browser encoded.
+fn percent_encoded(target: &str) -> String {
+    if target.is_ascii() {
+        return target.to_owned();
+    }
+    let host = target.find("://").map_or(0, |at| at + 3);
+    let path =
+        if target.starts_with('/') { 0 } else { target[host..].find(['/', '?']).map_or(target.len(), |at| host + at) };
+    let mut encoded = target[..path].to_owned();
+    for c in target[path..].chars() {
+        match c {
+            c if c.is_ascii() => encoded.push(c),
+            c => c.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| encoded.push_str(&format!("%{byte:02X}"))),
+        }
+    }
+    encoded
 }
 
 fn too_many_fields() -> Refusal {

@@ -9,13 +9,14 @@ use std::{
     },
 };
 
-use super::{Options, refusal::Refusal};
+use super::{Options, refusal::Refusal, trusted::TrustedProxies};
 use crate::message::StatusCode;
 
 /// Counts the open connections. Shared by all workers.
 pub(super) struct Admissions {
     most: usize,
     most_per_address: usize,
+    trusted: TrustedProxies,
     open: AtomicUsize,
     /// Empty if there is no limit for one address.
     addresses: Mutex<HashMap<IpAddr, usize>>,
@@ -24,7 +25,13 @@ pub(super) struct Admissions {
 /// The place of one connection. Dropping it gives the place back.
 pub(super) struct Admission {
     admissions: Arc<Admissions>,
-    address: Option<IpAddr>,
+    _address: Option<Place>,
+}
+
+/// The place of one connection among those of its address. Dropping it gives the place back.
+pub(super) struct Place {
+    admissions: Arc<Admissions>,
+    address: IpAddr,
 }
 
 /// The limit that was reached.
@@ -53,6 +60,7 @@ impl Admissions {
         Arc::new(Admissions {
             most: options.max_connections.max(1),
             most_per_address: options.max_connections_per_address,
+            trusted: options.trusted_proxies.clone(),
             open: AtomicUsize::new(0),
             addresses: Mutex::default(),
         })
@@ -63,31 +71,51 @@ impl Admissions {
         self.most
     }
 
+    /// Admits a connection of `peer`. The limit for each address does not hold for a trusted proxy.
     pub fn admit(self: &Arc<Admissions>, peer: Option<IpAddr>) -> Result<Admission, Full> {
-        let address = peer.map(network).filter(|_| self.most_per_address > 0);
         let taken =
             self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < self.most).then_some(open + 1));
         taken.map_err(|_| Full::Connections)?;
-        let mut admission = Admission { admissions: self.clone(), address: None };
-        if let Some(address) = address {
-            let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-            let open = addresses.entry(address).or_default();
-            if *open >= self.most_per_address {
-                // dropping `admission` gives back the place in the total
-                drop(addresses);
-                return Err(Full::Address);
-            }
-            *open += 1;
-            admission.address = Some(address);
+        // dropping it gives back the place in the total
+        let mut admission = Admission { admissions: self.clone(), _address: None };
+        if let Some(peer) = peer.filter(|peer| !self.trusted.contains(*peer)) {
+            admission._address = admission.place_of(peer)?;
         }
         Ok(admission)
+    }
+
+    /// Counts one more connection of this address. Returns `None` if there is no limit for one address.
+    fn place(self: &Arc<Admissions>, address: IpAddr) -> Result<Option<Place>, Full> {
+        if self.most_per_address == 0 {
+            return Ok(None);
+        }
+        let address = network(address);
+        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = addresses.entry(address).or_default();
+        if *open >= self.most_per_address {
+            return Err(Full::Address);
+        }
+        *open += 1;
+        Ok(Some(Place { admissions: self.clone(), address }))
+    }
+}
+
+impl Admission {
+    /// Counts the connection as one of this address, too.
+    pub fn place_of(&self, address: IpAddr) -> Result<Option<Place>, Full> {
+        self.admissions.place(address)
     }
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
         self.admissions.open.fetch_sub(1, Ordering::Relaxed);
-        let Some(address) = self.address else { return };
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let address = self.address;
         let mut addresses = self.admissions.addresses.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(open) = addresses.get_mut(&address) {
             *open -= 1;

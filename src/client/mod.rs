@@ -10,6 +10,7 @@
 //! | `reply`, `reply_body` | the core's answer, as the core and as actix see it |
 //! | `encode`, `output` | the heads of all responses as bytes, and what waits for the socket |
 //! | `refusal`, `limits` | the client side's own answers, and how many connections there may be |
+//! | `trusted` | the peers that are believed when they say whose request they forward |
 //! | `worker`, `deadline` | what all connections of a thread use, and the tick that ends what takes too long |
 //! | `adapter` | actix's types |
 //!
@@ -35,6 +36,7 @@ mod reply;
 mod reply_body;
 mod request_body;
 mod stream;
+mod trusted;
 mod unsent;
 mod worker;
 
@@ -65,12 +67,13 @@ use self::{
     worker::Worker,
 };
 pub use self::{
-    head::FIELDS_BOUND,
+    head::{FIELDS_BOUND, SPOKE_TLS},
     options::{Counter, Counters, Options},
     presented::{Connection, Presented},
     refusal::{OnRefusal, Refused, problem},
     reply::{Pieces, Reply, ReplyBody, Trailers},
     request_body::{BytesRead, RequestBody},
+    trusted::TrustedProxies,
     worker::{Hold, WorkerHandle},
 };
 

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::refusal::OnRefusal;
+use super::{refusal::OnRefusal, trusted::TrustedProxies};
 
 /// Workers, deadlines and limits of the client side. Each field names the status that answers what is over the limit, and
 /// the default. A deadline of zero is over at once: the caller checks that options are valid.
@@ -63,6 +63,9 @@ pub struct Options {
     pub max_connections: usize,
     /// The most connections at once from one address (IPv6: from one /64): 429; 1,024; 0: no limit.
     pub max_connections_per_address: usize,
+    /// The peers that are believed when they say whose request they forward. `max_connections_per_address` does not hold for
+    /// them, but for the clients that they name. None.
+    pub trusted_proxies: TrustedProxies,
 
     /// The function that is called for each request and connection that the client side refuses by itself; none.
     pub on_refusal: Option<OnRefusal>,
@@ -97,6 +100,7 @@ impl Default for Options {
             drain_timeout: seconds(5),
             max_connections: 10_000,
             max_connections_per_address: 1_024,
+            trusted_proxies: TrustedProxies::default(),
             on_refusal: None,
             counters: Arc::default(),
         }

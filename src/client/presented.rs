@@ -1,6 +1,10 @@
 //! The request that the core gets, and the connection that it came on.
 
-use std::{io, net::IpAddr, rc::Rc};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    rc::Rc,
+};
 
 use super::{exchange::Exchange, request_body::RequestBody, worker::WorkerHandle};
 use crate::message::{Fields, Method, Scheme, StatusCode, Version};
@@ -9,7 +13,8 @@ use crate::message::{Fields, Method, Scheme, StatusCode, Version};
 /// Content-Length and `Transfer-Encoding: chunked`.
 pub struct Presented {
     pub method: Method,
-    /// The request-target of the request line, byte for byte. It may have any form, and a fragment (RFC 9112 §3.2).
+    /// The request-target of the request line. It may have any form, and a fragment (RFC 9112 §3.2). In a path and a query
+    /// each byte beyond ASCII is written as `%XX`; all else is as it came.
     pub target: String,
     /// The scheme of the listener.
     pub scheme: Scheme,
@@ -17,6 +22,8 @@ pub struct Presented {
     /// All field lines in their order, hop-by-hop fields included.
     pub fields: Fields,
     pub peer: Option<IpAddr>,
+    /// The address of this machine that the client has connected to.
+    pub local: Option<SocketAddr>,
     pub body: RequestBody,
     pub connection: Connection,
     pub worker: WorkerHandle,
@@ -51,6 +58,12 @@ impl Connection {
     /// client side has answered in its place.
     pub fn content_failure(&self) -> Option<io::ErrorKind> {
         self.0.content_failure()
+    }
+
+    /// Counts the exchange as a connection of this address, for which a trusted proxy has forwarded the request. Returns
+    /// false if the address has as many as one may have.
+    pub fn count_for(&self, client: IpAddr) -> bool {
+        self.0.count_for(client)
     }
 
     /// Makes the response to this request the last on the connection. To be called before the reply is returned.

@@ -3,6 +3,7 @@
 mod folder;
 #[doc(hidden)]
 pub mod fuzzing;
+mod hosts;
 mod origin;
 
 use std::{fmt, path::PathBuf, time::Duration};
@@ -16,7 +17,9 @@ use crate::{
     clock::Seconds,
     default,
     origin::is_link_local,
-    policy, store,
+    policy,
+    proxy::HostMode,
+    store,
     units::{self, show_size},
 };
 
@@ -89,6 +92,10 @@ pub struct Config {
     pub origin: Origin,
     /// The hosts that are served, in lower case, with a port only if one was typed. If empty, every host is served.
     pub allow_hosts: Vec<String>,
+    /// Which Host the origin hears.
+    pub host_mode: HostMode,
+    /// The origin is told who the client is also where it hears its own Host.
+    pub forward_client: bool,
     pub store: store::Options,
     pub policy: policy::Options,
     pub origin_client: crate::origin::Options,
@@ -137,6 +144,8 @@ impl Reader<'_> {
         Ok(Config {
             listen,
             allow_hosts: self.allow_hosts()?,
+            host_mode: self.host_mode(&origin)?,
+            forward_client: a.forward_client,
             store: self.store(&origin)?,
             policy: self.policy()?,
             origin_client: self.origin_client(&origin)?,
@@ -274,6 +283,7 @@ impl Reader<'_> {
             drain_timeout: self.timeout("drain_timeout", &a.drain_timeout)?,
             max_connections: max_connections as usize,
             max_connections_per_address: per_address.min(max_connections) as usize,
+            trusted_proxies: self.trusted_proxies()?,
             ..client::Options::default()
         })
     }
@@ -366,7 +376,7 @@ impl Reader<'_> {
         ConfigError { fault: Fault::Missing, ..self.error(field, problem) }
     }
 
-    fn invalid(&self, field: &str, value: &str, problem: impl Into<String>) -> ConfigError {
+    pub(super) fn invalid(&self, field: &str, value: &str, problem: impl Into<String>) -> ConfigError {
         ConfigError { fault: Fault::Invalid(Some(value.to_owned())), ..self.error(field, problem) }
     }
 

@@ -89,6 +89,43 @@ fn allowed_hosts_are_in_the_form_that_targets_have() {
 }
 
 #[test]
+fn w20_the_host_that_the_origin_hears_follows_the_origin_or_the_flag() {
+    let mode = |words: &[&str]| config(words).host_mode;
+    assert_eq!(mode(&[]), HostMode::Origin);
+    assert_eq!(mode(&["--host-header", "client"]), HostMode::Client);
+    assert_eq!(mode(&["--host-header", "Auto"]), HostMode::Origin);
+    assert_eq!(mode(&["--host-header", "App.Example:8080"]), HostMode::Named("app.example:8080".to_owned()));
+    let Task::Serve(beside) = task(&["--origin", "http://127.0.0.1:8000"]).unwrap() else { panic!() };
+    assert_eq!((beside.host_mode, beside.forward_client), (HostMode::Client, false));
+}
+
+#[test]
+fn w21_nobody_is_trusted_by_default() {
+    let trusted =
+        |words: &[&str], address: &str| config(words).client.trusted_proxies.contains(address.parse().unwrap());
+    assert!(!trusted(&[], "127.0.0.1"));
+    let two = ["--trusted-proxy", "10.0.0.0/8, ::1", "--trusted-proxy", "127.0.0.1"];
+    assert!(trusted(&two, "10.9.9.9") && trusted(&two, "::1") && trusted(&two, "127.0.0.1"));
+    assert!(!trusted(&two, "192.0.2.1"));
+}
+
+#[test]
+fn an_invalid_host_header_or_trusted_proxy_says_what_was_expected() {
+    let proxy = "expected an address or a network, for example 127.0.0.1 or 10.0.0.0/8";
+    let host = "expected auto, client, origin or a host name, for example app.example.com";
+    for (words, expected) in [
+        (["--trusted-proxy", "10.0.0.0/40"], format!("invalid --trusted-proxy \"10.0.0.0/40\": {proxy}")),
+        (["--trusted-proxy", "unix:"], format!("invalid --trusted-proxy \"unix:\": {proxy}")),
+        (["--trusted-proxy", ""], format!("invalid --trusted-proxy \"\": {proxy}")),
+        (["--host-header", "x y"], format!("invalid --host-header \"x y\": {host}")),
+        (["--host-header", ""], format!("invalid --host-header \"\": {host}")),
+        (["--host-header", "http://a"], format!("invalid --host-header \"http://a\": {host}")),
+    ] {
+        assert_eq!(error(&words), expected);
+    }
+}
+
+#[test]
 fn what_is_not_valid_names_the_flag_what_is_wrong_and_what_would_be_right() {
     for (words, expected) in [
         (&["--port", "http"][..], "invalid --port \"http\": expected 0 to 65535"),

@@ -3,20 +3,25 @@
 /// Splits a field line at the commas outside of quoted strings into its members, without the whitespace around them.
 /// Empty members stay. A quote that is never closed has no meaning, so that it cannot hide what stands behind it.
 pub fn members(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    pieces(line, b',')
+}
+
+/// The same with another character in place of the comma.
+pub(super) fn pieces(line: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(line);
     std::iter::from_fn(move || {
         let text = rest?;
-        let end = member_end(text);
+        let end = piece_end(text, separator);
         rest = text.get(end + 1..);
         Some(text[..end].trim_ascii())
     })
 }
 
-fn member_end(text: &[u8]) -> usize {
+fn piece_end(text: &[u8], separator: u8) -> usize {
     let mut at = 0;
     while at < text.len() {
         match text[at] {
-            b',' => return at,
+            byte if byte == separator => return at,
             b'"' => at = quoted_end(&text[at..]).map_or(at + 1, |length| at + length),
             _ => at += 1,
         }

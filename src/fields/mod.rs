@@ -7,6 +7,7 @@ pub mod cache_status;
 pub mod credentials;
 pub mod date;
 pub mod etag;
+pub mod forwarded;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod hop_by_hop;

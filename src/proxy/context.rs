@@ -1,12 +1,12 @@
 //! The parts that one worker answers with, and those that were chosen for one request.
 
-use std::{rc::Rc, sync::Arc};
+use std::{net::SocketAddr, rc::Rc, sync::Arc};
 
-use super::{counts::WorkerCounts, request, shared::Shared, site::Site};
+use super::{authority::Names, counts::WorkerCounts, shared::Shared, site::Site};
 use crate::{
-    client::WorkerHandle,
+    client::{TrustedProxies, WorkerHandle},
     clock::Clock,
-    key::CacheKey,
+    key::{CacheKey, UrlParts},
     message::{FieldValue, Method, Request, Target},
     policy,
     store::Store,
@@ -19,6 +19,8 @@ pub struct Context {
     pub hosts: Vec<String>,
     /// The port that Larder listens on.
     pub port: u16,
+    /// The peers that are believed when they say whose request they forward.
+    pub trusted: TrustedProxies,
     /// Larder's name in Via, one for each process. A request that bears it has come through Larder before.
     pub pseudonym: Arc<str>,
     /// The Via line of every answer.
@@ -29,12 +31,21 @@ pub struct Context {
     pub counts: Arc<WorkerCounts>,
 }
 
+impl Context {
+    /// Returns the names under which a client may reach Larder. `local`: the address that it has connected to.
+    pub fn names(&self, local: Option<SocketAddr>) -> Names<'_> {
+        Names { allowed: &self.hosts, port: self.port, local }
+    }
+}
+
 /// A request that was admitted, with what was chosen for it. Cheap to clone.
 #[derive(Clone)]
 pub struct Asked {
     pub cx: Rc<Context>,
     pub site: Rc<Site>,
     pub request: Rc<Request>,
+    /// The address of this machine that the client has connected to.
+    pub local: Option<SocketAddr>,
     /// The worker that handles the request.
     pub worker: WorkerHandle,
     /// The key of the URL. QUERY has keys of its own.
@@ -42,10 +53,14 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// The key of a method and a URL of this request's site. The names that this machine has for Larder share one key, so
-    /// that a cache outlives a change of port.
+    /// Returns the key of a method and a URL of this request's site.
     pub fn key(&self, method: &Method, target: &Target) -> CacheKey {
-        key(&self.cx, &self.site, method, target)
+        key(&self.site, method, target)
+    }
+
+    /// Returns the names under which this request's client may reach Larder.
+    pub fn names(&self) -> Names<'_> {
+        self.cx.names(self.local)
     }
 
     pub fn policy(&self) -> &policy::Options {
@@ -53,11 +68,13 @@ impl Asked {
     }
 }
 
-/// See [`Asked::key`].
-pub fn key(cx: &Context, site: &Site, method: &Method, target: &Target) -> CacheKey {
-    let authority = match request::is_own_name(target, cx.port) {
-        true => "",
-        false => &target.authority,
-    };
-    CacheKey::of(&site.name, method, authority, &target.path_and_query)
+/// Returns the key of a method and a URL of a site.
+pub fn key(site: &Site, method: &Method, target: &Target) -> CacheKey {
+    CacheKey::of(UrlParts {
+        site: &site.name,
+        host_mode: site.host_mode.as_str(),
+        method,
+        path_and_query: &target.path_and_query,
+        client: site.tells_client().then_some((target.scheme, &*target.authority)),
+    })
 }

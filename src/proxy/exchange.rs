@@ -10,6 +10,8 @@ use http::header;
 use super::{
     context::Asked,
     forward::{self, Conditions, OriginUrl},
+    inward::turn_inward,
+    outward::Outward,
     question::{ClientSide, Content},
     secure::Secure,
     site::Site,
@@ -18,7 +20,7 @@ use super::{
 use crate::{
     client::Connection,
     fields::date,
-    message::{FieldName, FieldValue, Fields, Method, Request, ResponseHead},
+    message::{FieldName, FieldValue, Fields, Method, Request, ResponseHead, Scheme},
     origin::{Origin, OriginError, OriginRequest, OriginResponse, Upload},
     policy::Times,
 };
@@ -38,26 +40,25 @@ pub async fn send(
     client: ClientSide,
 ) -> Result<Answered, OriginError> {
     let (request, site) = (&*asked.request, &asked.site);
-    let mut fields = forward::fields(request, &site.url, &asked.cx.pseudonym, conditions);
-    for (name, value) in added {
-        fields.set(name.clone(), value.clone());
-    }
+    let heard = site.heard_as(&request.target);
+    let mut fields = outgoing(asked, &heard, conditions, added);
     if !matches!(content, Content::None) && !forward::is_made_for_content(&request.method) {
         // an origin that ignores such a body takes it for the next request: there must be none on that connection
         fields.append(header::CONNECTION, FieldValue::from_static("close"));
     }
     let may_follow = matches!(content, Content::None) && matches!(request.method, Method::GET | Method::HEAD);
-    let again = site.secure.as_ref().filter(|_| may_follow).map(|secure| (secure, fields.clone()));
+    let again = site.secure.as_ref().filter(|_| may_follow);
     let content = upload(content, &request.method);
     let origin = site.origin.owned_by(client.owner);
-    let first = ask(asked, &origin, &[&site.url], fields, content, client.interim.clone()).await?;
+    let mut urls = site.named_as(&request.target);
+    let first = ask(asked, &origin, &urls, fields, content, client.interim.clone()).await?;
     let again = again.filter(|_| points_to_https(&site.url, request, &first.response.head));
-    let Some((Some(secure), fields)) = again.map(|(secure, fields)| (Secure::client(secure), fields)) else {
-        return Ok(first);
-    };
+    let Some(secure) = again.and_then(Secure::client) else { return Ok(first) };
     let url = OriginUrl { https: true, ..site.url.clone() };
+    urls.extend([url.clone(), OriginUrl { https: true, ..heard.clone() }]);
+    let fields = outgoing(asked, &OriginUrl { https: true, ..heard }, conditions, added);
     // what an owner keeps is a connection of the first origin
-    let followed = ask(asked, secure, &[&site.url, &url], fields, None, client.interim).await;
+    let followed = ask(asked, secure, &urls, fields, None, client.interim).await;
     Ok(followed.unwrap_or_else(|error| {
         static NOT_FOLLOWED: Warning = Warning::new();
         NOT_FOLLOWED.say(format_args!("the origin redirects to https, which fails: {error} ({})", url.url()));
@@ -65,11 +66,27 @@ pub async fn send(
     }))
 }
 
+/// The fields of the request as the origin gets them, which hears of itself by this URL.
+fn outgoing(asked: &Asked, heard: &OriginUrl, conditions: Conditions, added: &[(FieldName, FieldValue)]) -> Fields {
+    let (request, site) = (&*asked.request, &asked.site);
+    let mut fields = forward::fields(request, heard, &asked.cx.pseudonym, conditions);
+    if site.tells_client() {
+        // an https origin that hears http redirects to itself for ever
+        let scheme = if heard.https { Scheme::Https } else { request.target.scheme };
+        forward::describe_client(&mut fields, request, scheme);
+    }
+    Outward { host_mode: &site.host_mode, names: asked.names(), target: &request.target, heard }.turn(&mut fields);
+    for (name, value) in added {
+        fields.set(name.clone(), value.clone());
+    }
+    fields
+}
+
 /// References to `urls` in the response are turned into references to Larder.
 async fn ask(
     asked: &Asked,
     origin: &Origin,
-    urls: &[&OriginUrl],
+    urls: &[OriginUrl],
     fields: Fields,
     body: Option<Upload>,
     interim: Option<Connection>,
@@ -77,31 +94,24 @@ async fn ask(
     let (cx, request, site) = (&asked.cx, &asked.request, &asked.site);
     let outgoing = OriginRequest { method: request.method.clone(), target: site.url.target(request), fields, body };
     let sent = cx.clock.now();
+    let interim = interim.map(|client| (client, urls.to_vec()));
     let mut response = origin
         .send(outgoing, move |response| {
-            if let Some(client) = &interim {
-                client.send_interim(response.status, &response.fields);
+            if let Some((client, urls)) = &interim {
+                let mut fields = response.fields.clone();
+                turn_inward(urls, &mut fields);
+                client.send_interim(response.status, &fields);
             }
         })
         .await?;
     let times = Times { request: sent, response: cx.clock.now(), received: cx.clock.wall() };
-    turn_inward(urls, &mut response.head.fields, times);
+    // RFC 9110 §6.6.1
+    if !response.head.fields.contains(&header::DATE) {
+        response.head.fields.append(header::DATE, date::format(times.received));
+    }
+    turn_inward(urls, &mut response.head.fields);
     hint(site, &response.head);
     Ok(Answered { response, times })
-}
-
-/// Adds a missing Date (RFC 9110 §6.6.1), and makes references to the origin lead through Larder.
-fn turn_inward(urls: &[&OriginUrl], fields: &mut Fields, times: Times) {
-    if !fields.contains(&header::DATE) {
-        fields.append(header::DATE, date::format(times.received));
-    }
-    for name in [header::LOCATION, header::CONTENT_LOCATION] {
-        let reference = fields.only(&name).and_then(|value| value.to_str().ok());
-        let inward = reference.and_then(|reference| urls.iter().find_map(|url| url.inward(reference)));
-        if let Some(value) = inward.and_then(|inward| FieldValue::try_from(inward).ok()) {
-            fields.set(name, value);
-        }
-    }
 }
 
 /// Says once how to name an origin that sends its clients past Larder.

@@ -12,7 +12,7 @@ use super::{
     fetched::Fetched,
     fill::FillReader,
     landing::{Audience, Filling, FlightKey, Flying, Landing},
-    question::{Again, ClientSide, Content, Found, Question, ranged_key},
+    question::{Again, ClientSide, Content, Found, Question, head_key, ranged_key},
     respond,
     verdict::{Answer, Tier, Verdict},
 };
@@ -105,7 +105,7 @@ async fn lead_or_follow(
 /// a large transfer that nobody wants.
 pub fn refresh(asked: Asked, content: Content, found: Found) {
     let variant = match asked.request.method == Method::HEAD {
-        true => asked.key(&Method::HEAD, &asked.request.target),
+        true => head_key(&asked),
         false => found.key,
     };
     let flight = FlightKey { primary: asked.primary, variant };

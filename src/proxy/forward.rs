@@ -22,7 +22,12 @@ impl OriginUrl {
         format!("{}://{}{}", self.scheme().as_str(), self.authority, self.base)
     }
 
-    fn scheme(&self) -> Scheme {
+    /// `http://host:port`, as Origin names a site.
+    pub fn origin(&self) -> String {
+        format!("{}://{}", self.scheme().as_str(), self.authority)
+    }
+
+    pub fn scheme(&self) -> Scheme {
         if self.https { Scheme::Https } else { Scheme::Http }
     }
 
@@ -41,7 +46,11 @@ impl OriginUrl {
             let ours =
                 scheme.eq_ignore_ascii_case(self.scheme().as_str()) && bare.eq_ignore_ascii_case(&self.authority);
             ours.then_some(path)?
-        } else if reference.starts_with('/') && !reference.starts_with("//") && !self.base.is_empty() {
+        } else if let Some(rest) = reference.strip_prefix("//") {
+            let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+            let bare = self.scheme().without_default_port(authority);
+            bare.eq_ignore_ascii_case(&self.authority).then_some(path)?
+        } else if reference.starts_with('/') && !self.base.is_empty() {
             reference
         } else {
             return None;
@@ -88,10 +97,11 @@ pub fn has_conditions(request: &Request) -> bool {
     CONDITIONAL.iter().any(|name| request.fields.contains(name))
 }
 
-/// The fields of the outgoing request: Host, those of the client, then those that Larder writes.
-pub fn fields(request: &Request, url: &OriginUrl, pseudonym: &str, conditions: Conditions) -> Fields {
+/// The fields of the outgoing request: Host, those of the client, then those that Larder writes. `heard`: the URL by which
+/// the origin hears of itself.
+pub fn fields(request: &Request, heard: &OriginUrl, pseudonym: &str, conditions: Conditions) -> Fields {
     let mut out = Fields::with_capacity(request.fields.len() + 8);
-    out.append(header::HOST, value(&url.authority));
+    out.append(header::HOST, value(&heard.authority));
     for (name, value) in request.fields.iter() {
         let kept = match conditions {
             Conditions::AsAsked => true,
@@ -103,6 +113,12 @@ pub fn fields(request: &Request, url: &OriginUrl, pseudonym: &str, conditions: C
         }
     }
     out.append(header::VIA, value(&format!("{} {pseudonym}", request.version.number())));
+    out
+}
+
+/// Appends the fields that describe the client: its address, the host that it asked, and the scheme that the origin is to
+/// write into its URLs.
+pub fn describe_client(out: &mut Fields, request: &Request, scheme: Scheme) {
     let mut forwarded = String::new();
     if let Some(peer) = request.peer {
         out.append(FieldName::from_static("x-forwarded-for"), value(&peer.to_string()));
@@ -113,12 +129,10 @@ pub fn fields(request: &Request, url: &OriginUrl, pseudonym: &str, conditions: C
     }
     out.append(FieldName::from_static("x-forwarded-host"), value(&request.target.authority));
     forwarded.push_str(&format!("host=\"{}\";", request.target.authority));
-    let scheme = request.target.scheme.as_str();
-    out.append(FieldName::from_static("x-forwarded-proto"), FieldValue::from_static(scheme));
+    out.append(FieldName::from_static("x-forwarded-proto"), FieldValue::from_static(scheme.as_str()));
     forwarded.push_str("proto=");
-    forwarded.push_str(scheme);
+    forwarded.push_str(scheme.as_str());
     out.append(header::FORWARDED, value(&forwarded));
-    out
 }
 
 /// Returns true if a request of this method has a Content-Length even without a body (RFC 9110 §8.6).
@@ -150,6 +164,7 @@ mod tests {
         assert_eq!(plain.inward("http://origin.test:8080/a?b#c").as_deref(), Some("/a?b#c"));
         assert_eq!(plain.inward("HTTP://Origin.Test:8080").as_deref(), Some("/"));
         assert_eq!(plain.inward("http://origin.test:8080?q").as_deref(), Some("/?q"));
+        assert_eq!(plain.inward("//origin.test:8080/a").as_deref(), Some("/a"));
         for elsewhere in ["https://origin.test:8080/a", "http://origin.test/a", "http://other/a", "/a", "a", "//x/y"] {
             assert_eq!(plain.inward(elsewhere), None, "{elsewhere}");
         }

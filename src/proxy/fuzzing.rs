@@ -1,6 +1,6 @@
 //! See [`crate::fuzzing`].
 
-use super::request::{normal_authority, target as parse};
+use super::{authority::normal_authority, request::target as parse};
 use crate::message::{Method, Scheme};
 
 /// A request-target on the first line, a Host on the second.

@@ -104,13 +104,15 @@ impl Failing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{key::UrlParts, message::Method};
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_seconds(seconds)
     }
 
     fn url(n: u8) -> CacheKey {
-        CacheKey::of("", &crate::message::Method::GET, "", &n.to_string())
+        let (method, path) = (&Method::GET, n.to_string());
+        CacheKey::of(UrlParts { site: "", host_mode: "", method, path_and_query: &path, client: None })
     }
 
     #[test]

@@ -2,9 +2,11 @@
 
 mod access;
 mod ask;
+mod authority;
 mod collapse;
 mod content;
 mod context;
+mod cookies;
 mod count;
 mod counts;
 mod exchange;
@@ -17,14 +19,18 @@ mod forward;
 pub mod fuzzing;
 mod health;
 mod histogram;
+mod host_mode;
+mod inward;
 mod keep;
 mod landing;
 mod observed;
 mod outcome;
+mod outward;
 mod question;
 mod refusal;
 mod request;
 mod respond;
+mod said;
 mod secure;
 mod shared;
 mod site;
@@ -45,6 +51,7 @@ pub use self::{
     forward::OriginUrl,
     health::Health,
     histogram::Times,
+    host_mode::HostMode,
     observed::refused as refused_by_client_side,
     outcome::Kind,
     secure::Secure,
@@ -56,7 +63,9 @@ use self::{
     observed::Observed,
     question::{Content, Found, find},
     refusal::{Refusal, refused},
+    said::{Said, believe},
     verdict::Answer,
+    warning::Warning,
 };
 use crate::{
     client::{Connection, Presented, Reply, RequestBody},
@@ -65,24 +74,37 @@ use crate::{
         method::{is_query, is_safe},
     },
     key,
+    logging::escape,
     message::{Method, Request},
     origin::{Owner, Upload},
     policy::reuse::{Reuse, alone, reuse, with_content},
 };
 
+/// How a host becomes one that is served.
+const ALLOW: &str = "it serves one site; --allow-host lets it do so under this name";
+
 /// Bytes of a QUERY's content up to which it is read for its key; a longer one is relayed.
 const QUERY_CONTENT: u64 = 64 * 1024;
 
 /// Answers a request, and sees to it that its outcome is told when the answer has gone.
-pub async fn serve(cx: Rc<Context>, presented: Presented) -> Reply {
+pub async fn serve(cx: Rc<Context>, mut presented: Presented) -> Reply {
+    let said = believe(&mut presented, &cx.trusted);
     let mut observed = Observed::begin(&cx, &presented);
     let connection = presented.connection.clone();
-    let answer = match admit(cx, presented).await {
+    let answer = match admit(cx, presented, &said).await {
         Ok(admitted) => {
             observed.chose(&admitted.asked.site);
             handle(admitted).await
         }
-        Err(refusal) => refused(&refusal),
+        Err(refusal) => {
+            if let Refusal::Foreign(host) = &refusal {
+                static FOREIGN: Warning = Warning::each_minute();
+                let host = escape(host);
+                FOREIGN
+                    .say(format_args!("somebody uses Larder as a proxy for {host}, which is refused (421): {ALLOW}"));
+            }
+            refused(&refusal)
+        }
     };
     observed.end(answer, &connection)
 }
@@ -102,11 +124,15 @@ struct Admitted {
 }
 
 /// Reads the request, and chooses its site.
-async fn admit(cx: Rc<Context>, mut presented: Presented) -> Result<Admitted, Refusal> {
+async fn admit(cx: Rc<Context>, mut presented: Presented, said: &Said) -> Result<Admitted, Refusal> {
     let fields = std::mem::take(&mut presented.fields);
-    let rules = request::Rules { hosts: &cx.hosts, port: cx.port, pseudonym: &cx.pseudonym };
-    let mut request = request::parse(&presented, fields, &rules).inspect_err(|_| presented.connection.close_after())?;
-    let site = cx.site.clone();
+    let rules = request::Rules { names: cx.names(presented.local), pseudonym: &cx.pseudonym, said };
+    let (site, mut request) = request::parse(&presented, fields, &rules)
+        .and_then(|request| choose(&cx, &request).map(|site| (site, request)))
+        .inspect_err(|_| presented.connection.close_after())?;
+    if said.client.is_some_and(|client| !presented.connection.count_for(client)) {
+        return Err(Refusal::TooManyForClient);
+    }
     if !presented.body.is_empty() {
         Box::pin(presented.body.read_ahead()).await.map_err(|_| Refusal::Content)?;
     }
@@ -124,9 +150,24 @@ async fn admit(cx: Rc<Context>, mut presented: Presented) -> Result<Admitted, Re
         };
     }
     let method = if asks_with_content { &request.method } else { &Method::GET };
-    let primary = key(&cx, &site, method, &request.target);
-    let asked = Asked { cx, site, request: Rc::new(request), worker: presented.worker, primary };
+    let primary = key(&site, method, &request.target);
+    let (local, worker) = (presented.local, presented.worker);
+    let asked = Asked { cx, site, request: Rc::new(request), local, worker, primary };
     Ok(Admitted { asked, content, connection: presented.connection })
+}
+
+/// Chooses the site of a request. Fails if the request leads out of the site.
+fn choose(cx: &Context, request: &Request) -> Result<Rc<Site>, Refusal> {
+    let site = &cx.site;
+    if !site.url.base.is_empty() {
+        if outward::climbs(&request.target.path_and_query) {
+            return Err(Refusal::Target("it leads above the origin's base path"));
+        }
+        if outward::destination_climbs(&request.fields) {
+            return Err(Refusal::Target("its Destination leads above the origin's base path"));
+        }
+    }
+    Ok(site.clone())
 }
 
 /// Reads a QUERY's content for its key. Where it is too long for that, what was read is put back in front of the rest.

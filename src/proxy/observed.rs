@@ -18,9 +18,10 @@ use super::{
     shared::Shared,
     site::Site,
     verdict::Answer,
+    warning::Warning,
 };
 use crate::{
-    client::{BytesRead, Connection, Presented, Refused, Reply, ReplyBody},
+    client::{BytesRead, Connection, Presented, Refused, Reply, ReplyBody, SPOKE_TLS},
     clock,
     message::Version,
 };
@@ -150,6 +151,12 @@ impl Drop for Observation {
 pub fn refused(shared: &Shared, refused: &Refused) {
     if refused.handed_over {
         return;
+    }
+    if refused.detail == SPOKE_TLS {
+        static HTTPS: Warning = Warning::each_minute();
+        HTTPS.say(
+            "somebody has asked this port for https://; it speaks http: use http://, or put a TLS terminator in front",
+        );
     }
     shared.counts.refuse(refused.sent);
     access::log(&Outcome {

@@ -127,12 +127,18 @@ async fn look_up(asked: &Asked, key: &CacheKey) -> Option<(Slot, Tier)> {
 
 /// The key of the flights of ranges: their answers are no use to those who ask for the whole.
 pub fn ranged_key(asked: &Asked) -> CacheKey {
-    asked.key(&ranged(), &asked.request.target)
+    key_of(asked, b"GET-RANGE")
 }
 
-fn ranged() -> Method {
+/// The key of the HEADs that validate a stored response: their answers are no use to others.
+pub fn head_key(asked: &Asked) -> CacheKey {
+    key_of(asked, b"HEAD-BEHIND")
+}
+
+/// The key of a kind of requests that no client sends.
+fn key_of(asked: &Asked, kind: &[u8]) -> CacheKey {
     // only what is not a token cannot be a method
-    Method::from_bytes(b"GET-RANGE").unwrap_or_default()
+    asked.key(&Method::from_bytes(kind).unwrap_or_default(), &asked.request.target)
 }
 
 impl Question {

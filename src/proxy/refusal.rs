@@ -16,6 +16,10 @@ pub enum Refusal {
     Host(&'static str),
     /// `--allow-host` does not name the host.
     NotServed,
+    /// The target is a URL of this host, which is none of Larder's own.
+    Foreign(String),
+    /// A trusted proxy forwards too much for one client.
+    TooManyForClient,
     /// Connection names a field that the client must not remove.
     Nominated(FieldName),
     Content,
@@ -36,6 +40,8 @@ impl Refusal {
             Refusal::Target(_) => Reason::TargetInvalid,
             Refusal::Host(_) => Reason::HostInvalid,
             Refusal::NotServed => Reason::HostNotServed,
+            Refusal::Foreign(_) => Reason::ForeignTarget,
+            Refusal::TooManyForClient => Reason::TooManyForClient,
             Refusal::Nominated(_) => Reason::ConnectionNominates,
             Refusal::Content => Reason::ContentBroken,
             Refusal::Connect => Reason::ConnectRefused,
@@ -50,9 +56,9 @@ impl Refusal {
 
     fn status(&self) -> StatusCode {
         match self {
-            Refusal::Target(_) | Refusal::Host(_) | Refusal::NotServed | Refusal::Nominated(_) | Refusal::Content => {
-                StatusCode::BAD_REQUEST
-            }
+            Refusal::Target(_) | Refusal::Host(_) | Refusal::Nominated(_) | Refusal::Content => StatusCode::BAD_REQUEST,
+            Refusal::NotServed | Refusal::Foreign(_) => StatusCode::MISDIRECTED_REQUEST,
+            Refusal::TooManyForClient => StatusCode::TOO_MANY_REQUESTS,
             Refusal::Connect | Refusal::Upgrade => StatusCode::NOT_IMPLEMENTED,
             Refusal::Asterisk => StatusCode::NO_CONTENT,
             Refusal::LastHop => StatusCode::OK,
@@ -68,7 +74,11 @@ impl Refusal {
             Refusal::Target(_) | Refusal::Host(_) | Refusal::Nominated(_) | Refusal::Content | Refusal::Expectation => {
                 Some("http_request_error")
             }
-            Refusal::NotServed | Refusal::Connect | Refusal::Upgrade => Some("http_request_denied"),
+            Refusal::NotServed
+            | Refusal::Foreign(_)
+            | Refusal::TooManyForClient
+            | Refusal::Connect
+            | Refusal::Upgrade => Some("http_request_denied"),
             Refusal::Loop => Some("proxy_loop_detected"),
             Refusal::OnlyIfCached(_) => Some("proxy_internal_response"),
             Refusal::Asterisk | Refusal::LastHop => None,
@@ -80,6 +90,10 @@ impl Refusal {
             Refusal::Target(why) => format!("The request target is not one that is served here: {why}."),
             Refusal::Host(why) => format!("The request names no host that is served here: {why}."),
             Refusal::NotServed => "The request names no host that is served here.".to_owned(),
+            Refusal::Foreign(_) => {
+                "Larder is no forward proxy: it serves one site, and the request names another host.".to_owned()
+            }
+            Refusal::TooManyForClient => "Too many requests are under way from this address.".to_owned(),
             Refusal::Nominated(name) => format!("Connection must not name the field {name}."),
             Refusal::Content => "The request's content did not come to its end.".to_owned(),
             Refusal::Connect => "Larder does not open tunnels: send the request itself.".to_owned(),

@@ -1,10 +1,14 @@
 //! Turns a presented request into one that can be trusted, or refuses it (RFC 9112 §3.2, RFC 9110 §7).
 
-use std::{borrow::Cow, net::Ipv6Addr};
+use std::borrow::Cow;
 
 use http::header;
 
-use super::refusal::Refusal;
+use super::{
+    authority::{Names, normal_authority, own_name},
+    refusal::Refusal,
+    said::Said,
+};
 use crate::{
     client::Presented,
     fields::{METHOD_OVERRIDES, hop_by_hop, method::is_safe},
@@ -74,12 +78,12 @@ fn is_untrusted(name: &FieldName, method: &Method) -> bool {
 
 /// What a request is checked against.
 pub struct Rules<'a> {
-    /// The hosts that are served; empty: any.
-    pub hosts: &'a [String],
-    /// The port that Larder listens on.
-    pub port: u16,
+    /// The names under which the client may reach Larder.
+    pub names: Names<'a>,
     /// Larder's name in Via.
     pub pseudonym: &'a str,
+    /// What a trusted proxy says about its client.
+    pub said: &'a Said,
 }
 
 /// Checks a request, and removes the fields that must not reach the origin. Fails with what is wrong with the request.
@@ -91,19 +95,32 @@ pub fn parse(presented: &Presented, fields: Fields, rules: &Rules<'_>) -> Result
     if lists(&fields, &header::UPGRADE, "websocket") {
         return Err(Refusal::Upgrade);
     }
-    let scheme = presented.scheme;
-    let host = host(&fields, presented.version, scheme)?;
-    let is_served = |host: &str| rules.hosts.is_empty() || rules.hosts.iter().any(|served| serves(served, host));
-    let mut target = match target(&presented.target, &presented.method, scheme, host.clone()) {
-        Err(Refusal::Asterisk) if !is_served(&host) => return Err(Refusal::NotServed),
+    let (scheme, names) = (presented.scheme, rules.names);
+    let named = host(&fields, presented.version, scheme)?;
+    // the host that the client asked a trusted proxy for
+    let asked = match &rules.said.host {
+        Some(host) => {
+            let invalid = Refusal::Host("a proxy says that the client has asked for a host that is invalid");
+            Some(normal_authority(host, scheme).ok_or(invalid)?)
+        }
+        None => None,
+    };
+    let mut target = match target(&presented.target, &presented.method, scheme, named.clone()) {
+        Err(Refusal::Asterisk) if !names.serve(asked.as_ref().unwrap_or(&named), scheme) => {
+            return Err(Refusal::NotServed);
+        }
         target => target?,
     };
-    if !is_served(&target.authority) {
+    // who uses Larder as a forward proxy must not get one site under another one's name
+    if !presented.target.starts_with('/') && !names.include(&target.authority, scheme) {
+        return Err(Refusal::Foreign(target.authority));
+    }
+    target.authority = asked.unwrap_or(target.authority);
+    if !names.serve(&target.authority, scheme) {
         return Err(Refusal::NotServed);
     }
-    // who names no host means the site that Larder stands before
-    if target.authority.is_empty() || is_own_name(&target, rules.port) {
-        target.authority = own_name(target.scheme, rules.port);
+    if target.authority.is_empty() {
+        target.authority = own_name(scheme, names.port);
     }
     hop_by_hop::strip_request(&mut fields).map_err(Refusal::Nominated)?;
     if fields.values(&header::VIA).any(|via| mentions(via.as_bytes(), rules.pseudonym)) {
@@ -120,7 +137,7 @@ pub fn parse(presented: &Presented, fields: Fields, rules: &Rules<'_>) -> Result
         let Some(left) = hops.checked_sub(1) else { return Err(Refusal::LastHop) };
         fields.set(max_forwards, FieldValue::from(left));
     }
-    let mut forwarded = fields.contains(&header::VIA);
+    let mut forwarded = rules.said.by_proxy || fields.contains(&header::VIA);
     fields.retain(|name, _| {
         let untrusted = is_untrusted(name, &presented.method);
         forwarded |= untrusted && !METHOD_OVERRIDES.contains(&name.as_str());
@@ -171,70 +188,6 @@ pub(super) fn target(presented: &str, method: &Method, scheme: Scheme, host: Str
     Ok(Target { scheme, authority, path_and_query })
 }
 
-/// `host [":" port]` (RFC 3986 §3.2) in one spelling: lower case, without a trailing dot or the scheme's own port.
-/// `None`: the text is not an authority.
-pub fn normal_authority(authority: &str, scheme: Scheme) -> Option<String> {
-    let (host, port) = match authority.strip_prefix('[') {
-        Some(literal) => {
-            let (address, port) = literal.split_once(']')?;
-            let address: Ipv6Addr = address.parse().ok()?;
-            (format!("[{address}]"), port.strip_prefix(':').or_else(|| port.is_empty().then_some(""))?)
-        }
-        None => {
-            let (host, port) = authority.split_once(':').unwrap_or((authority, ""));
-            let name = host.strip_suffix('.').unwrap_or(host);
-            let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&b);
-            if name.is_empty()
-                || name.starts_with('.')
-                || name.ends_with('.')
-                || name.contains(',')
-                || !name.bytes().all(allowed)
-            {
-                return None;
-            }
-            (name.to_ascii_lowercase(), port)
-        }
-    };
-    if !port.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    match port {
-        "" => Some(host),
-        port => match port.parse::<u16>().ok()? {
-            port if port == scheme.default_port() => Some(host),
-            port => Some(format!("{host}:{port}")),
-        },
-    }
-}
-
-/// Returns true if the target names this machine as the Larder that listens on `port`. A browser or a program uses these
-/// names for the same thing. They are one for the cache, and so the origin may hear only one of them.
-pub fn is_own_name(target: &Target, port: u16) -> bool {
-    ["localhost", "127.0.0.1", "[::1]"].iter().any(|host| {
-        target.authority.strip_prefix(host).is_some_and(|named| match named.strip_prefix(':') {
-            Some(named) => named.parse() == Ok(port),
-            None => named.is_empty() && port == target.scheme.default_port(),
-        })
-    })
-}
-
-/// The one of these names that the origin hears.
-fn own_name(scheme: Scheme, port: u16) -> String {
-    match port == scheme.default_port() {
-        true => "localhost".to_owned(),
-        false => format!("localhost:{port}"),
-    }
-}
-
-/// Returns true if a name of `--allow-host`, with or without a port, covers this authority.
-fn serves(served: &str, authority: &str) -> bool {
-    served == authority
-        || authority
-            .strip_prefix(served)
-            .and_then(|port| port.strip_prefix(':'))
-            .is_some_and(|port| !port.contains(':'))
-}
-
 /// Returns true if a list-valued field contains this token.
 fn lists(fields: &Fields, name: &FieldName, token: &str) -> bool {
     fields
@@ -251,59 +204,6 @@ fn mentions(via: &[u8], pseudonym: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn one_host_has_one_spelling() {
-        for (written, normal) in [
-            ("example.com", "example.com"),
-            ("EXAMPLE.com.", "example.com"),
-            ("example.com:80", "example.com"),
-            ("example.com:8080", "example.com:8080"),
-            ("example.com:", "example.com"),
-            ("[::1]:3000", "[::1]:3000"),
-            ("[0:0::1]", "[::1]"),
-            ("127.0.0.1:3000", "127.0.0.1:3000"),
-        ] {
-            assert_eq!(normal_authority(written, Scheme::Http).as_deref(), Some(normal), "{written}");
-        }
-    }
-
-    fn is_own(authority: &str, port: u16) -> bool {
-        let target = Target { scheme: Scheme::Http, authority: authority.to_owned(), path_and_query: "/".to_owned() };
-        is_own_name(&target, port)
-    }
-
-    #[test]
-    fn only_three_names_with_the_port_listened_on_are_larders_own() {
-        for own in ["localhost:3000", "127.0.0.1:3000", "[::1]:3000"] {
-            assert!(is_own(own, 3000), "{own}");
-        }
-        for other in [
-            "localhost",
-            "localhost:1337",
-            "127.0.0.2:3000",
-            "127.1.2.3:3000",
-            "10.0.0.1:3000",
-            "[::1]",
-            "[::2]:3000",
-            "evil:3000",
-            "",
-        ] {
-            assert!(!is_own(other, 3000), "{other}");
-        }
-        assert_eq!([own_name(Scheme::Http, 3000), own_name(Scheme::Http, 80)], ["localhost:3000", "localhost"]);
-        assert!(is_own("localhost", 80) && is_own("[::1]", 80));
-    }
-
-    #[test]
-    fn what_is_no_host_is_refused() {
-        for bad in [
-            "", ".", "..", "a, b", "a b", "a@b", "a/b", "a:99999", "a:b", "a:80:80", "[::1", "[::1]x", "[x]", "a\0b",
-            "a,b",
-        ] {
-            assert_eq!(normal_authority(bad, Scheme::Http), None, "{bad:?}");
-        }
-    }
 
     fn target_of(presented: &str) -> Option<(String, String)> {
         target(presented, &Method::GET, Scheme::Http, "good".to_owned()).ok().map(|t| (t.authority, t.path_and_query))
@@ -335,12 +235,5 @@ mod tests {
         ] {
             assert_eq!(target_of(bad), None, "{bad}");
         }
-    }
-
-    #[test]
-    fn an_allowed_host_without_a_port_covers_every_port() {
-        assert!(serves("shop.test", "shop.test:3000") && serves("shop.test:3000", "shop.test:3000"));
-        assert!(!serves("shop.test", "shop.test.evil") && !serves("shop.test:3000", "shop.test:3001"));
-        assert!(!serves("::1", "[::1]:80"));
     }
 }

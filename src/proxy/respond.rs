@@ -14,7 +14,7 @@ use http::header;
 use super::{
     content::{Segment, Source, body, relay, stream},
     context::Asked,
-    failure,
+    cookies, failure,
     fill::FillReader,
     landing::Filling,
     refusal::problem,
@@ -93,8 +93,8 @@ fn from_stored_head(
     }
     let ttl = (lifetime.0.min(i64::MAX as u64) as i64).saturating_sub(age.0.min(i64::MAX as u64) as i64);
     (verdict.ttl, verdict.age) = (Some(ttl), Some(age.0));
-    let mut fields = relayed_fields(&head.head.fields, |name| *name == header::AGE);
-    cookies.into_iter().for_each(|cookie| fields.append(header::SET_COOKIE, cookie));
+    let mut fields = relayed_fields(asked, &head.head.fields, |name| *name == header::AGE);
+    cookies.into_iter().for_each(|cookie| fields.append(header::SET_COOKIE, fitting_cookie(asked, cookie)));
     let whole = match head.part {
         Some(part) => part.complete,
         None => held,
@@ -112,7 +112,7 @@ pub fn fresh_from_origin(
 ) -> Answer {
     let stored_for = verdict.stored.then(|| usable_for(&filling.head, asked.policy()));
     let verdict = Verdict { stored_for, ..verdict };
-    let fields = relayed_fields(&head.fields, |_| false);
+    let fields = relayed_fields(asked, &head.fields, |_| false);
     let trailers = reader.trailers();
     let (source, length) = (Source::Fill(reader), filling.length);
     if filling.head.part.is_some() || head.status != StatusCode::OK {
@@ -125,7 +125,7 @@ pub fn fresh_from_origin(
 /// A response for this client alone.
 pub fn relayed(asked: &Asked, response: OriginResponse, verdict: Verdict) -> Answer {
     let OriginResponse { head, length, body, .. } = response;
-    let fields = relayed_fields(&head.fields, |_| false);
+    let fields = relayed_fields(asked, &head.fields, |_| false);
     let trailers = Trailers::default();
     let body = match (asked.request.method == Method::HEAD, head.status.as_u16()) {
         (true, _) => ReplyBody::Empty(length),
@@ -147,15 +147,22 @@ pub fn failed(asked: &Asked, error: &OriginError, verdict: Verdict) -> Answer {
     Answer::new(status, fields, body, Some(&asked.cx.via), verdict.failed(error))
 }
 
-/// A response's fields without its framing, another cache's X-Cache, and those that are `replaced`.
-fn relayed_fields(theirs: &Fields, replaced: impl Fn(&FieldName) -> bool) -> Fields {
+/// A response's fields without its framing, another cache's X-Cache, and those that are `replaced`. Cookies are made to fit
+/// the host that the client asked.
+fn relayed_fields(asked: &Asked, theirs: &Fields, replaced: impl Fn(&FieldName) -> bool) -> Fields {
     let mut fields = Fields::with_capacity(theirs.len() + 5);
     for (name, value) in theirs.iter() {
-        if *name != header::CONTENT_LENGTH && name.as_str() != "x-cache" && !replaced(name) {
+        if *name == header::SET_COOKIE {
+            fields.append(name.clone(), fitting_cookie(asked, value.clone()));
+        } else if *name != header::CONTENT_LENGTH && name.as_str() != "x-cache" && !replaced(name) {
             fields.append(name.clone(), value.clone());
         }
     }
     fields
+}
+
+fn fitting_cookie(asked: &Asked, cookie: FieldValue) -> FieldValue {
+    cookies::fitting(&cookie, &asked.request.target, asked.cx.port).unwrap_or(cookie)
 }
 
 /// The part of a response that answers the request's conditions and ranges.

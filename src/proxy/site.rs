@@ -2,14 +2,21 @@
 
 use std::sync::{Arc, Once};
 
-use super::{forward::OriginUrl, health::Health, secure::Secure};
-use crate::{origin::Origin, policy};
+use super::{authority::host_and_port, forward::OriginUrl, health::Health, host_mode::HostMode, secure::Secure};
+use crate::{
+    message::{Scheme, Target},
+    origin::Origin,
+    policy,
+};
 
 /// One site: its origin, and the rules that hold for it. `admit` chooses it for each request.
 pub struct Site {
     pub url: OriginUrl,
     /// `url` as text. It is part of every key.
     pub name: String,
+    pub host_mode: HostMode,
+    /// The origin is told who the client is also where it hears its own Host.
+    pub forward_client: bool,
     pub origin: Origin,
     /// The same host by https, for an http origin that redirects there.
     pub secure: Option<Secure>,
@@ -17,4 +24,54 @@ pub struct Site {
     pub health: Arc<Health>,
     /// The hint to name the origin differently was logged.
     pub hinted: Arc<Once>,
+}
+
+impl Site {
+    /// Returns true if the origin hears the client's scheme and authority: by them one client could choose what others get,
+    /// if they were not in the key.
+    pub fn tells_client(&self) -> bool {
+        self.host_mode == HostMode::Client || self.forward_client
+    }
+
+    /// Returns the URL of the origin as the origin hears it from a client that asks for `target`. The scheme is https where
+    /// the client or the origin speaks TLS: an https origin that hears http redirects to itself for ever.
+    pub fn heard_as(&self, target: &Target) -> OriginUrl {
+        match &self.host_mode {
+            HostMode::Client => OriginUrl {
+                https: self.url.https || target.scheme == Scheme::Https,
+                authority: target.authority.clone(),
+                base: self.url.base.clone(),
+            },
+            HostMode::Origin => self.url.clone(),
+            HostMode::Named(name) => OriginUrl { authority: name.clone(), ..self.url.clone() },
+        }
+    }
+
+    /// Returns the URLs by which the origin's response to `target` may name the origin: references to them must lead to
+    /// Larder.
+    pub fn named_as(&self, target: &Target) -> Vec<OriginUrl> {
+        let mut urls = vec![self.url.clone()];
+        let heard = self.heard_as(target);
+        match &self.host_mode {
+            HostMode::Origin => {}
+            HostMode::Named(_) => urls.push(heard),
+            HostMode::Client => {
+                // many servers put their own port behind the host that they hear
+                let (host, _) = host_and_port(&target.authority);
+                let authority = match host_and_port(&self.url.authority) {
+                    (_, Some(port)) => format!("{host}:{port}"),
+                    (_, None) => host.to_owned(),
+                };
+                let own_port = OriginUrl { authority, ..self.url.clone() };
+                // what the client can follow as it is stays as it is
+                if heard.scheme() != target.scheme || !heard.base.is_empty() {
+                    urls.push(heard);
+                }
+                if own_port.authority != target.authority {
+                    urls.push(own_port);
+                }
+            }
+        }
+        urls
+    }
 }

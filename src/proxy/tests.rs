@@ -105,6 +105,8 @@ impl Rig {
                 let site = Site {
                     name: url.url(),
                     url,
+                    host_mode: HostMode::Client,
+                    forward_client: false,
                     origin: Origin::new(prepared.clone()),
                     secure: None,
                     policy: Arc::new(config.policy.clone()),
@@ -115,6 +117,7 @@ impl Rig {
                     site: Rc::new(site),
                     hosts: Vec::new(),
                     port: address.port(),
+                    trusted: Default::default(),
                     pseudonym: "larder".into(),
                     via: FieldValue::from_static("1.1 larder"),
                     store: store.clone(),
@@ -169,7 +172,7 @@ impl Rig {
 
 async fn held(cx: Rc<Context>, presented: Presented, hold: Arc<Hold>) -> Reply {
     let holds = presented.fields.contains(&http::HeaderName::from_static("x-held"));
-    let Ok(Admitted { asked, content, connection }) = admit(cx, presented).await else {
+    let Ok(Admitted { asked, content, connection }) = admit(cx, presented, &Said::default()).await else {
         panic!("a request that is refused")
     };
     let found = find(&asked, &content).await;

@@ -134,7 +134,7 @@ fn every_refusal_says_who_refuses_and_why() {
         ("GET nonsense HTTP/1.1\r\nHost: h\r\n\r\n", 400, "http_request_error"),
         ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400, "http_request_error"),
         ("GET / HTTP/1.1\r\nHost: h\r\nConnection: Cookie\r\nCookie: a\r\n\r\n", 400, "http_request_error"),
-        ("GET / HTTP/1.1\r\nHost: other\r\n\r\n", 400, "http_request_denied"),
+        ("GET / HTTP/1.1\r\nHost: other\r\n\r\n", 421, "http_request_denied"),
         ("GET / HTTP/1.1\r\nHost: h\r\nExpect: x\r\n\r\n", 417, "http_request_error"),
         ("CONNECT h:443 HTTP/1.1\r\nHost: h\r\n\r\n", 501, "http_request_denied"),
         ("GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", 501, "http_request_denied"),

@@ -157,7 +157,7 @@ fn what_larder_says_of_a_request_replaces_what_a_stranger_says() {
     assert_eq!(all(seen, "X-Forwarded-Host"), ["larder.test"]);
     assert_eq!(all(seen, "X-Forwarded-Proto"), ["http"]);
     assert_eq!(all(seen, "Forwarded"), ["for=127.0.0.1;host=\"larder.test\";proto=http"]);
-    assert_eq!(all(seen, "Host"), [origin.address.to_string()]);
+    assert_eq!(all(seen, "Host"), ["larder.test"]);
     let via = all(seen, "Via");
     assert_eq!((via[0], via.len()), ("1.0 before", 2));
     assert!(via[1].starts_with("1.1 larder-"), "{via:?}");
@@ -305,7 +305,7 @@ fn a_base_path_stands_before_every_path_and_is_taken_off_what_comes_back() {
         respond(302, &[&location, &format!("Content-Location: http://{host}/api/v1/this")], "")
     });
     let proxy = Proxy::before(&format!("{}/api/v1/", origin.url()), &[]);
-    for (asked, seen) in [("/", "/api/v1/"), ("/a//b?c=/../d", "/api/v1/a//b?c=/../d"), ("/../x", "/api/v1/../x")] {
+    for (asked, seen) in [("/", "/api/v1/"), ("/a//b?c=/../d", "/api/v1/a//b?c=/../d"), ("/a/../x", "/api/v1/a/../x")] {
         let answer = proxy.get(asked);
         assert_eq!(origin.requests().last().unwrap().target, seen);
         assert_eq!(answer.values("Location"), ["/next?x#y"]);

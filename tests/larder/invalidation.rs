@@ -87,7 +87,7 @@ fn a_location_that_names_the_origin_itself_is_invalidated() {
         "GET" => respond(200, &[FRESH], request.index.to_string()),
         _ => respond(201, &[&format!("Location: http://{}/a?x", request.field("Host").unwrap())], ""),
     });
-    let proxy = Proxy::start(&origin, &[]);
+    let proxy = Proxy::start(&origin, &["--host-header", "origin"]);
     proxy.get("/a?x");
     assert_eq!(proxy.client().ask("POST", "/form", &[]).field("Location"), Some("/a?x"));
     assert_eq!(proxy.get("/a?x").x_cache(), "MISS");

@@ -207,7 +207,7 @@ fn r17_answers_of_larders_own_hold_nothing_of_the_target() {
     let proxy = Proxy::start(&origin, &["--allow-host", "larder.test"]);
     for (bytes, status) in [
         (format!("GET {SPLITTING} HTTP/1.1\r\nHost: larder.test\r\n\r\n"), 502),
-        (format!("GET {SPLITTING} HTTP/1.1\r\nHost: other.test\r\n\r\n"), 400),
+        (format!("GET {SPLITTING} HTTP/1.1\r\nHost: other.test\r\n\r\n"), 421),
         (format!("GET {SPLITTING} HTTP/1.1\r\nHost: larder.test\r\nCache-Control: only-if-cached\r\n\r\n"), 504),
         (format!("CONNECT {SPLITTING} HTTP/1.1\r\nHost: larder.test\r\n\r\n"), 501),
     ] {

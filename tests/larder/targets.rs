@@ -76,10 +76,10 @@ fn paths_and_queries_reach_the_origin_byte_for_byte_and_are_keyed_apart() {
 }
 
 #[test]
-fn bytes_that_are_not_ascii_are_refused() {
+fn bytes_that_are_no_utf8_are_refused() {
     let origin = Origin::always(respond(200, &[], "ok"));
     let proxy = Proxy::start(&origin, &[]);
-    for path in [&b"/\xc3\xbc"[..], b"/\xff\xfe", b"/a?q=\xe2\x82\xac", b"http://h/\xc2\x85"] {
+    for path in [&b"/\xc3"[..], b"/\xff\xfe", b"/a?q=\xe2\x82", b"/\xc0\x8a", b"/\xed\xa0\x80"] {
         let answer = send(&proxy, [b"GET ", path, b" HTTP/1.1\r\nHost: h\r\n\r\n"].concat());
         assert_eq!(answer.status, 400, "{}", path.escape_ascii());
     }
@@ -89,7 +89,7 @@ fn bytes_that_are_not_ascii_are_refused() {
 #[test]
 fn an_absolute_form_is_the_path_on_the_host_that_it_names() {
     let origin = echo();
-    let proxy = Proxy::start(&origin, &[]);
+    let proxy = Proxy::start(&origin, &["--allow-host", "larder.test"]);
     for (target, path) in [
         ("http://larder.test/a?b#", None),
         ("http://larder.test/a?b", Some("/a?b")),
@@ -104,7 +104,7 @@ fn an_absolute_form_is_the_path_on_the_host_that_it_names() {
         }
     }
     for seen in origin.requests() {
-        assert_eq!(seen.field("Host"), Some(origin.address.to_string().as_str()));
+        assert_eq!(seen.field("Host"), Some("larder.test"));
     }
 }
 
@@ -208,17 +208,17 @@ fn with_allow_host_no_other_host_is_served() {
         ("SHOP.test.", 200),
         ("shop.test:3000", 200),
         ("api.test:8080", 200),
-        ("api.test", 400),
-        ("evil.test", 400),
-        ("shop.test.evil", 400),
-        ("127.0.0.1", 400),
+        ("api.test", 421),
+        ("evil.test", 421),
+        ("shop.test.evil", 421),
+        ("127.0.0.1", 421),
     ] {
         assert_eq!(send(&proxy, format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")).status, status, "{host}");
     }
     assert_eq!(send(&proxy, "GET http://shop.test/ HTTP/1.1\r\nHost: shop.test\r\n\r\n").status, 200);
-    assert_eq!(send(&proxy, "GET http://evil.test/ HTTP/1.1\r\nHost: evil.test\r\n\r\n").status, 400);
-    assert_eq!(send(&proxy, "GET / HTTP/1.0\r\n\r\n").status, 400);
-    for (host, status) in [("shop.test", 204), ("evil.test", 400)] {
+    assert_eq!(send(&proxy, "GET http://evil.test/ HTTP/1.1\r\nHost: evil.test\r\n\r\n").status, 421);
+    assert_eq!(send(&proxy, "GET / HTTP/1.0\r\n\r\n").status, 421);
+    for (host, status) in [("shop.test", 204), ("evil.test", 421)] {
         assert_eq!(send(&proxy, format!("OPTIONS * HTTP/1.1\r\nHost: {host}\r\n\r\n")).status, status, "{host}");
     }
 }
@@ -321,7 +321,7 @@ fn what_is_refused_is_named_by_what_it_is() {
     for (head, status, detail) in [
         ("GET nonsense HTTP/1.1\r\nHost: a", 400, "the request target is invalid"),
         ("GET / HTTP/1.1\r\nHost: a/b", 400, "the Host field is invalid"),
-        ("GET / HTTP/1.1\r\nHost: b", 400, "Host not allowed (see --allow-host)"),
+        ("GET / HTTP/1.1\r\nHost: b", 421, "Host not allowed (see --allow-host)"),
         (
             "GET / HTTP/1.1\r\nHost: a\r\nConnection: Cookie\r\nCookie: a=b",
             400,

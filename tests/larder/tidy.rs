@@ -19,7 +19,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("units", &[]),
     ("terminal", &["clock"]),
     ("cli", &["default"]),
-    ("config", &["cli", "client", "clock", "default", "origin", "policy", "store", "units"]),
+    ("config", &["cli", "client", "clock", "default", "origin", "policy", "proxy", "store", "units"]),
     ("announce", &["config", "policy", "terminal", "units"]),
     ("admin", &["policy", "store", "terminal", "units"]),
     ("key", &["message"]),
@@ -45,6 +45,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("actix_", &["client/", "origin/", "server.rs", "server/", "main.rs"]),
     ("env_logger", &["logging.rs"]),
     ("jiff", &["terminal.rs"]),
+    ("ipnet", &["client/trusted.rs"]),
 ];
 
 /// Words that stand for nothing, or for something that has a better name (design.md §2).

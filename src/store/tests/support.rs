@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::{
     clock::{Seconds, Timestamp},
-    key::CacheKey,
+    key::{CacheKey, UrlParts},
     message::{FieldName, FieldValue, Fields, Method, ResponseHead, Scheme, StatusCode, StoredHead, Target},
     store::{DiskBody, Options, Slot, Store, StoreError, StoredBody, StoredResponse, read},
 };
@@ -46,7 +46,13 @@ pub async fn open(options: Options) -> Store {
 pub fn key(name: &str) -> CacheKey {
     let target =
         Target { scheme: Scheme::Http, authority: "example.org".to_owned(), path_and_query: format!("/{name}") };
-    CacheKey::of("http://origin", &Method::GET, &target.authority, &target.path_and_query)
+    CacheKey::of(UrlParts {
+        site: "http://origin",
+        host_mode: "client",
+        method: &Method::GET,
+        path_and_query: &target.path_and_query,
+        client: Some((target.scheme, &target.authority)),
+    })
 }
 
 /// Bytes that are compared, and not printed when they differ.

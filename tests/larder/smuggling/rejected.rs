@@ -300,9 +300,8 @@ fn s23_absolute_forms_of_another_host_are_refused() {
 fn s24_targets_that_are_neither_path_nor_url_are_refused() {
     let targets = ["*", "evil", "http:evil", "evil:80", "?x=1", "@evil/", "/a#f", "\\a", "http://", "http:///x"];
     all_refused(400, targets.map(|target| ("S24", get(target, "larder.test"))));
-    // nobody means the same by them: RFC 3986 has only ASCII, and a backslash is a slash to some
-    let targets =
-        ["/caf\u{e9}", "/?q=\u{20ac}", "http://larder.test/\u{e9}", "/\u{10d}\u{10a}", "/\\evil", "/a\\b", "/?\\"];
+    // a backslash is a slash to some
+    let targets = ["/\\evil", "/a\\b", "/?\\"];
     all_refused(400, targets.map(|target| ("S24", get(target, "larder.test"))));
     all_refused(400, [("S24", b"GET /\xff\xfe HTTP/1.1\r\nHost: larder.test\r\n\r\n".to_vec())]);
 }

@@ -3,13 +3,19 @@
 use bytes::Bytes;
 use larder::{
     clock::{Seconds, Timestamp},
-    key::CacheKey,
-    message::{FieldName, FieldValue, Fields, Method, ResponseHead, StatusCode, StoredHead},
+    key::{CacheKey, UrlParts},
+    message::{FieldName, FieldValue, Fields, Method, ResponseHead, Scheme, StatusCode, StoredHead},
     store::{StoredBody, StoredResponse},
 };
 
 pub fn key(number: u64) -> CacheKey {
-    CacheKey::of("http://origin", &Method::GET, "example.org", &format!("/{number}"))
+    CacheKey::of(UrlParts {
+        site: "http://origin",
+        host_mode: "client",
+        method: &Method::GET,
+        path_and_query: &format!("/{number}"),
+        client: Some((Scheme::Http, "example.org")),
+    })
 }
 
 /// A response with fields of these names.

@@ -1,0 +1,91 @@
+//! Set-Cookie as the client's browser can take it: an origin speaks of its own host and of https, which are not the
+//! client's.
+
+use super::authority::{host_and_port, is_loopback_name};
+use crate::message::{FieldValue, Scheme, Target};
+
+/// Returns the Set-Cookie line that fits the host that the client asked. `None`: it fits as it is. A Domain that does not
+/// match that host is dropped. Secure is dropped where the client asks one of this machine's names for Larder without TLS,
+/// and with it all that needs it. `port`: the one that Larder listens on.
+pub fn fitting(line: &FieldValue, target: &Target, port: u16) -> Option<FieldValue> {
+    let text = line.to_str().ok()?;
+    let (pair, attributes) = text.split_once(';')?;
+    let is_plain = target.scheme == Scheme::Http && is_loopback_name(&target.authority, target.scheme, port);
+    // a browser takes no cookie of such a name without Secure
+    let name = pair.trim_start().to_ascii_lowercase();
+    let drops_secure = is_plain && !name.starts_with("__secure-") && !name.starts_with("__host-");
+    let (host, _) = host_and_port(&target.authority);
+    let fits = |attribute: &&str| {
+        let (name, value) = attribute.split_once('=').unwrap_or((attribute, ""));
+        let (name, value) = (name.trim().to_ascii_lowercase(), value.trim());
+        match &*name {
+            "domain" => value.is_empty() || matches(host, value),
+            "secure" | "partitioned" => !drops_secure,
+            "samesite" => !(drops_secure && value.eq_ignore_ascii_case("none")),
+            _ => true,
+        }
+    };
+    let count = attributes.split(';').count();
+    let kept: Vec<_> = attributes.split(';').filter(fits).collect();
+    if kept.len() == count {
+        return None;
+    }
+    let line = std::iter::once(pair).chain(kept).collect::<Vec<_>>().join(";");
+    FieldValue::try_from(line).ok()
+}
+
+/// Returns true if a host matches the Domain of a cookie (RFC 6265 §5.1.3).
+fn matches(host: &str, domain: &str) -> bool {
+    let domain = domain.strip_prefix('.').unwrap_or(domain).to_ascii_lowercase();
+    let is_address = host.starts_with('[') || host.parse::<std::net::Ipv4Addr>().is_ok();
+    host == domain || (!is_address && host.strip_suffix(&*domain).is_some_and(|rest| rest.ends_with('.')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fitted(line: &str, scheme: Scheme, authority: &str) -> String {
+        let target = Target { scheme, authority: authority.to_owned(), path_and_query: "/".to_owned() };
+        let line = FieldValue::from_str(line).unwrap();
+        fitting(&line, &target, 3000).unwrap_or(line).to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn w20_a_domain_that_does_not_match_the_asked_host_is_dropped() {
+        for (domain, host, kept) in [
+            ("api.example.com", "localhost:3000", false),
+            ("shop.test", "shop.test", true),
+            ("shop.test", "shop.test:8080", true),
+            (".Shop.Test", "www.shop.test", true),
+            ("www.shop.test", "shop.test", false),
+            ("op.test", "shop.test", false),
+            ("0.0.1", "127.0.0.1", false),
+            ("127.0.0.1", "127.0.0.1", true),
+            ("[::1]", "[::1]:3000", true),
+        ] {
+            let line = format!("sid=1; Path=/; Domain={domain}; HttpOnly");
+            let expected = if kept { line.clone() } else { "sid=1; Path=/; HttpOnly".to_owned() };
+            assert_eq!(fitted(&line, Scheme::Http, host), expected, "{domain} {host}");
+        }
+    }
+
+    #[test]
+    fn w20_secure_is_dropped_only_for_this_machines_names_for_larder() {
+        let line = "sid=1; Secure; SameSite=None; Path=/; partitioned";
+        for own in ["localhost:3000", "127.0.0.1:3000", "[::1]:3000"] {
+            assert_eq!(fitted(line, Scheme::Http, own), "sid=1; Path=/", "{own}");
+            assert_eq!(fitted("sid=1;secure;SameSite=Lax", Scheme::Http, own), "sid=1;SameSite=Lax", "{own}");
+            for named in ["__Host-sid=1; Secure; Path=/", "__secure-sid=1; Secure"] {
+                assert_eq!(fitted(named, Scheme::Http, own), named, "{own}");
+            }
+        }
+        for other in ["localhost:3001", "localhost", "shop.test", "192.0.2.1:3000"] {
+            assert_eq!(fitted(line, Scheme::Http, other), line, "{other}");
+        }
+        assert_eq!(fitted(line, Scheme::Https, "localhost:3000"), line);
+        for odd in ["sid=1", "secure", "", "a=secure; domain"] {
+            assert_eq!(fitted(odd, Scheme::Http, "localhost:3000"), odd);
+        }
+    }
+}
