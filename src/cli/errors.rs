@@ -7,7 +7,11 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
-use super::{Arguments, help, hints, variable, warnings::nearest};
+use super::{
+    arguments::{Arguments, variable},
+    help, hints,
+    warnings::nearest,
+};
 
 /// The reason why there are no arguments.
 #[derive(Debug)]
@@ -86,8 +90,9 @@ fn in_one_line(error: &clap::Error, words: &[OsString]) -> String {
     let command = words.iter().skip(1).filter_map(|word| word.to_str()).find(|word| hints::of_command(word).is_some());
     match error.kind() {
         ErrorKind::UnknownArgument if flag.starts_with('-') => {
-            let meant =
-                [ContextKind::Suggested, ContextKind::SuggestedArg].map(said).into_iter().find(|m| !m.is_empty());
+            // clap also suggests to pass it as a value
+            let is_name = |meant: &String| !meant.is_empty() && !meant.starts_with("to pass ");
+            let meant = [ContextKind::SuggestedArg, ContextKind::Suggested].map(said).into_iter().find(is_name);
             let meant = meant.map(|meant| format!("did you mean {meant}? ")).unwrap_or_default();
             format!("unknown flag {flag}: {meant}(larder --help lists all)")
         }

@@ -2,7 +2,7 @@
 
 use clap::{Command, CommandFactory};
 
-use super::Arguments;
+use super::arguments::Arguments;
 use crate::default;
 
 const TEMPLATE: &str = "\

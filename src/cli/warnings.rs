@@ -7,7 +7,10 @@ use std::{
 
 use clap::CommandFactory;
 
-use super::{Arguments, hints, variable};
+use super::{
+    arguments::{Arguments, variable},
+    hints,
+};
 
 const PREFIX: &str = "LARDER_";
 

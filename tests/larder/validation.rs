@@ -381,7 +381,7 @@ fn a_304_to_a_request_without_conditions_is_an_error_of_the_origin() {
             let answer = proxy.client().ask(method, "/", asked);
             assert_eq!((answer.status, answer.x_cache()), (502, "MISS"), "{method} {asked:?} {flags:?}");
             assert_eq!(answer.field("Proxy-Status"), Some("larder; error=http_protocol_error"));
-            let told = answer.text().contains("the origin answered 304 to a request without conditions");
+            let told = answer.text().contains("The origin answered 304 to a request without conditions");
             assert_eq!(told, method == "GET", "{}", answer.text());
         }
         // others are asked with the client's own conditions, or mean something else by it

@@ -127,6 +127,8 @@ fn f12_a_dead_ipv6_address_beside_a_live_one_does_not_keep_the_origin_from_being
     let Some(resolved) = resolved(port, &["::1"]) else { return };
     assert_eq!(resolved.larder.get("/").status, 502, "nobody is there");
     write(&resolved.hosts, &["::1", "127.0.0.1"]);
+    // for a second after the start had no success, failures cause no further look-up
+    until("the name to be looked up anew", || resolved.larder.get("/").status == 200);
     for n in 0..5 {
         let answer = resolved.larder.client().ask("GET", &format!("/{n}"), &["Connection: close"]);
         assert_eq!((answer.status, answer.text().as_str()), (200, "there"));
@@ -197,5 +199,5 @@ fn w06_a_name_is_looked_up_once_for_all_who_wait_and_its_address_is_remembered()
     assert_eq!(server.questions(), 2);
     server.answers(None);
     assert_eq!(larder.get("/again").text(), "there");
-    assert_eq!((server.questions(), origin.connection_count()), (2, 51));
+    assert_eq!((server.questions(), origin.connection_count()), (2, 52), "one of them at the start");
 }
