@@ -22,6 +22,7 @@ use crate::{
         cache_control::{RequestDirectives, ResponseDirectives},
         cache_status::CacheStatus,
         date, etag, range,
+        surrogate::SURROGATE_CONTROL,
     },
     message::{FieldName, FieldValue, Fields, Method, Request, Scheme, Target, Version},
     policy::{Options, vary},
@@ -75,6 +76,11 @@ pub fn cache_control(data: &[u8]) {
     assert!(more.must_revalidate == response.must_revalidate && more.no_cache == response.no_cache);
     assert!(request.max_age.is_none_or(|age| age <= Seconds::MAX));
     assert!(response.s_maxage.is_none_or(|age| age <= Seconds::MAX));
+    // the same line for a surrogate
+    let mut surrogate = lines(&SURROGATE_CONTROL, data);
+    surrogate.append(SURROGATE_CONTROL.clone(), FieldValue::from_static("no-store, max-age=0"));
+    let said = ResponseDirectives::parse_surrogate(&surrogate);
+    assert!(said.is_some_and(|said| said.no_store && said.max_age == Some(Seconds(0))));
 }
 
 pub fn cdn_cache_control(data: &[u8]) {
