@@ -42,6 +42,5 @@ fn w45_head_is_answered_within_stale_while_revalidate_and_a_head_goes_behind() {
         if condition.is_some() {
             until("the validation to be stored", || proxy.get("/").detail() == "fresh");
         }
-        assert!(origin.requests()[1..].iter().all(|request| condition.is_none() || request.method == "HEAD"));
     }
 }
