@@ -20,7 +20,6 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use memchr::memchr_iter;
-use socket2::SockRef;
 use tokio::{io::AsyncReadExt, net::TcpStream};
 
 use super::{
@@ -94,6 +93,8 @@ pub(super) struct State {
     eof: bool,
     /// It had ended before the answer to the request at hand was there.
     half_closed: bool,
+    /// The task that waits for that.
+    half_close_watcher: Option<Waker>,
     /// actix reads an end of file next, and shuts the connection down.
     pub closed: bool,
     /// The client side has answered by itself, or gives up. All that actix still writes is dropped.
@@ -136,6 +137,7 @@ impl State {
             waker: None,
             eof: false,
             half_closed: false,
+            half_close_watcher: None,
             closed: false,
             muted: false,
             head_of_actix: false,
@@ -212,38 +214,6 @@ impl State {
         }
     }
 
-    /// Handles the end of the client's side. Before the answer it is a half-close: the client still reads. Within a body of
-    /// unknown length it means that the client has left: that is all that a closed browser tab sends.
-    fn end_of_input(&mut self) -> Poll<&'static [u8]> {
-        let has_left = match self.phase {
-            Phase::Handling => !self.body.is_over(),
-            Phase::Answering { endless } => endless && !self.half_closed,
-            Phase::Draining | Phase::Lingering => true,
-            Phase::Head | Phase::Flushing => false,
-        };
-        if !has_left {
-            self.half_closed |= self.phase == Phase::Handling;
-            return Poll::Pending;
-        }
-        self.body.fail(io::ErrorKind::UnexpectedEof);
-        self.closed = true;
-        Poll::Ready(b"")
-    }
-
-    /// Returns true if a client that had half-closed its connection has reset it since. Nothing else tells: there is nothing
-    /// to read any more.
-    pub fn was_reset(&self) -> bool {
-        let under_way = matches!(self.phase, Phase::Handling | Phase::Answering { .. });
-        self.half_closed && under_way && !matches!(SockRef::from(&self.io).take_error(), Ok(None))
-    }
-
-    /// Ends the connection of a client that has left.
-    pub fn abort(&mut self) {
-        self.body.fail(io::ErrorKind::UnexpectedEof);
-        self.closed = true;
-        self.wake();
-    }
-
     fn take_head(&mut self) -> Result<Option<&'static [u8]>, Refusal> {
         let Some(head) = self.scan.head(&mut self.input, &self.worker.options)? else {
             if !self.input.is_empty() {
@@ -263,6 +233,7 @@ impl State {
         self.close_delimited = false;
         self.head = Some(head);
         self.half_closed = self.eof;
+        self.half_close_watcher = None;
         self.enter(Phase::Handling);
         Ok(Some(head::FOR_ACTIX))
     }

@@ -84,6 +84,13 @@ impl Exchange {
         }
     }
 
+    /// Waits until the client has ended its side of the connection. It may still read.
+    pub fn poll_half_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Exchange::Http1(http1) => http1.running(|state| state.poll_half_closed(cx)).unwrap_or(Poll::Pending),
+        }
+    }
+
     /// The next piece of the request's body.
     pub fn poll_body(&self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         match self {

@@ -1,6 +1,6 @@
 //! The request that the core gets, and the connection that it came on.
 
-use std::{io, net::IpAddr, rc::Rc};
+use std::{future::poll_fn, io, net::IpAddr, rc::Rc};
 
 use super::{exchange::Exchange, request_body::RequestBody, worker::WorkerHandle};
 use crate::message::{Fields, Method, Scheme, StatusCode, Version};
@@ -51,6 +51,13 @@ impl Connection {
     /// client side has answered in its place.
     pub fn content_failure(&self) -> Option<io::ErrorKind> {
         self.0.content_failure()
+    }
+
+    /// Ends when the client has ended its side of the connection before it has got an answer. A client that has closed its
+    /// connection and one that still reads look the same until something is sent to them. To be awaited in one place at a
+    /// time.
+    pub async fn half_closed(&self) {
+        poll_fn(|cx| self.0.poll_half_closed(cx)).await;
     }
 
     /// Makes the response to this request the last on the connection. To be called before the reply is returned.

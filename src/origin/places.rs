@@ -45,7 +45,8 @@ impl Places {
             uploads: semaphore(connections.div_ceil(2)),
             streams: semaphore(streams),
             bound: semaphore(connections.div_ceil(2)),
-            unattended: Semaphore::new(connections / 8),
+            // with few connections one of them, as long as another is left
+            unattended: Semaphore::new((connections / 8).max(usize::from(connections > 1))),
         }
     }
 

@@ -56,7 +56,7 @@ use self::{
     observed::Observed,
     question::{Content, Found, find},
     refusal::{Refusal, refused},
-    verdict::Answer,
+    verdict::{Answer, Verdict},
 };
 use crate::{
     client::{Connection, Presented, Reply, RequestBody},
@@ -66,8 +66,8 @@ use crate::{
     },
     key,
     message::{Method, Request},
-    origin::{Owner, Upload},
-    policy::reuse::{Reuse, alone, reuse, with_content},
+    origin::{OriginError, Owner, Upload},
+    policy::reuse::{Forward, Reuse, alone, reuse, with_content},
 };
 
 /// Bytes of a QUERY's content up to which it is read for its key; a longer one is relayed.
@@ -174,6 +174,23 @@ async fn answer(asked: Asked, content: Content, connection: Connection, found: F
         }
         Reuse::Refuse(reason) => refused(&Refusal::OnlyIfCached(reason)),
         // boxed: a hit does not carry the state of what it does not do
-        Reuse::Forward(forward) => Box::pin(fetch::fetch(asked, content, connection, found, forward)).await,
+        Reuse::Forward(forward) => Box::pin(forwarded(asked, content, connection, found, forward)).await,
+    }
+}
+
+/// Answers from the origin. A client that has ended its side of the connection may be gone: only a few of them may wait.
+async fn forwarded(asked: Asked, content: Content, connection: Connection, found: Found, forward: Forward) -> Answer {
+    let verdict = Verdict::forwarded(forward.fwd, forward.reason);
+    let fetching = fetch::fetch(asked.clone(), content, connection.clone(), found, forward);
+    let crowded_out = async {
+        connection.half_closed().await;
+        if let Some(_place) = asked.site.origin.unattended() {
+            std::future::pending().await
+        }
+    };
+    tokio::select! {
+        biased;
+        answer = fetching => answer,
+        () = crowded_out => respond::failed(&asked, &OriginError::Exhausted, verdict),
     }
 }
