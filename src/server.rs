@@ -17,7 +17,7 @@ use actix_server::ServerHandle;
 use socket2::{Domain, Socket, Type};
 
 pub use self::stopping::TOGETHER;
-use self::stopping::{stopping_signals, until_stopped};
+use self::stopping::{Requests, stopping_signals, until_stopped};
 use crate::{
     admin,
     announce::{Holdings, announce, exposed},
@@ -108,7 +108,9 @@ pub fn run(config: Config) -> Result<(), RunError> {
         let _within = rt.enter();
         stopping_signals().map_err(RunError::Server)?
     };
-    if config.origin_client.insecure {
+    if config.origin_client.insecure && !config.origin.https {
+        log::warn!("--origin-insecure has no effect: {} is not https", config.origin.url);
+    } else if config.origin_client.insecure {
         log::warn!(
             "--origin-insecure: the origin's certificate is not checked; anybody between Larder and the origin can read \
              and change everything"
@@ -127,8 +129,12 @@ pub fn run(config: Config) -> Result<(), RunError> {
         }
     }
     let (handle, shared) = (running.handle.clone(), running.shared.clone());
-    let under_way = move || shared.counts.under_way();
-    rt.block_on(until_stopped(handle, under_way, running.ended(), &mut signals, config.client.shutdown_timeout));
+    let requests = Requests {
+        under_way: || shared.counts.under_way(),
+        // a worker that ends may not have come to all of its requests
+        cut_off: || shared.counts.cut_off() + shared.counts.under_way(),
+    };
+    rt.block_on(until_stopped(handle, requests, running.ended(), &mut signals, config.client.shutdown_timeout));
     Ok(())
 }
 

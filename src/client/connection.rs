@@ -29,7 +29,7 @@ use super::{
     incoming::{Drained, Incoming},
     limits::Admission,
     output::Output,
-    refusal::Refusal,
+    refusal::{EndedBy, Refusal},
     worker::Worker,
 };
 use crate::{
@@ -99,6 +99,8 @@ pub(super) struct State {
     pub closed: bool,
     /// The client side has answered by itself, or gives up. All that actix still writes is dropped.
     pub muted: bool,
+    /// How the client side itself has ended the running exchange.
+    ended_by: Option<EndedBy>,
     /// The next bytes that actix writes are its own head of the response, which is dropped.
     pub head_of_actix: bool,
     /// The response ends with the connection. If it is cut short, only a reset tells the client.
@@ -140,6 +142,7 @@ impl State {
             half_close_watcher: None,
             closed: false,
             muted: false,
+            ended_by: None,
             head_of_actix: false,
             close_delimited: false,
             reset: false,
@@ -206,10 +209,16 @@ impl State {
             if self.eof {
                 return self.end_of_input();
             }
-            match ready!(self.poll_receive(cx)) {
-                Ok(true) => {}
-                Ok(false) => self.eof = true,
-                Err(_) => self.closed = true,
+            match self.poll_receive(cx) {
+                Poll::Ready(Ok(true)) => {}
+                Poll::Ready(Ok(false)) => self.eof = true,
+                Poll::Ready(Err(_)) => self.closed = true,
+                // the rest of a head is not waited for
+                Poll::Pending if self.phase == Phase::Head && self.worker.stopping() => {
+                    self.linger = false;
+                    self.closed = true;
+                }
+                Poll::Pending => return Poll::Pending,
             }
         }
     }
@@ -372,7 +381,9 @@ impl State {
             // actix answers by itself only where something is wrong: the client must not see it
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
-        self.output.poll_write(&mut self.io, cx, bytes, self.worker.now())
+        let written = self.output.poll_write(&mut self.io, cx, bytes, self.worker.now());
+        self.closed |= matches!(written, Poll::Ready(Err(_)));
+        written
     }
 
     /// Flushes. actix calls it once its own buffer is empty.

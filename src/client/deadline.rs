@@ -85,7 +85,10 @@ impl Deadlines {
     async fn stop_on(self: Rc<Deadlines>, stop: GracefulShutdownSignal) {
         stop.notified().await;
         self.worker.stop();
-        self.each(|state| state.wake());
+        self.each(|state| match state.phase {
+            Phase::Lingering => state.stop_lingering(),
+            _ => state.wake(),
+        });
     }
 
     fn each(&self, mut look: impl FnMut(&mut State)) {

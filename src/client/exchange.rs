@@ -14,6 +14,7 @@ use bytes::Bytes;
 use super::{
     Options,
     connection::{Handle, State},
+    refusal::EndedBy,
 };
 use crate::message::{Fields, StatusCode};
 
@@ -88,6 +89,13 @@ impl Exchange {
     pub fn poll_half_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
         match self {
             Exchange::Http1(http1) => http1.running(|state| state.poll_half_closed(cx)).unwrap_or(Poll::Pending),
+        }
+    }
+
+    /// How the client side itself has ended the exchange, if it has. To be called when the exchange ends.
+    pub fn ended_by(&self) -> Option<EndedBy> {
+        match self {
+            Exchange::Http1(http1) => http1.running(|state| state.ended_by()).flatten(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{future::poll_fn, io, net::IpAddr, rc::Rc};
 
-use super::{exchange::Exchange, request_body::RequestBody, worker::WorkerHandle};
+use super::{exchange::Exchange, refusal::EndedBy, request_body::RequestBody, worker::WorkerHandle};
 use crate::message::{Fields, Method, Scheme, StatusCode, Version};
 
 /// A request as it came in. Only its framing was checked: an HTTP/1.1 request has one Host field, and at most one of
@@ -58,6 +58,12 @@ impl Connection {
     /// time.
     pub async fn half_closed(&self) {
         poll_fn(|cx| self.0.poll_half_closed(cx)).await;
+    }
+
+    /// Returns how the client side itself has ended the exchange; `None`: it ends otherwise, or the client has left. To be
+    /// called when the exchange ends.
+    pub fn ended_by(&self) -> Option<EndedBy> {
+        self.0.ended_by()
     }
 
     /// Makes the response to this request the last on the connection. To be called before the reply is returned.

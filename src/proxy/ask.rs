@@ -7,6 +7,7 @@ use http::header::SET_COOKIE;
 use super::{
     context::Asked,
     exchange::{self, Answered},
+    failure::status_of,
     fetched::Fetched,
     forward::{self, Conditions},
     keep::{COMPLETED, announced_length, join_parts, keep},
@@ -14,7 +15,7 @@ use super::{
     question::{Content, Question},
 };
 use crate::{
-    fields::method::{is_cached, is_safe, query},
+    fields::method::{is_safe, query},
     message::{FieldName, FieldValue, Fields, Method, ResponseHead, StoredHead},
     origin::{OriginError, OriginResponse},
     policy::{
@@ -164,7 +165,7 @@ impl Asking {
     /// own in some APIs: nothing was changed.
     fn is_unasked(&self) -> bool {
         let request = &*self.question.asked.request;
-        is_cached(&request.method) && (self.question.mode != Mode::Pass || !forward::has_conditions(request))
+        is_safe(&request.method) && (self.question.mode != Mode::Pass || !forward::has_conditions(request))
     }
 
     /// A 304 to a request without conditions: it may still mean the one response that is stored.
@@ -306,11 +307,6 @@ fn admitted(store: &Store, response: &OriginResponse) -> Result<(), Reason> {
         AdmitError::NoRoom => Reason::NoRoom,
         AdmitError::NotAvailable => Reason::StoreNotAvailable,
     })
-}
-
-/// The status of the origin's answer, where an error means that there was one.
-pub fn status_of(error: &OriginError) -> Option<u16> {
-    (*error == OriginError::UnaskedNotModified).then_some(304)
 }
 
 /// A stale stored response in place of a failed exchange, where that is allowed (RFC 5861 §4). `status`: the origin's

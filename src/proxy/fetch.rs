@@ -3,9 +3,10 @@
 use tokio::sync::oneshot;
 
 use super::{
-    ask::{ask, spared, stand_in, status_of},
+    ask::{ask, spared, stand_in},
     collapse::Join,
     context::Asked,
+    failure::status_of,
     fetched::Fetched,
     fill::FillReader,
     landing::{FlightKey, Flying, Landing},
@@ -174,7 +175,8 @@ fn answer(asked: &Asked, fetched: Fetched, verdict: Verdict) -> Answer {
             respond::stored(asked, &stored, Vec::new(), verdict, asked.cx.clock.now())
         }
         Fetched::Filling { head, filling, reader, combined } => {
-            let verdict = Verdict { stored: true, ..verdict.answered(filling.status, filling.times) };
+            let fill = Some(filling.fill.clone());
+            let verdict = Verdict { stored: true, fill, ..verdict.answered(filling.status, filling.times) };
             match combined {
                 true => respond::filling(asked, &filling, reader, verdict),
                 false => respond::fresh_from_origin(asked, &head, &filling, reader, verdict),

@@ -76,7 +76,6 @@ const QUERY_CONTENT: u64 = 64 * 1024;
 /// Answers a request, and sees to it that its outcome is told when the answer has gone.
 pub async fn serve(cx: Rc<Context>, presented: Presented) -> Reply {
     let mut observed = Observed::begin(&cx, &presented);
-    let connection = presented.connection.clone();
     let answer = match admit(cx, presented).await {
         Ok(admitted) => {
             observed.chose(&admitted.asked.site);
@@ -84,7 +83,7 @@ pub async fn serve(cx: Rc<Context>, presented: Presented) -> Reply {
         }
         Err(refusal) => refused(&refusal),
     };
-    observed.end(answer, &connection)
+    observed.end(answer)
 }
 
 /// Answers a request that was admitted.

@@ -20,6 +20,7 @@ mod interim;
 mod invalidation;
 mod logs;
 mod memory;
+mod outcomes;
 mod poisoning;
 mod process;
 mod query;

@@ -13,7 +13,7 @@ use tokio::io::AsyncWrite;
 use super::{
     super::{
         head,
-        refusal::{Refusal, Refused},
+        refusal::{EndedBy, Refusal, Refused},
     },
     Phase, State,
 };
@@ -32,9 +32,10 @@ impl State {
             self.muted = true;
             let response = refusal.response(&self.worker.date());
             if self.send(&response) {
-                sent = response.len() as u64;
+                sent = refusal.body().len() as u64;
             }
         }
+        self.ended_by = Some(EndedBy::Refusal { status: refusal.status, detail: refusal.detail, sent });
         self.tell(refusal, sent);
         let kind = if refusal.status == StatusCode::REQUEST_TIMEOUT {
             io::ErrorKind::TimedOut
@@ -151,10 +152,18 @@ impl State {
 
     /// Ends the connection with a reset, because the client has not taken a byte for too long.
     pub fn give_up(&mut self) {
+        self.ended_by = Some(EndedBy::WriteTimeout);
         self.reset = true;
         self.output.clear();
         self.muted = true;
         self.close();
+    }
+
+    /// Returns how the client side has ended the running exchange; `None`: it goes on, or the client has ended it.
+    /// To be called when the exchange ends.
+    pub fn ended_by(&self) -> Option<EndedBy> {
+        // whatever a client does closes the connection first
+        self.ended_by.or((self.worker.stopping() && !self.closed).then_some(EndedBy::Stop))
     }
 
     fn must_reset(&self) -> bool {
