@@ -59,6 +59,8 @@ fn options() -> Options {
     Options {
         strict: false,
         default_ttl: Seconds(3600),
+        negative_ttl: Seconds(1),
+        stale_if_error: Seconds(86_400),
         client_reload: false,
         ignore_cookies: false,
         max_head: 64 << 10,

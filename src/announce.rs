@@ -6,7 +6,7 @@ use crate::{
     config::Config,
     policy,
     terminal::{Colour, Style},
-    units::{show_duration, show_responses, show_size},
+    units::{show_duration, show_responses, show_size, show_took},
 };
 
 /// What is known of the cache when Larder starts.
@@ -24,17 +24,29 @@ pub enum Holdings {
     MemoryAlone,
 }
 
+/// What is known of the origin when Larder starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reached {
+    /// It takes longer to connect to it than the start-up lines wait.
+    Unknown,
+    /// A connection was made, after this time.
+    Yes(Duration),
+    /// No connection could be made. The text says why.
+    No(String),
+}
+
 /// Returns the lines for stderr. `home`: the folder that `~` stands for.
 pub fn announce(
     config: &Config,
     listening: SocketAddr,
     holdings: Holdings,
+    reached: &Reached,
     home: Option<&Path>,
     style: Style,
 ) -> Vec<String> {
     match style.columns {
-        true => for_people(config, listening, holdings, home, style),
-        false => vec![for_programs(config, listening, holdings)],
+        true => for_people(config, listening, holdings, reached, home, style),
+        false => vec![for_programs(config, listening, holdings, reached)],
     }
 }
 
@@ -44,9 +56,14 @@ pub fn exposed(config: &Config, listening: SocketAddr) -> Option<&'static str> {
         .then_some("other machines can reach this port; --allow-host limits which host names are served")
 }
 
-fn for_programs(config: &Config, listening: SocketAddr, holdings: Holdings) -> String {
+fn for_programs(config: &Config, listening: SocketAddr, holdings: Holdings, reached: &Reached) -> String {
     let mut line =
         format!("larder {} listening on http://{listening} origin={}", env!("CARGO_PKG_VERSION"), config.origin.url);
+    match reached {
+        Reached::Unknown => {}
+        Reached::Yes(_) => line.push_str(" answers=yes"),
+        Reached::No(_) => line.push_str(" answers=no"),
+    }
     match holdings {
         Holdings::MemoryAlone => line.push_str(" cache=memory"),
         _ => line.push_str(&format!(" cache={}", config.store.folder.display())),
@@ -64,9 +81,15 @@ fn for_people(
     config: &Config,
     listening: SocketAddr,
     holdings: Holdings,
+    reached: &Reached,
     home: Option<&Path>,
     style: Style,
 ) -> Vec<String> {
+    let answers = match reached {
+        Reached::Unknown => "no answer yet".to_owned(),
+        Reached::Yes(took) => format!("answers, {}", show_took(*took)),
+        Reached::No(_) => style.paint(Colour::Red, "does not answer").to_string(),
+    };
     let version = concat!("larder ", env!("CARGO_PKG_VERSION"));
     let url = format!("http://{listening}");
     let row = |name: &str, text: &str, flag: &str| {
@@ -74,13 +97,17 @@ fn for_people(
         format!("  {name:<7} {text:<48} {flag}").trim_end().to_owned()
     };
     let policy = &config.policy;
-    let reload = if policy.client_reload || policy.strict { "followed" } else { "ignored" };
+    let reload = match policy.client_reload || policy.strict {
+        true => "clients' no-cache is followed",
+        false if policy.default_ttl.0 == 0 => "clients' no-cache is ignored",
+        false => "followed only where the origin gives no TTL",
+    };
     let mut lines = vec![
-        format!("{version}   {}  ->  {}", style.paint(Colour::Bold, &url), config.origin.url),
+        format!("{version}   {}  ->  {}   ({answers})", style.paint(Colour::Bold, &url), config.origin.url),
         String::new(),
         row("cache", &cache(config, holdings, home), ""),
         row("TTL", &lifetime(policy), if policy.strict { "--strict" } else { "--default-ttl" }),
-        row("reload", &format!("clients' no-cache is {reload}"), "--client-reload"),
+        row("reload", reload, "--client-reload"),
     ];
     if let Some(hint) = exposed(config, listening) {
         lines.push(row("note", hint, ""));
@@ -109,10 +136,10 @@ fn cache(config: &Config, holdings: Holdings, home: Option<&Path>) -> String {
 /// How long a response is fresh.
 fn lifetime(policy: &policy::Options) -> String {
     let default = Duration::from_secs(policy.default_ttl.0);
-    let said = "as the origin says, else Last-Modified";
-    match policy.strict || default.is_zero() {
-        true => said.to_owned(),
-        false => format!("{said}, else {}", show_duration(default)),
+    match policy.strict {
+        _ if default.is_zero() => "as the origin says, else validated each time".to_owned(),
+        true => format!("as the origin says, else Last-Modified, max {}", show_duration(default)),
+        false => format!("as the origin says, else Last-Modified, else {}", show_duration(default)),
     }
 }
 
@@ -131,7 +158,8 @@ mod tests {
         let always = ["larder", "--origin", "https://api.example.com/v2", "--cache-dir", "/home/me/.cache/larder/a"];
         let arguments = Arguments::read([&always, words].concat()).unwrap();
         let Task::Serve(config) = Task::new(&arguments, &Surroundings::default()).unwrap() else { panic!("{words:?}") };
-        announce(&config, listening.parse().unwrap(), holdings, Some(Path::new("/home/me")), style)
+        let reached = Reached::Yes(Duration::from_millis(231));
+        announce(&config, listening.parse().unwrap(), holdings, &reached, Some(Path::new("/home/me")), style)
     }
 
     #[test]
@@ -140,11 +168,13 @@ mod tests {
         assert_eq!(
             lines(&[], "127.0.0.1:3000", OPEN, COLUMNS),
             [
-                &format!("larder {version}   http://127.0.0.1:3000  ->  https://api.example.com/v2"),
+                &format!(
+                    "larder {version}   http://127.0.0.1:3000  ->  https://api.example.com/v2   (answers, 231 ms)"
+                ),
                 "",
                 "  cache   ~/.cache/larder/a   1,204 stored responses, 31 MiB of 10 GiB",
                 "  TTL     as the origin says, else Last-Modified, else 1h  (--default-ttl)",
-                "  reload  clients' no-cache is ignored                     (--client-reload)",
+                "  reload  followed only where the origin gives no TTL      (--client-reload)",
                 "",
                 "  try     curl -i http://127.0.0.1:3000/                   stop: Ctrl-C",
                 "",
@@ -160,20 +190,44 @@ mod tests {
         let one = Holdings::Open { responses: 1, disk: 0 };
         assert_eq!(cache(one), "  cache   ~/.cache/larder/a   1 stored response, 0 B of 10 GiB");
         let strict = lines(&["--strict"], "127.0.0.1:81", OPEN, COLUMNS).join("\n");
-        assert!(strict.contains("else Last-Modified           (--strict)"), "{strict}");
-        assert!(strict.contains("no-cache is followed") && !strict.contains("1h"), "{strict}");
+        assert!(strict.contains("else Last-Modified, max 1h   (--strict)"), "{strict}");
+        assert!(strict.contains("no-cache is followed"), "{strict}");
         let none = lines(&["--default-ttl", "0s"], "127.0.0.1:81", OPEN, COLUMNS).join("\n");
-        assert!(none.contains("else Last-Modified           (--default-ttl)"), "{none}");
+        assert!(none.contains("else validated each time     (--default-ttl)"), "{none}");
+        assert!(none.contains("no-cache is ignored"), "{none}");
     }
 
     #[test]
     fn anywhere_else_it_is_one_line() {
         let version = env!("CARGO_PKG_VERSION");
         let line = |words: &[&str], holdings| lines(words, "127.0.0.1:3000", holdings, Style::PLAIN);
-        let begin = format!("larder {version} listening on http://127.0.0.1:3000 origin=https://api.example.com/v2");
+        let begin = format!(
+            "larder {version} listening on http://127.0.0.1:3000 origin=https://api.example.com/v2 answers=yes"
+        );
         assert_eq!(line(&[], OPEN), [format!("{begin} cache=/home/me/.cache/larder/a responses=1204")]);
         assert_eq!(line(&[], Holdings::Opening), [format!("{begin} cache=/home/me/.cache/larder/a")]);
         assert_eq!(line(&["--strict"], Holdings::MemoryAlone), [format!("{begin} cache=memory strict=yes")]);
+    }
+
+    #[test]
+    fn both_say_whether_the_origin_is_there_if_that_is_known() {
+        let arguments = Arguments::read(["larder", "http://a.example", "--cache-dir", "/c"]).unwrap();
+        let Task::Serve(config) = Task::new(&arguments, &Surroundings::default()).unwrap() else { panic!() };
+        let first = |reached: &Reached, style| {
+            announce(&config, "127.0.0.1:3000".parse().unwrap(), OPEN, reached, None, style).swap_remove(0)
+        };
+        for (reached, people, programs) in [
+            (Reached::Unknown, "http://a.example   (no answer yet)", "http://a.example cache="),
+            (
+                Reached::Yes(Duration::from_millis(2)),
+                "http://a.example   (answers, 2.0 ms)",
+                "http://a.example answers=yes ",
+            ),
+            (Reached::No("refused".to_owned()), "http://a.example   (does not answer)", "http://a.example answers=no "),
+        ] {
+            let (for_people, for_programs) = (first(&reached, COLUMNS), first(&reached, Style::PLAIN));
+            assert!(for_people.ends_with(people) && for_programs.contains(programs), "{for_people} {for_programs}");
+        }
     }
 
     #[test]

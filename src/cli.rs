@@ -1,15 +1,22 @@
 //! Parses the command line and the environment. This is the only file that names clap; [`crate::config`] checks the
 //! values.
 
+mod errors;
+mod help;
+mod hints;
+#[cfg(test)]
+mod tests;
+mod warnings;
+
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::{
     ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand,
-    builder::{OsStringValueParser, TypedValueParser},
-    error::{ContextKind, ContextValue, ErrorKind},
+    builder::{OsStringValueParser, Resettable, TypedValueParser},
     parser::ValueSource,
 };
 
+pub use self::{errors::CliError, warnings::variables};
 use crate::default;
 
 const EXAMPLES: &str = "\
@@ -22,7 +29,8 @@ Examples:
 
 const UNITS: &str = "\
 Sizes take a unit, and every unit is binary: 10G, 10GiB and 10GB are all 10 x 1024^3 bytes (B, K, M, G, T).
-Durations take one unit: 500ms, 30s, 5m, 1h, 2d. Each flag can be set by the variable beside it; the flag wins.";
+Times take units, the largest first: 500ms, 30s, 5m, 1h30m, 2d, 1w. Of a flag that is repeated the last one counts.
+Each flag but --clear-cache can be set by a variable: --max-object by LARDER_MAX_OBJECT. The flag wins.";
 
 /// The heading, in the help, of the flags that are seldom needed.
 const LIMITS: &str = "Timeouts and limits";
@@ -36,8 +44,9 @@ const LIMITS: &str = "Timeouts and limits";
     before_help = EXAMPLES,
     after_help = UNITS,
     help_template = "{before-help}{about-with-newline}\n{usage-heading} {usage}\n\n{all-args}{after-help}",
-    override_usage = "larder --origin URL [OPTIONS]\n       larder --clear-cache [--origin URL | --cache-dir DIR]\n       larder stats [--json] [--all] [--origin URL | --cache-dir DIR]",
-    disable_help_subcommand = true,
+    override_usage = "larder [--origin] URL [OPTIONS]\n       larder --clear-cache [--origin URL | --cache-dir DIR]\n       larder stats [--json] [--all] [--origin URL | --cache-dir DIR]",
+    arg_required_else_help = true,
+    args_override_self = true,
     max_term_width = 120
 )]
 pub struct Arguments {
@@ -52,8 +61,16 @@ pub struct Arguments {
     #[arg(long, env = "LARDER_HOST", default_value = default::HOST, hide_env_values = true)]
     pub host: String,
 
-    /// The site to stand in front of: http(s)://host[:port][/base]
-    #[arg(long, env = "LARDER_ORIGIN", value_name = "URL", global = true, hide_env_values = true)]
+    /// The site to cache: http(s)://host[:port][/base]
+    #[arg(id = "origin", long = "origin", env = "LARDER_ORIGIN", value_name = "URL", global = true, action = ArgAction::Append, hide_env_values = true)]
+    origins: Vec<String>,
+
+    /// The same as --origin
+    #[arg(value_name = "ORIGIN", hide = true)]
+    word: Option<String>,
+
+    /// The site to cache, by the flag, the variable or a word alone.
+    #[arg(skip)]
     pub origin: Option<String>,
 
     /// PEM file of certificates to trust for the origin, besides the system's
@@ -69,7 +86,7 @@ pub struct Arguments {
     pub allow_link_local_origin: bool,
 
     /// Clear the cache of --origin or --cache-dir, or every cache in the default place, and end
-    #[arg(long, env = "LARDER_CLEAR_CACHE", value_parser = switch, hide_env_values = true)]
+    #[arg(long)]
     pub clear_cache: bool,
 
     /// Folder of the cache [default: a folder for each origin in ~/.cache/larder]
@@ -88,19 +105,27 @@ pub struct Arguments {
     #[arg(long, env = "LARDER_MAX_OBJECT", value_name = "SIZE", hide_env_values = true)]
     pub max_object: Option<String>,
 
-    /// How long a response without freshness of its own is fresh; 0s: not at all
-    #[arg(long, env = "LARDER_DEFAULT_TTL", value_name = "TIME", default_value = default::DEFAULT_TTL, hide_env_values = true)]
+    /// Longest TTL for responses without one of their own; 0s: validate each time
+    #[arg(long, env = "LARDER_DEFAULT_TTL", value_name = "TIME", default_value = default::DEFAULT_TTL, hide_env_values = true, allow_hyphen_values = true)]
     pub default_ttl: String,
 
-    /// Let clients reload from the origin (no-cache, max-age, min-fresh, Pragma in requests)
+    /// TTL for 301, 308, 404, 405 and 410 without one of their own
+    #[arg(long, env = "LARDER_NEGATIVE_TTL", value_name = "TIME", default_value = default::NEGATIVE_TTL, hide_env_values = true, allow_hyphen_values = true)]
+    pub negative_ttl: String,
+
+    /// How long a stale response stands in for an origin that fails and says nothing about it; 0s: not at all
+    #[arg(long, env = "LARDER_STALE_IF_ERROR", value_name = "TIME", default_value = default::STALE_IF_ERROR, hide_env_values = true)]
+    pub stale_if_error: String,
+
+    /// Let clients reload from the origin also where it gives a TTL (no-cache, max-age, min-fresh, Pragma in requests)
     #[arg(long, env = "LARDER_CLIENT_RELOAD", value_parser = switch, hide_env_values = true)]
     pub client_reload: bool,
 
-    /// Store responses without freshness also where the request carried a Cookie
+    /// Invent a TTL also where the request carried a Cookie
     #[arg(long, env = "LARDER_IGNORE_COOKIES", value_parser = switch, hide_env_values = true)]
     pub ignore_cookies: bool,
 
-    /// RFC 9111 to the letter: no default lifetime, Set-Cookie stored like any field
+    /// RFC 9111 to the letter: no invented TTL but a tenth since Last-Modified, Set-Cookie stored like any field
     #[arg(long, env = "LARDER_STRICT", value_parser = switch, hide_env_values = true)]
     pub strict: bool,
 
@@ -127,6 +152,10 @@ pub struct Arguments {
     /// How long an idle connection to the origin is kept; 0s: a new one for each request
     #[arg(help_heading = LIMITS, long, env = "LARDER_ORIGIN_KEEP_ALIVE", value_name = "TIME", default_value = default::ORIGIN_KEEP_ALIVE, hide_env_values = true)]
     pub origin_keep_alive: String,
+
+    /// How long a kept connection to the origin must have been silent before it is used again; 0s: it is used at once
+    #[arg(help_heading = LIMITS, long, env = "LARDER_ORIGIN_SETTLE", value_name = "TIME", default_value = default::ORIGIN_SETTLE, hide_env_values = true)]
+    pub origin_settle: String,
 
     /// Connections to the origin in use at once, of all workers; at the limit a request waits for --connect-timeout
     #[arg(help_heading = LIMITS, long, env = "LARDER_ORIGIN_CONNECTIONS", value_name = "N", default_value = default::ORIGIN_CONNECTIONS, hide_env_values = true)]
@@ -208,7 +237,7 @@ pub struct Arguments {
     #[arg(help_heading = LIMITS, long, env = "LARDER_DRAIN_TIMEOUT", value_name = "TIME", default_value = default::DRAIN_TIMEOUT, hide_env_values = true)]
     pub drain_timeout: String,
 
-    /// How long running requests may take to end after SIGTERM, SIGINT or SIGHUP
+    /// How long running requests may take to end after SIGTERM, SIGINT, or SIGHUP on a terminal
     #[arg(help_heading = LIMITS, long, env = "LARDER_SHUTDOWN_TIMEOUT", value_name = "TIME", default_value = default::SHUTDOWN_TIMEOUT, hide_env_values = true)]
     pub shutdown_timeout: String,
 
@@ -243,13 +272,43 @@ impl Arguments {
     pub fn read(words: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Arguments, CliError> {
         let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
         let wrong = |error| CliError::of(error, &words);
-        let matches = Arguments::command().try_get_matches_from(&words).map_err(wrong)?;
+        let matches = Arguments::definition().try_get_matches_from(&words).map_err(wrong)?;
         let mut arguments = Arguments::from_arg_matches(&matches).map_err(wrong)?;
         // The variable of a global flag also appears in the matches of the subcommand; its source is the same there.
         let from_environment = |id: &&str| matches.value_source(id) == Some(ValueSource::EnvVariable);
         arguments.from_environment =
             matches.ids().map(|id| id.as_str()).filter(from_environment).map(str::to_owned).collect();
+        arguments.choose_origin().map_err(CliError::Wrong)?;
         Ok(arguments)
+    }
+
+    /// The definition that is parsed: the fields above, and the names that other programs have for them.
+    fn definition() -> clap::Command {
+        let definition = Arguments::command().args(hints::arguments()).mut_args(|arg| arg.hide_env(true));
+        // Kubernetes sets this variable for a service that is named larder; the port of it is not ours
+        let of_kubernetes = std::env::var_os("LARDER_PORT").is_some_and(|port| warnings::is_link(&port));
+        if of_kubernetes { definition.mut_arg("port", |port| port.env(Resettable::Reset)) } else { definition }
+    }
+
+    /// Takes the origin from the flag or from the word alone. One of them wins over the variable; two are an error.
+    fn choose_origin(&mut self) -> Result<(), String> {
+        let Some(word) = self.word.take() else {
+            self.origin = self.origins.pop();
+            return if self.origins.is_empty() { Ok(()) } else { Err(errors::several_origins()) };
+        };
+        // a URL without its scheme has one of these
+        if !word.contains([':', '/', '.']) && word != "localhost" {
+            return Err(errors::unknown_command(&word));
+        }
+        let from_environment = self.from_environment.iter().position(|id| id == "origin");
+        match from_environment {
+            Some(at) => drop(self.from_environment.swap_remove(at)),
+            None if !self.origins.is_empty() => return Err(errors::several_origins()),
+            None => {}
+        }
+        self.origins.clear();
+        self.origin = Some(word);
+        Ok(())
     }
 
     /// Returns the name by which the user set this field: `--max-head`, or `LARDER_MAX_HEAD` if its value came from
@@ -259,73 +318,6 @@ impl Arguments {
             variable(field)
         } else {
             format!("--{}", field.replace('_', "-"))
-        }
-    }
-}
-
-/// The reason why there are no arguments.
-#[derive(Debug)]
-pub enum CliError {
-    /// `--help` or `--version` was given. The error prints the answer, and the program ends.
-    Asked(clap::Error),
-    /// One line that says what is wrong and what would be right. The exit code is 2.
-    Wrong(String),
-}
-
-impl CliError {
-    fn of(error: clap::Error, words: &[OsString]) -> CliError {
-        match error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => CliError::Asked(error),
-            _ => CliError::Wrong(in_one_line(&error, words)),
-        }
-    }
-}
-
-/// Puts clap's error into the form of all other errors: the setting, what is wrong with it, what would be right.
-fn in_one_line(error: &clap::Error, words: &[OsString]) -> String {
-    let said = |kind| match error.get(kind) {
-        Some(ContextValue::String(text)) => text.escape_debug().to_string(),
-        Some(ContextValue::Strings(texts)) => {
-            texts.first().map(|text| text.escape_debug().to_string()).unwrap_or_default()
-        }
-        _ => String::new(),
-    };
-    // looks like `--port <PORT>`
-    let usage = said(ContextKind::InvalidArg);
-    let flag = usage.split([' ', '.']).next().unwrap_or_default();
-    let value = said(ContextKind::InvalidValue);
-    let unknown = |name: &str, what: &str, meant: String| {
-        let meant = if meant.is_empty() { meant } else { format!("did you mean {meant}? ") };
-        format!("{name}: there is no such {what}; {meant}larder --help lists them all")
-    };
-    match error.kind() {
-        ErrorKind::UnknownArgument if flag.starts_with('-') => unknown(flag, "flag", said(ContextKind::SuggestedArg)),
-        ErrorKind::UnknownArgument => unknown(&usage, "command", String::new()),
-        ErrorKind::InvalidSubcommand => {
-            unknown(&said(ContextKind::InvalidSubcommand), "command", said(ContextKind::SuggestedSubcommand))
-        }
-        ErrorKind::InvalidValue if value.is_empty() => format!("{flag}: its value is missing; write {usage}"),
-        ErrorKind::TooManyValues => {
-            format!("{flag}: it takes no value, but \"{value}\" was given; write {flag} alone, or leave it out")
-        }
-        ErrorKind::ArgumentConflict => format!("{flag}: it is given more than once; give it once"),
-        // clap checks the values of variables only
-        ErrorKind::ValueValidation => {
-            let problem = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-            format!("{}: {problem}", variable(flag.trim_start_matches('-')))
-        }
-        ErrorKind::InvalidUtf8 => {
-            let ours = |(name, value): &(OsString, OsString)| {
-                name.to_str().is_some_and(|name| name.starts_with("LARDER_")) && value.to_str().is_none()
-            };
-            let word = words.iter().find(|word| word.to_str().is_none()).map(|word| format!("{word:?}"));
-            let name = word.or_else(|| std::env::vars_os().find(ours)?.0.into_string().ok()).unwrap_or_default();
-            format!("{}: it is not UTF-8; write it in plain text", name.trim_matches('"'))
-        }
-        _ => {
-            let rendered = error.to_string();
-            let said: Vec<&str> = rendered.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
-            format!("{}; see larder --help", said.join(" ").trim_start_matches("error: "))
         }
     }
 }
@@ -345,7 +337,7 @@ fn switch(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "1" | "true" | "yes" | "on" => Ok(true),
         "" | "0" | "false" | "no" | "off" => Ok(false),
-        _ => Err(format!("{text:?} is neither on nor off; write 1, true, yes or on, or 0, false, no or off")),
+        _ => Err("expected 1, true, yes or on, or 0, false, no or off".to_owned()),
     }
 }
 
@@ -354,70 +346,6 @@ fn times(text: &str) -> Result<u8, String> {
     let number = text.parse().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
     match number {
         Some(times) => Ok(times),
-        None => switch(text).map(u8::from).map_err(|problem| format!("{problem}, or how often")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_definition_is_consistent() {
-        Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn every_flag_has_a_variable_that_is_named_after_it() {
-        for arg in Arguments::command().get_arguments() {
-            if let (Some(long), Some(variable)) = (arg.get_long(), arg.get_env()) {
-                assert_eq!(
-                    format!("LARDER_{}", long.replace('-', "_").to_ascii_uppercase()),
-                    variable.to_string_lossy()
-                );
-            } else {
-                assert_eq!(arg.get_long(), None, "{} has no variable", arg.get_id());
-            }
-        }
-    }
-
-    #[test]
-    fn the_readme_lists_every_flag_with_its_default() {
-        let readme = include_str!("../README.md");
-        for arg in Arguments::command().get_arguments() {
-            let flag = format!("`--{}", arg.get_long().unwrap());
-            let row = readme.lines().find(|row| row.strip_prefix("| ").is_some_and(|row| row.starts_with(&flag)));
-            let row = row.unwrap_or_else(|| panic!("README.md has no row for {flag}`"));
-            let default = match arg.get_default_values() {
-                [value] if arg.get_action().takes_values() => value.to_string_lossy(),
-                _ => continue,
-            };
-            assert!(row.contains(&format!("| {default} |")), "README.md has another default than {default}: {row}");
-        }
-    }
-
-    #[test]
-    fn help_begins_with_examples() {
-        let CliError::Asked(help) = Arguments::read(["larder", "--help"]).unwrap_err() else { panic!("an error") };
-        let help = help.to_string();
-        assert!(help.starts_with("Examples:\n  larder --port 3000 --origin http"), "{help}");
-        for line in help.lines() {
-            assert!(line.len() <= 120, "{line}");
-        }
-    }
-
-    #[test]
-    fn the_folder_can_be_named_behind_a_subcommand_too() {
-        for words in [["larder", "--cache-dir", "/x", "stats"], ["larder", "stats", "--cache-dir", "/x"]] {
-            let arguments = Arguments::read(words).unwrap();
-            assert_eq!(arguments.command, Some(Command::Stats { json: false, all: false }));
-            assert_eq!(arguments.cache_dir, Some(PathBuf::from("/x")));
-        }
-    }
-
-    #[test]
-    fn verbosity_counts() {
-        let arguments = Arguments::read(["larder", "-vv", "-q"]).unwrap();
-        assert_eq!((arguments.verbose, arguments.quiet), (2, 1));
+        None => switch(text).map(u8::from).map_err(|problem| format!("{problem}, or how often, for example 2")),
     }
 }

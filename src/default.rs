@@ -6,11 +6,14 @@ pub const MEMORY: &str = "256MiB";
 pub const DISK: &str = "10GiB";
 /// The default of `--max-object` is `--disk` divided by this.
 pub const MAX_OBJECT_FRACTION: u64 = 4;
+pub const STALE_IF_ERROR: &str = "1d";
 pub const DEFAULT_TTL: &str = "1h";
+pub const NEGATIVE_TTL: &str = "1s";
 pub const CONNECT_TIMEOUT: &str = "5s";
 pub const FIRST_BYTE_TIMEOUT: &str = "60s";
 pub const BETWEEN_BYTES_TIMEOUT: &str = "60s";
 pub const ORIGIN_KEEP_ALIVE: &str = "30s";
+pub const ORIGIN_SETTLE: &str = "2ms";
 pub const ORIGIN_CONNECTIONS: &str = "512";
 pub const ORIGIN_STREAMS: &str = "4096";
 pub const HEAD_TIMEOUT: &str = "10s";

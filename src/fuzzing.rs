@@ -148,6 +148,8 @@ pub fn nominated(data: &[u8]) {
     let options = Options {
         strict: false,
         default_ttl: Seconds(60),
+        negative_ttl: Seconds(1),
+        stale_if_error: Seconds(86_400),
         client_reload: false,
         ignore_cookies: false,
         max_head: 64 << 10,

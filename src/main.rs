@@ -9,7 +9,7 @@ use std::{
 
 use larder::{
     admin, allocator, blocking,
-    cli::{Arguments, CliError},
+    cli::{self, Arguments, CliError},
     config::{Folders, Surroundings, Task},
     logging, server,
     store::{self, Cleared, OpenError},
@@ -28,12 +28,20 @@ fn run() -> ExitCode {
     let arguments = match Arguments::read(std::env::args_os()) {
         Ok(arguments) => arguments,
         Err(CliError::Asked(answer)) => {
-            let _ = answer.print();
-            return ExitCode::SUCCESS;
+            let mut output = Output::default();
+            output.note(answer.print());
+            return output.end(ExitCode::SUCCESS);
+        }
+        Err(CliError::Nothing(help)) => {
+            logging::say(help.trim_end());
+            return ExitCode::from(2);
         }
         Err(CliError::Wrong(line)) => return fail(2, &line),
     };
     logging::start(arguments.verbose, arguments.quiet);
+    for line in cli::variables(std::env::vars_os()).into_iter().chain(arguments.unexpanded()) {
+        log::warn!("{line}");
+    }
     blocking::quiet_caught_panics();
     store::restrict_umask();
     match Task::new(&arguments, &Surroundings::read()) {
@@ -58,24 +66,52 @@ fn fail(code: u8, error: &dyn std::fmt::Display) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn say(line: &str) {
-    // whoever stopped reading does not want to know
-    let _ = writeln!(io::stdout(), "{line}");
+/// What the program writes to stdout.
+#[derive(Default)]
+struct Output {
+    /// The first line that could not be written, and why.
+    failed: Option<io::Error>,
+}
+
+impl Output {
+    fn say(&mut self, line: &str) {
+        self.note(writeln!(io::stdout(), "{line}"));
+    }
+
+    fn note(&mut self, written: io::Result<()>) {
+        match written {
+            // whoever stopped reading does not want to know
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => drop(self.failed.get_or_insert(error)),
+            _ => {}
+        }
+    }
+
+    /// Returns the exit code of the program, which is `code` if everything could be written.
+    fn end(mut self, code: ExitCode) -> ExitCode {
+        self.note(io::stdout().flush());
+        match self.failed {
+            Some(error) => fail(1, &format!("cannot write to stdout: {error}")),
+            None => code,
+        }
+    }
 }
 
 /// Clears each folder, even if another one could not be cleared, and says what it removed.
 fn clear(folders: &Folders) -> ExitCode {
-    each(folders, |folder| {
+    let mut output = Output::default();
+    let code = each(folders, |folder| {
         let cleared = admin::clear::clear(folder, offline_clear)?;
         let Some(Cleared { responses, bytes }) = cleared else { return Ok(false) };
-        say(&format!("{}: removed {}, {}", folder.display(), show_responses(responses), show_size(bytes)));
+        output.say(&format!("{}: removed {}, {}", folder.display(), show_responses(responses), show_size(bytes)));
         Ok(true)
-    })
+    });
+    output.end(code)
 }
 
 fn stats(folders: &Folders, json: bool, all: bool) -> ExitCode {
     let hides = matches!(folders, Folders::Below(_)) && !all;
     let (mut numbers, mut shown, mut hidden) = (Map::new(), 0, 0);
+    let mut output = Output::default();
     let code = each(folders, |folder| {
         let Some(stats) = admin::stats(folder, offline_stats)? else { return Ok(false) };
         if json {
@@ -84,22 +120,22 @@ fn stats(folders: &Folders, json: bool, all: bool) -> ExitCode {
             hidden += 1;
         } else {
             if shown > 0 {
-                say("");
+                output.say("");
             }
             shown += 1;
-            admin::show(folder, &stats, terminal::stdout()).iter().for_each(|line| say(line));
+            admin::show(folder, &stats, terminal::stdout()).iter().for_each(|line| output.say(line));
         }
         Ok(true)
     });
     if json {
-        say(&Value::Object(numbers).to_string());
+        output.say(&Value::Object(numbers).to_string());
     }
     match hidden {
         0 => {}
-        1 => say("1 empty cache of another origin is not shown (--all)"),
-        _ => say(&format!("{hidden} empty caches of other origins are not shown (--all)")),
+        1 => output.say("1 empty cache of another origin is not shown (--all)"),
+        _ => output.say(&format!("{hidden} empty caches of other origins are not shown (--all)")),
     }
-    code
+    output.end(code)
 }
 
 /// Does `work` for each cache folder, and says so if there is none. `work` returns false if the folder is gone. The exit

@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 
 pub use http::{
-    Method, StatusCode,
+    StatusCode,
     header::{HeaderName as FieldName, HeaderValue as FieldValue},
 };
+pub use http1::Method;
 
 use crate::clock::{Seconds, Timestamp};
 

@@ -1,12 +1,14 @@
 //! Composition: the store, the workers, the listener, the control socket and the signals.
 
 mod control;
+mod origin;
 mod stopping;
 
 use std::{
     fmt, io,
     net::{SocketAddr, TcpListener, ToSocketAddrs},
     path::PathBuf,
+    pin::pin,
     rc::Rc,
     sync::{Arc, Once, mpsc},
     thread::JoinHandle,
@@ -17,10 +19,13 @@ use actix_server::ServerHandle;
 use socket2::{Domain, Socket, Type};
 
 pub use self::stopping::TOGETHER;
-use self::stopping::{Requests, stopping_signals, until_stopped};
+use self::{
+    origin::{is_larder_itself, log_reached, reached},
+    stopping::{Requests, Signals, until_stopped},
+};
 use crate::{
     admin,
-    announce::{Holdings, announce, exposed},
+    announce::{Holdings, Reached, announce, exposed},
     client::{self, OnRefusal},
     clock::Clock,
     config::Config,
@@ -45,8 +50,14 @@ const CLOSING: Duration = Duration::from_secs(10);
 /// Why Larder cannot run. The text is one line.
 #[derive(Debug)]
 pub enum RunError {
-    Listen { host: String, port: u16, error: io::Error },
+    Listen {
+        host: String,
+        port: u16,
+        error: io::Error,
+    },
     Folder(OpenError),
+    /// The origin is the address that Larder listens on.
+    Itself(String),
     Origin(String),
     Server(io::Error),
 }
@@ -59,6 +70,7 @@ impl RunError {
                 io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => Some("port"),
                 _ => Some("host"),
             },
+            RunError::Itself(_) => Some("origin"),
             RunError::Origin(_) => Some("origin_ca"),
             RunError::Folder(_) | RunError::Server(_) => None,
         }
@@ -93,6 +105,9 @@ impl fmt::Display for RunError {
                 _ => write!(f, "cannot listen on {host} ({error}); write an address of this machine, like 127.0.0.1"),
             },
             RunError::Folder(error) => error.fmt(f),
+            RunError::Itself(url) => {
+                write!(f, "{url} is the address that Larder itself listens on; name the site's, or another --port")
+            }
             RunError::Origin(error) => f.write_str(error),
             RunError::Server(error) => write!(f, "the server could not run: {error}"),
         }
@@ -101,12 +116,12 @@ impl fmt::Display for RunError {
 
 impl std::error::Error for RunError {}
 
-/// Runs until SIGINT, SIGTERM or SIGHUP comes, and then until the requests under way have ended.
+/// Runs until a signal asks it to stop, and then until the requests under way have ended.
 pub fn run(config: Config) -> Result<(), RunError> {
     let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Server)?;
     let mut signals = {
         let _within = rt.enter();
-        stopping_signals().map_err(RunError::Server)?
+        Signals::new().map_err(RunError::Server)?
     };
     if config.origin_client.insecure && !config.origin.https {
         log::warn!("--origin-insecure has no effect: {} is not https", config.origin.url);
@@ -117,32 +132,51 @@ pub fn run(config: Config) -> Result<(), RunError> {
         );
     }
     let running = start(config.clone(), Clock::system())?;
-    if log::log_enabled!(log::Level::Warn) {
-        let (holdings, style) = (rt.block_on(holdings(&running.store)), terminal::stderr());
-        let home = std::env::var_os("HOME").map(PathBuf::from);
-        for line in announce(&config, running.addr, holdings, home.as_deref(), style) {
-            logging::say(&line);
-        }
-        // a terminal has it among these lines
-        if let Some(hint) = exposed(&config, running.addr).filter(|_| !style.columns) {
-            log::info!("{hint}");
-        }
-    }
     let (handle, shared) = (running.handle.clone(), running.shared.clone());
     let requests = Requests {
         under_way: || shared.counts.under_way(),
         // a worker that ends may not have come to all of its requests
         cut_off: || shared.counts.cut_off() + shared.counts.under_way(),
     };
-    rt.block_on(until_stopped(handle, requests, running.ended(), &mut signals, config.client.shutdown_timeout));
+    let lines = start_up_lines(&config, running.addr, running.store.clone(), running.origin.clone());
+    rt.block_on(async {
+        tokio::select! {
+            () = until_stopped(handle, requests, running.ended(), &mut signals, config.client.shutdown_timeout) => {}
+            () = async { lines.await; std::future::pending().await } => {}
+        }
+    });
     Ok(())
 }
 
-/// Returns what the store holds, if it says so soon.
-async fn holdings(store: &Store) -> Holdings {
-    if tokio::time::timeout(OPENING, store.opened()).await.is_err() {
-        return Holdings::Opening;
+/// Prints the start-up lines. They wait a moment for the store and for the origin; requests do not.
+async fn start_up_lines(config: &Config, listening: SocketAddr, store: Store, origin: Prepared) {
+    if !log::log_enabled!(log::Level::Warn) {
+        return;
     }
+    let mut reaching = pin!(reached(&origin));
+    let mut known = Reached::Unknown;
+    let both = async {
+        tokio::join!(store.opened(), async { known = reaching.as_mut().await });
+    };
+    // what is not known by then is not said
+    let _ = tokio::time::timeout(OPENING, both).await;
+    let (holdings, style) = (holdings(&store), terminal::stderr());
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    for line in announce(config, listening, holdings, &known, home.as_deref(), style) {
+        logging::say(&line);
+    }
+    // a terminal has it among these lines
+    if let Some(hint) = exposed(config, listening).filter(|_| !style.columns) {
+        log::info!("{hint}");
+    }
+    match known {
+        Reached::Unknown => log_reached(&reaching.await, false),
+        known => log_reached(&known, true),
+    }
+}
+
+/// Returns what the store holds.
+fn holdings(store: &Store) -> Holdings {
     let stats = store.stats();
     match stats.state {
         State::Open => Holdings::Open { responses: stats.responses, disk: stats.disk_used },
@@ -155,6 +189,7 @@ async fn holdings(store: &Store) -> Holdings {
 pub struct Running {
     pub addr: SocketAddr,
     pub store: Store,
+    origin: Prepared,
     shared: Arc<Shared>,
     handle: ServerHandle,
     thread: Option<JoinHandle<()>>,
@@ -166,6 +201,9 @@ pub fn start(mut config: Config, clock: Clock) -> Result<Running, RunError> {
     descriptors::share_out(&mut config);
     let listener = listen(&config)?;
     let addr = listener.local_addr().map_err(RunError::Server)?;
+    if is_larder_itself(&config.origin, addr) {
+        return Err(RunError::Itself(config.origin.url));
+    }
     let origin = Origin::prepare(config.origin_client.clone()).map_err(RunError::Origin)?;
     let lock = match Store::lock(&config.store.folder) {
         Ok(lock) => Some(lock),
@@ -184,16 +222,16 @@ pub fn start(mut config: Config, clock: Clock) -> Result<Running, RunError> {
     let control = has_folder.then(|| control::open(&config, addr, &store, &shared)).flatten();
     let (tell, told) = mpsc::channel();
     let (done_tell, done) = tokio::sync::oneshot::channel();
-    let kept = store.clone();
+    let (kept, prepared) = (store.clone(), origin.clone());
     let thread = std::thread::Builder::new()
         .name("server".to_owned())
         .spawn({
             let shared = shared.clone();
-            move || serve(config, clock, listener, addr, origin, kept, shared, control, tell, done_tell)
+            move || serve(config, clock, listener, addr, prepared, kept, shared, control, tell, done_tell)
         })
         .map_err(RunError::Server)?;
     let handle = told.recv().unwrap_or_else(|_| Err(io::Error::other("it ended at once"))).map_err(RunError::Server)?;
-    Ok(Running { addr, store, shared, handle, thread: Some(thread), done: Some(done) })
+    Ok(Running { addr, store, origin, shared, handle, thread: Some(thread), done: Some(done) })
 }
 
 #[expect(clippy::too_many_arguments, reason = "the captures of one thread")]

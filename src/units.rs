@@ -19,11 +19,19 @@ const SIZES: [(&str, u64); 14] = [
     ("bytes", 1),
 ];
 
-const SIZE_FORMS: &str = "write a whole number and a unit, like 512K, 256MiB or 10G (each unit is binary: 1K is 1024)";
+const SIZE_FORMS: &str = "expected a size such as 512K, 1.5G or 10GiB";
 
-const DURATIONS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+const SIZE_UNITS: &str = "use K, M, G or T; 1K is 1024";
 
-const DURATION_FORMS: &str = "write a whole number and a unit, like 30s, 5m, 1h or 2d";
+const DURATIONS: [(&str, u64); 6] =
+    [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000), ("w", 604_800_000)];
+
+const DURATION_FORMS: &str = "expected a time such as 500ms, 30s, 1h30m, 2d or 1w";
+
+const DURATION_UNITS: &str = "use ms, s, m, h, d or w";
+
+/// The most digits behind the point of a size.
+const DECIMALS: usize = 9;
 
 /// The longest duration, in milliseconds. A cache takes any longer one for this (RFC 9111 §1.2.2).
 const LONGEST: u64 = (1 << 31) * 1000;
@@ -33,45 +41,64 @@ pub fn show_responses(count: u64) -> String {
     format!("{} stored response{}", show_count(count), if count == 1 { "" } else { "s" })
 }
 
-/// Parses a size and returns it in bytes. `10G`, `10GiB` and `10GB` are the same, since every unit is binary; case does
-/// not matter. The error says what is wrong and what would be right.
+/// Parses a size such as `10G` or `1.5GiB` and returns it in bytes. `10G`, `10GiB` and `10GB` are the same, since every
+/// unit is binary; case does not matter. The error says what is wrong or what was expected, without the text itself.
 pub fn size(text: &str) -> Result<u64, String> {
-    let bytes = quantity(text, "size", &SIZES, SIZE_FORMS)?;
+    let (number, unit) = number_and_unit(text.trim()).ok_or(SIZE_FORMS)?;
+    let factor = SIZES.iter().find(|(known, _)| known.eq_ignore_ascii_case(unit)).map(|(_, factor)| *factor);
+    let factor = factor.ok_or_else(|| no_unit(unit, SIZE_UNITS))?;
+    let (whole, decimals) = number.split_once('.').unwrap_or((number, "0"));
+    let fraction = decimals.parse::<u64>().ok().filter(|_| decimals.len() <= DECIMALS).ok_or(SIZE_FORMS)?;
+    let fraction = u128::from(fraction) * u128::from(factor) / 10u128.pow(decimals.len() as u32);
+    let whole = whole.parse::<u64>().ok().and_then(|whole| u128::from(whole).checked_mul(u128::from(factor)));
     // with this limit no sum or product of sizes overflows
-    if bytes > 1 << 60 {
-        return Err(format!("{text:?} is more than any disk holds; {SIZE_FORMS}"));
-    }
-    Ok(bytes)
+    let bytes = whole.map(|whole| whole + fraction).filter(|bytes| *bytes <= 1 << 60);
+    bytes.and_then(|bytes| u64::try_from(bytes).ok()).ok_or_else(|| "more than any disk holds".to_owned())
 }
 
-/// Parses a duration such as `500ms`, `30s`, `5m`, `1h`, `2d` or `0s`. The error says what is wrong and what would be
-/// right.
+/// Parses a duration such as `500ms`, `30s`, `1h30m`, `2d` or `0s`: whole numbers with units, the largest first. The error
+/// says what is wrong or what was expected, without the text itself.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let ms = quantity(text, "duration", &DURATIONS, DURATION_FORMS)?;
-    if ms > LONGEST {
-        return Err(format!("{text:?} is longer than 68 years; {DURATION_FORMS}"));
+    let (mut rest, mut ms, mut smaller_than) = (text.trim(), 0, DURATIONS.len());
+    loop {
+        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let behind = rest[end..].trim_start();
+        let next = behind.find(|c: char| c.is_ascii_digit()).unwrap_or(behind.len());
+        let (number, unit) = (&rest[..end], behind[..next].trim_end());
+        if number.is_empty() || unit.contains(|c: char| !c.is_ascii_alphabetic()) {
+            return Err(DURATION_FORMS.to_owned());
+        }
+        // their case matters, so that `1M` is not read as a minute
+        let Some(at) = DURATIONS.iter().position(|(known, _)| *known == unit) else {
+            return Err(no_unit(unit, DURATION_UNITS));
+        };
+        if at >= smaller_than {
+            return Err(format!("write each unit once, the largest first ({DURATION_FORMS})"));
+        }
+        smaller_than = at;
+        let part = number.parse::<u64>().ok().and_then(|number| number.checked_mul(DURATIONS[at].1));
+        ms = part.and_then(|part| part.checked_add(ms)).filter(|ms| *ms <= LONGEST).ok_or("longer than 68 years")?;
+        rest = &behind[next..];
+        if rest.is_empty() {
+            return Ok(Duration::from_millis(ms));
+        }
     }
-    Ok(Duration::from_millis(ms))
 }
 
-/// Parses a whole number and one of `units`.
-fn quantity(text: &str, what: &str, units: &[(&str, u64)], forms: &str) -> Result<u64, String> {
-    let text = text.trim();
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+/// Takes `1.5 GiB` apart. Returns `None` where the text is not a number and letters; the letters may be missing.
+fn number_and_unit(text: &str) -> Option<(&str, &str)> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = (&text[..end], text[end..].trim_start());
-    if number.is_empty() || unit.starts_with(|c: char| !c.is_ascii_alphabetic()) {
-        return Err(format!("{text:?} is no {what}; {forms}"));
+    let (whole, decimals) = number.split_once('.').unwrap_or((number, "0"));
+    let is_number = !whole.is_empty() && !decimals.is_empty() && !decimals.contains('.');
+    (is_number && unit.bytes().all(|b| b.is_ascii_alphabetic())).then_some((number, unit))
+}
+
+fn no_unit(unit: &str, units: &str) -> String {
+    match unit {
+        "" => format!("the unit is missing ({units})"),
+        _ => format!("unknown unit {unit} ({units})"),
     }
-    if unit.is_empty() {
-        return Err(format!("{text:?} has no unit; {forms}"));
-    }
-    // the case of a size's unit does not matter; that of a duration's does, so that `1M` is not read as a minute
-    let same = |known: &str| if what == "size" { known.eq_ignore_ascii_case(unit) } else { known == unit };
-    let Some((_, factor)) = units.iter().find(|(known, _)| same(known)) else {
-        return Err(format!("{unit:?} in {text:?} is no unit of a {what}; {forms}"));
-    };
-    let product = number.parse::<u64>().ok().and_then(|n| n.checked_mul(*factor));
-    product.ok_or_else(|| format!("{text:?} is too large; {forms}"))
 }
 
 /// Shows bytes for people: `10 GiB`, `1.5 MiB`, `12 B`.
@@ -92,7 +119,9 @@ pub fn show_duration(duration: Duration) -> String {
     if ms == 0 {
         return "0s".to_owned();
     }
-    let (unit, factor) = DURATIONS.iter().rev().find(|(_, factor)| ms % factor == 0).unwrap_or(&("ms", 1));
+    // weeks are understood, but few would write them
+    let divides = |(unit, factor): &&(&str, u64)| *unit != "w" && ms % factor == 0;
+    let (unit, factor) = DURATIONS.iter().rev().find(divides).unwrap_or(&("ms", 1));
     format!("{}{unit}", ms / factor)
 }
 
@@ -150,34 +179,75 @@ mod tests {
     }
 
     #[test]
-    fn a_size_that_is_none_says_what_would_be_one() {
-        for (text, wrong) in [
-            ("256", "\"256\" has no unit;"),
-            ("10X", "\"X\" in \"10X\" is no unit of a size;"),
-            ("1.5G", "\"1.5G\" is no size;"),
-            ("-1G", "\"-1G\" is no size;"),
-            ("", "\"\" is no size;"),
-            ("G", "\"G\" is no size;"),
-            ("99999999999999999999G", "\"99999999999999999999G\" is too large;"),
-            ("9999999T", "\"9999999T\" is more than any disk holds;"),
+    fn a_size_may_have_a_point() {
+        for (text, bytes) in [
+            ("1.5G", 3 << 29),
+            ("0.5k", 512),
+            ("1.0GiB", 1 << 30),
+            ("2.25 MiB", 9 << 18),
+            ("0.1K", 102),
+            ("1.50T", 3 << 39),
         ] {
-            let error = size(text).unwrap_err();
-            assert!(error.starts_with(wrong) && error.contains("256MiB"), "{text}: {error}");
-            assert_eq!(error.lines().count(), 1);
+            assert_eq!(size(text), Ok(bytes), "{text}");
         }
     }
 
     #[test]
-    fn a_duration_has_one_unit_and_its_case_matters() {
+    fn a_size_that_is_invalid_says_what_would_be_right() {
+        let units = "(use K, M, G or T; 1K is 1024)";
+        for (text, problem) in [
+            ("256", format!("the unit is missing {units}")),
+            ("10X", format!("unknown unit X {units}")),
+            ("1.5.1G", SIZE_FORMS.to_owned()),
+            ("1.G", SIZE_FORMS.to_owned()),
+            (".5G", SIZE_FORMS.to_owned()),
+            ("1,5G", SIZE_FORMS.to_owned()),
+            ("1.0000000001G", SIZE_FORMS.to_owned()),
+            ("-1G", SIZE_FORMS.to_owned()),
+            ("", SIZE_FORMS.to_owned()),
+            ("G", SIZE_FORMS.to_owned()),
+            ("99999999999999999999G", "more than any disk holds".to_owned()),
+            ("9999999T", "more than any disk holds".to_owned()),
+        ] {
+            assert_eq!(size(text), Err(problem), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_duration_has_units_of_which_the_largest_comes_first_and_their_case_matters() {
         let seconds = |text| duration(text).map(|d| d.as_secs());
+        for (text, expected) in [
+            ("30s", 30),
+            ("5m", 300),
+            ("1h", 3600),
+            ("2d", 172_800),
+            ("1w", 604_800),
+            ("1h30m", 5400),
+            ("1h 30m", 5400),
+            ("1d12h", 129_600),
+            ("1m 30 s", 90),
+            ("0s", 0),
+        ] {
+            assert_eq!(seconds(text), Ok(expected), "{text}");
+        }
         assert_eq!(
-            (seconds("30s"), seconds("5m"), seconds("1h"), seconds("2d")),
-            (Ok(30), Ok(300), Ok(3600), Ok(172_800))
+            (duration("250ms"), duration("1s5ms")),
+            (Ok(Duration::from_millis(250)), Ok(Duration::from_millis(1005)))
         );
-        assert_eq!((duration("0s"), duration("250ms")), (Ok(Duration::ZERO), Ok(Duration::from_millis(250))));
-        for text in ["1M", "1h30m", "60", "soon", "", "1w", "1.5h", "99999999999d"] {
-            let error = duration(text).unwrap_err();
-            assert!(error.contains("30s, 5m, 1h or 2d"), "{text}: {error}");
+        for text in ["soon", "", "1.5h", "-1s", "1h-5m", "s"] {
+            assert_eq!(duration(text), Err(DURATION_FORMS.to_owned()), "{text}");
+        }
+        for (text, problem) in [
+            ("1M", "unknown unit M (use ms, s, m, h, d or w)"),
+            ("60", "the unit is missing (use ms, s, m, h, d or w)"),
+            ("1h30", "the unit is missing (use ms, s, m, h, d or w)"),
+            ("99999999999d", "longer than 68 years"),
+            ("99999999999999999999d", "longer than 68 years"),
+        ] {
+            assert_eq!(duration(text), Err(problem.to_owned()), "{text}");
+        }
+        for text in ["30m1h", "1h1h", "1s1w"] {
+            assert!(duration(text).unwrap_err().starts_with("write each unit once, the largest first"), "{text}");
         }
     }
 
@@ -188,8 +258,8 @@ mod tests {
             ["0 B", "12 B", "1 KiB", "1.5 KiB", "10 GiB", "1024 KiB"]
         );
         assert_eq!(
-            [0, 1500, 90_000, 3_600_000, 172_800_000].map(|ms| show_duration(Duration::from_millis(ms))),
-            ["0s", "1500ms", "90s", "1h", "2d"]
+            [0, 1500, 90_000, 3_600_000, 172_800_000, 604_800_000].map(|ms| show_duration(Duration::from_millis(ms))),
+            ["0s", "1500ms", "90s", "1h", "2d", "7d"]
         );
     }
 

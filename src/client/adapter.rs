@@ -9,14 +9,17 @@ use actix_web::{
 };
 
 use super::{
-    Connection, Presented, Reply, ReplyBody, RequestBody,
+    Connection, Presented, Reply, ReplyBody, RequestBody, Trailers,
     connection::{Handle, Phase, Shared},
     encode::{self, Frame, Length},
     exchange::{Exchange, Http1},
     reply_body::{Chunk, Content, Outgoing},
     worker::WorkerHandle,
 };
-use crate::message::{Fields, Scheme, StatusCode, Version};
+use crate::{
+    fields::trailer::takes_trailers,
+    message::{Fields, Method, Scheme, StatusCode, Version},
+};
 
 /// Calls the core's handler for a request that actix has handed over, and answers with its reply.
 pub(super) async fn answer<H, F>(request: ServiceRequest, handler: H) -> Result<ServiceResponse, actix_web::Error>
@@ -30,9 +33,11 @@ where
         return Ok(request.into_response(HttpResponse::InternalServerError().finish()));
     };
     let exchange = shared.borrow().exchange;
-    let (head_only, version) = (presented.method == http::Method::HEAD, presented.version);
-    let Reply { status, fields, body } = handler(presented).await;
-    let (length, content) = frame(head_only, version, status, body);
+    let (head_only, version) = (presented.method == Method::HEAD, presented.version);
+    let takes_trailers = takes_trailers(&presented.fields);
+    let Reply { status, fields, body, trailers } = handler(presented).await;
+    let trailers = if takes_trailers { trailers } else { Trailers::default() };
+    let (length, content) = frame(head_only, version, status, body, trailers);
     Ok(request.into_response(respond(&shared, exchange, version, status, &fields, length, content)))
 }
 
@@ -90,7 +95,13 @@ fn respond(
 }
 
 /// Decides whether the response has a body, and how its head tells where that ends (RFC 9112 §6.3).
-fn frame(head_only: bool, version: Version, status: StatusCode, body: ReplyBody) -> (Length, Content) {
+fn frame(
+    head_only: bool,
+    version: Version,
+    status: StatusCode,
+    body: ReplyBody,
+    trailers: Trailers,
+) -> (Length, Content) {
     let length = match &body {
         ReplyBody::Empty(length) => *length,
         ReplyBody::Bytes(bytes) => Some(bytes.len() as u64),
@@ -111,6 +122,8 @@ fn frame(head_only: bool, version: Version, status: StatusCode, body: ReplyBody)
         ReplyBody::Stream { length: None, pieces } if version == Version::Http10 => {
             (Length::Untold, Content::Stream { rest: None, pieces })
         }
-        ReplyBody::Stream { length: None, pieces } => (Length::Chunked, Content::Chunked { next: Chunk::Size, pieces }),
+        ReplyBody::Stream { length: None, pieces } => {
+            (Length::Chunked, Content::Chunked { next: Chunk::Size, pieces, trailers })
+        }
     }
 }

@@ -13,7 +13,7 @@ use super::{
     Options,
     connection::{Handle, Phase, Shared, State},
     output::Stall,
-    refusal::Refusal,
+    refusal::{EndedBy, Refusal},
     unsent::Queues,
     worker::Worker,
 };
@@ -89,6 +89,8 @@ impl Deadlines {
             Phase::Lingering => state.stop_lingering(),
             _ => state.wake(),
         });
+        tokio::time::sleep(self.worker.options.shutdown_timeout).await;
+        self.each(|state| state.give_up(EndedBy::Stop));
     }
 
     fn each(&self, mut look: impl FnMut(&mut State)) {
@@ -192,7 +194,7 @@ fn expire(state: &mut State, end: Overdue) {
         }
         Overdue::Write => {
             options.counters.write_timeouts.add();
-            state.give_up();
+            state.give_up(EndedBy::WriteTimeout);
         }
         Overdue::Drain => state.close(),
         Overdue::Linger => state.stop_lingering(),

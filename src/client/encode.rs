@@ -4,6 +4,7 @@
 //! Names, values and statuses are `http`'s types, so no line end and no other forbidden byte can be in them; a reason
 //! phrase comes from this file alone.
 
+use bytes::Bytes;
 use http::header;
 
 use crate::{
@@ -38,12 +39,16 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// The value of Connection, where the version's default is not what is meant (RFC 9112 §9.3).
-    fn connection(&self) -> Option<&'static str> {
-        match (self.version, self.persistent) {
-            (Version::Http10, true) => Some("keep-alive"),
-            (Version::Http11, false) => Some("close"),
-            _ => None,
+    /// The value of Connection, where the version's default is not what is meant (RFC 9112 §9.3). `upgrades`: the fields hold
+    /// Upgrade, which Connection must name (RFC 9110 §7.8).
+    fn connection(&self, upgrades: bool) -> Option<&'static str> {
+        match (self.version, self.persistent, upgrades) {
+            (Version::Http10, true, false) => Some("keep-alive"),
+            (Version::Http10, true, true) => Some("Upgrade, keep-alive"),
+            (Version::Http11, false, false) => Some("close"),
+            (Version::Http11, false, true) => Some("Upgrade, close"),
+            (Version::Http11, true, true) | (Version::Http10, false, true) => Some("Upgrade"),
+            (Version::Http11, true, false) | (Version::Http10, false, false) => None,
         }
     }
 }
@@ -55,7 +60,7 @@ pub(super) fn head(frame: Frame, status: StatusCode, fields: &Fields, date: &Dat
         size += line_size(name.as_str(), value.len());
         dated |= *name == header::DATE;
     }
-    let (mut digits, connection) = ([0; 20], frame.connection());
+    let (mut digits, connection) = ([0; 20], frame.connection(fields.contains(&header::UPGRADE)));
     let length: Option<(&str, &[u8])> = match frame.length {
         Length::Untold => None,
         Length::Known(length) => Some(("Content-Length", decimal(length, &mut digits))),
@@ -85,6 +90,14 @@ pub(super) fn interim(status: StatusCode, fields: &Fields) -> Option<Vec<u8>> {
     let lines = fields.iter().filter(|(name, _)| !is_framing(name));
     let size = lines.map(|(name, value)| line_size(name.as_str(), value.len())).sum();
     Some(end(begin(Version::Http11, status, size), fields))
+}
+
+/// Encodes the last chunk and the trailer section (RFC 9112 §7.1.2).
+pub(super) fn last_chunk(trailers: &Fields) -> Bytes {
+    if trailers.is_empty() {
+        return Bytes::from_static(b"0\r\n\r\n");
+    }
+    end(b"0\r\n".to_vec(), trailers).into()
 }
 
 /// Returns the reason phrase of a status, empty for an unknown one. An origin's own phrase is never passed on.
@@ -195,6 +208,20 @@ mod tests {
         for (version, persistent) in [(Version::Http11, true), (Version::Http10, false)] {
             let frame = Frame { version, persistent, length: Length::Untold };
             assert_eq!(text(frame, 404, &[("date", "d")]).lines().count(), 3);
+        }
+    }
+
+    #[test]
+    fn an_upgrade_that_is_asked_for_is_named_by_connection() {
+        for (version, persistent, connection) in [
+            (Version::Http11, true, "Connection: Upgrade\r\n"),
+            (Version::Http11, false, "Connection: Upgrade, close\r\n"),
+            (Version::Http10, true, "Connection: Upgrade, keep-alive\r\n"),
+            (Version::Http10, false, "Connection: Upgrade\r\n"),
+        ] {
+            let frame = Frame { version, persistent, length: Length::Known(0) };
+            let head = text(frame, 426, &[("date", "d"), ("upgrade", "TLS/1.2")]);
+            assert!(head.contains(connection) && head.contains("Upgrade: TLS/1.2\r\n"), "{head}");
         }
     }
 

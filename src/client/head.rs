@@ -15,6 +15,9 @@ use crate::message::{FieldName, FieldValue, Fields, Method, StatusCode, Version}
 /// The largest value of `max_fields`.
 pub const FIELDS_BOUND: usize = 256;
 
+/// The most empty lines before a request line. Some clients send one or two behind a body.
+const EMPTY_LINES: usize = 2;
+
 /// The length of " HTTP/1.1".
 const VERSION: usize = 9;
 
@@ -46,16 +49,16 @@ pub(super) struct Scan {
     line: usize,
     /// Where to continue to look for its end.
     at: usize,
-    /// An empty line before the request line was removed (RFC 9112 §2.2).
-    skipped: bool,
+    /// How many empty lines before the request line were removed (RFC 9112 §2.2).
+    skipped: usize,
 }
 
 impl Scan {
     /// Takes the head from the front of `input`; `None` while it is incomplete. A refused head stays in `input`.
     pub fn head(&mut self, input: &mut BytesMut, options: &Options) -> Result<Option<Head>, Refusal> {
-        if !self.skipped && input.starts_with(b"\r\n") {
+        while self.skipped < EMPTY_LINES && input.starts_with(b"\r\n") {
             input.advance(2);
-            *self = Scan { skipped: true, ..Scan::default() };
+            *self = Scan { skipped: self.skipped + 1, ..Scan::default() };
         }
         let Some(end) = self.end(input, options)? else { return Ok(None) };
         *self = Scan::default();

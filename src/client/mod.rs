@@ -68,8 +68,8 @@ pub use self::{
     head::FIELDS_BOUND,
     options::{Counter, Counters, Options},
     presented::{Connection, Presented},
-    refusal::{EndedBy, OnRefusal, Refused},
-    reply::{Pieces, Reply, ReplyBody},
+    refusal::{EndedBy, OnRefusal, Refused, problem},
+    reply::{Pieces, Reply, ReplyBody, Trailers},
     request_body::{BytesRead, RequestBody},
     worker::{Hold, WorkerHandle},
 };
@@ -98,7 +98,8 @@ where
     let mut server = Server::build()
         .workers(options.workers.max(1))
         .max_concurrent_connections(admissions.most().div_ceil(options.workers.max(1)) + TOLD)
-        .shutdown_timeout(options.shutdown_timeout.as_secs());
+        // the tick of each worker ends what is late to the millisecond
+        .shutdown_timeout(options.shutdown_timeout.as_millis().div_ceil(1000) as u64);
     if !options.signals {
         server = server.disable_signals();
     }

@@ -3,12 +3,30 @@
 use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use http::header;
+use serde::Serialize;
 
 use super::encode::{self, Date, Frame, Length};
 use crate::{
     fields::cache_status::CacheStatus,
     message::{FieldName, FieldValue, Fields, Method, StatusCode, Version},
 };
+
+/// The body of every answer that Larder gives by itself (RFC 9457), as one line. `detail` becomes a sentence.
+pub fn problem(status: StatusCode, detail: &str) -> String {
+    #[derive(Serialize)]
+    struct Problem<'a> {
+        title: &'a str,
+        status: u16,
+        detail: &'a str,
+    }
+    let detail = match detail.as_bytes().first() {
+        Some(first @ b'a'..=b'z') => &*format!("{}{}", first.to_ascii_uppercase() as char, &detail[1..]),
+        _ => detail,
+    };
+    let problem = Problem { title: encode::reason(status), status: status.as_u16(), detail };
+    // text and numbers are always JSON
+    serde_json::to_string(&problem).unwrap_or_default() + "\n"
+}
 
 /// Why a request goes no further. The connection ends with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,10 +56,9 @@ impl Refusal {
         }
     }
 
-    /// Returns the response's body (RFC 9457).
+    /// Returns the response's body.
     pub fn body(&self) -> String {
-        let (title, code) = (encode::reason(self.status), self.status.as_u16());
-        format!("{{\"title\":\"{title}\",\"status\":{code},\"detail\":\"{}\"}}\n", self.detail)
+        problem(self.status, self.detail)
     }
 
     /// Returns the whole response, after which the connection is closed.

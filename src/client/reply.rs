@@ -1,6 +1,6 @@
 //! The answer of the core.
 
-use std::{io, pin::Pin};
+use std::{cell::RefCell, io, pin::Pin, rc::Rc};
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -14,6 +14,22 @@ pub struct Reply {
     /// They are sent in this order.
     pub fields: Fields,
     pub body: ReplyBody,
+    /// They go behind a chunked body, to a client that takes them.
+    pub trailers: Trailers,
+}
+
+/// The fields behind a body. They are known when its last piece is. Cheap to clone: all clones are the same.
+#[derive(Clone, Default)]
+pub struct Trailers(Rc<RefCell<Fields>>);
+
+impl Trailers {
+    pub fn set(&self, fields: Fields) {
+        self.0.replace(fields);
+    }
+
+    pub(super) fn take(&self) -> Fields {
+        self.0.take()
+    }
 }
 
 /// The pieces of a body. An `Err` breaks the connection off, so that the client sees it.

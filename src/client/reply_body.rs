@@ -11,7 +11,11 @@ use std::{
 use actix_http::body::{BodySize, MessageBody};
 use bytes::Bytes;
 
-use super::{connection::Handle, reply::Pieces};
+use super::{
+    connection::Handle,
+    encode,
+    reply::{Pieces, Trailers},
+};
 
 /// The most bytes that actix is given at once: it holds them until the client has taken all of them.
 const SLICE: usize = 64 << 10;
@@ -38,6 +42,8 @@ pub(super) enum Content {
     Chunked {
         next: Chunk,
         pieces: Pieces,
+        /// Those that the client takes.
+        trailers: Trailers,
     },
     /// The connection is being broken off.
     Broken,
@@ -82,11 +88,11 @@ impl Content {
                 }
                 Poll::Ready(Ok(piece))
             }
-            Content::Chunked { next, pieces } => {
+            Content::Chunked { next, pieces, trailers } => {
                 let (bytes, then) = match mem::replace(next, Chunk::Size) {
                     Chunk::Size => match ready!(poll_filled(pieces, cx))? {
                         Some(piece) => (Bytes::from(format!("{:X}\r\n", piece.len())), Chunk::Data(piece)),
-                        None => (Bytes::from_static(b"0\r\n\r\n"), Chunk::Nothing),
+                        None => (encode::last_chunk(&trailers.take()), Chunk::Nothing),
                     },
                     Chunk::Data(piece) => (piece, Chunk::LineEnd),
                     Chunk::LineEnd => (Bytes::from_static(b"\r\n"), Chunk::Size),

@@ -32,18 +32,35 @@ mod fixed {
     pub const MOST_WORKERS: u64 = 1024;
 }
 
-/// An invalid setting. Its text is one line: the setting, what is wrong with it, what would be right. The exit code is
-/// 2.
+/// An invalid or missing setting. Its text is one line: the setting, its value, what is wrong with it or was expected, an
+/// example. The exit code is 2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     /// The name by which the user set it: `--disk` or `LARDER_DISK`.
     pub setting: String,
+    pub fault: Fault,
     pub problem: String,
+}
+
+/// What is wrong with a setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    Missing,
+    /// The value is shown, unless it may hold a password.
+    Invalid(Option<String>),
+    /// It does not go together with another one.
+    Conflict,
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.setting, self.problem)
+        let ConfigError { setting, fault, problem } = self;
+        match fault {
+            Fault::Missing => write!(f, "missing {setting}: {problem}"),
+            Fault::Invalid(None) => write!(f, "invalid {setting}: {problem}"),
+            Fault::Invalid(Some(value)) => write!(f, "invalid {setting} {value:?}: {problem}"),
+            Fault::Conflict => write!(f, "{setting}: {problem}"),
+        }
     }
 }
 
@@ -112,9 +129,9 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn config(&self) -> Result<Config, ConfigError> {
         let a = self.arguments;
-        let origin = self.origin()?.ok_or_else(|| {
-            self.error("origin", "is missing; name the site to stand in front of: larder --origin http://example.com")
-        })?;
+        let origin = self
+            .origin()?
+            .ok_or_else(|| self.missing("origin", "the site to cache, for example --origin http://example.com"))?;
         self.reject_link_local(&origin)?;
         let listen = Listen { host: self.listen_host()?, port: self.number("port", &a.port, 0, 65535)? as u16 };
         Ok(Config {
@@ -131,11 +148,9 @@ impl Reader<'_> {
     fn reject_link_local(&self, origin: &Origin) -> Result<(), ConfigError> {
         match origin.host.trim_matches(['[', ']']).parse() {
             Ok(address) if is_link_local(address) && !self.arguments.allow_link_local_origin => {
-                let problem = format!(
-                    "{address} is a link-local address, or one where a cloud keeps the credentials of its machines; name \
-                     another one, or allow it with --allow-link-local-origin"
-                );
-                Err(self.error("origin", problem))
+                let problem = "the address is link-local, or one where a cloud keeps the credentials of its machines; \
+                               name another one, or allow it with --allow-link-local-origin";
+                Err(self.invalid("origin", &origin.url, problem))
             }
             _ => Ok(()),
         }
@@ -146,28 +161,21 @@ impl Reader<'_> {
         let disk = self.size("disk", &a.disk)?;
         if disk < fixed::LEAST_DISK {
             let least = show_size(fixed::LEAST_DISK);
-            return Err(self.error("disk", format!("{:?} is too little for a cache; give it at least {least}", a.disk)));
+            return Err(self.invalid("disk", &a.disk, format!("a cache needs at least {least}")));
         }
         let max_object = match &a.max_object {
             Some(text) => self.size("max_object", text)?,
             None => disk / default::MAX_OBJECT_FRACTION,
         };
         if max_object > disk {
-            let problem = format!(
-                "{} is more than the whole cache may take ({}); lower it or raise --disk",
-                show_size(max_object),
-                show_size(disk)
-            );
-            return Err(self.error("max_object", problem));
+            let problem = format!("the whole cache may take {}; lower it or raise --disk", show_size(disk));
+            return Err(self.invalid("max_object", &show_size(max_object), problem));
         }
         let memory = self.size("memory", &a.memory)?;
         if (1..store::LEAST_MEMORY).contains(&memory) {
             let least = show_size(store::LEAST_MEMORY);
-            let problem = format!(
-                "{:?} is too little for a cache; give it at least {least}, or 0B to keep all on disk",
-                a.memory
-            );
-            return Err(self.error("memory", problem));
+            let problem = format!("a cache needs at least {least}, or 0B to keep all on disk");
+            return Err(self.invalid("memory", &a.memory, problem));
         }
         Ok(store::Options {
             folder: match self.cache_dir()? {
@@ -180,17 +188,22 @@ impl Reader<'_> {
         })
     }
 
+    /// Reads a time of whole seconds.
+    fn seconds(&self, field: &'static str, text: &str) -> Result<Seconds, ConfigError> {
+        let time = self.duration(field, text)?;
+        if time.subsec_millis() != 0 {
+            return Err(self.invalid(field, text, "expected whole seconds, for example 1s or 0s"));
+        }
+        Ok(Seconds(time.as_secs()))
+    }
+
     fn policy(&self) -> Result<policy::Options, ConfigError> {
         let a = self.arguments;
-        let default_ttl = self.duration("default_ttl", &a.default_ttl)?;
-        if default_ttl.subsec_millis() != 0 {
-            return Err(
-                self.error("default_ttl", format!("{:?} is no whole number of seconds; write 1s or 0s", a.default_ttl))
-            );
-        }
         Ok(policy::Options {
             strict: a.strict,
-            default_ttl: Seconds(default_ttl.as_secs()),
+            default_ttl: self.seconds("default_ttl", &a.default_ttl)?,
+            negative_ttl: self.seconds("negative_ttl", &a.negative_ttl)?,
+            stale_if_error: self.seconds("stale_if_error", &a.stale_if_error)?,
             client_reload: a.client_reload,
             ignore_cookies: a.ignore_cookies,
             max_head: fixed::ORIGIN_MAX_HEAD,
@@ -201,8 +214,10 @@ impl Reader<'_> {
     fn origin_client(&self, origin: &Origin) -> Result<crate::origin::Options, ConfigError> {
         let a = self.arguments;
         if let Some(file) = &a.origin_ca {
-            crate::origin::certificates(file)
-                .map_err(|problem| self.error("origin_ca", format!("{problem}; name a file of PEM certificates")))?;
+            crate::origin::certificates(file).map_err(|problem| {
+                let problem = format!("{problem}; expected a file of PEM certificates");
+                ConfigError { fault: Fault::Invalid(None), ..self.error("origin_ca", problem) }
+            })?;
         }
         Ok(crate::origin::Options {
             https: origin.https,
@@ -215,6 +230,7 @@ impl Reader<'_> {
             first_byte_timeout: self.timeout("first_byte_timeout", &a.first_byte_timeout)?,
             between_bytes_timeout: self.timeout("between_bytes_timeout", &a.between_bytes_timeout)?,
             idle_timeout: self.duration("origin_keep_alive", &a.origin_keep_alive)?,
+            settle: self.duration("origin_settle", &a.origin_settle)?,
             max_age: fixed::ORIGIN_MAX_AGE,
             max_connections: self.number("origin_connections", &a.origin_connections, 1, 1_000_000)? as usize,
             max_streams: self.number("origin_streams", &a.origin_streams, 0, 1_000_000)? as usize,
@@ -228,12 +244,8 @@ impl Reader<'_> {
         let max_head = self.bounded_size("max_head", &a.max_head, 1 << 10, 128 << 10)?;
         let max_target = self.bounded_size("max_target", &a.max_target, 256, 128 << 10)?;
         if max_target > max_head {
-            let problem = format!(
-                "{} is more than the whole head may have ({}); lower it or raise --max-head",
-                show_size(max_target),
-                show_size(max_head)
-            );
-            return Err(self.error("max_target", problem));
+            let problem = format!("the whole head may have {}; lower it or raise --max-head", show_size(max_head));
+            return Err(self.invalid("max_target", &show_size(max_target), problem));
         }
         let max_connections = self.number("max_connections", &a.max_connections, 1, 1_000_000)?;
         let per_address = self.number("max_connections_per_address", &a.max_connections_per_address, 1, 1_000_000)?;
@@ -267,8 +279,11 @@ impl Reader<'_> {
     }
 
     fn origin(&self) -> Result<Option<Origin>, ConfigError> {
-        let origin = self.arguments.origin.as_deref().map(Origin::parse).transpose();
-        origin.map_err(|problem| self.error("origin", problem))
+        let Some(typed) = self.arguments.origin.as_deref() else { return Ok(None) };
+        // what stands before an @ may be a password
+        let value = Some(typed.to_owned()).filter(|typed| !typed.contains('@'));
+        let wrong = |problem| ConfigError { fault: Fault::Invalid(value), ..self.error("origin", problem) };
+        Origin::parse(typed).map(Some).map_err(wrong)
     }
 
     fn folders(&self) -> Result<Folders, ConfigError> {
@@ -280,16 +295,16 @@ impl Reader<'_> {
     }
 
     fn caches(&self) -> Result<PathBuf, ConfigError> {
-        let unknown =
-            "is missing, and neither XDG_CACHE_HOME nor HOME names a place; write --cache-dir /path/to/a/folder";
-        self.surroundings.caches().ok_or_else(|| self.error("cache_dir", unknown))
+        let unknown = "neither XDG_CACHE_HOME nor HOME names a place; write --cache-dir /path/to/a/folder";
+        self.surroundings.caches().ok_or_else(|| self.missing("cache_dir", unknown))
     }
 
     fn cache_dir(&self) -> Result<Option<PathBuf>, ConfigError> {
         let Some(typed) = &self.arguments.cache_dir else { return Ok(None) };
-        let wrong = |e| {
-            let why = if typed.as_os_str().is_empty() { "it is empty".to_owned() } else { format!("{e}") };
-            self.error("cache_dir", format!("{typed:?} is no folder ({why}); write a path like /var/cache/larder"))
+        let wrong = |error| {
+            let why = if typed.as_os_str().is_empty() { String::new() } else { format!("{error}; ") };
+            let problem = format!("{why}expected a folder such as /var/cache/larder");
+            self.invalid("cache_dir", &typed.to_string_lossy(), problem)
         };
         std::path::absolute(typed).map(Some).map_err(wrong)
     }
@@ -300,19 +315,15 @@ impl Reader<'_> {
         let bracketed =
             if typed.contains(':') && !typed.starts_with('[') { format!("[{typed}]") } else { typed.clone() };
         let host = origin::host(&bracketed).map_err(|_| {
-            self.error(
-                "host",
-                format!("{typed:?} is no address; write one of this machine's, like 127.0.0.1, 0.0.0.0 or ::1"),
-            )
+            self.invalid("host", typed, "expected an address of this machine, like 127.0.0.1, 0.0.0.0 or ::1")
         })?;
         Ok(host.trim_matches(['[', ']']).to_owned())
     }
 
     fn allow_hosts(&self) -> Result<Vec<String>, ConfigError> {
         let one = |typed: &String| {
-            let (host, port) = origin::host_and_port(typed, 0).map_err(|_| {
-                self.error("allow_host", format!("{typed:?} is no host; write a name like example.com, or name:port"))
-            })?;
+            let (host, port) = origin::host_and_port(typed, 0)
+                .map_err(|_| self.invalid("allow_host", typed, "expected a name like example.com, or name:port"))?;
             let host = host.trim_end_matches('.');
             Ok(if port == 0 { host.to_owned() } else { format!("{host}:{port}") })
         };
@@ -320,28 +331,27 @@ impl Reader<'_> {
     }
 
     fn size(&self, field: &str, text: &str) -> Result<u64, ConfigError> {
-        units::size(text).map_err(|problem| self.error(field, problem))
+        units::size(text).map_err(|problem| self.invalid(field, text, problem))
     }
 
     fn bounded_size(&self, field: &str, text: &str, least: u64, most: u64) -> Result<u64, ConfigError> {
         let size = self.size(field, text)?;
         if !(least..=most).contains(&size) {
-            let problem =
-                format!("{text:?} is out of range; write a size from {} to {}", show_size(least), show_size(most));
-            return Err(self.error(field, problem));
+            let problem = format!("expected a size from {} to {}", show_size(least), show_size(most));
+            return Err(self.invalid(field, text, problem));
         }
         Ok(size)
     }
 
     fn duration(&self, field: &str, text: &str) -> Result<Duration, ConfigError> {
-        units::duration(text).map_err(|problem| self.error(field, problem))
+        units::duration(text).map_err(|problem| self.invalid(field, text, problem))
     }
 
     /// Parses a duration that must not be zero.
     fn timeout(&self, field: &str, text: &str) -> Result<Duration, ConfigError> {
         let duration = self.duration(field, text)?;
         if duration.is_zero() {
-            return Err(self.error(field, format!("{text:?} leaves no time at all; write a duration like 30s")));
+            return Err(self.invalid(field, text, "expected some time, for example 30s"));
         }
         Ok(duration)
     }
@@ -349,11 +359,19 @@ impl Reader<'_> {
     fn number(&self, field: &str, text: &str, least: u64, most: u64) -> Result<u64, ConfigError> {
         let plain = text.bytes().all(|b| b.is_ascii_digit());
         let number = text.parse().ok().filter(|n| plain && (least..=most).contains(n));
-        number.ok_or_else(|| self.error(field, format!("{text:?} is no number from {least} to {most}")))
+        number.ok_or_else(|| self.invalid(field, text, format!("expected {least} to {most}")))
+    }
+
+    fn missing(&self, field: &str, problem: impl Into<String>) -> ConfigError {
+        ConfigError { fault: Fault::Missing, ..self.error(field, problem) }
+    }
+
+    fn invalid(&self, field: &str, value: &str, problem: impl Into<String>) -> ConfigError {
+        ConfigError { fault: Fault::Invalid(Some(value.to_owned())), ..self.error(field, problem) }
     }
 
     fn error(&self, field: &str, problem: impl Into<String>) -> ConfigError {
-        ConfigError { setting: self.arguments.name_of(field), problem: problem.into() }
+        ConfigError { setting: self.arguments.name_of(field), fault: Fault::Conflict, problem: problem.into() }
     }
 }
 

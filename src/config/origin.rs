@@ -2,7 +2,10 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-const FORM: &str = "write http://host, https://host, with :port and /base where you need them";
+const FORM: &str = "expected http(s)://host[:port][/base], like http://127.0.0.1:8080";
+
+const SOCKET: &str = "Larder reaches an origin by TCP alone, and not by a Unix socket; let it listen on a port, like \
+                      http://127.0.0.1:8080";
 
 /// The parts of the origin's URL, `http(s)://host[:port][/base]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,11 +24,11 @@ impl Origin {
     /// Parses a URL. The error says in one line what is wrong and what would be right.
     pub fn parse(text: &str) -> Result<Origin, String> {
         // the error does not repeat the URL, which may hold a password
-        let personal = || {
-            format!(
-                "a user name or a password in the URL is not supported; leave out what stands before the @ ({FORM})"
-            )
-        };
+        let personal =
+            || "a user name or a password in the URL is not supported; leave out what stands before the @".to_owned();
+        if is_socket(text) {
+            return Err(SOCKET.to_owned());
+        }
         let (https, rest) = scheme(text).map_err(|error| if text.contains('@') { personal() } else { error })?;
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
@@ -52,15 +55,25 @@ impl Origin {
     }
 }
 
+/// Returns true for the ways in which other programs name a Unix socket: `http://unix:/run/app.sock`, `unix:...`,
+/// `http+unix://...`, `/run/app.sock`.
+fn is_socket(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    let rest = text.strip_prefix("http://").or(text.strip_prefix("https://")).unwrap_or(&text);
+    // a host of this name may have a port
+    let is_path = |path: &str| !path.starts_with(|c: char| c.is_ascii_digit());
+    rest.strip_prefix("unix:").is_some_and(is_path) || text.contains("+unix:") || text.starts_with('/')
+}
+
 fn scheme(text: &str) -> Result<(bool, &str), String> {
     if text.is_empty() {
-        return Err(format!("no URL was given; {FORM}"));
+        return Err(FORM.to_owned());
     }
     match text.split_once("://") {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => Ok((false, rest)),
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => Ok((true, rest)),
-        Some((scheme, _)) => Err(format!("{scheme:?} is no scheme that Larder speaks; {FORM}")),
-        None => Err(format!("{text:?} does not begin with http:// or https://; {FORM}")),
+        Some((scheme, _)) => Err(format!("unknown scheme {scheme:?}; {FORM}")),
+        None => Err(FORM.to_owned()),
     }
 }
 
@@ -76,7 +89,7 @@ pub fn host_and_port(authority: &str, default_port: u16) -> Result<(String, u16)
             .parse()
             .ok()
             .filter(|port| *port != 0 && digits.bytes().all(|b| b.is_ascii_digit()))
-            .ok_or_else(|| format!("{digits:?} is no port; write a number from 1 to 65535"))?,
+            .ok_or_else(|| format!("invalid port {digits:?}: expected 1 to 65535"))?,
     };
     Ok((self::host(host)?, port))
 }
@@ -88,23 +101,23 @@ pub fn host(text: &str) -> Result<String, String> {
     }
     if let Some(address) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         let address: Ipv6Addr =
-            address.parse().map_err(|_| format!("{address:?} is no IPv6 address; write one like [2001:db8::1]"))?;
+            address.parse().map_err(|_| format!("invalid IPv6 address {address:?}; write one like [2001:db8::1]"))?;
         return Ok(format!("[{address}]"));
     }
     if text.contains(':') {
-        return Err(format!("{text:?} is no host; an IPv6 address stands in brackets, like [2001:db8::1]"));
+        return Err(format!("invalid host {text:?}; an IPv6 address stands in brackets, like [2001:db8::1]"));
     }
     if !text.is_ascii() {
-        return Err(format!("{text:?} is not ASCII; write the name in its xn-- form"));
+        return Err(format!("invalid host {text:?}: it is not ASCII; write the name in its xn-- form"));
     }
     let known = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
     if !text.bytes().all(known) || text.starts_with('.') || text.contains("..") || text.len() > 253 {
-        return Err(format!("{text:?} is no host; write a name like example.com, or an address"));
+        return Err(format!("invalid host {text:?}; write a name like example.com, or an address"));
     }
     // resolvers take a name that ends in a number for an address in an unusual form (RFC 3986 §7.4)
     let last = text.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
     if last.bytes().all(|b| b.is_ascii_digit()) && text.parse::<Ipv4Addr>().is_err() {
-        return Err(format!("{text:?} is no IPv4 address; write four numbers like 192.0.2.1"));
+        return Err(format!("invalid IPv4 address {text:?}; write four numbers like 192.0.2.1"));
     }
     Ok(text.to_ascii_lowercase())
 }
@@ -139,6 +152,7 @@ mod tests {
             ("http://[2001:DB8::1]:81", false, "[2001:db8::1]", 81, "", "http://[2001:db8::1]:81"),
             ("http://[::1]", false, "[::1]", 80, "", "http://[::1]"),
             ("http://127.0.0.1:8080", false, "127.0.0.1", 8080, "", "http://127.0.0.1:8080"),
+            ("http://unix:81", false, "unix", 81, "", "http://unix:81"),
             ("http://my_service:5000/a%20b", false, "my_service", 5000, "/a%20b", "http://my_service:5000/a%20b"),
         ] {
             let origin = Origin::parse(text).unwrap();
@@ -153,10 +167,10 @@ mod tests {
     #[test]
     fn what_is_no_origin_is_refused_in_words() {
         for (text, words) in [
-            ("", "no URL was given"),
-            ("dummyjson.com", "does not begin with http://"),
-            ("localhost:3000", "does not begin with http://"),
-            ("ftp://a", "\"ftp\" is no scheme"),
+            ("", "expected http(s)://host"),
+            ("dummyjson.com", "expected http(s)://host"),
+            ("localhost:3000", "expected http(s)://host"),
+            ("ftp://a", "unknown scheme \"ftp\""),
             ("http://", "the host is missing"),
             ("http:///path", "the host is missing"),
             ("http://:80", "the host is missing"),
@@ -166,19 +180,26 @@ mod tests {
             ("http:/u:secret@a", "a user name or a password"),
             ("http://a?x=1", "a query"),
             ("http://a/b#c", "a fragment"),
-            ("http://a:0", "\"0\" is no port"),
-            ("http://a:+80", "\"+80\" is no port"),
-            ("http://a:65536", "\"65536\" is no port"),
+            ("http://a:0", "invalid port \"0\""),
+            ("http://a:+80", "invalid port \"+80\""),
+            ("http://a:65536", "invalid port \"65536\""),
             ("http://::1", "stands in brackets"),
-            ("http://[::g]", "is no IPv6 address"),
-            ("http://a b", "is no host"),
-            ("http://a..b", "is no host"),
-            ("http://1.2.3", "is no IPv4 address"),
-            ("http://0x7f.1", "is no IPv4 address"),
+            ("http://[::g]", "invalid IPv6 address"),
+            ("http://a b", "invalid host"),
+            ("http://a..b", "invalid host"),
+            ("http://1.2.3", "invalid IPv4 address"),
+            ("http://0x7f.1", "invalid IPv4 address"),
             ("http://bücher.example", "xn--"),
             ("http://a/b c", "' ' cannot stand in a path"),
             ("http://a/ü", "'ü' cannot stand in a path"),
             ("http://a/b\r\nX: y", "cannot stand in a path"),
+            ("http://unix:/run/app.sock", "not by a Unix socket"),
+            ("http://unix:/run/app.sock:/base", "not by a Unix socket"),
+            ("HTTP://Unix:app.sock", "not by a Unix socket"),
+            ("unix:/run/app.sock", "not by a Unix socket"),
+            ("unix:///run/app.sock", "not by a Unix socket"),
+            ("http+unix://%2Frun%2Fapp.sock", "not by a Unix socket"),
+            ("/run/app.sock", "not by a Unix socket"),
         ] {
             let error = Origin::parse(text).unwrap_err();
             assert!(error.contains(words), "{text}: {error}");

@@ -1,4 +1,4 @@
-//! Cache-Control (RFC 9111 §5.2) and CDN-Cache-Control (RFC 9213). Names may have any case, and arguments may be
+//! Cache-Control (RFC 9111 §5.2), CDN-Cache-Control (RFC 9213) and Surrogate-Control. Names may have any case, and arguments may be
 //! quoted. An invalid value affects its own directive only, and is read as the most restrictive one. Of several equal
 //! directives the most restrictive one counts.
 
@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use http::header::{CACHE_CONTROL, PRAGMA};
 use sfv::{BareItem, Dictionary, ListEntry, Parser};
 
-use super::{CDN_CACHE_CONTROL, list};
+use super::{CDN_CACHE_CONTROL, list, surrogate::SURROGATE_CONTROL};
 use crate::{
     clock::Seconds,
     message::{FieldName, Fields},
@@ -63,6 +63,21 @@ impl ResponseDirectives {
         let mut directives = ResponseDirectives::default();
         for_each(fields, |name, argument| directives.add(name, argument));
         directives
+    }
+
+    /// Parses Surrogate-Control, which has the form of Cache-Control. Returns `None` if it is missing. A directive with a
+    /// parameter is for the surrogate that the parameter names, and is left out. Of `max-age=60+600` only the first
+    /// number counts: the other one is for how long the response may be used stale.
+    pub fn parse_surrogate(fields: &Fields) -> Option<ResponseDirectives> {
+        let mut lines = fields.values(&SURROGATE_CONTROL).peekable();
+        lines.peek()?;
+        let mut directives = ResponseDirectives::default();
+        let members = lines.flat_map(|line| list::members(line.as_bytes()));
+        for member in members.filter(|member| !member.contains(&b';')) {
+            let (name, argument) = directive(member.split(|byte| *byte == b'+').next().unwrap_or_default());
+            directives.add(name, argument);
+        }
+        Some(directives)
     }
 
     /// Parses CDN-Cache-Control. Returns `None` if it is missing, empty or not a dictionary; then Cache-Control counts
@@ -153,11 +168,16 @@ impl RequestDirectives {
             }
         });
         if !fields.contains(&CACHE_CONTROL) {
-            let mut members = fields.values(&PRAGMA).flat_map(|line| list::members(line.as_bytes()));
-            directives.no_cache = members.any(|member| member.eq_ignore_ascii_case(b"no-cache"));
+            directives.no_cache = is_pragma_no_cache(fields);
         }
         directives
     }
+}
+
+/// Returns true if Pragma says no-cache. In a response RFC 9111 §5.4 gives it no meaning.
+pub fn is_pragma_no_cache(fields: &Fields) -> bool {
+    let mut members = fields.values(&PRAGMA).flat_map(|line| list::members(line.as_bytes()));
+    members.any(|member| member.eq_ignore_ascii_case(b"no-cache"))
 }
 
 /// Returns the name in lower case, or an empty name if it is longer than every known one.
@@ -203,24 +223,28 @@ impl Argument<'_> {
     }
 }
 
-/// Calls `directive` with the name and the argument of each directive of Cache-Control.
-fn for_each<'a>(fields: &'a Fields, mut directive: impl FnMut(&'a [u8], Argument<'a>)) {
+/// Calls `with` with the name and the argument of each directive of Cache-Control.
+fn for_each<'a>(fields: &'a Fields, mut with: impl FnMut(&'a [u8], Argument<'a>)) {
     for member in fields.values(&CACHE_CONTROL).flat_map(|line| list::members(line.as_bytes())) {
-        let Some(equals) = member.iter().position(|byte| *byte == b'=') else {
-            directive(member, Argument::None);
-            continue;
-        };
-        let (name, text) = (&member[..equals], &member[equals + 1..]);
-        // the grammar does not allow whitespace around "="
-        let spaced =
-            name.last().is_some_and(u8::is_ascii_whitespace) || text.first().is_some_and(u8::is_ascii_whitespace);
-        let argument = match text.first() {
-            Some(b'"') if !spaced => list::unquoted(text).map_or(Argument::Bad, |said| Argument::Text(said.into())),
-            Some(_) if !spaced => Argument::Text(text.into()),
-            _ => Argument::Bad,
-        };
-        directive(name.trim_ascii(), argument);
+        let (name, argument) = directive(member);
+        with(name, argument);
     }
+}
+
+/// Returns the name and the argument of a directive.
+fn directive(member: &[u8]) -> (&[u8], Argument<'_>) {
+    let Some(equals) = member.iter().position(|byte| *byte == b'=') else {
+        return (member, Argument::None);
+    };
+    let (name, text) = (&member[..equals], &member[equals + 1..]);
+    // the grammar does not allow whitespace around "="
+    let spaced = name.last().is_some_and(u8::is_ascii_whitespace) || text.first().is_some_and(u8::is_ascii_whitespace);
+    let argument = match text.first() {
+        Some(b'"') if !spaced => list::unquoted(text).map_or(Argument::Bad, |said| Argument::Text(said.into())),
+        Some(_) if !spaced => Argument::Text(text.into()),
+        _ => Argument::Bad,
+    };
+    (name.trim_ascii(), argument)
 }
 
 #[cfg(test)]
@@ -324,6 +348,20 @@ mod tests {
         assert!(RequestDirectives::parse(&both).no_cache);
         both.append(CACHE_CONTROL, "max-stale".parse().unwrap());
         assert!(!RequestDirectives::parse(&both).no_cache);
+    }
+
+    #[test]
+    fn surrogate_control_is_read_without_what_is_for_another_surrogate() {
+        let read = |lines: &[&str]| ResponseDirectives::parse_surrogate(&fields(&SURROGATE_CONTROL, lines));
+        let max_age = |lines: &[&str]| read(lines).unwrap().max_age.map(|seconds| seconds.0);
+        assert_eq!((read(&[]), max_age(&["max-age=60"]), max_age(&["Max-Age=60+600"])), (None, Some(60), Some(60)));
+        assert_eq!(max_age(&["max-age=60;far, max-age=5", "content=\"ESI/1.0;x+1\""]), Some(5));
+        assert_eq!(
+            (max_age(&["max-age=60;far"]), max_age(&["max-age=x"]), max_age(&["max-age=+5"])),
+            (None, Some(0), Some(0))
+        );
+        assert!(read(&["content=\"ESI/1.0\", no-store"]).unwrap().no_store);
+        assert!(!read(&["no-store;far, no-store-remote"]).unwrap().no_store);
     }
 
     fn targeted(lines: &[&str]) -> Option<ResponseDirectives> {

@@ -22,6 +22,8 @@ pub struct CacheStatus {
     pub ttl: Option<i64>,
     /// The words for people, in printable ASCII.
     pub detail: Option<&'static str>,
+    /// More words, which stand behind a colon.
+    pub because: Option<&'static str>,
 }
 
 impl CacheStatus {
@@ -52,7 +54,8 @@ impl CacheStatus {
             parameter("ttl=", &ttl);
         }
         if let Some(detail) = self.detail {
-            parameter("detail=", &format_args!("\"{detail}\""));
+            let (colon, because) = self.because.map_or(("", ""), |because| (": ", because));
+            parameter("detail=", &format_args!("\"{detail}{colon}{because}\""));
         }
         member
     }

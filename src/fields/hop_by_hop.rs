@@ -19,6 +19,11 @@ static HOP_BY_HOP: [&str; 11] = [
     "http2-settings",
 ];
 
+/// Returns true if the field is for one connection only.
+pub fn is_hop_by_hop(name: &FieldName) -> bool {
+    HOP_BY_HOP.contains(&name.as_str())
+}
+
 /// Returns true if Connection must not remove the field, because it is for everyone on the way, or because others rely
 /// on it.
 fn is_end_to_end(name: &FieldName) -> bool {
@@ -50,8 +55,7 @@ fn nominated(fields: &Fields) -> Vec<FieldName> {
 /// end-to-end field, that has no effect.
 pub fn strip(response: &mut Fields) {
     let nominated = nominated(response);
-    response
-        .retain(|name, _| !HOP_BY_HOP.contains(&name.as_str()) && (!nominated.contains(name) || is_end_to_end(name)));
+    response.retain(|name, _| !is_hop_by_hop(name) && (!nominated.contains(name) || is_end_to_end(name)));
 }
 
 /// Removes the hop-by-hop fields of a request. If Connection nominates an end-to-end field, the error names that field,
@@ -61,7 +65,7 @@ pub fn strip_request(request: &mut Fields) -> Result<(), FieldName> {
     if let Some(name) = nominated.iter().find(|name| is_end_to_end(name)) {
         return Err(name.clone());
     }
-    request.retain(|name, _| !HOP_BY_HOP.contains(&name.as_str()) && !nominated.contains(name));
+    request.retain(|name, _| !is_hop_by_hop(name) && !nominated.contains(name));
     Ok(())
 }
 

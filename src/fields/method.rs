@@ -15,10 +15,16 @@ pub fn is_query(method: &Method) -> bool {
     method.as_str() == "QUERY"
 }
 
-/// Returns true if the method changes nothing at the origin, so that its answer invalidates nothing (RFC 9110 §9.2.1).
-/// Unknown methods are not safe.
+/// Returns true if the method changes nothing at the origin, so that its answer invalidates nothing (RFC 9110 §9.2.1, and
+/// the IANA registry of methods: RFC 4918, RFC 3253, RFC 5323). Unknown methods are not safe.
 pub fn is_safe(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE) || is_query(method)
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE)
+        || matches!(method.as_str(), "QUERY" | "PROPFIND" | "REPORT" | "SEARCH")
+}
+
+/// Returns true if the method writes to the URL in Destination (RFC 4918 §9.8, §9.9).
+pub fn writes_to_destination(method: &Method) -> bool {
+    matches!(method.as_str(), "COPY" | "MOVE")
 }
 
 /// Returns true if sending the request twice has the same effect as sending it once (RFC 9110 §9.2.2). Unknown methods
@@ -39,12 +45,15 @@ mod tests {
     #[test]
     fn each_method_has_the_properties_that_its_specification_gives_it() {
         let with = |property: fn(&Method) -> bool| {
-            let all = ["GET", "HEAD", "QUERY", "OPTIONS", "TRACE", "PUT", "DELETE", "POST", "PATCH", "get", "FROB"];
-            let method = |name: &&str| property(&Method::from_bytes(name.as_bytes()).unwrap());
-            all.into_iter().filter(method).collect::<Vec<_>>()
+            let all = "GET HEAD QUERY OPTIONS TRACE PUT DELETE POST PATCH get FROB PROPFIND REPORT SEARCH COPY MOVE";
+            let method = |name: &&'static str| property(&Method::from_bytes(name.as_bytes()).unwrap());
+            all.split(' ').filter(method).collect::<Vec<_>>()
         };
         assert_eq!(with(is_cached), ["GET", "HEAD", "QUERY"]);
-        assert_eq!(with(is_safe), ["GET", "HEAD", "QUERY", "OPTIONS", "TRACE"]);
-        assert_eq!(with(is_idempotent), ["GET", "HEAD", "QUERY", "OPTIONS", "TRACE", "PUT", "DELETE"]);
+        let safe = ["GET", "HEAD", "QUERY", "OPTIONS", "TRACE", "PROPFIND", "REPORT", "SEARCH"];
+        assert_eq!(with(is_safe), safe);
+        let not_safe = with(is_idempotent).into_iter().filter(|name| !safe.contains(name));
+        assert_eq!(not_safe.collect::<Vec<_>>(), ["PUT", "DELETE"]);
+        assert_eq!(with(writes_to_destination), ["COPY", "MOVE"]);
     }
 }

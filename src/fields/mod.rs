@@ -14,7 +14,9 @@ mod list;
 pub mod method;
 pub mod range;
 pub mod spelling;
+pub mod surrogate;
 mod token;
+pub mod trailer;
 
 pub use list::members;
 pub use token::{is_text, is_token};

@@ -33,11 +33,25 @@ impl ByteRange {
 /// invalid and to be ignored (RFC 9110 §14.2).
 pub fn ranges(request: &Fields) -> Option<Vec<ByteRange>> {
     let (unit, set) = split_once(request.only(&RANGE)?.as_bytes(), b'=')?;
-    if !unit.trim_ascii().eq_ignore_ascii_case(b"bytes") {
+    if !unit.eq_ignore_ascii_case(b"bytes") {
         return None;
     }
     let ranges = members(set).filter(|member| !member.is_empty()).map(byte_range).collect::<Option<Vec<_>>>()?;
     (!ranges.is_empty()).then_some(ranges)
+}
+
+/// Returns true if each range begins behind the end of the one before it.
+pub fn are_ascending(ranges: &[ByteRange]) -> bool {
+    ranges.windows(2).all(|pair| match pair {
+        [ByteRange::Between(_, last), ByteRange::Between(next, _) | ByteRange::From(next)] => last < next,
+        _ => false,
+    })
+}
+
+/// Returns true if a request asks for a range in a unit other than bytes: only the origin knows what that is.
+pub fn has_other_unit(request: &Fields) -> bool {
+    let unit = |value: &[u8]| split_once(value, b'=').is_some_and(|(unit, _)| !unit.eq_ignore_ascii_case(b"bytes"));
+    request.only(&RANGE).is_some_and(|value| unit(value.as_bytes()))
 }
 
 fn byte_range(text: &[u8]) -> Option<ByteRange> {
@@ -85,13 +99,40 @@ mod tests {
         assert_eq!(asked("bytes=0-1").unwrap(), [Between(0, 1)]);
         assert_eq!(asked("Bytes=1-, -5 ,,7-7").unwrap(), [From(1), Suffix(5), Between(7, 7)]);
         assert_eq!(asked("bytes=18446744073709551616-").unwrap(), [From(u64::MAX)]);
-        for ignored in
-            ["bytes=9-1", "bytes=", "bytes=,", "bytes", "lines=1-2", "bytes=a-b", "bytes=0-1,x", "bytes=-", "bytes=--1"]
-        {
+        for ignored in [
+            "bytes=9-1",
+            "bytes=",
+            "bytes=,",
+            "bytes",
+            "lines=1-2",
+            "bytes=a-b",
+            "bytes=0-1,x",
+            "bytes=-",
+            "bytes=--1",
+            "bytes =0-9",
+            "bytes\t=0-9",
+        ] {
             assert_eq!(asked(ignored), None, "{ignored}");
         }
         let twice = [(RANGE, "bytes=0-1".parse().unwrap()), (RANGE, "bytes=3-4".parse().unwrap())];
         assert_eq!(ranges(&twice.into_iter().collect()), None);
+    }
+
+    #[test]
+    fn the_order_of_ranges_and_their_unit_are_seen() {
+        for (value, ascending) in [
+            ("bytes=0-1,2-3,5-", true),
+            ("bytes=0-1,1-3", false),
+            ("bytes=4-5,0-1", false),
+            ("bytes=0-,5-6", false),
+            ("bytes=0-1,-5", false),
+        ] {
+            assert_eq!(are_ascending(&asked(value).unwrap()), ascending, "{value}");
+        }
+        for (value, other) in [("items=0-9", true), ("bytes=0-9", false), ("BYTES=0-9", false), ("0-9", false)] {
+            let request = [(RANGE, value.parse().unwrap())].into_iter().collect();
+            assert_eq!(has_other_unit(&request), other, "{value}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 /// Bytes of all chunk extensions of one message.
 const MAX_EXTENSIONS: usize = 4 * 1024;
-/// Bytes of a trailer section; it is dropped.
+/// Bytes of a trailer section.
 const MAX_TRAILERS: usize = 16 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,12 +29,13 @@ pub(super) struct ChunkScan {
     /// Of the current chunk's size.
     left: u64,
     extensions: usize,
-    trailers: usize,
+    /// The lines of the trailer section, as they came.
+    trailers: Vec<u8>,
 }
 
 impl ChunkScan {
     pub(super) fn new() -> ChunkScan {
-        ChunkScan { at: At::SizeStart, left: 0, extensions: 0, trailers: 0 }
+        ChunkScan { at: At::SizeStart, left: 0, extensions: 0, trailers: Vec::new() }
     }
 
     /// Takes coded bytes. `Ok((n, true))`: the message ended with the first `n` of them; `Ok((n, false))`: all belong to
@@ -55,6 +56,16 @@ impl ChunkScan {
             i += 1;
         }
         Ok((i, self.at == At::End))
+    }
+
+    /// The trailer section of a message that has ended, with the empty line at its end; `None`: it has none.
+    pub(super) fn take_trailers(&mut self) -> Option<Vec<u8>> {
+        let mut lines = std::mem::take(&mut self.trailers);
+        if lines.is_empty() {
+            return None;
+        }
+        lines.extend_from_slice(b"\r\n");
+        Some(lines)
     }
 
     fn step(&mut self, byte: u8) -> Result<At, &'static str> {
@@ -82,13 +93,16 @@ impl ChunkScan {
             (At::Trailer, b'\r') => At::TrailerLf,
             (At::LineStart | At::Trailer, b'\n' | 0) => return Err("its trailer section is malformed"),
             (At::LineStart | At::Trailer, _) => {
-                self.trailers += 1;
-                if self.trailers > MAX_TRAILERS {
+                self.trailers.push(byte);
+                if self.trailers.len() > MAX_TRAILERS {
                     return Err("its trailer section is too large");
                 }
                 At::Trailer
             }
-            (At::TrailerLf, b'\n') => At::LineStart,
+            (At::TrailerLf, b'\n') => {
+                self.trailers.extend_from_slice(b"\r\n");
+                At::LineStart
+            }
             (At::EndLf, b'\n') => At::End,
             _ => return Err("its chunks are malformed"),
         })

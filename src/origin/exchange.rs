@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     fields::{authentication::authenticates_connection, method::is_idempotent},
-    message::{ConnectionScheme, Method},
+    message::{ConnectionScheme, Fields, Method},
 };
 
 /// What the connection waits for; a new value begins a new time-out.
@@ -52,6 +52,8 @@ pub(super) struct Exchange {
     interim: RefCell<Box<dyn FnMut(Interim)>>,
     pub(super) wait: Cell<Wait>,
     response: RefCell<Option<Head>>,
+    /// Those of a response that has ended.
+    pub(super) trailers: RefCell<Fields>,
     failure: RefCell<Option<OriginError>>,
     /// This is the second try: it must not take a pooled connection.
     pub(super) again: Cell<bool>,
@@ -84,6 +86,7 @@ impl Exchange {
             interim: RefCell::new(Box::new(interim)),
             wait: Cell::new(Wait::Other),
             response: RefCell::default(),
+            trailers: RefCell::default(),
             failure: RefCell::default(),
             again: Cell::default(),
             reused: Cell::default(),

@@ -23,6 +23,7 @@ use super::{
     request::Interim,
     sending::Sending,
     transport::Transport,
+    unasked::is_unasked,
 };
 use crate::message::ConnectionScheme;
 
@@ -56,10 +57,12 @@ pub(super) struct Connection {
     interims: usize,
     /// May carry another request after this one.
     keep: bool,
-    /// Has carried a request.
-    used: bool,
+    /// Was kept before the exchange, and may have died meanwhile.
+    pub(super) kept: bool,
     /// How it was authenticated, or may have been: it belongs to one client then.
     pub(super) bound: Option<ConnectionScheme>,
+    /// The origin has sent what nobody asked for.
+    pub(super) unasked: bool,
     pub(super) opened: Instant,
     pub(super) idle_since: Instant,
     limits: head::Limits,
@@ -78,8 +81,9 @@ impl Connection {
             out: BytesMut::new(),
             interims: 0,
             keep: true,
-            used: false,
+            kept: false,
             bound: None,
+            unasked: false,
             opened: now,
             idle_since: now,
             limits,
@@ -90,12 +94,15 @@ impl Connection {
     /// Returns true if nothing came in, and closes the connection otherwise. Between exchanges the origin has nothing to say.
     pub(super) fn is_silent(&mut self) -> bool {
         let Some(io) = &mut self.io else { return false };
-        let mut cx = Context::from_waker(Waker::noop());
-        let silent = Pin::new(&mut *io).poll_read(&mut cx, &mut ReadBuf::new(&mut [0])).is_pending();
-        if !silent || io.has_input() {
-            self.io = None;
+        let mut said = [0; 32];
+        let mut buf = ReadBuf::new(&mut said);
+        match Pin::new(&mut *io).poll_read(&mut Context::from_waker(Waker::noop()), &mut buf) {
+            Poll::Pending if !io.has_input() => return true,
+            Poll::Ready(Ok(())) => self.unasked = is_unasked(buf.filled()),
+            _ => {}
         }
-        self.is_open()
+        self.io = None;
+        false
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -116,20 +123,31 @@ impl Connection {
         Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
     }
 
+    /// These bytes came behind the response.
+    fn note_surplus(&mut self, bytes: &[u8]) {
+        self.unasked |= self.keep && self.sending.completed() && is_unasked(bytes);
+        self.keep = false;
+    }
+
     /// The response's last byte goes to awc.
     fn finish(&mut self) {
-        if !self.keep || !self.unread.is_empty() || !self.sending.completed() {
+        // an idle connection holds no buffers: the next exchange gets what is in the processor's cache still
+        (self.out, self.parse) = (BytesMut::new(), false);
+        let unread = std::mem::take(&mut self.unread);
+        if !unread.is_empty() {
+            self.note_surplus(&unread);
+        }
+        if !self.keep || !self.sending.completed() {
             self.io = None;
         }
         self.rx = Rx::Idle;
         self.exchange = None;
-        self.used = true;
         self.idle_since = Instant::now();
     }
 
     /// Takes on an exchange: its request goes out with the reads that follow.
     pub(super) fn begin(&mut self, exchange: Rc<Exchange>) {
-        exchange.begin(self.used);
+        exchange.begin(self.kept);
         self.bind(&exchange, exchange.authenticates);
         self.sending = Sending::of(&exchange);
         self.exchange = Some(exchange);
@@ -309,7 +327,14 @@ impl Connection {
             _ => (got, false),
         };
         if ended {
-            self.keep &= taken == got;
+            if taken < got {
+                self.note_surplus(&bytes[taken..]);
+            }
+            if let (Rx::Chunked(scan), Some(exchange)) = (&mut self.rx, &self.exchange)
+                && let Some(lines) = scan.take_trailers()
+            {
+                *exchange.trailers.borrow_mut() = head::trailers(&lines);
+            }
             self.rx = Rx::Ended;
             if self.sending.unfinished() {
                 self.out.extend_from_slice(&bytes[..taken]);

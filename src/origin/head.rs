@@ -5,9 +5,12 @@ use http::header;
 
 use super::request::OriginRequest;
 use crate::{
-    fields::{authentication::connection_scheme, hop_by_hop, members, spelling},
+    fields::{authentication::connection_scheme, hop_by_hop, members, spelling, trailer::may_trail},
     message::{ConnectionScheme, FieldName, FieldValue, Fields, Method, StatusCode},
 };
+
+/// Lines of a trailer section that are passed on; of a longer one none is.
+const MAX_TRAILERS: usize = 64;
 
 /// How the response's end is found (RFC 9112 §6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,10 +61,7 @@ pub(super) fn parse(bytes: &[u8], method: &Method, limits: Limits) -> Result<Opt
         Err(_) => return Err("its head is malformed"),
     };
     let code = response.code.unwrap_or(0);
-    if !(100..600).contains(&code) {
-        return Err("its status code is not between 100 and 599");
-    }
-    let status = StatusCode::from_u16(code).map_err(|_| "its status code is not between 100 and 599")?;
+    let status = StatusCode::from_u16(code).map_err(|_| "its status code is not between 100 and 999")?;
     let lines = Lines::of(response.headers, response.version == Some(0))?;
 
     let bodiless = *method == Method::HEAD || status.is_informational() || code == 204 || code == 304;
@@ -73,15 +73,36 @@ pub(super) fn parse(bytes: &[u8], method: &Method, limits: Limits) -> Result<Opt
     };
     // RFC 9110 §8.6: neither may have one
     let length = lines.length.filter(|_| !status.is_informational() && code != 204);
+    let mut fields = lines.fields(response.headers, length)?;
+    if status == StatusCode::UPGRADE_REQUIRED {
+        // RFC 9110 §15.5.22: without it the client cannot know what is required
+        for line in response.headers.iter().filter(|line| line.name.eq_ignore_ascii_case("upgrade")) {
+            fields
+                .append(header::UPGRADE, FieldValue::from_bytes(line.value).map_err(|_| "a field value is malformed")?);
+        }
+    }
     let head = Head {
         status,
-        fields: lines.fields(response.headers, length)?,
+        fields,
         length,
         framing,
         persistent: lines.persistent && framing != Framing::Close,
         offers: if matches!(code, 401 | 407) { offers(response.headers) } else { None },
     };
     Ok(Some((head, end)))
+}
+
+/// Parses a trailer section. Leaves out what must not be in one; of a malformed section nothing is taken.
+pub(super) fn trailers(lines: &[u8]) -> Fields {
+    let mut slots = [httparse::EMPTY_HEADER; MAX_TRAILERS];
+    let Ok(httparse::Status::Complete((_, lines))) = httparse::parse_headers(lines, &mut slots) else {
+        return Fields::new();
+    };
+    let field = |line: &httparse::Header<'_>| {
+        let name = FieldName::from_bytes(line.name.as_bytes()).ok()?;
+        Some((name, FieldValue::from_bytes(line.value).ok()?))
+    };
+    lines.iter().filter_map(field).filter(|(name, _)| may_trail(name)).collect()
 }
 
 /// What a head's lines say to this hop.

@@ -13,6 +13,7 @@ mod framing;
 #[doc(hidden)]
 pub mod fuzzing;
 mod head;
+mod kept;
 mod names;
 mod options;
 mod owner;
@@ -25,6 +26,7 @@ mod stream;
 mod tests;
 mod tls;
 mod transport;
+mod unasked;
 mod upload;
 
 use std::{
@@ -61,9 +63,15 @@ use self::{
     tls::Tls,
     transport::Transport,
 };
-use crate::message::{ConnectionScheme, FieldValue, ResponseHead};
+use crate::message::{ConnectionScheme, FieldValue, Fields, ResponseHead};
 
 impl Prepared {
+    /// Connects to the origin, by TCP and TLS alone, and closes the connection again.
+    pub async fn reach(&self) -> Result<(), OriginError> {
+        let dialled = timeout(self.options.connect_timeout, connect::dial(self.clone())).await;
+        dialled.unwrap_or(Err(OriginError::ConnectTimeout)).map(drop)
+    }
+
     /// Prepares another client of the same host: both share what is known of its name, and their places.
     pub fn beside(&self, options: Options) -> Result<Prepared, String> {
         let (names, places) = (self.names.clone(), self.places.clone());
@@ -109,7 +117,7 @@ impl Origin {
         let host = connect::unbracketed(&options.host);
         let tls = options.https.then(|| Tls::new(host, options.ca.as_deref(), options.insecure)).transpose()?;
         let places = Arc::new(Places::new(options.max_connections, options.max_streams));
-        Ok(Prepared { tls, options: Arc::new(options), names: Names::system(), places })
+        Ok(Prepared { tls, options: Arc::new(options), names: Names::system(), places, unasked: Arc::default() })
     }
 
     /// Must be called within the worker's runtime: it begins to sweep the pool there.
@@ -122,10 +130,10 @@ impl Origin {
         prepared: &Prepared,
         dial: impl Fn() -> LocalBoxFuture<'static, Result<Transport, OriginError>> + 'static,
     ) -> Origin {
-        let Prepared { options, places, .. } = prepared;
+        let Prepared { options, places, unasked, .. } = prepared;
         let reading = Reading::new(places.clone());
         spawn_local(reading.moving());
-        let pool = Pool::new(options.pool(), places.clone(), dial);
+        let pool = Pool::new(options.pool(), places.clone(), unasked.clone(), dial);
         let reuse = !options.idle_timeout.is_zero();
         if reuse {
             spawn_local(pool.sweeping());
@@ -165,6 +173,11 @@ impl Origin {
         self.client.places.unattended()
     }
 
+    /// Returns how long a request waits for the head of its answer.
+    pub fn patience(&self) -> std::time::Duration {
+        self.client.timeouts.first_byte
+    }
+
     /// Sends a request. `interim` is called for each 1xx but 101 and 100, as it comes in. Dropping the future closes the
     /// connection.
     ///
@@ -175,8 +188,8 @@ impl Origin {
         mut request: OriginRequest,
         interim: impl FnMut(Interim) + 'static,
     ) -> Result<OriginResponse, OriginError> {
-        let Client { timeouts, reuse, .. } = &*self.client;
-        if !reuse {
+        let Client { pool, timeouts, reuse, .. } = &*self.client;
+        if !(*reuse && pool.may_keep(&request, self.owner.as_ref())) {
             request.fields.set(http::header::CONNECTION, FieldValue::from_static("close"));
         }
         let has_content = request.body.as_ref().is_some_and(|body| body.length != Some(0));
@@ -229,6 +242,11 @@ pub struct OriginBody {
 }
 
 impl OriginBody {
+    /// The trailers of a body that has come to its end, but for those that nobody may pass on.
+    pub fn take_trailers(&mut self) -> Fields {
+        self.exchange.trailers.take()
+    }
+
     /// The next bytes. `None` after the last, and after an error.
     pub async fn next(&mut self) -> Option<Result<Bytes, OriginError>> {
         let (payload, _) = self.reading.as_mut()?;

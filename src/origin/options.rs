@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use super::{head::Limits, names::Names, places::Places, pool::PoolOptions, tls::Tls};
+use super::{head::Limits, names::Names, places::Places, pool::PoolOptions, tls::Tls, unasked::Unasked};
 
 /// Which origin, and how long it may take.
 #[derive(Debug, Clone)]
@@ -25,6 +25,8 @@ pub struct Options {
     pub between_bytes_timeout: Duration,
     /// A pooled connection is closed after this long without a request; zero: each request gets a connection of its own.
     pub idle_timeout: Duration,
+    /// A kept connection must have been silent for this long before it is used again.
+    pub settle: Duration,
     /// A connection is not used for new requests after this long, so that the name is resolved anew.
     pub max_age: Duration,
     /// Connections in use at once, of all workers; a request waits for one until `connect_timeout`. Requests with content
@@ -49,6 +51,7 @@ impl Options {
             limits: self.limits(),
             connect_timeout: self.connect_timeout,
             idle_timeout: self.idle_timeout,
+            settle: self.settle,
             max_age: self.max_age,
         }
     }
@@ -61,6 +64,7 @@ pub struct Prepared {
     pub(super) tls: Option<Tls>,
     pub(super) names: Names,
     pub(super) places: Arc<Places>,
+    pub(super) unasked: Arc<Unasked>,
 }
 
 impl Prepared {

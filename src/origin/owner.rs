@@ -3,9 +3,9 @@
 
 use std::cell::{Cell, RefCell};
 
-use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+use tokio::time::Instant;
 
-use super::framing::Connection;
+use super::kept::Kept;
 use crate::message::ConnectionScheme;
 
 /// What a client connection owns on the origin's side. It closes with the last handle of it.
@@ -14,13 +14,6 @@ pub struct Owner {
     kept: RefCell<Option<Kept>>,
     /// It is in its pool's list of owners.
     pub(super) listed: Cell<bool>,
-}
-
-/// A connection between two requests of its owner.
-pub(super) struct Kept {
-    pub(super) connection: Box<Connection>,
-    /// One of the places for such connections.
-    pub(super) _place: OwnedSemaphorePermit,
 }
 
 impl Owner {
@@ -37,8 +30,8 @@ impl Owner {
         self.kept.take()
     }
 
-    /// Since when the connection is idle.
-    pub(super) fn idle_since(&self) -> Option<Instant> {
-        Some(self.kept.borrow().as_ref()?.connection.idle_since)
+    /// Returns from when on the connection may be used.
+    pub(super) fn rested(&self) -> Option<Instant> {
+        Some(self.kept.borrow().as_ref()?.rested)
     }
 }

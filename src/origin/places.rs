@@ -6,7 +6,10 @@ use std::{
     collections::BTreeMap,
     future::Future,
     rc::{Rc, Weak},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -26,9 +29,17 @@ pub(super) struct Places {
     /// Of these, the ones that requests with content may hold: a client sets the pace of its upload.
     uploads: Arc<Semaphore>,
     streams: Arc<Semaphore>,
+    /// Idle connections. They hold no place.
+    idle: AtomicUsize,
     /// For idle connections that were authenticated.
     bound: Arc<Semaphore>,
     unattended: Semaphore,
+}
+
+/// Held for as long as a connection is idle.
+pub(super) struct IdlePlace {
+    places: Arc<Places>,
+    bound: Option<OwnedSemaphorePermit>,
 }
 
 /// Held for as long as a connection is in use.
@@ -44,6 +55,7 @@ impl Places {
             connections: semaphore(connections),
             uploads: semaphore(connections.div_ceil(2)),
             streams: semaphore(streams),
+            idle: AtomicUsize::new(0),
             bound: semaphore(connections.div_ceil(2)),
             // with few connections one of them, as long as another is left
             unattended: Semaphore::new((connections / 8).max(usize::from(connections > 1))),
@@ -56,9 +68,25 @@ impl Places {
         Ok(Place { _one: self.connections.clone().acquire_owned().await?, _upload: upload })
     }
 
-    /// A place for an idle connection that was authenticated; `None`: there are as many as there may be.
-    pub(super) fn bound(&self) -> Option<OwnedSemaphorePermit> {
-        self.bound.clone().try_acquire_owned().ok()
+    /// Counts an idle connection.
+    pub(super) fn idle(self: &Arc<Places>) -> IdlePlace {
+        self.idle.fetch_add(1, Ordering::Relaxed);
+        IdlePlace { places: self.clone(), bound: None }
+    }
+
+    /// The same for one that was authenticated. `None`: there are as many as there may be.
+    pub(super) fn idle_bound(self: &Arc<Places>) -> Option<IdlePlace> {
+        let bound = self.bound.clone().try_acquire_owned().ok()?;
+        let mut place = self.idle();
+        place.bound = Some(bound);
+        Some(place)
+    }
+
+    /// The same for one that is opened beside the idle ones, by a request that holds a place and has no connection yet.
+    /// `None`: there would be more connections, idle and in use, than places.
+    pub(super) fn beside(self: &Arc<Places>) -> Option<IdlePlace> {
+        let room = self.idle.load(Ordering::Relaxed) <= self.connections.available_permits();
+        room.then(|| self.idle())
     }
 
     pub(super) fn unattended(&self) -> Option<SemaphorePermit<'_>> {
@@ -67,6 +95,12 @@ impl Places {
 
     fn stream(&self) -> Option<Place> {
         Some(Place { _one: self.streams.clone().try_acquire_owned().ok()?, _upload: None })
+    }
+}
+
+impl Drop for IdlePlace {
+    fn drop(&mut self) {
+        self.places.idle.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -1,7 +1,12 @@
 //! Connections between two requests. awc would keep them, too, but could not tell which of them may be used.
+//!
+//! A connection rests before it is used again: what an origin sends unasked often comes a little late, and would be the
+//! answer to the next request. Among the rested ones the newest is used, since the origin is about to close the oldest. A
+//! request that finds only younger ones waits for the first of them; meanwhile a new one is opened, one at a time. So the
+//! request waits for no longer than opening takes, and soon there are enough of them.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::VecDeque,
     future::Future,
     rc::{Rc, Weak},
@@ -10,20 +15,22 @@ use std::{
 };
 
 use futures_core::future::LocalBoxFuture;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    sync::Notify,
+    task::spawn_local,
+    time::{Instant, sleep, sleep_until, timeout},
+};
 
 use super::{
-    errors::OriginError,
-    framing::Connection,
-    head::Limits,
-    owner::{Kept, Owner},
-    places::Places,
-    transport::Transport,
+    errors::OriginError, framing::Connection, head::Limits, kept::Kept, owner::Owner, places::Places,
+    request::OriginRequest, transport::Transport, unasked::Unasked,
 };
+use crate::fields::authentication::authenticates_connection;
 
 /// How long an authenticated connection waits for the next request of its client.
 const BOUND_IDLE: Duration = Duration::from_secs(15);
 
+type Dialled = Result<Box<Connection>, OriginError>;
 type Dial = Box<dyn Fn() -> LocalBoxFuture<'static, Result<Transport, OriginError>>>;
 
 /// The kept connections of one worker, and how new ones are made.
@@ -31,8 +38,13 @@ pub(super) struct Pool {
     dial: Dial,
     options: PoolOptions,
     places: Arc<Places>,
-    /// Those that every request may use. The one that was used last is at the end.
-    idle: RefCell<VecDeque<Box<Connection>>>,
+    unasked: Arc<Unasked>,
+    /// Those that every request may use, in the order in which they have rested.
+    idle: RefCell<VecDeque<Kept>>,
+    /// A new one is under way, for `idle`.
+    opening: Cell<bool>,
+    /// Wakes a request that waits: a new one has come.
+    opened: Notify,
     /// Those who keep a connection of their own.
     owners: RefCell<Vec<Weak<Owner>>>,
 }
@@ -42,76 +54,174 @@ pub(super) struct PoolOptions {
     pub(super) limits: Limits,
     pub(super) connect_timeout: Duration,
     pub(super) idle_timeout: Duration,
+    pub(super) settle: Duration,
     pub(super) max_age: Duration,
+}
+
+/// What there is for a request.
+enum Choice {
+    Rested(Box<Connection>),
+    /// Only connections that may be used from then on, or later.
+    Resting(Instant),
+    Nothing,
 }
 
 impl Pool {
     pub(super) fn new(
         options: PoolOptions,
         places: Arc<Places>,
+        unasked: Arc<Unasked>,
         dial: impl Fn() -> LocalBoxFuture<'static, Result<Transport, OriginError>> + 'static,
     ) -> Rc<Pool> {
-        let (idle, owners) = (RefCell::default(), RefCell::default());
-        Rc::new(Pool { dial: Box::new(dial), options, places, idle, owners })
+        Rc::new(Pool {
+            dial: Box::new(dial),
+            options,
+            places,
+            unasked,
+            idle: RefCell::default(),
+            opening: Cell::default(),
+            opened: Notify::new(),
+            owners: RefCell::default(),
+        })
     }
 
-    /// Returns the connection that the owner keeps, or the kept one that was used last, or a new one. `new`: a kept one will
-    /// not do.
-    pub(super) async fn connection(
-        &self,
-        new: bool,
-        owner: Option<&Rc<Owner>>,
-    ) -> Result<Box<Connection>, OriginError> {
-        if !new && let Some(kept) = self.owned(owner).or_else(|| self.kept()) {
-            return Ok(kept);
+    /// Returns the connection that the owner keeps, or one that everybody may use, or a new one. `new`: a kept one will not
+    /// do.
+    pub(super) async fn connection(self: &Rc<Pool>, new: bool, owner: Option<&Rc<Owner>>) -> Dialled {
+        if new {
+            return self.open().await;
         }
-        match timeout(self.options.connect_timeout, (self.dial)()).await {
-            Ok(dialled) => Ok(Box::new(Connection::new(dialled?, self.options.limits))),
-            Err(_) => Err(OriginError::ConnectTimeout),
+        if let Some(kept) = owner.and_then(|owner| owner.take())
+            && let Some(connection) = self.rested(kept).await
+        {
+            return Ok(connection);
+        }
+        let chosen = match self.choose(Instant::now()) {
+            Choice::Rested(connection) => Some(connection),
+            Choice::Resting(until) => {
+                let waited = timeout(self.options.connect_timeout, Box::pin(self.first_rested(until))).await;
+                waited.ok().flatten()
+            }
+            Choice::Nothing => None,
+        };
+        match chosen {
+            Some(connection) => Ok(connection),
+            None => self.open().await,
         }
     }
 
-    fn owned(&self, owner: Option<&Rc<Owner>>) -> Option<Box<Connection>> {
-        let mut connection = owner?.take()?.connection;
-        self.is_usable(&mut connection, Instant::now()).then_some(connection)
+    async fn open(&self) -> Dialled {
+        let dialled = timeout(self.options.connect_timeout, (self.dial)()).await;
+        let transport = dialled.unwrap_or(Err(OriginError::ConnectTimeout))?;
+        Ok(Box::new(Connection::new(transport, self.options.limits)))
     }
 
-    fn kept(&self) -> Option<Box<Connection>> {
+    async fn rested(&self, mut kept: Kept) -> Option<Box<Connection>> {
+        if kept.rested > Instant::now() {
+            sleep_until(kept.rested).await;
+        }
+        self.is_usable(&mut kept.connection, Instant::now()).then_some(kept.connection)
+    }
+
+    /// Takes the newest of those that have rested.
+    fn choose(&self, now: Instant) -> Choice {
         let mut idle = self.idle.borrow_mut();
-        while let Some(mut connection) = idle.pop_back() {
-            if self.is_usable(&mut connection, Instant::now()) {
-                return Some(connection);
+        if !idle.is_empty() && !self.unasked.may_keep() {
+            idle.clear();
+        }
+        loop {
+            let rested = idle.partition_point(|kept| kept.rested <= now);
+            let Some(newest) = rested.checked_sub(1) else { break };
+            if let Some(Kept { mut connection, .. }) = idle.remove(newest)
+                && self.is_usable(&mut connection, now)
+            {
+                return Choice::Rested(connection);
             }
         }
-        None
+        idle.front().map_or(Choice::Nothing, |kept| Choice::Resting(kept.rested))
+    }
+
+    /// Waits until a connection has rested, or a new one has come. `None`: there is none to wait for any more.
+    async fn first_rested(self: &Rc<Pool>, mut until: Instant) -> Option<Box<Connection>> {
+        self.open_beside();
+        loop {
+            tokio::select! {
+                () = sleep_until(until) => {}
+                () = self.opened.notified() => {}
+            }
+            match self.choose(Instant::now()) {
+                Choice::Rested(connection) => return Some(connection),
+                Choice::Resting(later) => until = later,
+                Choice::Nothing => return None,
+            }
+        }
+    }
+
+    /// Opens a connection for the request that takes it first, if none is under way and there may be one more.
+    fn open_beside(self: &Rc<Pool>) {
+        if self.opening.get() {
+            return;
+        }
+        let Some(place) = self.places.beside() else { return };
+        self.opening.set(true);
+        let pool = self.clone();
+        spawn_local(async move {
+            let opened = pool.open().await;
+            pool.opening.set(false);
+            if let Ok(connection) = opened {
+                // it has nothing to rest from
+                let kept = Kept::new(connection, Duration::ZERO, place);
+                let mut idle = pool.idle.borrow_mut();
+                let at = idle.partition_point(|other| other.rested <= kept.rested);
+                idle.insert(at, kept);
+                pool.opened.notify_one();
+            }
+        });
     }
 
     /// Takes back a connection whose exchange has ended. One that was authenticated is kept by its owner, or closed where it
     /// has none.
     pub(super) fn keep(&self, connection: Box<Connection>, owner: Option<Rc<Owner>>) {
-        if self.options.idle_timeout.is_zero() {
+        let PoolOptions { idle_timeout, settle, .. } = self.options;
+        if idle_timeout.is_zero() {
             return;
         }
         match (connection.bound, owner) {
-            (None, _) => self.idle.borrow_mut().push_back(connection),
+            (None, _) if self.unasked.may_keep() => {
+                let kept = Kept::new(connection, settle, self.places.idle());
+                self.idle.borrow_mut().push_back(kept);
+            }
             (Some(_), Some(owner)) => self.keep_bound(connection, &owner),
-            (Some(_), None) => {}
+            _ => {}
         }
     }
 
     fn keep_bound(&self, connection: Box<Connection>, owner: &Rc<Owner>) {
         let mut owners = self.owners.borrow_mut();
-        let place = self.places.bound().or_else(|| {
+        let place = self.places.idle_bound().or_else(|| {
             // the one that was idle for longest makes room, if it is this worker's
             let idle = owners.iter().filter_map(Weak::upgrade).filter(|owner| owner.bound().is_some());
-            drop(idle.min_by_key(|owner| owner.idle_since()).and_then(|owner| owner.take()));
-            self.places.bound()
+            drop(idle.min_by_key(|owner| owner.rested()).and_then(|owner| owner.take()));
+            self.places.idle_bound()
         });
         let Some(place) = place else { return };
         if !owner.listed.replace(true) {
             owners.push(Rc::downgrade(owner));
         }
-        owner.keep(Kept { connection, _place: place });
+        owner.keep(Kept::new(connection, self.options.settle, place));
+    }
+
+    /// Returns true if the connection of this request may be kept. One that was authenticated has one user only, and without
+    /// it there is no authentication.
+    pub(super) fn may_keep(&self, request: &OriginRequest, owner: Option<&Rc<Owner>>) -> bool {
+        self.unasked.may_keep()
+            || owner.is_some_and(|owner| owner.bound().is_some())
+            || authenticates_connection(&request.fields).is_some()
+    }
+
+    /// Notes that the origin has sent what nobody asked for.
+    pub(super) fn note_unasked(&self) {
+        self.unasked.note(Instant::now());
     }
 
     /// A connection that is too old, or on which the origin has said something, is not used again.
@@ -120,9 +230,13 @@ impl Pool {
             Some(_) => self.options.idle_timeout.min(BOUND_IDLE),
             None => self.options.idle_timeout,
         };
-        now.duration_since(connection.idle_since) <= idle_timeout
+        let usable = now.duration_since(connection.idle_since) <= idle_timeout
             && now.duration_since(connection.opened) <= self.options.max_age
-            && connection.is_silent()
+            && connection.is_silent();
+        if connection.unasked {
+            self.note_unasked();
+        }
+        usable
     }
 
     /// Closes kept connections that may not be used any more, for as long as there is a pool.
@@ -141,7 +255,7 @@ impl Pool {
     }
 
     fn sweep(&self, now: Instant) {
-        self.idle.borrow_mut().retain_mut(|connection| self.is_usable(connection, now));
+        self.idle.borrow_mut().retain_mut(|kept| self.is_usable(&mut kept.connection, now));
         self.owners.borrow_mut().retain(|owner| {
             let Some(owner) = owner.upgrade() else { return false };
             if let Some(mut kept) = owner.take()

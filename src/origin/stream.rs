@@ -71,9 +71,12 @@ impl AsyncRead for OriginStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let Some(connection) = &mut self.connection else { return Poll::Ready(Ok(())) };
         let polled = connection.poll_read(cx, buf);
-        if connection.has_ended() {
-            let this = &mut *self;
-            if let Some(connection) = this.connection.take().filter(|connection| connection.is_open()) {
+        let this = &mut *self;
+        if let Some(connection) = this.connection.take_if(|connection| connection.has_ended()) {
+            if connection.unasked {
+                this.pool.note_unasked();
+            }
+            if connection.is_open() {
                 this.pool.keep(connection, this.owner.take());
             }
         }

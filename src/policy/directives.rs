@@ -1,32 +1,114 @@
 //! The directives that govern a response in this cache, and what they remove from it.
 
-use http::header::{AUTHORIZATION, COOKIE, DATE, SET_COOKIE};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE, DATE, SET_COOKIE, UPGRADE_INSECURE_REQUESTS};
 
 use super::{Options, Reason, Times};
 use crate::{
+    clock::{Seconds, Timestamp},
     fields::{
         SET_COOKIE2,
-        cache_control::{RequestDirectives, ResponseDirectives, Scope},
+        cache_control::{RequestDirectives, ResponseDirectives, Scope, is_pragma_no_cache},
         credentials::is_in_field,
         date,
+        surrogate::{AccelExpires, accel_expires, edge_no_store},
     },
     message::{FieldName, Fields, StatusCode, StoredHead},
 };
 
 /// The directives of a response for a shared cache: those of CDN-Cache-Control alone if that is valid (RFC 9213 §2.2),
-/// or else those of Cache-Control.
+/// or else those of Cache-Control. In the latter case Surrogate-Control or X-Accel-Expires replaces the lifetime and
+/// no-cache.
 pub(super) struct Governing {
     pub directives: ResponseDirectives,
     /// The directives come from CDN-Cache-Control, so that Expires is ignored, too.
     pub targeted: bool,
+    /// The lifetime that replaces those of Cache-Control and Expires.
+    pub replaced: Option<Replaced>,
+    /// Surrogate-Control says no-cache.
+    surrogate_no_cache: bool,
+    /// Why the response must not be stored, beside any lifetime.
+    forbidden: Option<Reason>,
+}
+
+/// A lifetime that replaces those of Cache-Control and Expires.
+#[derive(Clone, Copy)]
+pub(super) enum Replaced {
+    Surrogate(Seconds),
+    Accel(Seconds),
+    AccelAt(Timestamp),
 }
 
 impl Governing {
-    pub fn of(response: &Fields) -> Governing {
-        match ResponseDirectives::parse_targeted(response) {
-            Some(directives) => Governing { directives, targeted: true },
-            None => Governing { directives: ResponseDirectives::parse(response), targeted: false },
+    pub fn of(response: &Fields, options: &Options) -> Governing {
+        let targeted = ResponseDirectives::parse_targeted(response);
+        let is_targeted = targeted.is_some();
+        let mut governing = Governing {
+            directives: targeted.unwrap_or_else(|| ResponseDirectives::parse(response)),
+            targeted: is_targeted,
+            replaced: None,
+            surrogate_no_cache: false,
+            forbidden: None,
+        };
+        governing.follow_accel(response, options);
+        governing.follow_surrogate(response, options);
+        governing
+    }
+
+    /// Follows X-Accel-Expires and Edge-Control. RFC 9111 knows neither, so that with `strict` they only forbid.
+    fn follow_accel(&mut self, response: &Fields, options: &Options) {
+        let lifetime = match accel_expires(response) {
+            Some(AccelExpires::Off) => {
+                self.forbidden = Some(Reason::AccelOff);
+                None
+            }
+            Some(AccelExpires::For(seconds)) => Some(Replaced::Accel(seconds)),
+            Some(AccelExpires::At(time)) => Some(Replaced::AccelAt(time)),
+            None => None,
+        };
+        if let Some(lifetime) = lifetime.filter(|_| !self.targeted && !options.strict) {
+            self.replace(lifetime);
         }
+        if edge_no_store(response) {
+            self.forbidden = Some(Reason::EdgeNoStore);
+        }
+    }
+
+    /// Follows Surrogate-Control, which goes before X-Accel-Expires. With `strict` it only forbids.
+    fn follow_surrogate(&mut self, response: &Fields, options: &Options) {
+        let Some(surrogate) = ResponseDirectives::parse_surrogate(response) else { return };
+        if surrogate.no_store {
+            self.forbidden = Some(Reason::SurrogateNoStore);
+        } else if surrogate.private.is_some() {
+            self.forbidden = Some(Reason::SurrogatePrivate);
+        }
+        if self.targeted {
+            return;
+        }
+        if let Some(seconds) = surrogate.max_age.filter(|_| !options.strict) {
+            self.replace(Replaced::Surrogate(seconds));
+            let said = &mut self.directives;
+            said.stale_while_revalidate = surrogate.stale_while_revalidate.or(said.stale_while_revalidate);
+            said.stale_if_error = surrogate.stale_if_error.or(said.stale_if_error);
+        }
+        if surrogate.no_cache.is_some() {
+            self.directives.no_cache = Some(Scope::Response);
+            self.surrogate_no_cache = true;
+        }
+    }
+
+    /// Replaces the lifetime, and no-cache but for that which names fields.
+    fn replace(&mut self, lifetime: Replaced) {
+        self.replaced = Some(lifetime);
+        self.directives.no_cache.take_if(|scope| *scope == Scope::Response);
+    }
+
+    /// Returns why the origin forbids a shared cache to store the response, if it does. must-understand overrides
+    /// no-store (RFC 9111 §5.2.2.3).
+    pub fn forbids_storing(&self) -> Option<Reason> {
+        let said = &self.directives;
+        let no_store = (said.no_store && !said.must_understand).then(|| self.reason(Reason::NoStore));
+        let private = || (said.private == Some(Scope::Response)).then(|| self.reason(Reason::Private));
+        self.forbidden.or(no_store).or_else(private)
     }
 
     /// Returns the reason that names the field which said so, for one that names Cache-Control.
@@ -35,6 +117,7 @@ impl Governing {
             Reason::NoStore if self.targeted => Reason::CdnNoStore,
             Reason::Private if self.targeted => Reason::CdnPrivate,
             Reason::NoCache if self.targeted => Reason::CdnNoCache,
+            Reason::NoCache if self.surrogate_no_cache => Reason::SurrogateNoCache,
             reason => reason,
         }
     }
@@ -77,15 +160,41 @@ impl Governing {
     }
 }
 
-/// Returns the directives of the request that are followed, and whether others are ignored.
-pub(super) fn followed(request: &Fields, options: &Options) -> (RequestDirectives, bool) {
+/// What a request says to caches.
+pub(super) struct Followed {
+    /// The directives that are followed.
+    pub directives: RequestDirectives,
+    /// Others are ignored.
+    pub ignored: bool,
+    /// They are ignored, but the client wishes to reload. It is followed where the lifetime is invented.
+    pub reload: Option<Reason>,
+}
+
+/// Returns what is followed of the request's directives.
+pub(super) fn followed(request: &Fields, options: &Options) -> Followed {
     let asked = RequestDirectives::parse(request);
     if options.strict || options.client_reload {
-        return (asked, false);
+        return Followed { directives: asked, ignored: false, reload: None };
     }
-    let ignored = asked.no_cache || asked.max_age.is_some() || asked.min_fresh.is_some();
-    let followed = RequestDirectives { no_cache: false, max_age: None, min_fresh: None, max_stale: None, ..asked };
-    (followed, ignored)
+    Followed {
+        // max-stale sends nothing to the origin
+        ignored: asked.no_cache || asked.max_age.is_some() || asked.min_fresh.is_some(),
+        reload: reload(request, &asked),
+        directives: RequestDirectives { no_cache: false, max_age: None, min_fresh: None, ..asked },
+    }
+}
+
+/// Returns the directive by which the client wishes to reload, if it does. Browsers (their hard reload), Maven and wget
+/// send no-cache in both fields. Programs such as apt and pip send max-age=0. A browser's plain reload sends that as
+/// well, and a program that sends a lone no-cache may do so with every request: both are no such wish.
+fn reload(request: &Fields, asked: &RequestDirectives) -> Option<Reason> {
+    if asked.no_cache && request.contains(&CACHE_CONTROL) && is_pragma_no_cache(request) {
+        return Some(Reason::RequestNoCache);
+    }
+    let is_of_browsers =
+        |name: &FieldName| *name == UPGRADE_INSECURE_REQUESTS || name.as_str().starts_with("sec-fetch-");
+    let by_program = asked.max_age == Some(Seconds(0)) && !request.iter().any(|(name, _)| is_of_browsers(name));
+    by_program.then_some(Reason::RequestMaxAge)
 }
 
 /// Returns which credentials of a request tell the origin who asks, if any, as the reason why no lifetime is invented for

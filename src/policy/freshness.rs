@@ -1,28 +1,34 @@
 //! Age and lifetime (RFC 9111 §4.2).
+//!
+//! The first of these gives the lifetime: CDN-Cache-Control, Surrogate-Control, X-Accel-Expires, s-maxage, max-age,
+//! Expires; then the invented ones: the one for redirects and for what is missing, a tenth since Last-Modified, the
+//! default. What forbids storing goes before all of them (`storing`).
 
 use http::header::{DATE, EXPIRES, LAST_MODIFIED};
 
-use super::{Options, Reason, Times, directives::Governing};
+use super::{
+    Options, Reason, Times,
+    content::{is_playlist, is_stream},
+    directives::{Governing, Replaced},
+    vary::answers_query,
+};
 use crate::{
     clock::{Seconds, Timestamp},
-    fields::{age, date},
+    fields::{age, cache_control::is_pragma_no_cache, date},
     message::{Fields, ResponseHead, StatusCode, StoredHead},
 };
-
-/// The longest heuristic lifetime: a week.
-const LONGEST_HEURISTIC: Seconds = Seconds(7 * 24 * 3600);
 
 /// How long a response that may not be used stale any more is kept: thirty days.
 const KEPT: Seconds = Seconds(30 * 24 * 3600);
 
 /// Returns how long a response is fresh, and what determines that (RFC 9111 §4.2.1, §4.2.2, RFC 9213).
 pub fn freshness_lifetime(stored: &StoredHead, options: &Options) -> (Seconds, Reason) {
-    lifetime(stored, &Governing::of(&stored.head.fields), options)
+    lifetime(stored, &Governing::of(&stored.head.fields, options), options)
 }
 
 /// Returns for how long a response that is stored now can be used without validation, and what determines that.
 pub fn usable_for(stored: &StoredHead, options: &Options) -> (Seconds, Reason) {
-    let governing = Governing::of(&stored.head.fields);
+    let governing = Governing::of(&stored.head.fields, options);
     match lifetime(stored, &governing, options) {
         _ if governing.always_validate() => (Seconds(0), governing.reason(Reason::NoCache)),
         (lifetime, by) => (lifetime.saturating_sub(stored.initial_age), by),
@@ -31,17 +37,23 @@ pub fn usable_for(stored: &StoredHead, options: &Options) -> (Seconds, Reason) {
 
 pub(super) fn lifetime(stored: &StoredHead, governing: &Governing, options: &Options) -> (Seconds, Reason) {
     explicit_lifetime(&stored.head.fields, governing, stored.received)
-        .unwrap_or_else(|| heuristic_lifetime(stored, governing, options))
+        .unwrap_or_else(|| invented_lifetime(stored, governing, options))
 }
 
-/// Returns the lifetime that the response itself gives: the first of s-maxage, max-age and Expires that is there
-/// (RFC 9111 §4.2.1). `received` is the wall clock when the response came in.
+/// Returns the lifetime that the response itself gives, if it gives one (RFC 9111 §4.2.1). `received` is the wall clock
+/// when the response came in.
 pub(super) fn explicit_lifetime(
     response: &Fields,
     governing: &Governing,
     received: Timestamp,
 ) -> Option<(Seconds, Reason)> {
     let said = &governing.directives;
+    match governing.replaced {
+        Some(Replaced::Surrogate(seconds)) => return Some((seconds, Reason::SurrogateControl)),
+        Some(Replaced::Accel(seconds)) => return Some((seconds, Reason::AccelExpires)),
+        Some(Replaced::AccelAt(time)) => return Some((time.since(date_of(response, received)), Reason::AccelExpires)),
+        None => {}
+    }
     let targeted = |reason| if governing.targeted { Reason::CdnCacheControl } else { reason };
     if let Some(seconds) = said.s_maxage {
         return Some((seconds, targeted(Reason::SMaxage)));
@@ -60,35 +72,74 @@ pub(super) fn explicit_lifetime(
     Some((lifetime, Reason::Expires))
 }
 
-/// Returns the heuristic lifetime (RFC 9111 §4.2.2), or the default lifetime.
-fn heuristic_lifetime(stored: &StoredHead, governing: &Governing, options: &Options) -> (Seconds, Reason) {
+/// Returns the lifetime of a response that gives none itself (RFC 9111 §4.2.2). The option `default_ttl` is the longest.
+fn invented_lifetime(stored: &StoredHead, governing: &Governing, options: &Options) -> (Seconds, Reason) {
     const NONE: (Seconds, Reason) = (Seconds(0), Reason::NoFreshness);
     let ResponseHead { status, fields } = &stored.head;
-    let allowed = match options.strict {
-        true => heuristically_cacheable(*status, options) || governing.directives.public,
-        false => heuristically_cacheable(*status, options) && !stored.credentials,
-    };
-    if !allowed {
+    let longest = options.default_ttl;
+    if longest == Seconds(0) {
         return NONE;
     }
-    match date::only(fields, &LAST_MODIFIED, stored.received) {
-        Some(modified) => {
-            let tenth = Seconds(date_of(fields, stored.received).since(modified).0 / 10);
-            (tenth.min(LONGEST_HEURISTIC), Reason::LastModified)
+    if is_playlist(fields) {
+        return (Seconds(0), Reason::Playlist);
+    }
+    if is_pragma_no_cache(fields) {
+        return (Seconds(0), Reason::PragmaNoCache);
+    }
+    if is_stream(fields) {
+        return NONE;
+    }
+    if options.strict {
+        let allowed = heuristically_cacheable(*status, options) || governing.directives.public;
+        return tenth(stored, longest).filter(|_| allowed).unwrap_or(NONE);
+    }
+    match invented_for(*status) {
+        _ if stored.credentials => NONE,
+        Some(Invented::Negative) if options.negative_ttl == Seconds(0) => NONE,
+        // the origin's clock may be wrong by more than so short a time, so that what the response says of its age is
+        // left out
+        Some(Invented::Negative) => {
+            (options.negative_ttl.min(longest).saturating_add(stored.initial_age), Reason::NegativeTtl)
         }
-        None if options.strict || options.default_ttl == Seconds(0) => NONE,
-        None => (options.default_ttl, Reason::DefaultTtl),
+        Some(Invented::Default) if !answers_query(&stored.nominated) => {
+            tenth(stored, longest).unwrap_or((longest, Reason::DefaultTtl))
+        }
+        _ => NONE,
     }
 }
 
-/// Returns true if a response with this status may be stored without explicit freshness (RFC 9110 §15.1). Unless
-/// strict, this does not include refusals.
-pub(super) fn heuristically_cacheable(status: StatusCode, options: &Options) -> bool {
+/// Returns a tenth of the time between Last-Modified and Date, `longest` at most. Returns `None` without a valid
+/// Last-Modified.
+fn tenth(stored: &StoredHead, longest: Seconds) -> Option<(Seconds, Reason)> {
+    let fields = &stored.head.fields;
+    let modified = date::only(fields, &LAST_MODIFIED, stored.received)?;
+    let tenth = Seconds(date_of(fields, stored.received).since(modified).0 / 10);
+    Some(if tenth > longest { (longest, Reason::DefaultTtl) } else { (tenth, Reason::LastModified) })
+}
+
+/// Which lifetime is invented for a status.
+enum Invented {
+    /// The one for content.
+    Default,
+    /// The short one for redirects and for what is missing.
+    Negative,
+}
+
+/// Returns which lifetime is invented for a response with this status, if any. Other redirects have none, because they
+/// carry the state of a login or a signed URL.
+fn invented_for(status: StatusCode) -> Option<Invented> {
     match status.as_u16() {
-        200 | 203 | 204 | 206 | 300 | 301 | 308 | 404 | 410 => true,
-        405 | 414 | 501 => options.strict,
-        _ => false,
+        200 | 203 | 204 | 206 => Some(Invented::Default),
+        301 | 308 | 404 | 405 | 410 => Some(Invented::Negative),
+        _ => None,
     }
+}
+
+/// Returns true if a response with this status may be stored without explicit freshness. With `strict` these are the
+/// statuses of RFC 9110 §15.1.
+pub(super) fn heuristically_cacheable(status: StatusCode, options: &Options) -> bool {
+    let by_rfc = || matches!(status.as_u16(), 200 | 203 | 204 | 206 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501);
+    if options.strict { by_rfc() } else { invented_for(status).is_some() }
 }
 
 /// Returns `date_value` (RFC 9111 §4.2.3): when the origin says that it made the response, or, without a valid Date,
@@ -113,7 +164,7 @@ pub fn current_age(stored: &StoredHead, now: Timestamp) -> Seconds {
 /// Returns true if a stored response has been stale for so long that it is not worth its space. Any request for it
 /// since would have validated it, so nobody asks for it.
 pub fn is_dead(stored: &StoredHead, now: Timestamp, options: &Options) -> bool {
-    let governing = Governing::of(&stored.head.fields);
+    let governing = Governing::of(&stored.head.fields, options);
     let said = &governing.directives;
     let windows = said.stale_while_revalidate.max(said.stale_if_error).unwrap_or_default();
     let freshness = Freshness::of(stored, &governing, now, options);
@@ -125,6 +176,8 @@ pub fn is_dead(stored: &StoredHead, now: Timestamp, options: &Options) -> bool {
 pub(super) struct Freshness {
     pub age: Seconds,
     pub lifetime: Seconds,
+    /// What determines the lifetime.
+    pub lifetime_by: Reason,
     /// The response was stored at a time that lies in the future now. The clock went back across a restart, and the age
     /// is unknown.
     pub clock_went_back: bool,
@@ -132,9 +185,11 @@ pub(super) struct Freshness {
 
 impl Freshness {
     pub fn of(stored: &StoredHead, governing: &Governing, now: Timestamp, options: &Options) -> Freshness {
+        let (lifetime, lifetime_by) = lifetime(stored, governing, options);
         Freshness {
             age: current_age(stored, now),
-            lifetime: lifetime(stored, governing, options).0,
+            lifetime,
+            lifetime_by,
             clock_went_back: stored.response_time > now.plus(Seconds(1)),
         }
     }

@@ -3,18 +3,24 @@
 use http::header::{CONTENT_LOCATION, LOCATION};
 
 use crate::{
-    fields::method::is_safe,
-    message::{Request, ResponseHead, Scheme, Target},
+    fields::method::{is_safe, writes_to_destination},
+    message::{FieldName, Request, ResponseHead, Scheme, Target},
 };
 
+static DESTINATION: FieldName = FieldName::from_static("destination");
+
 /// Returns the targets whose stored responses the answer to an unsafe request invalidates (RFC 9111 §4.4): the
-/// request's own, and those in Location and Content-Location that have the same authority. An error invalidates
-/// nothing.
+/// request's own, and those in Location and Content-Location that have the same authority. COPY and MOVE write to the
+/// request's Destination, too (RFC 4918 §9.8, §9.9). An error invalidates nothing.
 pub fn invalidates(request: &Request, response: &ResponseHead) -> Vec<Target> {
     if is_safe(&request.method) || !(response.status.is_success() || response.status.is_redirection()) {
         return Vec::new();
     }
     let mut targets = vec![request.target.clone()];
+    if writes_to_destination(&request.method) {
+        let destination = request.fields.only(&DESTINATION);
+        targets.extend(destination.and_then(|value| resolve(&request.target, value.as_bytes())));
+    }
     for name in [&LOCATION, &CONTENT_LOCATION] {
         for value in response.fields.values(name) {
             targets.extend(resolve(&request.target, value.as_bytes()));

@@ -3,6 +3,7 @@
 //! Nothing here reads a clock, logs, or fails. Every "no" is a [`Reason`]. Each function follows the order of the
 //! clauses in its section of the RFC, so that a reader can check it with the RFC beside it.
 
+mod content;
 mod directives;
 pub mod freshness;
 #[doc(hidden)]
@@ -10,8 +11,10 @@ pub mod fuzzing;
 pub mod invalidation;
 mod negotiation;
 mod reason;
+pub mod resuming;
 pub mod reuse;
 pub mod selection;
+pub mod sharing;
 pub mod storing;
 pub mod validation;
 mod validators;
@@ -27,11 +30,16 @@ use crate::clock::{Seconds, Timestamp};
 /// The choices of the operator about the policy.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Follows RFC 9111 to the letter: there is no default lifetime, Set-Cookie is stored like any field, a Cookie
-    /// prevents nothing, and the directives of requests are followed.
+    /// Follows RFC 9111 to the letter: no lifetime is invented but a tenth since Last-Modified, Set-Cookie is stored like
+    /// any field, a Cookie prevents nothing, and the directives of requests are followed.
     pub strict: bool,
-    /// The lifetime of a response that has neither explicit freshness nor Last-Modified. Zero means that it has none.
+    /// The longest lifetime that is ever invented for a response that has none of its own. Zero means that none is
+    /// invented.
     pub default_ttl: Seconds,
+    /// The lifetime that is invented for redirects and for what is missing. It counts from when the response came in.
+    pub negative_ttl: Seconds,
+    /// How long a stale response may stand in for a failing origin that says nothing about it. Zero: not at all.
+    pub stale_if_error: Seconds,
     /// Follows the directives of requests that cause traffic to the origin (no-cache, max-age, min-fresh, Pragma).
     pub client_reload: bool,
     /// Stores a response without explicit freshness even if the request carried a Cookie.

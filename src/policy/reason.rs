@@ -72,20 +72,26 @@ macro_rules! reasons {
 reasons! {
     // Where a lifetime comes from.
     CdnCacheControl => "CDN-Cache-Control",
+    SurrogateControl => "Surrogate-Control",
+    AccelExpires => "X-Accel-Expires",
     SMaxage => "s-maxage",
     MaxAge => "max-age",
     Expires => "Expires",
     /// A tenth of the age since Last-Modified.
     LastModified => "a tenth of the time since Last-Modified",
     DefaultTtl => "default lifetime (see --default-ttl)",
+    NegativeTtl => "lifetime of redirects and of what is missing (see --negative-ttl)",
     NoFreshness => "no lifetime in the response",
 
     // Why a stored response is used.
     Fresh => "fresh",
     FreshDirectivesIgnored => "fresh; the request's directives are ignored (see --client-reload)",
+    JustAsked => "fresh; the origin was asked less than a second ago",
     StaleWhileRevalidate => "stale-while-revalidate",
     MaxStale => "max-stale in the request",
     StaleIfError => "stale-if-error",
+    /// Because of `--stale-if-error`.
+    StaleByDefault => "stale, since the origin fails (see --stale-if-error)",
     Disconnected => "the origin cannot be reached",
 
     Validated => "validated",
@@ -96,6 +102,7 @@ reasons! {
     Stale => "stale",
     NoCache => "Cache-Control: no-cache",
     CdnNoCache => "CDN-Cache-Control: no-cache",
+    SurrogateNoCache => "Surrogate-Control: no-cache",
     Invalidated => "invalidated",
     ClockWentBack => "stored in the future: the clock went back",
     RequestNoCache => "no-cache in the request",
@@ -109,6 +116,7 @@ reasons! {
     UnsafeMethod => "this method is not cached: it may change something",
     MethodNotCached => "this method is not cached",
 
+    RangeUnit => "a range in a unit other than bytes is answered by the origin",
     RequestContent => "the request has content, which is not in the key",
     ContentTooLong => "the request's content is too long for the key (64 KiB)",
 
@@ -119,6 +127,10 @@ reasons! {
     Private => "Cache-Control: private",
     CdnNoStore => "CDN-Cache-Control: no-store",
     CdnPrivate => "CDN-Cache-Control: private",
+    SurrogateNoStore => "Surrogate-Control: no-store",
+    SurrogatePrivate => "Surrogate-Control: private",
+    EdgeNoStore => "Edge-Control: no-store",
+    AccelOff => "X-Accel-Expires: 0",
     Authorization => "Authorization in the request, without public, s-maxage or must-revalidate in the response",
     AuthenticatedByNtlm => "the connection is authenticated (NTLM)",
     AuthenticatedByNegotiate => "the connection is authenticated (Negotiate)",
@@ -128,6 +140,9 @@ reasons! {
     AuthorizationWithoutFreshness => "Authorization in the request, and no lifetime in the response",
     KeyWithoutFreshness => "a key, token or user in the request, and no lifetime in the response",
     Stream => "a stream without a lifetime",
+    Playlist => "a playlist without a lifetime",
+    PragmaNoCache => "Pragma: no-cache in the response, and no lifetime",
+    RedirectToItself => "a redirect to the URL that was asked for",
     StatusNeverStored => "this status is never cached",
     OneRequestsError => "this status is cached only with --strict",
     NotUnderstood => "must-understand, and the status is unknown",

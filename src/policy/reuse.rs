@@ -4,17 +4,18 @@ use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE};
 
 use super::{
     Fwd, Options, Reason,
-    directives::{Governing, credentials, followed, is_refusal_to},
+    directives::{Followed, Governing, credentials, followed, is_refusal_to},
     freshness::{Freshness, explicit_lifetime},
     selection::is_covered,
     validation::completion,
     validators::conditions,
 };
 use crate::{
-    clock::Timestamp,
+    clock::{Seconds, Timestamp},
     fields::{
         cache_control::RequestDirectives,
         method::{is_cached, is_query, is_safe},
+        range,
     },
     message::{Method, Request, StoredHead},
 };
@@ -26,6 +27,9 @@ pub enum Reuse<S> {
     Serve(S, Reason),
     /// Answer from the stored response and validate it in the background (stale-while-revalidate, RFC 5861 §3).
     Refresh(S, Reason),
+    /// Ask the origin, because the client wishes to reload. Where the URL was reloaded less than a second ago, answer from
+    /// the stored response with [`Reason::JustAsked`].
+    Reload(S, Forward),
     /// Ask the origin.
     Forward(Forward),
     /// Answer 504: the request says only-if-cached and no stored response may be used (RFC 9111 §5.2.1.7).
@@ -53,6 +57,9 @@ pub enum Mode {
     Pass,
 }
 
+/// How long after the origin was asked a client's wish to reload brings nothing new.
+pub const RELOADED: Seconds = Seconds(1);
+
 fn forward<S>(mode: Mode, fwd: Fwd, reason: Reason) -> Reuse<S> {
     Reuse::Forward(Forward { mode, fwd, reason })
 }
@@ -74,18 +81,24 @@ pub fn reuse<S: AsRef<StoredHead>>(
         return forward(Mode::Pass, Fwd::Method, Reason::MethodNotCached);
     }
     let is_head = request.method == Method::HEAD;
-    let (asked, ignored) = followed(&request.fields, options);
-    match decide(request, stored, variants, &asked, now, options) {
-        Reuse::Serve(stored, Reason::Fresh) if ignored => Reuse::Serve(stored, Reason::FreshDirectivesIgnored),
+    let followed = followed(&request.fields, options);
+    let asked = &followed.directives;
+    match decide(request, stored, variants, &followed, now, options) {
+        Reuse::Serve(stored, Reason::Fresh) if followed.ignored => Reuse::Serve(stored, Reason::FreshDirectivesIgnored),
         Reuse::Serve(stored, reason) => Reuse::Serve(stored, reason),
         Reuse::Refresh(stored, reason) if asked.only_if_cached => Reuse::Serve(stored, reason),
+        Reuse::Reload(stored, _) if asked.only_if_cached => Reuse::Serve(stored, Reason::FreshDirectivesIgnored),
+        Reuse::Reload(stored, forward) if asked.no_store || (is_head && forward.mode == Mode::Fetch) => {
+            Reuse::Reload(stored, Forward { mode: Mode::Pass, ..forward })
+        }
         // RFC 9111 §5.2.1.7
         _ if asked.only_if_cached => Reuse::Refuse(Reason::OnlyIfCached),
         // RFC 9111 §5.2.1.5: no part of the answer may be stored
         _ if asked.no_store => forward(Mode::Pass, Fwd::Request, Reason::RequestNoStore),
         // an answer to HEAD cannot be stored, but it may freshen
-        Reuse::Forward(Forward { fwd, reason, .. }) if is_head => forward(Mode::Pass, fwd, reason),
-        Reuse::Refresh(_, reason) if is_head => forward(Mode::Pass, Fwd::Stale, reason),
+        Reuse::Forward(Forward { mode: Mode::Fetch | Mode::Complete, fwd, reason }) if is_head => {
+            forward(Mode::Pass, fwd, reason)
+        }
         decided => decided,
     }
 }
@@ -95,6 +108,7 @@ pub fn reuse<S: AsRef<StoredHead>>(
 pub fn alone<S>(decided: Reuse<S>) -> Reuse<S> {
     match decided {
         Reuse::Refresh(stored, reason) => Reuse::Serve(stored, reason),
+        Reuse::Reload(stored, forward) => Reuse::Reload(stored, Forward { mode: Mode::Pass, ..forward }),
         Reuse::Forward(Forward { fwd, reason, .. }) => forward(Mode::Pass, fwd, reason),
         decided => decided,
     }
@@ -103,7 +117,10 @@ pub fn alone<S>(decided: Reuse<S>) -> Reuse<S> {
 /// What is to be done with a safe request whose content is part of no key: it may change the answer, which is then for
 /// this request alone (cache poisoning by fat GET).
 pub fn with_content<S>(request: &Request) -> Reuse<S> {
-    if is_cached(&request.method) && RequestDirectives::parse(&request.fields).only_if_cached {
+    if !is_cached(&request.method) {
+        return forward(Mode::Pass, Fwd::Method, Reason::MethodNotCached);
+    }
+    if RequestDirectives::parse(&request.fields).only_if_cached {
         return Reuse::Refuse(Reason::OnlyIfCached);
     }
     forward(Mode::Pass, Fwd::Bypass, unkeyed_content(&request.method))
@@ -118,13 +135,17 @@ fn decide<S: AsRef<StoredHead>>(
     request: &Request,
     stored: Option<S>,
     variants: bool,
-    asked: &RequestDirectives,
+    followed: &Followed,
     now: Timestamp,
     options: &Options,
 ) -> Reuse<S> {
+    let asked = &followed.directives;
     // RFC 9111 §4.3.2: a cache cannot evaluate these
     if request.fields.contains(&IF_MATCH) || request.fields.contains(&IF_UNMODIFIED_SINCE) {
         return forward(Mode::Pass, Fwd::Request, Reason::Precondition);
+    }
+    if range::has_other_unit(&request.fields) {
+        return forward(Mode::Pass, Fwd::Request, Reason::RangeUnit);
     }
     if asked.no_store && (options.strict || options.client_reload) {
         return forward(Mode::Pass, Fwd::Request, Reason::RequestNoStore);
@@ -147,7 +168,7 @@ fn decide<S: AsRef<StoredHead>>(
     if is_refusal_to(&request.fields, stored) {
         return forward(Mode::Fetch, Fwd::Request, Reason::StoredUnauthorized);
     }
-    let governing = Governing::of(&stored.head.fields);
+    let governing = Governing::of(&stored.head.fields, options);
     if governing.always_validate() {
         return validate(Fwd::Stale, governing.reason(Reason::NoCache));
     }
@@ -164,10 +185,9 @@ fn decide<S: AsRef<StoredHead>>(
     if asked.min_fresh.is_some_and(|span| freshness.lifetime < freshness.age.saturating_add(span)) {
         return validate(Fwd::Request, Reason::RequestMinFresh);
     }
+    let invented = explicit_lifetime(&stored.head.fields, &governing, stored.received).is_none();
     // where the origin gave no lifetime, it may send another page to a client that it knows
-    if explicit_lifetime(&stored.head.fields, &governing, stored.received).is_none()
-        && let Some(reason) = credentials(&request.fields, options)
-    {
+    if invented && let Some(reason) = credentials(&request.fields, options) {
         return match validate(Fwd::Request, reason) {
             Reuse::Forward(Forward { mode: Mode::Fetch, fwd, reason }) => forward(Mode::Pass, fwd, reason),
             validate => validate,
@@ -175,6 +195,12 @@ fn decide<S: AsRef<StoredHead>>(
     }
     if freshness.is_fresh() {
         return match covered {
+            true if invented && let Some(reason) = followed.reload => {
+                match (now.since(stored.response_time) < RELOADED, validate(Fwd::Request, reason)) {
+                    (false, Reuse::Forward(forward)) => Reuse::Reload(selected, forward),
+                    _ => Reuse::Serve(selected, Reason::JustAsked),
+                }
+            }
             true => Reuse::Serve(selected, Reason::Fresh),
             false if completion(request, stored, options).is_some() => {
                 forward(Mode::Complete, Fwd::Partial, Reason::PartMissing)

@@ -12,8 +12,12 @@ use crate::{
     message::{FieldName, Fields, Method, Part, Request, ResponseHead, StatusCode, StoredHead},
 };
 
-/// The most ranges in one request. If it has more, the whole is sent.
+/// The most ranges in one request, in any order. If it has more, the whole is sent.
 const MOST_RANGES: usize = 8;
+
+/// The most ranges in one request if they are in ascending order and none overlaps another, as programs send them that
+/// fetch the parts of a file that changed.
+const MOST_ASCENDING: usize = 256;
 
 /// The part of a response that answers the request's conditions and ranges (RFC 9110 §13.2.2, §14.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +66,8 @@ pub(super) fn asked_ranges(request: &Request, stored: &StoredHead) -> Option<Vec
         return None;
     }
     let ranges = range::ranges(&request.fields)?;
-    (ranges.len() <= MOST_RANGES).then_some(ranges)
+    let may_be_many = ranges.len() <= MOST_ASCENDING && range::are_ascending(&ranges);
+    (ranges.len() <= MOST_RANGES || may_be_many).then_some(ranges)
 }
 
 fn of_whole(ranges: &[ByteRange], length: u64) -> Selection {

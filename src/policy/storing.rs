@@ -4,6 +4,7 @@ use http::header::*;
 
 use super::{
     Options, Reason, Times,
+    content::is_stream,
     directives::{Governing, credentials, retain_storable},
     freshness::{Freshness, explicit_lifetime, heuristically_cacheable, initial_age},
     invalidation::resolve,
@@ -15,11 +16,11 @@ use crate::{
     clock::Seconds,
     fields::{
         METHOD_OVERRIDES, SET_COOKIE2,
-        cache_control::{RequestDirectives, Scope},
+        cache_control::RequestDirectives,
         method::{is_query, is_safe},
         range,
     },
-    message::{Fields, Method, Part, Request, ResponseHead, StatusCode, StoredHead, Target},
+    message::{Method, Part, Request, ResponseHead, StatusCode, StoredHead, Target},
 };
 
 /// Decides whether this response may be stored, and returns the head to store (RFC 9111 §3). Fields that must not be
@@ -32,14 +33,29 @@ pub fn storing(
     times: Times,
     options: &Options,
 ) -> Result<StoredHead, Reason> {
-    let governing = Governing::of(&response.fields);
+    let governing = Governing::of(&response.fields, options);
+    reusable(storable(request, response, &governing, times, options)?, &governing, times, options)
+}
+
+/// Decides the same without a look at how long the response could be used.
+pub(super) fn storable(
+    request: &Request,
+    response: &ResponseHead,
+    governing: &Governing,
+    times: Times,
+    options: &Options,
+) -> Result<StoredHead, Reason> {
     let said = &governing.directives;
-    let explicit = explicit_lifetime(&response.fields, &governing, times.received).is_some();
+    let explicit = explicit_lifetime(&response.fields, governing, times.received).is_some();
+    // the range may have chosen the content of a 200, too
+    if range::has_other_unit(&request.fields) {
+        return Err(Reason::RangeUnit);
+    }
     // the request method is understood by the cache
     let method = storable_method(request, response, explicit)?;
     // the response status code is final
     let status = response.status;
-    if status.as_u16() < 200 || !answers_more_than_this_request(status) {
+    if !(200..600).contains(&status.as_u16()) || !answers_more_than_this_request(status) {
         return Err(Reason::StatusNeverStored);
     }
     if !options.strict && is_about_one_request(status) {
@@ -50,16 +66,17 @@ pub fn storing(
     if said.must_understand && !is_understood(status) {
         return Err(Reason::NotUnderstood);
     }
-    // no-store is not present, or must-understand overrides it (RFC 9111 §5.2.2.3)
+    // no-store is not present, or must-understand overrides it (RFC 9111 §5.2.2.3); the cache is shared: private is not
+    // present, or allows a shared cache to store a modified response
     if RequestDirectives::parse(&request.fields).no_store {
         return Err(Reason::RequestNoStore);
     }
-    if said.no_store && !said.must_understand {
-        return Err(governing.reason(Reason::NoStore));
+    if let Some(reason) = governing.forbids_storing() {
+        return Err(reason);
     }
-    // the cache is shared: private is not present, or allows a shared cache to store a modified response
-    if said.private == Some(Scope::Response) {
-        return Err(governing.reason(Reason::Private));
+    // whatever made the origin send the client in a circle, a cache would keep it there
+    if is_redirect_to_itself(request, response) {
+        return Err(Reason::RedirectToItself);
     }
     // the cache is shared: Authorization is not present, or a directive allows it
     let authorization = request.fields.contains(&AUTHORIZATION);
@@ -77,14 +94,28 @@ pub fn storing(
         return Err(Reason::StatusWithoutFreshness);
     }
     if !options.strict {
-        careful(request, response, &governing, explicit, options)?;
+        careful(request, response, governing, explicit, options)?;
     }
+    head(request, response, method, part, governing, times, options)
+}
+
+/// Makes the head that is kept of a response.
+pub(super) fn head(
+    request: &Request,
+    response: &ResponseHead,
+    method: &Method,
+    part: Option<Part>,
+    governing: &Governing,
+    times: Times,
+    options: &Options,
+) -> Result<StoredHead, Reason> {
+    let (status, authorization) = (response.status, request.fields.contains(&AUTHORIZATION));
     let mut fields = response.fields.clone();
-    retain_storable(&mut fields, &governing, times, options);
+    retain_storable(&mut fields, governing, times, options);
     if part.is_some() {
         fields.remove(&CONTENT_RANGE);
     }
-    let stored = StoredHead {
+    Ok(StoredHead {
         asked: {
             let Target { scheme, authority, path_and_query } = &request.target;
             format!("{method} {}://{authority}{path_and_query}", scheme.as_str())
@@ -98,8 +129,7 @@ pub fn storing(
         part: part.filter(|part| !is_whole(part)),
         invalidated: false,
         credentials: authorization || credentials(&request.fields, options).is_some(),
-    };
-    reusable(stored, &governing, times, options)
+    })
 }
 
 /// Returns the method that the stored response will answer.
@@ -145,19 +175,15 @@ fn is_about_one_request(status: StatusCode) -> bool {
     matches!(status.as_u16(), 400 | 401 | 407 | 411..=417 | 421 | 426 | 428 | 429 | 431 | 501)
 }
 
-fn is_whole(part: &Part) -> bool {
-    part.first == 0 && part.complete == Some(part.length())
+/// Returns true if a redirect leads to the URL that was asked for, by http or https.
+fn is_redirect_to_itself(request: &Request, response: &ResponseHead) -> bool {
+    let location = response.fields.only(&LOCATION).filter(|_| response.status.is_redirection());
+    let leads_to = location.and_then(|value| resolve(&request.target, value.as_bytes()));
+    leads_to.is_some_and(|target| target == request.target)
 }
 
-/// Returns true if the content is of a type that has no end: events, frames of a camera, messages.
-fn is_stream(response: &Fields) -> bool {
-    const TYPES: [&str; 3] = ["text/event-stream", "multipart/x-mixed-replace", "application/x-ndjson"];
-    const GRPC: &str = "application/grpc";
-    response.values(&CONTENT_TYPE).any(|value| {
-        let kind = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-        let begins_like_grpc = kind.get(..GRPC.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(GRPC.as_bytes()));
-        begins_like_grpc || TYPES.iter().any(|stream| kind.eq_ignore_ascii_case(stream.as_bytes()))
-    })
+fn is_whole(part: &Part) -> bool {
+    part.first == 0 && part.complete == Some(part.length())
 }
 
 /// Returns true if Larder knows what the status means for a cache: the statuses of RFC 9110 §15 and a few similar ones.
@@ -200,9 +226,10 @@ fn reusable(stored: StoredHead, governing: &Governing, times: Times, options: &O
     if !conditions(&stored).is_empty() || (usable && !governing.always_validate()) {
         return Ok(stored);
     }
-    Err(match freshness.lifetime {
+    Err(match (freshness.lifetime, freshness.lifetime_by) {
         _ if governing.always_validate() => governing.reason(Reason::NoCache),
-        Seconds(0) => Reason::NeverReusable,
+        (Seconds(0), by @ (Reason::Playlist | Reason::PragmaNoCache)) => by,
+        (Seconds(0), _) => Reason::NeverReusable,
         _ => Reason::LifetimeUsedUp,
     })
 }

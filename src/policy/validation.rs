@@ -12,11 +12,8 @@ use super::{
     vary::nominate_more,
 };
 use crate::{
-    clock::Timestamp,
-    fields::{
-        cache_control::{RequestDirectives, Scope},
-        date, digests_content,
-    },
+    clock::{Seconds, Timestamp},
+    fields::{cache_control::RequestDirectives, date, digests_content},
     message::{FieldName, FieldValue, Fields, Part, Request, ResponseHead, StatusCode, StoredHead},
 };
 
@@ -84,9 +81,9 @@ pub fn freshen_unasked(
 
 /// Returns true if other requests may use a stored response that the answer to this request has updated. If the request
 /// has Authorization, a directive must allow it (RFC 9111 §3.5). If the request says no-store, they may not (§5.2.1.5).
-pub fn may_be_shared(request: &Request, freshened: &StoredHead) -> bool {
-    let authorized =
-        !request.fields.contains(&AUTHORIZATION) || Governing::of(&freshened.head.fields).allows_authorized();
+pub fn may_be_shared(request: &Request, freshened: &StoredHead, options: &Options) -> bool {
+    let allows = || Governing::of(&freshened.head.fields, options).allows_authorized();
+    let authorized = !request.fields.contains(&AUTHORIZATION) || allows();
     authorized && !RequestDirectives::parse(&request.fields).no_store
 }
 
@@ -140,15 +137,14 @@ fn updated(
     for (name, value) in response.fields.iter().filter(|(name, _)| taken(name)) {
         fields.append(name.clone(), value.clone());
     }
-    let (before, after) = (Governing::of(&stored.head.fields), Governing::of(&fields));
+    let (before, after) = (Governing::of(&stored.head.fields, options), Governing::of(&fields, options));
     retain_storable(&mut fields, &after, times, options);
     let nominated = nominate_more(&stored.nominated, &response.fields, &mut fields, request, options);
     if grows_beyond(&fields, &stored.head.fields, options) {
         return None;
     }
     let forbidden = nominated.is_err()
-        || (after.directives.no_store && !after.directives.must_understand)
-        || after.directives.private == Some(Scope::Response)
+        || after.forbids_storing().is_some()
         || (stored.credentials && before.allows_authorized() && !after.allows_authorized());
     Some(StoredHead {
         initial_age: initial_age(&response.fields, times),
@@ -208,7 +204,9 @@ pub fn freshen_by_head(
         return HeadSays::Nothing;
     }
     match updated(request, stored, response, times, options) {
-        Some(head) if !head.invalidated && may_be_shared(request, &head) => HeadSays::Freshened(Box::new(head)),
+        Some(head) if !head.invalidated && may_be_shared(request, &head, options) => {
+            HeadSays::Freshened(Box::new(head))
+        }
         Some(head) if !head.invalidated => HeadSays::Nothing,
         _ => HeadSays::Changed,
     }
@@ -249,6 +247,14 @@ pub fn combine(stored: &StoredHead, new: &StoredHead) -> Option<StoredHead> {
     })
 }
 
+/// Returns true if a stale response may stand in for a failure though the origin says nothing about it. A 500 is
+/// passed on: its developer must see it.
+fn may_outlive_a_failure(stored: &StoredHead, status: Option<u16>) -> bool {
+    let stands = stored.head.status;
+    let is_answer = stands.is_success() || matches!(stands.as_u16(), 301 | 308);
+    is_answer && matches!(status, None | Some(502..=504))
+}
+
 /// Decides whether a stale stored response may answer in place of this failed exchange (RFC 9111 §4.2.4, RFC 5861 §4).
 /// `status` is that of the origin's answer, if there was one; 304 stands for a 304 that nobody asked for.
 pub fn on_error(
@@ -258,7 +264,7 @@ pub fn on_error(
     now: Timestamp,
     options: &Options,
 ) -> Result<Reason, Reason> {
-    if !matches!(status, None | Some(304 | 500 | 502 | 503 | 504)) {
+    if !matches!(status, None | Some(304 | 500 | 502 | 503 | 504 | 600..)) {
         return Err(Reason::NotAnError);
     }
     if stored.invalidated {
@@ -267,7 +273,7 @@ pub fn on_error(
     if is_refusal_to(&request.fields, stored) {
         return Err(Reason::StoredUnauthorized);
     }
-    let governing = Governing::of(&stored.head.fields);
+    let governing = Governing::of(&stored.head.fields, options);
     let freshness = Freshness::of(stored, &governing, now, options);
     if governing.forbids_stale() || freshness.clock_went_back {
         return Err(Reason::StaleForbidden);
@@ -275,13 +281,18 @@ pub fn on_error(
     if !is_covered(request, stored) {
         return Err(Reason::PartMissing);
     }
-    let asked = followed(&request.fields, options).0;
+    let asked = followed(&request.fields, options).directives;
     let unasked = governing.forbids_stale_unasked();
     let by_origin = governing.directives.stale_if_error.filter(|_| !governing.forbids_stale_extensions(options.strict));
     let by_client = asked.stale_if_error.filter(|_| !unasked);
     let allowed = by_origin.max(by_client);
     if allowed.is_some_and(|limit| freshness.stale_within(limit)) {
         return Ok(Reason::StaleIfError);
+    }
+    let says_nothing = governing.directives.stale_if_error.is_none() && !unasked;
+    let by_default = says_nothing && may_outlive_a_failure(stored, status) && !options.strict;
+    if by_default && freshness.stale_within(options.stale_if_error) {
+        return Ok(Reason::StaleByDefault);
     }
     if status.is_none() && !unasked {
         if asked.max_stale.is_some_and(|limit| freshness.stale_within(limit)) {
@@ -294,6 +305,7 @@ pub fn on_error(
     }
     Err(match allowed {
         Some(_) => Reason::StaleTooLong,
+        None if by_default && options.stale_if_error > Seconds(0) => Reason::StaleTooLong,
         None if unasked => Reason::StaleForbidden,
         None => Reason::StaleNotAllowed,
     })

@@ -2,7 +2,7 @@
 
 use http::header::{
     ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_REQUEST_HEADERS, CACHE_CONTROL, CONTENT_LANGUAGE, ORIGIN, VARY, VIA,
+    ACCESS_CONTROL_REQUEST_HEADERS, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, ORIGIN, VARY, VIA,
 };
 
 use super::{Options, Reason, negotiation};
@@ -90,6 +90,11 @@ pub fn is_for_content(nominated: &[Nominated], request: &Request) -> bool {
     nominated.iter().find(|(name, _)| *name == CONTENT) == content(request).as_ref()
 }
 
+/// Returns true if the stored response answers QUERY.
+pub(super) fn answers_query(nominated: &[Nominated]) -> bool {
+    nominated.iter().any(|(name, _)| *name == CONTENT)
+}
+
 /// Returns true if a response varies by fields of the request. The content of a QUERY is none.
 pub fn varies(nominated: &[Nominated]) -> bool {
     nominated.iter().any(|(name, _)| *name != CONTENT)
@@ -132,7 +137,7 @@ fn content(request: &Request) -> Option<Nominated> {
     request.content.map(|digest| (CONTENT, Some(digest.to_vec())))
 }
 
-/// Returns the names in Vary, sorted, each of them once.
+/// Returns the names in Vary, and those that most likely should be there, sorted, each of them once.
 fn names(response: &Fields, options: &Options) -> Result<Vec<FieldName>, Reason> {
     let mut names = Vec::new();
     for member in response.values(&VARY).flat_map(|line| members(line.as_bytes())) {
@@ -144,8 +149,9 @@ fn names(response: &Fields, options: &Options) -> Result<Vec<FieldName>, Reason>
             _ => return Err(Reason::VaryStar),
         }
     }
-    if !options.strict && allows_one_origin(response) {
-        names.push(ORIGIN);
+    if !options.strict {
+        names.extend(allows_one_origin(response).then_some(ORIGIN));
+        names.extend(is_coded(response).then_some(ACCEPT_ENCODING));
     }
     names.sort_by(|a: &FieldName, b| a.as_str().cmp(b.as_str()));
     names.dedup();
@@ -155,6 +161,13 @@ fn names(response: &Fields, options: &Options) -> Result<Vec<FieldName>, Reason>
 /// Returns true if Access-Control-Allow-Origin names an origin. Most likely that is the one that sent the request.
 fn allows_one_origin(response: &Fields) -> bool {
     response.values(&ACCESS_CONTROL_ALLOW_ORIGIN).any(|value| value.as_bytes().trim_ascii() != b"*")
+}
+
+/// Returns true if the content is in a coding, which a client may not understand. Most likely Accept-Encoding asked for it.
+fn is_coded(response: &Fields) -> bool {
+    response.values(&CONTENT_ENCODING).any(|value| {
+        members(value.as_bytes()).any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
+    })
 }
 
 /// Returns the language of a response in lower case, if it has exactly one.

@@ -88,7 +88,7 @@ impl<'a> Line<'a> {
 
 /// Returns the colours of the word and of the status.
 fn colours(word: &str, status: Option<StatusCode>) -> (Option<Colour>, Option<Colour>) {
-    let failed = status.is_some_and(|status| status.is_server_error());
+    let failed = status.is_some_and(|status| status.as_u16() >= 500);
     let of_word = match word {
         _ if failed => Some(Colour::Red),
         "HIT" => Some(Colour::Green),

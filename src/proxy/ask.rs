@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use http::header::SET_COOKIE;
 
 use super::{
@@ -9,19 +10,21 @@ use super::{
     exchange::{self, Answered},
     failure::status_of,
     fetched::Fetched,
+    fill::FillReader,
     forward::{self, Conditions},
-    keep::{COMPLETED, announced_length, join_parts, keep},
-    landing::{Flying, Landing},
+    keep::{COMPLETED, SHARED_ERROR, announced_length, few, join_parts, keep, share},
+    landing::{Audience, Filling, Flying, Landing},
     question::{Content, Question},
 };
 use crate::{
     fields::method::{is_safe, query},
+    key::CacheKey,
     message::{FieldName, FieldValue, Fields, Method, ResponseHead, StoredHead},
     origin::{OriginError, OriginResponse},
     policy::{
         Reason, Times, invalidation,
         reuse::{Mode, unkeyed_content},
-        selection,
+        selection, sharing,
         storing::storing,
         validation::{self, HeadSays},
     },
@@ -76,7 +79,7 @@ impl Asking {
     /// While the origin fails it is not asked by every request for which it has allowed a stale answer.
     fn spare_a_failing_origin(&self) -> Option<Fetched> {
         let asked = &self.question.asked;
-        if asked.site.health.may_ask(asked.cx.clock.now()) {
+        if asked.site.health.may_ask(&asked.primary, asked.cx.clock.now()) {
             return None;
         }
         let spared = spared(asked, self.question.stored.as_ref())?;
@@ -87,7 +90,10 @@ impl Asking {
     /// Which conditions of the client go out, and those that Larder adds. Where there is nothing to add, a whole response is
     /// asked for.
     fn conditions(&mut self) -> (Conditions, Vec<(FieldName, FieldValue)>) {
-        let Question { asked, stored, mode, .. } = &mut self.question;
+        let Question { asked, stored, begun, mode, .. } = &mut self.question;
+        if let Some((begun, _)) = begun {
+            return (Conditions::None, validation::conditions(&begun.head));
+        }
         let (conditions, added) = match (&*mode, stored) {
             (Mode::Pass, _) => return (Conditions::AsAsked, Vec::new()),
             (Mode::Validate, Some(stored)) => (Conditions::None, validation::conditions(&stored.head)),
@@ -119,8 +125,10 @@ impl Asking {
         let (health, now) = (&asked.site.health, asked.cx.clock.now());
         match &sent {
             // the origin cannot answer now, and says so itself or a gateway does
-            Ok(answered) if matches!(answered.response.head.status.as_u16(), 502..=504) => health.failed(now),
-            Ok(_) => health.answered(),
+            Ok(answered) if matches!(answered.response.head.status.as_u16(), 502..=504) => {
+                health.erred(&asked.primary, now)
+            }
+            Ok(_) => health.answered(&asked.primary),
             // a failure on this side says nothing about the origin
             Err(OriginError::Upload | OriginError::Exhausted | OriginError::NoThread) => {}
             Err(_) => health.failed(now),
@@ -139,6 +147,13 @@ impl Asking {
 
     async fn judge(&mut self, answered: Answered) -> Result<Fetched, AskAnew> {
         let status = answered.response.head.status.as_u16();
+        if let Some((filling, reader)) = self.question.begun.take() {
+            // in any other case the question is one as if nothing had begun
+            self.question.mode = Mode::Fetch;
+            if status == 304 {
+                return self.confirmed(filling, reader, &answered);
+            }
+        }
         match (self.question.mode, self.question.stored.clone()) {
             (Mode::Validate, Some(stored)) if status == 304 => self.validated(&stored, answered),
             (Mode::Complete, _) if status != 200 && status != 206 && status < 500 => Err(AskAnew),
@@ -159,6 +174,17 @@ impl Asking {
             Some(head) => Ok(self.freshened(stored, head, answered)),
             None => Err(AskAnew),
         }
+    }
+
+    /// A 304 about a response that another request began to store.
+    fn confirmed(&self, begun: Filling, reader: FillReader, answered: &Answered) -> Result<Fetched, AskAnew> {
+        let asked = &self.question.asked;
+        let Answered { response, times } = answered;
+        let head = validation::freshen(&asked.request, &begun.head, &response.head, *times, asked.policy());
+        let head = head.ok_or(AskAnew)?;
+        let cookies = own_cookies(&response.head.fields, &head.head.fields);
+        let filling = Filling { head: Arc::new(head), ..begun };
+        Ok(Fetched::Confirmed { filling, reader, status: 304, times: *times, cookies })
     }
 
     /// Returns true if no condition was sent that a 304 could answer. Methods that change something have a 304 of their
@@ -192,7 +218,7 @@ impl Asking {
         let (cx, request) = (&asked.cx, &*asked.request);
         // an answer to one user freshens nothing for others
         let bound = response.bound.is_some();
-        let shared = !bound && !head.invalidated && validation::may_be_shared(request, &head);
+        let shared = !bound && !head.invalidated && validation::may_be_shared(request, &head, asked.policy());
         if head.invalidated && !bound {
             // the 304 says that what it validates is for this client alone
             cx.store.invalidate(&asked.primary);
@@ -210,16 +236,50 @@ impl Asking {
     }
 
     /// An error of the origin, where a response is stored: it does not displace that.
-    fn stood_in(&self, answered: Answered) -> Fetched {
+    fn stood_in(&mut self, answered: Answered) -> Fetched {
         let status = answered.response.head.status.as_u16();
         match stand_in(&self.question.asked, self.question.stored.as_ref(), Some(status)) {
             Some(stale) => {
                 self.land(Landing::Erred(status));
                 stale
             }
+            None => self.not_stored(answered, Reason::OriginError),
+        }
+    }
+
+    /// An answer that is not stored. Those who wait for it get it too, if they may.
+    fn not_stored(&mut self, answered: Answered, reason: Reason) -> Fetched {
+        let Question { asked, flight, .. } = &self.question;
+        let Answered { response, times } = &answered;
+        let Some(lead) = &self.lead else { return Fetched::Relay { answered, reason } };
+        let head = &response.head;
+        let failure = sharing::is_failure(head.status.as_u16());
+        let may_share = response.bound.is_none() && !self.unkeyed;
+        let shared = match (failure, reason) {
+            _ if !may_share => None,
+            (true, _) if announced_length(response).is_none_or(|length| length <= SHARED_ERROR) => {
+                sharing::error_for_all(&asked.request, head, *times, asked.policy()).map(|h| (h, Audience::Anonymous))
+            }
+            (false, Reason::LifetimeUsedUp) => {
+                sharing::outrun(&asked.request, head, *times, asked.policy()).map(|h| (h, Audience::Waiting))
+            }
+            _ => None,
+        };
+        match shared {
+            None if failure => lead.land(Landing::Failing(few())),
             None => {
-                self.land(Landing::Alone);
-                Fetched::Relay { answered, reason: Reason::OriginError }
+                lead.land(Landing::Alone);
+                if asked.request.method != Method::HEAD {
+                    asked.cx.shared.note_alone(flight.variant, times.response);
+                }
+            }
+            Some(_) => {}
+        }
+        match (shared, self.lead.take()) {
+            (Some((head, audience)), Some(lead)) => share(asked, answered, head, audience, lead, reason),
+            (_, lead) => {
+                self.lead = lead;
+                Fetched::Relay { answered, reason }
             }
         }
     }
@@ -247,18 +307,16 @@ impl Asking {
                     return Err(AskAnew);
                 }
                 asked.cx.shared.note_shareable(&flight.variant);
-                Ok(keep(asked, answered, joined, self.lead.take(), self.epoch))
+                let came_stale = !sharing::is_fresh(&joined.head, times.response, asked.policy());
+                let outrun = || sharing::outrun(request, &response.head, *times, asked.policy());
+                let audience = if came_stale && outrun().is_some() { Audience::Waiting } else { Audience::All };
+                Ok(keep(asked, answered, joined, audience, self.lead.take(), self.epoch))
             }
-            Err(reason) => {
+            Err(_) if completes && response.head.status == 206 => {
                 self.land(Landing::Alone);
-                if self.lead.is_some() {
-                    asked.cx.shared.note_alone(flight.variant, times.response);
-                }
-                match completes && response.head.status == 206 {
-                    true => Err(AskAnew),
-                    false => Ok(Fetched::Relay { answered, reason }),
-                }
+                Err(AskAnew)
             }
+            Err(reason) => Ok(self.not_stored(answered, reason)),
         }
     }
 }
@@ -273,12 +331,13 @@ async fn after_effects(
 ) {
     let (cx, request) = (&asked.cx, &*asked.request);
     if !is_safe(&request.method) {
-        for target in invalidation::invalidates(request, response) {
-            for key in [&Method::GET, &query()].map(|method| asked.key(method, &target)) {
-                cx.shared.note_invalidated(key, times.response);
-                cx.store.invalidate_durably(&key).await;
-            }
-        }
+        let targets = invalidation::invalidates(request, response);
+        let methods = [Method::GET, query()];
+        let keys: Vec<CacheKey> =
+            targets.iter().flat_map(|target| methods.each_ref().map(|method| asked.key(method, target))).collect();
+        keys.iter().for_each(|key| cx.shared.note_invalidated(*key, times.response));
+        // side by side: a disk that does not answer is waited for once
+        join_all(keys.iter().map(|key| cx.store.invalidate_durably(key))).await;
     } else if request.method == Method::HEAD
         && let Some(stored) = stored
     {
@@ -320,8 +379,8 @@ pub fn stand_in(asked: &Asked, stored: Option<&Arc<StoredResponse>>, status: Opt
 /// A stale stored response without a question to an origin that has been failing, where that is allowed (RFC 5861 §4).
 pub fn spared(asked: &Asked, stored: Option<&Arc<StoredResponse>>) -> Option<Fetched> {
     match stand_in(asked, stored, None)? {
-        Fetched::StoodIn { stored, reason: Reason::StaleIfError, .. } => {
-            Some(Fetched::Spared { stored, reason: Reason::StaleIfError })
+        Fetched::StoodIn { stored, reason: reason @ (Reason::StaleIfError | Reason::StaleByDefault), .. } => {
+            Some(Fetched::Spared { stored, reason })
         }
         _ => None,
     }

@@ -74,6 +74,11 @@ impl<K: Eq + Hash + Clone, T: Clone> Flights<K, T> {
 }
 
 impl<K: Eq + Hash, T> Flights<K, T> {
+    /// Returns true if a request with this key would follow another one.
+    pub fn has(&self, key: &K) -> bool {
+        self.lock().contains_key(key)
+    }
+
     /// Requests that join from now on do not follow these flights. Those that follow already still do.
     pub fn forget(&self, gone: impl Fn(&K) -> bool) {
         self.lock().retain(|key, _| !gone(key));
@@ -96,6 +101,10 @@ impl<K: Eq + Hash + Clone, T> Lead<K, T> {
     /// Tells all followers, and those that join later while the lead lives.
     pub fn land(&self, landed: T) {
         self.landing.send_replace(Some(landed));
+    }
+
+    pub fn key(&self) -> &K {
+        &self.key
     }
 
     pub fn followers(&self) -> Followers<T> {
@@ -129,6 +138,11 @@ impl<T> Followers<T> {
 }
 
 impl<T: Clone> Follow<T> {
+    /// Returns true if the leader has landed something already.
+    pub fn has_landed(&self) -> bool {
+        self.0.borrow().is_some()
+    }
+
     /// Waits for what the leader lands; `None`: it gave up, join again.
     pub async fn landed(mut self) -> Option<T> {
         self.0.wait_for(Option::is_some).await.ok().and_then(|landed| landed.clone())

@@ -5,7 +5,7 @@ use futures_core::Stream;
 
 use super::{fill::FillReader, warning::Warning};
 use crate::{
-    client::ReplyBody,
+    client::{ReplyBody, Trailers},
     message::{Method, Request},
     origin::OriginBody,
     store::{self, StoredBody},
@@ -111,11 +111,16 @@ impl Source {
     }
 }
 
-pub fn relay(body: OriginBody) -> impl Stream<Item = std::io::Result<Bytes>> {
-    futures_util::stream::unfold(Some(body), |body| async move {
-        let mut body = body?;
-        match body.next().await? {
-            Ok(bytes) => Some((Ok(bytes), Some(body))),
+/// The origin's bytes as they come, and then its trailers.
+pub fn relay(body: OriginBody, trailers: Trailers) -> impl Stream<Item = std::io::Result<Bytes>> {
+    futures_util::stream::unfold(Some((body, trailers)), |state| async move {
+        let (mut body, trailers) = state?;
+        let Some(next) = body.next().await else {
+            trailers.set(body.take_trailers());
+            return None;
+        };
+        match next {
+            Ok(bytes) => Some((Ok(bytes), Some((body, trailers)))),
             Err(error) => {
                 static BROKEN_OFF: Warning = Warning::new();
                 BROKEN_OFF.say(format_args!("a response was broken off: {error}"));

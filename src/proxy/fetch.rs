@@ -1,6 +1,9 @@
 //! Answers from the origin, for one client or for many at once.
 
-use tokio::sync::oneshot;
+use std::time::Duration;
+
+use http::header::{IF_NONE_MATCH, RANGE};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
     ask::{ask, spared, stand_in},
@@ -9,35 +12,80 @@ use super::{
     failure::status_of,
     fetched::Fetched,
     fill::FillReader,
-    landing::{FlightKey, Flying, Landing},
-    question::{Again, ClientSide, Content, Found, Question},
+    landing::{Audience, Filling, FlightKey, Flying, Landing},
+    question::{Again, ClientSide, Content, Found, Question, ranged_key},
     respond,
     verdict::{Answer, Tier, Verdict},
 };
 use crate::{
     client::Connection,
-    message::StoredHead,
+    clock,
+    message::{Method, StoredHead},
     origin::OriginError,
     policy::{
+        Reason,
         reuse::{Forward, Mode, Reuse, reuse},
-        vary,
+        selection::{self, Selection},
+        sharing::is_anonymous,
+        validation, vary,
     },
 };
 
+/// How long a range waits for its first byte from a body that is on its way. Otherwise it is asked for alone.
+const DUE: Duration = Duration::from_secs(1);
+
 /// Answers a request from the origin.
 pub async fn fetch(asked: Asked, content: Content, connection: Connection, found: Found, forward: Forward) -> Answer {
+    lead_or_follow(asked, content, connection, found, forward, |_| None).await
+}
+
+/// Answers a request whose client wishes to reload: from the origin, or from what is stored where the URL was reloaded
+/// a moment ago.
+pub async fn reload(asked: Asked, content: Content, connection: Connection, found: Found, forward: Forward) -> Answer {
+    let tier = found.tier;
+    let just_asked = move |question: &Question| {
+        let Question { asked, stored, .. } = question;
+        let (stored, now) = (stored.as_ref()?, asked.cx.clock.now());
+        let may_reload = asked.cx.shared.may_reload(asked.primary, now);
+        (!may_reload).then(|| respond::hit(asked, stored, Reason::JustAsked, tier, now))
+    };
+    lead_or_follow(asked, content, connection, found, forward, just_asked).await
+}
+
+/// Answers a request from the origin, together with those who ask for the same. `instead` may give another answer before
+/// the origin is asked; those who follow are not asked.
+async fn lead_or_follow(
+    asked: Asked,
+    content: Content,
+    connection: Connection,
+    found: Found,
+    forward: Forward,
+    instead: impl FnOnce(&Question) -> Option<Answer>,
+) -> Answer {
     let verdict = Verdict::forwarded(forward.fwd, forward.reason);
-    let alone = asked.cx.shared.goes_alone(&found.key, asked.cx.clock.now());
+    let goes_alone = |key| asked.cx.shared.goes_alone(key, asked.cx.clock.now());
+    let alone = goes_alone(&found.key) || (asked.request.fields.contains(&RANGE) && goes_alone(&ranged_key(&asked)));
+    let is_large = || asked.cx.shared.is_abandoned(&asked.primary, asked.cx.clock.now());
     let mode = match forward.mode {
         // where nothing is to be shared the client's own conditions are worth more than a whole response
         Mode::Fetch if alone && found.stored.is_none() => Mode::Pass,
+        // the client has it: the origin need not begin a transfer again that was given up before
+        Mode::Fetch if found.stored.is_none() && asked.request.fields.contains(&IF_NONE_MATCH) && is_large() => {
+            Mode::Pass
+        }
         mode => mode,
     };
     let mut question = question(asked.clone(), content, Some(connection), found, mode);
     let joined = match alone {
-        true => Joined::Alone,
+        true => Joined::Alone(None),
         false => join(&mut question, &verdict).await,
     };
+    if let Joined::Answered(answer) = joined {
+        return *answer;
+    }
+    if let Some(answer) = instead(&question) {
+        return answer;
+    }
     match joined {
         Joined::Answered(answer) => *answer,
         Joined::Leads(lead) => {
@@ -46,13 +94,22 @@ pub async fn fetch(asked: Asked, content: Content, connection: Connection, found
             let fetched = tell.await.unwrap_or(Fetched::Failed(OriginError::Closed));
             answer(&asked, fetched, verdict)
         }
-        Joined::Alone => answer(&asked, ask(question, None).await, verdict),
+        Joined::Alone(place) => {
+            let fetched = ask(question, None).await;
+            drop(place);
+            answer(&asked, fetched, verdict)
+        }
     }
 }
 
-/// Validates a stored response after an answer was given from it (RFC 5861 §3).
+/// Validates a stored response after an answer was given from it (RFC 5861 §3). Behind a HEAD goes a HEAD: a GET could begin
+/// a large transfer that nobody wants.
 pub fn refresh(asked: Asked, content: Content, found: Found) {
-    let flight = FlightKey { primary: asked.primary, variant: found.key };
+    let variant = match asked.request.method == Method::HEAD {
+        true => asked.key(&Method::HEAD, &asked.request.target),
+        false => found.key,
+    };
+    let flight = FlightKey { primary: asked.primary, variant };
     if let Join::Lead(lead) = asked.cx.shared.flights.join(&flight) {
         let question = question(asked, content, None, found, Mode::Validate);
         tokio::task::spawn_local(async move {
@@ -75,6 +132,7 @@ fn question(asked: Asked, content: Content, connection: Option<Connection>, foun
         content,
         client: ClientSide { interim, owner },
         stored: found.stored,
+        begun: None,
         mode,
         flight,
         looked: found.looked,
@@ -85,13 +143,18 @@ fn question(asked: Asked, content: Content, connection: Option<Connection>, foun
 enum Joined {
     Leads(Flying),
     Answered(Box<Answer>),
-    Alone,
+    /// It asks for itself. The place is one of a few.
+    Alone(Option<OwnedSemaphorePermit>),
 }
 
 /// Joins those who ask for the same. The flight's key follows what is learned of the variants on the way, once: an origin
 /// that varies otherwise each time is asked by each.
 async fn join(question: &mut Question, verdict: &Verdict) -> Joined {
-    let mut rejoined = false;
+    let (mut rejoined, began) = (false, clock::instant());
+    // a range follows the whole, if that is on its way, or another range
+    if question.is_ranged() && !question.asked.cx.shared.flights.has(&question.flight) {
+        question.flight.variant = ranged_key(&question.asked);
+    }
     while question.collapses() {
         let (cx, request) = (&question.asked.cx, &question.asked.request);
         match cx.shared.flights.join(&question.flight) {
@@ -112,25 +175,67 @@ async fn join(question: &mut Question, verdict: &Verdict) -> Joined {
                 question.flight.variant = again.key;
             }
             Join::Follow(follow) => {
+                let waited = !follow.has_landed();
                 let Some(landing) = follow.landed().await else {
                     log::debug!("a flight was given up; joining again");
                     continue;
                 };
+                // the leader's time was over, but this request's is not
+                if matches!(landing, Landing::Failed(OriginError::FirstByteTimeout | OriginError::ConnectTimeout))
+                    && began.elapsed() < question.asked.site.origin.patience().mul_f64(0.9)
+                {
+                    // whoever leads may be about to end
+                    tokio::task::yield_now().await;
+                    continue;
+                }
                 let varies = landing.varies_for(request, question.asked.policy());
-                if let Some(answer) = followed(question, landing, verdict) {
+                let begun = validatable(question, &landing);
+                let failing = if let Landing::Failing(few) = &landing { Some(few.clone()) } else { None };
+                if let Some(answer) = followed(question, landing, waited, verdict) {
                     return Joined::Answered(Box::new(answer));
+                }
+                if begun.is_some() {
+                    (question.begun, question.mode) = (begun, Mode::Validate);
+                    return Joined::Alone(None);
+                }
+                if let Some(few) = failing {
+                    let place = few.acquire_owned().await.ok();
+                    let again = Box::pin(question.look_again()).await;
+                    return match again.usable {
+                        Some((stored, reason)) => {
+                            let now = question.asked.cx.clock.now();
+                            let answer = respond::hit(&question.asked, &stored, reason, Tier::Memory, now);
+                            Joined::Answered(Box::new(answer))
+                        }
+                        None => Joined::Alone(place),
+                    };
                 }
                 let variant = varies.filter(|_| !rejoined).map(|values| question.flight.primary.variant(&values));
                 match variant {
                     // others may ask for the same variant
                     Some(variant) if variant != question.flight.variant => question.flight.variant = variant,
-                    _ => return Joined::Alone,
+                    _ => return Joined::Alone(None),
                 }
             }
         }
         rejoined = true;
     }
-    Joined::Alone
+    Joined::Alone(None)
+}
+
+/// Returns the response that is on its way, if this request may have it once the origin has validated it.
+fn validatable(question: &Question, landing: &Landing) -> Option<(Filling, FillReader)> {
+    let Landing::Filling(filling) = landing else { return None };
+    let Question { asked, stored, .. } = question;
+    // a range that is not due is not to wait for the whole
+    let fits = stored.is_none()
+        && !asked.request.fields.contains(&RANGE)
+        && filling.audience != Audience::Anonymous
+        && vary::matches(&filling.head.nominated, &asked.request, asked.policy())
+        && !validation::conditions(&filling.head).is_empty()
+        && filling.may_be_joined(asked.cx.clock.now());
+    let reader = if fits { FillReader::of(&filling.fill)? } else { return None };
+    Some((filling.clone(), reader))
 }
 
 /// Asks for all who follow, and for the one who is told. Where they have all left before the answer comes the question is
@@ -174,13 +279,19 @@ fn answer(asked: &Asked, fetched: Fetched, verdict: Verdict) -> Answer {
             let verdict = Verdict { reason, from_cache: true, tier, fwd_status: status, failure, ..verdict };
             respond::stored(asked, &stored, Vec::new(), verdict, asked.cx.clock.now())
         }
-        Fetched::Filling { head, filling, reader, combined } => {
-            let fill = Some(filling.fill.clone());
-            let verdict = Verdict { stored: true, fill, ..verdict.answered(filling.status, filling.times) };
+        Fetched::Filling { head, filling, reader, combined, not_stored } => {
+            let reason = not_stored.unwrap_or(verdict.reason);
+            let (stored, fill) = (not_stored.is_none(), Some(filling.fill.clone()));
+            let verdict = Verdict { stored, fill, reason, ..verdict.answered(filling.status, filling.times) };
             match combined {
-                true => respond::filling(asked, &filling, reader, verdict),
+                true => respond::filling(asked, &filling, reader, Vec::new(), verdict),
                 false => respond::fresh_from_origin(asked, &head, &filling, reader, verdict),
             }
+        }
+        Fetched::Confirmed { filling, reader, status, times, cookies } => {
+            let (reason, tier) = (Reason::Validated, Tier::Memory);
+            let verdict = Verdict { reason, from_cache: true, tier, ..verdict.answered(status, times) };
+            respond::filling(asked, &filling, reader, cookies, verdict)
         }
         Fetched::Relay { answered, reason } => {
             let status = answered.response.head.status.as_u16();
@@ -191,15 +302,46 @@ fn answer(asked: &Asked, fetched: Fetched, verdict: Verdict) -> Answer {
     }
 }
 
-/// The answer for a client that waited for another's request; `None`: it has to go alone.
-fn followed(question: &Question, landing: Landing, verdict: &Verdict) -> Option<Answer> {
+/// Returns true if the bytes that a request asks for are there, or are expected within [`DUE`] at the pace of those that came.
+fn is_due(asked: &Asked, filling: &Filling) -> bool {
+    let Filling { head, fill, length, times, .. } = filling;
+    if !asked.request.fields.contains(&RANGE) {
+        return true;
+    }
+    let whole = head.part.map_or(*length, |part| part.complete);
+    let first = match selection::select(&asked.request, head, whole) {
+        Selection::Part(first, _) => first,
+        Selection::Parts(ranges) => ranges.iter().map(|(first, _)| *first).min().unwrap_or(0),
+        // of a body of unknown length no part can be told yet
+        Selection::Whole => return whole.is_some(),
+        Selection::NotModified | Selection::NotSatisfiable => 0,
+    };
+    let (first, came) = (first - head.part.map_or(0, |part| part.first), fill.came());
+    let took = asked.cx.clock.now().0.saturating_sub(times.response.0).max(1) as u128;
+    u128::from(first.saturating_sub(came)) * took <= u128::from(came) * DUE.as_millis()
+}
+
+/// The answer for a client that followed another's request; `None`: it has to go alone. `waited`: it followed before
+/// anything landed.
+fn followed(question: &Question, landing: Landing, waited: bool, verdict: &Verdict) -> Option<Answer> {
     let (asked, now) = (&question.asked, question.asked.cx.clock.now());
     let used = |head: &StoredHead| match reuse(&asked.request, Some(head), false, now, asked.policy()) {
         Reuse::Serve(_, reason) | Reuse::Refresh(_, reason) => Some(reason),
         _ => None,
     };
-    let usable =
-        |head: &StoredHead| vary::matches(&head.nominated, &asked.request, asked.policy()) && used(head).is_some();
+    // what the origin sent while the request waited is what a client that reloads wishes for
+    let usable = |head: &StoredHead| {
+        let reloaded = || matches!(reuse(&asked.request, Some(head), false, now, asked.policy()), Reuse::Reload(..));
+        vary::matches(&head.nominated, &asked.request, asked.policy()) && (used(head).is_some() || reloaded())
+    };
+    let may_have = |filling: &Filling| {
+        let matches = || vary::matches(&filling.head.nominated, &asked.request, asked.policy());
+        match filling.audience {
+            Audience::All => usable(&filling.head),
+            Audience::Waiting => usable(&filling.head) || (waited && matches()),
+            Audience::Anonymous => waited && matches() && is_anonymous(&asked.request),
+        }
+    };
     let verdict = Verdict { collapsed: true, ..verdict.clone() };
     let stand_in = |status| stand_in(asked, question.stored.as_ref(), status);
     match landing {
@@ -210,9 +352,10 @@ fn followed(question: &Question, landing: Landing, verdict: &Verdict) -> Option<
         Landing::Found(stored) if usable(&stored.head) => {
             Some(respond::hit(asked, &stored, used(&stored.head)?, Tier::Memory, now))
         }
-        Landing::Filling(filling) if usable(&filling.head) && filling.may_be_joined(now) => {
+        Landing::Filling(filling) if filling.may_be_joined(now) && may_have(&filling) && is_due(asked, &filling) => {
             let reader = FillReader::of(&filling.fill)?;
-            Some(respond::filling(asked, &filling, reader, verdict.answered(filling.status, filling.times)))
+            let verdict = verdict.answered(filling.status, filling.times);
+            Some(respond::filling(asked, &filling, reader, Vec::new(), verdict))
         }
         Landing::Failed(error) => Some(match stand_in(status_of(&error)) {
             Some(fetched) => answer(asked, fetched.because_of(&error), verdict),
@@ -220,6 +363,6 @@ fn followed(question: &Question, landing: Landing, verdict: &Verdict) -> Option<
         }),
         Landing::Erred(status) => Some(answer(asked, stand_in(Some(status))?, verdict)),
         Landing::Spared => Some(answer(asked, spared(asked, question.stored.as_ref())?, verdict)),
-        Landing::Stored { .. } | Landing::Found(_) | Landing::Filling(_) | Landing::Alone => None,
+        Landing::Stored { .. } | Landing::Found(_) | Landing::Filling(_) | Landing::Failing(_) | Landing::Alone => None,
     }
 }

@@ -33,12 +33,24 @@ pub enum Fetched {
         /// The error, where there is no answer.
         failure: Option<Box<OriginError>>,
     },
-    /// The response is being stored. `combined`: it continues a stored part, and answers together with that.
+    /// The response is being stored, or shared with those who wait for it. `combined`: it continues a stored part, and answers
+    /// together with that.
     Filling {
         head: ResponseHead,
         filling: Filling,
         reader: FillReader,
         combined: bool,
+        /// Why it is not stored.
+        not_stored: Option<Reason>,
+    },
+    /// A response that another request began to store answers: the origin has validated it for this one.
+    Confirmed {
+        filling: Filling,
+        reader: FillReader,
+        status: u16,
+        times: Times,
+        /// Set-Cookie lines for this client alone.
+        cookies: Vec<FieldValue>,
     },
     /// The response is for this client alone.
     Relay {

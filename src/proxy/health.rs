@@ -1,16 +1,33 @@
-//! Whether the origin answers. While it does not, stale responses stand in for its answers, and one request at a time asks
-//! whether it answers again, each time after a longer pause.
+//! Whether the origin answers, and for which URLs it fails. Meanwhile stale responses stand in for its answers, and one
+//! request at a time asks whether it answers again, each time after a longer pause.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
-use crate::clock::{Seconds, Timestamp};
+use crate::{
+    clock::{Seconds, Timestamp},
+    key::CacheKey,
+};
 
 /// The first pause, and the longest.
 const PAUSES: (Seconds, Seconds) = (Seconds(1), Seconds(30));
 
+/// The most URLs that are known to fail. Of a further one nothing is noted.
+const URLS: usize = 16 * 1024;
+
 /// What all workers know about the origin.
 #[derive(Default)]
-pub struct Health(Mutex<Option<Failing>>);
+pub struct Health(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    /// The origin cannot be reached, or does not answer in time.
+    origin: Option<Failing>,
+    /// The origin answers these URLs with an error.
+    urls: HashMap<CacheKey, Failing>,
+}
 
 #[derive(Clone, Copy)]
 struct Failing {
@@ -22,36 +39,65 @@ struct Failing {
 }
 
 impl Health {
-    /// Returns true if a request that has another answer may ask the origin now. While the origin fails, one may in each pause.
-    pub fn may_ask(&self, now: Timestamp) -> bool {
-        match &mut *self.lock() {
-            None => true,
-            Some(failing) if now < failing.probe_at => false,
-            Some(failing) => {
-                (failing.probe_at, failing.probing) = (now.plus(PAUSES.1), true);
-                true
-            }
+    /// Returns true if a request for this URL that has another answer may ask the origin now. While the origin fails, one
+    /// may in each pause.
+    pub fn may_ask(&self, url: &CacheKey, now: Timestamp) -> bool {
+        let mut known = self.lock();
+        let Known { origin, urls } = &mut *known;
+        origin.as_mut().is_none_or(|failing| failing.may_probe(now))
+            && urls.get_mut(url).is_none_or(|failing| failing.may_probe(now))
+    }
+
+    /// Notes that the origin has answered this URL.
+    pub fn answered(&self, url: &CacheKey) {
+        let mut known = self.lock();
+        known.origin = None;
+        known.urls.remove(url);
+    }
+
+    /// Notes that the origin has answered this URL with an error.
+    pub fn erred(&self, url: &CacheKey, now: Timestamp) {
+        let mut known = self.lock();
+        known.origin = None;
+        if known.urls.len() >= URLS {
+            known.urls.retain(|_, failing| now < failing.probe_at);
+        }
+        if known.urls.len() < URLS || known.urls.contains_key(url) {
+            let failing = Failing::again(known.urls.get(url).copied(), now);
+            known.urls.insert(*url, failing);
         }
     }
 
-    pub fn answered(&self) {
-        *self.lock() = None;
+    /// Notes that the origin could not be reached, or did not answer in time.
+    pub fn failed(&self, now: Timestamp) {
+        let mut known = self.lock();
+        known.origin = Some(Failing::again(known.origin, now));
     }
 
-    pub fn failed(&self, now: Timestamp) {
-        let mut health = self.lock();
-        let pause = match *health {
+    // a panic while the lock was held left it whole: every change is one call
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Failing {
+    fn may_probe(&mut self, now: Timestamp) -> bool {
+        if now < self.probe_at {
+            return false;
+        }
+        (self.probe_at, self.probing) = (now.plus(PAUSES.1), true);
+        true
+    }
+
+    /// What is known after a further failure.
+    fn again(known: Option<Failing>, now: Timestamp) -> Failing {
+        let pause = match known {
             None => PAUSES.0,
             Some(failing) if failing.probing => Seconds(failing.pause.0 * 2).min(PAUSES.1),
             // requests that fail together are one failure
-            Some(_) => return,
+            Some(failing) => return failing,
         };
-        *health = Some(Failing { pause, probe_at: now.plus(pause), probing: false });
-    }
-
-    // one number is replaced by another: nothing can be half done
-    fn lock(&self) -> MutexGuard<'_, Option<Failing>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        Failing { pause, probe_at: now.plus(pause), probing: false }
     }
 }
 
@@ -63,28 +109,48 @@ mod tests {
         Timestamp::from_seconds(seconds)
     }
 
+    fn url(n: u8) -> CacheKey {
+        CacheKey::of("", &crate::message::Method::GET, "", &n.to_string())
+    }
+
     #[test]
     fn an_origin_that_answers_may_always_be_asked() {
         let health = Health::default();
-        assert!(health.may_ask(at(0)) && health.may_ask(at(0)));
+        assert!(health.may_ask(&url(0), at(0)) && health.may_ask(&url(0), at(0)));
     }
 
     #[test]
     fn a_failing_origin_is_asked_once_in_each_pause_and_the_pauses_grow() {
-        let health = Health::default();
-        let mut now = 0;
-        let mut asked = Vec::new();
-        health.failed(at(now));
-        while now < 70 {
-            now += 1;
-            if health.may_ask(at(now)) {
-                assert!(!health.may_ask(at(now)));
-                asked.push(now);
-                health.failed(at(now));
+        type Fail = fn(&Health, Timestamp);
+        let fails: [Fail; 2] = [|health, now| health.failed(now), |health, now| health.erred(&url(0), now)];
+        for fail in fails {
+            let health = Health::default();
+            let mut now = 0;
+            let mut asked = Vec::new();
+            fail(&health, at(now));
+            while now < 70 {
+                now += 1;
+                if health.may_ask(&url(0), at(now)) {
+                    assert!(!health.may_ask(&url(0), at(now)));
+                    asked.push(now);
+                    fail(&health, at(now));
+                }
             }
+            assert_eq!(asked, [1, 3, 7, 15, 31, 61]);
+            health.answered(&url(0));
+            assert!(health.may_ask(&url(0), at(now)) && health.may_ask(&url(0), at(now)));
         }
-        assert_eq!(asked, [1, 3, 7, 15, 31, 61]);
-        health.answered();
-        assert!(health.may_ask(at(now)) && health.may_ask(at(now)));
+    }
+
+    #[test]
+    fn w46_an_error_spares_its_url_alone_and_an_origin_that_is_down_all() {
+        let health = Health::default();
+        health.erred(&url(1), at(0));
+        assert!(!health.may_ask(&url(1), at(0)) && health.may_ask(&url(2), at(0)));
+        health.failed(at(0));
+        assert!(!health.may_ask(&url(2), at(0)));
+        // it answers again, with an error
+        health.erred(&url(3), at(0));
+        assert!(health.may_ask(&url(2), at(0)) && !health.may_ask(&url(1), at(0)));
     }
 }

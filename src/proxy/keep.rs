@@ -2,12 +2,16 @@
 
 use std::{rc::Rc, sync::Arc};
 
+use tokio::sync::Semaphore;
+
 use super::{
     context::{Asked, Context},
-    exchange::Answered,
+    exchange::{self, Answered},
     fetched::Fetched,
     fill::{self, Fill, FillError, FillReader, Filled, Side},
-    landing::{Filling, Flying, Landing},
+    forward::Conditions,
+    landing::{Audience, Filling, Flying, Landing},
+    question::{ClientSide, Content, ranged_key},
     site::Site,
     warning::Warning,
 };
@@ -19,7 +23,7 @@ use crate::{
     logging::redact,
     message::{Method, Request, StatusCode, StoredHead},
     origin::{OriginBody, OriginError, OriginResponse},
-    policy::{selection, validation, vary},
+    policy::{Reason, resuming, selection, validation, vary},
     store::{Epoch, StoredBody, StoredResponse},
 };
 
@@ -64,8 +68,47 @@ pub fn announced_length(response: &OriginResponse) -> Option<u64> {
     length.or(part.map(|part| part.length()))
 }
 
+/// The bytes up to which a server error is shared.
+pub const SHARED_ERROR: u64 = 64 * 1024;
+
 /// Begins to store an answer, and to give it to everybody who waits for it.
-pub fn keep(asked: &Asked, answered: Answered, joined: Joined, lead: Option<Flying>, epoch: Epoch) -> Fetched {
+pub fn keep(
+    asked: &Asked,
+    answered: Answered,
+    joined: Joined,
+    audience: Audience,
+    lead: Option<Flying>,
+    epoch: Epoch,
+) -> Fetched {
+    begin(asked, answered, joined, audience, lead, Some(epoch))
+}
+
+/// Gives an answer to everybody who waits for it, and stores nothing. A server error is given when all of it has come.
+pub fn share(
+    asked: &Asked,
+    answered: Answered,
+    head: StoredHead,
+    audience: Audience,
+    lead: Flying,
+    reason: Reason,
+) -> Fetched {
+    let joined = Joined { head, sides: [Side::default(), Side::default()], combined: false, outdated: None };
+    match begin(asked, answered, joined, audience, Some(lead), None) {
+        Fetched::Filling { head, filling, reader, combined, .. } => {
+            Fetched::Filling { head, filling, reader, combined, not_stored: Some(reason) }
+        }
+        fetched => fetched,
+    }
+}
+
+fn begin(
+    asked: &Asked,
+    answered: Answered,
+    joined: Joined,
+    audience: Audience,
+    lead: Option<Flying>,
+    epoch: Option<Epoch>,
+) -> Fetched {
     let (cx, request) = (&asked.cx, &asked.request);
     let Answered { response, times } = answered;
     let length = announced_length(&response);
@@ -74,9 +117,12 @@ pub fn keep(asked: &Asked, answered: Answered, joined: Joined, lead: Option<Flyi
     let fill = Fill::new(cx.store.filling());
     let Some(reader) = FillReader::of(&fill) else { return Fetched::Failed(OriginError::Closed) };
     let status = head.status.as_u16();
-    let filling = Filling { head: Arc::new(joined.head), fill, length, status, times };
-    let lead = lead.filter(|_| filling.head.part.is_none() || request.method != Method::GET);
-    if let Some(lead) = &lead {
+    let filling = Filling { head: Arc::new(joined.head), fill, length, status, times, audience };
+    // who asks for the whole is not to follow a part
+    let lead = lead.filter(|lead| {
+        filling.head.part.is_none() || request.method != Method::GET || lead.key().variant == ranged_key(asked)
+    });
+    if let Some(lead) = lead.as_ref().filter(|_| audience != Audience::Anonymous) {
         lead.land(Landing::Filling(filling.clone()));
     }
     // an unsafe request's answer replaces what the same answer invalidated
@@ -84,36 +130,55 @@ pub fn keep(asked: &Asked, answered: Answered, joined: Joined, lead: Option<Flyi
     let (cx, site) = (cx.clone(), asked.site.clone());
     let (primary, outdated) = (asked.primary, joined.outdated);
     let held = asked.worker.hold();
-    let storing = Storing { cx, site, filling: filling.clone(), primary, outdated, since, epoch, held };
+    let goes_on = (request.method == Method::GET && !joined.combined).then(|| asked.clone());
+    let storing = Storing { cx, site, goes_on, filling: filling.clone(), primary, outdated, since, epoch, held };
     tokio::task::spawn_local(storing.run(body, joined.sides, lead));
-    Fetched::Filling { head, filling, reader, combined: joined.combined }
+    Fetched::Filling { head, filling, reader, combined: joined.combined, not_stored: None }
+}
+
+/// The rest of a body that broke off after `came` bytes.
+async fn rest(asked: &Asked, head: &StoredHead, came: u64, length: Option<u64>) -> Option<OriginBody> {
+    let added = resuming::rest(head, came)?;
+    let sent = exchange::send(asked, Content::None, Conditions::None, &added, ClientSide::default()).await;
+    let response = sent.ok()?.response;
+    (response.bound.is_none() && resuming::continues(head, came, length, &response.head)).then_some(response.body)
+}
+
+/// How many ask at a time of those who waited for an error that they cannot share.
+const FEW: usize = 4;
+
+/// The places of those who ask again.
+pub fn few() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(FEW))
 }
 
 /// A response on its way into the store.
 struct Storing {
     cx: Rc<Context>,
     site: Rc<Site>,
+    /// The request that asks for the rest, once, if the body breaks off.
+    goes_on: Option<Asked>,
     filling: Filling,
     primary: CacheKey,
     /// See [`Joined::outdated`].
     outdated: Option<CacheKey>,
     /// An invalidation at or after this time forbids storing.
     since: Timestamp,
-    epoch: Epoch,
+    /// `None`: it is not stored.
+    epoch: Option<Epoch>,
     /// The worker does not end before the body.
     held: Hold,
 }
 
 impl Storing {
     async fn run(self, mut body: OriginBody, sides: [Side; 2], mut lead: Option<Flying>) {
-        let Storing { cx, site, filling: Filling { head, fill, length, .. }, primary, outdated, since, epoch, held } =
-            self;
+        let Storing { cx, site, mut goes_on, filling, primary, outdated, since, epoch, held } = self;
+        let whole = filling.clone();
+        let Filling { head, fill, length, .. } = filling;
         let named = head.clone();
         let (store, shared) = (cx.store.clone(), cx.shared.clone());
         let put = move |body: StoredBody| {
-            if shared.invalidated_since(&primary, since) {
-                return;
-            }
+            let Some(epoch) = epoch.filter(|_| !shared.invalidated_since(&primary, since)) else { return };
             let head = Arc::unwrap_or_clone(head);
             let key = primary.variant(&head.nominated);
             store.put(primary, StoredResponse { key, head, body }, epoch);
@@ -122,10 +187,36 @@ impl Storing {
             }
             shared.forget_if_invalidated(&store, &primary, since);
         };
-        let next = async || body.next().await;
+        let mut came = 0;
+        let next = async || {
+            let mut next = body.next().await;
+            if let Some(Err(error)) = &next
+                && let Some(asked) = goes_on.take()
+                && let Some(rest) = rest(&asked, &whole.head, came, length).await
+            {
+                log::debug!("{}: it broke off and goes on: {error}", redact(&whole.head.asked));
+                body = rest;
+                next = body.next().await;
+            }
+            match &next {
+                Some(Ok(bytes)) => came += bytes.len() as u64,
+                Some(Err(_)) => {}
+                None => fill.keep_trailers(body.take_trailers()),
+            }
+            next
+        };
         let on_relay = || drop(lead.take());
         let alone = || site.origin.unattended();
-        match fill::run(&fill, next, length, sides, &cx.store, on_relay, alone).await {
+        let filled = fill::run(&fill, next, length, sides, &cx.store, on_relay, alone).await;
+        if let (Some(lead), Ok(Filled::Memory(bytes))) = (&lead, &filled)
+            && whole.audience == Audience::Anonymous
+        {
+            lead.land(match bytes.len() as u64 <= SHARED_ERROR {
+                true => Landing::Filling(whole),
+                false => Landing::Failing(few()),
+            });
+        }
+        match filled {
             Ok(Filled::Memory(bytes)) => put(StoredBody::Memory(bytes)),
             // on a thread of the disk's: this worker may end meanwhile
             Ok(Filled::Disk(body)) => {
@@ -137,7 +228,12 @@ impl Storing {
                 static NOT_STORED: Warning = Warning::new();
                 NOT_STORED.say(format_args!("{}: not stored: {why}", redact(&named.asked)));
             }
-            Err(why) => log::debug!("{}: not stored: {why}", redact(&named.asked)),
+            Err(why) => {
+                if matches!(why, FillError::Abandoned) {
+                    cx.shared.note_abandoned(primary, cx.clock.now());
+                }
+                log::debug!("{}: not stored: {why}", redact(&named.asked));
+            }
         }
         drop(held);
     }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 use super::{collapse::Lead, fill::Fill};
 use crate::{
     clock::{Seconds, Timestamp},
@@ -38,6 +40,8 @@ pub enum Landing {
     Found(Arc<StoredResponse>),
     /// The response is on its way.
     Filling(Filling),
+    /// The origin answered with a server error that is for the leader alone. Those who ask again do so a few at a time.
+    Failing(Arc<Semaphore>),
     /// The answer was for the leader alone.
     Alone,
     Failed(OriginError),
@@ -57,6 +61,18 @@ pub struct Filling {
     /// The status of the origin's answer.
     pub status: u16,
     pub times: Times,
+    pub audience: Audience,
+}
+
+/// Who may get a response that is on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// Everybody who may reuse it.
+    All,
+    /// Besides, those who asked before it came, though it came stale.
+    Waiting,
+    /// Those who asked before it came and bring nothing that tells who they are: it is a server error.
+    Anonymous,
 }
 
 impl Filling {
@@ -73,7 +89,9 @@ impl Landing {
         let nominated = match self {
             Landing::Stored { stored, .. } | Landing::Found(stored) => &stored.head.nominated,
             Landing::Filling(filling) => &filling.head.nominated,
-            Landing::Alone | Landing::Failed(_) | Landing::Erred(_) | Landing::Spared => return None,
+            Landing::Alone | Landing::Failing(_) | Landing::Failed(_) | Landing::Erred(_) | Landing::Spared => {
+                return None;
+            }
         };
         (!vary::matches(nominated, request, options)).then(|| vary::renominate(nominated, request, options))
     }

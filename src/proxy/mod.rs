@@ -34,7 +34,7 @@ mod verdict;
 mod warning;
 mod words;
 
-use std::rc::Rc;
+use std::{pin::pin, rc::Rc};
 
 use bytes::BytesMut;
 use futures_util::{StreamExt, stream};
@@ -173,23 +173,35 @@ async fn answer(asked: Asked, content: Content, connection: Connection, found: F
         }
         Reuse::Refuse(reason) => refused(&Refusal::OnlyIfCached(reason)),
         // boxed: a hit does not carry the state of what it does not do
-        Reuse::Forward(forward) => Box::pin(forwarded(asked, content, connection, found, forward)).await,
+        Reuse::Reload(_, forward) => {
+            Box::pin(forwarded(fetch::reload, asked, content, connection, found, forward)).await
+        }
+        Reuse::Forward(forward) => Box::pin(forwarded(fetch::fetch, asked, content, connection, found, forward)).await,
     }
 }
 
-/// Answers from the origin. A client that has ended its side of the connection may be gone: only a few of them may wait.
-async fn forwarded(asked: Asked, content: Content, connection: Connection, found: Found, forward: Forward) -> Answer {
-    let verdict = Verdict::forwarded(forward.fwd, forward.reason);
-    let fetching = fetch::fetch(asked.clone(), content, connection.clone(), found, forward);
+/// Answers with `fetch`, from the origin. A client that has ended its side of the connection may be gone: only a few of them
+/// may wait.
+async fn forwarded<F: Future<Output = Answer>>(
+    fetch: impl FnOnce(Asked, Content, Connection, Found, Forward) -> F,
+    asked: Asked,
+    content: Content,
+    connection: Connection,
+    found: Found,
+    forward: Forward,
+) -> Answer {
     let crowded_out = async {
         connection.half_closed().await;
         if let Some(_place) = asked.site.origin.unattended() {
             std::future::pending().await
         }
     };
+    let mut fetching = pin!(fetch(asked.clone(), content, connection.clone(), found, forward));
     tokio::select! {
         biased;
-        answer = fetching => answer,
-        () = crowded_out => respond::failed(&asked, &OriginError::Exhausted, verdict),
+        answer = &mut fetching => answer,
+        () = crowded_out => {
+            respond::failed(&asked, &OriginError::Exhausted, Verdict::forwarded(forward.fwd, forward.reason))
+        }
     }
 }

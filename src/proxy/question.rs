@@ -5,11 +5,18 @@ use std::{rc::Rc, sync::Arc};
 use bytes::Bytes;
 use http::header;
 
-use super::{collapse::Moment, context::Asked, landing::FlightKey, verdict::Tier};
+use super::{
+    collapse::Moment,
+    context::Asked,
+    fill::FillReader,
+    landing::{Filling, FlightKey},
+    verdict::Tier,
+};
 use crate::{
     client::Connection,
-    fields::method::is_cached,
+    fields::{method::is_cached, range},
     key::CacheKey,
+    message::{Method, Request},
     origin::{Owner, Upload},
     policy::{
         Reason,
@@ -57,6 +64,8 @@ pub struct Question {
     pub client: ClientSide,
     /// The stored response, if any, that the origin's answer may validate, complete or replace.
     pub stored: Option<Arc<StoredResponse>>,
+    /// A response that another request began to store, if this one may have it once the origin has validated it.
+    pub begun: Option<(Filling, FillReader)>,
     pub mode: Mode,
     pub flight: FlightKey,
     /// See [`Found::looked`].
@@ -116,17 +125,37 @@ async fn look_up(asked: &Asked, key: &CacheKey) -> Option<(Slot, Tier)> {
     }
 }
 
+/// The key of the flights of ranges: their answers are no use to those who ask for the whole.
+pub fn ranged_key(asked: &Asked) -> CacheKey {
+    asked.key(&ranged(), &asked.request.target)
+}
+
+fn ranged() -> Method {
+    // only what is not a token cannot be a method
+    Method::from_bytes(b"GET-RANGE").unwrap_or_default()
+}
+
 impl Question {
     /// Returns true if requests like this one wait for each other: their answers can be shared, as far as can be told before.
     pub fn collapses(&self) -> bool {
-        let fields = &self.asked.request.fields;
+        let Request { method, fields, .. } = &*self.asked.request;
         match self.mode {
+            // what answers HEAD answers nobody else
+            _ if *method == Method::HEAD => false,
             Mode::Pass => false,
             Mode::Validate => true,
             Mode::Fetch | Mode::Complete => {
-                !fields.contains(&header::RANGE) && !fields.contains(&header::AUTHORIZATION)
+                (!fields.contains(&header::RANGE) || self.is_ranged()) && !fields.contains(&header::AUTHORIZATION)
             }
         }
+    }
+
+    /// Returns true if a range is asked for that no stored response answers or helps to answer.
+    pub fn is_ranged(&self) -> bool {
+        let Request { method, fields, .. } = &*self.asked.request;
+        let asks = range::ranges(fields).is_some() && !fields.contains(&header::IF_RANGE);
+        let has_whole = self.stored.as_ref().is_some_and(|stored| stored.head.part.is_none());
+        asks && *method == Method::GET && self.mode == Mode::Fetch && !has_whole
     }
 
     /// Looks up again what is stored, and decides again whether it answers the request.

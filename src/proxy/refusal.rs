@@ -1,11 +1,10 @@
 //! Answers that are Larder's own: refusals and errors, in words.
 
 use bytes::Bytes;
-use serde_json::json;
 
 use super::verdict::{Answer, Verdict, append};
 use crate::{
-    client::ReplyBody,
+    client::{self, ReplyBody},
     message::{FieldName, Fields, StatusCode},
     policy::Reason,
 };
@@ -120,8 +119,5 @@ pub fn problem(fields: &mut Fields, status: StatusCode, detail: &str, error: Opt
     if let Some(error) = error {
         append(fields, "proxy-status", &format!("larder; error={error}"));
     }
-    let title = status.canonical_reason().unwrap_or("Error");
-    let mut text = json!({ "title": title, "status": status.as_u16(), "detail": detail }).to_string();
-    text.push('\n');
-    ReplyBody::Bytes(Bytes::from(text))
+    ReplyBody::Bytes(Bytes::from(client::problem(status, detail)))
 }

@@ -22,7 +22,7 @@ use super::{
     warning::Warning,
 };
 use crate::{
-    client::ReplyBody,
+    client::{ReplyBody, Trailers},
     clock::Timestamp,
     fields::digests_content,
     message::{FieldName, FieldValue, Fields, Method, ResponseHead, StatusCode, StoredHead},
@@ -61,10 +61,19 @@ pub fn stored(
     from_stored_head(asked, &stored.head, body, cookies, verdict, now)
 }
 
-/// An answer from a response that is being stored, for a client that did not cause it.
-pub fn filling(asked: &Asked, filling: &Filling, reader: FillReader, verdict: Verdict) -> Answer {
+/// An answer from a response that is on its way, for a client that did not cause it. `cookies`: those that the origin sent to
+/// this client alone.
+pub fn filling(
+    asked: &Asked,
+    filling: &Filling,
+    reader: FillReader,
+    cookies: Vec<FieldValue>,
+    verdict: Verdict,
+) -> Answer {
+    let trailers = reader.trailers();
     let body = (Source::Fill(reader), filling.length);
-    from_stored_head(asked, &filling.head, body, Vec::new(), verdict, asked.cx.clock.now())
+    let now = asked.cx.clock.now();
+    from_stored_head(asked, &filling.head, body, cookies, verdict, now).with_trailers(trailers)
 }
 
 fn from_stored_head(
@@ -78,7 +87,8 @@ fn from_stored_head(
     let age = current_age(head, now);
     let (lifetime, named_by) = freshness_lifetime(head, asked.policy());
     // a lifetime that the origin did not name is said to come from Larder
-    if verdict.reason == Reason::Fresh && matches!(named_by, Reason::DefaultTtl | Reason::LastModified) {
+    let invented = matches!(named_by, Reason::DefaultTtl | Reason::LastModified | Reason::NegativeTtl);
+    if verdict.reason == Reason::Fresh && invented {
         verdict.reason = named_by;
     }
     let ttl = (lifetime.0.min(i64::MAX as u64) as i64).saturating_sub(age.0.min(i64::MAX as u64) as i64);
@@ -100,27 +110,30 @@ pub fn fresh_from_origin(
     reader: FillReader,
     verdict: Verdict,
 ) -> Answer {
-    let verdict = Verdict { stored_for: Some(usable_for(&filling.head, asked.policy())), ..verdict };
+    let stored_for = verdict.stored.then(|| usable_for(&filling.head, asked.policy()));
+    let verdict = Verdict { stored_for, ..verdict };
     let fields = relayed_fields(&head.fields, |_| false);
+    let trailers = reader.trailers();
     let (source, length) = (Source::Fill(reader), filling.length);
     if filling.head.part.is_some() || head.status != StatusCode::OK {
         let body = body(&asked.request, source, 0, length);
-        return Answer::new(head.status, fields, body, Some(&asked.cx.via), verdict);
+        return Answer::new(head.status, fields, body, Some(&asked.cx.via), verdict).with_trailers(trailers);
     }
-    cut(asked, &filling.head, fields, Body { source, held: length, whole: length }, verdict)
+    cut(asked, &filling.head, fields, Body { source, held: length, whole: length }, verdict).with_trailers(trailers)
 }
 
 /// A response for this client alone.
 pub fn relayed(asked: &Asked, response: OriginResponse, verdict: Verdict) -> Answer {
     let OriginResponse { head, length, body, .. } = response;
     let fields = relayed_fields(&head.fields, |_| false);
+    let trailers = Trailers::default();
     let body = match (asked.request.method == Method::HEAD, head.status.as_u16()) {
         (true, _) => ReplyBody::Empty(length),
         (_, 204 | 304) => ReplyBody::Empty(None),
         _ if length == Some(0) => ReplyBody::Empty(Some(0)),
-        _ => ReplyBody::Stream { length, pieces: Box::pin(relay(body)) },
+        _ => ReplyBody::Stream { length, pieces: Box::pin(relay(body, trailers.clone())) },
     };
-    Answer::new(head.status, fields, body, Some(&asked.cx.via), verdict)
+    Answer::new(head.status, fields, body, Some(&asked.cx.via), verdict).with_trailers(trailers)
 }
 
 /// The origin did not answer.
@@ -170,12 +183,12 @@ fn cut(asked: &Asked, stored: &StoredHead, mut fields: Fields, content: Body, ve
             (StatusCode::NOT_MODIFIED, ReplyBody::Empty(None))
         }
         Selection::Part(from, to) => {
-            fields.retain(|name, _| !digests_content(name));
+            fields.retain(|name, _| !is_of_the_whole(name));
             append(&mut fields, "content-range", &content_range(from, to));
             (StatusCode::PARTIAL_CONTENT, body(request, source, from - first, Some(to - from + 1)))
         }
         Selection::Parts(ranges) => {
-            fields.retain(|name, _| !digests_content(name));
+            fields.retain(|name, _| !is_of_the_whole(name));
             let boundary = boundary();
             let segments = multipart(&fields, &boundary, first, ranges, content_range);
             fields.remove(&header::CONTENT_TYPE);
@@ -208,11 +221,11 @@ fn multipart(
     let opening = |from, to| {
         let mut text = format!("\r\n--{boundary}\r\n").into_bytes();
         if let Some(inner) = fields.first(&header::CONTENT_TYPE) {
-            text.extend_from_slice(b"content-type: ");
+            text.extend_from_slice(b"Content-Type: ");
             text.extend_from_slice(inner.as_bytes());
             text.extend_from_slice(b"\r\n");
         }
-        text.extend_from_slice(format!("content-range: {}\r\n\r\n", content_range(from, to)).as_bytes());
+        text.extend_from_slice(format!("Content-Range: {}\r\n\r\n", content_range(from, to)).as_bytes());
         Bytes::from(text)
     };
     let mut segments = Vec::with_capacity(ranges.len() * 2 + 1);
@@ -222,6 +235,11 @@ fn multipart(
     }
     segments.push(Segment::Text(Bytes::from(format!("\r\n--{boundary}--\r\n"))));
     segments
+}
+
+/// Fields that are true of the whole alone: digests, and the Content-Range that some APIs send with a 200.
+fn is_of_the_whole(name: &FieldName) -> bool {
+    *name == header::CONTENT_RANGE || digests_content(name)
 }
 
 /// Fields that caches and proxies nearer to the origin have added.

@@ -13,14 +13,17 @@ use super::{
 use crate::{
     clock::{Seconds, Timestamp},
     key::CacheKey,
+    policy::reuse::RELOADED,
     store::Store,
 };
 
 /// How long a key is not collapsed again after its answer could not be shared.
 const ALONE: Seconds = Seconds(10);
+/// How long it is remembered that a response was given up on its way.
+const ABANDONED: Seconds = Seconds(600);
 /// How long an invalidation is remembered. A request to the origin takes less.
 const INVALIDATED: Seconds = Seconds(600);
-/// The most keys that either memory holds. With more, the oldest half is forgotten.
+/// The most keys that each of these memories holds. With more, the oldest half is forgotten.
 const KEYS: usize = 16 * 1024;
 
 #[derive(Default)]
@@ -29,7 +32,10 @@ pub struct Shared {
     pub counts: Counts,
     pub(super) flights: Flights<FlightKey, Landing>,
     alone: Mutex<HashMap<CacheKey, Timestamp>>,
+    abandoned: Mutex<HashMap<CacheKey, Timestamp>>,
     invalidated: Mutex<Invalidated>,
+    /// When URLs were reloaded because a client wished it.
+    reloaded: Mutex<HashMap<CacheKey, Timestamp>>,
 }
 
 /// The URLs that were invalidated, and when.
@@ -46,12 +52,33 @@ impl Shared {
         remember(&mut lock(&self.alone), key, now);
     }
 
+    /// Notes that the whole of this URL was given up, because nobody waited for it.
+    pub(super) fn note_abandoned(&self, primary: CacheKey, now: Timestamp) {
+        remember(&mut lock(&self.abandoned), primary, now);
+    }
+
+    /// Returns true if the whole of this URL was given up lately: a request with conditions should not begin it again.
+    pub(super) fn is_abandoned(&self, primary: &CacheKey, now: Timestamp) -> bool {
+        lock(&self.abandoned).get(primary).is_some_and(|noted| now.since(*noted) < ABANDONED)
+    }
+
     pub(super) fn note_shareable(&self, key: &CacheKey) {
         lock(&self.alone).remove(key);
     }
 
     pub(super) fn goes_alone(&self, key: &CacheKey, now: Timestamp) -> bool {
         lock(&self.alone).get(key).is_some_and(|noted| now.since(*noted) < ALONE)
+    }
+
+    /// Returns true if a client's wish to reload this URL is followed now, and notes that it is. A moment later the next
+    /// one is not: whatever the origin answers, one client cannot make it busy.
+    pub(super) fn may_reload(&self, primary: CacheKey, now: Timestamp) -> bool {
+        let mut reloaded = lock(&self.reloaded);
+        let just_now = reloaded.get(&primary).is_some_and(|noted| now.since(*noted) < RELOADED);
+        if !just_now {
+            remember(&mut reloaded, primary, now);
+        }
+        !just_now
     }
 
     /// Notes that a URL was invalidated. What was asked for before now is not stored, and later requests do not follow it.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{failure, fill::Fill};
 use crate::{
-    client::{Reply, ReplyBody},
+    client::{Reply, ReplyBody, Trailers},
     clock::Seconds,
     fields::cache_status::CacheStatus,
     message::{FieldName, FieldValue, Fields, StatusCode},
@@ -116,6 +116,9 @@ impl Verdict {
 
     /// Returns Larder's member of Cache-Status (RFC 9211).
     pub fn cache_status(&self) -> CacheStatus {
+        let because = self.failure.as_deref().filter(|_| self.reason == Reason::StaleByDefault);
+        let because = because.map(|failure| failure::reason(failure).as_str());
+        let reason = if because.is_some() { Reason::Stale } else { self.reason };
         CacheStatus {
             hit: self.fwd.is_none() && self.from_cache,
             fwd: self.fwd.map(Fwd::as_str),
@@ -123,7 +126,8 @@ impl Verdict {
             ttl: self.ttl,
             stored: self.stored,
             collapsed: self.collapsed,
-            detail: Some(self.reason.as_str()),
+            detail: Some(reason.as_str()),
+            because,
         }
     }
 }
@@ -147,7 +151,15 @@ impl Answer {
         append_own(&mut fields, via, &verdict);
         let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let body = if bodiless { ReplyBody::Empty(None) } else { body };
-        Answer { reply: Reply { status, fields, body }, verdict }
+        Answer { reply: Reply { status, fields, body, trailers: Trailers::default() }, verdict }
+    }
+}
+
+impl Answer {
+    /// The same with trailers. They matter only where the body is chunked.
+    pub fn with_trailers(mut self, trailers: Trailers) -> Answer {
+        self.reply.trailers = trailers;
+        self
     }
 }
 

@@ -100,6 +100,7 @@ fn not_stored(f: &mut fmt::Formatter<'_>, verdict: &Verdict, outcome: &Outcome) 
 fn source(reason: Reason) -> Option<&'static str> {
     match reason {
         Reason::DefaultTtl => Some("--default-ttl"),
+        Reason::NegativeTtl => Some("--negative-ttl"),
         Reason::LastModified => Some("a tenth since Last-Modified"),
         Reason::FreshDirectivesIgnored => Some("reload ignored, see --client-reload"),
         _ => None,

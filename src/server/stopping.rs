@@ -28,7 +28,7 @@ pub(super) async fn until_stopped(
     server: ServerHandle,
     requests: Requests<impl Fn() -> u64, impl Fn() -> u64>,
     ended: impl Future<Output = ()>,
-    signals: &mut [Signal],
+    signals: &mut Signals,
     patience: Duration,
 ) {
     tokio::pin!(ended);
@@ -42,7 +42,7 @@ pub(super) async fn until_stopped(
                 }
                 return;
             }
-            () = any(signals) => {}
+            () = signals.stop() => {}
         }
         match asked {
             None => {
@@ -77,20 +77,87 @@ fn cut_off(requests: u64) -> Option<String> {
     }
 }
 
-/// Waits for any of these signals.
-async fn any(signals: &mut [Signal]) {
-    std::future::poll_fn(|task| match signals.iter_mut().any(|signal| signal.poll_recv(task).is_ready()) {
-        true => Poll::Ready(()),
-        false => Poll::Pending,
-    })
-    .await
+/// The signals that Larder has asked for.
+pub(super) struct Signals {
+    /// Each of them asks it to stop.
+    stopping: Vec<Signal>,
+    /// A hangup asks a program without a terminal to reload.
+    reloading: Option<Signal>,
+    /// Held so that this signal never ends the program: it is what log rotation sends.
+    _reopening: Signal,
 }
 
-/// Returns the signals that ask Larder to stop. A hangup does not if it is ignored from the start: that is what nohup is for.
-pub(super) fn stopping_signals() -> io::Result<Vec<Signal>> {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
-    let hangup = ignored.is_none_or(|ignored| ignored & 1 == 0).then(SignalKind::hangup);
-    let kinds = [SignalKind::terminate(), SignalKind::interrupt()].into_iter().chain(hangup);
-    kinds.map(signal).collect()
+impl Signals {
+    /// Must be called within a runtime.
+    pub(super) fn new() -> io::Result<Signals> {
+        let mut stopping = vec![signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
+        let read = |file: &str| std::fs::read_to_string(format!("/proc/self/{file}")).unwrap_or_default();
+        let mut reloading = None;
+        match Hangup::of(&read("status"), &read("stat")) {
+            Hangup::Ignored => {}
+            Hangup::Stops => stopping.push(signal(SignalKind::hangup())?),
+            Hangup::Reloads => reloading = Some(signal(SignalKind::hangup())?),
+        }
+        Ok(Signals { stopping, reloading, _reopening: signal(SignalKind::user_defined1())? })
+    }
+
+    /// Waits until a signal asks to stop.
+    async fn stop(&mut self) {
+        std::future::poll_fn(|task| {
+            while self.reloading.as_mut().is_some_and(|signal| signal.poll_recv(task).is_ready()) {
+                log::info!("SIGHUP: there is nothing to reload");
+            }
+            match self.stopping.iter_mut().any(|signal| signal.poll_recv(task).is_ready()) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        })
+        .await
+    }
+}
+
+/// What a hangup means.
+#[derive(Debug, PartialEq, Eq)]
+enum Hangup {
+    /// It was ignored from the start: that is what nohup is for.
+    Ignored,
+    /// The terminal is gone.
+    Stops,
+    Reloads,
+}
+
+impl Hangup {
+    /// `status`, `stat`: the files of this name in `/proc/self`; empty if there is no /proc.
+    fn of(status: &str, stat: &str) -> Hangup {
+        let ignored =
+            status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+        // the program's name, in parentheses, may hold anything. Behind it: state, parent, group, session, terminal
+        let terminal = stat.rsplit_once(')').and_then(|(_, behind)| behind.split_whitespace().nth(4));
+        match (ignored, terminal) {
+            (Some(ignored), _) if ignored & 1 == 1 => Hangup::Ignored,
+            (_, Some("0")) => Hangup::Reloads,
+            _ => Hangup::Stops,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hangup_stops_where_there_is_a_terminal_reloads_where_there_is_none_and_may_be_ignored() {
+        let status = |ignored: &str| format!("Name:\tlarder\nSigIgn:\t{ignored}\nSigCgt:\t0000000000000001\n");
+        let stat = |terminal: u32| format!("7 (a) 0 0 0 0) S 1 7 7 {terminal} -1 4194304");
+        let (none, hangup) = ("0000000000001000", "0000000000001001");
+        for (ignored, terminal, means) in [
+            (none, 34816, Hangup::Stops),
+            (none, 0, Hangup::Reloads),
+            (hangup, 34816, Hangup::Ignored),
+            (hangup, 0, Hangup::Ignored),
+        ] {
+            assert_eq!(Hangup::of(&status(ignored), &stat(terminal)), means, "{ignored} {terminal}");
+        }
+        assert_eq!(Hangup::of("", ""), Hangup::Stops);
+    }
 }

@@ -6,6 +6,9 @@ use crate::support::{Client, Gate, Origin, Proxy, RecordedRequest, Response, Ste
 
 const ALONE: &str = "the connection is authenticated (Negotiate)";
 
+/// One worker, that uses connections again at once: the tests tell them apart by their numbers.
+const FLAGS: &[&str] = &["--workers", "1", "--origin-settle", "0s"];
+
 /// Takes whoever authenticated a connection for the user of each request on it. Whatever it says may be stored.
 fn authenticating() -> Origin {
     let users: Mutex<HashMap<usize, String>> = Mutex::default();
@@ -29,7 +32,7 @@ fn as_user(client: &mut Client, user: &str, target: &str) -> Response {
 #[test]
 fn w10_who_authenticated_a_connection_to_the_origin_is_answered_on_it_alone() {
     let origin = authenticating();
-    let proxy = Proxy::start(&origin, &["--workers", "1"]);
+    let proxy = Proxy::start(&origin, FLAGS);
     let [mut alice, mut bob] = [(); 2].map(|()| proxy.client());
     let first = as_user(&mut alice, "alice", "/x");
     assert_eq!((first.text().as_str(), first.x_cache(), first.detail()), ("hello alice on 0", "MISS", ALONE));
@@ -51,7 +54,7 @@ fn w10_who_authenticated_a_connection_to_the_origin_is_answered_on_it_alone() {
 #[test]
 fn w10_what_is_stored_for_everybody_is_a_hit_for_who_is_authenticated_too() {
     let origin = authenticating();
-    let proxy = Proxy::start(&origin, &["--workers", "1"]);
+    let proxy = Proxy::start(&origin, FLAGS);
     assert_eq!(proxy.get("/x").text(), "hello nobody on 0");
     let mut alice = proxy.client();
     as_user(&mut alice, "alice", "/other");
@@ -72,7 +75,7 @@ fn w10_a_handshake_of_ntlm_goes_through_on_one_connection() {
         (None, 3) => respond(200, &["Cache-Control: max-age=600"], "hello again"),
         _ => respond(500, &[], "not here"),
     });
-    let proxy = Proxy::start(&origin, &["--workers", "1"]);
+    let proxy = Proxy::start(&origin, FLAGS);
     let mut alice = proxy.client();
     let challenge = alice.get("/x");
     assert_eq!((challenge.status, challenge.detail()), (401, "the connection is authenticated (NTLM)"));
@@ -87,7 +90,7 @@ fn w10_a_handshake_of_ntlm_goes_through_on_one_connection() {
 #[test]
 fn w10_a_client_connection_of_many_users_binds_nothing() {
     let origin = authenticating();
-    let proxy = Proxy::start(&origin, &["--workers", "1"]);
+    let proxy = Proxy::start(&origin, FLAGS);
     let mut client = proxy.client();
     for (n, forwarded) in ["Via: 1.1 front", "X-Forwarded-For: 10.0.0.1", "Forwarded: for=10.0.0.1"].iter().enumerate()
     {

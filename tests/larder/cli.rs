@@ -18,18 +18,34 @@ fn run(words: &[&str], variables: &[(&str, &str)]) -> (i32, String, String) {
 fn what_is_not_valid_is_one_line_and_exit_code_2() {
     let origin = ["--origin", "http://a.example"];
     for (words, variables, line) in [
-        (&[][..], &[][..], "error: --origin: is missing; "),
-        (&["--origin", "a.example"], &[], "error: --origin: \"a.example\" does not begin with http:// or https://; "),
-        (&[origin[0], origin[1], "--disk", "10"], &[], "error: --disk: \"10\" has no unit; "),
-        (&origin, &[("LARDER_DISK", "10")], "error: LARDER_DISK: \"10\" has no unit; "),
-        (&[], &[("LARDER_ORIGIN", "ftp://a")], "error: LARDER_ORIGIN: \"ftp\" is no scheme "),
+        (
+            &["--strict"][..],
+            &[][..],
+            "error: missing --origin: the site to cache, for example --origin http://example.com",
+        ),
+        (
+            &["--origin", "a.example"],
+            &[],
+            "error: invalid --origin \"a.example\": expected http(s)://host[:port][/base], ",
+        ),
+        (&["a.example"], &[], "error: invalid --origin \"a.example\": expected http(s)://host[:port][/base], "),
+        (&["localhost"], &[], "error: invalid --origin \"localhost\": expected http(s)://host[:port][/base], "),
+        (
+            &["http://unix:/run/app.sock"],
+            &[],
+            "error: invalid --origin \"http://unix:/run/app.sock\": Larder reaches an origin by TCP alone, ",
+        ),
+        (&[origin[0], origin[1], "--disk", "10"], &[], "error: invalid --disk \"10\": the unit is missing "),
+        (&origin, &[("LARDER_DISK", "10")], "error: invalid LARDER_DISK \"10\": the unit is missing "),
+        (&[], &[("LARDER_ORIGIN", "ftp://a")], "error: invalid LARDER_ORIGIN \"ftp://a\": unknown scheme "),
+        (&["x://a"], &[("LARDER_ORIGIN", "http://a")], "error: invalid --origin \"x://a\": unknown scheme "),
         (
             &["--origin", "http://169.254.169.254"],
             &[],
-            "error: --origin: 169.254.169.254 is a link-local address, or one where",
+            "error: invalid --origin \"http://169.254.169.254\": the address is link-local, or one where",
         ),
-        (&origin, &[], "error: --cache-dir: is missing, and neither XDG_CACHE_HOME nor HOME names a place; "),
-        (&["--clear-cache"], &[], "error: --cache-dir: is missing, and neither XDG_CACHE_HOME nor HOME "),
+        (&origin, &[], "error: missing --cache-dir: neither XDG_CACHE_HOME nor HOME names a place; "),
+        (&["--clear-cache"], &[], "error: missing --cache-dir: neither XDG_CACHE_HOME nor HOME "),
     ] {
         let (code, stdout, stderr) = run(words, variables);
         assert!(stderr.starts_with(line) && stderr.lines().count() == 1, "{words:?}: {stderr}");
@@ -43,44 +59,51 @@ fn what_cannot_be_understood_is_one_line_too_that_names_the_flag_or_the_variable
     let plain = folder.path().join("plain.pem");
     fs::write(&plain, "no certificate").unwrap();
     let plain = plain.to_str().unwrap();
-    let no_switch = "is neither on nor off; write 1, true, yes or on, or 0, false, no or off";
+    let no_switch = "expected 1, true, yes or on, or 0, false, no or off";
+    let one_origin =
+        "--origin is given more than once: one Larder has one origin; start one for each, with a --port of its own";
+    let meant = |typed: &str, meant: &str| format!("unknown {typed}: did you mean {meant}? (larder --help lists all)");
     for (words, variables, line) in [
-        (&["--orign", "http://a"][..], &[][..], "--orign: there is no such flag; did you mean --origin? larder --help lists them all".to_owned()),
-        (&["--qqq"], &[], "--qqq: there is no such flag; larder --help lists them all".to_owned()),
-        (&["-x"], &[], "-x: there is no such flag; larder --help lists them all".to_owned()),
-        (&["stat"], &[], "stat: there is no such command; did you mean stats? larder --help lists them all".to_owned()),
-        (&["http://a.example"], &[], "http://a.example: there is no such command; larder --help lists them all".to_owned()),
-        (&["stats", "x"], &[], "x: there is no such command; larder --help lists them all".to_owned()),
-        (&["--port"], &[], "--port: its value is missing; write --port <PORT>".to_owned()),
-        (&["--origin", "--strict"], &[], "--origin: its value is missing; write --origin <URL>".to_owned()),
-        (&["--port", "1", "--port", "2"], &[], "--port: it is given more than once; give it once".to_owned()),
-        (&["--strict=yes"], &[], "--strict: it takes no value, but \"yes\" was given; write --strict alone, or leave it out".to_owned()),
-        (&["-v\n=x"], &[], "-\\n: there is no such flag; larder --help lists them all".to_owned()),
-        (&[], &[("LARDER_VERBOSE", "loud")], format!("LARDER_VERBOSE: \"loud\" {no_switch}, or how often")),
-        (&[], &[("LARDER_QUIET", "-1")], format!("LARDER_QUIET: \"-1\" {no_switch}, or how often")),
-        (&[], &[("LARDER_STRICT", "maybe")], format!("LARDER_STRICT: \"maybe\" {no_switch}")),
-        (&[], &[("LARDER_IGNORE_COOKIES", "\n")], format!("LARDER_IGNORE_COOKIES: \"\\n\" {no_switch}")),
-        (&["stats"], &[("LARDER_CLEAR_CACHE", "2")], format!("LARDER_CLEAR_CACHE: \"2\" {no_switch}")),
+        (&["--orign", "http://a"][..], &[][..], meant("flag --orign", "--origin")),
+        (&["--ttl", "1m"], &[], meant("flag --ttl", "--default-ttl TIME")),
+        (&["--ttl"], &[], meant("flag --ttl", "--default-ttl TIME")),
+        (&["--listen=:80"], &[], meant("flag --listen", "--host ADDRESS and --port N")),
+        (&["-p", "80"], &[], meant("flag -p", "--port N")),
+        (&["--upstream", "http://a"], &[], meant("flag --upstream", "--origin URL")),
+        (&["--target", "http://a"], &[], meant("flag --target", "--origin URL")),
+        (&["clear"], &[], meant("command \"clear\"", "--clear-cache")),
+        (&["purge", "/a"], &[], meant("command \"purge\"", "--clear-cache")),
+        (&["purge", "http://a/b"], &[], meant("command \"purge\"", "--clear-cache")),
+        (&["purge"], &[], meant("command \"purge\"", "--clear-cache")),
+        (&["stat"], &[], meant("command \"stat\"", "stats")),
+        (&["--qqq"], &[], "unknown flag --qqq: (larder --help lists all)".to_owned()),
+        (&["-x"], &[], "unknown flag -x: (larder --help lists all)".to_owned()),
+        (&["stats", "xyz"], &[], "unknown command \"xyz\": larder --help lists all; an origin is a URL, like http://example.com".to_owned()),
+        (&["http://a", "http://b"], &[], one_origin.to_owned()),
+        (&["--origin", "http://a", "--origin", "http://b"], &[], one_origin.to_owned()),
+        (&["--port"], &[], "missing value of --port: write --port <PORT>".to_owned()),
+        (&["--origin", "--strict"], &[], "missing value of --origin: write --origin <URL>".to_owned()),
+        (&["--strict=yes"], &[], "invalid --strict \"yes\": expected no value; write --strict alone, or leave it out".to_owned()),
+        (&["-v\n=x"], &[], "unknown flag -\\n: (larder --help lists all)".to_owned()),
+        (&[], &[("LARDER_VERBOSE", "loud")], format!("invalid LARDER_VERBOSE \"loud\": {no_switch}, or how often, for example 2")),
+        (&[], &[("LARDER_QUIET", "-1")], format!("invalid LARDER_QUIET \"-1\": {no_switch}, or how often, for example 2")),
+        (&[], &[("LARDER_STRICT", "maybe")], format!("invalid LARDER_STRICT \"maybe\": {no_switch}")),
+        (&[], &[("LARDER_IGNORE_COOKIES", "\n")], format!("invalid LARDER_IGNORE_COOKIES \"\\n\": {no_switch}")),
         (
             &["--origin", "http://a"],
             &[("LARDER_CACHE_DIR", "")],
-            "LARDER_CACHE_DIR: \"\" is no folder (it is empty); write a path like /var/cache/larder".to_owned(),
+            "invalid LARDER_CACHE_DIR \"\": expected a folder such as /var/cache/larder".to_owned(),
         ),
         (&["--clear-cache", "stats"], &[], "--clear-cache: it does not go together with stats; run one, then the other".to_owned()),
         (
-            &["stats"],
-            &[("LARDER_CLEAR_CACHE", "1")],
-            "LARDER_CLEAR_CACHE: it does not go together with stats; run one, then the other".to_owned(),
-        ),
-        (
             &["--origin", "http://a", "--cache-dir", "/x", "--origin-ca", plain],
             &[],
-            format!("--origin-ca: {plain} holds no certificate; name a file of PEM certificates"),
+            format!("invalid --origin-ca: {plain} holds no certificate; expected a file of PEM certificates"),
         ),
         (
             &["--origin", "https://a", "--cache-dir", "/x"],
             &[("LARDER_ORIGIN_CA", "/x/y")],
-            "LARDER_ORIGIN_CA: cannot read /x/y: No such file or directory (os error 2); name a file of PEM certificates".to_owned(),
+            "invalid LARDER_ORIGIN_CA: cannot read /x/y: No such file or directory (os error 2); expected a file of PEM certificates".to_owned(),
         ),
     ] {
         let (code, stdout, stderr) = run(words, variables);
@@ -90,13 +113,61 @@ fn what_cannot_be_understood_is_one_line_too_that_names_the_flag_or_the_variable
 }
 
 #[test]
+fn larder_alone_prints_the_short_help_and_serves_where_a_variable_names_the_origin() {
+    let (code, stdout, stderr) = run(&[], &[]);
+    assert!(stderr.starts_with("Larder: a caching HTTP proxy that says why.\n") && stdout.is_empty(), "{stderr}");
+    assert!(stderr.lines().count() <= 24, "{stderr}");
+    assert_eq!(code, 2);
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = larder(&[]);
+    command
+        .env("LARDER_ORIGIN", "http://127.0.0.1:9")
+        .env("LARDER_PORT", "0")
+        .env("LARDER_CACHE_DIR", folder.path().join("c"));
+    Spawned::from(&mut command).await_line("origin=http://127.0.0.1:9 ");
+}
+
+#[test]
+fn a_url_alone_is_the_origin_and_wins_over_the_variable() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = larder(&["http://127.0.0.1:9", "--port", "0", "--disk", "0.5G", "--default-ttl", "1h30m"]);
+    command.env("LARDER_ORIGIN", "http://127.0.0.1:8").env("LARDER_CACHE_DIR", folder.path().join("c"));
+    Spawned::from(&mut command).await_line("origin=http://127.0.0.1:9 ");
+}
+
+#[test]
+fn a_variable_that_nobody_reads_and_a_tilde_are_warnings_and_what_kubernetes_sets_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = larder(&["http://127.0.0.1:9", "--cache-dir", "~/c"]);
+    command.current_dir(folder.path());
+    let link = "tcp://10.43.0.7:3000";
+    let of_kubernetes = [("LARDER_PORT", link), ("LARDER_SERVICE_PORT", "3000"), ("LARDER_PORT_3000_TCP", link)];
+    // the port that is listened on is the default one, unless the flag names one
+    command.args(["--port", "0"]).envs(of_kubernetes).env("LARDER_CLEAR_CACHE", "1").env("LARDER_DEFUALT_TTL", "1h");
+    let spawned = Spawned::from(&mut command);
+    spawned.await_line("listening on http://");
+    let log = spawned.log();
+    let warned: Vec<_> = log.iter().filter_map(|line| Some(line.split_once(" WARN  ")?.1)).take(3).collect();
+    assert_eq!(warned[0], "unknown variable LARDER_CLEAR_CACHE: it is ignored; only the flag --clear-cache clears");
+    assert_eq!(warned[1], "unknown variable LARDER_DEFUALT_TTL: it is ignored; did you mean LARDER_DEFAULT_TTL?");
+    assert!(warned[2].starts_with("--cache-dir \"~/c\": ~ is taken as the name of a folder, "), "{warned:?}");
+    assert!(!log.iter().any(|line| line.contains("LARDER_PORT") || line.contains("SERVICE")), "{log:#?}");
+}
+
+#[test]
+fn what_kubernetes_sets_for_a_service_of_this_name_is_not_the_port() {
+    let (_, _, stderr) = run(&["http://127.0.0.1:9", "--strict"], &[("LARDER_PORT", "tcp://10.43.0.7:3000")]);
+    assert!(stderr.starts_with("error: missing --cache-dir: "), "the port was not looked at: {stderr}");
+}
+
+#[test]
 fn bytes_that_are_no_text_are_named_by_their_variable_or_flag() {
     let wrong = OsStr::from_bytes(b"http://\xff");
     let variable = output(larder(&[]).env("LARDER_ORIGIN", wrong));
     let flag = output(larder(&["--origin"]).arg(wrong));
     for (output, name) in [(variable, "LARDER_ORIGIN"), (flag, "http://\\xFF")] {
         let stderr = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(stderr, format!("error: {name}: it is not UTF-8; write it in plain text\n"));
+        assert_eq!(stderr, format!("error: invalid {name}: expected text in UTF-8\n"));
         assert_eq!(output.status.code(), Some(2));
     }
 }
@@ -106,6 +177,10 @@ fn help_and_version_are_answers_and_no_errors() {
     let (code, stdout, stderr) = run(&["--help"], &[]);
     assert!(stdout.starts_with("Examples:") && stderr.is_empty(), "{stdout}{stderr}");
     assert_eq!(code, 0);
+    assert_eq!(run(&["help"], &[]), (0, stdout, String::new()));
+    assert!(run(&["help", "stats"], &[]).1.starts_with("Show the hit ratio"));
+    let short = run(&["-h"], &[]);
+    assert!(short.1.starts_with("Larder: ") && short.1.lines().count() <= 24, "{}", short.1);
     assert_eq!(run(&["--version"], &[]), (0, format!("larder {}\n", env!("CARGO_PKG_VERSION")), String::new()));
 }
 

@@ -24,8 +24,10 @@ fn assert_problem(answer: &Response, status: u16, error: &str) {
     let problem: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!(problem["status"], status);
     let detail = problem["detail"].as_str().unwrap();
-    // the same reason in both places, and in the body what to check
-    assert!(detail.starts_with(answer.detail()) && detail.contains(". Check "), "{detail}");
+    // the same reason in both places, in the body as a sentence and with what to check
+    let reason = answer.detail();
+    let sentence = format!("{}{}. Check ", reason[..1].to_uppercase(), &reason[1..]);
+    assert!(detail.starts_with(&sentence), "{detail}");
 }
 
 #[test]
@@ -161,6 +163,24 @@ fn every_refusal_says_who_refuses_and_why() {
     let answer = proxy.client().send("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n").response("OPTIONS");
     assert_eq!((answer.status, answer.field("Proxy-Status")), (204, None));
     assert_eq!(origin.request_count(), 1, "none of those");
+}
+
+#[test]
+fn problems_have_the_same_members_in_the_same_order_from_the_client_side_and_from_the_proxy() {
+    let proxy = Proxy::before(&nobody(), &["--allow-host", "larder.test"]);
+    for (request, title) in [
+        ("GET / HTTP/1.1\r\nHost: larder.test\r\nContent-Length: x\r\n\r\n", "Bad Request"),
+        ("GET / HTTP/9.9\r\nHost: larder.test\r\n\r\n", "HTTP Version Not Supported"),
+        ("CONNECT larder.test:443 HTTP/1.1\r\nHost: larder.test:443\r\n\r\n", "Not Implemented"),
+        ("GET / HTTP/1.1\r\nHost: larder.test\r\nExpect: x\r\n\r\n", "Expectation Failed"),
+        ("GET / HTTP/1.1\r\nHost: larder.test\r\n\r\n", "Bad Gateway"),
+    ] {
+        let answer = proxy.client().send(request).response("GET");
+        let body = answer.text();
+        let detail = body.strip_prefix(&format!("{{\"title\":\"{title}\",\"status\":{},\"detail\":\"", answer.status));
+        let detail = detail.and_then(|detail| detail.strip_suffix(".\"}\n")).unwrap_or_else(|| panic!("{body}"));
+        assert!(detail.starts_with(|first: char| first.is_ascii_uppercase()), "{body}");
+    }
 }
 
 #[test]

@@ -48,7 +48,7 @@ fn one_that_failed_or_a_safe_one_invalidates_nothing() {
     for status in [400, 403, 404, 409, 500, 503] {
         assert!(survives("POST", "/a?x", status, &[]), "{status}");
     }
-    for method in ["OPTIONS", "TRACE"] {
+    for method in ["OPTIONS", "TRACE", "PROPFIND", "REPORT", "SEARCH"] {
         assert!(survives(method, "/a?x", 200, &["Location: /a?x"]), "{method}");
     }
 }
@@ -256,4 +256,20 @@ fn f13_nothing_that_comes_in_on_the_public_port_is_a_command() {
     }
     assert_eq!(proxy.client().ask("PURGE", "/a", &local).status, 200);
     assert!(!hit("/a", &kept) && hit("/b", &beside), "RFC 9111 §4.4, and no further");
+}
+
+#[test]
+fn w47_move_and_copy_invalidate_what_they_write_to() {
+    for method in ["MOVE", "COPY"] {
+        for (destination, survived) in
+            [("http://larder.test/a?x", false), ("/a?x", false), ("http://other.test/a?x", true), ("/b", true)]
+        {
+            let origin = origin(201, Vec::new());
+            let proxy = Proxy::start(&origin, &[]);
+            proxy.get("/a?x");
+            let line = format!("Destination: {destination}");
+            assert_eq!(proxy.client().ask(method, "/old", &[&line]).status, 201);
+            assert_eq!(proxy.get("/a?x").x_cache() == "HIT", survived, "{method} {destination}");
+        }
+    }
 }

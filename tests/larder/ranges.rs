@@ -68,7 +68,7 @@ fn what_is_no_range_or_too_much_of_it_gets_the_whole() {
     let proxy = Proxy::start(&origin, &[]);
     proxy.get("/");
     let thousand = format!("bytes={}", vec!["0-0"; 1000].join(","));
-    let many = "bytes=0-0,1-1,2-2,3-3,4-4,5-5,6-6,7-7,8-8";
+    let many = "bytes=8-8,7-7,6-6,5-5,4-4,3-3,2-2,1-1,0-0";
     for range in [
         "bytes=9-1",
         "bytes=",
@@ -76,7 +76,6 @@ fn what_is_no_range_or_too_much_of_it_gets_the_whole() {
         "bytes=-",
         "bytes=a-b",
         "bytes=1-2,x",
-        "lines=1-2",
         "bytes=--1",
         "bytes=0-0,0-0",
         "bytes=0-5,3-9",
@@ -155,7 +154,7 @@ fn several_ranges_are_one_answer_in_parts() {
     assert_eq!((answer.status, answer.x_cache(), answer.end), (206, "HIT", End::Whole));
     let boundary = answer.field("Content-Type").unwrap().strip_prefix("multipart/byteranges; boundary=").unwrap();
     let part = |range: &str, bytes: &str| {
-        format!("\r\n--{boundary}\r\ncontent-type: text/x\r\ncontent-range: bytes {range}/16\r\n\r\n{bytes}")
+        format!("\r\n--{boundary}\r\nContent-Type: text/x\r\nContent-Range: bytes {range}/16\r\n\r\n{bytes}")
     };
     let expected = format!("{}{}{}\r\n--{boundary}--\r\n", part("0-1", "01"), part("8-9", "89"), part("14-15", "ef"));
     assert_eq!(answer.text(), expected);

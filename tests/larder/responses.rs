@@ -78,6 +78,65 @@ fn any_status_gets_through_and_its_reason_phrase_means_nothing() {
 }
 
 #[test]
+fn trailers_are_passed_on_to_clients_that_take_them_and_are_not_stored() {
+    let origin = Origin::answering(|request| {
+        let cached = if request.target == "/stored" { "max-age=600" } else { "no-store" };
+        raw(format!(
+            "HTTP/1.1 200 OK\r\nCache-Control: {cached}\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n\
+             5\r\nhello\r\n0\r\nx-sum: 42\r\nSet-Cookie: a=1\r\nContent-Length: 9\r\nX-Cache: HIT\r\n\r\n"
+        ))
+    });
+    let proxy = Proxy::start(&origin, &[]);
+    let asked = |target: &str, version: &str, fields: &str| {
+        let head = format!("GET {target} HTTP/{version}\r\nHost: h\r\nConnection: close, TE\r\n{fields}\r\n");
+        String::from_utf8(proxy.client().send(head).rest()).unwrap()
+    };
+    let with = "5\r\nhello\r\n0\r\nX-Sum: 42\r\n\r\n";
+    for target in ["/relayed", "/stored"] {
+        let answer = asked(target, "1.1", "TE: trailers\r\n");
+        assert!(answer.ends_with(with) && answer.contains("Transfer-Encoding: chunked"), "{answer}");
+    }
+    let hit = asked("/stored", "1.1", "TE: trailers\r\n");
+    assert!(hit.contains("X-Cache: HIT") && hit.ends_with("\r\n\r\nhello"), "{hit}");
+    for (version, fields, body) in [
+        ("1.1", "", "5\r\nhello\r\n0\r\n\r\n"),
+        ("1.1", "TE: gzip\r\n", "5\r\nhello\r\n0\r\n\r\n"),
+        ("1.0", "TE: trailers\r\n", "\r\n\r\nhello"),
+    ] {
+        let answer = asked("/relayed", version, fields);
+        assert!(answer.ends_with(body) && !answer.contains("42"), "{answer}");
+    }
+}
+
+#[test]
+fn a_426_keeps_its_upgrade_and_no_other_answer_does() {
+    let origin = Origin::answering(|request| {
+        let status = request.target[1..].parse().unwrap();
+        respond(status, &["Upgrade: TLS/1.2, HTTP/1.1", "Connection: Upgrade"], "")
+    });
+    let proxy = Proxy::start(&origin, &[]);
+    let required = proxy.get("/426");
+    assert_eq!((required.status, required.field("Upgrade")), (426, Some("TLS/1.2, HTTP/1.1")));
+    assert_eq!(required.field("Connection"), Some("Upgrade"));
+    let last = proxy.client().ask("GET", "/426", &["Connection: close"]);
+    assert_eq!(last.field("Connection"), Some("Upgrade, close"));
+    for target in ["/200", "/400"] {
+        assert_eq!((proxy.get(target).field("Upgrade"), proxy.get(target).field("Connection")), (None, None));
+    }
+}
+
+#[test]
+fn what_the_origin_exposes_to_scripts_of_other_sites_stays_as_it_is() {
+    let exposed = "Access-Control-Expose-Headers: ETag, x-own";
+    let origin = Origin::answering(|_| respond(200, &[FRESH, exposed], "hello"));
+    let proxy = Proxy::start(&origin, &[]);
+    for word in ["MISS", "HIT"] {
+        let answer = proxy.get("/");
+        assert_eq!((answer.x_cache(), answer.field("Access-Control-Expose-Headers")), (word, Some("ETag, x-own")));
+    }
+}
+
+#[test]
 fn a_head_that_is_malformed_is_a_502_and_not_one_byte_of_it_is_used() {
     for line in [
         "X-\u{fc}: 1",
@@ -126,7 +185,7 @@ fn set_cookies(answer: &Response) -> usize {
 #[test]
 fn r17_what_an_origin_reflects_undecoded_arrives_as_it_is_and_is_nowhere_decoded() {
     let origin = Origin::answering(|request| {
-        let location = format!("Location: http://{}{}", request.field("Host").unwrap(), request.target);
+        let location = format!("Location: http://{}{}&", request.field("Host").unwrap(), request.target);
         respond(302, &[FRESH, &location, &format!("X-Reflected: {}", request.target)], "")
     });
     let folder = tempfile::tempdir().unwrap();
@@ -136,7 +195,7 @@ fn r17_what_an_origin_reflects_undecoded_arrives_as_it_is_and_is_nowhere_decoded
         assert_eq!((answer.status, answer.x_cache(), set_cookies(&answer)), (302, word, 0), "{answer:?}");
         assert_eq!(answer.values("X-Reflected"), [format!("/base{SPLITTING}")]);
         // the one field of these that Larder writes anew
-        assert_eq!(answer.values("Location"), [SPLITTING]);
+        assert_eq!(answer.values("Location"), [format!("{SPLITTING}&")]);
     }
     let line = larder.await_line("HIT 302");
     assert!(line.contains(SPLITTING), "{line}");

@@ -72,12 +72,11 @@ fn a_stale_response_stands_in_for_an_origin_that_is_gone_or_closes_or_is_too_slo
 #[test]
 fn stale_responses_do_not_stand_in_where_the_origin_forbids_it_or_did_not_allow_it() {
     for (directives, status) in [
-        ("", 502),
+        (", s-maxage=10", 502),
         (", must-revalidate, stale-if-error=60", 502),
         (", proxy-revalidate, stale-if-error=60", 502),
         (", no-cache, stale-if-error=60", 502),
         (", stale-if-error=5", 502),
-        (", stale-if-error=x", 502),
         (", s-maxage=10, stale-if-error=60", 200),
     ] {
         let origin = failing(directives, vec![Step::Close]);
@@ -217,4 +216,60 @@ fn a_refresh_that_fails_leaves_the_stale_response_in_its_place() {
         assert_eq!((stale.status, stale.text().as_str(), stale.x_cache()), (200, "good", "HIT"));
         origin.await_requests(2.min(n));
     }
+}
+
+#[test]
+fn w41_a_stale_response_stands_in_for_a_failing_origin_that_says_nothing_about_it() {
+    for (later, told) in [
+        (vec![Step::Close], "detail=\"stale: the origin closed the connection without an answer\""),
+        (respond(503, &[], "bad"), "fwd-status=503; ttl=-10; detail=\"stale, since the origin fails"),
+    ] {
+        let origin = failing("", later);
+        let proxy = Proxy::start(&origin, &[]);
+        proxy.get("/");
+        proxy.advance(20);
+        let stale = proxy.get("/");
+        assert_eq!((stale.status, stale.x_cache(), stale.text().as_str()), (200, "HIT", "good"));
+        assert!(stale.cache_status().contains(told), "{}", stale.cache_status());
+    }
+}
+
+#[test]
+fn w41_an_application_that_fails_and_a_flag_of_0s_are_no_reason_for_a_stale_response() {
+    for (later, flags, status) in [
+        (respond(500, &[], "bad"), &[][..], 500),
+        (respond(503, &[], "bad"), &["--stale-if-error", "0s"], 503),
+        (respond(503, &[], "bad"), &["--stale-if-error", "9s"], 503),
+        (respond(503, &[], "bad"), &["--strict"], 503),
+    ] {
+        let origin = failing("", later);
+        let proxy = Proxy::start(&origin, flags);
+        proxy.get("/");
+        proxy.advance(20);
+        assert_eq!(proxy.get("/").status, status, "{flags:?}");
+    }
+}
+
+#[test]
+fn w41_max_stale_is_followed_since_it_sends_nothing_to_the_origin() {
+    let origin = failing("", vec![Step::Close]);
+    let proxy = Proxy::start(&origin, &[]);
+    proxy.get("/");
+    proxy.advance(20);
+    let stale = proxy.client().ask("GET", "/", &["Cache-Control: max-stale=60"]);
+    assert_eq!((stale.status, stale.detail(), origin.request_count()), (200, "max-stale in the request", 1));
+}
+
+#[test]
+fn w46_a_url_that_fails_spares_no_other() {
+    let origin = Origin::answering(|request| match (request.target.as_str(), request.index) {
+        ("/bad", 2..) => respond(503, &[], "bad"),
+        (_, n) => respond(200, &["Cache-Control: max-age=10, stale-if-error=600"], format!("{n}")),
+    });
+    let proxy = Proxy::start(&origin, &[]);
+    assert_eq!((proxy.get("/bad").text().as_str(), proxy.get("/good").text().as_str()), ("0", "1"));
+    proxy.advance(20);
+    assert_eq!((proxy.get("/bad").text().as_str(), proxy.get("/bad").text().as_str()), ("0", "0"));
+    assert_eq!(origin.request_count(), 3);
+    assert_eq!(proxy.get("/good").text(), "3");
 }

@@ -1,6 +1,10 @@
 //! Streams of events: each client has one of its own.
 
-use crate::support::{End, Gate, Origin, Proxy, Step, request};
+use std::time::Duration;
+
+use larder::clock;
+
+use crate::support::{End, Gate, Origin, Proxy, Spawned, Step, open_files, request};
 
 const KINDS: [&str; 5] = [
     "text/event-stream",
@@ -55,6 +59,30 @@ fn two_clients_of_a_stream_each_get_their_own_from_its_beginning_and_as_it_comes
         let later = proxy.get("/0");
         assert_eq!((later.x_cache(), later.text().contains("data: 10 begins")), ("MISS", true), "{}", later.text());
     }
+}
+
+#[test]
+fn six_hundred_streams_whose_clients_leave_are_gone_at_the_origin_within_two_seconds() {
+    // more than --origin-connections
+    const STREAMS: usize = 600;
+    assert!(open_files() > 4 * STREAMS as u64);
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+    // hears when it is closed
+    let origin = Origin::always(vec![Step::Send(format!("{head}3\r\n:\n\n\r\n").into())]);
+    let folder = tempfile::tempdir().unwrap();
+    let larder = Spawned::start(&origin.url(), folder.path(), &[]);
+    let mut clients: Vec<_> = (0..STREAMS).map(|_| larder.client()).collect();
+    for client in &mut clients {
+        client.send(request("GET", "/0", &[]));
+    }
+    for client in &mut clients {
+        assert_eq!(client.head().status, 200);
+    }
+    origin.await_connections(STREAMS);
+    let left = clock::instant();
+    drop(clients);
+    origin.await_no_connections();
+    assert!(left.elapsed() < Duration::from_secs(2), "{:?}", left.elapsed());
 }
 
 #[test]

@@ -38,7 +38,7 @@ const FENCES: &[(&str, &[&str])] = &[
 
 /// Crates, and the only places that may name them.
 const CRATES: &[(&str, &[&str])] = &[
-    ("clap", &["cli.rs"]),
+    ("clap", &["cli.rs", "cli/"]),
     ("sled", &["store/disk.rs"]),
     ("bincode", &["store/record.rs"]),
     ("awc", &["origin/"]),

@@ -150,9 +150,9 @@ impl State {
         Poll::Ready(Ok(()))
     }
 
-    /// Ends the connection with a reset, because the client has not taken a byte for too long.
-    pub fn give_up(&mut self) {
-        self.ended_by = Some(EndedBy::WriteTimeout);
+    /// Ends the connection with a reset, because the client has not taken a byte for too long, or the stop waits no longer.
+    pub fn give_up(&mut self, by: EndedBy) {
+        self.ended_by = self.ended_by.or(Some(by));
         self.reset = true;
         self.output.clear();
         self.muted = true;

@@ -9,7 +9,7 @@ use super::{
     rig::{Server, echo, get, last},
 };
 use crate::{
-    client::{Options, Presented, Reply, ReplyBody},
+    client::{Options, Presented, Reply, ReplyBody, Trailers},
     message::{FieldName, FieldValue, Fields, StatusCode},
 };
 
@@ -18,7 +18,7 @@ fn fields(lines: &[(&'static str, &'static str)]) -> Fields {
 }
 
 fn reply(status: u16, lines: &[(&'static str, &'static str)], body: ReplyBody) -> Reply {
-    Reply { status: StatusCode::from_u16(status).unwrap(), fields: fields(lines), body }
+    Reply { status: StatusCode::from_u16(status).unwrap(), fields: fields(lines), body, trailers: Trailers::default() }
 }
 
 fn bytes(text: &'static str) -> ReplyBody {

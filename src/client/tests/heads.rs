@@ -64,6 +64,31 @@ fn a_second_head_is_read_like_the_first() {
 }
 
 #[test]
+fn two_empty_lines_before_a_request_are_skipped_however_they_come() {
+    for empty in ["", "\r\n", "\r\n\r\n"] {
+        assert_eq!(refused(format!("{empty}{}", request(""))), None, "{empty:?}");
+        let mut input = BytesMut::from(format!("{0}GET /1 HTTP/1.1\r\nHost: h\r\n\r\n{0}", empty).repeat(2).as_bytes());
+        let mut scan = Scan::default();
+        let next = |input: &mut BytesMut, scan: &mut Scan| scan.head(input, &Options::default());
+        assert!(matches!(next(&mut input, &mut scan), Ok(Some(_))), "{empty:?}");
+        // behind a request and before the next one there are twice as many
+        let second = next(&mut input, &mut scan).map_err(|refusal| refusal.status.as_u16());
+        assert_eq!(second.err(), (empty.len() > 2).then_some(400), "{empty:?}");
+    }
+}
+
+#[test]
+fn every_token_is_a_method() {
+    for method in ["M#", "$", "a%41", "&&", "it's", "!#$%&'*+-.^_`|~"] {
+        let head = whole(format!("{method} /a HTTP/1.1\r\nHost: h\r\n\r\n").as_bytes()).unwrap().unwrap();
+        assert_eq!(head.method.as_str(), method);
+    }
+    for method in ["M\"", "M(", "M/", "M@", "M{", "M\u{e4}"] {
+        assert_eq!(refused(format!("{method} /a HTTP/1.1\r\nHost: h\r\n\r\n")), Some(400), "{method}");
+    }
+}
+
+#[test]
 fn ambiguous_lengths_are_refused() {
     for value in
         ["+5", "-5", "0x5", "5a", "1e1", "5;", "", " ", "5_0", "05", "00", "005", "5, 5", "5,6", "5 5", "\u{665}"]
@@ -161,7 +186,7 @@ fn malformed_lines_are_refused() {
         "GET /a HTTP/1.1\r\n\r\n",
         "GET /a HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
         "GET /a HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n",
-        "\r\n\r\nGET /a HTTP/1.1\r\nHost: h\r\n\r\n",
+        "\r\n\r\n\r\nGET /a HTTP/1.1\r\nHost: h\r\n\r\n",
         "\nGET /a HTTP/1.1\r\nHost: h\r\n\r\n",
         "GET HTTP/1.2\r\nHost: h\r\n\r\n",
         "\x16\x03\x01\x02\0\x01",

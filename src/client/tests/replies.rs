@@ -7,7 +7,7 @@ use futures_core::Stream;
 
 use super::rig::{Server, get, last, statuses};
 use crate::{
-    client::{Options, Presented, Reply, ReplyBody},
+    client::{Options, Presented, Reply, ReplyBody, Trailers},
     message::{FieldName, FieldValue, Fields, StatusCode},
 };
 
@@ -33,7 +33,7 @@ pub(super) fn stream(length: Option<u64>, pieces: &[Result<&'static str, ()>]) -
 }
 
 fn reply(status: u16, body: ReplyBody) -> Reply {
-    Reply { status: StatusCode::from_u16(status).unwrap(), fields: Fields::new(), body }
+    Reply { status: StatusCode::from_u16(status).unwrap(), fields: Fields::new(), body, trailers: Trailers::default() }
 }
 
 /// Answers each path with the reply of that name.
@@ -69,7 +69,12 @@ async fn core(presented: Presented) -> Reply {
             ] {
                 fields.append(FieldName::from_static(name), FieldValue::from_static(value));
             }
-            Reply { status: StatusCode::OK, fields, body: ReplyBody::Bytes(Bytes::from_static(b"hello")) }
+            Reply {
+                status: StatusCode::OK,
+                fields,
+                body: ReplyBody::Bytes(Bytes::from_static(b"hello")),
+                trailers: Trailers::default(),
+            }
         }
         _ => reply(200, ReplyBody::Bytes(Bytes::from(format!("{} {}", presented.method, presented.target)))),
     }

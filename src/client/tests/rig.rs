@@ -12,7 +12,7 @@ use std::{
 use actix_server::ServerHandle;
 
 use crate::{
-    client::{Counters, Options, Presented, Reply, ReplyBody, RequestBody, run},
+    client::{Counters, Options, Presented, Reply, ReplyBody, RequestBody, Trailers, run},
     message::{Fields, StatusCode},
 };
 
@@ -110,7 +110,7 @@ pub async fn collect(body: RequestBody) -> io::Result<Vec<u8>> {
 
 pub fn text_reply(status: u16, body: String) -> Reply {
     let status = StatusCode::from_u16(status).unwrap();
-    Reply { status, fields: Fields::new(), body: ReplyBody::Bytes(body.into()) }
+    Reply { status, fields: Fields::new(), body: ReplyBody::Bytes(body.into()), trailers: Trailers::default() }
 }
 
 pub fn get(target: &str) -> String {

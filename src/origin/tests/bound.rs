@@ -2,6 +2,8 @@
 
 use std::{rc::Rc, time::Duration};
 
+use tokio::time::Instant;
+
 use super::rig::{Client, Got, Server, fields, request, run};
 use crate::{
     message::{ConnectionScheme, Method},
@@ -65,6 +67,20 @@ fn a_challenge_binds_the_connection_that_it_came_on_and_the_handshake_goes_on_th
         got.is(200, "1");
         assert_eq!(got.bound, None);
         assert_eq!(server.connections(), 2);
+    });
+}
+
+#[test]
+fn w16_it_rests_before_the_next_request_of_its_client() {
+    run(async {
+        let server = numbering();
+        let settle = Duration::from_millis(300);
+        let client = Client::new(Options { settle, ..server.options() });
+        let alice = Rc::<Owner>::default();
+        get(&client, "/", NEGOTIATE, Some(&alice)).await.is(200, "0");
+        let began = Instant::now();
+        get(&client, "/", &[], Some(&alice)).await.is(200, "0");
+        assert!(began.elapsed() > settle / 2, "{:?}", began.elapsed());
     });
 }
 

@@ -8,6 +8,7 @@ mod pool;
 mod retry;
 mod rig;
 pub(in crate::origin) use rig::options;
+mod settle;
 mod timeouts;
 mod tls;
 mod upload;

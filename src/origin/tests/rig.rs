@@ -201,6 +201,7 @@ pub(in crate::origin) fn options(address: SocketAddr) -> Options {
         first_byte_timeout: Duration::from_secs(20),
         between_bytes_timeout: Duration::from_secs(20),
         idle_timeout: Duration::from_secs(60),
+        settle: Duration::ZERO,
         max_age: Duration::from_secs(60),
         max_connections: 64,
         max_streams: 64,

@@ -49,6 +49,31 @@ fn the_first_explicit_lifetime_counts() {
 }
 
 #[test]
+fn surrogate_control_and_x_accel_expires_go_before_cache_control_unless_strict() {
+    let epoch = format!("X-Accel-Expires: @{}", T0.0 / 1000 + 90);
+    let at = (90, Reason::AccelExpires);
+    for (lines, usually, strictly) in [
+        (
+            &["Surrogate-Control: max-age=5", "X-Accel-Expires: 6", "Cache-Control: max-age=7"][..],
+            (5, Reason::SurrogateControl),
+            (7, Reason::MaxAge),
+        ),
+        (&["X-Accel-Expires: 6", "Cache-Control: s-maxage=7"], (6, Reason::AccelExpires), (7, Reason::SMaxage)),
+        (&[&epoch, "Expires: 0"], at, (0, Reason::Expires)),
+        (&["X-Accel-Expires: @1"], (0, Reason::AccelExpires), (0, Reason::NoFreshness)),
+        (&["X-Accel-Expires: x"], (0, Reason::AccelExpires), (0, Reason::NoFreshness)),
+        (&["Surrogate-Control: max-age=x"], (0, Reason::SurrogateControl), (0, Reason::NoFreshness)),
+        (
+            &["CDN-Cache-Control: max-age=4", "Surrogate-Control: max-age=5", "X-Accel-Expires: 6"],
+            (4, Reason::CdnCacheControl),
+            (4, Reason::CdnCacheControl),
+        ),
+    ] {
+        assert_eq!((lifetime(lines, &usual()), lifetime(lines, &strict())), (usually, strictly), "{lines:?}");
+    }
+}
+
+#[test]
 fn expires_is_measured_from_the_origins_date() {
     let both_fast = [&*format!("Date: {}", when(400)), &format!("Expires: {}", when(300))];
     assert_eq!(lifetime(&both_fast, &strict()), (0, Reason::Expires));
@@ -65,13 +90,19 @@ fn without_explicit_freshness_it_is_a_tenth_since_last_modified_or_the_default()
         (vec![modified(-1000)], (100, Reason::LastModified), (100, Reason::LastModified)),
         (vec![modified(-5)], (0, Reason::LastModified), (0, Reason::LastModified)),
         (vec![modified(50)], (0, Reason::LastModified), (0, Reason::LastModified)),
-        (vec![modified(-1_000_000_000)], (604_800, Reason::LastModified), (604_800, Reason::LastModified)),
+        (vec![modified(-36_000)], (3600, Reason::LastModified), (3600, Reason::LastModified)),
+        (vec![modified(-1_000_000_000)], (3600, Reason::DefaultTtl), (3600, Reason::DefaultTtl)),
         (vec!["Last-Modified: yesterday".to_owned()], (3600, Reason::DefaultTtl), (0, Reason::NoFreshness)),
     ] {
         let lines: Vec<&str> = lines.iter().chain([&date]).map(String::as_str).collect();
         assert_eq!((lifetime(&lines, &usual()), lifetime(&lines, &strict())), (usually, strictly), "{lines:?}");
     }
-    assert_eq!(lifetime(&[], &Options { default_ttl: Seconds(0), ..usual() }), (0, Reason::NoFreshness));
+    for options in [usual(), strict()] {
+        let none = Options { default_ttl: Seconds(0), ..options };
+        for lines in [&[][..], &[&*modified(-1000)]] {
+            assert_eq!(lifetime(lines, &none), (0, Reason::NoFreshness), "{lines:?}");
+        }
+    }
 }
 
 #[test]
@@ -83,7 +114,13 @@ fn heuristics_are_for_some_statuses_and_never_for_answers_to_someone() {
         (204, true, true),
         (404, true, true),
         (410, true, true),
-        (405, false, true),
+        (405, true, true),
+        (301, true, true),
+        (308, true, true),
+        (300, false, true),
+        (302, false, false),
+        (303, false, false),
+        (307, false, false),
         (414, false, true),
         (501, false, true),
         (201, false, false),
@@ -94,6 +131,16 @@ fn heuristics_are_for_some_statuses_and_never_for_answers_to_someone() {
         let fresh = |options: &Options| freshness_lifetime(&head(status, &modified), options).0.0 > 0;
         assert_eq!((fresh(&usual()), fresh(&strict())), (usually, strictly), "{status}");
     }
+    let long = Options { negative_ttl: Seconds(90), ..usual() };
+    for status in [301, 308, 404, 405, 410] {
+        let negative = |options: &Options| freshness_lifetime(&head(status, &modified), options);
+        assert_eq!(negative(&usual()), (Seconds(1), Reason::NegativeTtl), "{status}");
+        assert_eq!(negative(&long), (Seconds(90), Reason::NegativeTtl), "{status}");
+        assert_eq!(negative(&Options { default_ttl: Seconds(9), ..long.clone() }).0, Seconds(9), "{status}");
+        assert_eq!(negative(&Options { negative_ttl: Seconds(0), ..usual() }), (Seconds(0), Reason::NoFreshness));
+    }
+    let aged = head(404, &["Age: 500"]);
+    assert_eq!(freshness_lifetime(&aged, &usual()).0, Seconds(501), "a second from when it came in");
     let public = head(599, &["Cache-Control: public", modified[0]]);
     assert_eq!(freshness_lifetime(&public, &strict()).1, Reason::LastModified);
     let personal = StoredHead { credentials: true, ..head(200, &modified) };

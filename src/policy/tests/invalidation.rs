@@ -15,7 +15,7 @@ fn only_successful_answers_to_unsafe_methods_invalidate() {
             assert_eq!(!paths(method, status, &[]).is_empty(), expected, "{method} {status}");
         }
     }
-    for method in ["GET", "HEAD", "OPTIONS", "TRACE", "QUERY"] {
+    for method in ["GET", "HEAD", "OPTIONS", "TRACE", "QUERY", "PROPFIND", "REPORT", "SEARCH"] {
         assert!(paths(method, 200, &["Location: /x"]).is_empty(), "{method}");
     }
 }
@@ -26,6 +26,22 @@ fn location_and_content_location_of_the_same_authority_are_invalidated_too() {
     assert_eq!(paths("PUT", 201, &lines), ["/a/b?q=1", "/x?y", "/z"]);
     let others = ["Location: http://o.example/x", "Content-Location: ftp://h.example/x"];
     assert_eq!(paths("PUT", 201, &others), ["/a/b?q=1"]);
+}
+
+#[test]
+fn w47_copy_and_move_invalidate_their_destination() {
+    for (destination, expected) in [
+        ("Destination: http://h.example/new?z", vec!["/a/b?q=1", "/new?z"]),
+        ("Destination: /new", vec!["/a/b?q=1", "/new"]),
+        ("Destination: http://other.example/new", vec!["/a/b?q=1"]),
+        ("X: /new", vec!["/a/b?q=1"]),
+    ] {
+        for (method, expected) in [("MOVE", expected.clone()), ("COPY", expected), ("PUT", vec!["/a/b?q=1"])] {
+            let targets = invalidates(&request(method, &[destination]), &response(201, &[]));
+            let paths: Vec<_> = targets.into_iter().map(|target| target.path_and_query).collect();
+            assert_eq!(paths, expected, "{method} {destination}");
+        }
+    }
 }
 
 #[test]

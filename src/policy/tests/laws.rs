@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::policy::{reuse::*, selection::*, validation::*, vary::*};
 
-const NAMES: [&str; 22] = [
+const NAMES: [&str; 26] = [
     "cache-control",
     "cdn-cache-control",
     "expires",
@@ -27,6 +27,10 @@ const NAMES: [&str; 22] = [
     "content-language",
     "connection",
     "pragma",
+    "surrogate-control",
+    "x-accel-expires",
+    "edge-control",
+    "content-type",
     "access-control-allow-origin",
 ];
 
@@ -66,6 +70,9 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
             "#",
             "stale-while-revalidate=9",
             "must-revalidate",
+            "@",
+            "off",
+            "application/dash+xml",
         ])
         .prop_map(|text| text.as_bytes().to_vec()),
         prop::collection::vec(prop_oneof![Just(9u8), 32..=126u8, 128..=255u8], 0..6),

@@ -3,6 +3,7 @@
 mod freshness;
 mod invalidation;
 mod laws;
+mod resuming;
 mod reuse;
 mod selection;
 mod storing;
@@ -36,13 +37,15 @@ fn times(at: Timestamp) -> Times {
 }
 
 fn strict() -> Options {
-    Options { strict: true, default_ttl: Seconds(0), ..usual() }
+    Options { strict: true, ..usual() }
 }
 
 fn usual() -> Options {
     Options {
         strict: false,
         default_ttl: Seconds(3600),
+        negative_ttl: Seconds(1),
+        stale_if_error: Seconds(86_400),
         client_reload: false,
         ignore_cookies: false,
         max_head: 64 << 10,

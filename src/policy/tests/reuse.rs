@@ -22,6 +22,7 @@ fn reuse(
     match crate::policy::reuse::reuse(request, stored, variants, now, options) {
         Reuse::Serve(_, reason) => Reuse::Serve((), reason),
         Reuse::Refresh(_, reason) => Reuse::Refresh((), reason),
+        Reuse::Reload(_, forward) => Reuse::Reload((), forward),
         Reuse::Forward(forward) => Reuse::Forward(forward),
         Reuse::Refuse(reason) => Reuse::Refuse(reason),
     }
@@ -58,6 +59,12 @@ fn methods_that_stored_responses_do_not_answer_pass() {
         assert_eq!(decide(&request(method, &[]), &head, 0, &strict()), expected, "{method}");
     }
     assert_eq!(decide(&request("HEAD", &[]), &head, 60, &strict()), ask(Mode::Pass, Fwd::Stale, Reason::Stale));
+    let tagged = stored(&["Cache-Control: max-age=60, stale-while-revalidate=10", "ETag: \"1\""], &usual());
+    for (seconds, expected) in
+        [(65, refresh(Reason::StaleWhileRevalidate)), (99, ask(Mode::Validate, Fwd::Stale, Reason::Stale))]
+    {
+        assert_eq!(decide(&request("HEAD", &[]), &tagged, seconds, &usual()), expected, "w45");
+    }
     assert_eq!(
         reuse(&request("HEAD", &[]), None, false, T0, &usual()),
         ask(Mode::Pass, Fwd::UriMiss, Reason::NotStored)
@@ -135,7 +142,8 @@ fn request_directives_are_followed_where_the_operator_says_so() {
         ("Cache-Control: max-age=5, max-stale", 6, serve(Reason::Fresh), ignored),
         ("Cache-Control: min-fresh=51", 10, validated(Reason::RequestMinFresh), ignored),
         ("Cache-Control: min-fresh=50", 10, serve(Reason::Fresh), ignored),
-        ("Cache-Control: max-stale=5", 65, serve(Reason::MaxStale), ask(Mode::Validate, Fwd::Stale, Reason::Stale)),
+        // it sends nothing to the origin
+        ("Cache-Control: max-stale=5", 65, serve(Reason::MaxStale), serve(Reason::MaxStale)),
         (
             "Cache-Control: max-stale=5",
             66,
@@ -251,8 +259,55 @@ fn who_is_authenticated_by_connection_asks_for_itself_alone() {
         (ask(Mode::Fetch, Fwd::UriMiss, Reason::NotStored), pass(Fwd::UriMiss, Reason::NotStored)),
         (ask(Mode::Validate, Fwd::Stale, Reason::Stale), pass(Fwd::Stale, Reason::Stale)),
         (ask(Mode::Complete, Fwd::Partial, Reason::PartMissing), pass(Fwd::Partial, Reason::PartMissing)),
+        (reload_with(Mode::Validate, Reason::RequestNoCache), reload_with(Mode::Pass, Reason::RequestNoCache)),
         (Reuse::Refuse(Reason::OnlyIfCached), Reuse::Refuse(Reason::OnlyIfCached)),
     ] {
         assert_eq!(alone(decided), alone_with_it);
     }
+}
+
+fn reload_with(mode: Mode, reason: Reason) -> Decision {
+    Reuse::Reload((), Forward { mode, fwd: Fwd::Request, reason })
+}
+
+#[test]
+fn a_wish_to_reload_is_followed_where_the_lifetime_is_invented() {
+    const HARD: &[&str] = &["Cache-Control: no-cache", "Pragma: no-cache"];
+    const TAG: &str = "ETag: \"1\"";
+    let hard = reload_with(Mode::Validate, Reason::RequestNoCache);
+    let program = reload_with(Mode::Validate, Reason::RequestMaxAge);
+    let ignored = serve(Reason::FreshDirectivesIgnored);
+    let invented = stored(&[TAG], &usual());
+    for (asked, expected) in [
+        (HARD, hard),
+        (&["Cache-Control: max-age=0, no-cache", "Pragma: no-cache"], hard),
+        (&["Cache-Control: max-age=0"], program),
+        (&["Cache-Control: max-age=0", "User-Agent: pip/24"], program),
+        (&["Cache-Control: max-age=0", "Upgrade-Insecure-Requests: 1"], ignored),
+        (&["Cache-Control: max-age=0", "Sec-Fetch-Dest: empty"], ignored),
+        (&["Cache-Control: no-cache"], ignored),
+        (&["Pragma: no-cache"], ignored),
+        (&["Cache-Control: max-age=1"], ignored),
+        (&["Cache-Control: max-age=0, only-if-cached"], ignored),
+        (&["Cache-Control: max-age=0, no-store"], reload_with(Mode::Pass, Reason::RequestMaxAge)),
+    ] {
+        let wished = matches!(expected, Reuse::Reload(..)) || asked[0].contains("only-if-cached");
+        let younger = if wished { serve(Reason::JustAsked) } else { expected };
+        assert_eq!(decide(&get(asked), &invented, 1, &usual()), expected, "{asked:?}");
+        assert_eq!(decide(&get(asked), &invented, 0, &usual()), younger, "{asked:?}");
+        for explicit in ["Cache-Control: max-age=60", "Surrogate-Control: max-age=60", "X-Accel-Expires: 60"] {
+            let head = stored(&[explicit, TAG], &usual());
+            let decided = decide(&get(asked), &head, 1, &usual());
+            assert_eq!(decided, ignored, "{asked:?} {explicit}");
+        }
+    }
+    assert_eq!(decide(&request("HEAD", HARD), &invented, 1, &usual()), hard);
+    let untagged = stored(&[], &usual());
+    assert_eq!(decide(&request("HEAD", HARD), &untagged, 1, &usual()), reload_with(Mode::Pass, Reason::RequestNoCache));
+    assert_eq!(
+        decide(&get(HARD), &stored(&[], &usual()), 1, &usual()),
+        reload_with(Mode::Fetch, Reason::RequestNoCache)
+    );
+    let validate = ask(Mode::Validate, Fwd::Request, Reason::RequestNoCache);
+    assert_eq!(decide(&get(HARD), &invented, 0, &reload()), validate, "with --client-reload each time");
 }

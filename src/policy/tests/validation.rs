@@ -345,7 +345,7 @@ fn a_stale_response_stands_in_for_a_failure_only_where_that_was_said() {
             Ok(Reason::StaleIfError),
             Ok(Reason::StaleIfError),
         ),
-        ("max-age=2", "Cache-Control: max-stale=9", None, 3, Err(Reason::StaleNotAllowed), Ok(Reason::MaxStale)),
+        ("max-age=2", "Cache-Control: max-stale=9", None, 3, Ok(Reason::MaxStale), Ok(Reason::MaxStale)),
         (
             "max-age=2, must-revalidate, stale-if-error=60",
             "",
@@ -376,9 +376,40 @@ fn a_stale_response_stands_in_for_a_failure_only_where_that_was_said() {
         let lines = [&*format!("Cache-Control: {answer}"), "ETag: \"1\""];
         let stands_in =
             |options: &Options| on_error(&asked(line), &stored(&lines, options), status, at(seconds), options);
-        assert_eq!((stands_in(&usual()), stands_in(&strict())), (usually, strictly), "{answer} {line} {status:?}");
+        let usual = Options { stale_if_error: Seconds(0), ..usual() };
+        assert_eq!((stands_in(&usual), stands_in(&strict())), (usually, strictly), "{answer} {line} {status:?}");
     }
     let head = stored(&["Cache-Control: max-age=2, stale-if-error=60"], &usual());
     let invalidated = StoredHead { invalidated: true, ..head };
     assert_eq!(on_error(&get(&[]), &invalidated, None, at(3), &usual()), Err(Reason::Invalidated));
+}
+
+#[test]
+fn w41_a_stale_response_stands_in_for_a_day_where_the_origin_says_nothing() {
+    let day = 86_400;
+    for (control, failure, seconds, expected) in [
+        ("max-age=2", None, 3, Ok(Reason::StaleByDefault)),
+        ("max-age=2", None, day + 2, Ok(Reason::StaleByDefault)),
+        ("max-age=2", None, day + 3, Err(Reason::StaleTooLong)),
+        ("max-age=2", Some(502), 3, Ok(Reason::StaleByDefault)),
+        ("max-age=2", Some(503), 3, Ok(Reason::StaleByDefault)),
+        ("max-age=2", Some(504), 3, Ok(Reason::StaleByDefault)),
+        // a developer must see it
+        ("max-age=2", Some(500), 3, Err(Reason::StaleNotAllowed)),
+        ("max-age=2, stale-if-error=9", Some(500), 3, Ok(Reason::StaleIfError)),
+        ("max-age=2, stale-if-error=9", Some(503), 30, Err(Reason::StaleTooLong)),
+        ("max-age=2, stale-if-error=0", None, 3, Err(Reason::StaleTooLong)),
+        ("max-age=2, must-revalidate", None, 3, Err(Reason::StaleForbidden)),
+        ("max-age=2, proxy-revalidate", None, 3, Err(Reason::StaleForbidden)),
+        ("no-cache", None, 3, Err(Reason::StaleForbidden)),
+        ("s-maxage=2", None, 3, Err(Reason::StaleForbidden)),
+    ] {
+        let head = stored(&[&format!("Cache-Control: {control}"), "ETag: \"1\""], &usual());
+        assert_eq!(on_error(&get(&[]), &head, failure, at(seconds), &usual()), expected, "{control} {failure:?}");
+    }
+    for (status, stands) in [(200, true), (203, true), (301, true), (308, true), (302, false), (404, false)] {
+        let mut head = stored(&["Cache-Control: max-age=2"], &usual());
+        head.head.status = StatusCode::from_u16(status).unwrap();
+        assert_eq!(on_error(&get(&[]), &head, None, at(3), &usual()).is_ok(), stands, "{status}");
+    }
 }

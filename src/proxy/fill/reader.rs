@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::state::{Fill, Progress};
+use crate::client::Trailers;
 
 /// Bytes that a reader takes from disk at a time.
 const READ: usize = 64 * 1024;
@@ -20,13 +21,26 @@ pub struct FillReader {
     progress: watch::Receiver<Progress>,
     id: u64,
     at: u64,
+    /// Set when all of the body was read.
+    trailers: Trailers,
 }
 
 impl FillReader {
     /// A reader from the first byte on; `None`: the beginning is gone.
     pub fn of(fill: &Arc<Fill>) -> Option<FillReader> {
         let id = fill.join()?;
-        Some(FillReader { fill: fill.clone(), progress: fill.progress.subscribe(), id, at: 0 })
+        Some(FillReader {
+            fill: fill.clone(),
+            progress: fill.progress.subscribe(),
+            id,
+            at: 0,
+            trailers: Trailers::default(),
+        })
+    }
+
+    /// The trailers, which are there once the body is read.
+    pub fn trailers(&self) -> Trailers {
+        self.trailers.clone()
     }
 
     /// Goes on from another offset.
@@ -66,7 +80,10 @@ impl FillReader {
                 return Some(Ok(bytes));
             }
             match progress {
-                Progress::Whole(length) if self.at >= length => return None,
+                Progress::Whole(length) if self.at >= length => {
+                    self.trailers.set(self.fill.lock().trailers.clone());
+                    return None;
+                }
                 Progress::Broken => return Some(Err(Broken)),
                 _ => {}
             }

@@ -10,6 +10,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::{Notify, watch};
 
 use crate::{
+    message::Fields,
     policy::Reason,
     store::{DiskBody, Filling},
 };
@@ -43,6 +44,8 @@ pub struct State {
     pub total: u64,
     /// The length, where it is known.
     pub known: Option<u64>,
+    /// The trailers of the body, once it is whole.
+    pub trailers: Fields,
     /// The bytes that were written to disk. It has all bytes that `pieces` has lost, except in a relay.
     pub disk: Option<DiskBody>,
     /// The offset of each reader.
@@ -71,8 +74,8 @@ impl Fill {
     /// `filling` counts the bytes that the fill holds in memory.
     pub fn new(filling: Arc<Filling>) -> Arc<Fill> {
         let (progress, _) = watch::channel(Progress::Growing(0));
-        let (pieces, total, known, disk, readers, next_reader, relay) = Default::default();
-        let state = Mutex::new(State { pieces, filling, total, known, disk, readers, next_reader, relay });
+        let (pieces, total, known, trailers, disk, readers, next_reader, relay) = Default::default();
+        let state = Mutex::new(State { pieces, filling, total, known, trailers, disk, readers, next_reader, relay });
         Arc::new(Fill { state, progress, readers_moved: Notify::new(), attendance: Notify::new() })
     }
 
@@ -89,6 +92,11 @@ impl Fill {
         }
         state.readers.insert(id, 0);
         Some(id)
+    }
+
+    /// Returns how many bytes have come.
+    pub fn came(&self) -> u64 {
+        self.lock().total
     }
 
     pub(super) fn move_reader(&self, id: u64, at: u64) {
@@ -128,6 +136,11 @@ impl Fill {
         let whole = whole.freeze();
         state.pieces = VecDeque::from([(0, whole.clone())]);
         whole
+    }
+
+    /// Keeps the trailers for the readers. They are not stored.
+    pub fn keep_trailers(&self, trailers: Fields) {
+        self.lock().trailers = trailers;
     }
 
     pub(super) fn become_relay(&self, why: Reason) {

@@ -2,7 +2,7 @@
 
 use crate::support::{
     Origin, Spawned,
-    proxy::{free_port, larder},
+    proxy::{free_port, larder, output},
     respond, until,
 };
 
@@ -14,19 +14,34 @@ fn on_port(port: &str, origin: &str, folder: &std::path::Path) -> Spawned {
 fn an_origin_that_leads_back_to_larder_is_a_508_after_one_turn() {
     let folder = tempfile::tempdir().unwrap();
     let port = free_port().to_string();
-    let alone = on_port(&port, &format!("http://127.0.0.1:{port}"), &folder.path().join("alone"));
-    let response = alone.get("/a");
-    assert_eq!(response.status, 508);
-    assert_eq!(response.field("Proxy-Status"), Some("larder; error=proxy_loop_detected"));
-    // the request that came back, and the one that it was
-    until("both lines", || alone.log().iter().filter(|line| line.contains(" 508 GET /a ")).count() == 2);
-
-    let port = free_port().to_string();
     let second = Spawned::start(&format!("http://127.0.0.1:{port}"), &folder.path().join("second"), &[]);
     let first = on_port(&port, &format!("http://{}", second.address), &folder.path().join("first"));
     for _ in 0..2 {
-        assert_eq!(first.get("/a").status, 508, "a loop of two, and never from the cache");
+        let response = first.get("/a");
+        assert_eq!(response.status, 508, "a loop of two, and never from the cache");
+        assert_eq!(response.field("Proxy-Status"), Some("larder; error=proxy_loop_detected"));
     }
+    // the request that came back, and the one that it was
+    until("both lines", || first.log().iter().filter(|line| line.contains(" 508 GET /a ")).count() >= 2);
+}
+
+#[test]
+fn an_origin_that_is_larder_itself_is_refused_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let (port, cache) = (free_port().to_string(), folder.path().join("cache"));
+    for (host, origin) in [
+        ("127.0.0.1", format!("http://127.0.0.1:{port}")),
+        ("127.0.0.1", format!("http://localhost:{port}")),
+        ("0.0.0.0", format!("http://127.0.0.2:{port}/base")),
+    ] {
+        let words = ["--host", host, "--port", &port, "--cache-dir", cache.to_str().unwrap(), &origin];
+        let output = output(&mut larder(&words));
+        let expected = format!(
+            "error: --origin: {origin} is the address that Larder itself listens on; name the site's, or another --port\n"
+        );
+        assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap()), (Some(1), expected));
+    }
+    assert!(!cache.exists(), "nothing was made");
 }
 
 #[test]

@@ -88,6 +88,31 @@ fn a_disk_that_hangs_stops_no_answer_and_holds_up_the_end_for_a_bounded_time() {
 }
 
 #[test]
+fn an_answer_that_invalidates_several_urls_waits_once_for_a_disk_that_hangs() {
+    if !strace_is_there() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let origin = Origin::answering(|request| match request.method.as_str() {
+        "POST" => respond(201, &["Location: /1", "Content-Location: /2"], ""),
+        _ => respond(200, &["Cache-Control: max-age=600"], "hello"),
+    });
+    let larder = on_a_disk_that_hangs(&origin, &folder.path().join("cache"), &folder.path().join("trace"));
+    for target in ["/0", "/1", "/2"] {
+        until("a hit", || larder.get(target).x_cache() == "HIT");
+    }
+    let began = clock::instant();
+    assert_eq!(larder.client().ask("POST", "/0", &["Content-Length: 0"]).status, 201);
+    // a second for each of the three URLs, and for each with GET and with QUERY, would be six
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    let tracer = Pid::from_raw(larder.status("TracerPid").parse().unwrap()).unwrap();
+    kill_process(tracer, Signal::KILL).unwrap();
+    for target in ["/0", "/1", "/2"] {
+        assert_eq!(larder.get(target).x_cache(), "MISS", "{target}");
+    }
+}
+
+#[test]
 fn stored_responses_that_512_connections_ask_for_at_once_after_a_restart_all_come_from_the_disk() {
     const CLIENTS: usize = 512;
     // one end of each connection is in this process

@@ -2,13 +2,14 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, TcpListener},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
 };
 
 use larder::clock;
+use socket2::{Domain, Socket, Type};
 
 use crate::support::{Origin, RecordedRequest, Spawned, Step, dns::NameServer, proxy::larder, request, respond, until};
 
@@ -84,6 +85,10 @@ fn f12_an_origin_that_moves_to_another_address_is_found_there() {
     assert_eq!(resolved.larder.get("/").text(), "first");
     write(&resolved.hosts, &["127.0.0.2"]);
     drop(first);
+    // held, so that nobody else of this machine answers there
+    let held = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    held.set_reuse_address(true).unwrap();
+    held.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into()).unwrap();
     // nothing is learnt from a failure: the very next request goes there
     assert_eq!(resolved.larder.get("/").text(), "second");
     assert_eq!(second.request_count(), 1);

@@ -115,7 +115,6 @@ fn a_stderr_that_takes_nothing_ends_nothing() {
     let full = || File::options().write(true).open("/dev/full").unwrap();
     assert_eq!(larder(&["--orign"]).stderr(full()).status().unwrap().code(), Some(2));
     assert_eq!(larder(&[]).stderr(full()).status().unwrap().code(), Some(2));
-    assert_eq!(larder(&["--help"]).stdout(full()).status().unwrap().code(), Some(0));
     let folder = tempfile::tempdir().unwrap();
     let (cache, port) = (folder.path().join("cache"), free_port());
     assert_eq!(larder(&["stats", "--cache-dir", "/x"]).stderr(full()).status().unwrap().code(), Some(0));
@@ -126,6 +125,30 @@ fn a_stderr_that_takes_nothing_ends_nothing() {
     until("it to listen", || TcpStream::connect(spawned.address).is_ok());
     assert_eq!(spawned.get("/").status, 200);
     assert_eq!(spawned.stop().code(), Some(0));
+}
+
+#[test]
+fn an_answer_that_a_full_device_does_not_take_ends_with_1_and_says_so() {
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let origin = Origin::always(respond(200, &["Cache-Control: max-age=600"], "hello"));
+    assert_eq!(Spawned::start(&origin.url(), &cache, &[]).stop().code(), Some(0));
+    let cache = cache.to_str().unwrap();
+    for words in [
+        &["--help"][..],
+        &["-h"],
+        &["help"],
+        &["--version"],
+        &["stats", "--cache-dir", cache],
+        &["stats", "--json", "--cache-dir", cache],
+        &["--clear-cache", "--cache-dir", cache],
+    ] {
+        let ended = output(larder(words).stdout(full()));
+        let stderr = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(stderr, "error: cannot write to stdout: No space left on device (os error 28)\n", "{words:?}");
+        assert_eq!(ended.status.code(), Some(1), "{words:?}");
+    }
 }
 
 /// Everything that a client is told, and everything that is logged, at this verbosity.

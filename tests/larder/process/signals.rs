@@ -1,11 +1,20 @@
-//! SIGTERM, SIGINT and SIGHUP: running responses may end, for a while; what was stored is still there afterwards.
+//! SIGTERM, SIGINT, and SIGHUP on a terminal: running responses may end, for a while; what was stored is still there afterwards.
 
-use std::{fs, net::TcpStream, process::Command, thread};
+use std::{
+    fs,
+    net::TcpStream,
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
 
 use larder::{clock, server};
 use rustix::process::Signal;
 
-use crate::support::{Client, End, Gate, Origin, Response, Spawned, Step, request, respond, until};
+use crate::support::{
+    Client, End, Gate, Origin, Response, Spawned, Step, proxy::larder, request, respond, terminal, until,
+};
 
 /// An origin that sends half of its answer and waits.
 fn halfway(gate: &Gate) -> Origin {
@@ -14,6 +23,28 @@ fn halfway(gate: &Gate) -> Origin {
         let half = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\nCache-Control: max-age=600\r\n\r\nhello";
         vec![Step::Send(half.into()), Step::Wait(gate.clone()), Step::Send("world".into())]
     })
+}
+
+/// Larder as the leader of a session of its own, which has no terminal unless the flags say so.
+fn of_session(flags: &[&str], origin: &Origin, folder: &Path) -> Command {
+    let (url, cache) = (origin.url(), folder.join("cache"));
+    let program = larder(&["--origin", &url, "--port", "0", "--cache-dir", cache.to_str().unwrap()]);
+    let mut command = Command::new("setsid");
+    command.args(flags).arg(program.get_program()).args(program.get_args()).env_clear().stdin(Stdio::null());
+    command
+}
+
+#[test]
+fn without_a_terminal_a_hangup_reloads_and_log_rotation_never_ends_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let origin = Origin::always(respond(200, &["Cache-Control: max-age=600"], "hello"));
+    let spawned = Spawned::from(&mut of_session(&[], &origin, folder.path()));
+    spawned.signal(Signal::USR1);
+    spawned.signal(Signal::HUP);
+    spawned.await_line("SIGHUP: there is nothing to reload");
+    spawned.signal(Signal::USR1);
+    assert_eq!(spawned.get("/a").text(), "hello");
+    assert_eq!(spawned.stop().code(), Some(0));
 }
 
 /// A client with the first half of an answer.
@@ -29,7 +60,10 @@ fn a_signal_lets_running_responses_end_and_takes_on_no_others() {
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         let (gate, folder) = (Gate::closed(), tempfile::tempdir().unwrap());
         let origin = halfway(&gate);
-        let spawned = Spawned::start(&origin.url(), &folder.path().join("cache"), &[]);
+        // a terminal of its own, which it has as its stdin
+        let (_shows, terminal) = terminal::open();
+        let mut command = of_session(&["--ctty"], &origin, folder.path());
+        let spawned = Spawned::from(command.stdin(terminal));
         let (mut client, mut response) = begun(&spawned);
         let mut idle = spawned.client();
         spawned.signal(signal);
@@ -121,6 +155,20 @@ fn a_response_that_does_not_end_within_the_shutdown_timeout_is_broken_off() {
     assert_ne!(response.end, End::Whole);
     assert_eq!(spawned.wait().code(), Some(0));
     assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_shutdown_timeout_keeps_its_milliseconds() {
+    let (gate, folder) = (Gate::closed(), tempfile::tempdir().unwrap());
+    let origin = halfway(&gate);
+    let spawned = Spawned::start(&origin.url(), &folder.path().join("cache"), &["--shutdown-timeout", "700ms"]);
+    let (mut client, mut response) = begun(&spawned);
+    let began = clock::instant();
+    spawned.signal(Signal::TERM);
+    client.body("GET", &mut response);
+    assert_ne!(response.end, End::Whole);
+    assert!(began.elapsed() >= Duration::from_millis(700), "{:?}", began.elapsed());
+    assert_eq!(spawned.wait().code(), Some(0));
 }
 
 #[test]

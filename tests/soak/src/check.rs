@@ -111,7 +111,12 @@ fn whose(asked: &Asked, got: &Got, identity: &Identity) -> Result<(), String> {
     if got.status != 416 && identity.request != if mine { asked.number } else { 0 } {
         return Err("another request's answer".to_owned());
     }
-    let user = if matches!(asked.resource.kind().letter, 'p' | 'a') { asked.user } else { 0 };
+    let user = match asked.resource.kind().letter {
+        'p' | 'a' => asked.user,
+        // the connection may have been authenticated by an earlier request of the client's
+        'k' if asked.negotiates() || identity.user != 0 => asked.user,
+        _ => 0,
+    };
     if identity.user != user {
         return Err("another user's answer".to_owned());
     }

@@ -51,6 +51,8 @@ pub const KINDS: &[Kind] = &[
     Kind { letter: 'a', fields: &["Cache-Control: max-age=60"], lifetime: None, own: Own::Request },
     Kind { letter: 's', fields: &["Cache-Control: max-age=60"], lifetime: None, own: Own::Request },
     Kind { letter: 't', fields: &["Cache-Control: max-age=10"], lifetime: Some(10_000), own: Own::Shared },
+    // what the connection was authenticated for
+    Kind { letter: 'k', fields: &["Cache-Control: public, max-age=60"], lifetime: None, own: Own::Request },
     Kind { letter: 'n', fields: &["Cache-Control: no-store"], lifetime: None, own: Own::Request },
 ];
 

@@ -39,11 +39,17 @@ impl Asked {
         self.content > 0 || matches!(self.method, "POST" | "PUT")
     }
 
+    /// It authenticates the connection with the origin: from then on that is this user's.
+    pub fn negotiates(&self) -> bool {
+        self.resource.kind().letter == 'k' && self.number % 2 == 0
+    }
+
     pub fn head(&self) -> Vec<u8> {
         let version = if self.http_10 { "1.0" } else { "1.1" };
         let (path, number, user) = (self.resource.path(), self.number, self.user);
         let mut head = format!("{} {path} HTTP/{version}\r\nHost: soak.test\r\nX-Number: {number}\r\n", self.method);
         let mut line = |name: &str, value: &str| head.push_str(&format!("{name}: {value}\r\n"));
+        line("X-User", &format!("u{user}"));
         match (self.resource.kind().own, self.resource.kind().letter) {
             (Own::Varies, _) if !self.variant.is_empty() => line("X-Kind", &self.variant),
             (_, 'p') => {
@@ -54,6 +60,7 @@ impl Asked {
                 line("Authorization", &format!("Basic {CANARY}-u{user}"));
                 line("Proxy-Authorization", &format!("Basic {CANARY}"));
             }
+            (_, 'k') if self.negotiates() => line("Authorization", &format!("Negotiate {CANARY}-u{user}")),
             _ => {}
         }
         if let Some(range) = &self.range {

@@ -26,7 +26,10 @@ impl Answer {
 impl Connection {
     fn identity(&self, asked: &Asked, request: u64, version: u64) -> Identity {
         let own = asked.resource.kind().own;
-        let user = asked.field("Cookie").or(asked.field("Authorization"));
+        let user = match asked.resource.kind().letter {
+            'k' => self.user.as_deref(),
+            _ => asked.field("Cookie").or(asked.field("Authorization")),
+        };
         let user = user.and_then(|user| user.rsplit('u').next()?.parse().ok()).filter(|_| own == Own::Request);
         let variant = asked.field("X-Kind").filter(|_| own == Own::Varies).unwrap_or_default().to_owned();
         let path = asked.resource.path();
@@ -62,7 +65,10 @@ impl Connection {
         let version = self.world.version(asked.resource);
         let identity = self.identity(asked, request, version);
         let mut fields = self.fields(&identity);
-        fields.extend(kind.fields.iter().map(|field| (*field).to_owned()));
+        // of these, only what is for an authenticated user looks as if it could be kept
+        let nobodys = kind.letter == 'k' && self.user.is_none();
+        let kind_fields = if nobodys { &["Cache-Control: no-store"] } else { kind.fields };
+        fields.extend(kind_fields.iter().map(|field| (*field).to_owned()));
         if matches!(kind.letter, 's' | 'q') {
             fields.push(format!("Set-Cookie: id={CANARY}-{}; Path=/", asked.number));
         }

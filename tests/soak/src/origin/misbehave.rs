@@ -1,6 +1,9 @@
 //! Every way of the catalogue (faults.md 1.2) in which an origin can spoil an answer.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    time::{Duration, Instant},
+};
 
 use super::{Connection, EVIL, OVER, answer::Answer};
 use crate::{
@@ -87,7 +90,7 @@ impl Connection {
                 }
                 self.vanish()
             }
-            8..10 if whole.len() < 16_000 => self.write(&[&whole[..], EVIL].concat()),
+            8..10 if whole.len() < 16_000 && self.may_talk() => self.talk(&whole),
             10 => {
                 let chunks = self.chunks(body);
                 self.write(&[answer.head(&[&length, "Transfer-Encoding: chunked"]), chunks].concat())
@@ -112,7 +115,7 @@ impl Connection {
                 self.wire.end();
                 Err(OVER.into())
             }
-            16 if matches!(answer.status, 204 | 304) || answer.head_only => {
+            16 if matches!(answer.status, 204 | 304) || answer.head_only && self.may_talk() => {
                 // a 304 or 204 with some length, or a body where HEAD has none
                 let (line, body) = match answer.status {
                     204 | 304 if self.rng.chance(500) => ("Transfer-Encoding: chunked", &b""[..]),
@@ -184,6 +187,26 @@ impl Connection {
             }
             _ => self.send(&answer),
         }
+    }
+
+    /// Who is caught sending what nobody asked for gets no second request on a connection for ten minutes: so the plain origin
+    /// seldom does, and the one that speaks TLS never.
+    fn may_talk(&mut self) -> bool {
+        !self.wire.is_tls() && self.rng.chance(50)
+    }
+
+    /// An answer, and another one that nobody asked for: with it, or up to a millisecond later.
+    fn talk(&mut self, whole: &[u8]) -> io::Result<()> {
+        if self.rng.chance(300) {
+            return self.write(&[whole, EVIL].concat());
+        }
+        self.write(whole)?;
+        let (written, pause) = (Instant::now(), Duration::from_micros(self.rng.below(1000)));
+        while written.elapsed() < pause {
+            std::thread::yield_now();
+        }
+        // a busy machine takes longer, and what comes later than --origin-settle is a known limit
+        if written.elapsed() < Duration::from_micros(1500) { self.write(EVIL) } else { Ok(()) }
     }
 
     /// Some or all of a body that only the connection's end could end, and then no such end: a reset or, where there is TLS,

@@ -58,7 +58,7 @@ fn listen(listener: &TcpListener, world: &Arc<World>, tls: Option<&Arc<ServerCon
                 return;
             }
             let wire = Wire::new(stream, tls.as_ref());
-            let _ = Connection { world, wire, rng, buffer: Vec::new(), faults }.serve();
+            let _ = Connection { world, wire, rng, buffer: Vec::new(), faults, user: None }.serve();
         };
         std::thread::Builder::new().stack_size(256 << 10).spawn(serve).unwrap();
     }
@@ -108,6 +108,8 @@ struct Connection {
     rng: Rng,
     buffer: Vec<u8>,
     faults: u64,
+    /// Who has authenticated the connection.
+    user: Option<String>,
 }
 
 struct Asked {
@@ -145,10 +147,23 @@ impl Connection {
                 self.world.problem(format!("the origin was asked for {method} {path}"));
                 return Err(OVER.into());
             };
+            self.authenticate(&fields);
             let content = field(&fields, "X-Length").and_then(|length| length.parse().ok()).unwrap_or(0);
             self.exchange(&Asked { method, resource, fields, number, content })?;
         }
         Ok(())
+    }
+
+    /// Whoever has authenticated the connection is the only one whose requests come on it.
+    fn authenticate(&mut self, fields: &[(String, String)]) {
+        // attacks have none
+        let Some(user) = field(fields, "X-User") else { return };
+        if let Some(owner) = self.user.as_ref().filter(|owner| *owner != user) {
+            self.world.problem(format!("a request of {user} came on a connection that {owner} has authenticated"));
+        }
+        if field(fields, "Authorization").is_some_and(|credentials| credentials.starts_with("Negotiate ")) {
+            self.user = Some(user.to_owned());
+        }
     }
 
     /// Nothing of a request that has to be refused comes here.

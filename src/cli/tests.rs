@@ -1,0 +1,166 @@
+use super::*;
+
+#[test]
+fn the_definition_is_consistent() {
+    Arguments::command().debug_assert();
+}
+
+#[test]
+fn every_flag_but_the_one_that_clears_has_a_variable_that_is_named_after_it() {
+    for arg in Arguments::command().get_arguments() {
+        if let (Some(long), Some(variable)) = (arg.get_long(), arg.get_env()) {
+            assert_eq!(format!("LARDER_{}", long.replace('-', "_").to_ascii_uppercase()), variable.to_string_lossy());
+        } else {
+            assert!(matches!(arg.get_long(), None | Some("clear-cache")), "{} has no variable", arg.get_id());
+        }
+    }
+}
+
+#[test]
+fn the_readme_lists_every_flag_with_its_default() {
+    let readme = include_str!("../../README.md");
+    for arg in Arguments::command().get_arguments().filter(|arg| arg.get_long().is_some()) {
+        let flag = format!("`--{}", arg.get_long().unwrap());
+        let row = readme.lines().find(|row| row.strip_prefix("| ").is_some_and(|row| row.starts_with(&flag)));
+        let row = row.unwrap_or_else(|| panic!("README.md has no row for {flag}`"));
+        let default = match arg.get_default_values() {
+            [value] if arg.get_action().takes_values() => value.to_string_lossy(),
+            _ => continue,
+        };
+        assert!(row.contains(&format!("| {default} |")), "README.md has another default than {default}: {row}");
+    }
+}
+
+#[test]
+fn help_begins_with_examples() {
+    let CliError::Asked(errors::Answer::Long(help)) = Arguments::read(["larder", "--help"]).unwrap_err() else {
+        panic!("not the long help")
+    };
+    let help = help.to_string();
+    assert!(help.starts_with("Examples:\n  larder --port 3000 --origin http"), "{help}");
+    for line in help.lines() {
+        assert!(line.len() <= 120, "{line}");
+    }
+}
+
+#[test]
+fn the_short_help_fits_a_screen_and_says_how_many_flags_it_leaves_out() {
+    let help = help::short();
+    assert!(help.lines().count() <= 24 && help.lines().all(|line| line.len() <= 80), "{help}");
+    let flags = |text: &str| text.lines().filter(|line| line.trim_start().starts_with('-')).count();
+    let all = Arguments::command().get_arguments().filter(|arg| arg.get_long().is_some()).count();
+    assert!(help.contains(&format!("\n{} more: larder --help", all - flags(&help))), "{help}");
+    assert!(matches!(Arguments::read(["larder", "-h"]), Err(CliError::Asked(errors::Answer::Short))));
+}
+
+#[test]
+fn every_hint_names_flags_that_there_are() {
+    let definition = Arguments::command();
+    let known = |word: &str| definition.get_arguments().any(|arg| arg.get_long() == Some(word));
+    for name in ["ttl", "listen", "upstream", "target", "clear", "purge"] {
+        let ours = hints::of_flag(name).unwrap();
+        assert!(!known(name), "{name}");
+        for word in ours.split(' ').filter_map(|word| word.strip_prefix("--")) {
+            assert!(known(word), "{ours}");
+        }
+    }
+}
+
+fn origin(words: &[&str]) -> Result<String, String> {
+    match Arguments::read([&["larder"], words].concat()) {
+        Ok(arguments) => Ok(arguments.origin.unwrap()),
+        Err(CliError::Wrong(line)) => Err(line),
+        Err(other) => panic!("{words:?}: {other:?}"),
+    }
+}
+
+#[test]
+fn a_url_alone_is_the_origin_and_two_origins_are_an_error() {
+    let (one, two) = ("http://a.example", "http://b.example");
+    for words in [&[one][..], &["--port", "1", one], &[one, "--strict"], &[one, "stats"], &["--origin", one]] {
+        assert_eq!(origin(words), Ok(one.to_owned()), "{words:?}");
+    }
+    for words in
+        [&[one, two][..], &[one, "--origin", two], &["--origin", one, two], &["--origin", one, "--origin", two]]
+    {
+        assert_eq!(origin(words), Err(errors::several_origins()), "{words:?}");
+    }
+}
+
+#[test]
+fn of_a_flag_that_is_repeated_the_last_one_counts_and_lists_grow() {
+    let words = ["--port", "1", "--port", "2", "--strict", "--strict", "--allow-host", "a", "--allow-host", "b,c"];
+    let arguments = Arguments::read([&["larder", "http://a.example"], &words[..]].concat()).unwrap();
+    assert_eq!((arguments.port.as_str(), arguments.strict), ("2", true));
+    assert_eq!(arguments.allow_host, ["a", "b", "c"]);
+}
+
+fn warned(environment: &[(&str, &str)]) -> Vec<String> {
+    variables(environment.iter().map(|(name, value)| (name.into(), value.into())))
+}
+
+#[test]
+fn a_variable_that_nobody_reads_is_one_line_with_the_nearest_name() {
+    for (name, meant) in [
+        ("LARDER_DEFUALT_TTL", "did you mean LARDER_DEFAULT_TTL?"),
+        ("LARDER_MAXOBJECT", "did you mean LARDER_MAX_OBJECT?"),
+        ("LARDER_disk", "did you mean LARDER_DISK?"),
+        ("LARDER_TTL", "did you mean LARDER_DEFAULT_TTL?"),
+        ("LARDER_LISTEN", "did you mean LARDER_HOST and LARDER_PORT?"),
+        ("LARDER_UPSTREAM", "did you mean LARDER_ORIGIN?"),
+        ("LARDER_CLEAR_CACHE", "only the flag --clear-cache clears"),
+        ("LARDER_QQQQ", "larder --help lists the flags, and each has one"),
+    ] {
+        let lines = warned(&[(name, "1"), ("PATH", "/bin"), ("LARDER_DISK", "1G")]);
+        assert_eq!(lines, [format!("unknown variable {name}: it is ignored; {meant}")]);
+    }
+    assert_eq!(warned(&[("LARDER_X\nY", "")])[0].lines().count(), 1);
+}
+
+#[test]
+fn the_variables_that_kubernetes_makes_are_no_matter() {
+    let link = "tcp://10.43.0.7:3000";
+    for (name, value) in [
+        ("LARDER_PORT", link),
+        ("LARDER_SERVICE_HOST", "10.43.0.7"),
+        ("LARDER_SERVICE_PORT", "3000"),
+        ("LARDER_SERVICE_PORT_HTTP", "3000"),
+        ("LARDER_PORT_3000_TCP", link),
+        ("LARDER_PORT_3000_TCP_PROTO", "tcp"),
+        ("LARDER_PORT_3000_TCP_ADDR", "10.43.0.7"),
+        ("LARDER_WEB_PORT", link),
+        ("LARDER_WEB_SERVICE_HOST", "10.43.0.8"),
+    ] {
+        assert_eq!(warned(&[(name, value)]), [""; 0], "{name}");
+    }
+    assert_eq!(warned(&[("LARDER_WEB_PORT", "3000")]).len(), 1);
+}
+
+#[test]
+fn a_tilde_that_no_shell_has_replaced_is_pointed_out() {
+    let arguments = |path: &str| Arguments::read(["larder", "http://a.example", "--cache-dir", path]).unwrap();
+    for path in ["~", "~/cache", "~me/cache"] {
+        let lines = arguments(path).unexpanded();
+        assert!(lines.len() == 1 && lines[0].starts_with(&format!("--cache-dir {path:?}: ~ is taken as")), "{lines:?}");
+    }
+    for path in ["/a/~", "a~", "./~"] {
+        assert_eq!(arguments(path).unexpanded(), [""; 0], "{path}");
+    }
+    let ca = Arguments::read(["larder", "http://a.example", "--origin-ca", "~/ca.pem"]).unwrap();
+    assert!(ca.unexpanded()[0].starts_with("--origin-ca "));
+}
+
+#[test]
+fn the_folder_can_be_named_behind_a_subcommand_too() {
+    for words in [["larder", "--cache-dir", "/x", "stats"], ["larder", "stats", "--cache-dir", "/x"]] {
+        let arguments = Arguments::read(words).unwrap();
+        assert_eq!(arguments.command, Some(Command::Stats { json: false, all: false }));
+        assert_eq!(arguments.cache_dir, Some(PathBuf::from("/x")));
+    }
+}
+
+#[test]
+fn verbosity_counts() {
+    let arguments = Arguments::read(["larder", "-vv", "-q"]).unwrap();
+    assert_eq!((arguments.verbose, arguments.quiet), (2, 1));
+}

@@ -1,0 +1,183 @@
+//! Requests that wait together for an origin that fails, is slow, or answers what cannot be stored.
+
+use std::{thread, time::Duration};
+
+use larder::clock;
+
+use crate::support::{Gate, Origin, Proxy, RecordedRequest, Response, Step, request, respond, until};
+
+/// An origin that holds its answers until the gate opens.
+fn held(gate: &Gate, answer: impl Fn(&RecordedRequest) -> Vec<Step> + Send + Sync + 'static) -> Origin {
+    let gate = gate.clone();
+    Origin::answering(move |request| [vec![Step::Wait(gate.clone())], answer(request)].concat())
+}
+
+/// Asks from this many clients at once, the first of them ahead of the others; opens the gate when all have asked.
+fn at_once(
+    proxy: &Proxy,
+    origin: &Origin,
+    gate: &Gate,
+    clients: usize,
+    fields: fn(usize) -> &'static str,
+) -> Vec<Response> {
+    thread::scope(|scope| {
+        let asking: Vec<_> = (0..clients)
+            .map(|n| {
+                let mut client = proxy.client();
+                let lines = [fields(n)];
+                client.send(request("GET", "/a", if lines[0].is_empty() { &[] } else { &lines }));
+                if n == 0 {
+                    origin.await_requests(1);
+                }
+                scope.spawn(move || client.response("GET"))
+            })
+            .collect();
+        proxy.await_received(clients as u64);
+        gate.open();
+        asking.into_iter().map(|client| client.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn w40_a_small_server_error_is_shared_by_those_who_wait_and_nothing_is_remembered() {
+    for (status, chunked) in [(500, false), (502, false), (503, true), (504, false)] {
+        let gate = Gate::closed();
+        let origin = held(&gate, move |_| match chunked {
+            false => respond(status, &[], "sorry"),
+            true => vec![Step::Send(
+                format!("HTTP/1.1 {status} X\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nsorry\r\n0\r\n\r\n").into(),
+            )],
+        });
+        let proxy = Proxy::start(&origin, &[]);
+        let answers = at_once(&proxy, &origin, &gate, 50, |_| "");
+        assert!(answers.iter().all(|answer| (answer.status, answer.text().as_str()) == (status, "sorry")));
+        assert!(answers.iter().all(|answer| answer.x_cache() == "MISS"));
+        let collapsed = answers.iter().filter(|answer| answer.cache_status().contains("; collapsed")).count();
+        assert_eq!((collapsed, origin.request_count()), (49, 1), "{status}");
+        // the next herd is one request again
+        let gate = Gate::closed();
+        let before = origin.request_count();
+        let next = at_once(&proxy, &origin, &gate, 1, |_| "");
+        assert_eq!((next[0].status, origin.request_count()), (status, before + 1));
+    }
+}
+
+#[test]
+fn w40_an_error_that_may_be_somebodys_own_is_asked_for_by_four_at_a_time() {
+    let big = "x".repeat(70 * 1024);
+    type Fields = fn(usize) -> &'static str;
+    let anonymous: Fields = |_| "";
+    let cases: [(&'static [&'static str], String, Fields); 6] = [
+        (&["Cache-Control: no-store"], "sorry".to_owned(), anonymous),
+        (&["Cache-Control: private"], "sorry".to_owned(), anonymous),
+        (&["Set-Cookie: a=b"], "sorry".to_owned(), anonymous),
+        (&["Vary: *"], "sorry".to_owned(), anonymous),
+        (&[], big, anonymous),
+        (&[], "sorry".to_owned(), |_| "Cookie: a=b"),
+    ];
+    for (lines, body, fields) in cases {
+        let gate = Gate::closed();
+        let origin = held(&gate, move |_| respond(503, lines, &body));
+        let proxy = Proxy::start(&origin, &[]);
+        let answers = at_once(&proxy, &origin, &gate, 12, fields);
+        assert!(answers.iter().all(|answer| answer.status == 503));
+        assert_eq!(origin.request_count(), 12, "{lines:?}");
+    }
+}
+
+#[test]
+fn w40_who_says_who_it_is_gets_an_error_of_its_own() {
+    for fields in [(|n| if n == 1 { "Cookie: a=b" } else { "" }) as fn(usize) -> &'static str, |n| {
+        if n == 1 { "X-Api-Key: k" } else { "" }
+    }] {
+        let gate = Gate::closed();
+        let origin = held(&gate, |_| respond(503, &[], "sorry"));
+        let proxy = Proxy::start(&origin, &[]);
+        at_once(&proxy, &origin, &gate, 10, fields);
+        assert_eq!(origin.request_count(), 2);
+    }
+}
+
+#[test]
+fn w40_with_strict_an_error_is_for_the_one_who_asked() {
+    let gate = Gate::closed();
+    let origin = held(&gate, |_| respond(503, &[], "sorry"));
+    let proxy = Proxy::start(&origin, &["--strict"]);
+    at_once(&proxy, &origin, &gate, 6, |_| "");
+    assert_eq!(origin.request_count(), 6);
+}
+
+#[test]
+fn w42_who_joins_late_is_not_failed_by_the_time_of_the_one_who_leads() {
+    let origin = Origin::answering(|request| match request.index {
+        0 => vec![Step::Wait(Gate::closed())],
+        _ => respond(200, &["Cache-Control: max-age=60"], "late"),
+    });
+    let proxy = Proxy::start(&origin, &["--first-byte-timeout", "1s"]);
+    let mut leader = proxy.client();
+    let began = clock::instant();
+    leader.send(request("GET", "/", &[]));
+    origin.await_requests(1);
+    thread::scope(|scope| {
+        let led = scope.spawn(|| leader.response("GET").status);
+        until("half of the leader's time to be over", || began.elapsed() > Duration::from_millis(500));
+        let late = proxy.get("/");
+        assert_eq!((late.status, late.text().as_str()), (200, "late"));
+        assert_eq!(led.join().unwrap(), 504);
+    });
+}
+
+#[test]
+fn w43_what_was_fresh_for_less_time_than_the_origin_took_is_shared_by_those_who_asked_before_it_came() {
+    for (lines, shared, stored) in [
+        (&["Cache-Control: max-age=1"][..], true, false),
+        (&["Cache-Control: max-age=1", "ETag: \"1\""], true, true),
+        (&["Cache-Control: max-age=5", "Age: 5"], false, false),
+        (&["Cache-Control: max-age=1, must-revalidate"], false, false),
+        (&["Cache-Control: max-age=1, proxy-revalidate"], false, false),
+    ] {
+        let gate = Gate::closed();
+        let origin = held(&gate, move |_| respond(200, lines, "body"));
+        let proxy = Proxy::start(&origin, &[]);
+        let answers = thread::scope(|scope| {
+            let asking: Vec<_> = (0..8)
+                .map(|_| {
+                    let mut client = proxy.client();
+                    client.send(request("GET", "/a", &[]));
+                    scope.spawn(move || client.response("GET"))
+                })
+                .collect();
+            origin.await_requests(1);
+            proxy.await_received(8);
+            // the origin takes longer than the response is fresh
+            proxy.advance(2);
+            gate.open();
+            asking.into_iter().map(|client| client.join().unwrap()).collect::<Vec<_>>()
+        });
+        assert!(answers.iter().all(|answer| (answer.status, answer.text().as_str()) == (200, "body")), "{lines:?}");
+        assert_eq!(origin.request_count() == 1, shared, "{lines:?}: {}", origin.request_count());
+        if shared {
+            let says_stored = answers.iter().filter(|answer| answer.cache_status().contains("; stored")).count();
+            assert_eq!(says_stored, usize::from(stored), "{lines:?}");
+            // who comes later asks for itself
+            assert!(!proxy.get("/a").cache_status().contains("hit"), "{lines:?}");
+        }
+    }
+}
+
+#[test]
+fn w44_who_waits_for_what_needs_validation_validates_what_is_being_stored() {
+    let gate = Gate::closed();
+    let origin = held(&gate, |request| match request.field("If-None-Match") {
+        Some("\"v\"") => respond(304, &["ETag: \"v\"", "Cache-Control: no-cache", "X-Of: 304"], ""),
+        _ => respond(200, &["ETag: \"v\"", "Cache-Control: no-cache"], "large"),
+    });
+    let proxy = Proxy::start(&origin, &[]);
+    let answers = at_once(&proxy, &origin, &gate, 20, |_| "");
+    assert!(answers.iter().all(|answer| (answer.status, answer.text().as_str()) == (200, "large")));
+    let whole = origin.requests().iter().filter(|request| request.field("If-None-Match").is_none()).count();
+    assert_eq!((whole, origin.request_count()), (1, 20));
+    let validated: Vec<_> = answers.iter().filter(|answer| answer.detail() == "validated").collect();
+    assert_eq!(validated.len(), 19);
+    assert!(validated.iter().all(|answer| answer.x_cache() == "HIT" && answer.field("X-Of") == Some("304")));
+}
