@@ -21,7 +21,7 @@ use socket2::{Domain, Socket, Type};
 pub use self::stopping::TOGETHER;
 use self::{
     origin::{is_larder_itself, log_reached, reached},
-    stopping::{Signals, until_stopped},
+    stopping::{Requests, Signals, until_stopped},
 };
 use crate::{
     admin,
@@ -123,7 +123,9 @@ pub fn run(config: Config) -> Result<(), RunError> {
         let _within = rt.enter();
         Signals::new().map_err(RunError::Server)?
     };
-    if config.origin_client.insecure {
+    if config.origin_client.insecure && !config.origin.https {
+        log::warn!("--origin-insecure has no effect: {} is not https", config.origin.url);
+    } else if config.origin_client.insecure {
         log::warn!(
             "--origin-insecure: the origin's certificate is not checked; anybody between Larder and the origin can read \
              and change everything"
@@ -131,11 +133,15 @@ pub fn run(config: Config) -> Result<(), RunError> {
     }
     let running = start(config.clone(), Clock::system())?;
     let (handle, shared) = (running.handle.clone(), running.shared.clone());
-    let under_way = move || shared.counts.under_way();
+    let requests = Requests {
+        under_way: || shared.counts.under_way(),
+        // a worker that ends may not have come to all of its requests
+        cut_off: || shared.counts.cut_off() + shared.counts.under_way(),
+    };
     let lines = start_up_lines(&config, running.addr, running.store.clone(), running.origin.clone());
     rt.block_on(async {
         tokio::select! {
-            () = until_stopped(handle, under_way, running.ended(), &mut signals, config.client.shutdown_timeout) => {}
+            () = until_stopped(handle, requests, running.ended(), &mut signals, config.client.shutdown_timeout) => {}
             () = async { lines.await; std::future::pending().await } => {}
         }
     });

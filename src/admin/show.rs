@@ -130,7 +130,7 @@ fn room(folder: &Path, stats: &Value, running: bool) -> Vec<Row> {
     let row = |name, text| Row { name, number: None, colour: None, text };
     let (used, responses) = (show_size(number("disk_used")), show_responses(number("responses")));
     if !running {
-        return vec![row("Disk", format!("{used}, {responses} of {}", show_size(number("bytes"))))];
+        return vec![row("Disk", format!("{responses}, {used}"))];
     }
     let limit = number("effective_disk_limit");
     let full = if limit < number("disk_limit") { " (the disk has no more room)" } else { "" };

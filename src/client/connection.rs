@@ -20,7 +20,6 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use memchr::memchr_iter;
-use socket2::SockRef;
 use tokio::{io::AsyncReadExt, net::TcpStream};
 
 use super::{
@@ -30,7 +29,7 @@ use super::{
     incoming::{Drained, Incoming},
     limits::{Admission, Place},
     output::Output,
-    refusal::Refusal,
+    refusal::{EndedBy, Refusal},
     worker::Worker,
 };
 use crate::{
@@ -97,10 +96,14 @@ pub(super) struct State {
     eof: bool,
     /// It had ended before the answer to the request at hand was there.
     half_closed: bool,
+    /// The task that waits for that.
+    half_close_watcher: Option<Waker>,
     /// actix reads an end of file next, and shuts the connection down.
     pub closed: bool,
     /// The client side has answered by itself, or gives up. All that actix still writes is dropped.
     pub muted: bool,
+    /// How the client side itself has ended the running exchange.
+    ended_by: Option<EndedBy>,
     /// The next bytes that actix writes are its own head of the response, which is dropped.
     pub head_of_actix: bool,
     /// The response ends with the connection. If it is cut short, only a reset tells the client.
@@ -141,8 +144,10 @@ impl State {
             waker: None,
             eof: false,
             half_closed: false,
+            half_close_watcher: None,
             closed: false,
             muted: false,
+            ended_by: None,
             head_of_actix: false,
             close_delimited: false,
             reset: false,
@@ -209,44 +214,18 @@ impl State {
             if self.eof {
                 return self.end_of_input();
             }
-            match ready!(self.poll_receive(cx)) {
-                Ok(true) => {}
-                Ok(false) => self.eof = true,
-                Err(_) => self.closed = true,
+            match self.poll_receive(cx) {
+                Poll::Ready(Ok(true)) => {}
+                Poll::Ready(Ok(false)) => self.eof = true,
+                Poll::Ready(Err(_)) => self.closed = true,
+                // the rest of a head is not waited for
+                Poll::Pending if self.phase == Phase::Head && self.worker.stopping() => {
+                    self.linger = false;
+                    self.closed = true;
+                }
+                Poll::Pending => return Poll::Pending,
             }
         }
-    }
-
-    /// Handles the end of the client's side. Before the answer it is a half-close: the client still reads. Within a body of
-    /// unknown length it means that the client has left: that is all that a closed browser tab sends.
-    fn end_of_input(&mut self) -> Poll<&'static [u8]> {
-        let has_left = match self.phase {
-            Phase::Handling => !self.body.is_over(),
-            Phase::Answering { endless } => endless && !self.half_closed,
-            Phase::Draining | Phase::Lingering => true,
-            Phase::Head | Phase::Flushing => false,
-        };
-        if !has_left {
-            self.half_closed |= self.phase == Phase::Handling;
-            return Poll::Pending;
-        }
-        self.body.fail(io::ErrorKind::UnexpectedEof);
-        self.closed = true;
-        Poll::Ready(b"")
-    }
-
-    /// Returns true if a client that had half-closed its connection has reset it since. Nothing else tells: there is nothing
-    /// to read any more.
-    pub fn was_reset(&self) -> bool {
-        let under_way = matches!(self.phase, Phase::Handling | Phase::Answering { .. });
-        self.half_closed && under_way && !matches!(SockRef::from(&self.io).take_error(), Ok(None))
-    }
-
-    /// Ends the connection of a client that has left.
-    pub fn abort(&mut self) {
-        self.body.fail(io::ErrorKind::UnexpectedEof);
-        self.closed = true;
-        self.wake();
     }
 
     fn take_head(&mut self) -> Result<Option<&'static [u8]>, Refusal> {
@@ -268,6 +247,7 @@ impl State {
         self.close_delimited = false;
         self.head = Some(head);
         self.half_closed = self.eof;
+        self.half_close_watcher = None;
         self.enter(Phase::Handling);
         Ok(Some(head::FOR_ACTIX))
     }
@@ -407,7 +387,9 @@ impl State {
             // actix answers by itself only where something is wrong: the client must not see it
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
-        self.output.poll_write(&mut self.io, cx, bytes, self.worker.now())
+        let written = self.output.poll_write(&mut self.io, cx, bytes, self.worker.now());
+        self.closed |= matches!(written, Poll::Ready(Err(_)));
+        written
     }
 
     /// Flushes. actix calls it once its own buffer is empty.

@@ -13,7 +13,7 @@ use super::{
     Options,
     connection::{Handle, Phase, Shared, State},
     output::Stall,
-    refusal::Refusal,
+    refusal::{EndedBy, Refusal},
     unsent::Queues,
     worker::Worker,
 };
@@ -85,9 +85,12 @@ impl Deadlines {
     async fn stop_on(self: Rc<Deadlines>, stop: GracefulShutdownSignal) {
         stop.notified().await;
         self.worker.stop();
-        self.each(|state| state.wake());
+        self.each(|state| match state.phase {
+            Phase::Lingering => state.stop_lingering(),
+            _ => state.wake(),
+        });
         tokio::time::sleep(self.worker.options.shutdown_timeout).await;
-        self.each(State::give_up);
+        self.each(|state| state.give_up(EndedBy::Stop));
     }
 
     fn each(&self, mut look: impl FnMut(&mut State)) {
@@ -191,7 +194,7 @@ fn expire(state: &mut State, end: Overdue) {
         }
         Overdue::Write => {
             options.counters.write_timeouts.add();
-            state.give_up();
+            state.give_up(EndedBy::WriteTimeout);
         }
         Overdue::Drain => state.close(),
         Overdue::Linger => state.stop_lingering(),

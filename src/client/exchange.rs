@@ -15,6 +15,7 @@ use bytes::Bytes;
 use super::{
     Options,
     connection::{Handle, State},
+    refusal::EndedBy,
 };
 use crate::message::{Fields, StatusCode};
 
@@ -99,6 +100,20 @@ impl Exchange {
         match self {
             Exchange::Http1(Http1 { state, .. }) if state.strong_count() == 0 => Some(io::ErrorKind::ConnectionAborted),
             Exchange::Http1(http1) => http1.running(|state| state.body.failure).flatten(),
+        }
+    }
+
+    /// Waits until the client has ended its side of the connection. It may still read.
+    pub fn poll_half_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Exchange::Http1(http1) => http1.running(|state| state.poll_half_closed(cx)).unwrap_or(Poll::Pending),
+        }
+    }
+
+    /// How the client side itself has ended the exchange, if it has. To be called when the exchange ends.
+    pub fn ended_by(&self) -> Option<EndedBy> {
+        match self {
+            Exchange::Http1(http1) => http1.running(|state| state.ended_by()).flatten(),
         }
     }
 

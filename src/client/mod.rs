@@ -70,7 +70,7 @@ pub use self::{
     head::{FIELDS_BOUND, SPOKE_TLS},
     options::{Counter, Counters, Options},
     presented::{Connection, Presented},
-    refusal::{OnRefusal, Refused, problem},
+    refusal::{EndedBy, OnRefusal, Refused, problem},
     reply::{Pieces, Reply, ReplyBody, Trailers},
     request_body::{BytesRead, RequestBody},
     trusted::TrustedProxies,
@@ -170,11 +170,14 @@ fn open(io: TcpStream, worker: &Rc<Worker>, admissions: &Arc<Admissions>) -> Res
             }
             let refusal = full.refusal();
             let mut sent = 0;
+            let response = refusal.response(&worker.date());
             // std's calls, for tokio's would wait for readiness. A request that is there already is read, for otherwise
             // the response would become a reset
             if let Ok(mut io) = io.into_std() {
                 let _ = io.read(&mut [0; 4096]);
-                sent = io.write(&refusal.response(&worker.date())).unwrap_or(0) as u64;
+                if matches!(io.write(&response), Ok(written) if written == response.len()) {
+                    sent = refusal.body().len() as u64;
+                }
             }
             if let Some(on_refusal) = &worker.options.on_refusal {
                 on_refusal.tell(&refusal.told(peer.map(|peer| peer.ip()), sent));

@@ -1,12 +1,13 @@
 //! The request that the core gets, and the connection that it came on.
 
 use std::{
+    future::poll_fn,
     io,
     net::{IpAddr, SocketAddr},
     rc::Rc,
 };
 
-use super::{exchange::Exchange, request_body::RequestBody, worker::WorkerHandle};
+use super::{exchange::Exchange, refusal::EndedBy, request_body::RequestBody, worker::WorkerHandle};
 use crate::message::{Fields, Method, Scheme, StatusCode, Version};
 
 /// A request as it came in. Only its framing was checked: an HTTP/1.1 request has one Host field, and at most one of
@@ -64,6 +65,19 @@ impl Connection {
     /// false if the address has as many as one may have.
     pub fn count_for(&self, client: IpAddr) -> bool {
         self.0.count_for(client)
+    }
+
+    /// Ends when the client has ended its side of the connection before it has got an answer. A client that has closed its
+    /// connection and one that still reads look the same until something is sent to them. To be awaited in one place at a
+    /// time.
+    pub async fn half_closed(&self) {
+        poll_fn(|cx| self.0.poll_half_closed(cx)).await;
+    }
+
+    /// Returns how the client side itself has ended the exchange; `None`: it ends otherwise, or the client has left. To be
+    /// called when the exchange ends.
+    pub fn ended_by(&self) -> Option<EndedBy> {
+        self.0.ended_by()
     }
 
     /// Makes the response to this request the last on the connection. To be called before the reply is returned.

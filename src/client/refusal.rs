@@ -6,7 +6,10 @@ use http::header;
 use serde::Serialize;
 
 use super::encode::{self, Date, Frame, Length};
-use crate::message::{FieldName, FieldValue, Fields, Method, StatusCode, Version};
+use crate::{
+    fields::cache_status::CacheStatus,
+    message::{FieldName, FieldValue, Fields, Method, StatusCode, Version},
+};
 
 /// The body of every answer that Larder gives by itself (RFC 9457), as one line. `detail` becomes a sentence.
 pub fn problem(status: StatusCode, detail: &str) -> String {
@@ -53,27 +56,44 @@ impl Refusal {
         }
     }
 
-    /// Returns the whole response (RFC 9457), after which the connection is closed.
+    /// Returns the response's body.
+    pub fn body(&self) -> String {
+        problem(self.status, self.detail)
+    }
+
+    /// Returns the whole response, after which the connection is closed.
     pub fn response(&self, date: &Date) -> Vec<u8> {
-        let body = problem(self.status, self.detail);
+        let body = self.body();
         // RFC 9209 §2.3: malformed, or sound and more than is allowed
         let denied = self.status.is_server_error() || self.status == StatusCode::TOO_MANY_REQUESTS;
-        let lines = [
+        let error = if denied { "larder; error=http_request_denied" } else { "larder; error=http_request_error" };
+        let mut fields = Fields::with_capacity(5);
+        for (name, value) in [
             (header::CONTENT_TYPE, "application/problem+json"),
             (header::CACHE_CONTROL, "no-store"),
-            (
-                FieldName::from_static("proxy-status"),
-                if denied { "larder; error=http_request_denied" } else { "larder; error=http_request_error" },
-            ),
-            (FieldName::from_static("cache-status"), "larder; detail=\"refused\""),
-            (FieldName::from_static("x-cache"), "MISS"),
-        ];
-        let fields: Fields = lines.into_iter().map(|(name, value)| (name, FieldValue::from_static(value))).collect();
+            (FieldName::from_static("proxy-status"), error),
+        ] {
+            fields.append(name, FieldValue::from_static(value));
+        }
+        CacheStatus { detail: Some(self.detail), ..CacheStatus::default() }.append_to(&mut fields);
+        fields.append(FieldName::from_static("x-cache"), FieldValue::from_static("MISS"));
         let frame = Frame { version: Version::Http11, persistent: false, length: Length::Known(body.len() as u64) };
         let mut response = encode::head(frame, self.status, &fields, date);
         response.extend_from_slice(body.as_bytes());
         response
     }
+}
+
+/// How the client side itself has ended an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndedBy {
+    /// It has refused the request's content. It answered in place of the core if the core's answer had not begun. `sent`:
+    /// the bytes of the body of its own answer.
+    Refusal { status: StatusCode, detail: &'static str, sent: u64 },
+    /// The client took no byte of its answer for too long.
+    WriteTimeout,
+    /// The server was stopped, and did not wait any longer.
+    Stop,
 }
 
 /// A refusal as others hear of it: plain data.
@@ -83,7 +103,7 @@ pub struct Refused {
     /// A sentence for a person; holds nothing that the client sent.
     pub detail: &'static str,
     pub peer: Option<IpAddr>,
-    /// Bytes of the answer. Zero where an answer of the core had begun, or where the client was gone.
+    /// Bytes of the answer's body. Zero where an answer of the core had begun, or where the client was gone.
     pub sent: u64,
     /// Since the request's first byte. Zero for a connection over the limit, and for a head that was whole at once.
     pub took: Duration,

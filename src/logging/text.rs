@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt::Write};
 
-use memchr::{memchr2, memchr3};
+use memchr::{memchr, memchr2, memchr3};
 
 use crate::fields::credentials::OF_PARAMETERS as CREDENTIALS;
 
@@ -33,7 +33,7 @@ pub fn escape(text: &str) -> Cow<'_, str> {
 }
 
 /// Redacts a request-target or a URL for a log that others read: `***` replaces user information and the values of
-/// parameters whose names speak of credentials, in the query or behind a `;` in the path. The result must still be escaped.
+/// parameters whose names speak of credentials, in the query, in the fragment, or behind a `;` in the path. The result must still be escaped.
 pub fn redact(target: &str) -> Cow<'_, str> {
     if memchr2(b'@', b'=', target.as_bytes()).is_none() {
         return Cow::Borrowed(target);
@@ -65,7 +65,10 @@ pub fn redact(target: &str) -> Cow<'_, str> {
 
 /// Where the next parameter begins.
 fn after_separator(target: &str, from: usize) -> Option<usize> {
-    memchr3(b'?', b'&', b';', &target.as_bytes()[from..]).map(|at| from + at + 1)
+    let rest = &target.as_bytes()[from..];
+    let at = memchr3(b'?', b'&', b';', rest).unwrap_or(rest.len());
+    // most targets have no fragment
+    memchr(b'#', &rest[..at]).or((at < rest.len()).then_some(at)).map(|at| from + at + 1)
 }
 
 /// Replaces user information, which stands before a host: at the beginning, and behind each scheme.
@@ -190,6 +193,8 @@ mod tests {
     fn credentials_are_redacted_and_nothing_else_is() {
         for (target, shown) in [
             ("/a?token=x&b=1", "/a?token=***&b=1"),
+            ("/x#access_token=x", "/x#access_token=***"),
+            ("/a?token=x#b=1&code=y", "/a?token=***#b=1&code=***"),
             ("/a?b=1&API_KEY=x;sig=y", "/a?b=1&API_KEY=***;sig=***"),
             ("/a?access_token=a=b==&x", "/a?access_token=***&x"),
             ("/a?%74oke%6E=x&%=1&%4=2&%zz=3", "/a?%74oke%6E=***&%=1&%4=2&%zz=3"),

@@ -57,7 +57,8 @@ impl Places {
             streams: semaphore(streams),
             idle: AtomicUsize::new(0),
             bound: semaphore(connections.div_ceil(2)),
-            unattended: Semaphore::new(connections / 8),
+            // with few connections one of them, as long as another is left
+            unattended: Semaphore::new((connections / 8).max(usize::from(connections > 1))),
         }
     }
 

@@ -1,6 +1,8 @@
 //! Brings Accept-Encoding and Accept-Language into a normal form, which is the same for all values that mean the same
 //! (RFC 9110 §12.5).
 
+use std::cmp::Reverse;
+
 use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE};
 
 use crate::{
@@ -49,11 +51,11 @@ pub(super) fn codings(request: &Fields) -> Option<Vec<u8>> {
     Some(normal.join(&ALIKE))
 }
 
-/// Returns the languages that a request asks for, the most preferred first. Those with the same weight are sorted.
-/// Returns `None` if the field is malformed.
+/// Returns the languages that a request asks for, the most preferred first. Those with the same weight keep their order:
+/// some origins prefer the first of them (RFC 9110 §12.5.4). Returns `None` if the field is malformed.
 pub(super) fn languages(request: &Fields) -> Option<Vec<u8>> {
     let mut said = weighted(request, &ACCEPT_LANGUAGE)?;
-    said.sort_unstable_by(|(a, a_weight), (b, b_weight)| b_weight.cmp(a_weight).then_with(|| a.cmp(b)));
+    said.sort_by_key(|(_, weight)| Reverse(*weight));
     let mut normal = Vec::new();
     let mut above = None;
     for (language, weight) in said {

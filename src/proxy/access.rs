@@ -20,12 +20,7 @@ pub fn is_read() -> bool {
 }
 
 /// Writes the line of a request.
-pub fn log(outcome: &Outcome) {
-    // a stranger's bytes make no line, unless somebody wants to know more
-    let level = match outcome.end {
-        End::Refused(_) => log::Level::Debug,
-        _ => log::Level::Info,
-    };
+pub fn log(outcome: &Outcome, level: log::Level) {
     if !log::log_enabled!(target: ACCESS, level) {
         return;
     }
@@ -116,24 +111,32 @@ fn status(outcome: &Outcome) -> &str {
 fn request(outcome: &Outcome) -> impl fmt::Display + '_ {
     fmt::from_fn(|f| {
         let method = outcome.method.as_ref().map_or("-".into(), |method| escape(method.as_str()));
-        write!(f, "{method} {}", escape(&redact(&outcome.target)))
+        match outcome.target.as_str() {
+            "" => write!(f, "{method} -"),
+            target => write!(f, "{method} {}", escape(&redact(target))),
+        }
     })
 }
 
 /// What ended an answer before its end.
-fn ending(outcome: &Outcome) -> &'static str {
-    match (outcome.end, outcome.status) {
-        (End::Left, Some(_)) => " (left)",
-        (End::BrokenOff, Some(_)) => " (broken off)",
-        _ => "",
-    }
+fn ending(outcome: &Outcome) -> impl fmt::Display {
+    let how = match (outcome.end, outcome.status) {
+        (End::Left, Some(_)) => Some("left"),
+        (End::BrokenOff, Some(_)) => Some("broken off"),
+        (End::CutOff(cut), Some(_)) => Some(cut.as_str()),
+        _ => None,
+    };
+    fmt::from_fn(move |f| how.map_or(Ok(()), |how| write!(f, " ({how})")))
 }
 
 /// Writes what `-v` adds to a line.
 fn more(f: &mut fmt::Formatter<'_>, outcome: &Outcome) -> fmt::Result {
     match outcome.peer {
-        Some(peer) => write!(f, " [client {peer}, HTTP/{}", outcome.version.number())?,
-        None => write!(f, " [client -, HTTP/{}", outcome.version.number())?,
+        Some(peer) => write!(f, " [client {peer}")?,
+        None => f.write_str(" [client -")?,
+    }
+    if let Some(version) = outcome.version {
+        write!(f, ", HTTP/{}", version.number())?;
     }
     if let Some(site) = &outcome.site {
         write!(f, ", site {}", site.name)?;
@@ -160,6 +163,7 @@ mod tests {
         message::{Method, Version},
         origin::OriginError,
         policy::{Fwd, Reason},
+        proxy::outcome::Cut,
         proxy::verdict::{Tier, Verdict},
     };
 
@@ -167,7 +171,7 @@ mod tests {
         Outcome {
             method: Some(Method::GET),
             target: "/max".to_owned(),
-            version: Version::Http11,
+            version: Some(Version::Http11),
             peer: Some([127, 0, 0, 1].into()),
             status: StatusCode::from_u16(status).ok(),
             site: None,
@@ -235,6 +239,7 @@ mod tests {
         for (end, line) in [
             (End::Left, "---- left GET /max 152.3 ms 0 B the client left before it got an answer"),
             (End::BrokenOff, "---- - GET /max 152.3 ms 0 B lost to a fault of Larder's own"),
+            (End::CutOff(Cut::Stop), "---- - GET /max 152.3 ms 0 B cut off by the stop"),
         ] {
             assert_eq!(Line { outcome: &lost(end), verbose: false }.plain().to_string(), line);
         }

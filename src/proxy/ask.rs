@@ -8,6 +8,7 @@ use http::header::SET_COOKIE;
 use super::{
     context::Asked,
     exchange::{self, Answered},
+    failure::status_of,
     fetched::Fetched,
     fill::FillReader,
     forward::{self, Conditions},
@@ -16,7 +17,7 @@ use super::{
     question::{Content, Question},
 };
 use crate::{
-    fields::method::{is_cached, is_safe, query},
+    fields::method::{is_safe, query},
     key::CacheKey,
     message::{FieldName, FieldValue, Fields, Method, ResponseHead, StoredHead},
     origin::{OriginError, OriginResponse},
@@ -190,7 +191,7 @@ impl Asking {
     /// own in some APIs: nothing was changed.
     fn is_unasked(&self) -> bool {
         let request = &*self.question.asked.request;
-        is_cached(&request.method) && (self.question.mode != Mode::Pass || !forward::has_conditions(request))
+        is_safe(&request.method) && (self.question.mode != Mode::Pass || !forward::has_conditions(request))
     }
 
     /// A 304 to a request without conditions: it may still mean the one response that is stored.
@@ -365,11 +366,6 @@ fn admitted(store: &Store, response: &OriginResponse) -> Result<(), Reason> {
         AdmitError::NoRoom => Reason::NoRoom,
         AdmitError::NotAvailable => Reason::StoreNotAvailable,
     })
-}
-
-/// The status of the origin's answer, where an error means that there was one.
-pub fn status_of(error: &OriginError) -> Option<u16> {
-    (*error == OriginError::UnaskedNotModified).then_some(304)
 }
 
 /// A stale stored response in place of a failed exchange, where that is allowed (RFC 5861 §4). `status`: the origin's

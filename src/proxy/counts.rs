@@ -13,7 +13,7 @@ use std::{
 use super::{
     count::Count,
     histogram::{Histogram, Times},
-    outcome::{Kind, Outcome},
+    outcome::{Cut, End, Kind, Outcome},
 };
 use crate::{clock, policy::Reason};
 
@@ -28,6 +28,8 @@ pub struct WorkerCounts {
     bytes: [Count; KINDS],
     begun: Count,
     ended: Count,
+    /// The number of requests that the stop cut off.
+    cut_off: Count,
     /// The number of requests that were answered without asking the origin.
     unasked: Count,
     /// From the head of a request to the head of its answer, where that came from the cache without asking the origin.
@@ -43,6 +45,7 @@ impl WorkerCounts {
             bytes: [const { Count::new() }; KINDS],
             begun: Count::new(),
             ended: Count::new(),
+            cut_off: Count::new(),
             unasked: Count::new(),
             hits: Histogram::default(),
             origin: Histogram::default(),
@@ -69,6 +72,9 @@ impl WorkerCounts {
             if !verdict.collapsed {
                 verdict.origin_time.into_iter().for_each(|time| self.origin.add(time));
             }
+        }
+        if outcome.end == End::CutOff(Cut::Stop) {
+            self.cut_off.add(1);
         }
         self.ended.add(1);
     }
@@ -105,6 +111,11 @@ impl Counts {
     /// Returns the number of requests that were begun and have not ended.
     pub fn under_way(&self) -> u64 {
         self.lock().iter().map(|worker| worker.begun.get().saturating_sub(worker.ended.get())).sum()
+    }
+
+    /// Returns the number of requests that the stop has cut off.
+    pub fn cut_off(&self) -> u64 {
+        self.lock().iter().map(|worker| worker.cut_off.get()).sum()
     }
 
     /// Adds up what all workers have counted.

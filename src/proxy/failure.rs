@@ -27,6 +27,11 @@ pub fn reason(error: &OriginError) -> Reason {
     }
 }
 
+/// The status of the origin's answer, where the error means that there was one.
+pub fn status_of(error: &OriginError) -> Option<u16> {
+    (*error == OriginError::UnaskedNotModified).then_some(304)
+}
+
 /// What the client is told: what failed and what to check. Only a client on this machine learns where the origin is.
 pub fn detail(error: &OriginError, origin: &str, peer: Option<IpAddr>) -> String {
     let what = reason(error).as_str();

@@ -6,9 +6,10 @@ use http::header::{IF_NONE_MATCH, RANGE};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
-    ask::{ask, spared, stand_in, status_of},
+    ask::{ask, spared, stand_in},
     collapse::Join,
     context::Asked,
+    failure::status_of,
     fetched::Fetched,
     fill::FillReader,
     landing::{Audience, Filling, FlightKey, Flying, Landing},
@@ -280,8 +281,8 @@ fn answer(asked: &Asked, fetched: Fetched, verdict: Verdict) -> Answer {
         }
         Fetched::Filling { head, filling, reader, combined, not_stored } => {
             let reason = not_stored.unwrap_or(verdict.reason);
-            let stored = not_stored.is_none();
-            let verdict = Verdict { stored, reason, ..verdict.answered(filling.status, filling.times) };
+            let (stored, fill) = (not_stored.is_none(), Some(filling.fill.clone()));
+            let verdict = Verdict { stored, fill, reason, ..verdict.answered(filling.status, filling.times) };
             match combined {
                 true => respond::filling(asked, &filling, reader, Vec::new(), verdict),
                 false => respond::fresh_from_origin(asked, &head, &filling, reader, verdict),

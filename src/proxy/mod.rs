@@ -40,7 +40,7 @@ mod verdict;
 mod warning;
 mod words;
 
-use std::rc::Rc;
+use std::{pin::pin, rc::Rc};
 
 use bytes::BytesMut;
 use futures_util::{StreamExt, stream};
@@ -64,7 +64,7 @@ use self::{
     question::{Content, Found, find},
     refusal::{Refusal, refused},
     said::{Said, believe},
-    verdict::Answer,
+    verdict::{Answer, Verdict},
     warning::Warning,
 };
 use crate::{
@@ -76,8 +76,8 @@ use crate::{
     key,
     logging::escape,
     message::{Method, Request},
-    origin::{Owner, Upload},
-    policy::reuse::{Reuse, alone, reuse, with_content},
+    origin::{OriginError, Owner, Upload},
+    policy::reuse::{Forward, Reuse, alone, reuse, with_content},
 };
 
 /// How a host becomes one that is served.
@@ -90,7 +90,6 @@ const QUERY_CONTENT: u64 = 64 * 1024;
 pub async fn serve(cx: Rc<Context>, mut presented: Presented) -> Reply {
     let said = believe(&mut presented, &cx.trusted);
     let mut observed = Observed::begin(&cx, &presented);
-    let connection = presented.connection.clone();
     let answer = match admit(cx, presented, &said).await {
         Ok(admitted) => {
             observed.chose(&admitted.asked.site);
@@ -106,7 +105,7 @@ pub async fn serve(cx: Rc<Context>, mut presented: Presented) -> Reply {
             refused(&refusal)
         }
     };
-    observed.end(answer, &connection)
+    observed.end(answer)
 }
 
 /// Answers a request that was admitted.
@@ -215,7 +214,35 @@ async fn answer(asked: Asked, content: Content, connection: Connection, found: F
         }
         Reuse::Refuse(reason) => refused(&Refusal::OnlyIfCached(reason)),
         // boxed: a hit does not carry the state of what it does not do
-        Reuse::Reload(_, forward) => Box::pin(fetch::reload(asked, content, connection, found, forward)).await,
-        Reuse::Forward(forward) => Box::pin(fetch::fetch(asked, content, connection, found, forward)).await,
+        Reuse::Reload(_, forward) => {
+            Box::pin(forwarded(fetch::reload, asked, content, connection, found, forward)).await
+        }
+        Reuse::Forward(forward) => Box::pin(forwarded(fetch::fetch, asked, content, connection, found, forward)).await,
+    }
+}
+
+/// Answers with `fetch`, from the origin. A client that has ended its side of the connection may be gone: only a few of them
+/// may wait.
+async fn forwarded<F: Future<Output = Answer>>(
+    fetch: impl FnOnce(Asked, Content, Connection, Found, Forward) -> F,
+    asked: Asked,
+    content: Content,
+    connection: Connection,
+    found: Found,
+    forward: Forward,
+) -> Answer {
+    let crowded_out = async {
+        connection.half_closed().await;
+        if let Some(_place) = asked.site.origin.unattended() {
+            std::future::pending().await
+        }
+    };
+    let mut fetching = pin!(fetch(asked.clone(), content, connection.clone(), found, forward));
+    tokio::select! {
+        biased;
+        answer = &mut fetching => answer,
+        () = crowded_out => {
+            respond::failed(&asked, &OriginError::Exhausted, Verdict::forwarded(forward.fwd, forward.reason))
+        }
     }
 }

@@ -14,16 +14,16 @@ use futures_core::Stream;
 use super::{
     access,
     context::Context,
-    outcome::{End, Outcome},
+    outcome::{Cut, End, Outcome},
     shared::Shared,
     site::Site,
     verdict::Answer,
     warning::Warning,
 };
 use crate::{
-    client::{BytesRead, Connection, Presented, Refused, Reply, ReplyBody, SPOKE_TLS},
+    client::{BytesRead, Connection, EndedBy, Presented, Refused, Reply, ReplyBody, SPOKE_TLS},
     clock,
-    message::Version,
+    message::Method,
 };
 
 /// A request that is watched. Its outcome is told when this is dropped.
@@ -35,6 +35,7 @@ struct Observation {
     /// The time to the head of the answer.
     waited: Option<Duration>,
     received: BytesRead,
+    connection: Connection,
     outcome: Outcome,
 }
 
@@ -46,11 +47,12 @@ impl Observed {
             began: clock::instant(),
             waited: None,
             received: presented.body.bytes_read(),
+            connection: presented.connection.clone(),
             outcome: Outcome {
                 method: Some(presented.method.clone()),
                 // only the log reads it
                 target: if access::is_read() { presented.target.clone() } else { String::new() },
-                version: presented.version,
+                version: Some(presented.version),
                 peer: presented.peer,
                 site: None,
                 status: None,
@@ -70,10 +72,11 @@ impl Observed {
     }
 
     /// Tells the outcome when the last byte of the answer was handed over, or when nobody takes the answer any more.
-    pub fn end(self, answer: Answer, connection: &Connection) -> Reply {
+    pub fn end(self, answer: Answer) -> Reply {
         let Answer { mut reply, verdict } = answer;
         let mut observation = self.0;
-        if has_left(connection) {
+        // the client gets no answer of the core's: it has left, or the client side has answered
+        if observation.connection.content_failure().is_some() {
             return reply;
         }
         let waited = observation.began.elapsed();
@@ -85,7 +88,14 @@ impl Observed {
                 ReplyBody::Stream { length, pieces: Box::pin(Watched { observation, pieces, left: length }) }
             }
             body => {
-                outcome.sent = if let ReplyBody::Bytes(bytes) = &body { bytes.len() as u64 } else { 0 };
+                let has_body = outcome.method != Some(Method::HEAD);
+                outcome.sent = if let ReplyBody::Bytes(bytes) = &body
+                    && has_body
+                {
+                    bytes.len() as u64
+                } else {
+                    0
+                };
                 (outcome.end, outcome.took) = (End::Whole, waited);
                 body
             }
@@ -94,19 +104,13 @@ impl Observed {
     }
 }
 
-/// Returns true if the client left while it sent its content. It gets no answer.
-fn has_left(connection: &Connection) -> bool {
-    use io::ErrorKind::{InvalidData, TimedOut};
-    // malformed or late content: the client is there, and the client side has told it so
-    connection.content_failure().is_some_and(|kind| !matches!(kind, InvalidData | TimedOut))
-}
-
 /// A body that counts its bytes.
 struct Watched {
-    observation: Observation,
     pieces: Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>,
     /// How many bytes are still to come, if the length is known.
     left: Option<u64>,
+    /// Dropped last: by then nobody reads `pieces` any more.
+    observation: Observation,
 }
 
 impl Stream for Watched {
@@ -137,13 +141,31 @@ impl Drop for Observation {
         if self.outcome.took.is_zero() {
             self.outcome.took = self.began.elapsed();
         }
-        // a panic is Larder's own fault, not the client's
-        if std::thread::panicking() && self.outcome.end == End::Left {
-            self.outcome.end = End::BrokenOff;
+        if self.outcome.end == End::Left {
+            self.ended_by_larder();
         }
         self.outcome.received = self.received.get();
         self.cx.counts.end(&self.outcome, self.waited);
-        access::log(&self.outcome);
+        access::log(&self.outcome, log::Level::Info);
+    }
+}
+
+impl Observation {
+    /// Tells what Larder itself has ended from a client that has left.
+    fn ended_by_larder(&mut self) {
+        let outcome = &mut self.outcome;
+        outcome.end = match self.connection.ended_by() {
+            // a panic is Larder's own fault, not the client's
+            _ if std::thread::panicking() => End::BrokenOff,
+            None => End::Left,
+            Some(EndedBy::Refusal { status, detail, sent }) if outcome.status.is_none() => {
+                (outcome.status, outcome.sent) = (Some(status), sent);
+                End::Refused(detail)
+            }
+            Some(EndedBy::Refusal { .. }) => End::CutOff(Cut::Content),
+            Some(EndedBy::WriteTimeout) => End::CutOff(Cut::WriteTimeout),
+            Some(EndedBy::Stop) => End::CutOff(Cut::Stop),
+        };
     }
 }
 
@@ -159,10 +181,11 @@ pub fn refused(shared: &Shared, refused: &Refused) {
         );
     }
     shared.counts.refuse(refused.sent);
-    access::log(&Outcome {
+    // a stranger's bytes make no line, unless somebody wants to know more
+    let outcome = Outcome {
         method: refused.method.clone(),
         target: refused.target.clone().unwrap_or_default(),
-        version: refused.version.unwrap_or(Version::Http11),
+        version: refused.version,
         peer: refused.peer,
         status: Some(refused.status),
         site: None,
@@ -171,5 +194,6 @@ pub fn refused(shared: &Shared, refused: &Refused) {
         sent: refused.sent,
         took: refused.took,
         end: End::Refused(refused.detail),
-    });
+    };
+    access::log(&outcome, log::Level::Debug);
 }

@@ -19,7 +19,8 @@ pub struct Outcome {
     pub method: Option<Method>,
     /// The request-target as the client sent it.
     pub target: String,
-    pub version: Version,
+    /// `None`: what came was not a request of HTTP/1.
+    pub version: Option<Version>,
     pub peer: Option<IpAddr>,
     /// `None`: no answer was begun.
     pub status: Option<StatusCode>,
@@ -27,7 +28,7 @@ pub struct Outcome {
     pub verdict: Option<Verdict>,
     /// Bytes of the request's content that were read.
     pub received: u64,
-    /// Bytes of the answer's body that were handed to the connection.
+    /// Bytes of the answer's body that were handed to the connection, or that the client side sent.
     pub sent: u64,
     /// The time from the request's head to the last byte of the answer.
     pub took: Duration,
@@ -42,8 +43,31 @@ pub enum End {
     BrokenOff,
     /// The client left before the end.
     Left,
+    /// Larder itself ended the answer before its end.
+    CutOff(Cut),
     /// The client side refused the request in place of the core. The text says why.
     Refused(&'static str),
+}
+
+/// Why Larder itself ended an answer before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// The client took nothing of it for `--write-timeout`.
+    WriteTimeout,
+    /// The time that a stop waits for answers was over.
+    Stop,
+    /// The client side refused the rest of the request's content.
+    Content,
+}
+
+impl Cut {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Cut::WriteTimeout => "cut off: --write-timeout",
+            Cut::Stop => "cut off by the stop",
+            Cut::Content => "cut off: the request's content is malformed or late",
+        }
+    }
 }
 
 /// The kinds of outcomes, for the log's words and for counting. Each request has one.
@@ -67,7 +91,7 @@ pub enum Kind {
     Error,
     /// The client left before an answer was begun.
     Left,
-    /// A fault of Larder's own ended the request before an answer was begun.
+    /// A fault of Larder's own, or its stop, ended the request before an answer was begun.
     Lost,
 }
 

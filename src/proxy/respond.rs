@@ -139,7 +139,10 @@ pub fn relayed(asked: &Asked, response: OriginResponse, verdict: Verdict) -> Ans
 /// The origin did not answer.
 pub fn failed(asked: &Asked, error: &OriginError, verdict: Verdict) -> Answer {
     static NO_ANSWER: Warning = Warning::new();
-    NO_ANSWER.say(format_args!("{error} ({})", asked.site.name));
+    // it is the client that does not send its content
+    if *error != OriginError::Upload {
+        NO_ANSWER.say(format_args!("{error} ({})", asked.site.name));
+    }
     let status = error.status();
     let mut fields = Fields::with_capacity(7);
     let detail = failure::detail(error, &asked.site.name, asked.request.peer);

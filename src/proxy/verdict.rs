@@ -1,8 +1,8 @@
 //! An answer, and how it came about.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use super::failure;
+use super::{failure, fill::Fill};
 use crate::{
     client::{Reply, ReplyBody, Trailers},
     clock::Seconds,
@@ -29,6 +29,8 @@ pub struct Verdict {
     pub tier: Tier,
     /// True if the origin's answer is being stored.
     pub stored: bool,
+    /// The body that is being stored. At the end of the answer it tells whether it was.
+    pub fill: Option<Arc<Fill>>,
     /// True if the request waited for another request's answer from the origin.
     pub collapsed: bool,
     /// How long the origin's answer will be fresh once it is stored, and what says so. Zero: each use needs validation.
@@ -71,6 +73,7 @@ impl Verdict {
             from_cache: false,
             tier: Tier::Origin,
             stored: false,
+            fill: None,
             collapsed: false,
             stored_for: None,
             failure: None,
@@ -89,7 +92,14 @@ impl Verdict {
 
     /// The verdict where Larder answers because the origin could not.
     pub fn failed(self, error: &OriginError) -> Verdict {
-        Verdict { tier: Tier::Larder, reason: failure::reason(error), failure: Some(Box::new(error.clone())), ..self }
+        let (reason, failure) = (failure::reason(error), Some(Box::new(error.clone())));
+        Verdict {
+            tier: Tier::Larder,
+            reason,
+            failure,
+            fwd_status: failure::status_of(error).or(self.fwd_status),
+            ..self
+        }
     }
 
     /// The verdict after an exchange with the origin.

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::{
-    outcome::{End, Kind, Outcome},
+    fill::Prospect,
+    outcome::{Cut, End, Kind, Outcome},
     verdict::Verdict,
 };
 use crate::{logging::escape, policy::Reason, units::show_seconds};
@@ -15,13 +16,16 @@ impl fmt::Display for Words<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (Kind::of(self.0), &self.0.verdict) {
             (Kind::Left, _) => f.write_str("the client left before it got an answer"),
-            (Kind::Lost, _) => f.write_str("lost to a fault of Larder's own"),
+            (Kind::Lost, _) => f.write_str(match self.0.end {
+                End::CutOff(cut) => cut.as_str(),
+                _ => "lost to a fault of Larder's own",
+            }),
             (_, None) => f.write_str(match self.0.end {
                 End::Refused(why) => why,
                 _ => Reason::Refused.as_str(),
             }),
             (Kind::Stale, Some(verdict)) => stale(f, verdict),
-            (Kind::Miss, Some(verdict)) => stored(f, verdict),
+            (Kind::Miss, Some(verdict)) => stored(f, verdict, self.0.end),
             (Kind::NotCached, Some(verdict)) => not_stored(f, verdict, self.0),
             (Kind::Fresh | Kind::Validated | Kind::Collapsed, Some(verdict)) => left(f, verdict),
             (Kind::Refused | Kind::Error, Some(verdict)) => match &verdict.failure {
@@ -60,10 +64,18 @@ fn stale(f: &mut fmt::Formatter<'_>, verdict: &Verdict) -> fmt::Result {
     }
 }
 
-/// The origin's answer is being stored.
-fn stored(f: &mut fmt::Formatter<'_>, verdict: &Verdict) -> fmt::Result {
+/// The origin's answer is being stored, was stored, or was not in the end.
+fn stored(f: &mut fmt::Formatter<'_>, verdict: &Verdict, end: End) -> fmt::Result {
     if verdict.reason != Reason::NotStored {
         write!(f, "{}; ", verdict.reason.as_str())?;
+    }
+    match (verdict.fill.as_ref().map(|fill| fill.prospect()), end) {
+        (Some(Prospect::Refused(why)), _) => return write!(f, "not stored: {}", why.as_str()),
+        (Some(Prospect::Broken), _) => return f.write_str("not stored"),
+        // it ends with the process
+        (Some(Prospect::Open | Prospect::Deserted), End::CutOff(Cut::Stop)) => return f.write_str("not stored"),
+        (Some(Prospect::Deserted), End::Left | End::CutOff(_)) => return f.write_str("not stored yet"),
+        (None | Some(Prospect::Open | Prospect::Deserted | Prospect::Whole), _) => {}
     }
     match verdict.stored_for {
         Some((lifetime, by)) if lifetime.0 > 0 => {

@@ -15,11 +15,18 @@ use crate::{clock, logging, units::show_duration};
 /// to Larder.
 pub const TOGETHER: Duration = Duration::from_secs(1);
 
+/// How many requests the stop is about.
+pub(super) struct Requests<U, C> {
+    /// Returns how many have not ended.
+    pub under_way: U,
+    /// Returns how many the stop has cut off, at its end.
+    pub cut_off: C,
+}
+
 /// Waits until a signal asks to stop, stops the server, and waits for its end. A second signal ends the process at once.
-/// `under_way`: how many requests have not ended.
 pub(super) async fn until_stopped(
     server: ServerHandle,
-    under_way: impl Fn() -> u64,
+    requests: Requests<impl Fn() -> u64, impl Fn() -> u64>,
     ended: impl Future<Output = ()>,
     signals: &mut Signals,
     patience: Duration,
@@ -29,7 +36,10 @@ pub(super) async fn until_stopped(
     loop {
         tokio::select! {
             () = &mut ended => {
-                log::info!("stopped");
+                match cut_off((requests.cut_off)()) {
+                    None => log::info!("stopped"),
+                    Some(cut_off) => log::warn!("stopped; {cut_off}"),
+                }
                 return;
             }
             () = signals.stop() => {}
@@ -38,20 +48,32 @@ pub(super) async fn until_stopped(
             None => {
                 asked = Some(clock::instant());
                 let waits = format_args!("waiting up to {} for", show_duration(patience)).to_string();
-                match under_way() {
+                match (requests.under_way)() {
                     0 => log::info!("stopping"),
                     1 => log::info!("stopping: {waits} 1 request under way"),
-                    requests => log::info!("stopping: {waits} {requests} requests under way"),
+                    several => log::info!("stopping: {waits} {several} requests under way"),
                 }
                 drop(server.stop(true));
             }
             Some(first) if first.elapsed() < TOGETHER => {}
             Some(_) => {
-                log::warn!("stopped without waiting for the requests under way");
+                match cut_off((requests.under_way)()) {
+                    None => log::warn!("stopped without waiting"),
+                    Some(cut_off) => log::warn!("stopped without waiting; {cut_off}"),
+                }
                 logging::flush();
                 std::process::exit(1);
             }
         }
+    }
+}
+
+/// Returns the words for requests that were cut off; `None`: there are none.
+fn cut_off(requests: u64) -> Option<String> {
+    match requests {
+        0 => None,
+        1 => Some("1 request was cut off".to_owned()),
+        requests => Some(format!("{requests} requests were cut off")),
     }
 }
 

@@ -1,8 +1,8 @@
 //! One fetch for many, and never one answer for those who must not share it.
 
-use std::thread;
+use std::{sync::mpsc, thread};
 
-use crate::support::{Client, End, Gate, Origin, Proxy, Response, Step, request, respond};
+use crate::support::{Client, End, Gate, Origin, PATIENCE, Proxy, Response, Step, request, respond};
 
 const FRESH: &str = "Cache-Control: max-age=600";
 
@@ -101,16 +101,61 @@ fn a_client_that_leaves_does_not_spoil_the_fill() {
 
 #[test]
 fn few_requests_go_on_whose_clients_have_left_before_an_answer_came() {
-    // it never answers, and hears when it is left
-    let origin = Origin::always(Vec::new());
-    let proxy = Proxy::tuned(&origin, &["--workers", "1"], |config| config.origin_client.max_connections = 16);
-    let mut leavers: Vec<_> = (0..16).map(|_| proxy.client()).collect();
-    for (n, leaver) in leavers.iter_mut().enumerate() {
-        leaver.send(request("GET", &format!("/{n}"), &[]));
+    let closes = |client: Client| drop(client);
+    // a request with credentials goes alone
+    let alone = &["Authorization: Basic eDp5"][..];
+    for (leaves, lines) in [(Client::reset as fn(Client), &[][..]), (closes, &[]), (closes, alone)] {
+        // it never answers, and hears when it is left
+        let origin = Origin::always(Vec::new());
+        let proxy = Proxy::tuned(&origin, &["--workers", "1"], |config| config.origin_client.max_connections = 16);
+        let mut leavers: Vec<_> = (0..16).map(|_| proxy.client()).collect();
+        for (n, leaver) in leavers.iter_mut().enumerate() {
+            leaver.send(request("GET", &format!("/{n}"), lines));
+        }
+        origin.await_requests(16);
+        leavers.into_iter().for_each(leaves);
+        origin.await_connections(2);
     }
-    origin.await_requests(16);
-    leavers.into_iter().for_each(Client::reset);
-    origin.await_connections(2);
+}
+
+#[test]
+fn few_requests_go_on_whose_clients_have_ended_their_side_and_the_other_clients_are_told() {
+    for (name, lines, target) in [
+        ("leaders", &[][..], None),
+        ("those who go alone", &["Authorization: Basic eDp5"][..], None),
+        ("followers", &[][..], Some("/a")),
+    ] {
+        let gate = Gate::closed();
+        let origin = held(&gate, |_| respond(200, &[FRESH], "late"));
+        let proxy = Proxy::tuned(&origin, &["--workers", "1"], |config| config.origin_client.max_connections = 17);
+        // it stays, and leads the followers
+        let mut leader = proxy.client();
+        leader.send(request("GET", "/a", &[]));
+        origin.await_requests(1);
+        let mut clients: Vec<_> = (0..16).map(|_| proxy.client()).collect();
+        for (n, client) in clients.iter_mut().enumerate() {
+            client.send(request("GET", target.unwrap_or(&format!("/{n}")), lines));
+        }
+        proxy.await_received(17);
+        let (tell, told) = mpsc::channel();
+        thread::scope(|scope| {
+            for mut client in clients {
+                client.finish();
+                let tell = tell.clone();
+                scope.spawn(move || drop(tell.send(client.response("GET"))));
+            }
+            for _ in 0..14 {
+                let answer = told.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{name} are not told"));
+                assert_eq!(answer.status, 503, "{name}");
+                assert_eq!(answer.field("Proxy-Status"), Some("larder; error=connection_limit_reached"), "{name}");
+            }
+            gate.open();
+            for _ in 0..2 {
+                assert_eq!(told.recv_timeout(PATIENCE).unwrap().text(), "late", "{name}");
+            }
+        });
+        assert_eq!(leader.response("GET").text(), "late", "{name}");
+    }
 }
 
 #[test]
@@ -118,7 +163,7 @@ fn who_follows_a_client_that_leaves_gets_the_answer_all_the_same() {
     let gate = Gate::closed();
     let origin = held(&gate, |_| respond(200, &[FRESH], "for all"));
     // too few connections for one that nobody waits for
-    let proxy = Proxy::tuned(&origin, &["--workers", "1"], |config| config.origin_client.max_connections = 4);
+    let proxy = Proxy::tuned(&origin, &["--workers", "1"], |config| config.origin_client.max_connections = 1);
     let mut leader = proxy.client();
     leader.send(request("GET", "/a", &[]));
     origin.await_requests(1);

@@ -11,12 +11,12 @@ use crate::support::{
     request, respond, until,
 };
 
-struct Run {
-    larder: Spawned,
+pub struct Run {
+    pub larder: Spawned,
     _folder: tempfile::TempDir,
 }
 
-fn run(origin: &Origin, flags: &[&str]) -> Run {
+pub fn run(origin: &Origin, flags: &[&str]) -> Run {
     let folder = tempfile::tempdir().unwrap();
     let larder = Spawned::start(&origin.url(), &folder.path().join("cache"), flags);
     Run { larder, _folder: folder }

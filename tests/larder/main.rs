@@ -24,6 +24,7 @@ mod invalidation;
 mod lifetimes;
 mod logs;
 mod memory;
+mod outcomes;
 mod poisoning;
 mod process;
 mod query;

@@ -194,7 +194,7 @@ fn a_running_larder_counts_requests_and_what_it_refused_and_one_that_does_not_ru
     assert_eq!((&json["state"], &json["responses"]), (&"not running".into(), &1.into()));
     assert_eq!(lines[0], format!("{}   not running", cache.display()));
     assert!(
-        lines.len() == 2 && lines[1].starts_with("Disk: ") && lines[1].contains(", 1 stored response of "),
+        lines.len() == 2 && lines[1].starts_with("Disk: 1 stored response, ") && lines[1].ends_with('B'),
         "{lines:?}"
     );
 }
@@ -227,4 +227,22 @@ fn empty_caches_of_other_origins_are_counted_and_shown_when_asked_for() {
     assert_eq!(json.as_object().unwrap().len(), 3);
     let one = run(&["stats", "--origin", "http://a.example"]);
     assert!(one.contains(", 0 stored responses of 0 B") && !one.contains("--all"), "{one}");
+}
+
+#[test]
+fn who_sends_late_content_is_refused_and_who_reads_nothing_has_not_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let body = vec![b'x'; 8 << 20];
+    let origin = Origin::answering(move |_| respond(200, &["Cache-Control: no-store"], &body));
+    let larder = Spawned::start(&origin.url(), &cache, &["-q", "--body-timeout", "1s", "--write-timeout", "1s"]);
+    let answer = larder.client().send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nlate").response("POST");
+    assert_eq!(answer.status, 408);
+    let expected = BTreeMap::from([("refused".to_owned(), 1)]);
+    until("it to be counted", || kinds(&numbers(&cache)) == expected);
+    assert_eq!(numbers(&cache)["answers"]["refused"]["bytes"].as_u64(), Some(answer.body.len() as u64));
+    let mut reads_nothing = Client::connect_as_from_afar(larder.address);
+    reads_nothing.send(request("GET", "/", &[]));
+    let expected = BTreeMap::from([("not_cached".to_owned(), 1), ("refused".to_owned(), 1)]);
+    until("it to be counted", || kinds(&numbers(&cache)) == expected);
 }

@@ -85,7 +85,30 @@ fn a_self_signed_certificate_that_calls_itself_an_authoritys_is_trusted_where_it
 }
 
 #[test]
-fn a_named_certificate_must_have_the_origins_name_and_be_in_force() {
+fn w56_the_origins_own_certificate_is_trusted_where_it_is_named_whatever_names_are_in_it() {
+    let no_name = |parameters: &mut CertificateParams| parameters.subject_alt_names.clear();
+    let other_name = |parameters: &mut CertificateParams| {
+        parameters.subject_alt_names = vec![SanType::DnsName("other.test".try_into().unwrap())];
+    };
+    let listener = || TcpListener::bind("127.0.0.1:0").unwrap();
+    for (origin, why) in [
+        (TlsOrigin::made(no_name, listener(), |_| whole("hello")), "it has no subjectAltName"),
+        (TlsOrigin::made(other_name, listener(), |_| whole("hello")), "it is for other.test, not for 127.0.0.1"),
+    ] {
+        assert_eq!(in_front_of(&origin).get("/a").status, 200, "{why}");
+        // an authority that is named vouches for a name, not for any certificate
+        let other = TlsOrigin::as_authority(|_| whole("hello"));
+        let folder = tempfile::tempdir().unwrap();
+        let flags = ["--origin-ca", other.ca().to_str().unwrap()];
+        let spawned = Spawned::start(&origin.url(), &folder.path().join("cache"), &flags);
+        assert_eq!(spawned.get("/a").status, 502, "{why}");
+        spawned.await_line("the origin's certificate is not trusted (");
+        assert_eq!(origin.requests().len(), 1, "{why}");
+    }
+}
+
+#[test]
+fn a_named_certificate_must_be_in_force() {
     let now = UNIX_EPOCH + Duration::from_millis(Clock::system().wall().0.unsigned_abs());
     let hour = Duration::from_secs(3600);
     let past = |parameters: &mut CertificateParams| {
@@ -97,15 +120,11 @@ fn a_named_certificate_must_have_the_origins_name_and_be_in_force() {
         parameters.not_after = (now + 2 * hour).into();
     };
     let listener = || TcpListener::bind("127.0.0.1:0").unwrap();
-    let named = TlsOrigin::as_authority(|_| whole("hello"));
     let expired = TlsOrigin::made(past, listener(), |_| whole("hello"));
     let early = TlsOrigin::made(future, listener(), |_| whole("hello"));
-    let by_name = format!("https://localhost:{}", named.address.port());
-    for (origin, url, why) in [
-        (&named, by_name, "only its name is wrong: it is for 127.0.0.1, not for localhost"),
-        (&expired, expired.url(), "it has expired"),
-        (&early, early.url(), "it is not in force yet"),
-    ] {
+    for (origin, url, why) in
+        [(&expired, expired.url(), "it has expired"), (&early, early.url(), "it is not in force yet")]
+    {
         let folder = tempfile::tempdir().unwrap();
         let flags = ["--origin-ca", origin.ca().to_str().unwrap()];
         let spawned = Spawned::start(&url, &folder.path().join("cache"), &flags);
@@ -299,4 +318,12 @@ fn where_https_cannot_be_had_the_redirect_to_it_is_relayed() {
     drop(secure);
     relayed(&proxy);
     assert_eq!(origin.request_count(), 2);
+}
+
+#[test]
+fn with_an_http_origin_origin_insecure_is_said_to_have_no_effect() {
+    let folder = tempfile::tempdir().unwrap();
+    let spawned = Spawned::start("http://127.0.0.1:9", &folder.path().join("cache"), &["--origin-insecure"]);
+    let line = spawned.await_line("--origin-insecure ");
+    assert!(line.contains("has no effect") && !line.contains("anybody between"), "{line}");
 }

@@ -1,9 +1,9 @@
-//! How a connection ends: in order, or so that its client sees that something is missing.
+//! How a connection ends: by its client, in order, or so that its client sees that something is missing.
 
 use std::{
     io,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
@@ -13,7 +13,7 @@ use tokio::io::AsyncWrite;
 use super::{
     super::{
         head,
-        refusal::{Refusal, Refused},
+        refusal::{EndedBy, Refusal, Refused},
     },
     Phase, State,
 };
@@ -32,9 +32,10 @@ impl State {
             self.muted = true;
             let response = refusal.response(&self.worker.date());
             if self.send(&response) {
-                sent = response.len() as u64;
+                sent = refusal.body().len() as u64;
             }
         }
+        self.ended_by = Some(EndedBy::Refusal { status: refusal.status, detail: refusal.detail, sent });
         self.tell(refusal, sent);
         let kind = if refusal.status == StatusCode::REQUEST_TIMEOUT {
             io::ErrorKind::TimedOut
@@ -59,6 +60,50 @@ impl State {
             version: asked.version,
             ..refusal.told(self.peer, sent)
         });
+    }
+
+    /// Handles the end of the client's side. Before the answer it is a half-close: the client still reads. Within a body of
+    /// unknown length it means that the client has left: that is all that a closed browser tab sends.
+    pub(super) fn end_of_input(&mut self) -> Poll<&'static [u8]> {
+        let has_left = match self.phase {
+            Phase::Handling => !self.body.is_over(),
+            Phase::Answering { endless } => endless && !self.half_closed,
+            Phase::Draining | Phase::Lingering => true,
+            Phase::Head | Phase::Flushing => false,
+        };
+        if !has_left {
+            if self.phase == Phase::Handling {
+                self.half_closed = true;
+                self.half_close_watcher.take().into_iter().for_each(Waker::wake);
+            }
+            return Poll::Pending;
+        }
+        self.body.fail(io::ErrorKind::UnexpectedEof);
+        self.closed = true;
+        Poll::Ready(b"")
+    }
+
+    /// Waits until the client has half-closed its connection. Only the last task that asked is woken.
+    pub fn poll_half_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.half_closed {
+            return Poll::Ready(());
+        }
+        self.half_close_watcher = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Returns true if a client that had half-closed its connection has reset it since. Nothing else tells: there is nothing
+    /// to read any more.
+    pub fn was_reset(&self) -> bool {
+        let under_way = matches!(self.phase, Phase::Handling | Phase::Answering { .. });
+        self.half_closed && under_way && !matches!(SockRef::from(&self.io).take_error(), Ok(None))
+    }
+
+    /// Ends the connection of a client that has left.
+    pub fn abort(&mut self) {
+        self.body.fail(io::ErrorKind::UnexpectedEof);
+        self.closed = true;
+        self.wake();
     }
 
     /// Ends the connection behind the bytes that were written already.
@@ -105,12 +150,20 @@ impl State {
         Poll::Ready(Ok(()))
     }
 
-    /// Ends the connection with a reset, because the client has not taken a byte for too long.
-    pub fn give_up(&mut self) {
+    /// Ends the connection with a reset, because the client has not taken a byte for too long, or the stop waits no longer.
+    pub fn give_up(&mut self, by: EndedBy) {
+        self.ended_by = self.ended_by.or(Some(by));
         self.reset = true;
         self.output.clear();
         self.muted = true;
         self.close();
+    }
+
+    /// Returns how the client side has ended the running exchange; `None`: it goes on, or the client has ended it.
+    /// To be called when the exchange ends.
+    pub fn ended_by(&self) -> Option<EndedBy> {
+        // whatever a client does closes the connection first
+        self.ended_by.or((self.worker.stopping() && !self.closed).then_some(EndedBy::Stop))
     }
 
     fn must_reset(&self) -> bool {

@@ -189,7 +189,7 @@ fn refusal(status: &str, error: &str, detail: &str) -> String {
     format!(
         "HTTP/1.1 {status}\r\nDate: now\r\nContent-Length: {}\r\nConnection: close\r\n\
          Content-Type: application/problem+json\r\nCache-Control: no-store\r\nProxy-Status: larder; error={error}\r\n\
-         Cache-Status: larder; detail=\"refused\"\r\nX-Cache: MISS\r\n\r\n{body}",
+         Cache-Status: larder; detail=\"{detail}\"\r\nX-Cache: MISS\r\n\r\n{body}",
         body.len()
     )
 }

@@ -50,8 +50,10 @@ fn a_refused_head_is_told_once_with_what_is_known_of_it() {
         let answer = server.ask(&request);
         let refused = next(&told);
         assert_eq!(asked(&refused), (status, method, target), "{request:?}");
-        assert_eq!(refused.sent, answer.len() as u64, "{answer}");
-        assert!(answer.contains(refused.detail), "{answer}");
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert_eq!(refused.sent, body.len() as u64, "{answer}");
+        assert!(body.contains(refused.detail), "{answer}");
+        assert!(head.contains(&format!("Cache-Status: larder; detail=\"{}\"", refused.detail)), "{answer}");
         assert_eq!(refused.peer, Some([127, 0, 0, 1].into()));
         assert!(!refused.handed_over && refused.took < Duration::from_secs(5), "{refused:?}");
     }
@@ -94,7 +96,7 @@ fn a_body_that_is_refused_is_told_as_one_that_the_core_knows_of() {
         let answer = server.ask(format!("{post}{body}"));
         let refused = next(&told);
         assert_eq!((asked(&refused), refused.handed_over), ((status, None, None), true));
-        assert_eq!(refused.sent, answer.len() as u64);
+        assert_eq!(refused.sent, answer.split_once("\r\n\r\n").unwrap().1.len() as u64);
     }
     assert!(told.try_recv().is_err(), "each of them once");
 }
@@ -126,7 +128,7 @@ fn connections_over_a_limit_are_told_as_well() {
         let answer = server.connect().rest().text;
         let refused = next(&told);
         assert_eq!((asked(&refused), refused.took), ((status, None, None), Duration::ZERO));
-        assert_eq!((refused.sent, refused.handed_over), (answer.len() as u64, false));
+        assert_eq!((refused.sent, refused.handed_over), (answer.split_once("\r\n\r\n").unwrap().1.len() as u64, false));
         assert!(told.try_recv().is_err());
     }
 }

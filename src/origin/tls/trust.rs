@@ -8,11 +8,9 @@ use tokio_rustls::rustls::{
     client::{
         WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-        verify_server_name,
     },
     crypto::CryptoProvider,
     pki_types::{CertificateDer, ServerName, UnixTime},
-    server::ParsedCertificate,
 };
 
 /// Makes the verifier that trusts the system's authorities, and `named`: the authorities among these certificates, and
@@ -47,7 +45,8 @@ pub fn verifier(
 }
 
 /// Trusts what the authorities vouch for, and an origin's certificate that was named itself: a self-signed one is often
-/// marked as an authority's (`openssl req -x509` does so), and no authority's certificate may be a server's own.
+/// marked as an authority's (`openssl req -x509` does so), and no authority's certificate may be a server's own. Often it
+/// has no subjectAltName, or another host's. A named one must only be in force.
 #[derive(Debug)]
 struct Named {
     named: Vec<CertificateDer<'static>>,
@@ -70,11 +69,8 @@ impl ServerCertVerifier for Named {
         }
         let verified = self.of_named.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         match verified {
-            Err(Error::InvalidCertificate(why)) if !is_about_time_or_name(&why) => {
-                // who vouches for it, and for what, does not matter: it is the one that was named
-                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
-                Ok(ServerCertVerified::assertion())
-            }
+            // who vouches for it, and for which names, does not matter: it is the one that was named
+            Err(Error::InvalidCertificate(why)) if !is_about_time(&why) => Ok(ServerCertVerified::assertion()),
             verified => verified,
         }
     }
@@ -102,17 +98,9 @@ impl ServerCertVerifier for Named {
     }
 }
 
-fn is_about_time_or_name(why: &CertificateError) -> bool {
+fn is_about_time(why: &CertificateError) -> bool {
     use CertificateError::*;
-    matches!(
-        why,
-        Expired
-            | ExpiredContext { .. }
-            | NotValidYet
-            | NotValidYetContext { .. }
-            | NotValidForName
-            | NotValidForNameContext { .. }
-    )
+    matches!(why, Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. })
 }
 
 /// Trusts every certificate. It is what `--origin-insecure` asks for.

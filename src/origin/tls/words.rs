@@ -2,6 +2,9 @@
 
 use tokio_rustls::rustls::{CertificateError, Error, InvalidMessage};
 
+/// What to do where the certificate is the expected one and has other names.
+const NAME_IT: &str = "if it is the one that you expect, name its own file with --origin-ca";
+
 /// The most names of a certificate that are shown.
 const NAMES: usize = 3;
 
@@ -17,11 +20,11 @@ pub fn of_certificate(why: &CertificateError) -> String {
         NotValidForNameContext { expected, presented } => {
             let (wrong, needed) = ("only its name is wrong", expected.to_str());
             if presented.is_empty() {
-                return format!("{wrong}: it has no subjectAltName, and {needed} must be one");
+                return format!("{wrong}: it has no subjectAltName, and {needed} must be one; {NAME_IT}");
             }
             let shown: Vec<&str> = presented.iter().take(NAMES).map(|name| bare(name)).collect();
             let more = if presented.len() > NAMES { ", ..." } else { "" };
-            return format!("{wrong}: it is for {}{more}, not for {needed}", shown.join(", "));
+            return format!("{wrong}: it is for {}{more}, not for {needed}; {NAME_IT}", shown.join(", "));
         }
         BadSignature => "its signature is wrong",
         UnsupportedSignatureAlgorithmContext { .. } | UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
@@ -133,7 +136,8 @@ mod tests {
             assert!(!humps, "{words}");
         }
         let name = of_certificate(&certificates[5]);
-        assert_eq!(name, "only its name is wrong: it is for a.example, b.example, ::1, ..., not for c.example");
+        let wrong = "only its name is wrong: it is for a.example, b.example, ::1, ..., not for c.example";
+        assert_eq!(name, format!("{wrong}; {NAME_IT}"));
         assert_eq!(of_handshake(&handshakes[2]), "the origin ended the handshake: handshake failure");
         assert_eq!(of_handshake(&handshakes[3]), "the origin ended the handshake: alert 200");
     }

@@ -23,5 +23,5 @@ pub use self::{
     reader::FillReader,
     run::{FillError, Filled, run},
     side::Side,
-    state::Fill,
+    state::{Fill, Prospect},
 };

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     clock,
     origin::OriginError,
+    policy::Reason,
     store::{Store, StoreError, WholeBody},
 };
 
@@ -77,7 +78,7 @@ pub async fn run<P>(
             return Err(FillError::Origin(OriginError::Truncated));
         }
         if let Err(why) = spill.take(piece, total, known, fill, store).await {
-            fill.become_relay();
+            fill.become_relay(reason(&why));
             on_relay();
             spill = Spill::Refused(why);
         }
@@ -102,6 +103,15 @@ pub async fn run<P>(
     // the readers need not wait for the disk to have it
     fill.progress.send_replace(Progress::Whole(total));
     filled
+}
+
+/// The reason that the store gives for a body that it does not take.
+fn reason(why: &StoreError) -> Reason {
+    match why {
+        StoreError::TooLarge => Reason::TooLarge,
+        StoreError::Busy => Reason::NoRoom,
+        StoreError::Closed | StoreError::Io(_) | StoreError::Damaged(_) => Reason::StoreNotAvailable,
+    }
 }
 
 /// Who waits for a fill, seen from the task that fills it.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -10,6 +11,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::{
     message::Fields,
+    policy::Reason,
     store::{DiskBody, Filling},
 };
 
@@ -49,8 +51,23 @@ pub struct State {
     /// The offset of each reader.
     readers: HashMap<u64, u64>,
     next_reader: u64,
-    /// The store does not take the body. Readers that come now have missed its beginning.
-    relay: bool,
+    /// Why the store does not take the body. Readers that come now have missed its beginning.
+    relay: Option<Reason>,
+}
+
+/// What is known of whether a body will be stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prospect {
+    /// It came whole.
+    Whole,
+    /// It is on its way, and somebody waits for it.
+    Open,
+    /// It is on its way, and nobody waits for it: it may be given up.
+    Deserted,
+    /// It was broken off or given up.
+    Broken,
+    /// The store does not take it.
+    Refused(Reason),
 }
 
 impl Fill {
@@ -65,7 +82,7 @@ impl Fill {
     /// Adds a reader at the first byte; `None`: the beginning is gone.
     pub(super) fn join(&self) -> Option<u64> {
         let mut state = self.lock();
-        if state.relay {
+        if state.relay.is_some() {
             return None;
         }
         let id = state.next_reader;
@@ -126,8 +143,21 @@ impl Fill {
         self.lock().trailers = trailers;
     }
 
-    pub(super) fn become_relay(&self) {
-        self.lock().relay = true;
+    pub(super) fn become_relay(&self, why: Reason) {
+        self.lock().relay = Some(why);
+    }
+
+    /// Returns what is known now of whether the body will be stored.
+    pub fn prospect(&self) -> Prospect {
+        let progress = *self.progress.borrow();
+        let state = self.lock();
+        match (state.relay, progress) {
+            (Some(why), _) => Prospect::Refused(why),
+            (None, Progress::Whole(_)) => Prospect::Whole,
+            (None, Progress::Broken) => Prospect::Broken,
+            (None, Progress::Growing(_)) if state.is_deserted() => Prospect::Deserted,
+            (None, Progress::Growing(_)) => Prospect::Open,
+        }
     }
 
     // a panic while it was held is a broken fill at worst, and its readers learn that from `progress`
@@ -172,6 +202,12 @@ impl State {
 
     pub fn held(&self) -> Vec<Bytes> {
         self.pieces.iter().map(|(_, piece)| piece.clone()).collect()
+    }
+}
+
+impl fmt::Debug for Fill {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fill({:?})", self.prospect())
     }
 }
 

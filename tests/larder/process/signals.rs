@@ -115,6 +115,34 @@ fn an_idle_connection_does_not_hold_up_the_end() {
 }
 
 #[test]
+fn w54_half_a_head_and_a_refused_connection_do_not_hold_up_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags = ["--drain-timeout", "60s", "--head-timeout", "60s", "--shutdown-timeout", "60s", "-v"];
+    let spawned = Spawned::start("http://127.0.0.1:9", &folder.path().join("cache"), &flags);
+    let (mut half, mut refused) = (spawned.client(), spawned.client());
+    half.send("GET / HTTP/1.1\r\nHo");
+    refused.send("GET /refused HTTP/1.1\r\n\r\n");
+    assert_eq!(refused.response("GET").status, 400);
+    let began = clock::instant();
+    spawned.stop_and_read();
+    assert!(began.elapsed().as_secs() < 30, "{:?}", began.elapsed());
+    assert_eq!((half.rest(), refused.rest()), (Vec::new(), Vec::new()));
+}
+
+#[test]
+fn what_the_stop_cut_off_is_said_to_be_cut_off_and_counted() {
+    let (gate, folder) = (Gate::closed(), tempfile::tempdir().unwrap());
+    let origin = halfway(&gate);
+    let spawned = Spawned::start(&origin.url(), &folder.path().join("cache"), &["--shutdown-timeout", "1s"]);
+    let (client, _) = begun(&spawned);
+    let log = spawned.stop_and_read();
+    let line = log.iter().find(|line| line.contains(" GET /a ")).unwrap();
+    assert!(line.ends_with(" 5 B not stored (cut off by the stop)"), "{line}");
+    assert!(log.last().unwrap().ends_with(" WARN  stopped; 1 request was cut off"), "{log:#?}");
+    drop(client);
+}
+
+#[test]
 fn a_response_that_does_not_end_within_the_shutdown_timeout_is_broken_off() {
     let (gate, folder) = (Gate::closed(), tempfile::tempdir().unwrap());
     let origin = halfway(&gate);
@@ -154,7 +182,7 @@ fn a_second_signal_ends_it_at_once() {
     // for the first second it counts as the same signal
     until("it to say that it ends", || {
         spawned.signal(Signal::TERM);
-        spawned.log().iter().any(|line| line.contains("stopped without waiting"))
+        spawned.log().iter().any(|line| line.ends_with("stopped without waiting; 1 request was cut off"))
     });
     assert_eq!(spawned.wait().code(), Some(1));
     client.body("GET", &mut response);
