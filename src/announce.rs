@@ -229,13 +229,17 @@ mod tests {
             announce(&config, "127.0.0.1:3000".parse().unwrap(), OPEN, reached, None, style).swap_remove(0)
         };
         for (reached, people, programs) in [
-            (Reached::Unknown, "http://a.example   (no answer yet)", "http://a.example cache="),
+            (Reached::Unknown, "http://a.example   (no answer yet)", "http://a.example host=origin cache="),
             (
                 Reached::Yes(Duration::from_millis(2)),
                 "http://a.example   (answers, 2.0 ms)",
-                "http://a.example answers=yes ",
+                "http://a.example host=origin answers=yes ",
             ),
-            (Reached::No("refused".to_owned()), "http://a.example   (does not answer)", "http://a.example answers=no "),
+            (
+                Reached::No("refused".to_owned()),
+                "http://a.example   (does not answer)",
+                "http://a.example host=origin answers=no ",
+            ),
         ] {
             let (for_people, for_programs) = (first(&reached, COLUMNS), first(&reached, Style::PLAIN));
             assert!(for_people.ends_with(people) && for_programs.contains(programs), "{for_people} {for_programs}");

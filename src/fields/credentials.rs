@@ -35,8 +35,8 @@ const BEGINNINGS: [u16; 256] = {
 };
 
 /// Fields that hold one of the words and do not tell who asks.
-const HARMLESS: [&str; 5] =
-    ["authority", "idempotency-key", "sec-fetch-user", "sec-websocket-key", "x-idempotency-key"];
+const HARMLESS: [&str; 6] =
+    ["authority", "idempotency-key", "npm-auth-type", "sec-fetch-user", "sec-websocket-key", "x-idempotency-key"];
 
 /// Returns true if a request field of this name tells the origin who asks. An unknown name counts if it holds one of the
 /// words: a page that is cached too seldom harms less than the page of another. Cookie does not count.
@@ -144,6 +144,7 @@ mod tests {
             "from",
             "host",
             "idempotency-key",
+            "npm-auth-type",
             "x-idempotency-key",
             "if-modified-since",
             "if-none-match",

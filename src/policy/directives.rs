@@ -185,10 +185,10 @@ pub(super) fn followed(request: &Fields, options: &Options) -> Followed {
 }
 
 /// Returns the directive by which the client wishes to reload, if it does. Browsers (their hard reload), Maven and wget
-/// send no-cache in both fields. Programs such as apt and pip send max-age=0. A browser's plain reload sends that as
-/// well, and a program that sends a lone no-cache may do so with every request: both are no such wish.
+/// send no-cache in both fields, git in Pragma alone. Programs such as apt and pip send max-age=0. A browser's plain reload sends that as
+/// well, and a program that sends a lone Cache-Control: no-cache may do so with every request: both are no such wish.
 fn reload(request: &Fields, asked: &RequestDirectives) -> Option<Reason> {
-    if asked.no_cache && request.contains(&CACHE_CONTROL) && is_pragma_no_cache(request) {
+    if asked.no_cache && is_pragma_no_cache(request) {
         return Some(Reason::RequestNoCache);
     }
     let is_of_browsers =

@@ -286,7 +286,7 @@ fn a_wish_to_reload_is_followed_where_the_lifetime_is_invented() {
         (&["Cache-Control: max-age=0", "Upgrade-Insecure-Requests: 1"], ignored),
         (&["Cache-Control: max-age=0", "Sec-Fetch-Dest: empty"], ignored),
         (&["Cache-Control: no-cache"], ignored),
-        (&["Pragma: no-cache"], ignored),
+        (&["Pragma: no-cache"], hard),
         (&["Cache-Control: max-age=1"], ignored),
         (&["Cache-Control: max-age=0, only-if-cached"], ignored),
         (&["Cache-Control: max-age=0, no-store"], reload_with(Mode::Pass, Reason::RequestMaxAge)),
