@@ -105,11 +105,25 @@ impl Client {
         Client::over(socket.into())
     }
 
+    /// Connects as one of many; see [`hold_little`].
+    pub fn connect_as_one_of_many(address: SocketAddr) -> Client {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        hold_little(SockRef::from(&socket));
+        socket.connect(&address.into()).unwrap();
+        Client::over(socket.into())
+    }
+
     fn over(stream: TcpStream) -> Client {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
         Client { stream, buffer: Vec::new() }
+    }
+
+    /// Gives up the connection, for whoever reads it on a runtime. Nothing of an answer was read before.
+    pub fn into_stream(self) -> TcpStream {
+        assert!(self.buffer.is_empty());
+        self.stream
     }
 
     /// Panics where the other side has gone; see [`Client::try_send`].
@@ -230,6 +244,15 @@ impl Client {
     pub fn address(&self) -> SocketAddr {
         self.stream.local_addr().unwrap()
     }
+}
+
+/// Makes the kernel hold little of a connection, on the socket before it is connected or on the listener. On loopback both
+/// sides hold megabytes of each connection. A thousand of these take all the memory that the machine has for TCP, and then
+/// it drops what comes in on every connection, other tests' too, and sends it again only after many seconds.
+pub fn hold_little(socket: SockRef<'_>) {
+    socket.set_tcp_mss(8000).unwrap();
+    socket.set_recv_buffer_size(64 << 10).unwrap();
+    socket.set_send_buffer_size(64 << 10).unwrap();
 }
 
 fn is_timeout(error: &io::Error) -> bool {

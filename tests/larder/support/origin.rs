@@ -11,6 +11,8 @@ use std::{
     time::Duration,
 };
 
+use socket2::SockRef;
+
 use super::{CANARY, PATIENCE, message};
 
 /// One step of an answer. Behind the last one the connection stays open for the next request.
@@ -144,6 +146,8 @@ impl Origin {
 
     fn listening(listener: TcpListener, answering: Box<Answering>, before_bodies: bool) -> Origin {
         let address = listener.local_addr().unwrap();
+        // the standard library's 128 are too few where hundreds connect at once and this thread is not given a turn
+        SockRef::from(&listener).listen(4096).unwrap();
         let shared = Arc::new(Shared {
             answering,
             before_bodies,
@@ -173,7 +177,7 @@ impl Origin {
                 }));
             }
             // closing is not enough: a child that another test starts right now holds a copy until it runs its program
-            let _ = socket2::SockRef::from(&listener).shutdown(Shutdown::Both);
+            let _ = SockRef::from(&listener).shutdown(Shutdown::Both);
             for connection in connections {
                 connection.join().unwrap();
             }
@@ -271,7 +275,7 @@ impl Shared {
                     }
                     Step::ReadBody => {}
                     Step::Close => return stream.shutdown(Shutdown::Both),
-                    Step::Reset => return socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO)),
+                    Step::Reset => return SockRef::from(stream).set_linger(Some(Duration::ZERO)),
                 }
             }
             if unread {
