@@ -35,7 +35,7 @@ pub fn log_text(data: &[u8]) {
 fn only_credentials_go(text: &str, shown: &str) {
     let known: Vec<String> = text.split("://").map(without_user_information).collect();
     let known = known.join("://");
-    let pieces = |text: &str| -> Vec<String> { text.split(['?', '&', ';']).map(str::to_owned).collect() };
+    let pieces = |text: &str| -> Vec<String> { text.split(['?', '&', ';', '#']).map(str::to_owned).collect() };
     let (before, after) = (pieces(&known), pieces(shown));
     assert_eq!(before.len(), after.len(), "{known:?} {shown:?}");
     assert_eq!(before.first(), after.first());

@@ -1,6 +1,6 @@
 //! The directives that govern a response in this cache, and what they remove from it.
 
-use http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE, DATE, SET_COOKIE, UPGRADE_INSECURE_REQUESTS};
+use http::header::{AUTHORIZATION, COOKIE, DATE, SET_COOKIE, UPGRADE_INSECURE_REQUESTS};
 
 use super::{Options, Reason, Times};
 use crate::{
