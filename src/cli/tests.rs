@@ -19,17 +19,17 @@ fn every_flag_but_the_one_that_clears_has_a_variable_that_is_named_after_it() {
 }
 
 #[test]
-fn the_readme_lists_every_flag_with_its_default() {
-    let readme = include_str!("../../README.md");
+fn the_page_of_flags_lists_every_flag_with_its_default() {
+    let page = include_str!("../../docs/flags.md");
     for arg in Arguments::command().get_arguments().filter(|arg| arg.get_long().is_some()) {
         let flag = format!("`--{}", arg.get_long().unwrap());
-        let row = readme.lines().find(|row| row.strip_prefix("| ").is_some_and(|row| row.starts_with(&flag)));
-        let row = row.unwrap_or_else(|| panic!("README.md has no row for {flag}`"));
+        let row = page.lines().find(|row| row.strip_prefix("| ").is_some_and(|row| row.starts_with(&flag)));
+        let row = row.unwrap_or_else(|| panic!("docs/flags.md has no row for {flag}`"));
         let default = match arg.get_default_values() {
             [value] if arg.get_action().takes_values() => value.to_string_lossy(),
             _ => continue,
         };
-        assert!(row.contains(&format!("| {default} |")), "README.md has another default than {default}: {row}");
+        assert!(row.contains(&format!("| {default} |")), "docs/flags.md has another default than {default}: {row}");
     }
 }
 

@@ -82,7 +82,10 @@ fn the_folder_keeps_its_limit_while_ten_times_as_much_goes_through() {
                 assert!(held > stats.responses / 2, "{held} of {}", stats.responses);
                 assert_eq!((held + closed.evicted, closed.not_written), (count, 0), "each is held or was evicted");
                 let store = open(options.clone()).await;
-                assert_eq!(store.stats().responses, held);
+                // what was over the limit when it was closed makes room when it is opened
+                let opened = store.stats();
+                assert_eq!(opened.responses + opened.evicted, held, "each is there or was evicted");
+                assert!(opened.responses > held / 2, "{} of {held}", opened.responses);
                 assert_eq!(served(&store, &last).await, Some(content(&last, *length)));
             }
         }
