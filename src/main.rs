@@ -39,23 +39,25 @@ fn run() -> ExitCode {
         Err(CliError::Wrong(line)) => return fail(2, &line),
     };
     logging::start(arguments.verbose, arguments.quiet);
+    blocking::quiet_caught_panics();
+    store::restrict_umask();
+    let task = Task::new(&arguments, &Surroundings::read());
+    if matches!(task, Ok(Task::Serve(_))) {
+        // it may start the program anew, which would say everything twice
+        allocator::tune();
+    }
     for line in cli::variables(std::env::vars_os()).into_iter().chain(arguments.unexpanded()) {
         log::warn!("{line}");
     }
-    blocking::quiet_caught_panics();
-    store::restrict_umask();
-    match Task::new(&arguments, &Surroundings::read()) {
+    match task {
         Err(error) => fail(2, &error),
-        Ok(Task::Serve(config)) => {
-            allocator::tune();
-            match server::run(*config) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => match error.setting() {
-                    Some(field) => fail(error.exit_code(), &format!("{}: {error}", arguments.name_of(field))),
-                    None => fail(error.exit_code(), &error),
-                },
-            }
-        }
+        Ok(Task::Serve(config)) => match server::run(*config) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => match error.setting() {
+                Some(field) => fail(error.exit_code(), &format!("{}: {error}", arguments.name_of(field))),
+                None => fail(error.exit_code(), &error),
+            },
+        },
         Ok(Task::Clear(folders)) => clear(&folders),
         Ok(Task::Stats { folders, json, all }) => stats(&folders, json, all),
     }
