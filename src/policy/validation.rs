@@ -8,7 +8,7 @@ use super::{
     directives::{Governing, followed, is_refusal_to, retain_storable},
     freshness::{Freshness, initial_age},
     selection::{asked_ranges, content_length, is_covered},
-    validators::{entity_tag, same_strong_validator, strong_last_modified, strong_validator},
+    validators::{entity_tag, same_strong_validator, strong_validator},
     vary::nominate_more,
 };
 use crate::{
@@ -58,9 +58,7 @@ pub fn freshen(
     times: Times,
     options: &Options,
 ) -> Option<StoredHead> {
-    let is_about =
-        is_about(stored, &response.fields) && (!options.strict || is_about_strictly(stored, &response.fields));
-    is_about.then(|| updated(request, stored, response, times, options))?
+    is_about(stored, &response.fields).then(|| updated(request, stored, response, times, options))?
 }
 
 /// Updates a stored response with a 304 to a request without conditions. Of the rules of RFC 9111 §4.3.4 only the last can
@@ -99,25 +97,6 @@ fn is_about(stored: &StoredHead, response: &Fields) -> bool {
             (Some(_), None) => tag.is_some(),
             (None, _) => theirs.is_none(),
         },
-    }
-}
-
-/// Returns true if RFC 9111 §4.3.4, to the letter, lets a 304 update the stored response: a strong validator must be the
-/// stored response's own, and so must a weak one where there is no strong one. Without validators both must have none.
-/// Only for those for which [`is_about`] is true.
-fn is_about_strictly(stored: &StoredHead, response: &Fields) -> bool {
-    let ours = &stored.head.fields;
-    let tags = (entity_tag(ours), entity_tag(response));
-    let modified = |fields| date::only(fields, &LAST_MODIFIED, stored.received);
-    let strong = |fields| strong_last_modified(fields, stored.received);
-    let is_same_tag = matches!(&tags, (Some(ours), Some(theirs)) if ours.matches_strongly(theirs));
-    let is_same_date = strong(response).is_some() && strong(response) == strong(ours);
-    match (&tags.1, modified(response)) {
-        (None, None) => tags.0.is_none() && modified(ours).is_none(),
-        (Some(theirs), _) if !theirs.weak => is_same_tag || is_same_date,
-        _ if strong(response).is_some() => is_same_date,
-        // a weak tag corresponds if it matches at all, and so does a weak date
-        (theirs, date) => (theirs.is_some() && tags.0.is_some()) || (date.is_some() && date == modified(ours)),
     }
 }
 

@@ -114,31 +114,28 @@ fn a_304_replaces_all_fields_but_those_of_the_bytes() {
 #[test]
 fn a_304_freshens_only_the_response_that_it_is_about() {
     let (old, new) = (format!("Last-Modified: {}", when(-9)), format!("Last-Modified: {}", when(-8)));
-    for (ours, theirs, expected, strictly) in [
-        (&["ETag: \"1\""][..], &["ETag: \"1\""][..], true, true),
-        (&["ETag: \"1\""], &["ETag: W/\"1\""], true, true),
-        (&["ETag: W/\"1\""], &["ETag: W/\"1\""], true, true),
-        (&["ETag: W/\"1\""], &["ETag: \"1\""], true, false),
-        (&[], &[], true, true),
-        (&["ETag: \"1\""], &[], true, false),
-        (&["ETag: \"1\""], &["ETag: \"2\""], false, false),
-        (&["ETag: \"1\""], &["ETag: W/\"2\""], false, false),
-        (&["ETag: \"1\"", &old], &[&new], false, false),
-        (&["ETag: \"1\""], &[&new], true, false),
-        (&[&old], &[&old], true, true),
-        (&[&old], &[], true, false),
-        (&[&old], &[&new], false, false),
-        (&[&old], &["ETag: \"1\"", &old], true, false),
-        (&[&old], &["ETag: \"1\""], false, false),
-        (&["ETag: \"1\"", "Vary: a"], &["ETag: \"1\"", "Vary: A"], true, true),
-        (&["ETag: \"1\"", "Vary: a"], &["ETag: \"1\"", "Vary: a, b"], true, true),
-        (&["ETag: \"1\""], &["ETag: \"1\"", "Vary: *"], true, true),
+    for (ours, theirs, expected) in [
+        (&["ETag: \"1\""][..], &["ETag: \"1\""][..], true),
+        (&["ETag: \"1\""], &["ETag: W/\"1\""], true),
+        (&["ETag: \"1\""], &[], true),
+        (&["ETag: \"1\""], &["ETag: \"2\""], false),
+        (&["ETag: \"1\""], &["ETag: W/\"2\""], false),
+        (&["ETag: \"1\"", &old], &[&new], false),
+        (&["ETag: \"1\""], &[&new], true),
+        (&[&old], &[&old], true),
+        (&[&old], &[], true),
+        (&[&old], &[&new], false),
+        (&[&old], &["ETag: \"1\"", &old], true),
+        (&[&old], &["ETag: \"1\""], false),
+        (&["ETag: \"1\"", "Vary: a"], &["ETag: \"1\"", "Vary: A"], true),
+        (&["ETag: \"1\"", "Vary: a"], &["ETag: \"1\"", "Vary: a, b"], true),
+        (&["ETag: \"1\""], &["ETag: \"1\"", "Vary: *"], true),
     ] {
         let mut lines = vec!["Cache-Control: max-age=60"];
         lines.extend(ours);
-        for (options, expected) in [(usual(), expected), (strict(), strictly)] {
+        for options in [usual(), strict()] {
             let head = freshen(&get(&[]), &stored(&lines, &options), &response(304, theirs), times(at(9)), &options);
-            assert_eq!(head.is_some(), expected, "{ours:?} {theirs:?} {}", options.strict);
+            assert_eq!(head.is_some(), expected, "{ours:?} {theirs:?}");
         }
     }
 }
@@ -160,8 +157,7 @@ fn a_304_with_other_names_in_vary_moves_the_response_to_the_variant_of_the_reque
         for options in [usual(), strict()] {
             let lines = [&*format!("Vary: {ours}"), "Cache-Control: max-age=60", "ETag: \"1\""];
             let head = storing(&asked, &response(200, &lines), times(T0), &options).unwrap();
-            let news = response(304, &[theirs, "ETag: \"1\""]);
-            let fresh = freshen(&validating, &head, &news, times(at(9)), &options).unwrap();
+            let fresh = freshen(&validating, &head, &response(304, &[theirs]), times(at(9)), &options).unwrap();
             assert_eq!(
                 (value(&fresh, "vary"), fresh.invalidated),
                 (vary.iter().map(|line| line.to_string()).collect(), false),
