@@ -110,7 +110,9 @@ async function startNginx () {
 }
 
 async function startLarder (origin) {
-  const words = ['--port', '0', '--origin', origin.url, '--cache-dir', path.join(folder, `cache-${origin.name}`)]
+  // the application hears the port, so that it is in the key
+  origin.port ??= await freePort()
+  const words = ['--port', String(origin.port), '--origin', origin.url, '--cache-dir', path.join(folder, `cache-${origin.name}`)]
   const child = start(options.larder, words)
   const url = await eventually(child, () => child.text.match(/listening on (http:\/\/\S+)/)?.[1] ?? assert.fail('not listening'))
   return { child, url }
