@@ -147,13 +147,12 @@ fn w04_a_client_that_reads_less_than_the_kernel_notices_gets_all_of_its_answer()
     until("a hit", || proxy.get("/big").x_cache() == "HIT");
     let mut client = Client::connect_as_from_afar(proxy.address);
     client.send(request("GET", "/big", &[])).head();
-    // the default of 60 s and a reader of 1,700 bytes a second, more than seven times as fast: the kernel wants it to take
-    // 128 KiB before it calls the socket writable, which is ten seconds. On a busy machine this thread may have no turn for
-    // seconds
+    // the default of 60 s and a reader of 3,400 bytes a second, more than seven times as fast. On a busy machine this thread
+    // may have no turn for seconds
     let (began, mut read) = (clock::instant(), 0);
     while began.elapsed() < Duration::from_secs(20) {
         // on a busy machine more at a time
-        let due = began.elapsed().as_millis() as usize * 13;
+        let due = began.elapsed().as_millis() as usize * 26;
         read += client.bytes(due - read.min(due)).len();
         std::thread::park_timeout(Duration::from_millis(20));
     }

@@ -40,7 +40,7 @@ tests/soak/run [--requests N] [--seed S] [--clients N] [--slow N] [--faults N] [
 /// What each of the two may hold: the least that there is, and nothing but on disk.
 const MEMORY: [&str; 2] = ["64MiB", "0B"];
 /// Deadlines are short enough for slow clients to miss them.
-const FLAGS: &str = "--disk 64MiB --workers 2 --first-byte-timeout 3s --between-bytes-timeout 3s \
+const FLAGS: &str = "--disk 64MiB --stale-if-error 0s --workers 2 --first-byte-timeout 3s --between-bytes-timeout 3s \
                      --origin-keep-alive 2s --shutdown-timeout 5s --head-timeout 2s --body-timeout 2s \
                      --write-timeout 2s --drain-timeout 2s";
 
