@@ -13,6 +13,7 @@
 //! | [`policy`] | RFC 9111 as pure functions: no clock, no log, no error |
 //! | [`fields`] | the syntax of field values: total parsers that never decide |
 //! | [`message`], [`key`] | requests, responses and cache keys: plain data on `http`'s names and values |
+//! | [`purge`] | which stored responses a purge has reached; pure |
 //! | [`store`] | bytes that survive a restart |
 //! | [`origin`] | requests to the origin, and answers that are whole or an error |
 //! | [`admin`] | the control socket: clearing and counting while Larder runs |
@@ -59,6 +60,7 @@ pub mod message;
 pub mod origin;
 pub mod policy;
 pub mod proxy;
+pub mod purge;
 pub mod server;
 pub mod store;
 pub mod terminal;

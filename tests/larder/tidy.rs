@@ -23,10 +23,11 @@ const FENCES: &[(&str, &[&str])] = &[
     ("announce", &["config", "policy", "terminal", "units"]),
     ("admin", &["policy", "store", "terminal", "units"]),
     ("key", &["message"]),
-    ("message", &["clock"]),
+    ("message", &["clock", "purge"]),
+    ("purge", &[]),
     ("fields", &["clock", "message"]),
     ("policy", &["clock", "fields", "message"]),
-    ("store", &["blocking", "clock", "key", "message"]),
+    ("store", &["blocking", "clock", "key", "message", "purge"]),
     ("origin", &["blocking", "clock", "fields", "message"]),
     ("client", &["clock", "fields", "message"]),
     // the client side gives it requests and takes its answers
