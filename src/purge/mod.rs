@@ -28,12 +28,14 @@ mod position;
 mod prefixes;
 mod rule;
 mod rules;
+mod standing;
 mod tables;
 #[cfg(test)]
 mod tests;
 
 pub use counter::Counter;
-pub use index::{Index, Liveness, Standing, Stored};
+pub use index::Index;
 pub use position::Position;
 pub use rule::{PrefixError, Print, Rule, Strength, Target, tag_hash};
 pub use rules::{Checked, Rules};
+pub use standing::{Liveness, Standing, Stored};
