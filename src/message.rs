@@ -213,6 +213,53 @@ impl Part {
     }
 }
 
+/// The request that a stored response answers. It is for people and for purging, and never used for a lookup.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RequestLine {
+    pub method: Method,
+    pub scheme: Scheme,
+    /// Site, authority, path and query, one behind the other: one allocation for each stored response.
+    text: Box<str>,
+    /// Where the authority begins and where the path begins.
+    starts: [u32; 2],
+}
+
+impl RequestLine {
+    /// `site` is what the origin is called in the key of the URL.
+    pub fn new(site: &str, method: Method, scheme: Scheme, authority: &str, path_and_query: &str) -> RequestLine {
+        // a request is never so long; if it were, the line would be empty
+        let starts = [site.len(), site.len() + authority.len()].map(u32::try_from);
+        let [Ok(authority_at), Ok(path_at)] = starts else { return RequestLine::new("", method, scheme, "", "") };
+        let text = [site, authority, path_and_query].concat().into();
+        RequestLine { method, scheme, text, starts: [authority_at, path_at] }
+    }
+
+    pub fn site(&self) -> &str {
+        &self.text[..self.starts[0] as usize]
+    }
+
+    pub fn authority(&self) -> &str {
+        &self.text[self.starts[0] as usize..self.starts[1] as usize]
+    }
+
+    pub fn path_and_query(&self) -> &str {
+        &self.text[self.starts[1] as usize..]
+    }
+}
+
+/// As people read it: `GET http://example.org/a?b`.
+impl std::fmt::Display for RequestLine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}://{}{}", self.method, self.scheme.as_str(), self.authority(), self.path_and_query())
+    }
+}
+
+impl std::fmt::Debug for RequestLine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self} at {}", self.site())
+    }
+}
+
 /// A request field that Vary names, and the normal form of its value (RFC 9111 §4.1). The value is `None` if the
 /// request did not have the field.
 pub type Nominated = (FieldName, Option<Vec<u8>>);

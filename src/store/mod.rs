@@ -17,6 +17,7 @@ mod disk;
 mod eviction;
 mod finishing;
 mod folder;
+mod format;
 #[doc(hidden)]
 pub mod fuzzing;
 mod generation;

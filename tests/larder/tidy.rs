@@ -41,7 +41,7 @@ const FENCES: &[(&str, &[&str])] = &[
 const CRATES: &[(&str, &[&str])] = &[
     ("clap", &["cli.rs", "cli/"]),
     ("sled", &["store/disk.rs"]),
-    ("bincode", &["store/record.rs"]),
+    ("bincode", &["store/record.rs", "store/format/head.rs"]),
     ("awc", &["origin/"]),
     ("actix_", &["client/", "origin/", "server.rs", "server/", "main.rs"]),
     ("env_logger", &["logging.rs"]),
