@@ -4,6 +4,7 @@
 //! clauses in its section of the RFC, so that a reader can check it with the RFC beside it.
 
 mod content;
+mod digest;
 mod directives;
 pub mod freshness;
 #[doc(hidden)]
@@ -23,6 +24,7 @@ pub mod vary;
 #[cfg(test)]
 mod tests;
 
+pub use digest::DigestKey;
 pub use reason::{Fwd, Reason};
 
 use crate::clock::{Seconds, Timestamp};
@@ -48,6 +50,8 @@ pub struct Options {
     pub max_head: usize,
     /// The field lines of a head, above which no 304 makes a stored one longer.
     pub max_fields: usize,
+    /// The key of the digests that stand for credentials. Not the operator's: the server takes it from the cache folder.
+    pub digest_key: DigestKey,
 }
 
 /// The times of an exchange with the origin (RFC 9111 §4.2.3).

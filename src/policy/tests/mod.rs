@@ -10,7 +10,7 @@ mod storing;
 mod validation;
 mod vary;
 
-use super::{Options, Reason, Times, storing::storing};
+use super::{DigestKey, Options, Reason, Times, storing::storing};
 use crate::{
     clock::{Seconds, Timestamp},
     fields::date,
@@ -50,6 +50,7 @@ fn usual() -> Options {
         ignore_cookies: false,
         max_head: 64 << 10,
         max_fields: 256,
+        digest_key: DigestKey::default(),
     }
 }
 

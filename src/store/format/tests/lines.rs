@@ -179,7 +179,7 @@ fn lines_of_unknown_kinds_are_skipped_with_their_continuations() {
     for (kind, rules_lost) in
         [(&[8][..], false), (&[0], false), (&[255], false), (&[3, 5, 0], true), (&[3, 0, 2], true)]
     {
-        let (mut bytes, _) = journal(&[known.clone()]);
+        let (mut bytes, _) = journal(std::slice::from_ref(&known));
         raw(&mut bytes, kind);
         raw(&mut bytes, &[4; 28]);
         raw(&mut bytes, &[4; 28]);
@@ -208,7 +208,7 @@ fn a_rule_that_another_line_interrupts_is_lost_and_its_rest_is_no_line() {
 fn the_longest_value_of_a_rule_survives() {
     let value = vec![b'/'; lines::VALUE_LIMIT];
     let rule = Line::Rule(RuleLine { kind: RuleKind::Prefix, soft: false, position: POSITION, value });
-    let (bytes, _) = journal(&[rule.clone()]);
+    let (bytes, _) = journal(std::slice::from_ref(&rule));
     assert_eq!(read(&bytes).0, said(&[rule]));
 }
 

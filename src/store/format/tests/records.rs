@@ -136,7 +136,11 @@ fn unknown_sections_are_kept_at_their_places_and_written_again() {
     assert_eq!(inline(&found, b""), record);
     let mut tags = Vec::new();
     let head = prefix::parse(&record).expect("a record").head;
-    sections::read(head, |tag, _| Some(tags.push(tag))).expect("sections");
+    sections::read(head, |tag, _| {
+        tags.push(tag);
+        Some(())
+    })
+    .expect("sections");
     assert_eq!(tags, [0, 1, 2, 3, 4, 5, 6, 7, u16::MAX]);
 }
 
@@ -153,7 +157,11 @@ fn sections_that_are_too_long_missing_out_of_order_or_not_all_used_make_the_reco
     let record = inline(&small_head(), b"");
     let head = &record[PREFIX..];
     let mut known = Vec::new();
-    sections::read(head, |tag, section| Some(known.push((tag, section)))).expect("sections");
+    sections::read(head, |tag, section| {
+        known.push((tag, section));
+        Some(())
+    })
+    .expect("sections");
     let of = |sections: &[(u16, &[u8])]| {
         let mut head = Vec::new();
         sections.iter().for_each(|(tag, section)| sections::append(&mut head, *tag, section).expect("short"));
