@@ -39,8 +39,8 @@ const FENCES: &[(&str, &[&str])] = &[
 /// Crates, and the only places that may name them.
 const CRATES: &[(&str, &[&str])] = &[
     ("clap", &["cli.rs", "cli/"]),
-    ("sled", &["store/disk.rs"]),
-    ("bincode", &["store/record.rs"]),
+    ("sled", &["store/disk/records.rs"]),
+    ("bincode", &["store/format/record.rs"]),
     ("awc", &["origin/"]),
     ("actix_", &["client/", "origin/", "server.rs", "server/", "main.rs"]),
     ("env_logger", &["logging.rs"]),
