@@ -1,6 +1,7 @@
 //! What can be enforced is enforced: who may use what, how long a file is, which words it speaks.
 
 mod circles;
+mod layers;
 
 use std::{
     collections::BTreeSet,
