@@ -66,6 +66,39 @@ fn languages_are_compared_by_preference() {
 }
 
 #[test]
+fn a_coded_response_without_vary_is_for_all_who_accept_its_codings() {
+    for (codings, stored_for, asked, expected) in [
+        ("x-gzip", "gzip", &["Accept-Encoding: gzip"][..], true),
+        ("x-gzip", "gzip", &["Accept-Encoding: x-gzip"], true),
+        ("GZIP", "gzip, br", &["Accept-Encoding: gzip, deflate, zstd"], true),
+        ("gzip", "gzip", &["Accept-Encoding: *"], true),
+        ("gzip", "gzip", &["Accept-Encoding: gzip;q=0.1, br"], true),
+        ("unknown", "*", &["Accept-Encoding: gzip, *;q=0.1"], true),
+        ("unknown", "*", &["Accept-Encoding: unknown;q=0, *"], false),
+        ("gzip", "gzip", &["Accept-Encoding: gzip;q=0, *"], false),
+        ("gzip", "gzip", &["Accept-Encoding: br"], false),
+        ("gzip", "gzip", &["Accept-Encoding: gzip;q=x"], false),
+        ("gzip", "gzip", &["Accept-Encoding: "], false),
+        ("gzip", "gzip", &[], false),
+        ("gzip, br", "br, gzip", &["Accept-Encoding: gzip, br, zstd"], true),
+        ("gzip, br", "br, gzip", &["Accept-Encoding: gzip"], false),
+        // its client did not accept it: the same preferences alone
+        ("gzip", "br", &["Accept-Encoding: gzip, br"], false),
+        ("gzip", "br", &["Accept-Encoding: br"], true),
+    ] {
+        let response = fields(&[&format!("Content-Encoding: {codings}")]);
+        let nominated = nominate(&response, &get(&[&format!("Accept-Encoding: {stored_for}")]), &usual()).unwrap();
+        let request = get(asked);
+        assert_eq!(matches(&nominated, &request, &usual()), expected, "{codings} {stored_for} {asked:?}");
+        assert_eq!(renominate(&nominated, &request, &usual()) == nominated, expected, "{codings} {asked:?}");
+        // the origin says by what it chose
+        let chosen = fields(&["Vary: accept-encoding", &format!("Content-Encoding: {codings}")]);
+        let nominated = nominate(&chosen, &get(&["Accept-Encoding: gzip, br"]), &usual()).unwrap();
+        assert!(!matches(&nominated, &get(&["Accept-Encoding: gzip"]), &usual()), "{codings}");
+    }
+}
+
+#[test]
 fn a_response_in_the_language_that_is_liked_best_matches() {
     let response = fields(&["Vary: Accept-Language", "Content-Language: DE"]);
     let nominated = nominate(&response, &get(&["Accept-Language: de, en;q=0.5"]), &strict()).unwrap();
