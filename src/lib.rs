@@ -38,7 +38,7 @@
 //!   of the RFC, give its "no" a `Reason`, and add rows to that file's table test.
 //! - *a flag*: a field of [`cli::Arguments`] with its variable, its default in [`default`], its check in `config`, a row in README.md
 //!   (a test compares them), and the field of the options it ends up in.
-//! - *a record version*: raise the version in `store/record.rs`, keep reading the old one or let it be absent, and add golden
+//! - *a record version*: raise the version in `store/format/record.rs`, keep reading the old one or let it be absent, and add golden
 //!   files of it to `tests/golden/`; the old ones stay.
 //! - *a command of the control socket*: a [`admin::Command`] and its answer in the server's handler.
 pub mod admin;

@@ -10,11 +10,15 @@ use std::{
 
 use super::{
     DiskBody, StoreError,
-    disk::segment_size,
-    index::{Entry, Index, Print, Size},
-    journal::{self, LINE, Line, Mark},
-    record::{self, BodyForm, Record, RecordBody},
-    segment::{self, FileName, Location},
+    disk::records::segment_size,
+    format::{
+        journal_lines::{self, LINE, Line, Mark},
+        location::{FileName, Location},
+        print::{Entry, Print, Size},
+        record::{self, BodyForm, Record, RecordBody},
+        sums::{sum_of_sums, sums},
+    },
+    tiers::index::Index,
 };
 use crate::key::CacheKey;
 
@@ -42,7 +46,7 @@ pub fn record(data: &[u8]) {
 /// A journal, and what becomes of it: an operation on each three bytes of the input. What was written is read; where it is cut
 /// or has lost its tail, what stands before; where a line is damaged, nothing that it may have outdated.
 pub fn journal(data: &[u8]) {
-    let _ = journal::read(data, &Index::new());
+    let _ = Index::new().read_journal(data);
     let Some(([serial, summarized, damage, high, low], operations)) = data.split_first_chunk::<5>() else { return };
     let serial = u64::from(*serial);
     let entry = |[_, generation, size]: [u8; 3]| {
@@ -56,9 +60,9 @@ pub fn journal(data: &[u8]) {
     let mut seen = HashSet::new();
     let unlike = |line: &Line, seen: &mut HashSet<u64>| line.1.is_some() && seen.insert(line.0.0);
     let summary = lines.iter().take(usize::from(*summarized)).take_while(|line| unlike(line, &mut seen)).count();
-    let mut bytes = journal::header(serial, summary as u64).to_vec();
+    let mut bytes = journal_lines::header(serial, summary as u64).to_vec();
     for (position, line) in (1..).zip(&lines) {
-        bytes.extend(journal::form(line, serial, position));
+        bytes.extend(journal_lines::form(line, serial, position));
     }
     let at = usize::from(u16::from_be_bytes([*high, *low])) % bytes.len();
     let mut spoiled = bytes.clone();
@@ -86,7 +90,7 @@ pub fn journal(data: &[u8]) {
         }
     };
     let index = Index::new();
-    let read = journal::read(&spoiled, &index);
+    let read = index.read_journal(&spoiled);
     let mut expected = HashMap::new();
     for (print, entry) in counting {
         match entry {
@@ -115,7 +119,7 @@ thread_local! {
 pub fn body(data: &[u8]) {
     let Some(([piece, offset, high, low, bit, wild @ ..], body)) = data.split_first_chunk::<9>() else { return };
     let piece = u32::from(*piece) + 1;
-    let sums = segment::sums(body, piece);
+    let sums = sums(body, piece);
     let mut bytes = vec![0xaa; usize::from(*offset)];
     bytes.extend_from_slice(body);
     bytes.extend_from_slice(sums.as_flattened());
@@ -126,7 +130,7 @@ pub fn body(data: &[u8]) {
         offset: u64::from(*offset),
         length: body.len() as u64,
         piece,
-        sums: segment::sum_of_sums(&sums),
+        sums: sum_of_sums(&sums),
     };
     let whole = stored(&bytes, location).expect("it is what was written");
     assert_eq!(whole.read_whole().expect("all of it"), body);

@@ -26,7 +26,7 @@
 //! whose sum is wrong is damage. In the summary it costs one key. Elsewhere it may have replaced or forgotten a key or
 //! been a rule: nothing that was said before it is believed, and a rule may be lost.
 
-use super::super::index::{Entry, Print, Size};
+use super::print::{Entry, Print, Size};
 use crate::purge::Position;
 
 pub const VERSION: u8 = 2;

@@ -1,5 +1,5 @@
-//! What stands on disk, byte for byte: records and the lines of the journal. Nothing here opens a file, and nothing
-//! panics, whatever bytes it is given.
+//! The bytes on disk: how records, lines of the journal, locations and sums are written and read. Pure functions over bytes:
+//! nothing here opens a file, and nothing panics, whatever bytes it is given.
 //!
 //! | file | what it knows |
 //! |---|---|
@@ -8,12 +8,18 @@
 //! | [`head`] | what stands in each section of a response's head |
 //! | [`whole`] | a record: prefix, head and body |
 //! | [`lines`] | the lines of the journal |
+//! | [`location`], [`sums`], [`print`] | places of bodies, sums against damage, what the index keeps of a key |
 #![allow(dead_code)]
 
 pub mod head;
+pub mod journal_lines;
 pub mod lines;
+pub mod location;
 pub mod prefix;
+pub mod print;
+pub mod record;
 pub mod sections;
+pub mod sums;
 #[cfg(test)]
 mod tests;
 pub mod whole;

@@ -29,9 +29,9 @@
 //! The inline body has a sum of its own, so that a head is rewritten without hashing the body. The location is here, so
 //! that a body is moved without decoding the head ([`relocate`]).
 
-use super::super::{
-    record::first_half,
-    segment::{FileName, Location},
+use super::{
+    location::{FileName, Location},
+    sums::{Sum, first_half},
 };
 use crate::{key::CacheKey, purge::Position};
 
@@ -89,7 +89,7 @@ pub struct Parts<'a> {
     pub prefix: Prefix,
     pub head: &'a [u8],
     inline: &'a [u8],
-    inline_sum: [u8; 16],
+    inline_sum: Sum,
 }
 
 impl<'a> Parts<'a> {
@@ -191,7 +191,7 @@ pub fn relocate(record: &mut [u8], generation: u32, location: &Location) -> Opti
 }
 
 /// The sum of prefix and head.
-fn sum(record: &[u8], head: usize) -> [u8; 16] {
+fn sum(record: &[u8], head: usize) -> Sum {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&record[..SUM]).update(&record[INLINE_SUM..PREFIX + head]);
     first_half(hasher.finalize())

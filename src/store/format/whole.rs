@@ -5,8 +5,8 @@
 use bytes::Bytes;
 
 use super::{
-    super::segment::Location,
     head::{self, Head},
+    location::Location,
     prefix::{self, BodyPlace, PREFIX, Prefix},
 };
 use crate::{key::CacheKey, purge::Position};

@@ -9,10 +9,14 @@ use crate::{
     message::{FieldName, FieldValue, Fields, Nominated, Part, ResponseHead, StatusCode, StoredHead},
     store::{
         Variant,
-        index::{Entry, Index, Print, Size},
-        journal::{self, Journal, Mark},
-        record::{BodyForm, Record, RecordBody, decode, encode_response, encode_variants},
-        segment::{FileName, Location},
+        disk::journal::Journal,
+        format::{
+            journal_lines::Mark,
+            location::{FileName, Location},
+            print::{Entry, Print, Size},
+            record::{BodyForm, Record, RecordBody, decode, encode_response, encode_variants},
+        },
+        tiers::index::Index,
     },
 };
 
@@ -93,7 +97,7 @@ fn a_golden_journal_is_read_and_written_byte_for_byte() {
     let path = folder.path().join("journal");
     let summary = Index::new();
     summary.set(PRINTS[0], entry(1, Size::of_response(100)));
-    let mut journal = Journal::summarize(&path, 9, &summary).expect("a journal");
+    let mut journal = Journal::summarize(&path, 9, &summary.entries()).expect("a journal");
     journal.append(&[
         (PRINTS[1], Some(entry(0x0a0b_0c0d, Size::of_response(1 << 20)))),
         (PRINTS[0], None),
@@ -102,7 +106,7 @@ fn a_golden_journal_is_read_and_written_byte_for_byte() {
     ]);
     journal.sync().expect("written");
     let index = Index::new();
-    let read = journal::read(&golden("journal", &std::fs::read(&path).expect("a journal")), &index);
+    let read = index.read_journal(&golden("journal", &std::fs::read(&path).expect("a journal")));
     assert_eq!((read.mark, read.damaged), (Mark { serial: 9, lines: 6 }, false));
     let found = PRINTS.map(|print| index.find(print).map(|entry| (entry.generation, entry.size.0)));
     assert_eq!(found, [None, Some((0x0a0b_0c0d, 1 << 14)), Some((2, 0)), Some((3, u32::MAX - 1))]);

@@ -5,9 +5,9 @@ use proptest::{collection::vec, prelude::*};
 use super::{POSITION, golden};
 use crate::{
     purge::Position,
-    store::{
-        format::lines::{self, Event, Line, Mark, Read, RuleKind, RuleLine},
-        index::{Entry, Print, Size},
+    store::format::{
+        lines::{self, Event, Line, Mark, Read, RuleKind, RuleLine},
+        print::{Entry, Print, Size},
     },
 };
 

@@ -9,14 +9,12 @@ use crate::{
         StoredHead,
     },
     purge::Position,
-    store::{
-        format::{
-            head::Head,
-            prefix::{self, HEAD_LIMIT, PREFIX},
-            sections,
-            whole::{BodyForm, Record, RecordBody, decode, encode},
-        },
-        segment::{FileName, Location},
+    store::format::{
+        head::Head,
+        location::{FileName, Location},
+        prefix::{self, HEAD_LIMIT, PREFIX},
+        sections,
+        whole::{BodyForm, Record, RecordBody, decode, encode},
     },
 };
 

@@ -5,13 +5,21 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
-        mpsc::Sender,
     },
 };
 
 use tokio::sync::oneshot;
 
-use super::{StoreError, body::PATIENCE, eviction::SHARES, writer::Command};
+use crate::store::{
+    StoreError,
+    hop::PATIENCE,
+    notice::{Notice, Notices},
+};
+
+/// The disk limit is divided by this: a generation's share.
+pub const SHARES: u64 = 10;
+/// So many shares are for what was put and is not proven yet; what is beyond them leaves first.
+pub const FRESH: u64 = 2;
 
 /// Bytes of the folder: what the generations occupy (the writer measures it) and what bodies that are being filled took.
 pub struct Space {
@@ -25,7 +33,7 @@ pub struct Space {
     promised: AtomicU64,
     /// What was set aside, and folders.
     beside: AtomicU64,
-    commands: Sender<Command>,
+    notices: Notices,
 }
 
 /// Room that is kept for a body.
@@ -60,10 +68,10 @@ impl Drop for Promise {
 }
 
 impl Space {
-    pub fn new(limit: u64, commands: Sender<Command>) -> Space {
+    pub fn new(limit: u64, notices: Notices) -> Space {
         let zero = || AtomicU64::new(0);
         let (kept, filling, promised, beside) = (zero(), zero(), zero(), zero());
-        Space { configured: limit, limit: AtomicU64::new(limit), kept, filling, promised, beside, commands }
+        Space { configured: limit, limit: AtomicU64::new(limit), kept, filling, promised, beside, notices }
     }
 
     /// Room for a body of this length, until that is dropped. `None`: those that are being filled have half of the limit, and
@@ -89,13 +97,14 @@ impl Space {
         let taken = Taken { space: self.clone(), bytes };
         if self.is_over() {
             let (reply, done) = oneshot::channel();
-            let asked = self.commands.send(Command::Room(reply));
-            let made = asked.is_ok() && matches!(tokio::time::timeout(PATIENCE, done).await, Ok(Ok(())));
+            self.notices.send(Notice::Room(reply));
+            // the reply is dropped where the writer has ended
+            let made = matches!(tokio::time::timeout(PATIENCE, done).await, Ok(Ok(())));
             if !made || self.is_over() {
                 return Err(if made { StoreError::TooLarge } else { StoreError::Busy });
             }
         } else if self.is_tight() && self.used() - bytes < self.tight() {
-            let _ = self.commands.send(Command::Wake);
+            self.notices.send(Notice::Wake);
         }
         Ok(taken)
     }

@@ -1,32 +1,41 @@
 //! What the workers and the writer share.
 
 use std::sync::{
-    Arc, Mutex, RwLock,
-    atomic::{
-        AtomicBool, AtomicU64,
-        Ordering::{Acquire, Relaxed, Release, SeqCst},
-    },
-    mpsc::Sender,
+    Arc, Mutex,
+    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
 use tokio::sync::watch;
 
 use super::{
-    Epoch, Options, Slot, State, Stats, StoreError, Variant,
-    body::patient_hop,
-    budget::{Budget, Filling},
-    eviction::Sketch,
-    finishing::Finishing,
-    generation::{Found, FoundBody, Generation},
-    index::{Entry, Index, Print, Size},
+    catalog::Catalog,
+    counters::Counters,
+    epochs::Epochs,
     lookups::{Lookups, Turn},
     memory::Memory,
     pending::{Change, Pending, Shard},
-    response::{StoredBody, StoredResponse},
-    space::Space,
-    writer::Command,
+    sketch::Sketch,
 };
-use crate::{key::CacheKey, message::StoredHead};
+use crate::{
+    key::CacheKey,
+    message::StoredHead,
+    store::{
+        Options, State, Stats, StoreError,
+        budget::{Budget, Filling},
+        disk::{
+            filling::Finishing,
+            generation::{Found, FoundBody},
+            space::Space,
+        },
+        format::{
+            print::{Print, Size},
+            record::Variant,
+        },
+        hop::patient_hop,
+        notice::{Notice, Notices},
+        response::{Slot, StoredBody, StoredResponse},
+    },
+};
 
 /// So many variants of one URL are kept.
 pub const VARIANTS: usize = 32;
@@ -40,14 +49,8 @@ pub struct Shared {
     pub memory: Memory,
     pub pending: Pending,
     pub filling: Arc<Filling>,
-    pub index: Index,
-    /// The index says all that the disk holds: from the first opening on, but while it is read anew.
-    pub index_known: AtomicBool,
-    /// The oldest first; the last one is written to. Empty while the store is not open.
-    pub generations: RwLock<Vec<Arc<Generation>>>,
-    pub epoch: AtomicU64,
-    /// So many clearings have begun and have not forgotten everything yet: until then nothing is found.
-    clearing: AtomicU64,
+    pub catalog: Catalog,
+    pub epochs: Arc<Epochs>,
     pub space: Arc<Space>,
     /// How often is asked for what.
     pub sketch: Sketch,
@@ -64,60 +67,26 @@ pub struct Shared {
     pub next_filling: AtomicU64,
     /// Bodies that are about to be stored.
     pub finishing: Finishing,
-    pub commands: Sender<Command>,
+    pub notices: Notices,
     pub is_dead: IsDead,
     lookups: Arc<Lookups>,
     /// The last problem that was said, so that it is said once.
     said: Mutex<String>,
 }
 
-/// A clearing that has begun: what was fetched before is not stored any more, and nothing is found while this is there.
-pub struct Clearing(Arc<Shared>);
-
-impl Clearing {
-    pub fn begin(shared: &Arc<Shared>) -> Clearing {
-        // in this order: whoever is refused to store does not find what was to be replaced either
-        shared.clearing.fetch_add(1, SeqCst);
-        shared.epoch.fetch_add(1, SeqCst);
-        Clearing(shared.clone())
-    }
-}
-
-impl Drop for Clearing {
-    fn drop(&mut self) {
-        self.0.clearing.fetch_sub(1, Release);
-    }
-}
-
-#[derive(Default)]
-pub struct Counters {
-    pub memory_hits: AtomicU64,
-    pub disk_hits: AtomicU64,
-    pub misses: AtomicU64,
-    pub evicted: AtomicU64,
-    pub swept: AtomicU64,
-    pub set_aside: AtomicU64,
-    pub damaged: AtomicU64,
-    pub errors: AtomicU64,
-    pub refused: AtomicU64,
-}
-
 impl Shared {
-    pub fn new(options: Options, is_dead: IsDead, commands: Sender<Command>) -> Shared {
+    pub fn new(options: Options, is_dead: IsDead, notices: Notices) -> Shared {
         let budget = Budget::new(options.memory);
         Shared {
             memory: Memory::new(Budget::tier(options.memory, 0, 0)),
             pending: Pending::new(budget.waiting()),
             filling: Arc::new(Filling::new(budget)),
-            index: Index::new(),
-            index_known: AtomicBool::new(false),
+            catalog: Catalog::new(),
+            epochs: Arc::default(),
             forgetting: AtomicBool::new(false),
             easing: AtomicBool::new(false),
-            generations: RwLock::default(),
-            epoch: AtomicU64::new(0),
-            clearing: AtomicU64::new(0),
-            space: Arc::new(Space::new(options.disk, commands.clone())),
-            commands,
+            space: Arc::new(Space::new(options.disk, notices.clone())),
+            notices,
             is_dead,
             sketch: Sketch::new(budget.counters(options.disk)),
             counters: Counters::default(),
@@ -135,13 +104,7 @@ impl Shared {
     /// The memory tier has what is left of `--memory` beside these bytes of databases.
     pub fn share_memory(&self, databases: u64) {
         let taken = databases + self.pending.bytes() + self.filling.held() + self.sketch.size();
-        self.memory.resize(Budget::tier(self.options.memory, taken, self.index.len()));
-    }
-
-    /// Bytes of pages that the databases hold which are read only.
-    pub fn pages(&self) -> u64 {
-        let generations = self.generations.read().unwrap_or_else(|poison| poison.into_inner());
-        generations.iter().filter(|generation| !generation.is_active()).map(|generation| generation.pages()).sum()
+        self.memory.resize(Budget::tier(self.options.memory, taken, self.catalog.index.len()));
     }
 
     /// Is it time to make room: on the disk, or in memory for what is on the disk?
@@ -155,16 +118,11 @@ impl Shared {
     }
 
     pub fn has_many_records(&self) -> bool {
-        self.index.len() > self.budget.records()
+        self.catalog.index.len() > self.budget.records()
     }
 
     pub fn is_open(&self) -> bool {
         *self.state.borrow() == Some(State::Open)
-    }
-
-    /// Whether the disk may hold something under this key. The index says so, also while the disk is down.
-    pub fn may_be_on_disk(&self, key: &CacheKey) -> bool {
-        !self.index_known.load(Relaxed) || self.index.find(Print::of(key)).is_some()
     }
 
     /// Returns true if a list of variants is stored under this key. `shard` is the key's.
@@ -172,25 +130,12 @@ impl Shared {
         match (self.memory.recall(key), shard.waiting(key)) {
             (Some(slot), _) => matches!(slot, Slot::Variants(_)),
             (None, Some(change)) => matches!(change, Change::Variants { .. }),
-            (None, None) => self.index.find(Print::of(key)).is_some_and(|entry| entry.size == Size::LIST),
+            (None, None) => self.catalog.entry(key).is_some_and(|entry| entry.size == Size::LIST),
         }
     }
 
-    pub fn epoch(&self) -> Epoch {
-        Epoch(self.epoch.load(Acquire))
-    }
-
-    fn is_clearing(&self) -> bool {
-        self.clearing.load(Acquire) > 0
-    }
-
-    pub fn generation(&self, number: u32) -> Option<Arc<Generation>> {
-        let generations = self.generations.read().unwrap_or_else(|poison| poison.into_inner());
-        generations.iter().rev().find(|generation| generation.number == number).cloned()
-    }
-
     pub fn recall(&self, key: &CacheKey) -> Option<Slot> {
-        let slot = self.memory.recall(key).filter(|_| !self.is_clearing())?;
+        let slot = self.memory.recall(key).filter(|_| !self.epochs.is_clearing())?;
         self.sketch.asked(Print::of(key).0);
         self.counters.memory_hits.fetch_add(1, Relaxed);
         Some(slot)
@@ -202,7 +147,7 @@ impl Shared {
             return Some(slot);
         }
         self.sketch.asked(Print::of(key).0);
-        if self.is_clearing() {
+        if self.epochs.is_clearing() {
             return self.missed();
         }
         let mut turn = None;
@@ -219,7 +164,7 @@ impl Shared {
                     None => (shard.version, None),
                 }
             };
-            let there = self.is_open() && self.index.find(Print::of(key)).is_some();
+            let there = self.is_open() && self.catalog.entry(key).is_some();
             let found = if there {
                 match turn.take().or_else(|| self.lookups.free().map(Ok)) {
                     Some(Ok(turn)) => self.read_behind(key, turn).await,
@@ -254,7 +199,7 @@ impl Shared {
             };
             let Some(slot) = slot else { break };
             self.memory.keep(*key, slot.clone());
-            if slot.home().is_some_and(|generation| self.generation(generation).is_none()) {
+            if slot.home().is_some_and(|generation| self.catalog.generation(generation).is_none()) {
                 // dropped meanwhile: an open file keeps its room on the disk
                 self.memory.forget(key);
             }
@@ -291,25 +236,20 @@ impl Shared {
     /// Reads what the disk holds under a key. Blocks.
     pub fn read(&self, key: &CacheKey) -> Result<Option<Slot>, StoreError> {
         let print = Print::of(key);
-        let mut entry = self.index.find(print);
+        let mut entry = self.catalog.index.find(print);
         while let Some(now) = entry {
-            let read = self.generation(now.generation).map(|generation| generation.find(key));
-            if self.pages() > self.budget.pages() && !self.easing.swap(true, Relaxed) {
-                let _ = self.commands.send(Command::Ease);
+            let read = self.catalog.generation(now.generation).map(|generation| generation.find(key));
+            if self.catalog.pages() > self.budget.pages() && !self.easing.swap(true, Relaxed) {
+                self.notices.send(Notice::Ease);
             }
             match read {
                 Some(Ok(found)) => return Ok(found.map(|found| self.slot(*key, found))),
-                Some(Err(error)) if self.is_current(print, now) => return Err(error),
+                Some(Err(error)) if self.catalog.is_current(print, now) => return Err(error),
                 // the generation was dropped a moment ago, and what was in it may have moved
-                _ => entry = self.index.find(print).filter(|later| *later != now),
+                _ => entry = self.catalog.index.find(print).filter(|later| *later != now),
             }
         }
         Ok(None)
-    }
-
-    /// Returns true if the entry still names the record of a generation that is there.
-    fn is_current(&self, print: Print, entry: Entry) -> bool {
-        self.index.find(print) == Some(entry) && self.generation(entry.generation).is_some()
     }
 
     fn slot(&self, key: CacheKey, found: Found) -> Slot {
@@ -320,7 +260,7 @@ impl Shared {
         let body = match body {
             FoundBody::Memory(bytes) => StoredBody::Memory(bytes),
             FoundBody::Disk(body) => {
-                body.watch(key, &self.commands);
+                body.watch(key, &self.notices);
                 StoredBody::Disk(body)
             }
         };
@@ -353,8 +293,8 @@ impl Shared {
 
     /// How many responses are stored, those that wait for the disk included, and their bytes.
     pub fn held(&self) -> (u64, u64) {
-        let (waiting, bytes) = self.pending.responses(|key| self.index.find(Print::of(key)).is_some());
-        (self.index.responses() + waiting, self.index.bytes() + bytes)
+        let (waiting, bytes) = self.pending.responses(|key| self.catalog.entry(key).is_some());
+        (self.catalog.index.responses() + waiting, self.catalog.index.bytes() + bytes)
     }
 
     pub fn stats(&self) -> Stats {

@@ -2,16 +2,22 @@
 
 use std::{fs, io, sync::Arc};
 
-use super::{
-    Options, StoreError,
-    body::{DiskBody, Home},
-    generation::{Class, Generation},
-    index::Print,
-    journal::Mark,
-    segment::{FileName, Location, Segment},
-    shared::Shared,
+use crate::{
+    key::CacheKey,
+    store::{
+        StoreError,
+        disk::{
+            body::{DiskBody, Home},
+            generation::{Class, Generation},
+            segment::Segment,
+        },
+        format::{
+            journal_lines::Mark,
+            location::{FileName, Location},
+        },
+        tiers::{catalog::Catalog, shared::Shared},
+    },
 };
-use crate::key::CacheKey;
 
 pub struct Active {
     pub generation: Arc<Generation>,
@@ -35,7 +41,7 @@ impl Active {
         let live = shared.options.folder.join("live");
         let opened = Generation::open(&live, class, number, &shared.options, shared.space.share());
         let generation = Arc::new(opened.map_err(|failure| StoreError::Io(failure.into()))?);
-        shared.generations.write().unwrap_or_else(|poison| poison.into_inner()).push(generation.clone());
+        shared.catalog.generations_mut().push(generation.clone());
         Active::resume(generation).map_err(StoreError::Io)
     }
 
@@ -59,9 +65,9 @@ impl Active {
     }
 
     /// Gives the body of this key a place here. `None`: it cannot be read any more.
-    pub fn adopt(&mut self, shared: &Shared, key: &CacheKey, body: &DiskBody) -> Result<Option<Home>, StoreError> {
+    pub fn adopt(&mut self, catalog: &Catalog, key: &CacheKey, body: &DiskBody) -> Result<Option<Home>, StoreError> {
         let Some(home) = body.home() else { return self.take_in(body) };
-        let Some((old, home)) = whereabouts(shared, key, home) else { return Ok(None) };
+        let Some((old, home)) = whereabouts(catalog, key, home) else { return Ok(None) };
         if home.generation == self.generation.number {
             return Ok(Some(home));
         }
@@ -132,11 +138,11 @@ impl Active {
 }
 
 /// Where a body is now: its generation may have been dropped, and the body copied out of it before.
-fn whereabouts(shared: &Shared, key: &CacheKey, home: Home) -> Option<(Arc<Generation>, Home)> {
-    if let Some(generation) = shared.generation(home.generation) {
+fn whereabouts(catalog: &Catalog, key: &CacheKey, home: Home) -> Option<(Arc<Generation>, Home)> {
+    if let Some(generation) = catalog.generation(home.generation) {
         return Some((generation, home));
     }
-    let generation = shared.generation(shared.index.find(Print::of(key))?.generation)?;
+    let generation = catalog.generation(catalog.entry(key)?.generation)?;
     let location = generation.location(key).ok()??;
     let same = (location.length, location.sums) == (home.location.length, home.location.sums);
     same.then(|| (generation.clone(), Home { generation: generation.number, location }))
@@ -148,12 +154,4 @@ fn found(done: io::Result<()>) -> Result<Option<()>, StoreError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(StoreError::Io(error)),
     }
-}
-
-/// Bytes of sled's cache for one generation, and its segment size.
-pub fn database(options: &Options, share: u64) -> (u64, usize) {
-    let cache = (options.memory / 8).min(64 << 20) / 8;
-    // a power of two, small where little room is
-    let segment = 1 << (share / 16).clamp(128 << 10, 512 << 10).ilog2();
-    (cache.max(256 << 10), segment)
 }

@@ -4,27 +4,32 @@ use std::{
     fs::{self, File},
     io::{self, Write},
     path::Path,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{Arc, atomic::Ordering::Relaxed, mpsc::Sender},
 };
 
 use super::{
-    StoreError,
     active::Active,
+    command::Command,
     counting::{self, Guessed},
-    disk::OpenFailure,
-    folder,
-    generation::{Class, Generation},
     generations::Generations,
-    journal::{self, Journal, Mark},
-    shared::Shared,
-    sweep::Sweeping,
+};
+use crate::store::{
+    StoreError,
+    disk::{
+        folder,
+        generation::{Class, Generation},
+        journal::Journal,
+        records::OpenFailure,
+    },
+    format::journal_lines::{Mark, Read},
+    tiers::shared::Shared,
 };
 
 /// Bytes of what has a body with a file of its own, usually.
 const LARGE: u64 = 256 * 1024;
 
 /// Opens what the folder holds. What cannot be read is set aside. An error: the disk would not; try again later.
-pub fn open(shared: &Arc<Shared>) -> io::Result<Generations> {
+pub fn open(shared: &Arc<Shared>, commands: Sender<Command>) -> io::Result<Generations> {
     let folder = &shared.options.folder;
     let live = folder.join("live");
     for part in [&live, &folder.join("filling")] {
@@ -41,8 +46,8 @@ pub fn open(shared: &Arc<Shared>) -> io::Result<Generations> {
     let next_number = listed.last().map_or(1, |(number, _)| number + 1);
     let path = live.join("journal");
     let mut read = read_journal(shared, &path, !listed.is_empty())?;
-    shared.index_known.store(true, Relaxed);
-    let named = shared.index.generations();
+    shared.catalog.index_known.store(true, Relaxed);
+    let named = shared.catalog.index.generations();
     // all at once: sled may have to catch up with what was written since it was last opened
     let opened: Vec<_> = std::thread::scope(|threads| {
         let open = |(number, class)| {
@@ -83,20 +88,20 @@ pub fn open(shared: &Arc<Shared>) -> io::Result<Generations> {
     if furthest > read.mark {
         // what its lost lines replaced or forgot is not known
         read.damaged = true;
-        shared.index.remove_all();
+        shared.catalog.index.remove_all();
     }
     if read.damaged {
         log::warn!("the cache's journal is damaged; what it does not vouch for is forgotten");
         shared.counters.damaged.fetch_add(1, Relaxed);
     }
-    shared.index.keep_generations(&open.iter().map(|generation| generation.number).collect::<Vec<_>>());
+    shared.catalog.index.keep_generations(&open.iter().map(|generation| generation.number).collect::<Vec<_>>());
     let journal = if read.damaged || read.mark.lines == 0 {
-        Journal::summarize(&path, read.mark.serial.max(furthest.serial) + 1, &shared.index)?
+        Journal::summarize(&path, read.mark.serial.max(furthest.serial) + 1, &shared.catalog.index.entries())?
     } else {
         Journal::open(&path, read.mark, furthest)?
     };
     shared.space.set_beside(set_aside_bytes(folder)?);
-    start(shared, open, journal, next_number)
+    start(shared, open, journal, next_number, commands)
 }
 
 /// Shows the generations to readers, and goes on writing where there is room in them.
@@ -105,8 +110,9 @@ fn start(
     open: Vec<Arc<Generation>>,
     journal: Journal,
     mut next_number: u32,
+    commands: Sender<Command>,
 ) -> io::Result<Generations> {
-    let large = shared.index.bytes_by_generation(LARGE);
+    let large = shared.catalog.index.bytes_by_generation(LARGE);
     let guess = |generation: &Generation| large.get(&generation.number).copied().unwrap_or(0);
     open.iter().for_each(|generation| generation.corrects(0, guess(generation)));
     let occupied: u64 = open.iter().map(|generation| generation.bytes()).sum();
@@ -120,7 +126,7 @@ fn start(
         active.map(Active::next_file)
     };
     let guessed = open.iter().map(|it| Guessed::new(it, guess(it), until(it.number))).collect();
-    *shared.generations.write().unwrap_or_else(|poison| poison.into_inner()) = open;
+    *shared.catalog.generations_mut() = open;
     let fresh = match fresh {
         Some(fresh) => fresh,
         None => {
@@ -128,11 +134,8 @@ fn start(
             Active::begin(shared, Class::Fresh, next_number - 1).map_err(io)?
         }
     };
-    counting::behind(shared, guessed);
-    let (leaving, sweeping) = (None, Sweeping::default());
-    let (shared, unsynced) = (shared.clone(), Vec::new());
-    let generations =
-        Generations { shared, journal, fresh, proven, leaving, next_number, unsynced, sweeping, spared: 0 };
+    counting::behind(shared, guessed, commands);
+    let generations = Generations::new(shared.clone(), journal, fresh, proven, next_number);
     generations.measure().map_err(io)?;
     Ok(generations)
 }
@@ -145,11 +148,11 @@ fn io(error: StoreError) -> io::Error {
 }
 
 /// Builds the index. A journal that cannot be read at all is set aside.
-fn read_journal(shared: &Shared, path: &Path, expected: bool) -> io::Result<journal::Read> {
+fn read_journal(shared: &Shared, path: &Path, expected: bool) -> io::Result<Read> {
     let read = fs::read(path).map(|bytes| {
-        shared.index_known.store(false, Relaxed);
-        shared.index.remove_all();
-        journal::read(&bytes, &shared.index)
+        shared.catalog.index_known.store(false, Relaxed);
+        shared.catalog.index.remove_all();
+        shared.catalog.index.read_journal(&bytes)
     });
     match read {
         Ok(read) if read.damaged && read.mark.lines == 0 => {
@@ -159,12 +162,12 @@ fn read_journal(shared: &Shared, path: &Path, expected: bool) -> io::Result<jour
         Ok(read) => Ok(read),
         Err(error) if is_the_disks(&error) => Err(error),
         Err(_) => {
-            shared.index.remove_all();
+            shared.catalog.index.remove_all();
             let there = path.symlink_metadata().is_ok();
             if there {
                 set_aside(shared, path)?;
             }
-            Ok(journal::Read { mark: Mark::default(), damaged: there || expected })
+            Ok(Read { mark: Mark::default(), damaged: there || expected })
         }
     }
 }

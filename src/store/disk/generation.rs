@@ -3,9 +3,9 @@
 
 use std::{
     collections::HashMap,
-    fs::{File, OpenOptions},
+    fs::File,
     io,
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, RwLock, RwLockReadGuard,
@@ -16,17 +16,23 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    Options, StoreError,
-    active::database,
     body::DiskBody,
-    disk::{OpenFailure, Records},
     folder,
-    index::Print,
-    journal::Mark,
-    record::{self, Record, RecordBody},
-    segment::{FileName, Location},
+    records::{OpenFailure, Records},
 };
-use crate::{key::CacheKey, message::StoredHead};
+use crate::{
+    key::CacheKey,
+    message::StoredHead,
+    store::{
+        Options, StoreError,
+        format::{
+            journal_lines::Mark,
+            location::{FileName, Location},
+            print::Print,
+            record::{self, Record, RecordBody, Variant},
+        },
+    },
+};
 
 /// A body up to this length is read with its record and held in memory.
 const READ_WHOLE: u64 = 256 * 1024;
@@ -74,7 +80,7 @@ pub enum Class {
 /// What was found under a key.
 pub enum Found {
     Response(StoredHead, FoundBody),
-    Variants(Vec<super::Variant>),
+    Variants(Vec<Variant>),
 }
 
 pub enum FoundBody {
@@ -316,7 +322,10 @@ fn segments(folder: &Path) -> u64 {
     own + segments.map(|path| folder::occupied(&path)).sum::<u64>()
 }
 
-/// A file that only this process may read.
-pub fn create_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create_new(true).read(true).write(true).mode(0o600).open(path)
+/// Bytes of sled's cache for one generation, and its segment size.
+fn database(options: &Options, share: u64) -> (u64, usize) {
+    let cache = (options.memory / 8).min(64 << 20) / 8;
+    // a power of two, small where little room is
+    let segment = 1 << (share / 16).clamp(128 << 10, 512 << 10).ilog2();
+    (cache.max(256 << 10), segment)
 }

@@ -3,19 +3,23 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Weak},
+    sync::{Arc, Weak, mpsc::Sender},
 };
 
-use super::{folder, generation::Generation, segment, shared::Shared, writer::Command};
+use super::command::Command;
+use crate::store::{
+    disk::{folder, generation::Generation, segment},
+    tiers::shared::Shared,
+};
 
 /// A generation of which it is guessed what its files of one body each occupy.
 pub struct Guessed {
-    pub generation: Weak<Generation>,
+    generation: Weak<Generation>,
     folder: PathBuf,
     /// Files with this number or a later one came after the guess.
     until: u32,
     /// Bytes.
-    pub guess: u64,
+    guess: u64,
 }
 
 impl Guessed {
@@ -33,16 +37,17 @@ impl Guessed {
 }
 
 /// Removes and counts on a thread of its own, which tells the writer. Where none can be had the guesses stand.
-pub fn behind(shared: &Arc<Shared>, guessed: Vec<Guessed>) {
-    let (folder, commands) = (shared.options.folder.clone(), shared.commands.clone());
+pub fn behind(shared: &Shared, guessed: Vec<Guessed>, commands: Sender<Command>) {
+    let folder = shared.options.folder.clone();
     let count = move || {
         if let Err(error) = folder::sweep(&folder) {
             log::debug!("what was forgotten stays in {}: {error}", folder.display());
         }
         for guessed in guessed {
             let counted = guessed.count();
+            let Guessed { generation, guess, .. } = guessed;
             // an error: the store is gone
-            let _ = commands.send(Command::Counted(guessed, counted));
+            let _ = commands.send(Command::Counted { generation, guess, counted });
         }
     };
     if let Err(error) = std::thread::Builder::new().name("larder-counting".to_owned()).spawn(count) {

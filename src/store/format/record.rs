@@ -22,7 +22,10 @@ use bincode::config;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Variant, segment::Location};
+use super::{
+    location::Location,
+    sums::{Sum, first_half},
+};
 use crate::{
     clock::{Seconds, Timestamp},
     key::CacheKey,
@@ -35,6 +38,14 @@ const PREFIX: usize = 64;
 const SUM: std::ops::Range<usize> = 16..32;
 /// No head is longer: a length that a damaged record claims must not become an allocation.
 const HEAD_LIMIT: usize = 1 << 20;
+
+/// One of the responses stored for a URL that varies (RFC 9111 §4.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variant {
+    pub key: CacheKey,
+    pub nominated: Vec<Nominated>,
+    pub response_time: Timestamp,
+}
 
 /// The meaning of a record.
 #[derive(Debug)]
@@ -142,7 +153,7 @@ fn encode(key: &CacheKey, kind: u8, form: &impl Serialize, body: &[u8]) -> Optio
     Some(record)
 }
 
-fn checksum(record: &[u8]) -> [u8; 16] {
+fn checksum(record: &[u8]) -> Sum {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&record[..SUM.start]).update(&record[SUM.end..]);
     first_half(hasher.finalize())
@@ -158,13 +169,6 @@ pub fn mend(prefix: &[u8], key: &CacheKey, rest: &[u8]) -> Vec<u8> {
     let sum = checksum(&record);
     record[SUM].copy_from_slice(&sum);
     record
-}
-
-/// The first 16 bytes of a digest: enough against damage.
-pub fn first_half(digest: blake3::Hash) -> [u8; 16] {
-    let mut half = [0; 16];
-    half.copy_from_slice(&digest.as_bytes()[..16]);
-    half
 }
 
 /// What the record says, if it is whole and this key's.

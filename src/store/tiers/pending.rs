@@ -9,8 +9,11 @@ use std::{
     },
 };
 
-use super::{Variant, memory, response::StoredResponse};
-use crate::key::CacheKey;
+use super::memory;
+use crate::{
+    key::CacheKey,
+    store::{format::record::Variant, response::StoredResponse},
+};
 
 /// What is to happen on the disk under a key.
 #[derive(Debug, Clone)]

@@ -20,8 +20,15 @@ use rustix::{
     io::Errno,
 };
 
-use super::{StoreError, index::Print, journal::Mark};
-use crate::{blocking::caught, clock, key::CacheKey};
+use crate::{
+    blocking::caught,
+    clock,
+    key::CacheKey,
+    store::{
+        StoreError,
+        format::{journal_lines::Mark, print::Print},
+    },
+};
 
 /// Under this key stands how far the journal was on the disk when a record was last written.
 const JOURNAL: &[u8] = b"journal";
@@ -227,7 +234,7 @@ impl Drop for Records {
 }
 
 /// What a database's conf says of its segment size.
-pub(super) fn segment_size(conf: &[u8]) -> Option<usize> {
+pub fn segment_size(conf: &[u8]) -> Option<usize> {
     // a sum stands behind the text
     let text = String::from_utf8_lossy(conf);
     let size = text.lines().find_map(|line| line.strip_prefix("segment_size:"))?.trim().parse().ok()?;

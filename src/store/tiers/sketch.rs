@@ -6,10 +6,6 @@
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 
-/// The disk limit is divided by this: a generation's share.
-pub const SHARES: u64 = 10;
-/// So many shares are for what was put and is not proven yet; what is beyond them leaves first.
-pub const FRESH: u64 = 2;
 /// What one request adds to its counters.
 const ASKED: u8 = 16;
 /// The least weight that survives: asked for twice, not long ago. Whatever is stored was asked for once.

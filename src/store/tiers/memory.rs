@@ -2,11 +2,11 @@
 
 use quick_cache::{OptionsBuilder, Weighter, sync::Cache};
 
-use super::{
-    Slot,
-    response::{StoredBody, StoredResponse},
+use crate::{
+    key::CacheKey,
+    message::Nominated,
+    store::response::{Slot, StoredBody, StoredResponse},
 };
-use crate::{key::CacheKey, message::Nominated};
 
 /// What a slot costs beside the bytes that it holds: allocations, counters, the table's own share. Measured.
 const OVERHEAD: u64 = 512;

@@ -7,16 +7,9 @@
 //! lines of the summary behind it (8). In the summary each key stands once. A journal that grew long is replaced by a
 //! summary with the next serial number.
 
-use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, BufWriter, Write},
-    os::unix::fs::OpenOptionsExt,
-    path::Path,
-};
+use super::print::{Entry, Print, Size};
 
-use super::index::{Entry, Index, Print, Size};
-
-pub(super) const LINE: usize = 20;
+pub const LINE: usize = 20;
 const SAID: usize = 16;
 /// What a disk writes as a whole, at least.
 const SECTOR: usize = 512;
@@ -24,15 +17,6 @@ const FORGOTTEN: u32 = u32::MAX;
 
 /// Where a key's newest record is, or `None` where it was forgotten.
 pub type Line = (Print, Option<Entry>);
-
-pub struct Journal {
-    file: File,
-    mark: Mark,
-    /// Lines that are not written yet: none may be on the disk before the record that it names.
-    waiting: Vec<u8>,
-    /// So many lines are known to be on the disk.
-    synced: u64,
-}
 
 /// How far a journal had come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -50,98 +34,41 @@ pub struct Read {
     pub damaged: bool,
 }
 
-/// Builds the index from a journal. A tail that never reached the disk (a part of a line, zeros) is no damage.
-pub fn read(bytes: &[u8], index: &Index) -> Read {
+/// What a journal says, in order.
+pub enum Said {
+    Line(Line),
+    /// None of the lines before can be believed.
+    NothingBefore,
+}
+
+/// Reads a journal. A tail that never reached the disk (a part of a line, zeros) is no damage.
+pub fn read(bytes: &[u8], mut say: impl FnMut(Said)) -> Read {
     let mut lines = bytes.chunks_exact(LINE);
     // the serial is part of its own sum
     let header = lines.next().and_then(|line| parse(line, be_u64(line), 0).then(|| (be_u64(line), be_u64(&line[8..]))));
     let Some((serial, summary)) = header else { return Read { mark: Mark::default(), damaged: !bytes.is_empty() } };
     let mut read = Read { mark: Mark { serial, lines: 1 }, damaged: false };
-    index.reserve(lines.len());
     for line in lines {
         let position = read.mark.lines;
         if parse(line, serial, position) {
             let print = Print(be_u64(line));
-            match (be_u32(&line[8..]), be_u32(&line[12..])) {
-                (_, FORGOTTEN) => _ = index.remove(print),
-                (generation, size) => index.set(print, Entry { generation, size: Size(size) }),
-            }
+            let entry = match (be_u32(&line[8..]), be_u32(&line[12..])) {
+                (_, FORGOTTEN) => None,
+                (generation, size) => Some(Entry { generation, size: Size(size) }),
+            };
+            say(Said::Line((print, entry)));
         } else if is_lost_tail(bytes, position as usize * LINE) {
             break;
         } else {
             read.damaged = true;
             if position > summary {
-                // some key was replaced or forgotten here: none of the lines before can be believed
-                index.remove_all();
+                // some key was replaced or forgotten here
+                say(Said::NothingBefore);
             }
         }
         read.mark.lines += 1;
     }
     read
-}
-
-impl Journal {
-    /// Continues the journal that was read. `vouched`: how far it was known to be on the disk.
-    pub fn open(path: &Path, mark: Mark, vouched: Mark) -> io::Result<Journal> {
-        let file = OpenOptions::new().append(true).open(path)?;
-        file.set_len(mark.lines * LINE as u64)?;
-        let synced = if vouched.serial == mark.serial { vouched.lines.min(mark.lines) } else { 0 };
-        Ok(Journal { file, mark, waiting: Vec::new(), synced })
-    }
-
-    /// A new one, of what the index says, in place of the one that was there.
-    pub fn summarize(path: &Path, serial: u64, index: &Index) -> io::Result<Journal> {
-        let new = path.with_extension("new");
-        let entries = index.entries();
-        let file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&new)?;
-        let mut writer = BufWriter::with_capacity(1 << 20, &file);
-        writer.write_all(&header(serial, entries.len() as u64))?;
-        for (position, (print, entry)) in (1..).zip(&entries) {
-            writer.write_all(&form(&(*print, Some(*entry)), serial, position))?;
-        }
-        writer.flush()?;
-        drop(writer);
-        file.sync_all()?;
-        fs::rename(&new, path)?;
-        let folder = path.parent().unwrap_or(path);
-        File::open(folder)?.sync_all()?;
-        let file = OpenOptions::new().append(true).open(path)?;
-        let lines = entries.len() as u64 + 1;
-        Ok(Journal { file, mark: Mark { serial, lines }, waiting: Vec::new(), synced: lines })
-    }
-
-    /// Adds lines, which are written by the next `sync`.
-    pub fn append(&mut self, lines: &[Line]) {
-        for (position, line) in (self.mark.lines..).zip(lines) {
-            self.waiting.extend_from_slice(&form(line, self.mark.serial, position));
-        }
-        self.mark.lines += lines.len() as u64;
-    }
-
-    /// Writes what waits and makes it reach the disk. What the lines name must be there already.
-    pub fn sync(&mut self) -> io::Result<()> {
-        if self.synced < self.mark.lines {
-            self.file.write_all(&self.waiting)?;
-            self.waiting.clear();
-            self.file.sync_data()?;
-            self.synced = self.mark.lines;
-        }
-        Ok(())
-    }
-
-    /// What a later reader must find, or else it was cut.
-    pub fn synced(&self) -> Mark {
-        Mark { lines: self.synced, ..self.mark }
-    }
-
-    pub fn serial(&self) -> u64 {
-        self.mark.serial
-    }
-
-    /// Most of its lines were superseded.
-    pub fn is_long(&self, index: &Index) -> bool {
-        self.mark.lines > 50_000 + index.len() * 2
-    }
 }
 
 /// Whether nothing stands from here on: zeros, or the part of this line that was on the page before them.
@@ -152,14 +79,14 @@ fn is_lost_tail(bytes: &[u8], at: usize) -> bool {
 }
 
 /// The line before a summary of so many lines.
-pub(super) fn header(serial: u64, summary: u64) -> [u8; LINE] {
+pub fn header(serial: u64, summary: u64) -> [u8; LINE] {
     let mut said = [0; SAID];
     said[..8].copy_from_slice(&serial.to_be_bytes());
     said[8..].copy_from_slice(&summary.to_be_bytes());
     seal(said, serial, 0)
 }
 
-pub(super) fn form((print, entry): &Line, serial: u64, position: u64) -> [u8; LINE] {
+pub fn form((print, entry): &Line, serial: u64, position: u64) -> [u8; LINE] {
     let mut said = [0; SAID];
     said[..8].copy_from_slice(&print.0.to_be_bytes());
     let (generation, size) = entry.map_or((0, FORGOTTEN), |entry| (entry.generation, entry.size.0.min(FORGOTTEN - 1)));

@@ -5,81 +5,23 @@ use std::{
     fs::{File, OpenOptions},
     io,
     os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
 };
 
-use serde::{Deserialize, Serialize};
-
-use super::{StoreError, record::first_half};
-
-/// Bytes that are verified together.
-pub const PIECE: u32 = 64 * 1024;
-
-/// The first half of blake3 over a piece.
-pub type Sum = [u8; 16];
-
-/// Which bytes of which file of the generation are a body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Location {
-    pub file: FileName,
-    pub offset: u64,
-    /// Without the sums behind it.
-    pub length: u64,
-    /// Bytes of a piece; the last one may be shorter.
-    pub piece: u32,
-    /// The first half of blake3 over the sums.
-    pub sums: Sum,
-}
-
-/// A file of bodies in a generation's folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum FileName {
-    Segment(u32),
-    /// One body's own.
-    Body(u32),
-}
-
-impl FileName {
-    pub fn path(self, folder: &Path) -> PathBuf {
-        match self {
-            FileName::Segment(number) => folder.join(format!("{number}.seg")),
-            FileName::Body(number) => folder.join(format!("{number}.body")),
-        }
-    }
-
-    /// What a file's name says, if it is one of these.
-    pub fn parse(name: &str) -> Option<FileName> {
-        let (digits, of_kind): (_, fn(u32) -> FileName) = match name.rsplit_once('.')? {
-            (digits, "seg") => (digits, FileName::Segment),
-            (digits, "body") => (digits, FileName::Body),
-            _ => return None,
-        };
-        digits.parse().ok().filter(|number: &u32| number.to_string() == digits).map(of_kind)
-    }
-
-    pub fn number(self) -> u32 {
-        match self {
-            FileName::Segment(number) | FileName::Body(number) => number,
-        }
-    }
-}
+use crate::store::{
+    StoreError,
+    format::{
+        location::{FileName, Location},
+        sums::{PIECE, Sum, sum_of_sums, sums},
+    },
+};
 
 /// The files of one body each that are in a generation's folder now.
 pub fn body_files(folder: &Path) -> io::Result<Vec<FileName>> {
     let names = std::fs::read_dir(folder)?.flatten().map(|file| file.file_name());
     let files = names.filter_map(|name| FileName::parse(name.to_str()?));
     Ok(files.filter(|file| matches!(file, FileName::Body(_))).collect())
-}
-
-/// The sums of a body's pieces.
-pub fn sums(body: &[u8], piece: u32) -> Vec<Sum> {
-    body.chunks(piece.max(1) as usize).map(|piece| first_half(blake3::hash(piece))).collect()
-}
-
-/// The sum that is in the record.
-pub fn sum_of_sums(sums: &[Sum]) -> Sum {
-    first_half(blake3::hash(sums.as_flattened()))
 }
 
 /// Appends whole bodies to one segment. One thread does it.

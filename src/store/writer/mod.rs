@@ -1,48 +1,38 @@
 //! The one thread that opens, writes, syncs and clears the disk, and that tries again where the disk failed.
 
+mod active;
+mod command;
+mod counting;
+mod generations;
+mod opening;
+mod rotation;
+mod sweep;
+
 use std::{
     io,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::Ordering::{Relaxed, SeqCst},
-        mpsc::{Receiver, RecvTimeoutError},
+        mpsc::{Receiver, RecvTimeoutError, Sender},
     },
     time::{Duration, Instant},
 };
 
-use tokio::sync::oneshot;
+pub use command::Command;
+use generations::Generations;
+use rotation::Rotation;
+use sweep::Sweeping;
 
 use super::{
-    Cleared, State, StoreError,
-    counting::Guessed,
-    folder::{self, FolderLock, OpenError},
-    generations::Generations,
-    opening,
-    pending::Change,
-    shared::{Clearing, Shared},
+    Cleared, OpenError, State, StoreError,
+    disk::{
+        folder::{self, FolderLock},
+        generation::Generation,
+    },
+    notice::Notice,
+    tiers::{epochs::Clearing, pending::Change, shared::Shared},
 };
 use crate::{clock, key::CacheKey};
-
-/// What the writer is asked to do.
-pub enum Command {
-    /// Something waits to be written.
-    Wake,
-    /// A stored body cannot be read.
-    Forget(CacheKey),
-    /// The databases hold too many pages in memory.
-    Ease,
-    /// So many bytes stand where it was guessed before.
-    Counted(Guessed, u64),
-    /// A body that is being filled found no room.
-    Room(oneshot::Sender<()>),
-    Flush(oneshot::Sender<()>),
-    /// This key was forgotten: make that reach the disk before anything else.
-    Forgotten(CacheKey, oneshot::Sender<()>),
-    /// Look through everything; the answer is how many were dead.
-    Sweep(oneshot::Sender<u64>),
-    Clear(Clearing, oneshot::Sender<Result<Cleared, StoreError>>),
-    Close(Option<oneshot::Sender<()>>),
-}
 
 /// What waits is gathered so long before it is written.
 const GATHER: Duration = Duration::from_millis(50);
@@ -62,8 +52,10 @@ const BATCH: (u64, u64) = (64 << 10, 1 << 20);
 
 struct Writer {
     shared: Arc<Shared>,
+    /// For what is done behind an opening.
+    commands: Sender<Command>,
     lock: Option<FolderLock>,
-    open: Option<Generations>,
+    open: Option<Open>,
     /// When the disk is tried again, and how long after that if it fails.
     retry: Option<(Instant, Duration)>,
     write_at: Option<Instant>,
@@ -73,21 +65,29 @@ struct Writer {
     sweep_at: Option<Instant>,
 }
 
+/// The disk while it is open, and how far the work on it has come that is done in steps.
+struct Open {
+    set: Generations,
+    rotation: Rotation,
+    sweeping: Sweeping,
+}
+
 /// Runs until it is told to close.
-pub fn run(shared: Arc<Shared>, commands: Receiver<Command>, lock: Option<FolderLock>) {
+pub fn run(shared: Arc<Shared>, (commands, received): (Sender<Command>, Receiver<Command>), lock: Option<FolderLock>) {
     let (retry, write_at, sync_at, rotate_at, measure_at, sweep_at) = Default::default();
-    let mut writer = Writer { shared, lock, open: None, retry, write_at, sync_at, rotate_at, measure_at, sweep_at };
+    let mut writer =
+        Writer { shared, commands, lock, open: None, retry, write_at, sync_at, rotate_at, measure_at, sweep_at };
     writer.open(RETRY.0);
     loop {
-        match writer.next(&commands) {
-            Ok(Command::Wake) => {
+        match writer.next(&received) {
+            Ok(Command::Notice(Notice::Wake)) => {
                 writer.shared.woken.store(false, SeqCst);
                 writer.write_at.get_or_insert_with(|| clock::instant() + GATHER);
             }
-            Ok(Command::Forget(key)) => writer.forget(&key),
-            Ok(Command::Ease) => writer.ease(),
-            Ok(Command::Counted(guessed, counted)) => writer.counted(&guessed, counted),
-            Ok(Command::Room(reply)) => {
+            Ok(Command::Notice(Notice::Unreadable(key))) => writer.forget(&key),
+            Ok(Command::Notice(Notice::Ease)) => writer.ease(),
+            Ok(Command::Counted { generation, guess, counted }) => writer.counted(&generation, guess, counted),
+            Ok(Command::Notice(Notice::Room(reply))) => {
                 writer.make_room(0);
                 let _ = reply.send(());
             }
@@ -158,8 +158,8 @@ impl Writer {
     fn open(&mut self, retry_after: Duration) {
         debug_assert!(self.open.is_none(), "a second opening takes the folder from the first one");
         match self.try_open() {
-            Ok(open) => {
-                self.open = Some(open);
+            Ok(set) => {
+                self.open = Some(Open { set, rotation: Rotation::default(), sweeping: Sweeping::default() });
                 self.retry = None;
                 self.measure_at = Some(clock::instant() + MEASURE);
                 self.sweep_at = Some(clock::instant() + FIRST_SWEEP);
@@ -188,13 +188,13 @@ impl Writer {
             self.shared.pending.forget_all();
             folder::clear_live(folder).map_err(io)?;
         }
-        opening::open(&self.shared).map_err(io)
+        opening::open(&self.shared, self.commands.clone()).map_err(io)
     }
 
     /// Works without the disk from now on, and tries again later.
     fn down(&mut self, why: String, retry_after: Duration) {
         if let Some(open) = self.open.take() {
-            open.forget_unsynced();
+            open.set.forget_unsynced();
         }
         self.shared.say(format!("the cache works in memory alone: {why}"));
         self.shared.state.send_replace(Some(State::Down(why)));
@@ -221,9 +221,9 @@ impl Writer {
             // sled needs twice what small records have; large bodies stand as they are
             self.make_room(bytes + bytes.min(share / 4));
             let Some(open) = self.open.as_mut().filter(|_| !some.is_empty()) else { break };
-            let written = open.write(some).and_then(|()| {
-                open.measure()?;
-                open.rotate()
+            let written = open.set.write(some).and_then(|()| {
+                open.set.measure()?;
+                open.rotation.step(&mut open.set)
             });
             self.sync_at.get_or_insert_with(|| clock::instant() + SYNC);
             match written {
@@ -250,7 +250,7 @@ impl Writer {
     fn write_one(&mut self, key: &CacheKey) {
         let waiting = self.shared.pending.one(key);
         let written = match (&mut self.open, waiting) {
-            (Some(open), Some(waiting)) => open.write(vec![(*key, waiting)]),
+            (Some(open), Some(waiting)) => open.set.write(vec![(*key, waiting)]),
             // it may have been written a moment ago
             _ => Ok(()),
         };
@@ -262,28 +262,28 @@ impl Writer {
 
     fn sync(&mut self) {
         self.sync_at = None;
-        if let Some(Err(error)) = self.open.as_mut().map(Generations::sync) {
+        if let Some(Err(error)) = self.open.as_mut().map(|open| open.set.sync()) {
             self.failed(StoreError::Io(error));
         }
     }
 
     fn ease(&mut self) {
-        if let Some(Err(error)) = self.open.as_ref().map(Generations::ease) {
+        if let Some(Err(error)) = self.open.as_ref().map(|open| open.set.ease()) {
             self.failed(StoreError::Io(error));
         }
         self.shared.easing.store(false, Relaxed);
     }
 
-    fn counted(&mut self, guessed: &Guessed, counted: u64) {
-        let Some(generation) = guessed.generation.upgrade() else { return };
-        generation.corrects(guessed.guess, counted);
+    fn counted(&mut self, generation: &Weak<Generation>, guess: u64, counted: u64) {
+        let Some(generation) = generation.upgrade() else { return };
+        generation.corrects(guess, counted);
         self.measure();
     }
 
     /// Measures what the disk holds and has left, and makes room if that is needed.
     fn measure(&mut self) {
         self.measure_at = self.open.as_ref().map(|_| clock::instant() + MEASURE);
-        match self.open.as_ref().map(Generations::measure) {
+        match self.open.as_ref().map(|open| open.set.measure()) {
             Some(Ok(())) => self.rotate_if_over(),
             Some(Err(error)) => self.failed(error),
             None => {}
@@ -311,7 +311,7 @@ impl Writer {
     /// Goes on making room.
     fn rotate(&mut self) {
         self.rotate_at = None;
-        match self.open.as_mut().map(Generations::rotate) {
+        match self.open.as_mut().map(|open| open.rotation.step(&mut open.set)) {
             Some(Ok(true)) => self.rotate_at = Some(clock::instant()),
             Some(Err(error)) => self.failed(error),
             _ => {}
@@ -321,7 +321,7 @@ impl Writer {
 
     /// Looks through a part of what is stored for what is dead. Is there more of this pass?
     fn sweep(&mut self) -> bool {
-        let swept = self.open.as_mut().map(Generations::sweep);
+        let swept = self.open.as_mut().map(|open| open.sweeping.step(&mut open.set, &mut open.rotation));
         self.sync_at.get_or_insert_with(|| clock::instant() + SYNC);
         match swept {
             Some(Ok(more)) => more,
@@ -342,11 +342,11 @@ impl Writer {
     /// Makes room for so many bytes at once, as far as there is anything to drop.
     fn make_room(&mut self, bytes: u64) {
         while let Some(open) = &mut self.open {
-            let measured = open.measure();
+            let measured = open.set.measure();
             if measured.is_ok() && self.shared.space.has_room(bytes) {
                 return;
             }
-            match measured.and_then(|()| open.drop_one()) {
+            match measured.and_then(|()| open.rotation.drop_one(&mut open.set)) {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(error) => self.failed(error),
@@ -359,7 +359,7 @@ impl Writer {
         let (responses, bytes) = shared.held();
         let cleared = Cleared { responses, bytes };
         self.open = None;
-        shared.index.remove_all();
+        shared.catalog.index.remove_all();
         shared.pending.forget_all();
         shared.memory.forget_all();
         drop(clearing);
@@ -375,10 +375,12 @@ impl Writer {
     fn close(&mut self) {
         self.write_all();
         self.sync();
-        if let Some(open) = self.open.take() {
-            open.close();
+        if let Some(Open { set, rotation, sweeping }) = self.open.take() {
+            // they may hold a generation, whose database could not be opened once more
+            drop((rotation, sweeping));
+            set.close();
         }
-        self.shared.index.remove_all();
+        self.shared.catalog.index.remove_all();
         self.shared.state.send_replace(Some(State::Closed));
         self.lock = None;
     }

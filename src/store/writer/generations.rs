@@ -7,23 +7,30 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
-use super::{
-    Slot, StoreError, Variant,
-    active::Active,
-    body::{DiskBody, Home},
-    disk::Records,
-    generation::{Class, Generation},
-    index::{Entry, Print, Size},
-    journal::{Journal, Line},
-    pending::{Change, Waiting},
-    record::{self, BodyForm},
-    response::StoredBody,
-    rotation::Leaving,
-    segment::Location,
-    shared::{Shared, left_out, merged},
-    sweep::Sweeping,
+use super::active::Active;
+use crate::{
+    key::CacheKey,
+    store::{
+        StoreError,
+        disk::{
+            body::{DiskBody, Home},
+            generation::{Class, Generation},
+            journal::Journal,
+            records::Records,
+        },
+        format::{
+            journal_lines::Line,
+            location::Location,
+            print::{Entry, Print, Size},
+            record::{self, BodyForm, Variant},
+        },
+        response::{Slot, StoredBody},
+        tiers::{
+            pending::{Change, Waiting},
+            shared::{Shared, left_out, merged},
+        },
+    },
 };
-use crate::key::CacheKey;
 
 /// A body up to this length, in bytes, stands in the record. Measured, see benches/store.rs.
 pub const INLINE: usize = 256;
@@ -35,15 +42,9 @@ pub struct Generations {
     pub fresh: Active,
     /// What survived a generation goes here; begun when something did.
     pub proven: Option<Active>,
-    /// The generation that is being dropped.
-    pub leaving: Option<Leaving>,
     pub next_number: u32,
     /// What was written and may not be in the journal on the disk yet.
-    pub unsynced: Vec<CacheKey>,
-    /// The pass that looks for what is dead.
-    pub sweeping: Sweeping,
-    /// How many generations were spared since one was dropped.
-    pub spared: usize,
+    unsynced: Vec<CacheKey>,
 }
 
 /// What is to be written under a key.
@@ -61,6 +62,10 @@ struct Write {
 }
 
 impl Generations {
+    pub fn new(shared: Arc<Shared>, journal: Journal, fresh: Active, proven: Option<Active>, next_number: u32) -> Self {
+        Generations { shared, journal, fresh, proven, next_number, unsynced: Vec::new() }
+    }
+
     /// Writes changes. They have left the process on return, but need not have reached the disk.
     pub fn write(&mut self, changes: Vec<(CacheKey, Waiting)>) -> Result<(), StoreError> {
         let shared = self.shared.clone();
@@ -68,13 +73,13 @@ impl Generations {
         for (key, waiting) in changes {
             writes.push(self.prepare(key, waiting)?);
         }
-        let old: Vec<Option<Entry>> = writes.iter().map(|write| shared.index.find(Print::of(&write.key))).collect();
+        let old: Vec<Option<Entry>> = writes.iter().map(|write| shared.catalog.entry(&write.key)).collect();
         let replaced = self.replaced_bodies(&writes, &old);
         let generation = self.fresh.generation.number;
         let mut records = Vec::with_capacity(writes.len());
         let mut lines: Vec<Line> = Vec::with_capacity(writes.len());
         for key in writes.iter().flat_map(|write| &write.variants) {
-            if shared.index.find(Print::of(key)).is_some() && shared.pending.one(key).is_none() {
+            if shared.catalog.entry(key).is_some() && shared.pending.one(key).is_none() {
                 shared.memory.forget(key);
                 lines.push((Print::of(key), None));
             }
@@ -100,7 +105,7 @@ impl Generations {
         for write in writes {
             if let Some((body, home)) = write.body {
                 body.settle(home);
-                body.watch(write.key, &shared.commands);
+                body.watch(write.key, &shared.notices);
             }
             let mut shard = shared.pending.shard(&write.key);
             let last = shared.pending.written(&mut shard, &write.key, write.turn);
@@ -119,8 +124,8 @@ impl Generations {
         }
         for (print, entry) in lines {
             match entry {
-                Some(entry) => self.shared.index.set(*print, *entry),
-                None => _ = self.shared.index.remove(*print),
+                Some(entry) => self.shared.catalog.index.set(*print, *entry),
+                None => _ = self.shared.catalog.index.remove(*print),
             }
         }
     }
@@ -135,9 +140,9 @@ impl Generations {
         self.shared.forgetting.store(false, Relaxed);
         self.unsynced.clear();
         self.ease()?;
-        if self.journal.is_long(&self.shared.index) {
+        if self.journal.is_long(self.shared.catalog.index.len()) {
             let path = self.shared.options.folder.join("live/journal");
-            self.journal = Journal::summarize(&path, self.journal.serial() + 1, &self.shared.index)?;
+            self.journal = Journal::summarize(&path, self.journal.serial() + 1, &self.shared.catalog.index.entries())?;
         }
         Ok(())
     }
@@ -146,8 +151,8 @@ impl Generations {
     /// memory tier what is left of `--memory`.
     pub fn ease(&self) -> io::Result<()> {
         let shared = &self.shared;
-        let mut generations = shared.generations.read().unwrap_or_else(|poison| poison.into_inner()).clone();
-        let (mut pages, may) = (shared.pages(), shared.budget.pages());
+        let mut generations = shared.catalog.generations().clone();
+        let (mut pages, may) = (shared.catalog.pages(), shared.budget.pages());
         if pages > may {
             generations.sort_unstable_by_key(|generation| std::cmp::Reverse(generation.pages()));
             for generation in generations.iter().filter(|generation| !generation.is_active()) {
@@ -183,7 +188,7 @@ impl Generations {
             log::debug!("the journal's end was not written down: {error}");
         }
         let shared = self.shared.clone();
-        let generations = shared.generations.read().unwrap_or_else(|poison| poison.into_inner()).clone();
+        let generations = shared.catalog.generations().clone();
         let written = generations.iter().filter(|generation| generation.written.load(Relaxed) > 0);
         let folders: Vec<PathBuf> = written.map(|generation| generation.folder.join("db")).collect();
         drop(generations);
@@ -209,9 +214,7 @@ impl Generations {
         let folder = &self.shared.options.folder;
         let journal = std::fs::metadata(folder.join("live/journal")).map_err(StoreError::Io)?;
         let beside = journal.blocks() * 512 + self.shared.space.beside();
-        let generations = self.shared.generations.read().unwrap_or_else(|poison| poison.into_inner());
-        let kept: u64 = generations.iter().map(|generation| generation.bytes()).sum();
-        self.shared.space.keeps(kept + beside, folder);
+        self.shared.space.keeps(self.shared.catalog.bytes() + beside, folder);
         Ok(())
     }
 
@@ -228,7 +231,7 @@ impl Generations {
                 let (form, length) = match &response.body {
                     StoredBody::Memory(bytes) if bytes.len() <= INLINE => (BodyForm::Inline(bytes), 0),
                     StoredBody::Memory(bytes) => (BodyForm::Beside(self.fresh.append(bytes)?), bytes.len() as u64),
-                    StoredBody::Disk(body) => match self.fresh.adopt(&self.shared, &key, body)? {
+                    StoredBody::Disk(body) => match self.fresh.adopt(&self.shared.catalog, &key, body)? {
                         None => {
                             // memory would keep the room of a file that is gone
                             self.shared.memory.forget(&key);
@@ -261,7 +264,7 @@ impl Generations {
     }
 
     fn is_list(&self, key: &CacheKey) -> bool {
-        self.shared.index.find(Print::of(key)).is_some_and(|entry| entry.size == Size::LIST)
+        self.shared.catalog.entry(key).is_some_and(|entry| entry.size == Size::LIST)
     }
 
     fn stored_variants(&self, key: &CacheKey) -> Option<Arc<Vec<Variant>>> {
@@ -277,7 +280,7 @@ impl Generations {
         for (write, old) in writes.iter().zip(old) {
             // the record need not be read where no such body can be
             let Some(entry) = old.filter(|entry| entry.size.bytes() > INLINE as u64) else { continue };
-            let Some(generation) = self.shared.generation(entry.generation) else { continue };
+            let Some(generation) = self.shared.catalog.generation(entry.generation) else { continue };
             let here = write.body.as_ref().map(|(_, home)| (home.generation, home.location.file));
             if let Ok(Some(location)) = generation.location(&write.key)
                 && here != Some((generation.number, location.file))
@@ -291,6 +294,6 @@ impl Generations {
 
 impl Drop for Generations {
     fn drop(&mut self) {
-        self.shared.generations.write().unwrap_or_else(|poison| poison.into_inner()).clear();
+        self.shared.catalog.generations_mut().clear();
     }
 }

@@ -19,7 +19,7 @@ use std::{
 
 use rustix::fs::{FlockOperation, Mode, flock};
 
-use super::{Cleared, Stats, generation::Generation, index::Index, journal};
+use crate::store::OpenError;
 
 /// The mark of a cache folder, as the Cache Directory Tagging Specification has it.
 const TAG: &str = "CACHEDIR.TAG";
@@ -27,56 +27,6 @@ const SIGNATURE: &[u8] =
     b"Signature: 8a477f597d28d172789f06886806bc55\n# This is a cache of Larder's: it may be removed.\n";
 /// What else is in a cache folder, beside what bears a number.
 const OURS: [&str; 4] = ["lock", "live", "filling", "control"];
-
-/// Why a cache folder cannot be used. In words for the person who named it.
-#[derive(Debug)]
-pub enum OpenError {
-    /// Another process uses it.
-    Locked(PathBuf),
-    NotAFolder(PathBuf),
-    /// It belongs to the user with this number.
-    NotOurs(PathBuf, u32),
-    /// Others may write to it: its mode.
-    OpenToOthers(PathBuf, u32),
-    /// It holds files that are not Larder's.
-    NotACache(PathBuf),
-    Io(PathBuf, io::Error),
-}
-
-impl std::fmt::Display for OpenError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            OpenError::Locked(folder) => write!(
-                f,
-                "the cache folder {} is in use by another Larder; stop that one, or name another folder with --cache-dir",
-                folder.display()
-            ),
-            OpenError::NotAFolder(folder) => {
-                write!(f, "{} is not a folder; name another one with --cache-dir", folder.display())
-            }
-            OpenError::NotOurs(folder, owner) => write!(
-                f,
-                "the cache folder {} belongs to another user (uid {owner}); name one of your own with --cache-dir",
-                folder.display()
-            ),
-            OpenError::OpenToOthers(folder, mode) => write!(
-                f,
-                "others may write to the cache folder {0} (mode {mode:04o}); run: chmod 700 {0}",
-                folder.display()
-            ),
-            OpenError::NotACache(folder) => write!(
-                f,
-                "{} is not a cache folder: it holds other files; name an empty or a new one with --cache-dir",
-                folder.display()
-            ),
-            OpenError::Io(folder, error) => {
-                write!(f, "the cache folder {} cannot be used: {error}", folder.display())
-            }
-        }
-    }
-}
-
-impl std::error::Error for OpenError {}
 
 /// Held by the one process that uses a cache folder, for as long as this lives.
 #[derive(Debug)]
@@ -175,6 +125,11 @@ pub fn create(folder: &Path) -> io::Result<()> {
     }
 }
 
+/// A file that only this process may read.
+pub fn create_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create_new(true).read(true).write(true).mode(0o600).open(path)
+}
+
 /// Takes everything in a folder from everyone else.
 pub fn restrict(folder: &Path) -> io::Result<()> {
     fs::set_permissions(folder, Permissions::from_mode(0o700))?;
@@ -258,39 +213,4 @@ pub fn forget(folder: &Path, what: &Path) -> io::Result<PathBuf> {
 pub fn sweep(folder: &Path) -> io::Result<()> {
     numbered(folder, "gone-")?.iter().for_each(|(_, path)| remove(path));
     Ok(())
-}
-
-/// `--clear-cache` where no proxy runs: forgets everything and gives the disk back. A folder that is not there is empty.
-pub fn clear_folder(folder: &Path) -> Result<Cleared, OpenError> {
-    if !folder.exists() {
-        return Ok(Cleared::default());
-    }
-    let lock = lock(folder)?;
-    let io = |error| OpenError::Io(folder.to_owned(), error);
-    let stats = stats_of(&lock.folder)?;
-    remove(&folder.join("filling"));
-    clear_live(folder).map_err(io)?;
-    Ok(Cleared { responses: stats.responses, bytes: stats.bytes })
-}
-
-/// What a folder holds, read without opening it: also beside a running proxy.
-pub fn stats_of(folder: &Path) -> Result<Stats, OpenError> {
-    let index = Index::new();
-    let io = |error| OpenError::Io(folder.to_owned(), error);
-    let live = folder.join("live");
-    match fs::read(live.join("journal")) {
-        Ok(bytes) => _ = journal::read(&bytes, &index),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(io(error)),
-    }
-    let generations = if live.is_dir() { Generation::list(&live).map_err(io)? } else { Vec::new() };
-    index.keep_generations(&generations.iter().map(|(number, _)| *number).collect::<Vec<_>>());
-    let set_aside = if folder.is_dir() { numbered(folder, "set-aside-").map_err(io)?.len() } else { 0 };
-    Ok(Stats {
-        responses: index.responses(),
-        bytes: index.bytes(),
-        disk_used: occupied(folder),
-        set_aside: set_aside as u64,
-        ..Stats::default()
-    })
 }
