@@ -65,6 +65,7 @@ fn options() -> Options {
         ignore_cookies: false,
         max_head: 64 << 10,
         max_fields: 256,
+        site: "".into(),
         digest_key: DigestKey::default(),
     }
 }

@@ -160,6 +160,7 @@ pub fn nominated(data: &[u8]) {
         ignore_cookies: false,
         max_head: 64 << 10,
         max_fields: 256,
+        site: "".into(),
         digest_key: DigestKey::default(),
     };
     let target = Target { scheme: Scheme::Http, authority: String::new(), path_and_query: "/".to_owned() };

@@ -8,7 +8,10 @@ pub use http::{
 };
 pub use http1::Method;
 
-use crate::clock::{Seconds, Timestamp};
+use crate::{
+    clock::{Seconds, Timestamp},
+    purge::Position,
+};
 
 /// Field lines in the order in which they came (RFC 9110 §5.3). A name may have several lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -245,6 +248,11 @@ impl RequestLine {
     pub fn path_and_query(&self) -> &str {
         &self.text[self.starts[1] as usize..]
     }
+
+    /// Returns the bytes that the line needs in memory, about.
+    pub fn size(&self) -> usize {
+        self.text.len()
+    }
 }
 
 /// As people read it: `GET http://example.org/a?b`.
@@ -267,8 +275,8 @@ pub type Nominated = (FieldName, Option<Vec<u8>>);
 /// A stored response without its body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredHead {
-    /// The method and URL that the response answers. They are for people and for purging, and never used for a lookup.
-    pub asked: String,
+    /// The request that the response answers.
+    pub line: RequestLine,
     /// The head of the response. The status of a 206 is stored as 200.
     pub head: ResponseHead,
     /// When the request was sent, on the clock's timeline (RFC 9111 §4.2.3).
@@ -288,6 +296,12 @@ pub struct StoredHead {
     /// The request carried Authorization, Cookie or another field that tells who asks, so that no lifetime is invented
     /// for the response.
     pub credentials: bool,
+    /// Taken from the purge log before the origin was asked. A later purge that matches the response reaches it.
+    pub position: Position,
+    /// The hashes of the response's tags, rising, none of them twice.
+    pub tags: Box<[u64]>,
+    /// The sections of its record that only a later version knows. They go with it when it is stored again.
+    pub unknown: Box<[u8]>,
 }
 
 impl AsRef<StoredHead> for StoredHead {

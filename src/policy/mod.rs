@@ -27,6 +27,8 @@ mod tests;
 pub use digest::DigestKey;
 pub use reason::{Fwd, Reason};
 
+use std::sync::Arc;
+
 use crate::clock::{Seconds, Timestamp};
 
 /// The choices of the operator about the policy.
@@ -50,6 +52,8 @@ pub struct Options {
     pub max_head: usize,
     /// The field lines of a head, above which no 304 makes a stored one longer.
     pub max_fields: usize,
+    /// What the origin is called in the keys of its URLs. The server knows it.
+    pub site: Arc<str>,
     /// The key of the digests that stand for credentials. Not the operator's: the server takes it from the cache folder.
     pub digest_key: DigestKey,
 }

@@ -26,6 +26,7 @@ mod tiers;
 mod writer;
 
 use std::{
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::{
@@ -80,6 +81,22 @@ impl Store {
     /// Takes the cache folder before the store is opened, so that a second process can be refused in words.
     pub fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
         folder::lock(folder)
+    }
+
+    /// Returns the secret of a cache folder that is locked; it is made at the first time. Without a folder it lasts as long
+    /// as the process.
+    pub fn secret(lock: Option<&FolderLock>) -> io::Result<[u8; 32]> {
+        match lock.map(|lock| folder::secret(lock.folder())) {
+            Some(Err(error)) => {
+                log::warn!(
+                    "the secret of the cache folder cannot be used ({error}); responses that vary by credentials are \
+                     not found again after a restart"
+                );
+                folder::random()
+            }
+            Some(secret) => secret,
+            None => folder::random(),
+        }
     }
 
     /// Never fails, and returns at once: the disk is opened behind, and until then holds nothing. Where the folder cannot
@@ -156,7 +173,7 @@ impl Store {
         if response.body.length() > shared.options.max_object {
             return;
         }
-        let response = exact(response);
+        let response = StoredResponse { primary, ..exact(response) };
         let key = response.key;
         let response = {
             let mut shard = shared.pending.shard(&key);
@@ -241,7 +258,7 @@ impl Store {
             return;
         }
         let key = if becomes_variant { primary.variant(&head.nominated) } else { stored.key };
-        self.put(primary, StoredResponse { key, head, body: stored.body.clone() }, epoch);
+        self.put(primary, StoredResponse { key, primary, head, body: stored.body.clone() }, epoch);
     }
 
     /// Forgets what is stored for a URL, all variants of it (RFC 9111 §4.4). Gone from `recall` and `lookup` on return.

@@ -42,7 +42,7 @@ const FENCES: &[(&str, &[&str])] = &[
 const CRATES: &[(&str, &[&str])] = &[
     ("clap", &["cli.rs", "cli/"]),
     ("sled", &["store/disk/records.rs"]),
-    ("bincode", &["store/format/record.rs", "store/format/head.rs"]),
+    ("bincode", &["store/format/head.rs"]),
     ("awc", &["origin/"]),
     ("actix_", &["client/", "origin/", "server.rs", "server/", "main.rs"]),
     ("env_logger", &["logging.rs"]),

@@ -26,8 +26,9 @@ use crate::{
     store::{
         Options, StoreError,
         format::{
-            journal_lines::Mark,
+            lines::Mark,
             location::{FileName, Location},
+            prefix::Kind,
             print::Print,
             record::{self, Record, RecordBody, Variant},
         },
@@ -79,7 +80,7 @@ pub enum Class {
 
 /// What was found under a key.
 pub enum Found {
-    Response(StoredHead, FoundBody),
+    Response { primary: CacheKey, head: StoredHead, body: FoundBody },
     Variants(Vec<Variant>),
 }
 
@@ -241,21 +242,31 @@ impl Generation {
         self.record(key)?.map(|record| self.understand(record.ok_or(StoreError::Damaged("a record"))?)).transpose()
     }
 
-    /// Where the body of a key's record is, if it is not in it.
+    /// Where the body of a key's record is, if it is in a file of this generation.
     pub fn location(&self, key: &CacheKey) -> Result<Option<Location>, StoreError> {
-        Ok(match self.record(key)?.flatten() {
-            Some(Record::Response(_, RecordBody::Beside(location))) => Some(location),
-            _ => None,
-        })
+        let found = self.records().find(key, |record| {
+            self.has_read(record.len());
+            match record::parts(key, record)?.prefix.kind {
+                Kind::Beside(home) if home.generation == self.number => Some(home.location),
+                _ => None,
+            }
+        });
+        Ok(found?.flatten())
     }
 
     fn understand(&self, record: Record) -> Result<Found, StoreError> {
         Ok(match record {
             Record::Variants(variants) => Found::Variants(variants),
-            Record::Response(head, RecordBody::Inline(bytes)) => Found::Response(head, FoundBody::Memory(bytes)),
-            Record::Response(head, RecordBody::Beside(location)) => {
-                let body = self.body(location)?;
-                let whole = location.length <= READ_WHOLE;
+            Record::Response { primary, head, body: RecordBody::Inline(bytes) } => {
+                Found::Response { primary, head, body: FoundBody::Memory(bytes) }
+            }
+            Record::Response { primary, head, body: RecordBody::Beside(home) } => {
+                if home.generation != self.number {
+                    // nothing writes such a record, and nothing would keep the body
+                    return Err(StoreError::Damaged("the place of a body"));
+                }
+                let body = self.body(home.location)?;
+                let whole = home.location.length <= READ_WHOLE;
                 let body = if whole {
                     FoundBody::Memory(body.read_whole()?)
                 } else {
@@ -263,7 +274,7 @@ impl Generation {
                     body.read_first()?;
                     FoundBody::Disk(body)
                 };
-                Found::Response(head, body)
+                Found::Response { primary, head, body }
             }
         })
     }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::store::format::{
-    journal_lines::{LINE, Line, Mark, form, header},
+    lines::{self, LINE, Line, Mark, header},
     print::{Entry, Print},
 };
 
@@ -35,9 +35,17 @@ impl Journal {
         let new = path.with_extension("new");
         let file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&new)?;
         let mut writer = BufWriter::with_capacity(1 << 20, &file);
-        writer.write_all(&header(serial, entries.len() as u64))?;
+        writer.write_all(&header(serial, 0, entries.len() as u64))?;
+        let mut bytes = Vec::with_capacity(LINE);
         for (position, (print, entry)) in (1..).zip(entries) {
-            writer.write_all(&form(&(*print, Some(*entry)), serial, position))?;
+            bytes.clear();
+            lines::append(
+                &mut bytes,
+                &Line::Record { print: *print, entry: *entry, primary: *print },
+                serial,
+                position,
+            );
+            writer.write_all(&bytes)?;
         }
         writer.flush()?;
         drop(writer);
@@ -52,10 +60,9 @@ impl Journal {
 
     /// Adds lines, which are written by the next `sync`.
     pub fn append(&mut self, lines: &[Line]) {
-        for (position, line) in (self.mark.lines..).zip(lines) {
-            self.waiting.extend_from_slice(&form(line, self.mark.serial, position));
+        for line in lines {
+            self.mark.lines += lines::append(&mut self.waiting, line, self.mark.serial, self.mark.lines);
         }
-        self.mark.lines += lines.len() as u64;
     }
 
     /// Writes what waits and makes it reach the disk. What the lines name must be there already.

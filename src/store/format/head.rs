@@ -1,4 +1,4 @@
-//! The head of a stored response: what stands in each section. The only file that names bincode.
+//! The head of a record: what stands in each section. The only file that names bincode.
 //!
 //! | tag | | bytes |
 //! |---|---|---|
@@ -9,7 +9,10 @@
 //! | 5 | part | bincode of first, last and the complete length; left out if the body is the whole |
 //! | 6 | tags | 8 bytes each, little-endian, rising: the hashes of the response's tags; left out if empty |
 //!
-//! bincode is in its standard configuration. Sections 1 to 3 must be there. A section holds nothing behind what it says.
+//! | 16 | variants | bincode of the list of keys, nominated fields and response_time; the only section of the variants of a URL |
+//!
+//! bincode is in its standard configuration. Sections 1 to 3 of a response must be there. A section holds nothing behind
+//! what it says.
 
 use bincode::config;
 use serde::{Deserialize, Serialize};
@@ -20,10 +23,12 @@ use super::{
 };
 use crate::{
     clock::{Seconds, Timestamp},
+    key::CacheKey,
     message::{
         FieldName, FieldValue, Fields, Method, Nominated, Part, RequestLine, ResponseHead, Scheme, StatusCode,
         StoredHead,
     },
+    purge::Position,
 };
 
 const REQUEST_LINE: u16 = 1;
@@ -32,6 +37,7 @@ const TIMES: u16 = 3;
 const NOMINATED: u16 = 4;
 const PART: u16 = 5;
 const TAGS: u16 = 6;
+const VARIANTS: u16 = 16;
 
 type LineForm<'a> = (&'a str, &'a str, u8, &'a str, &'a str);
 type ResponseForm<'a> = (u16, Vec<(&'a str, &'a [u8])>);
@@ -39,15 +45,14 @@ type TimesForm = (i64, i64, i64, u64);
 type NominatedForm<'a> = Vec<(&'a str, Option<&'a [u8]>)>;
 type PartForm = (u64, u64, Option<u64>);
 
-/// What the head of a record says.
+type VariantForm<'a> = ([u8; 32], NominatedForm<'a>, i64);
+
+/// One of the responses stored for a URL that varies (RFC 9111 §4.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Head {
-    pub line: RequestLine,
-    pub head: StoredHead,
-    /// The hashes of the response's tags, rising.
-    pub tags: Box<[u64]>,
-    /// The sections that this version does not know, as they were found.
-    pub unknown: Box<[u8]>,
+pub struct Variant {
+    pub key: CacheKey,
+    pub nominated: Vec<Nominated>,
+    pub response_time: Timestamp,
 }
 
 /// Returns the flags of a head.
@@ -56,9 +61,9 @@ pub fn flags(head: &StoredHead) -> Flags {
 }
 
 /// Appends the head to a record. Returns `None` if it cannot be written.
-pub fn encode(head: &Head, record: &mut Vec<u8>) -> Option<()> {
-    let Head { line, head, tags, unknown } = head;
-    let mut sections = Writer::new(record, unknown);
+pub fn encode(head: &StoredHead, record: &mut Vec<u8>) -> Option<()> {
+    let StoredHead { line, tags, .. } = head;
+    let mut sections = Writer::new(record, &head.unknown);
     let scheme = match line.scheme {
         Scheme::Http => 0,
         Scheme::Https => 1,
@@ -71,9 +76,7 @@ pub fn encode(head: &Head, record: &mut Vec<u8>) -> Option<()> {
     let form: TimesForm = (head.request_time.0, head.response_time.0, head.received.0, head.initial_age.0);
     sections.section(TIMES, |out| write(&form, out))?;
     if !head.nominated.is_empty() {
-        let form: NominatedForm<'_> =
-            head.nominated.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
-        sections.section(NOMINATED, |out| write(&form, out))?;
+        sections.section(NOMINATED, |out| write(&nominated_form(&head.nominated), out))?;
     }
     if let Some(part) = head.part {
         let form: PartForm = (part.first, part.last, part.complete);
@@ -89,8 +92,8 @@ pub fn encode(head: &Head, record: &mut Vec<u8>) -> Option<()> {
     sections.finish()
 }
 
-/// Returns what a head says. `flags` are those of the record's prefix.
-pub fn decode(bytes: &[u8], flags: Flags) -> Option<Head> {
+/// Returns what the head of a response says. `flags` and `position` stand in the record's prefix.
+pub fn decode(bytes: &[u8], flags: Flags, position: Position) -> Option<StoredHead> {
     let (mut line, mut response, mut times, mut nominated, mut part, mut tags) = (None, None, None, None, None, None);
     let mut unknown = Vec::new();
     sections::read(bytes, |tag, section| {
@@ -109,9 +112,8 @@ pub fn decode(bytes: &[u8], flags: Flags) -> Option<Head> {
     if part.is_some() != flags.part {
         return None;
     }
-    let line = line?;
-    let head = StoredHead {
-        asked: line.to_string(),
+    Some(StoredHead {
+        line: line?,
         head: response?,
         request_time: Timestamp(request_time),
         response_time: Timestamp(response_time),
@@ -121,8 +123,43 @@ pub fn decode(bytes: &[u8], flags: Flags) -> Option<Head> {
         part: part.map(|(first, last, complete)| Part { first, last, complete }),
         invalidated: flags.invalidated,
         credentials: flags.credentials,
-    };
-    Some(Head { line, head, tags: tags.unwrap_or_default(), unknown: unknown.into() })
+        position,
+        tags: tags.unwrap_or_default(),
+        unknown: unknown.into(),
+    })
+}
+
+/// Appends a list of variants to a record.
+pub fn encode_variants(variants: &[Variant], record: &mut Vec<u8>) -> Option<()> {
+    let forms: Vec<VariantForm<'_>> = variants
+        .iter()
+        .map(|variant| (variant.key.0, nominated_form(&variant.nominated), variant.response_time.0))
+        .collect();
+    Writer::new(record, &[]).section(VARIANTS, |out| write(&forms, out))
+}
+
+/// Returns a list of variants.
+pub fn decode_variants(bytes: &[u8]) -> Option<Vec<Variant>> {
+    let mut variants = None;
+    sections::read(bytes, |tag, section| {
+        if tag == VARIANTS {
+            let forms: Vec<VariantForm<'_>> = read(section)?;
+            let variant = |(key, nominated, time)| {
+                Some(Variant {
+                    key: CacheKey(key),
+                    nominated: nominated_fields(nominated)?,
+                    response_time: Timestamp(time),
+                })
+            };
+            variants = Some(forms.into_iter().map(variant).collect::<Option<_>>()?);
+        }
+        Some(())
+    })?;
+    variants
+}
+
+fn nominated_form(nominated: &[Nominated]) -> NominatedForm<'_> {
+    nominated.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect()
 }
 
 fn write(form: &impl Serialize, out: &mut Vec<u8>) -> Option<()> {

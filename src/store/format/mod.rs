@@ -6,13 +6,11 @@
 //! | [`prefix`] | the fixed places at the beginning of each record |
 //! | [`sections`] | how the head behind the prefix is divided |
 //! | [`head`] | what stands in each section of a response's head |
-//! | [`whole`] | a record: prefix, head and body |
+//! | [`record`] | a record: prefix, head and body |
 //! | [`lines`] | the lines of the journal |
 //! | [`location`], [`sums`], [`print`] | places of bodies, sums against damage, what the index keeps of a key |
-#![allow(dead_code)]
 
 pub mod head;
-pub mod journal_lines;
 pub mod lines;
 pub mod location;
 pub mod prefix;
@@ -22,4 +20,3 @@ pub mod sections;
 pub mod sums;
 #[cfg(test)]
 mod tests;
-pub mod whole;

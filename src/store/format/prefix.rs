@@ -4,16 +4,16 @@
 //! |---|---|---|
 //! | 0 | 4 | `LRDR` |
 //! | 4 | 1 | format version: 2 |
-//! | 5 | 1 | kind: 0 a response with its body behind the head, 1 a response with its body in a file |
+//! | 5 | 1 | kind: 0 a response with its body behind the head, 1 a response with its body in a file, 2 the variants of a URL |
 //! | 6 | 2 | flags: 1 invalidated, 2 the request carried credentials, 4 the body is a part |
 //! | 8 | 4 | length of the head, h; at most 1 MiB |
-//! | 12 | 4 | length of the inline body, b; zero for kind 1 |
+//! | 12 | 4 | length of the inline body, b; zero but for kind 0 |
 //! | 16 | 16 | sum of prefix and head: the first half of blake3 over bytes 0..16 and 32..176 + h |
-//! | 32 | 16 | sum of the inline body: the first half of blake3; zero for kind 1 |
+//! | 32 | 16 | sum of the inline body: the first half of blake3; zero but for kind 0 |
 //! | 48 | 32 | key |
 //! | 80 | 32 | primary key: the key of the URL; the key itself if the response is not a variant |
 //! | 112 | 16 | position in the purge log, big-endian (milliseconds 8, sequence 8) |
-//! | 128 | 48 | location of the body; zero for kind 0: |
+//! | 128 | 48 | location of the body; zero but for kind 1: |
 //! | 128 | 4 | the generation that holds the file; it may be another one than the record's |
 //! | 132 | 1 | file: 0 a segment, 1 a file of one body |
 //! | 133 | 3 | zero |
@@ -30,7 +30,7 @@
 //! that a body is moved without decoding the head ([`relocate`]).
 
 use super::{
-    location::{FileName, Location},
+    location::{FileName, Home, Location},
     sums::{Sum, first_half},
 };
 use crate::{key::CacheKey, purge::Position};
@@ -57,13 +57,15 @@ const INVALIDATED: u16 = 1;
 const CREDENTIALS: u16 = 2;
 const PART: u16 = 4;
 
-/// Where the body of a response is.
+/// What a record holds, and where the body is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BodyPlace {
-    /// Behind the head.
+pub enum Kind {
+    /// A response; the body is behind the head.
     Inline,
-    /// In a file of the generation with this number.
-    Beside(u32, Location),
+    /// A response; the body is in a file.
+    Beside(Home),
+    /// The list of the variants of a URL.
+    Variants,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -80,7 +82,7 @@ pub struct Prefix {
     pub key: CacheKey,
     pub primary: CacheKey,
     pub position: Position,
-    pub body: BodyPlace,
+    pub kind: Kind,
 }
 
 /// A record in its parts. Prefix and head are what was written; the inline body is not verified yet.
@@ -95,9 +97,9 @@ pub struct Parts<'a> {
 impl<'a> Parts<'a> {
     /// The inline body, if it is what was written.
     pub fn inline(&self) -> Option<&'a [u8]> {
-        match self.prefix.body {
-            BodyPlace::Inline => (first_half(blake3::hash(self.inline)) == self.inline_sum).then_some(self.inline),
-            BodyPlace::Beside(..) => Some(&[]),
+        match self.prefix.kind {
+            Kind::Inline => (first_half(blake3::hash(self.inline)) == self.inline_sum).then_some(self.inline),
+            Kind::Beside(_) | Kind::Variants => Some(&[]),
         }
     }
 }
@@ -115,9 +117,13 @@ pub fn begin(prefix: &Prefix, capacity: usize) -> Vec<u8> {
     record[KEY..PRIMARY].copy_from_slice(&prefix.key.0);
     record[PRIMARY..POSITION].copy_from_slice(&prefix.primary.0);
     record[POSITION..LOCATION].copy_from_slice(&prefix.position.to_bytes());
-    if let BodyPlace::Beside(generation, location) = prefix.body {
-        record[KIND] = 1;
-        locate(&mut record, generation, &location);
+    match &prefix.kind {
+        Kind::Inline => {}
+        Kind::Beside(home) => {
+            record[KIND] = 1;
+            locate(&mut record, home);
+        }
+        Kind::Variants => record[KIND] = 2,
     }
     record
 }
@@ -155,12 +161,12 @@ pub fn parse(record: &[u8]) -> Option<Parts<'_>> {
         return None;
     }
     let inline_sum = bytes(record, INLINE_SUM);
-    let body = match record[KIND] {
-        0 if record[LOCATION..PREFIX].iter().all(|byte| *byte == 0) => BodyPlace::Inline,
-        1 if inline == 0 && inline_sum == [0; 16] => {
-            let (generation, location) = located(record)?;
-            BodyPlace::Beside(generation, location)
-        }
+    let no_location = || record[LOCATION..PREFIX].iter().all(|byte| *byte == 0);
+    let no_inline = inline == 0 && inline_sum == [0; 16];
+    let kind = match record[KIND] {
+        0 if no_location() => Kind::Inline,
+        1 if no_inline => Kind::Beside(located(record)?),
+        2 if no_inline && no_location() => Kind::Variants,
         _ => return None,
     };
     let prefix = Prefix {
@@ -172,7 +178,7 @@ pub fn parse(record: &[u8]) -> Option<Parts<'_>> {
         key: CacheKey(bytes(record, KEY)),
         primary: CacheKey(bytes(record, PRIMARY)),
         position: Position::from_bytes(bytes(record, POSITION)),
-        body,
+        kind,
     };
     let (head, inline) = record[PREFIX..].split_at(head);
     Some(Parts { prefix, head, inline, inline_sum })
@@ -180,11 +186,11 @@ pub fn parse(record: &[u8]) -> Option<Parts<'_>> {
 
 /// Says in a record that its body, which is in a file, is in another place now. Neither decodes the head nor looks at the
 /// body. Returns `None`, and leaves the record as it is, if the record is invalid or has its body inline.
-pub fn relocate(record: &mut [u8], generation: u32, location: &Location) -> Option<()> {
+pub fn relocate(record: &mut [u8], home: &Home) -> Option<()> {
     let parts = parse(record)?;
     let head = parts.head.len();
-    let BodyPlace::Beside(..) = parts.prefix.body else { return None };
-    locate(record, generation, location);
+    let Kind::Beside(_) = parts.prefix.kind else { return None };
+    locate(record, home);
     let sum = sum(record, head);
     record[SUM..INLINE_SUM].copy_from_slice(&sum);
     Some(())
@@ -197,8 +203,8 @@ fn sum(record: &[u8], head: usize) -> Sum {
     first_half(hasher.finalize())
 }
 
-fn locate(record: &mut [u8], generation: u32, location: &Location) {
-    let Location { file, offset, length, piece, sums } = location;
+fn locate(record: &mut [u8], home: &Home) {
+    let Home { generation, location: Location { file, offset, length, piece, sums } } = home;
     let (file, number) = match file {
         FileName::Segment(number) => (0, number),
         FileName::Body(number) => (1, number),
@@ -213,7 +219,7 @@ fn locate(record: &mut [u8], generation: u32, location: &Location) {
     put(160, sums);
 }
 
-fn located(record: &[u8]) -> Option<(u32, Location)> {
+fn located(record: &[u8]) -> Option<Home> {
     let number = le_u32(record, 136);
     let file = match bytes(record, 132) {
         [0, 0, 0, 0] => FileName::Segment(number),
@@ -227,7 +233,7 @@ fn located(record: &[u8]) -> Option<(u32, Location)> {
         piece: le_u32(record, 140),
         sums: bytes(record, 160),
     };
-    Some((le_u32(record, 128), location))
+    Some(Home { generation: le_u32(record, 128), location })
 }
 
 /// The bytes at a place within the prefix.
@@ -247,18 +253,19 @@ pub fn mend(record: &mut Vec<u8>, key: &CacheKey) {
     let head = (le_u32(record, HEAD) as usize & 0xffff).min(record.len() - PREFIX);
     record[..4].copy_from_slice(MAGIC);
     record[4] = VERSION;
-    record[KIND] %= 2;
+    record[KIND] %= 3;
     record[FLAGS] &= 7;
     record[FLAGS + 1] = 0;
     record[KEY..PRIMARY].copy_from_slice(&key.0);
-    if record[KIND] == 0 {
-        record[LOCATION..PREFIX].fill(0);
-    } else {
+    if record[KIND] != 0 {
         record.truncate(PREFIX + head);
         record[INLINE_SUM..KEY].fill(0);
-        record[132] %= 2;
-        record[133..136].fill(0);
     }
+    if record[KIND] != 1 {
+        record[LOCATION..PREFIX].fill(0);
+    }
+    record[132] %= 2;
+    record[133..136].fill(0);
     // a head of 64 KiB at most is not too long
     let _ = seal(record, head);
 }

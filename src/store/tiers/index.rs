@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::store::format::{
-    journal_lines::{self, LINE, Said},
+    lines::{self, Event, LINE, Line},
     print::{Entry, Print, Size},
 };
 
@@ -82,14 +82,22 @@ impl Index {
         }
     }
 
-    /// Adds what a journal says.
-    pub fn read_journal(&self, bytes: &[u8]) -> journal_lines::Read {
+    /// Adds what a journal says of records.
+    pub fn read_journal(&self, bytes: &[u8]) -> lines::Read {
         self.reserve(bytes.len() / LINE);
-        journal_lines::read(bytes, |said| match said {
-            Said::Line((print, Some(entry))) => self.set(print, entry),
-            Said::Line((print, None)) => _ = self.remove(print),
-            Said::NothingBefore => self.remove_all(),
+        lines::read(bytes, |event| match event {
+            Event::Line(line) => self.apply(&line),
+            Event::Forget => self.remove_all(),
         })
+    }
+
+    /// Does what a line of the journal says, if it is about a record.
+    pub fn apply(&self, line: &Line) {
+        match line {
+            Line::Record { print, entry, .. } => self.set(*print, *entry),
+            Line::Forgotten(print) => _ = self.remove(*print),
+            Line::Rule(_) | Line::Invalidation { .. } | Line::HighWater(_) | Line::Identity(_) => {}
+        }
     }
 
     /// So many keys are about to come.

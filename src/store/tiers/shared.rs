@@ -253,9 +253,9 @@ impl Shared {
     }
 
     fn slot(&self, key: CacheKey, found: Found) -> Slot {
-        let (head, body) = match found {
+        let (primary, head, body) = match found {
             Found::Variants(list) => return Slot::Variants(list.into()),
-            Found::Response(head, body) => (head, body),
+            Found::Response { primary, head, body } => (primary, head, body),
         };
         let body = match body {
             FoundBody::Memory(bytes) => StoredBody::Memory(bytes),
@@ -264,7 +264,7 @@ impl Shared {
                 StoredBody::Disk(body)
             }
         };
-        Slot::Response(Arc::new(StoredResponse { key, head, body }))
+        Slot::Response(Arc::new(StoredResponse { key, primary, head, body }))
     }
 
     /// Says a problem once, until another one comes up.

@@ -13,14 +13,14 @@ use crate::{
     store::{
         StoreError,
         disk::{
-            body::{DiskBody, Home},
+            body::DiskBody,
             generation::{Class, Generation},
             journal::Journal,
             records::Records,
         },
         format::{
-            journal_lines::Line,
-            location::Location,
+            lines::Line,
+            location::{Home, Location},
             print::{Entry, Print, Size},
             record::{self, BodyForm, Variant},
         },
@@ -53,6 +53,8 @@ struct Write {
     turn: u64,
     /// `None`: forgotten.
     record: Option<(Vec<u8>, Size)>,
+    /// The print of the primary key.
+    primary: Print,
     /// The variants, where the record completed them.
     completed: Option<Arc<Vec<Variant>>>,
     /// A body whose file came here with the record.
@@ -81,16 +83,17 @@ impl Generations {
         for key in writes.iter().flat_map(|write| &write.variants) {
             if shared.catalog.entry(key).is_some() && shared.pending.one(key).is_none() {
                 shared.memory.forget(key);
-                lines.push((Print::of(key), None));
+                lines.push(Line::Forgotten(Print::of(key)));
             }
         }
         for (write, old) in writes.iter_mut().zip(&old) {
             match write.record.take() {
                 Some((record, size)) => {
                     records.push((write.key, record));
-                    lines.push((Print::of(&write.key), Some(Entry { generation, size })));
+                    let (print, entry) = (Print::of(&write.key), Entry { generation, size });
+                    lines.push(Line::Record { print, entry, primary: write.primary });
                 }
-                None if old.is_some() => lines.push((Print::of(&write.key), None)),
+                None if old.is_some() => lines.push(Line::Forgotten(Print::of(&write.key))),
                 None => {}
             }
         }
@@ -119,14 +122,11 @@ impl Generations {
     /// From here on it is so: in the journal, and in the index.
     pub fn record(&mut self, lines: &[Line]) {
         self.journal.append(lines);
-        if lines.iter().any(|(_, entry)| entry.is_none()) {
-            self.shared.forgetting.store(true, Relaxed);
-        }
-        for (print, entry) in lines {
-            match entry {
-                Some(entry) => self.shared.catalog.index.set(*print, *entry),
-                None => _ = self.shared.catalog.index.remove(*print),
+        for line in lines {
+            if let Line::Forgotten(_) = line {
+                self.shared.forgetting.store(true, Relaxed);
             }
+            self.shared.catalog.index.apply(line);
         }
     }
 
@@ -219,8 +219,8 @@ impl Generations {
     }
 
     fn prepare(&mut self, key: CacheKey, waiting: Waiting) -> Result<Write, StoreError> {
-        let mut write =
-            Write { key, turn: waiting.turn, record: None, completed: None, body: None, variants: Vec::new() };
+        let (turn, primary) = (waiting.turn, Print::of(&key));
+        let mut write = Write { key, turn, record: None, primary, completed: None, body: None, variants: Vec::new() };
         match waiting.change {
             Change::Forgotten if self.is_list(&key) => {
                 let list = self.stored_variants(&key).unwrap_or_default();
@@ -239,11 +239,12 @@ impl Generations {
                         }
                         Some(home) => {
                             write.body = Some((body.clone(), home));
-                            (BodyForm::Beside(home.location), body.length())
+                            (BodyForm::Beside(home), body.length())
                         }
                     },
                 };
-                let record = record::encode_response(&key, &response.head, form);
+                write.primary = Print::of(&response.primary);
+                let record = record::encode_response(&key, &response.primary, &response.head, form);
                 write.record = record.map(|record| {
                     let size = Size::of_response(record.len() as u64 + length);
                     (record, size)

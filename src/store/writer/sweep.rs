@@ -15,7 +15,7 @@ use crate::store::{
         segment,
     },
     format::{
-        journal_lines::Line,
+        lines::Line,
         location::FileName,
         print::Print,
         record::{self, Record, RecordBody},
@@ -100,11 +100,11 @@ fn forget_dead(set: &mut Generations, looking: &mut Looking) -> Result<(), Store
             }
         };
         let Some((key, record)) = record else { continue };
-        if let Record::Response(_, RecordBody::Beside(location)) = &record {
-            looking.unnamed.remove(&location.file);
+        if let Record::Response { body: RecordBody::Beside(home), .. } = &record {
+            looking.unnamed.remove(&home.location.file);
         }
         let body = match record {
-            Record::Response(head, body) if (shared.is_dead)(&head) => Some(body),
+            Record::Response { head, body, .. } if (shared.is_dead)(&head) => Some(body),
             Record::Variants(list)
                 if list.iter().all(|variant| shared.catalog.index.find(Print::of(&variant.key)).is_none()) =>
             {
@@ -120,12 +120,12 @@ fn forget_dead(set: &mut Generations, looking: &mut Looking) -> Result<(), Store
         shared.catalog.index.remove(print);
         shared.memory.forget(&key);
         drop(shard);
-        lines.push((print, None));
+        lines.push(Line::Forgotten(print));
         if let Some(body) = body {
             from.dead.fetch_add(entry.size.bytes(), Relaxed);
             swept += 1;
             files.extend(match body {
-                RecordBody::Beside(location) => Some(location.file),
+                RecordBody::Beside(home) => Some(home.location.file),
                 RecordBody::Inline(_) => None,
             });
         }

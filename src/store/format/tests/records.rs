@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use proptest::{collection::vec, option, prelude::*};
 
 use super::{POSITION, golden};
@@ -10,27 +12,34 @@ use crate::{
     },
     purge::Position,
     store::format::{
-        head::Head,
-        location::{FileName, Location},
+        location::{FileName, Home, Location},
         prefix::{self, HEAD_LIMIT, PREFIX},
+        record::{BodyForm, Record, RecordBody, decode, encode_response},
         sections,
-        whole::{BodyForm, Record, RecordBody, decode, encode},
     },
 };
 
 const KEY: CacheKey = CacheKey([0xab; 32]);
 const PRIMARY: CacheKey = CacheKey([0xcd; 32]);
 
-fn location() -> Location {
-    Location { file: FileName::Body(7), offset: 4_096, length: 1 << 40, piece: 65_536, sums: [9; 16] }
+fn home() -> Home {
+    let location = Location { file: FileName::Body(7), offset: 4_096, length: 1 << 40, piece: 65_536, sums: [9; 16] };
+    Home { generation: 3, location }
 }
 
-fn small_head() -> Head {
-    let line = RequestLine::new("http://origin.test/base", Method::GET, Scheme::Http, "example.org", "/golden?a=1");
+/// A record of a response, read.
+fn response(key: &CacheKey, record: &[u8]) -> (CacheKey, StoredHead, RecordBody) {
+    match decode(key, record) {
+        Some(Record::Response { primary, head, body }) => (primary, head, body),
+        other => panic!("no response: {other:?}"),
+    }
+}
+
+fn small_head() -> StoredHead {
     let fields = [("content-type", "text/plain"), ("etag", "\"golden\""), ("link", "a"), ("link", "b")]
         .map(|(name, value)| (FieldName::from_static(name), FieldValue::from_static(value)));
-    let head = StoredHead {
-        asked: line.to_string(),
+    StoredHead {
+        line: RequestLine::new("http://origin.test/base", Method::GET, Scheme::Http, "example.org", "/golden?a=1"),
         head: ResponseHead { status: StatusCode::OK, fields: fields.into_iter().collect() },
         request_time: Timestamp(1_000),
         response_time: Timestamp(1_200),
@@ -40,8 +49,10 @@ fn small_head() -> Head {
         part: None,
         invalidated: false,
         credentials: false,
-    };
-    Head { line, head, tags: Box::default(), unknown: Box::default() }
+        position: POSITION,
+        tags: Box::default(),
+        unknown: Box::default(),
+    }
 }
 
 fn unknown(tag: u16) -> Vec<u8> {
@@ -50,44 +61,51 @@ fn unknown(tag: u16) -> Vec<u8> {
     sections
 }
 
-fn full_head() -> Head {
-    let Head { line, head, .. } = small_head();
+fn full_head() -> StoredHead {
     let nominated = vec![
         (FieldName::from_static("accept"), None),
         (FieldName::from_static("accept-language"), Some(b"\x03de".to_vec())),
     ];
-    let head = StoredHead {
+    StoredHead {
         part: Some(Part { first: 10, last: 19, complete: Some(100) }),
         nominated,
         invalidated: true,
         credentials: true,
         request_time: Timestamp(-1),
         initial_age: Seconds(u64::MAX),
-        ..head
-    };
-    Head { line, head, tags: Box::new([1, 0x0123_4567_89ab_cdef, u64::MAX]), unknown: unknown(40).into() }
+        tags: Box::new([1, 0x0123_4567_89ab_cdef, u64::MAX]),
+        unknown: unknown(40).into(),
+        ..small_head()
+    }
 }
 
-fn inline(head: &Head, body: &[u8]) -> Vec<u8> {
-    encode(&KEY, &PRIMARY, POSITION, head, BodyForm::Inline(body)).expect("encoded")
+fn inline(head: &StoredHead, body: &[u8]) -> Vec<u8> {
+    encode_response(&KEY, &PRIMARY, head, BodyForm::Inline(body)).expect("encoded")
 }
 
-fn beside(head: &Head) -> Vec<u8> {
-    encode(&KEY, &KEY, POSITION, head, BodyForm::Beside(3, location())).expect("encoded")
+fn beside(head: &StoredHead) -> Vec<u8> {
+    encode_response(&KEY, &KEY, head, BodyForm::Beside(home())).expect("encoded")
 }
 
 /// What each version wrote can be read for ever, and this version writes what it always wrote.
 #[test]
 fn golden_records_of_version_2_are_read_and_written_byte_for_byte() {
-    let small = decode(&KEY, &golden("record-v2-inline", &inline(&small_head(), b"the body"))).expect("a record");
-    let RecordBody::Inline(body) = small.body else { panic!("{small:?}") };
-    assert_eq!(
-        (small.primary, small.position, small.head, &body[..]),
-        (PRIMARY, POSITION, small_head(), &b"the body"[..])
-    );
-    let full = decode(&KEY, &golden("record-v2-beside", &beside(&full_head()))).expect("a record");
-    let RecordBody::Beside(3, found) = full.body else { panic!("{full:?}") };
-    assert_eq!((full.primary, full.position, full.head, found), (KEY, POSITION, full_head(), location()));
+    let (primary, head, body) = response(&KEY, &golden("record-v2-inline", &inline(&small_head(), b"the body")));
+    assert!(matches!(body, RecordBody::Inline(body) if body == &b"the body"[..]));
+    assert_eq!((primary, head), (PRIMARY, small_head()));
+    let (primary, head, body) = response(&KEY, &golden("record-v2-beside", &beside(&full_head())));
+    assert!(matches!(body, RecordBody::Beside(found) if found == home()));
+    assert_eq!((primary, head), (KEY, full_head()));
+}
+
+#[test]
+fn records_of_version_1_are_absent() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    for name in ["record-v1-inline", "record-v1-beside", "record-v1-variants"] {
+        let record = std::fs::read(folder.join(name)).expect("a golden file");
+        let key = CacheKey(record[32..64].try_into().expect("a key"));
+        assert!(decode(&key, &record).is_none(), "{name}");
+    }
 }
 
 #[test]
@@ -120,16 +138,16 @@ fn resealed(record: &[u8], at: usize, bytes: &[u8]) -> Vec<u8> {
 fn a_sound_record_of_another_version_or_with_an_unknown_flag_or_kind_is_no_record() {
     let record = inline(&small_head(), b"body");
     assert!(decode(&KEY, &resealed(&record, 4, &[2])).is_some());
-    for (at, byte) in [(4, 1), (4, 3), (5, 2), (6, 8), (7, 1), (128, 1), (133, 1)] {
+    for (at, byte) in [(4, 1), (4, 3), (5, 2), (5, 3), (6, 8), (7, 1), (128, 1), (133, 1)] {
         assert!(decode(&KEY, &resealed(&record, at, &[byte])).is_none(), "{byte} at {at}");
     }
 }
 
 #[test]
 fn unknown_sections_are_kept_at_their_places_and_written_again() {
-    let both = Head { unknown: [unknown(0), unknown(7), unknown(u16::MAX)].concat().into(), ..full_head() };
+    let both = StoredHead { unknown: [unknown(0), unknown(7), unknown(u16::MAX)].concat().into(), ..full_head() };
     let record = inline(&both, b"");
-    let found = decode(&KEY, &record).expect("a record").head;
+    let (_, found, _) = response(&KEY, &record);
     assert_eq!(found, both);
     assert_eq!(inline(&found, b""), record);
     let mut tags = Vec::new();
@@ -186,19 +204,20 @@ fn sections_that_are_too_long_missing_out_of_order_or_not_all_used_make_the_reco
     }
     let unknown = vec![0; HEAD_LIMIT - head.len() - 6];
     assert!(with_head(&of(&[&known[..], &[(9, &unknown)]].concat())).is_some(), "as long as it may be");
-    let longer = Head { unknown: of(&[(9, &[&unknown[..], &[0]].concat())]).into(), ..small_head() };
-    assert!(encode(&KEY, &KEY, POSITION, &longer, BodyForm::Inline(b"")).is_none(), "a byte longer");
+    let longer = StoredHead { unknown: of(&[(9, &[&unknown[..], &[0]].concat())]).into(), ..small_head() };
+    assert!(encode_response(&KEY, &KEY, &longer, BodyForm::Inline(b"")).is_none(), "a byte longer");
 }
 
 #[test]
 fn a_body_is_moved_without_its_head_and_a_damaged_record_is_not_touched() {
-    let moved = Location { file: FileName::Segment(1), offset: 5, length: 6, piece: 7, sums: [8; 16] };
+    let location = Location { file: FileName::Segment(1), offset: 5, length: 6, piece: 7, sums: [8; 16] };
+    let moved = Home { generation: 99, location };
     let mut record = beside(&full_head());
-    prefix::relocate(&mut record, 99, &moved).expect("moved");
-    assert_eq!(record, encode(&KEY, &KEY, POSITION, &full_head(), BodyForm::Beside(99, moved)).expect("encoded"));
+    prefix::relocate(&mut record, &moved).expect("moved");
+    assert_eq!(record, encode_response(&KEY, &KEY, &full_head(), BodyForm::Beside(moved)).expect("encoded"));
     for mut record in [inline(&small_head(), b"body"), resealed(&record, 4, &[3]), [&record[..], &[0]].concat()] {
         let before = record.clone();
-        assert_eq!(prefix::relocate(&mut record, 99, &moved), None);
+        assert_eq!(prefix::relocate(&mut record, &moved), None);
         assert_eq!(record, before);
     }
 }
@@ -227,7 +246,8 @@ prop_compose! {
         flags in any::<(bool, bool)>(),
         tags in proptest::collection::btree_set(any::<u64>(), 0..5),
         unknown in proptest::collection::btree_map(7_u16.., vec(any::<u8>(), 0..30), 0..4),
-    ) -> Head {
+        position in any::<(u64, u64)>(),
+    ) -> StoredHead {
         let fields = fields.into_iter().map(|(name, value)| {
             (name, FieldValue::from_bytes(&value).expect("a field value"))
         });
@@ -237,8 +257,8 @@ prop_compose! {
         let line = RequestLine::new(&site, method, scheme, &authority, &path);
         let mut sections = Vec::new();
         unknown.iter().for_each(|(tag, bytes)| sections::append(&mut sections, *tag, bytes).expect("short"));
-        let head = StoredHead {
-            asked: line.to_string(),
+        StoredHead {
+            line,
             head: ResponseHead {
                 status: StatusCode::from_u16(status).expect("a status"),
                 fields: fields.collect::<Fields>(),
@@ -251,8 +271,10 @@ prop_compose! {
             part: part.map(|(first, last, complete)| Part { first, last, complete }),
             invalidated: flags.0,
             credentials: flags.1,
-        };
-        Head { line, head, tags: tags.into_iter().collect(), unknown: sections.into() }
+            position: Position { milliseconds: position.0, sequence: position.1 },
+            tags: tags.into_iter().collect(),
+            unknown: sections.into(),
+        }
     }
 }
 
@@ -262,17 +284,15 @@ proptest! {
         head in heads(),
         body in option::of(vec(any::<u8>(), 0..3_000)),
         keys in any::<[[u8; 32]; 2]>(),
-        position in any::<(u64, u64)>(),
     ) {
         let [key, primary] = keys.map(CacheKey);
-        let position = Position { milliseconds: position.0, sequence: position.1 };
-        let form = body.as_deref().map_or(BodyForm::Beside(1, location()), BodyForm::Inline);
-        let record = encode(&key, &primary, position, &head, form).expect("encoded");
-        let Some(found) = decode(&key, &record) else { panic!("no record") };
-        prop_assert_eq!((found.primary, found.position, found.head), (primary, position, head));
-        match (body, found.body) {
+        let form = body.as_deref().map_or(BodyForm::Beside(home()), BodyForm::Inline);
+        let record = encode_response(&key, &primary, &head, form).expect("encoded");
+        let (found_primary, found, found_body) = response(&key, &record);
+        prop_assert_eq!((found_primary, found), (primary, head));
+        match (body, found_body) {
             (Some(body), RecordBody::Inline(found)) => prop_assert_eq!(&found[..], &body[..]),
-            (None, RecordBody::Beside(1, found)) => prop_assert_eq!(found, location()),
+            (None, RecordBody::Beside(found)) => prop_assert_eq!(found, home()),
             _ => prop_assert!(false, "the body's form changed"),
         }
     }
