@@ -79,6 +79,7 @@ pub enum Class {
 }
 
 /// What was found under a key.
+#[expect(clippy::large_enum_variant, reason = "lists of variants are rare, and it does not live long")]
 pub enum Found {
     Response { primary: CacheKey, head: StoredHead, body: FoundBody },
     Variants(Vec<Variant>),

@@ -14,6 +14,7 @@ use crate::{key::CacheKey, message::StoredHead, purge::Position};
 
 /// The meaning of a record.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "lists of variants are rare, and it does not live long")]
 pub enum Record {
     Response {
         /// The key of the URL.

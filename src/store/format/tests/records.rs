@@ -91,7 +91,7 @@ fn beside(head: &StoredHead) -> Vec<u8> {
 #[test]
 fn golden_records_of_version_2_are_read_and_written_byte_for_byte() {
     let (primary, head, body) = response(&KEY, &golden("record-v2-inline", &inline(&small_head(), b"the body")));
-    assert!(matches!(body, RecordBody::Inline(body) if body == &b"the body"[..]));
+    assert!(matches!(body, RecordBody::Inline(body) if body == b"the body"[..]));
     assert_eq!((primary, head), (PRIMARY, small_head()));
     let (primary, head, body) = response(&KEY, &golden("record-v2-beside", &beside(&full_head())));
     assert!(matches!(body, RecordBody::Beside(found) if found == home()));
