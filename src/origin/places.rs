@@ -31,15 +31,18 @@ pub(super) struct Places {
     streams: Arc<Semaphore>,
     /// Idle connections. They hold no place.
     idle: AtomicUsize,
-    /// For idle connections that were authenticated.
-    bound: Arc<Semaphore>,
+    /// Idle connections that were authenticated, and how many of them there may be.
+    bound: AtomicUsize,
+    most_bound: usize,
+    /// Wakes all workers: there are too many of those.
+    crowded: Notify,
     unattended: Semaphore,
 }
 
 /// Held for as long as a connection is idle.
 pub(super) struct IdlePlace {
     places: Arc<Places>,
-    bound: Option<OwnedSemaphorePermit>,
+    bound: bool,
 }
 
 /// Held for as long as a connection is in use.
@@ -56,7 +59,9 @@ impl Places {
             uploads: semaphore(connections.div_ceil(2)),
             streams: semaphore(streams),
             idle: AtomicUsize::new(0),
-            bound: semaphore(connections.div_ceil(2)),
+            bound: AtomicUsize::new(0),
+            most_bound: connections.div_ceil(2),
+            crowded: Notify::new(),
             // with few connections one of them, as long as another is left
             unattended: Semaphore::new((connections / 8).max(usize::from(connections > 1))),
         }
@@ -71,15 +76,29 @@ impl Places {
     /// Counts an idle connection.
     pub(super) fn idle(self: &Arc<Places>) -> IdlePlace {
         self.idle.fetch_add(1, Ordering::Relaxed);
-        IdlePlace { places: self.clone(), bound: None }
+        IdlePlace { places: self.clone(), bound: false }
     }
 
-    /// The same for one that was authenticated. `None`: there are as many as there may be.
-    pub(super) fn idle_bound(self: &Arc<Places>) -> Option<IdlePlace> {
-        let bound = self.bound.clone().try_acquire_owned().ok()?;
-        let mut place = self.idle();
-        place.bound = Some(bound);
-        Some(place)
+    /// Counts an idle connection that was authenticated. There may be too many of them then.
+    pub(super) fn idle_bound(self: &Arc<Places>) -> IdlePlace {
+        self.bound.fetch_add(1, Ordering::Relaxed);
+        self.idle.fetch_add(1, Ordering::Relaxed);
+        IdlePlace { places: self.clone(), bound: true }
+    }
+
+    /// Returns true if more authenticated connections would be idle than may be, with so many more.
+    pub(super) fn is_crowded(&self, more: usize) -> bool {
+        self.bound.load(Ordering::Relaxed) + more > self.most_bound
+    }
+
+    /// Tells all workers that it is crowded.
+    pub(super) fn ask_for_room(&self) {
+        self.crowded.notify_waiters();
+    }
+
+    /// Waits until a worker says that it is crowded.
+    pub(super) async fn asked_for_room(&self) {
+        self.crowded.notified().await;
     }
 
     /// The same for one that is opened beside the idle ones, by a request that holds a place and has no connection yet.
@@ -101,6 +120,9 @@ impl Places {
 impl Drop for IdlePlace {
     fn drop(&mut self) {
         self.places.idle.fetch_sub(1, Ordering::Relaxed);
+        if self.bound {
+            self.places.bound.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 

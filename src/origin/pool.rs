@@ -47,6 +47,8 @@ pub(super) struct Pool {
     opened: Notify,
     /// Those who keep a connection of their own.
     owners: RefCell<Vec<Weak<Owner>>>,
+    /// This worker has asked the others for room.
+    asks: Cell<bool>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -82,6 +84,7 @@ impl Pool {
             opening: Cell::default(),
             opened: Notify::new(),
             owners: RefCell::default(),
+            asks: Cell::default(),
         })
     }
 
@@ -196,19 +199,29 @@ impl Pool {
         }
     }
 
+    /// Gives an authenticated connection to its owner. Where there are too many of them, the one that was idle for longest is
+    /// closed: of this worker, or else of another one.
     fn keep_bound(&self, connection: Box<Connection>, owner: &Rc<Owner>) {
-        let mut owners = self.owners.borrow_mut();
-        let place = self.places.idle_bound().or_else(|| {
-            // the one that was idle for longest makes room, if it is this worker's
-            let idle = owners.iter().filter_map(Weak::upgrade).filter(|owner| owner.bound().is_some());
-            drop(idle.min_by_key(|owner| owner.rested()).and_then(|owner| owner.take()));
-            self.places.idle_bound()
-        });
-        let Some(place) = place else { return };
+        self.make_room(1);
+        owner.keep(Kept::new(connection, self.options.settle, self.places.idle_bound()));
         if !owner.listed.replace(true) {
-            owners.push(Rc::downgrade(owner));
+            self.owners.borrow_mut().push(Rc::downgrade(owner));
         }
-        owner.keep(Kept::new(connection, self.options.settle, place));
+        if self.places.is_crowded(0) {
+            self.asks.set(true);
+            self.places.ask_for_room();
+        }
+    }
+
+    /// Closes authenticated connections of this worker, those that were idle for longest first, until there is room for
+    /// `more` of them in the process.
+    fn make_room(&self, more: usize) {
+        let owners = self.owners.borrow();
+        while self.places.is_crowded(more) {
+            let idle = owners.iter().filter_map(Weak::upgrade).filter(|owner| owner.bound().is_some());
+            let Some(oldest) = idle.min_by_key(|owner| owner.rested()) else { return };
+            drop(oldest.take());
+        }
     }
 
     /// Returns true if the connection of this request may be kept. One that was authenticated has one user only, and without
@@ -243,18 +256,24 @@ impl Pool {
     pub(super) fn sweeping(self: &Rc<Pool>) -> impl Future<Output = ()> + use<> {
         let PoolOptions { idle_timeout, max_age, .. } = self.options;
         let pause = (idle_timeout.min(max_age) / 2).clamp(Duration::from_millis(10), Duration::from_secs(5));
-        let pool: Weak<Pool> = Rc::downgrade(self);
+        let (pool, places): (Weak<Pool>, _) = (Rc::downgrade(self), self.places.clone());
         async move {
             while let Some(pool) = pool.upgrade() {
                 pool.sweep(Instant::now());
                 let pause = if pool.owners.borrow().is_empty() { pause } else { pause.min(Duration::from_secs(1)) };
                 drop(pool);
-                sleep(pause).await;
+                tokio::select! {
+                    () = sleep(pause) => {}
+                    () = places.asked_for_room() => {}
+                }
             }
         }
     }
 
     fn sweep(&self, now: Instant) {
+        if !self.asks.take() {
+            self.make_room(0);
+        }
         self.idle.borrow_mut().retain_mut(|kept| self.is_usable(&mut kept.connection, now));
         self.owners.borrow_mut().retain(|owner| {
             let Some(owner) = owner.upgrade() else { return false };

@@ -23,11 +23,8 @@ type Weight = u16;
 pub(super) fn codings(request: &Fields) -> Option<Vec<u8>> {
     const KNOWN: [&[u8]; 4] = [b"br", b"deflate", b"gzip", b"zstd"];
     let mut said = weighted(request, &ACCEPT_ENCODING)?;
-    for (coding, _) in &mut said {
-        // the old name of gzip (RFC 9110 §8.4.1.3)
-        if coding == b"x-gzip" {
-            *coding = b"gzip".to_vec();
-        }
+    for (name, _) in &mut said {
+        *name = coding(name);
     }
     let weight = |coding: &[u8]| said.iter().find(|(name, _)| name == coding).map(|(_, weight)| *weight);
     if said.iter().any(|(name, other)| weight(name).is_some_and(|weight| (weight > 0) != (*other > 0))) {
@@ -49,6 +46,22 @@ pub(super) fn codings(request: &Fields) -> Option<Vec<u8>> {
     normal.sort_unstable();
     normal.dedup();
     Some(normal.join(&ALIKE))
+}
+
+/// Returns the name of a coding in lower case. The old names of gzip and compress stand for the new ones (RFC 9110 §8.4.1).
+pub(super) fn coding(name: &[u8]) -> Vec<u8> {
+    let name = name.to_ascii_lowercase();
+    match &name[..] {
+        b"x-gzip" => b"gzip".to_vec(),
+        b"x-compress" => b"compress".to_vec(),
+        _ => name,
+    }
+}
+
+/// Returns true if a normal form of [`codings`] accepts this coding, as [`coding`] writes it.
+pub(super) fn accepts(normal: &[u8], coding: &[u8]) -> bool {
+    let has = |name: &[u8]| normal.split(|byte| *byte == ALIKE).any(|accepted| accepted == name);
+    has(coding) || (has(b"*") && !has(&[&[EXCLUDED], coding].concat()))
 }
 
 /// Returns the languages that a request asks for, the most preferred first. Those with the same weight keep their order:

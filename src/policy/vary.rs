@@ -2,12 +2,12 @@
 
 use http::header::{
     ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_REQUEST_HEADERS, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, ORIGIN, VARY, VIA,
+    ACCESS_CONTROL_REQUEST_HEADERS, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, COOKIE, ORIGIN, VARY, VIA,
 };
 
 use super::{Options, Reason, negotiation};
 use crate::{
-    fields::members,
+    fields::{credentials, members},
     message::{FieldName, Fields, Nominated, Request, Version},
 };
 
@@ -27,6 +27,12 @@ const CONTENT: FieldName = FieldName::from_static("larder-content");
 const AS_IT_IS: u8 = 1;
 const LIST: u8 = 2;
 const PREFERENCES: u8 = 3;
+
+/// Marks the codings of the response itself. They match every request that accepts all of them.
+const CODINGS: u8 = 4;
+
+/// Marks the keyed digest of another normal form. The values of credentials are never stored.
+const DIGEST: u8 = 5;
 
 /// The byte between the members of a list.
 const NEXT: u8 = 1;
@@ -73,9 +79,16 @@ pub(super) fn nominate_more(
     Ok(all)
 }
 
-/// Returns a field that a response nominates, with the value that the request gives it.
+/// Returns a field that a response nominates, with the value that the request gives it. A coded response whose Vary leaves
+/// Accept-Encoding out was not chosen by the rest of what the client accepts: its codings alone are the value.
 fn nominated(name: FieldName, request: &Request, response: &Fields, options: &Options) -> Nominated {
     let mut value = normalised(&name, request, options);
+    if name == ACCEPT_ENCODING && !is_named(&name, response) {
+        let codings = codings(response);
+        if accepts(value.as_deref(), &codings) {
+            value = Some(tagged(CODINGS, &codings));
+        }
+    }
     if name == ACCEPT_LANGUAGE
         && let (Some(value), Some(language)) = (&mut value, language(response))
     {
@@ -104,6 +117,9 @@ pub fn varies(nominated: &[Nominated]) -> bool {
 pub fn matches(nominated: &[Nominated], request: &Request, options: &Options) -> bool {
     let fits = |(name, stored): &Nominated| {
         let presented = normalised(name, request, options);
+        if let Some([CODINGS, codings @ ..]) = stored.as_deref() {
+            return accepts(presented.as_deref(), codings);
+        }
         if *name != ACCEPT_LANGUAGE {
             return presented == *stored;
         }
@@ -126,10 +142,17 @@ fn both_prefer(language: &[u8], normal: [&[u8]; 2]) -> bool {
 }
 
 /// Returns the same nominated fields with the values that another request gives them, behind the content of that
-/// request.
+/// request. Codings that the request accepts stay.
 pub fn renominate(nominated: &[Nominated], request: &Request, options: &Options) -> Vec<Nominated> {
+    let value = |name: &FieldName, stored: &Option<Vec<u8>>| {
+        let presented = normalised(name, request, options);
+        match stored.as_deref() {
+            Some([CODINGS, codings @ ..]) if accepts(presented.as_deref(), codings) => stored.clone(),
+            _ => presented,
+        }
+    };
     let fields = nominated.iter().filter(|(name, _)| *name != CONTENT);
-    let values = fields.map(|(name, _)| (name.clone(), normalised(name, request, options)));
+    let values = fields.map(|(name, stored)| (name.clone(), value(name, stored)));
     content(request).into_iter().chain(values).collect()
 }
 
@@ -151,7 +174,7 @@ fn names(response: &Fields, options: &Options) -> Result<Vec<FieldName>, Reason>
     }
     if !options.strict {
         names.extend(allows_one_origin(response).then_some(ORIGIN));
-        names.extend(is_coded(response).then_some(ACCEPT_ENCODING));
+        names.extend((!codings(response).is_empty()).then_some(ACCEPT_ENCODING));
     }
     names.sort_by(|a: &FieldName, b| a.as_str().cmp(b.as_str()));
     names.dedup();
@@ -163,11 +186,30 @@ fn allows_one_origin(response: &Fields) -> bool {
     response.values(&ACCESS_CONTROL_ALLOW_ORIGIN).any(|value| value.as_bytes().trim_ascii() != b"*")
 }
 
-/// Returns true if the content is in a coding, which a client may not understand. Most likely Accept-Encoding asked for it.
-fn is_coded(response: &Fields) -> bool {
-    response.values(&CONTENT_ENCODING).any(|value| {
-        members(value.as_bytes()).any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
-    })
+/// Returns true if Vary names the field.
+fn is_named(name: &FieldName, response: &Fields) -> bool {
+    let mut named = response.values(&VARY).flat_map(|line| members(line.as_bytes()));
+    named.any(|member| member.eq_ignore_ascii_case(name.as_str().as_bytes()))
+}
+
+/// Returns the codings of a response, which a client may not understand. Most likely Accept-Encoding asked for them. Empty
+/// if there are none.
+fn codings(response: &Fields) -> Vec<u8> {
+    let mut codings: Vec<Vec<u8>> = response
+        .values(&CONTENT_ENCODING)
+        .flat_map(|value| members(value.as_bytes()))
+        .map(negotiation::coding)
+        .filter(|coding| !coding.is_empty() && coding != b"identity")
+        .collect();
+    codings.sort_unstable();
+    codings.dedup();
+    codings.join(&NEXT)
+}
+
+/// Returns true if a normal form of Accept-Encoding accepts all of these codings by name, or all others with them.
+fn accepts(presented: Option<&[u8]>, codings: &[u8]) -> bool {
+    let Some([PREFERENCES, normal @ ..]) = presented else { return false };
+    !codings.is_empty() && codings.split(|byte| *byte == NEXT).all(|coding| negotiation::accepts(normal, coding))
 }
 
 /// Returns the language of a response in lower case, if it has exactly one.
@@ -194,11 +236,17 @@ fn normalised(name: &FieldName, request: &Request, options: &Options) -> Option<
         name if *name == ACCEPT_LANGUAGE => negotiation::languages(fields),
         _ => None,
     };
-    Some(match preferences {
+    let normal = match preferences {
         Some(normal) => tagged(PREFERENCES, &normal),
         None if is_list(name) || (options.strict && holds_tokens(name, fields)) => as_list(name, fields),
         None => lines(name, fields),
-    })
+    };
+    Some(if tells_who_asks(name) { tagged(DIGEST, &options.digest_key.digest(&normal)) } else { normal })
+}
+
+/// Returns true for the fields whose values are credentials.
+fn tells_who_asks(name: &FieldName) -> bool {
+    *name == COOKIE || credentials::is_in_field(name)
 }
 
 fn tagged(tag: u8, normal: &[u8]) -> Vec<u8> {

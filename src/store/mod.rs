@@ -8,40 +8,27 @@
 //! ([`rotation`], [`eviction`]). What has long been of no use goes also where there is room ([`sweep`]). What takes long at an
 //! opening is done behind it ([`counting`]). A lookup that memory does not answer reads the disk in its turn ([`lookups`]).
 
-mod active;
-mod admission;
-mod body;
 mod budget;
-mod counting;
 mod disk;
-mod eviction;
-mod finishing;
-mod folder;
+mod error;
+mod format;
 #[doc(hidden)]
 pub mod fuzzing;
-mod generation;
-mod generations;
-mod index;
-mod journal;
-mod lookups;
-mod memory;
-mod opening;
-mod pending;
-mod record;
+mod hop;
+mod inspect;
+mod notice;
+mod options;
 mod response;
-mod rotation;
-mod segment;
-mod shared;
-mod space;
 mod stats;
-mod sweep;
 #[cfg(test)]
 mod tests;
+mod tiers;
 mod writer;
 
 use std::{
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc,
         atomic::Ordering::{Relaxed, SeqCst},
@@ -52,78 +39,33 @@ use std::{
 
 use tokio::sync::oneshot;
 
-pub use admission::AdmitError;
-pub use body::{BodyWriter, DiskBody, WholeBody};
 pub use budget::{Filling, LEAST as LEAST_MEMORY};
-pub use folder::{FolderLock, OpenError, clear_folder, is_cache, restrict_umask, stats_of};
-use pending::Change;
-pub use response::{StoredBody, StoredResponse, read};
-use shared::{Clearing, Shared, VARIANTS, left_out};
+use disk::folder;
+pub use disk::{
+    body::DiskBody,
+    filling::{BodyWriter, WholeBody},
+    folder::{FolderLock, is_cache, restrict_umask},
+};
+pub use error::{OpenError, StoreError};
+pub use format::record::Variant;
+pub use inspect::{clear_folder, stats_of};
+use notice::{Notice, Notices};
+pub use options::Options;
+pub use response::{Slot, StoredBody, StoredResponse, read};
 pub use stats::{Cleared, State, Stats};
+use tiers::{
+    admission,
+    epochs::Clearing,
+    pending::Change,
+    shared::{self, Shared, VARIANTS, left_out},
+};
+pub use tiers::{admission::AdmitError, epochs::Epoch};
 use writer::Command;
 
 use crate::{
-    clock::Timestamp,
     key::CacheKey,
-    message::{FieldValue, Fields, Nominated, StoredHead},
+    message::{FieldValue, Fields, StoredHead},
 };
-
-/// What the store is told by the configuration.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The cache folder; created with mode 0700 if it is missing.
-    pub folder: PathBuf,
-    /// Bytes that are held in memory: the memory tier, and what the store itself needs. Below [`LEAST_MEMORY`] only the memory
-    /// tier gets smaller; 0: there is none.
-    pub memory: u64,
-    /// Bytes that the folder may occupy.
-    pub disk: u64,
-    /// Bytes of the largest body that is stored.
-    pub max_object: u64,
-}
-
-/// What is stored under the key of a URL.
-#[derive(Debug, Clone)]
-pub enum Slot {
-    Response(Arc<StoredResponse>),
-    /// The response varies: look the fitting one up by its own key. The newest first.
-    Variants(Arc<Vec<Variant>>),
-}
-
-impl Slot {
-    /// The generation that holds a large body.
-    fn home(&self) -> Option<u32> {
-        let Slot::Response(response) = self else { return None };
-        let StoredBody::Disk(body) = &response.body else { return None };
-        body.home().map(|home| home.generation)
-    }
-}
-
-/// One of the responses stored for a URL that varies (RFC 9111 §4.1).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Variant {
-    pub key: CacheKey,
-    pub nominated: Vec<Nominated>,
-    pub response_time: Timestamp,
-}
-
-/// Moves when everything is cleared: a fill that began before must not be stored after.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Epoch(pub u64);
-
-/// Why something could not be stored or read. Never reaches a client.
-#[derive(Debug)]
-pub enum StoreError {
-    /// The store is not open (yet, or any more).
-    Closed,
-    /// The body is longer than `max_object`, or the disk limit leaves no room for it.
-    TooLarge,
-    /// The disk does not keep up.
-    Busy,
-    Io(std::io::Error),
-    /// A record or a body is not what was written.
-    Damaged(&'static str),
-}
 
 /// The store. Cheap to clone; shared by all workers. When the last clone goes, what waits is written and the folder is
 /// let go, behind; [`Store::close`] waits for that.
@@ -141,6 +83,22 @@ impl Store {
         folder::lock(folder)
     }
 
+    /// Returns the secret of a cache folder that is locked; it is made at the first time. Without a folder it lasts as long
+    /// as the process.
+    pub fn secret(lock: Option<&FolderLock>) -> io::Result<[u8; 32]> {
+        match lock.map(|lock| folder::secret(lock.folder())) {
+            Some(Err(error)) => {
+                log::warn!(
+                    "the secret of the cache folder cannot be used ({error}); responses that vary by credentials are \
+                     not found again after a restart"
+                );
+                folder::random()
+            }
+            Some(secret) => secret,
+            None => folder::random(),
+        }
+    }
+
     /// Never fails, and returns at once: the disk is opened behind, and until then holds nothing. Where the folder cannot
     /// be used the store says so in the log, works in memory alone, and tries again.
     pub fn open(options: Options) -> Store {
@@ -155,11 +113,18 @@ impl Store {
         lock: Option<FolderLock>,
     ) -> Store {
         let (commands, receiver) = mpsc::channel();
-        let shared = Arc::new(Shared::new(options, Box::new(is_dead), commands.clone()));
+        let notices = Notices::new({
+            let commands = commands.clone();
+            move |notice| {
+                // an error: the writer has ended
+                let _ = commands.send(Command::Notice(notice));
+            }
+        });
+        let shared = Arc::new(Shared::new(options, Box::new(is_dead), notices));
         let started = std::thread::Builder::new().name("larder-store".to_owned()).spawn({
-            let shared = shared.clone();
+            let (shared, commands) = (shared.clone(), commands.clone());
             move || {
-                let ran = catch_unwind(AssertUnwindSafe(|| writer::run(shared.clone(), receiver, lock)));
+                let ran = catch_unwind(AssertUnwindSafe(|| writer::run(shared.clone(), (commands, receiver), lock)));
                 if ran.is_err() {
                     shared.say(
                         "the cache works in memory alone until Larder is started anew: its writer failed".to_owned(),
@@ -186,7 +151,7 @@ impl Store {
     }
 
     pub fn epoch(&self) -> Epoch {
-        self.0.shared.epoch()
+        self.0.shared.epochs.now()
     }
 
     /// The memory tier alone: no waiting, no I/O. `None`: ask `lookup`.
@@ -208,11 +173,11 @@ impl Store {
         if response.body.length() > shared.options.max_object {
             return;
         }
-        let response = exact(response);
+        let response = StoredResponse { primary, ..exact(response) };
         let key = response.key;
         let response = {
             let mut shard = shared.pending.shard(&key);
-            if shared.epoch() != epoch {
+            if shared.epochs.now() != epoch {
                 return;
             }
             if key == primary && shared.holds_variants(&shard, &primary) {
@@ -221,7 +186,7 @@ impl Store {
             }
             let response = Arc::new(response);
             shared.memory.keep(key, Slot::Response(response.clone()));
-            shared.pending.add(&mut shard, key, Change::Response(response.clone()), shared.may_be_on_disk(&key));
+            shared.pending.add(&mut shard, key, Change::Response(response.clone()), shared.catalog.may_hold(&key));
             response
         };
         if key != primary {
@@ -239,7 +204,7 @@ impl Store {
             response_time: response.head.response_time,
         };
         let mut shard = shared.pending.shard(&primary);
-        if shared.epoch() != epoch {
+        if shared.epochs.now() != epoch {
             return;
         }
         let known = match (shared.memory.recall(&primary), shard.waiting(&primary)) {
@@ -248,7 +213,7 @@ impl Store {
                 Some((Arc::default(), true))
             }
             (None, Some(Change::Variants { list, whole })) => Some((list.clone(), *whole)),
-            (None, None) if shared.is_open() && shared.index.find(index::Print::of(&primary)).is_none() => {
+            (None, None) if shared.is_open() && shared.catalog.entry(&primary).is_none() => {
                 Some((Arc::default(), true))
             }
             (None, None) => None,
@@ -262,7 +227,7 @@ impl Store {
             shared.memory.forget(&primary);
         }
         let left_out: Vec<CacheKey> = left_out(&old, &list).collect();
-        shared.pending.add(&mut shard, primary, Change::Variants { list, whole }, shared.may_be_on_disk(&primary));
+        shared.pending.add(&mut shard, primary, Change::Variants { list, whole }, shared.catalog.may_hold(&primary));
         drop(shard);
         for key in left_out {
             self.forget(&key);
@@ -280,7 +245,7 @@ impl Store {
                 (_, Some(Change::Response(held))) => same(held, stored),
                 (Some(Slot::Variants(_)), _) | (_, Some(_)) => false,
                 // only the disk holds it, and nothing was put there since it was read that memory has forgotten again
-                (None, None) => shared.index.find(index::Print::of(&stored.key)).is_some(),
+                (None, None) => shared.catalog.entry(&stored.key).is_some(),
             };
             if !held {
                 return;
@@ -293,7 +258,7 @@ impl Store {
             return;
         }
         let key = if becomes_variant { primary.variant(&head.nominated) } else { stored.key };
-        self.put(primary, StoredResponse { key, head, body: stored.body.clone() }, epoch);
+        self.put(primary, StoredResponse { key, primary, head, body: stored.body.clone() }, epoch);
     }
 
     /// Forgets what is stored for a URL, all variants of it (RFC 9111 §4.4). Gone from `recall` and `lookup` on return.
@@ -307,7 +272,7 @@ impl Store {
         let there = {
             let mut shard = shared.pending.shard(primary);
             shared.memory.forget(primary);
-            let there = shared.may_be_on_disk(primary) || shard.waiting(primary).is_some();
+            let there = shared.catalog.may_hold(primary) || shard.waiting(primary).is_some();
             if there {
                 shared.pending.add(&mut shard, *primary, Change::Forgotten, true);
             } else {
@@ -359,7 +324,7 @@ impl Store {
 
     /// Forgets everything and gives the disk back. From the first poll on nothing is found that was put before.
     pub async fn clear(&self) -> Result<Cleared, StoreError> {
-        let clearing = Clearing::begin(&self.0.shared);
+        let clearing = Clearing::begin(&self.0.shared.epochs);
         let (reply, done) = oneshot::channel();
         self.0.commands.send(Command::Clear(clearing, reply)).map_err(|_| StoreError::Closed)?;
         done.await.map_err(|_| StoreError::Closed)?
@@ -394,8 +359,7 @@ impl Store {
 
     fn wake(&self) {
         if !self.0.shared.woken.swap(true, SeqCst) {
-            // an error: the writer has ended, nothing is to be written
-            let _ = self.0.commands.send(Command::Wake);
+            self.0.shared.notices.send(Notice::Wake);
         }
     }
 }
@@ -421,17 +385,3 @@ fn exact(mut response: StoredResponse) -> StoredResponse {
     response.head.head.fields = fields.iter().map(|(name, value)| (name.clone(), copy(value))).collect::<Fields>();
     response
 }
-
-impl std::fmt::Display for StoreError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            StoreError::Closed => f.write_str("the cache on disk is not open"),
-            StoreError::TooLarge => f.write_str("too large for the cache"),
-            StoreError::Busy => f.write_str("the disk is too slow"),
-            StoreError::Io(error) => error.fmt(f),
-            StoreError::Damaged(what) => write!(f, "{what} is not what was written"),
-        }
-    }
-}
-
-impl std::error::Error for StoreError {}

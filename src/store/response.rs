@@ -1,8 +1,10 @@
 //! A stored response as the store gives it out and takes it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
-use super::{StoreError, body::DiskBody};
+use super::{StoreError, disk::body::DiskBody, format::record::Variant};
 use crate::{key::CacheKey, message::StoredHead};
 
 /// A stored response: its key, its head, and where its body is.
@@ -10,6 +12,8 @@ use crate::{key::CacheKey, message::StoredHead};
 pub struct StoredResponse {
     /// The key that it is stored under; for a variant, the variant's own key.
     pub key: CacheKey,
+    /// The key of its URL.
+    pub primary: CacheKey,
     pub head: StoredHead,
     pub body: StoredBody,
 }
@@ -41,6 +45,23 @@ pub async fn read(body: &StoredBody, from: u64, length: usize) -> Result<Bytes, 
             let start = usize::try_from(from).unwrap_or(usize::MAX).min(bytes.len());
             Ok(bytes.slice(start..start.saturating_add(length).min(bytes.len())))
         }
+    }
+}
+
+/// What is stored under the key of a URL.
+#[derive(Debug, Clone)]
+pub enum Slot {
+    Response(Arc<StoredResponse>),
+    /// The response varies: look the fitting one up by its own key. The newest first.
+    Variants(Arc<Vec<Variant>>),
+}
+
+impl Slot {
+    /// The generation that holds a large body.
+    pub(in crate::store) fn home(&self) -> Option<u32> {
+        let Slot::Response(response) = self else { return None };
+        let StoredBody::Disk(body) = &response.body else { return None };
+        body.home().map(|home| home.generation)
     }
 }
 

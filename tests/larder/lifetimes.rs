@@ -421,6 +421,10 @@ fn a_coding_without_vary_is_not_given_to_a_client_that_refuses_it() {
             assert_eq!((answer.text().as_str(), answer.field("Content-Encoding")), ("plain", None), "{asked:?}");
         }
         assert_eq!(coded(&proxy).text(), "coded", "{coding}: the variant is still there");
+        let asked = origin.requests().len();
+        let more = proxy.client().ask("GET", "/", &[&format!("Accept-Encoding: compress, {coding};q=0.5")]);
+        assert_eq!((more.text().as_str(), more.x_cache()), ("coded", "HIT"), "{coding}: whoever accepts it gets it");
+        assert_eq!(origin.requests().len(), asked, "{coding}");
     }
 }
 

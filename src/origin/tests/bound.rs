@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::rig::{Client, Got, Server, fields, request, run};
 use crate::{
     message::{ConnectionScheme, Method},
-    origin::{Options, OriginRequest, Owner},
+    origin::{Options, Origin, OriginRequest, Owner},
 };
 
 /// Answers with the number of the connection; `/login` is answered with a challenge. Says when a connection has closed.
@@ -125,6 +125,22 @@ fn at_most_half_of_the_places_are_kept_for_them_and_the_one_idle_for_longest_mak
         let owners: Vec<_> = (0..3).map(|_| Rc::<Owner>::default()).collect();
         for owner in &owners {
             get(&client, "/", NEGOTIATE, Some(owner)).await;
+        }
+        assert_eq!(server.heard().await, "0 closed");
+        let bound: Vec<_> = owners.iter().map(|owner| owner.bound().is_some()).collect();
+        assert_eq!(bound, [false, true, true]);
+    });
+}
+
+#[test]
+fn another_workers_idle_ones_make_room_too() {
+    run(async {
+        let mut server = numbering();
+        let prepared = Origin::prepare(Options { max_connections: 4, ..server.options() }).unwrap();
+        let [one, other] = [(); 2].map(|()| Client(Origin::new(prepared.clone())));
+        let owners: Vec<_> = (0..3).map(|_| Rc::<Owner>::default()).collect();
+        for (owner, client) in owners.iter().zip([&one, &one, &other]) {
+            get(client, "/", NEGOTIATE, Some(owner)).await;
         }
         assert_eq!(server.heard().await, "0 closed");
         let bound: Vec<_> = owners.iter().map(|owner| owner.bound().is_some()).collect();

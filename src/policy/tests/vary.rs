@@ -66,6 +66,39 @@ fn languages_are_compared_by_preference() {
 }
 
 #[test]
+fn a_coded_response_without_vary_is_for_all_who_accept_its_codings() {
+    for (codings, stored_for, asked, expected) in [
+        ("x-gzip", "gzip", &["Accept-Encoding: gzip"][..], true),
+        ("x-gzip", "gzip", &["Accept-Encoding: x-gzip"], true),
+        ("GZIP", "gzip, br", &["Accept-Encoding: gzip, deflate, zstd"], true),
+        ("gzip", "gzip", &["Accept-Encoding: *"], true),
+        ("gzip", "gzip", &["Accept-Encoding: gzip;q=0.1, br"], true),
+        ("unknown", "*", &["Accept-Encoding: gzip, *;q=0.1"], true),
+        ("unknown", "*", &["Accept-Encoding: unknown;q=0, *"], false),
+        ("gzip", "gzip", &["Accept-Encoding: gzip;q=0, *"], false),
+        ("gzip", "gzip", &["Accept-Encoding: br"], false),
+        ("gzip", "gzip", &["Accept-Encoding: gzip;q=x"], false),
+        ("gzip", "gzip", &["Accept-Encoding: "], false),
+        ("gzip", "gzip", &[], false),
+        ("gzip, br", "br, gzip", &["Accept-Encoding: gzip, br, zstd"], true),
+        ("gzip, br", "br, gzip", &["Accept-Encoding: gzip"], false),
+        // its client did not accept it: the same preferences alone
+        ("gzip", "br", &["Accept-Encoding: gzip, br"], false),
+        ("gzip", "br", &["Accept-Encoding: br"], true),
+    ] {
+        let response = fields(&[&format!("Content-Encoding: {codings}")]);
+        let nominated = nominate(&response, &get(&[&format!("Accept-Encoding: {stored_for}")]), &usual()).unwrap();
+        let request = get(asked);
+        assert_eq!(matches(&nominated, &request, &usual()), expected, "{codings} {stored_for} {asked:?}");
+        assert_eq!(renominate(&nominated, &request, &usual()) == nominated, expected, "{codings} {asked:?}");
+        // the origin says by what it chose
+        let chosen = fields(&["Vary: accept-encoding", &format!("Content-Encoding: {codings}")]);
+        let nominated = nominate(&chosen, &get(&["Accept-Encoding: gzip, br"]), &usual()).unwrap();
+        assert!(!matches(&nominated, &get(&["Accept-Encoding: gzip"]), &usual()), "{codings}");
+    }
+}
+
+#[test]
 fn a_response_in_the_language_that_is_liked_best_matches() {
     let response = fields(&["Vary: Accept-Language", "Content-Language: DE"]);
     let nominated = nominate(&response, &get(&["Accept-Language: de, en;q=0.5"]), &strict()).unwrap();
@@ -247,4 +280,31 @@ fn strictly_an_unknown_field_of_tokens_is_a_list() {
         let agree = |options: &Options| agree_by(&vary, &[first], &[second], options);
         assert_eq!((agree(&strict()), agree(&usual())), (strictly, false), "{first} / {second}");
     }
+}
+
+/// RFC 9111 says nothing against storing what a request carried; whoever reads the disk must not learn it.
+#[test]
+fn the_values_of_credentials_are_compared_and_stored_as_keyed_digests() {
+    let other_key = Options { digest_key: DigestKey::new([1; 32]), ..usual() };
+    for name in ["Cookie", "Authorization", "Proxy-Authorization", "X-Api-Key"] {
+        let (vary, first) = (format!("Vary: {name}"), format!("{name}: the-secret"));
+        let other = format!("{name}: another");
+        for options in [usual(), strict(), other_key.clone()] {
+            let nominated = nominate(&fields(&[&vary]), &get(&[&first]), &options).unwrap();
+            let [(_, Some(value))] = &nominated[..] else { panic!("{nominated:?}") };
+            assert_eq!(value.len(), 33, "{name}");
+            assert!(!value.windows(6).any(|part| part == b"secret"), "{name}");
+            assert!(matches(&nominated, &get(&[&first]), &options), "{name}");
+            assert!(!matches(&nominated, &get(&[&other]), &options), "{name}");
+            assert!(!matches(&nominated, &get(&[]), &options), "{name}");
+            assert_eq!(renominate(&nominated, &get(&[&first]), &options), nominated, "{name}");
+        }
+        let nominated = nominate(&fields(&[&vary]), &get(&[&first]), &usual()).unwrap();
+        assert!(!matches(&nominated, &get(&[&first]), &other_key), "{name} with another key");
+        assert!(matches(&nominate(&fields(&[&vary]), &get(&[]), &usual()).unwrap(), &get(&[]), &usual()), "{name}");
+    }
+    // a value that looks like a digest is digested, too
+    let nominated = nominate(&fields(&["Vary: Cookie"]), &get(&["Cookie: a"]), &usual()).unwrap();
+    assert!(nominated[0].1.as_ref().unwrap()[0] < b'\t');
+    assert_eq!(format!("{:?}", DigestKey::new([7; 32])), "DigestKey");
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::support::*;
-use crate::store::{OpenError, State, Store, clear_folder, is_cache, segment::FileName};
+use crate::store::{OpenError, State, Store, clear_folder, format::location::FileName, is_cache};
 
 #[test]
 fn a_second_store_on_a_folder_is_refused_and_the_first_one_unharmed() {

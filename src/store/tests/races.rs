@@ -150,12 +150,12 @@ fn a_response_whose_generation_is_dropped_while_it_is_read_is_found_where_it_wen
             let shared = store.0.shared.clone();
             move || shared.read(&key("large"))
         });
-        assert!(store.0.shared.generation(1).is_some());
+        assert!(store.0.shared.catalog.generation(1).is_some());
         for number in 0..4_000 {
             put(&store, &format!("cold {number}"), 20_000);
             if number % 20 == 0 {
                 store.flush().await;
-                if store.0.shared.generation(1).is_none() {
+                if store.0.shared.catalog.generation(1).is_none() {
                     break;
                 }
             }

@@ -1,0 +1,291 @@
+//! Large bodies: read piece by piece, also while they stream in, and verified before a byte of them is sent.
+
+use std::{
+    fs::File,
+    io::IoSliceMut,
+    os::unix::fs::FileExt,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicU64, Ordering::*},
+    },
+};
+
+use bytes::Bytes;
+use rustix::io::{ReadWriteFlags, preadv2};
+
+use super::{folder, segment, space::Space};
+use crate::{
+    key::CacheKey,
+    store::{
+        StoreError,
+        format::{
+            location::{FileName, Home, Location},
+            sums::{PIECE, Sum, first_half, sum_of_sums},
+        },
+        hop::hop,
+        notice::{Notice, Notices},
+    },
+};
+
+/// Whether a read may wait for the disk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    Yes,
+    No,
+}
+
+/// The most that one `read` gives.
+const READ: usize = 256 * 1024;
+
+/// A body on disk. Keeps its bytes readable as long as it lives, also after eviction. Cheap to clone.
+#[derive(Clone)]
+pub struct DiskBody(Arc<Body>);
+
+struct Body {
+    /// Set when the first byte is written.
+    file: OnceLock<Arc<File>>,
+    offset: u64,
+    /// What can be read.
+    length: AtomicU64,
+    piece: u32,
+    /// Set once the body is whole.
+    sums: OnceLock<Verified>,
+    /// Where it is stored; `None` while it is not.
+    home: Mutex<Option<Home>>,
+    /// Who is told, and under which key, when it cannot be read.
+    watch: OnceLock<(CacheKey, Notices)>,
+    /// While it is not stored: the file to remove when nobody wants it any more.
+    filling: Option<Filling>,
+}
+
+struct Filling {
+    path: PathBuf,
+    space: Arc<Space>,
+}
+
+/// The sums of the pieces, and which of them were found right in this process's life.
+struct Verified {
+    sums: Vec<Sum>,
+    right: Vec<AtomicU64>,
+}
+
+impl DiskBody {
+    pub fn length(&self) -> u64 {
+        self.0.length.load(Acquire)
+    }
+
+    /// Reads `from..from + length` (less at the end of the body, and at most 256 KiB at a time; empty behind the end).
+    /// Verified once the body is whole.
+    pub async fn read(&self, from: u64, length: usize) -> Result<Bytes, StoreError> {
+        // a look at another thread costs more than reading what the kernel has in memory
+        match self.told(self.0.read(from, length.min(READ), Wait::No)) {
+            Err(StoreError::Busy) => {}
+            read => return read,
+        }
+        let body = self.clone();
+        hop(move || body.read_now(from, length)).await
+    }
+
+    /// When it turns out that it cannot be read, it is forgotten under this key.
+    pub(in crate::store) fn watch(&self, key: CacheKey, notices: &Notices) {
+        self.0.watch.get_or_init(|| (key, notices.clone()));
+    }
+
+    /// A stored body. Reads its sums.
+    pub(in crate::store) fn stored(
+        file: Arc<File>,
+        generation: u32,
+        location: Location,
+    ) -> Result<DiskBody, StoreError> {
+        let sums = segment::read_sums(&file, &location)?;
+        Ok(DiskBody(Arc::new(Body {
+            file: OnceLock::from(file),
+            offset: location.offset,
+            length: AtomicU64::new(location.length),
+            piece: location.piece,
+            sums: OnceLock::from(Verified::new(sums)),
+            home: Mutex::new(Some(Home { generation, location })),
+            watch: OnceLock::new(),
+            filling: None,
+        })))
+    }
+
+    /// A body that is about to stream in, to this file.
+    pub(super) fn begin(path: PathBuf, space: Arc<Space>) -> DiskBody {
+        DiskBody(Arc::new(Body {
+            file: OnceLock::new(),
+            offset: 0,
+            length: AtomicU64::new(0),
+            piece: PIECE,
+            sums: OnceLock::new(),
+            home: Mutex::new(None),
+            watch: OnceLock::new(),
+            filling: Some(Filling { path, space }),
+        }))
+    }
+
+    /// Where the room comes from that it takes while it streams in.
+    pub(super) fn space(&self) -> Option<&Arc<Space>> {
+        self.0.filling.as_ref().map(|filling| &filling.space)
+    }
+
+    /// Writes bytes to its file. Nobody reads them yet. Blocks.
+    pub(super) fn append(&self, at: u64, bytes: &[u8]) -> std::io::Result<()> {
+        let file = match (self.0.file.get(), &self.0.filling) {
+            (Some(file), _) => file,
+            (None, Some(filling)) => {
+                let file = Arc::new(folder::create_file(&filling.path)?);
+                self.0.file.get_or_init(|| file)
+            }
+            (None, None) => return Err(std::io::ErrorKind::NotFound.into()),
+        };
+        file.write_all_at(bytes, at)
+    }
+
+    /// Makes what was written reach the disk. Blocks.
+    pub(super) fn sync(&self) -> std::io::Result<()> {
+        self.0.file.get().map_or(Ok(()), |file| file.sync_data())
+    }
+
+    /// So many bytes can be read now.
+    pub(super) fn has_grown(&self, length: u64) {
+        self.0.length.store(length, Release);
+    }
+
+    /// It does not grow any more, and is verified from now on.
+    pub(super) fn is_whole(&self, sums: Vec<Sum>) {
+        self.0.sums.get_or_init(|| Verified::new(sums));
+    }
+
+    /// All of it. Blocks.
+    pub(in crate::store) fn read_whole(&self) -> Result<Bytes, StoreError> {
+        self.0.read(0, usize::try_from(self.length()).map_err(|_| StoreError::TooLarge)?, Wait::Yes)
+    }
+
+    /// Looks whether its first piece is right. Blocks.
+    pub(in crate::store) fn read_first(&self) -> Result<(), StoreError> {
+        self.0.read(0, 1, Wait::Yes).map(drop)
+    }
+
+    /// `read` without leaving the thread. Blocks.
+    pub(in crate::store) fn read_now(&self, from: u64, length: usize) -> Result<Bytes, StoreError> {
+        self.told(self.0.read(from, length.min(READ), Wait::Yes))
+    }
+
+    fn told(&self, read: Result<Bytes, StoreError>) -> Result<Bytes, StoreError> {
+        if let (Err(error), Some((key, notices))) = (&read, self.0.watch.get())
+            && !matches!(error, StoreError::Busy)
+        {
+            notices.send(Notice::Unreadable(*key));
+        }
+        read
+    }
+
+    /// Bytes of memory that it holds.
+    pub(in crate::store) fn held(&self) -> u64 {
+        256 + self.0.sums.get().map_or(0, |verified| verified.sums.len() as u64 * 17)
+    }
+
+    pub(in crate::store) fn home(&self) -> Option<Home> {
+        *self.0.home.lock().unwrap_or_else(|poison| poison.into_inner())
+    }
+
+    /// It has (another) place now.
+    pub(in crate::store) fn settle(&self, home: Home) {
+        let before = self.0.home.lock().unwrap_or_else(|poison| poison.into_inner()).replace(home);
+        if let (None, Some(filling)) = (before, &self.0.filling) {
+            filling.space.give_back(self.length());
+        }
+    }
+
+    /// The file of a body that is whole but not stored yet.
+    pub(in crate::store) fn filled(&self) -> Option<(PathBuf, Location)> {
+        let (filling, verified) = (self.0.filling.as_ref()?, self.0.sums.get()?);
+        let location = Location {
+            file: FileName::Body(0),
+            offset: 0,
+            length: self.length(),
+            piece: self.0.piece,
+            sums: sum_of_sums(&verified.sums),
+        };
+        Some((filling.path.clone(), location))
+    }
+}
+
+impl std::fmt::Debug for DiskBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "DiskBody({} bytes)", self.length())
+    }
+}
+
+impl Body {
+    /// An error: it cannot be read, or [`StoreError::Busy`]: not without waiting.
+    fn read(&self, from: u64, length: usize, wait: Wait) -> Result<Bytes, StoreError> {
+        let end = from.saturating_add(length as u64).min(self.length.load(Acquire));
+        let Some(file) = self.file.get().filter(|_| from < end) else { return Ok(Bytes::new()) };
+        let piece = u64::from(self.piece);
+        let (first, last) = (from / piece, (end - 1) / piece);
+        let unverified = self.sums.get().filter(|verified| !(first..=last).all(|piece| verified.is_right(piece)));
+        let Some(verified) = unverified else { return self.read_exact(file, from, end, wait) };
+        // whole pieces, to be verified
+        let start = first * piece;
+        let bytes = self.read_exact(file, start, ((last + 1) * piece).min(self.length.load(Acquire)), wait)?;
+        for (number, part) in (first..).zip(bytes.chunks(self.piece as usize)) {
+            verified.verify(number, part)?;
+        }
+        Ok(bytes.slice((from - start) as usize..(end - start) as usize))
+    }
+
+    fn read_exact(&self, file: &File, from: u64, end: u64, wait: Wait) -> Result<Bytes, StoreError> {
+        let mut bytes = vec![0; usize::try_from(end - from).map_err(|_| StoreError::TooLarge)?];
+        match wait {
+            Wait::Yes => file.read_exact_at(&mut bytes, self.offset + from).map_err(StoreError::Io)?,
+            Wait::No => {
+                let length = bytes.len();
+                let read =
+                    preadv2(file, &mut [IoSliceMut::new(&mut bytes)], self.offset + from, ReadWriteFlags::NOWAIT);
+                // not all of it is there, or the file system has no such reads
+                if read != Ok(length) {
+                    return Err(StoreError::Busy);
+                }
+            }
+        }
+        Ok(bytes.into())
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        let home = self.home.get_mut().unwrap_or_else(|poison| poison.into_inner());
+        if let (None, Some(filling)) = (home, &self.filling) {
+            filling.space.give_back(*self.length.get_mut());
+            if self.file.get().is_some()
+                && let Err(error) = std::fs::remove_file(&filling.path)
+            {
+                log::debug!("an unfinished body could not be removed: {error}");
+            }
+        }
+    }
+}
+
+impl Verified {
+    fn new(sums: Vec<Sum>) -> Verified {
+        let right = (0..sums.len().div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
+        Verified { sums, right }
+    }
+
+    fn is_right(&self, piece: u64) -> bool {
+        self.right.get((piece / 64) as usize).is_some_and(|word| word.load(Relaxed) & (1 << (piece % 64)) != 0)
+    }
+
+    fn verify(&self, piece: u64, bytes: &[u8]) -> Result<(), StoreError> {
+        if self.sums.get(piece as usize) != Some(&first_half(blake3::hash(bytes))) {
+            return Err(StoreError::Damaged("a piece of a body"));
+        }
+        if let Some(word) = self.right.get((piece / 64) as usize) {
+            word.fetch_or(1 << (piece % 64), Relaxed);
+        }
+        Ok(())
+    }
+}

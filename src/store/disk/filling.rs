@@ -1,0 +1,141 @@
+//! Large bodies while they stream in: written to a file of their own, and made durable when they are whole.
+
+use std::{path::PathBuf, sync::Arc};
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use super::{
+    body::DiskBody,
+    space::{Promise, Space},
+};
+use crate::store::{
+    StoreError,
+    format::sums::Sums,
+    hop::{hop, patient_hop},
+};
+
+/// So many bytes are written before they are made to reach the disk, so that the end of a large body waits for few.
+const SYNC: u64 = 32 * 1024 * 1024;
+
+/// A body that is being written. Dropped without `finish`: its space is given back.
+pub struct BodyWriter {
+    body: DiskBody,
+    /// `None` while, and for ever after, an `append` did not come to its end.
+    sums: Option<Sums>,
+    /// The body may not become longer.
+    longest: u64,
+    unsynced: u64,
+    _promise: Promise,
+    finishing: Finishing,
+}
+
+/// A body of which all was appended: the store closes when it is finished, or dropped.
+pub struct WholeBody {
+    writer: BodyWriter,
+    counted: Counted,
+}
+
+impl BodyWriter {
+    pub(in crate::store) fn new(
+        path: PathBuf,
+        space: Arc<Space>,
+        longest: u64,
+        promise: Promise,
+        finishing: Finishing,
+    ) -> BodyWriter {
+        let body = DiskBody::begin(path, space);
+        BodyWriter { body, sums: Some(Sums::default()), longest, unsynced: 0, _promise: promise, finishing }
+    }
+
+    /// Appends; on return `reader` can read it. 64 KiB or more at a time cost least. After an error, and after an
+    /// `append` that was not waited for, the body cannot be finished.
+    pub async fn append(&mut self, pieces: Vec<Bytes>) -> Result<(), StoreError> {
+        let mut sums = self.sums.take().ok_or(StoreError::Closed)?;
+        let body = self.body.clone();
+        let (mut at, count) = (body.length(), pieces.iter().map(|piece| piece.len() as u64).sum());
+        let space = body.space().ok_or(StoreError::Closed)?;
+        if at.saturating_add(count) > self.longest {
+            return Err(StoreError::TooLarge);
+        }
+        let taken = space.take(count).await?;
+        self.unsynced += count;
+        let sync = self.unsynced >= SYNC;
+        let write = move || {
+            for piece in &pieces {
+                body.append(at, piece).map_err(StoreError::Io)?;
+                sums.add(piece);
+                at += piece.len() as u64;
+            }
+            if sync {
+                body.sync().map_err(StoreError::Io)?;
+            }
+            body.has_grown(at);
+            taken.fill();
+            Ok(sums)
+        };
+        self.sums = Some(patient_hop(write).await?);
+        if sync {
+            self.unsynced = 0;
+        }
+        Ok(())
+    }
+
+    /// A body that grows: what has been appended so far can be read.
+    pub fn reader(&self) -> DiskBody {
+        self.body.clone()
+    }
+
+    /// The whole body was appended.
+    pub fn whole(self) -> WholeBody {
+        let counted = self.finishing.count();
+        WholeBody { writer: self, counted }
+    }
+}
+
+impl WholeBody {
+    /// Makes it durable, so that it may be stored: that is what `then` does, also where nobody waits for this any more.
+    pub async fn finish<T: Send + 'static>(
+        self,
+        then: impl FnOnce(DiskBody) -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let WholeBody { writer, counted } = self;
+        let sums = writer.sums.ok_or(StoreError::Closed)?.finish();
+        let body = writer.body;
+        hop(move || {
+            let length = body.length();
+            body.append(length, sums.as_flattened()).and_then(|()| body.sync()).map_err(StoreError::Io)?;
+            body.is_whole(sums);
+            let done = then(body);
+            drop(counted);
+            Ok(done)
+        })
+        .await
+    }
+}
+
+/// How many whole bodies are still to be finished.
+#[derive(Clone, Default)]
+pub struct Finishing(Arc<watch::Sender<usize>>);
+
+/// One of them.
+pub struct Counted(Finishing);
+
+impl Finishing {
+    pub fn count(&self) -> Counted {
+        self.0.send_modify(|count| *count += 1);
+        Counted(self.clone())
+    }
+
+    /// Waits until there is none.
+    pub async fn ended(&self) {
+        // an error: nobody is left who could have one
+        let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.0.send_modify(|count| *count -= 1);
+    }
+}

@@ -1,0 +1,249 @@
+//! The cache folder: whose it is, who may read it, who holds it, what it occupies.
+//!
+//! ```text
+//! CACHEDIR.TAG   says that it is a cache: backups leave it out, and nothing is removed from a folder without it
+//! lock           held by the process that uses the folder
+//! secret         the key of the digests that stand for credentials; 32 random bytes
+//! live/journal, live/fresh-N/, live/proven-N/
+//!                what is stored
+//! filling/       bodies that are being written
+//! gone-N/        cleared, about to be removed
+//! set-aside-N/   what could not be read; the newest one is kept
+//! ```
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, Permissions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{FlockOperation, Mode, flock};
+
+use crate::store::OpenError;
+
+/// The mark of a cache folder, as the Cache Directory Tagging Specification has it.
+const TAG: &str = "CACHEDIR.TAG";
+const SIGNATURE: &[u8] =
+    b"Signature: 8a477f597d28d172789f06886806bc55\n# This is a cache of Larder's: it may be removed.\n";
+/// What else is in a cache folder, beside what bears a number.
+const OURS: [&str; 6] = ["lock", "secret", "secret.new", "live", "filling", "control"];
+
+/// Held by the one process that uses a cache folder, for as long as this lives.
+#[derive(Debug)]
+pub struct FolderLock {
+    file: File,
+    folder: PathBuf,
+}
+
+impl FolderLock {
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Is the folder still the one that was locked? Not where it was removed.
+    pub fn holds(&self) -> bool {
+        let inode = |about: fs::Metadata| (about.dev(), about.ino());
+        let there = fs::metadata(self.folder.join("lock")).map(inode).ok();
+        there.is_some() && there == self.file.metadata().map(inode).ok()
+    }
+}
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // not by closing it: a process that this one is starting has it open, too, until it runs its own program
+        let _ = flock(&self.file, FlockOperation::Unlock);
+    }
+}
+
+/// Files that this process creates from now on are its user's alone. Process-wide: for `main`.
+pub fn restrict_umask() {
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
+}
+
+/// Takes a cache folder, which is created (mode 0700) if it is missing.
+pub fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
+    let io = |error| OpenError::Io(folder.to_owned(), error);
+    if let Err(error) = DirBuilder::new().recursive(true).mode(0o700).create(folder)
+        && !folder.exists()
+    {
+        return Err(io(error));
+    }
+    let about = fs::metadata(folder).map_err(io)?;
+    if !about.is_dir() {
+        return Err(OpenError::NotAFolder(folder.to_owned()));
+    }
+    if about.uid() != rustix::process::geteuid().as_raw() {
+        return Err(OpenError::NotOurs(folder.to_owned(), about.uid()));
+    }
+    if about.mode() & 0o022 != 0 {
+        return Err(OpenError::OpenToOthers(folder.to_owned(), about.mode() & 0o7777));
+    }
+    if !is_cache(folder) && fs::read_dir(folder).map_err(io)?.next().is_some() {
+        return Err(OpenError::NotACache(folder.to_owned()));
+    }
+    let path = folder.join("lock");
+    if path.is_dir() {
+        set_aside(folder, &path).map_err(io)?;
+    }
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(io)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {
+            if let Err(error) = tag(folder) {
+                log::debug!("{} was not written: {error}", folder.join(TAG).display());
+            }
+            Ok(FolderLock { file, folder: folder.to_owned() })
+        }
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::Locked(folder.to_owned())),
+        Err(error) => Err(io(error.into())),
+    }
+}
+
+/// Whether it is a cache folder of Larder's; one that cannot be read may be. One that has lost its tag is known by its other files.
+pub fn is_cache(folder: &Path) -> bool {
+    if folder.join(TAG).exists() {
+        return true;
+    }
+    let files = match fs::read_dir(folder) {
+        Ok(files) => files,
+        Err(error) => return error.kind() != io::ErrorKind::NotFound,
+    };
+    let names: Vec<_> = files.flatten().map(|file| file.file_name()).collect();
+    let ours =
+        |name: &str| OURS.contains(&name) || ["gone-", "set-aside-"].iter().any(|prefix| name.starts_with(prefix));
+    names.iter().any(|name| name == "lock") && names.iter().all(|name| name.to_str().is_some_and(ours))
+}
+
+fn tag(folder: &Path) -> io::Result<()> {
+    let path = folder.join(TAG);
+    if path.exists() {
+        return Ok(());
+    }
+    OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?.write_all(SIGNATURE)
+}
+
+/// Returns the secret of the cache folder. Where there is none, or no whole one, a new one is made: what depends on the old
+/// one is not found any more.
+pub fn secret(folder: &Path) -> io::Result<[u8; 32]> {
+    let path = folder.join("secret");
+    match fs::read(&path).map(<[u8; 32]>::try_from) {
+        Ok(Ok(secret)) => return Ok(secret),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(Err(_)) | Err(_) => {}
+    }
+    let (secret, new) = (random()?, folder.join("secret.new"));
+    let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&new)?;
+    file.write_all(&secret)?;
+    file.sync_all()?;
+    fs::rename(&new, &path)?;
+    File::open(folder)?.sync_all()?;
+    Ok(secret)
+}
+
+/// Returns random bytes of the system.
+pub fn random() -> io::Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        filled += rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty())?;
+    }
+    Ok(bytes)
+}
+
+/// Creates a folder (mode 0700) where none is.
+pub fn create(folder: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+        done => done,
+    }
+}
+
+/// A file that only this process may read.
+pub fn create_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create_new(true).read(true).write(true).mode(0o600).open(path)
+}
+
+/// Takes everything in a folder from everyone else.
+pub fn restrict(folder: &Path) -> io::Result<()> {
+    fs::set_permissions(folder, Permissions::from_mode(0o700))?;
+    for file in fs::read_dir(folder)? {
+        let file = file?;
+        if file.file_type()?.is_dir() {
+            restrict(&file.path())?;
+        } else {
+            fs::set_permissions(file.path(), Permissions::from_mode(0o600))?;
+        }
+    }
+    Ok(())
+}
+
+/// Bytes that a file or folder occupies, as du counts them. What vanishes meanwhile counts nothing.
+pub fn occupied(path: &Path) -> u64 {
+    let Ok(about) = fs::symlink_metadata(path) else { return 0 };
+    let own = about.blocks() * 512;
+    match fs::read_dir(path) {
+        Ok(files) if about.is_dir() => own + files.flatten().map(|file| occupied(&file.path())).sum::<u64>(),
+        _ => own,
+    }
+}
+
+/// Renames what cannot be read to the next free `set-aside-N`. Older ones are removed.
+pub fn set_aside(folder: &Path, what: &Path) -> io::Result<()> {
+    let older = numbered(folder, "set-aside-")?;
+    let next = older.last().map_or(1, |(number, _)| number.saturating_add(1));
+    fs::rename(what, folder.join(format!("set-aside-{next}")))?;
+    older.iter().for_each(|(_, path)| remove(path));
+    Ok(())
+}
+
+/// What is named with this prefix and a number, by number.
+pub fn numbered(folder: &Path, prefix: &str) -> io::Result<Vec<(u32, PathBuf)>> {
+    let mut found = Vec::new();
+    for file in fs::read_dir(folder)? {
+        let file = file?;
+        let number = file.file_name().to_str().and_then(|name| name.strip_prefix(prefix)?.parse().ok());
+        found.extend(number.map(|number| (number, file.path())));
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Removes a file or a folder; what cannot be removed is tried again at the next start.
+pub fn remove(path: &Path) {
+    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    if let Err(error) = removed {
+        log::debug!("{} could not be removed: {error}", path.display());
+    }
+}
+
+/// Moves all that is stored out of the way, at once and durably, and then removes it, and what was set aside.
+pub fn clear_live(folder: &Path) -> io::Result<()> {
+    numbered(folder, "set-aside-")?.iter().for_each(|(_, path)| remove(path));
+    let live = folder.join("live");
+    if live.symlink_metadata().is_ok() {
+        forget(folder, &live)?;
+        // on the disk before anybody is told
+        File::open(folder)?.sync_all()?;
+    }
+    sweep(folder)
+}
+
+/// Takes a folder out of the way at once, and then removes it.
+pub fn discard(folder: &Path, what: &Path) -> io::Result<()> {
+    remove(&forget(folder, what)?);
+    Ok(())
+}
+
+/// Takes a folder out of the way at once, for [`sweep`] to remove. Where it is then.
+pub fn forget(folder: &Path, what: &Path) -> io::Result<PathBuf> {
+    let next = numbered(folder, "gone-")?.last().map_or(1, |(number, _)| number.saturating_add(1));
+    let gone = folder.join(format!("gone-{next}"));
+    fs::rename(what, &gone)?;
+    Ok(gone)
+}
+
+/// Removes what was forgotten.
+pub fn sweep(folder: &Path) -> io::Result<()> {
+    numbered(folder, "gone-")?.iter().for_each(|(_, path)| remove(path));
+    Ok(())
+}

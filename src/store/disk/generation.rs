@@ -1,0 +1,343 @@
+//! One generation of the disk: a database and files of bodies in a folder of its own. When it has its share it is closed, and
+//! later dropped as a whole. That is how the disk limit holds, and how the disk is given back.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, RwLock, RwLockReadGuard,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use bytes::Bytes;
+
+use super::{
+    body::DiskBody,
+    folder,
+    records::{OpenFailure, Records},
+};
+use crate::{
+    key::CacheKey,
+    message::StoredHead,
+    store::{
+        Options, StoreError,
+        format::{
+            lines::Mark,
+            location::{FileName, Location},
+            prefix::Kind,
+            print::Print,
+            record::{self, Record, RecordBody, Variant},
+        },
+    },
+};
+
+/// A body up to this length is read with its record and held in memory.
+const READ_WHOLE: u64 = 256 * 1024;
+/// sled reads and holds records by the page: so many are on one.
+const OF_A_PAGE: u64 = 11;
+/// Bytes that a record on a page costs beside its own.
+const OVERHEAD: u64 = 112;
+/// Bytes that an open database costs, whatever is in it; one that is written to costs more. Measured.
+const OPEN: u64 = 1536 << 10;
+const WRITTEN: u64 = 4 << 20;
+/// Bytes of pages that are worth opening a database anew when nothing more is written to it.
+const WORTH_A_REOPENING: u64 = 1 << 20;
+const FRESH: &str = "fresh-";
+const PROVEN: &str = "proven-";
+
+pub struct Generation {
+    pub number: u32,
+    proven: AtomicBool,
+    /// It is written to.
+    active: AtomicBool,
+    /// Records that were written to it since it was opened.
+    pub written: AtomicU64,
+    pub folder: PathBuf,
+    /// Bytes of the database and of the segment that is written to, when they were measured.
+    measured: AtomicU64,
+    /// Bytes of all other files.
+    beside: AtomicU64,
+    /// Bytes of what was found dead since it was opened.
+    pub dead: AtomicU64,
+    records: RwLock<Records>,
+    /// Bytes of the pages that were read or written since the database was opened, about.
+    pages: AtomicU64,
+    segments: Mutex<HashMap<u32, Arc<File>>>,
+}
+
+/// Where what a generation holds came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// It was put.
+    Fresh,
+    /// It was asked for often, and copied out of a generation that was dropped.
+    Proven,
+}
+
+/// What was found under a key.
+#[expect(clippy::large_enum_variant, reason = "lists of variants are rare, and it does not live long")]
+pub enum Found {
+    Response { primary: CacheKey, head: StoredHead, body: FoundBody },
+    Variants(Vec<Variant>),
+}
+
+pub enum FoundBody {
+    Memory(Bytes),
+    Disk(DiskBody),
+}
+
+impl Generation {
+    pub fn folder_name(class: Class, number: u32) -> String {
+        match class {
+            Class::Fresh => format!("{FRESH}{number}"),
+            Class::Proven => format!("{PROVEN}{number}"),
+        }
+    }
+
+    /// The generations in a folder, by number.
+    pub fn list(live: &Path) -> io::Result<Vec<(u32, Class)>> {
+        let mut found = Vec::new();
+        for (prefix, class) in [(FRESH, Class::Fresh), (PROVEN, Class::Proven)] {
+            found.extend(folder::numbered(live, prefix)?.into_iter().map(|(number, _)| (number, class)));
+        }
+        found.sort_by_key(|(number, _)| *number);
+        Ok(found)
+    }
+
+    /// Opens it, or begins it where nothing is there. `share`: bytes that it is meant to have. What bodies with files of
+    /// their own occupy is not counted: that would take as long as there are many.
+    pub fn open(
+        live: &Path,
+        class: Class,
+        number: u32,
+        options: &Options,
+        share: u64,
+    ) -> Result<Generation, OpenFailure> {
+        let folder = live.join(Generation::folder_name(class, number));
+        let (cache, segment) = database(options, share);
+        folder::create(&folder).map_err(OpenFailure::Io)?;
+        let database = folder.join("db");
+        let segment = Records::segment_of(&database).unwrap_or(segment);
+        let records = Records::open(&database, cache, segment)?;
+        folder::restrict(&database).map_err(OpenFailure::Io)?;
+        let (measured, beside) = (AtomicU64::new(folder::occupied(&database)), AtomicU64::new(segments(&folder)));
+        let proven = AtomicBool::new(class == Class::Proven);
+        let (active, written, dead, pages, segments) = Default::default();
+        let records = RwLock::new(records);
+        Ok(Generation { number, proven, active, written, folder, measured, beside, dead, records, pages, segments })
+    }
+
+    pub fn class(&self) -> Class {
+        if self.proven.load(Relaxed) { Class::Proven } else { Class::Fresh }
+    }
+
+    /// It has turned out to be worth keeping. Forgotten at the next start.
+    pub fn prove(&self) {
+        self.proven.store(true, Relaxed);
+    }
+
+    /// Its database.
+    pub fn records(&self) -> RwLockReadGuard<'_, Records> {
+        self.records.read().unwrap_or_else(|poison| poison.into_inner())
+    }
+
+    /// Writes records, and how far the journal must have come.
+    pub fn write(&self, records: &[(CacheKey, Vec<u8>)], journal: Mark) -> Result<(), StoreError> {
+        let database = self.records();
+        let bytes: u64 = records.iter().map(|(_, record)| record.len() as u64 + OVERHEAD).sum();
+        // where pages were there before, who writes a record reads its page first
+        let read = if database.was_there() { OF_A_PAGE } else { 1 };
+        self.pages.fetch_add(bytes * read, Relaxed);
+        self.written.fetch_add(records.len() as u64, Relaxed);
+        database.write(records, journal)
+    }
+
+    /// The record of a key, decoded. `Some(None)`: it cannot be.
+    fn record(&self, key: &CacheKey) -> Result<Option<Option<Record>>, StoreError> {
+        self.records().find(key, |record| {
+            self.has_read(record.len());
+            record::decode(key, record)
+        })
+    }
+
+    /// The key and the record that begin with this print.
+    pub fn find_print(&self, print: Print) -> Result<Option<(CacheKey, Vec<u8>)>, StoreError> {
+        let found = self.records().find_print(print)?;
+        self.has_read(found.as_ref().map_or(0, |(_, record)| record.len()));
+        Ok(found)
+    }
+
+    /// Its neighbours are likely to be as long.
+    fn has_read(&self, length: usize) {
+        self.pages.fetch_add(OF_A_PAGE * (length as u64 + OVERHEAD), Relaxed);
+    }
+
+    /// How far the journal must have come at least.
+    pub fn journal(&self) -> Result<Mark, StoreError> {
+        self.records().journal()
+    }
+
+    /// It is written to from now on.
+    pub fn activate(&self) {
+        self.active.store(true, Relaxed);
+    }
+
+    pub fn is_active(&self) -> bool {
+        self.active.load(Relaxed)
+    }
+
+    /// Nothing more is written to it.
+    pub fn close(&self) -> Result<(), OpenFailure> {
+        self.active.store(false, Relaxed);
+        if self.pages() < WORTH_A_REOPENING { Ok(()) } else { self.let_go_of_pages() }
+    }
+
+    /// Opens the database anew: sled keeps most of what was written to it in memory, whatever it is told. Where readers do
+    /// not make way it stays as it is: one of them may be waiting for a disk that hangs.
+    pub fn let_go_of_pages(&self) -> Result<(), OpenFailure> {
+        let mut tries = (0..100).map(|_| self.records.try_write().inspect_err(|_| std::thread::yield_now()));
+        if let Some(Ok(mut records)) = tries.find(Result::is_ok) {
+            records.reopen(&self.folder.join("db"))?;
+            self.pages.store(0, Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Bytes of memory that its database holds, beside its pages and what each record costs.
+    pub fn memory(&self) -> u64 {
+        OPEN + if self.is_active() { WRITTEN } else { 0 }
+    }
+
+    /// Bytes of pages that its database holds in memory, about: all of them at most.
+    pub fn pages(&self) -> u64 {
+        self.pages.load(Relaxed).min(self.measured.load(Relaxed))
+    }
+
+    /// Bytes that it occupies, as far as was measured.
+    pub fn bytes(&self) -> u64 {
+        self.measured.load(Relaxed) + self.beside.load(Relaxed)
+    }
+
+    /// Measures the database. `segment`: what the segment that is written to occupies.
+    pub fn measure(&self, segment: u64) {
+        self.measured.store(folder::occupied(&self.folder.join("db")) + segment, Relaxed);
+    }
+
+    /// A file came beside the database.
+    pub fn has_gained(&self, path: &Path) {
+        self.beside.fetch_add(folder::occupied(path), Relaxed);
+    }
+
+    /// Some of the files beside the database do not occupy so many bytes, but so many.
+    pub fn corrects(&self, bytes: u64, by: u64) {
+        let corrected = |beside: u64| Some((beside + by).saturating_sub(bytes));
+        let _ = self.beside.fetch_update(Relaxed, Relaxed, corrected);
+    }
+
+    /// The stored response or the variants under a key. An error: there is a record, but it cannot be believed.
+    pub fn find(&self, key: &CacheKey) -> Result<Option<Found>, StoreError> {
+        self.record(key)?.map(|record| self.understand(record.ok_or(StoreError::Damaged("a record"))?)).transpose()
+    }
+
+    /// Where the body of a key's record is, if it is in a file of this generation.
+    pub fn location(&self, key: &CacheKey) -> Result<Option<Location>, StoreError> {
+        let found = self.records().find(key, |record| {
+            self.has_read(record.len());
+            match record::parts(key, record)?.prefix.kind {
+                Kind::Beside(home) if home.generation == self.number => Some(home.location),
+                _ => None,
+            }
+        });
+        Ok(found?.flatten())
+    }
+
+    fn understand(&self, record: Record) -> Result<Found, StoreError> {
+        Ok(match record {
+            Record::Variants(variants) => Found::Variants(variants),
+            Record::Response { primary, head, body: RecordBody::Inline(bytes) } => {
+                Found::Response { primary, head, body: FoundBody::Memory(bytes) }
+            }
+            Record::Response { primary, head, body: RecordBody::Beside(home) } => {
+                if home.generation != self.number {
+                    // nothing writes such a record, and nothing would keep the body
+                    return Err(StoreError::Damaged("the place of a body"));
+                }
+                let body = self.body(home.location)?;
+                let whole = home.location.length <= READ_WHOLE;
+                let body = if whole {
+                    FoundBody::Memory(body.read_whole()?)
+                } else {
+                    // damage that is seen now is a miss, later it is a broken answer
+                    body.read_first()?;
+                    FoundBody::Disk(body)
+                };
+                Found::Response { primary, head, body }
+            }
+        })
+    }
+
+    /// A body, with its sums.
+    pub fn body(&self, location: Location) -> Result<DiskBody, StoreError> {
+        DiskBody::stored(self.file(location.file)?, self.number, location)
+    }
+
+    /// The file of bodies, open for reading.
+    fn file(&self, name: FileName) -> Result<Arc<File>, StoreError> {
+        let open = || match File::open(name.path(&self.folder)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::Damaged("a file of bodies")),
+            file => file.map(Arc::new).map_err(StoreError::Io),
+        };
+        match name {
+            FileName::Body(_) => open(),
+            FileName::Segment(number) => {
+                let mut segments = self.segments.lock().unwrap_or_else(|poison| poison.into_inner());
+                if let Some(file) = segments.get(&number) {
+                    return Ok(file.clone());
+                }
+                let file = open()?;
+                segments.insert(number, file.clone());
+                Ok(file)
+            }
+        }
+    }
+
+    /// A number that no file of bodies has yet.
+    pub fn unused_file_number(&self) -> io::Result<u32> {
+        let mut last = 0;
+        for file in std::fs::read_dir(&self.folder)? {
+            last = last.max(file?.file_name().to_str().and_then(FileName::parse).map_or(0, FileName::number));
+        }
+        Ok(last.saturating_add(1))
+    }
+
+    /// Removes the file of a body that nothing names any more.
+    pub fn remove_body(&self, file: FileName) {
+        let FileName::Body(_) = file else { return };
+        let path = file.path(&self.folder);
+        let bytes = folder::occupied(&path);
+        match std::fs::remove_file(path) {
+            Ok(()) => self.corrects(bytes, 0),
+            Err(error) => log::debug!("a stored body could not be removed: {error}"),
+        }
+    }
+}
+
+/// Bytes that a generation's segments occupy, and its folder itself.
+fn segments(folder: &Path) -> u64 {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|file| file.path());
+    let segments = files.filter(|path| path.extension().is_some_and(|extension| extension == "seg"));
+    let own = folder.symlink_metadata().map_or(0, |about| about.blocks() * 512);
+    own + segments.map(|path| folder::occupied(&path)).sum::<u64>()
+}
+
+/// Bytes of sled's cache for one generation, and its segment size.
+fn database(options: &Options, share: u64) -> (u64, usize) {
+    let cache = (options.memory / 8).min(64 << 20) / 8;
+    // a power of two, small where little room is
+    let segment = 1 << (share / 16).clamp(128 << 10, 512 << 10).ilog2();
+    (cache.max(256 << 10), segment)
+}

@@ -1,0 +1,92 @@
+//! The file of the journal: lines are appended when what they name is on the disk, and a journal that grew long is replaced.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, BufWriter, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+};
+
+use crate::store::format::{
+    lines::{self, LINE, Line, Mark, header},
+    print::{Entry, Print},
+};
+
+pub struct Journal {
+    file: File,
+    mark: Mark,
+    /// Lines that are not written yet: none may be on the disk before the record that it names.
+    waiting: Vec<u8>,
+    /// So many lines are known to be on the disk.
+    synced: u64,
+}
+
+impl Journal {
+    /// Continues the journal that was read. `vouched`: how far it was known to be on the disk.
+    pub fn open(path: &Path, mark: Mark, vouched: Mark) -> io::Result<Journal> {
+        let file = OpenOptions::new().append(true).open(path)?;
+        file.set_len(mark.lines * LINE as u64)?;
+        let synced = if vouched.serial == mark.serial { vouched.lines.min(mark.lines) } else { 0 };
+        Ok(Journal { file, mark, waiting: Vec::new(), synced })
+    }
+
+    /// A new one, of these entries, in place of the one that was there.
+    pub fn summarize(path: &Path, serial: u64, entries: &[(Print, Entry)]) -> io::Result<Journal> {
+        let new = path.with_extension("new");
+        let file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&new)?;
+        let mut writer = BufWriter::with_capacity(1 << 20, &file);
+        writer.write_all(&header(serial, 0, entries.len() as u64))?;
+        let mut bytes = Vec::with_capacity(LINE);
+        for (position, (print, entry)) in (1..).zip(entries) {
+            bytes.clear();
+            lines::append(
+                &mut bytes,
+                &Line::Record { print: *print, entry: *entry, primary: *print },
+                serial,
+                position,
+            );
+            writer.write_all(&bytes)?;
+        }
+        writer.flush()?;
+        drop(writer);
+        file.sync_all()?;
+        fs::rename(&new, path)?;
+        let folder = path.parent().unwrap_or(path);
+        File::open(folder)?.sync_all()?;
+        let file = OpenOptions::new().append(true).open(path)?;
+        let lines = entries.len() as u64 + 1;
+        Ok(Journal { file, mark: Mark { serial, lines }, waiting: Vec::new(), synced: lines })
+    }
+
+    /// Adds lines, which are written by the next `sync`.
+    pub fn append(&mut self, lines: &[Line]) {
+        for line in lines {
+            self.mark.lines += lines::append(&mut self.waiting, line, self.mark.serial, self.mark.lines);
+        }
+    }
+
+    /// Writes what waits and makes it reach the disk. What the lines name must be there already.
+    pub fn sync(&mut self) -> io::Result<()> {
+        if self.synced < self.mark.lines {
+            self.file.write_all(&self.waiting)?;
+            self.waiting.clear();
+            self.file.sync_data()?;
+            self.synced = self.mark.lines;
+        }
+        Ok(())
+    }
+
+    /// What a later reader must find, or else it was cut.
+    pub fn synced(&self) -> Mark {
+        Mark { lines: self.synced, ..self.mark }
+    }
+
+    pub fn serial(&self) -> u64 {
+        self.mark.serial
+    }
+
+    /// Most of its lines were superseded, where so many keys are stored.
+    pub fn is_long(&self, keys: u64) -> bool {
+        self.mark.lines > 50_000 + keys * 2
+    }
+}

@@ -1,0 +1,242 @@
+//! The database of one generation. The only file that names sled, and the walls around it: sled panics where its files
+//! are damaged, stays broken after the first error of a write, and does not fsync.
+
+use std::{
+    fs::File,
+    io,
+    path::Path,
+    pin::pin,
+    sync::{
+        Arc, Once,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    task::{Context, Wake, Waker},
+    thread::{self, Thread},
+    time::Duration,
+};
+
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::Errno,
+};
+
+use crate::{
+    blocking::caught,
+    clock,
+    key::CacheKey,
+    store::{
+        StoreError,
+        format::{lines::Mark, print::Print},
+    },
+};
+
+/// Under this key stands how far the journal was on the disk when a record was last written.
+const JOURNAL: &[u8] = b"journal";
+/// How long a process may take from its start to its own program, on a busy machine.
+const STARTING: Duration = Duration::from_secs(1);
+
+/// Why a database could not be opened.
+#[derive(Debug)]
+pub enum OpenFailure {
+    /// The disk would not: full, read-only, broken. Worth another try.
+    Io(io::Error),
+    /// Its files are not what was written.
+    Damaged(String),
+}
+
+impl From<OpenFailure> for io::Error {
+    fn from(failure: OpenFailure) -> io::Error {
+        match failure {
+            OpenFailure::Io(error) => error,
+            OpenFailure::Damaged(why) => io::Error::other(why),
+        }
+    }
+}
+
+/// sled's own threads were started.
+static THREADS: Once = Once::new();
+
+/// sled starts its threads at the first work for them, once in a process: where the system gave none then, whoever waits for
+/// that work would wait for ever. So the first work is now, and nothing.
+fn start_threads(db: &sled::Db) {
+    struct Waiting(Thread);
+    impl Wake for Waiting {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    if thread::Builder::new().spawn(|| ()).is_err() {
+        return;
+    }
+    let mut flushed = pin!(db.flush_async());
+    let waker = Waker::from(Arc::new(Waiting(thread::current())));
+    let began = clock::instant();
+    // it holds the database until it is done
+    while flushed.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() && began.elapsed() < STARTING {
+        thread::park_timeout(STARTING);
+    }
+}
+
+pub struct Records {
+    /// Gone only while it is being dropped.
+    db: Option<sled::Db>,
+    /// sled's own file, for fsync.
+    file: File,
+    cache: u64,
+    /// sled failed once: it may never come to the end of its drop.
+    broken: AtomicBool,
+}
+
+impl Records {
+    /// `cache`: bytes of pages that sled holds. `segment`: bytes that it takes from the disk at a time, a power of two.
+    pub fn open(folder: &Path, cache: u64, segment: usize) -> Result<Records, OpenFailure> {
+        if is_locked(&folder.join("db")) {
+            // a reader of ours that hangs holds it; damage it is not
+            return Err(OpenFailure::Io(io::ErrorKind::WouldBlock.into()));
+        }
+        remove_begun_snapshots(folder).map_err(OpenFailure::Io)?;
+        let config = sled::Config::new().path(folder).cache_capacity(cache).segment_size(segment).flush_every_ms(None);
+        let db = match caught(|| config.open()) {
+            Some(Ok(db)) => db,
+            Some(Err(sled::Error::Io(error))) => return Err(OpenFailure::Io(error)),
+            Some(Err(error)) => return Err(OpenFailure::Damaged(error.to_string())),
+            None => return Err(OpenFailure::Damaged("sled panicked on opening".to_owned())),
+        };
+        THREADS.call_once(|| _ = caught(|| start_threads(&db)));
+        let file = File::open(folder.join("db")).map_err(OpenFailure::Io)?;
+        Ok(Records { db: Some(db), file, cache, broken: AtomicBool::new(false) })
+    }
+
+    /// Whether it was there when it was opened.
+    pub fn was_there(&self) -> bool {
+        self.db.as_ref().is_some_and(sled::Db::was_recovered)
+    }
+
+    /// Closes it and opens it again.
+    pub fn reopen(&mut self, folder: &Path) -> Result<(), OpenFailure> {
+        let segment = Records::segment_of(folder).ok_or_else(|| OpenFailure::Damaged("no conf".to_owned()))?;
+        caught(|| drop(self.db.take()));
+        *self = Records::open(folder, self.cache, segment)?;
+        Ok(())
+    }
+
+    /// The segment size that a database was made with: sled opens it with no other.
+    pub fn segment_of(folder: &Path) -> Option<usize> {
+        segment_size(&std::fs::read(folder.join("conf")).ok()?)
+    }
+
+    /// Opens a closed database once, so that the next opening has nothing to catch up with: sled writes down where its pages
+    /// are when it opens, not when it closes.
+    pub fn settle(folder: &Path) {
+        let Some(segment) = Records::segment_of(folder) else { return };
+        if let Err(failure) = Records::open(folder, 1 << 20, segment) {
+            log::debug!("a database was not settled: {failure:?}");
+        }
+    }
+
+    /// Shows the record of a key to `read`.
+    pub fn find<T>(&self, key: &CacheKey, read: impl FnOnce(&[u8]) -> T) -> Result<Option<T>, StoreError> {
+        self.guard(|db| Ok(db.get(key.0)?.map(|record| read(&record))))
+    }
+
+    /// The key and the record that begin with this print.
+    pub fn find_print(&self, print: Print) -> Result<Option<(CacheKey, Vec<u8>)>, StoreError> {
+        self.guard(|db| {
+            let Some(found) = db.scan_prefix(print.0.to_be_bytes()).next() else { return Ok(None) };
+            let (key, record) = found?;
+            Ok(<[u8; 32]>::try_from(&key[..]).ok().map(|key| (CacheKey(key), record.to_vec())))
+        })
+    }
+
+    /// Writes records, and how far the journal must have come. They have left the process on return, but need not have
+    /// reached the disk.
+    pub fn write(&self, records: &[(CacheKey, Vec<u8>)], journal: Mark) -> Result<(), StoreError> {
+        self.guard(|db| {
+            // not a Batch: that locks every database of the process against readers
+            for (key, record) in records {
+                db.insert(key.0, &record[..])?;
+            }
+            let mark = [journal.serial.to_be_bytes(), journal.lines.to_be_bytes()];
+            db.insert(JOURNAL, mark.as_flattened())?;
+            db.flush().map(drop)
+        })
+    }
+
+    /// How far the journal must have come at least.
+    pub fn journal(&self) -> Result<Mark, StoreError> {
+        let stored = self.guard(|db| db.get(JOURNAL))?.unwrap_or_default();
+        let (Some((serial, _)), Some(lines)) = (stored.split_first_chunk(), stored.get(8..)) else {
+            return Ok(Mark::default());
+        };
+        let lines = lines.try_into().map_or(0, u64::from_be_bytes);
+        Ok(Mark { serial: u64::from_be_bytes(*serial), lines })
+    }
+
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn guard<T>(&self, call: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Result<T, StoreError> {
+        let db = self.db.as_ref().ok_or(StoreError::Closed)?;
+        let done = caught(|| call(db));
+        if !matches!(done, Some(Ok(_))) {
+            self.broken.store(true, Relaxed);
+        }
+        match done {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(sled::Error::Io(error))) => Err(StoreError::Io(error)),
+            Some(Err(sled::Error::Corruption { .. })) => Err(StoreError::Damaged("sled reports corruption")),
+            Some(Err(error)) => Err(StoreError::Io(io::Error::other(error.to_string()))),
+            None => Err(StoreError::Damaged("sled panicked")),
+        }
+    }
+}
+
+/// What a crash left of a snapshot: sled would take it for the newest one, and the database for damaged.
+fn remove_begun_snapshots(folder: &Path) -> io::Result<()> {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|file| file.path());
+    let mut begun = files.filter(|path| path.extension().is_some_and(|extension| extension == "generating"));
+    begun.try_for_each(std::fs::remove_file)
+}
+
+/// Whether sled has this file open still, here or in another process. A process that this one starts holds what was open
+/// here until it runs its own program: that is waited for.
+fn is_locked(file: &Path) -> bool {
+    let Ok(file) = File::open(file) else { return false };
+    let began = clock::instant();
+    while let Err(Errno::WOULDBLOCK) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        if began.elapsed() > STARTING {
+            return true;
+        }
+        thread::sleep(STARTING / 500);
+    }
+    // not by closing it: it may be held in that way, too
+    let _ = flock(&file, FlockOperation::Unlock);
+    false
+}
+
+impl Drop for Records {
+    fn drop(&mut self) {
+        let db = self.db.take();
+        // sled unwraps an fsync on its way out, and after a panic it can wait for ever for a buffer that nobody writes
+        let close = move || {
+            if caught(|| drop(db)).is_none() {
+                log::debug!("a database panicked while it was closed");
+            }
+        };
+        if *self.broken.get_mut() {
+            let closing = thread::Builder::new().name("larder-closing".to_owned()).spawn(close);
+            closing.map_or_else(|error| log::debug!("a broken database was not closed: {error}"), drop);
+        } else {
+            close();
+        }
+    }
+}
+
+/// What a database's conf says of its segment size.
+pub fn segment_size(conf: &[u8]) -> Option<usize> {
+    // a sum stands behind the text
+    let text = String::from_utf8_lossy(conf);
+    let size = text.lines().find_map(|line| line.strip_prefix("segment_size:"))?.trim().parse().ok()?;
+    usize::is_power_of_two(size).then_some(size)
+}

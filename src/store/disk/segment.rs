@@ -1,0 +1,99 @@
+//! Where the bytes of bodies stand on disk. Many small bodies share a segment, a file that is only ever appended to; a
+//! large one has a file of its own. Behind the body's bytes stand the sums of its pieces, 16 bytes each.
+
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
+    path::Path,
+    sync::Arc,
+};
+
+use crate::store::{
+    StoreError,
+    format::{
+        location::{FileName, Location},
+        sums::{PIECE, Sum, sum_of_sums, sums},
+    },
+};
+
+/// The files of one body each that are in a generation's folder now.
+pub fn body_files(folder: &Path) -> io::Result<Vec<FileName>> {
+    let names = std::fs::read_dir(folder)?.flatten().map(|file| file.file_name());
+    let files = names.filter_map(|name| FileName::parse(name.to_str()?));
+    Ok(files.filter(|file| matches!(file, FileName::Body(_))).collect())
+}
+
+/// Appends whole bodies to one segment. One thread does it.
+pub struct Segment {
+    number: u32,
+    file: Arc<File>,
+    /// What was written.
+    end: u64,
+    /// What stands behind it, to be written at once.
+    buffer: Vec<u8>,
+    synced: u64,
+}
+
+impl Segment {
+    /// A new one.
+    pub fn create(folder: &Path, number: u32) -> io::Result<Segment> {
+        let path = FileName::Segment(number).path(folder);
+        let file = OpenOptions::new().create_new(true).read(true).write(true).mode(0o600).open(path)?;
+        Ok(Segment { number, file: Arc::new(file), end: 0, buffer: Vec::new(), synced: 0 })
+    }
+
+    /// Where the body will be, after `write`.
+    pub fn append(&mut self, body: &[u8]) -> Location {
+        let sums = sums(body, PIECE);
+        let location = Location {
+            file: FileName::Segment(self.number),
+            offset: self.end + self.buffer.len() as u64,
+            length: body.len() as u64,
+            piece: PIECE,
+            sums: sum_of_sums(&sums),
+        };
+        self.buffer.extend_from_slice(body);
+        self.buffer.extend_from_slice(sums.as_flattened());
+        location
+    }
+
+    pub fn write(&mut self) -> io::Result<()> {
+        self.file.write_all_at(&self.buffer, self.end)?;
+        self.end += self.buffer.len() as u64;
+        self.buffer.clear();
+        self.buffer.shrink_to(4 << 20);
+        Ok(())
+    }
+
+    /// Bytes on the disk.
+    pub fn occupied(&self) -> u64 {
+        self.file.metadata().map_or(0, |about| about.blocks() * 512)
+    }
+
+    pub fn sync(&mut self) -> io::Result<()> {
+        if self.synced < self.end {
+            self.file.sync_data()?;
+            self.synced = self.end;
+        }
+        Ok(())
+    }
+}
+
+/// The sums behind a body, verified.
+pub fn read_sums(file: &File, location: &Location) -> Result<Vec<Sum>, StoreError> {
+    const WRONG: StoreError = StoreError::Damaged("the sums of a body");
+    if location.piece == 0 {
+        return Err(WRONG);
+    }
+    let pieces = location.length.div_ceil(u64::from(location.piece));
+    let at = location.offset.checked_add(location.length).ok_or(WRONG)?;
+    let end = pieces.checked_mul(size_of::<Sum>() as u64).and_then(|bytes| at.checked_add(bytes)).ok_or(WRONG)?;
+    // a damaged length must not become an allocation
+    if end > file.metadata().map_err(StoreError::Io)?.len() {
+        return Err(WRONG);
+    }
+    let mut sums = vec![Sum::default(); usize::try_from(pieces).map_err(|_| WRONG)?];
+    file.read_exact_at(sums.as_flattened_mut(), at).map_err(StoreError::Io)?;
+    if sum_of_sums(&sums) != location.sums { Err(WRONG) } else { Ok(sums) }
+}

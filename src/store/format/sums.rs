@@ -1,0 +1,59 @@
+//! Sums against damage: the first half of blake3, also over each piece of a body.
+
+/// Bytes that are verified together.
+pub const PIECE: u32 = 64 * 1024;
+
+/// The first half of blake3 over a piece.
+pub type Sum = [u8; 16];
+
+/// The first 16 bytes of a digest: enough against damage.
+pub fn first_half(digest: blake3::Hash) -> Sum {
+    let mut half = [0; 16];
+    half.copy_from_slice(&digest.as_bytes()[..16]);
+    half
+}
+
+/// The sums of a body's pieces.
+pub fn sums(body: &[u8], piece: u32) -> Vec<Sum> {
+    body.chunks(piece.max(1) as usize).map(|piece| first_half(blake3::hash(piece))).collect()
+}
+
+/// The sum that is in the record.
+pub fn sum_of_sums(sums: &[Sum]) -> Sum {
+    first_half(blake3::hash(sums.as_flattened()))
+}
+
+/// The sums of a body that comes in parts, and of the piece that is not full yet.
+#[derive(Default)]
+pub struct Sums {
+    whole: Vec<Sum>,
+    part: blake3::Hasher,
+    in_part: usize,
+}
+
+impl Sums {
+    pub fn add(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let (now, rest) = bytes.split_at(bytes.len().min(PIECE as usize - self.in_part));
+            self.part.update(now);
+            self.in_part += now.len();
+            bytes = rest;
+            if self.in_part == PIECE as usize {
+                self.end_piece();
+            }
+        }
+    }
+
+    pub fn finish(mut self) -> Vec<Sum> {
+        if self.in_part > 0 {
+            self.end_piece();
+        }
+        self.whole
+    }
+
+    fn end_piece(&mut self) {
+        self.whole.push(first_half(self.part.finalize()));
+        self.part.reset();
+        self.in_part = 0;
+    }
+}

@@ -1,0 +1,33 @@
+//! What the lower layers tell the writer, who is above them.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use crate::key::CacheKey;
+
+/// What happened below that the writer has to deal with.
+pub enum Notice {
+    /// Something waits to be written.
+    Wake,
+    /// The stored body under this key cannot be read.
+    Unreadable(CacheKey),
+    /// The databases hold too many pages in memory.
+    Ease,
+    /// A body that is being received found no room. The writer answers when it has made some, or cannot.
+    Room(oneshot::Sender<()>),
+}
+
+/// Takes notices to the writer. Those that come after its end are dropped.
+#[derive(Clone)]
+pub struct Notices(Arc<dyn Fn(Notice) + Send + Sync>);
+
+impl Notices {
+    pub fn new(send: impl Fn(Notice) + Send + Sync + 'static) -> Notices {
+        Notices(Arc::new(send))
+    }
+
+    pub fn send(&self, notice: Notice) {
+        (self.0)(notice);
+    }
+}

@@ -1,0 +1,67 @@
+//! What the disk holds: the index of all keys, and the generations that are open.
+
+use std::sync::{
+    Arc, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
+
+use super::index::Index;
+use crate::{
+    key::CacheKey,
+    store::{
+        disk::generation::Generation,
+        format::print::{Entry, Print},
+    },
+};
+
+pub struct Catalog {
+    pub index: Index,
+    /// The index says all that the disk holds: from the first opening on, but while it is read anew.
+    pub index_known: AtomicBool,
+    /// The oldest first; the last one is written to. Empty while the store is not open.
+    generations: RwLock<Vec<Arc<Generation>>>,
+}
+
+impl Catalog {
+    pub fn new() -> Catalog {
+        Catalog { index: Index::new(), index_known: AtomicBool::new(false), generations: RwLock::default() }
+    }
+
+    /// The newest record of a key, if there is one.
+    pub fn entry(&self, key: &CacheKey) -> Option<Entry> {
+        self.index.find(Print::of(key))
+    }
+
+    /// Whether the disk may hold something under this key. The index says so, also while the disk is down.
+    pub fn may_hold(&self, key: &CacheKey) -> bool {
+        !self.index_known.load(Relaxed) || self.entry(key).is_some()
+    }
+
+    /// Returns true if the entry still names the record of a generation that is there.
+    pub fn is_current(&self, print: Print, entry: Entry) -> bool {
+        self.index.find(print) == Some(entry) && self.generation(entry.generation).is_some()
+    }
+
+    pub fn generation(&self, number: u32) -> Option<Arc<Generation>> {
+        self.generations().iter().rev().find(|generation| generation.number == number).cloned()
+    }
+
+    pub fn generations(&self) -> RwLockReadGuard<'_, Vec<Arc<Generation>>> {
+        self.generations.read().unwrap_or_else(|poison| poison.into_inner())
+    }
+
+    pub fn generations_mut(&self) -> RwLockWriteGuard<'_, Vec<Arc<Generation>>> {
+        self.generations.write().unwrap_or_else(|poison| poison.into_inner())
+    }
+
+    /// Bytes of pages that the databases hold which are read only.
+    pub fn pages(&self) -> u64 {
+        let generations = self.generations();
+        generations.iter().filter(|generation| !generation.is_active()).map(|generation| generation.pages()).sum()
+    }
+
+    /// Bytes that all generations occupy, as far as was measured.
+    pub fn bytes(&self) -> u64 {
+        self.generations().iter().map(|generation| generation.bytes()).sum()
+    }
+}

@@ -1,0 +1,202 @@
+//! Which keys are on disk, and in which generation: 16 bytes each, in memory. The truth of what is stored: a record that
+//! is not named here does not exist. Built from the journals at opening.
+
+use std::{
+    collections::{HashMap, HashSet},
+    hash::{BuildHasherDefault, Hasher},
+    sync::{
+        RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use crate::store::format::{
+    lines::{self, Event, LINE, Line},
+    print::{Entry, Print, Size},
+};
+
+/// Prints are uniform already.
+#[derive(Default)]
+struct Same(u64);
+
+impl Hasher for Same {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+}
+
+type Shard = HashMap<Print, Entry, BuildHasherDefault<Same>>;
+
+const SHARDS: usize = 64;
+
+pub struct Index {
+    shards: Vec<RwLock<Shard>>,
+    responses: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Index {
+    pub fn new() -> Index {
+        let shards = (0..SHARDS).map(|_| RwLock::default()).collect();
+        Index { shards, responses: AtomicU64::new(0), bytes: AtomicU64::new(0) }
+    }
+
+    pub fn find(&self, print: Print) -> Option<Entry> {
+        self.read(print).get(&print).copied()
+    }
+
+    pub fn set(&self, print: Print, entry: Entry) {
+        let old = self.write(print).insert(print, entry);
+        self.count(old, Some(entry));
+    }
+
+    pub fn remove(&self, print: Print) -> Option<Entry> {
+        let old = self.write(print).remove(&print);
+        self.count(old, None);
+        old
+    }
+
+    /// Forgets what is in a generation. How many stored responses that were.
+    pub fn remove_generation(&self, generation: u32) -> u64 {
+        let before = self.responses();
+        self.retain(|entry| entry.generation != generation);
+        before - self.responses().min(before)
+    }
+
+    pub fn remove_all(&self) {
+        self.retain(|_| false);
+    }
+
+    /// Keeps what is in these generations.
+    pub fn keep_generations(&self, numbers: &[u32]) {
+        if self.generations().iter().any(|number| !numbers.contains(number)) {
+            self.retain(|entry| numbers.contains(&entry.generation));
+        }
+    }
+
+    /// Adds what a journal says of records.
+    pub fn read_journal(&self, bytes: &[u8]) -> lines::Read {
+        self.reserve(bytes.len() / LINE);
+        lines::read(bytes, |event| match event {
+            Event::Line(line) => self.apply(&line),
+            Event::Forget => self.remove_all(),
+        })
+    }
+
+    /// Does what a line of the journal says, if it is about a record.
+    pub fn apply(&self, line: &Line) {
+        match line {
+            Line::Record { print, entry, .. } => self.set(*print, *entry),
+            Line::Forgotten(print) => _ = self.remove(*print),
+            Line::Rule(_) | Line::Invalidation { .. } | Line::HighWater(_) | Line::Identity(_) => {}
+        }
+    }
+
+    /// So many keys are about to come.
+    fn reserve(&self, keys: usize) {
+        for shard in &self.shards {
+            shard.write().unwrap_or_else(|poison| poison.into_inner()).reserve(keys / SHARDS);
+        }
+    }
+
+    /// What is in this generation.
+    pub fn of_generation(&self, generation: u32) -> Vec<(Print, Size)> {
+        self.collect(|print, entry| (entry.generation == generation).then_some((print, entry.size)))
+    }
+
+    /// Bytes of what is in each generation, if it has so many by itself.
+    pub fn bytes_by_generation(&self, least: u64) -> HashMap<u32, u64> {
+        let mut bytes = HashMap::new();
+        for shard in &self.shards {
+            let shard = shard.read().unwrap_or_else(|poison| poison.into_inner());
+            let counted = shard.values().filter(|entry| entry.size.bytes() >= least);
+            counted.for_each(|entry| *bytes.entry(entry.generation).or_default() += entry.size.bytes());
+        }
+        bytes
+    }
+
+    pub fn entries(&self) -> Vec<(Print, Entry)> {
+        self.collect(|print, entry| Some((print, entry)))
+    }
+
+    /// The generations that hold something.
+    pub fn generations(&self) -> HashSet<u32> {
+        let (mut found, mut last) = (HashSet::new(), None);
+        for shard in &self.shards {
+            let shard = shard.read().unwrap_or_else(|poison| poison.into_inner());
+            for entry in shard.values().filter(|entry| last.replace(entry.generation) != Some(entry.generation)) {
+                found.insert(entry.generation);
+            }
+        }
+        found
+    }
+
+    /// Of how many keys it knows.
+    pub fn len(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.read().map_or_else(|e| e.into_inner().len(), |s| s.len()) as u64).sum()
+    }
+
+    pub fn responses(&self) -> u64 {
+        self.responses.load(Relaxed)
+    }
+
+    /// Of all stored responses, heads included.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Relaxed)
+    }
+
+    fn collect<T>(&self, pick: impl Fn(Print, Entry) -> Option<T>) -> Vec<T> {
+        let mut found = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.read().unwrap_or_else(|poison| poison.into_inner());
+            found.extend(shard.iter().filter_map(|(print, entry)| pick(*print, *entry)));
+        }
+        found
+    }
+
+    fn retain(&self, keep: impl Fn(&Entry) -> bool) {
+        for shard in &self.shards {
+            let mut shard = shard.write().unwrap_or_else(|poison| poison.into_inner());
+            shard.retain(|_, entry| {
+                let stays = keep(entry);
+                if !stays {
+                    self.count(Some(*entry), None);
+                }
+                stays
+            });
+            shard.shrink_to_fit();
+        }
+    }
+
+    fn count(&self, old: Option<Entry>, new: Option<Entry>) {
+        if let Some(entry) = new.filter(|entry| entry.size != Size::LIST) {
+            self.responses.fetch_add(1, Relaxed);
+            self.bytes.fetch_add(entry.size.bytes(), Relaxed);
+        }
+        if let Some(entry) = old.filter(|entry| entry.size != Size::LIST) {
+            self.responses.fetch_sub(1, Relaxed);
+            self.bytes.fetch_sub(entry.size.bytes(), Relaxed);
+        }
+    }
+
+    fn shard(&self, print: Print) -> &RwLock<Shard> {
+        // not the bits that the maps use for their buckets
+        &self.shards[(print.0 >> 40) as usize % SHARDS]
+    }
+
+    fn read(&self, print: Print) -> RwLockReadGuard<'_, Shard> {
+        self.shard(print).read().unwrap_or_else(|poison| poison.into_inner())
+    }
+
+    fn write(&self, print: Print) -> RwLockWriteGuard<'_, Shard> {
+        self.shard(print).write().unwrap_or_else(|poison| poison.into_inner())
+    }
+}

@@ -1,0 +1,133 @@
+//! The memory tier: what was asked for lately, bounded in bytes.
+
+use quick_cache::{OptionsBuilder, Weighter, sync::Cache};
+
+use crate::{
+    key::CacheKey,
+    message::{Nominated, ResponseHead, StoredHead},
+    store::response::{Slot, StoredBody, StoredResponse},
+};
+
+/// What a slot costs beside the bytes that it holds: allocations, counters, the table's own share. Measured.
+const OVERHEAD: u64 = 512;
+/// What a field line costs beside its bytes.
+const LINE: u64 = 96;
+/// A large body's slot keeps a file open: so many of them fill the memory tier.
+const OPEN_FILES: u64 = 256;
+
+pub struct Memory {
+    /// `None`: no memory tier.
+    slots: Option<Cache<CacheKey, Slot, Weight>>,
+    /// The heaviest slot that is admitted.
+    heaviest: u64,
+}
+
+#[derive(Clone)]
+struct Weight {
+    open_file: u64,
+}
+
+impl Memory {
+    /// Holds slots of `capacity` bytes together.
+    pub fn new(capacity: u64) -> Memory {
+        let weight = Weight { open_file: capacity / OPEN_FILES };
+        // eight shards: as many as the heaviest slot's share allows
+        let options = OptionsBuilder::new()
+            .shards(8)
+            .estimated_items_capacity(usize::try_from(capacity / 4096).unwrap_or(usize::MAX).max(64))
+            .weight_capacity(capacity)
+            .build();
+        let slots = options.ok().filter(|_| capacity > 0).map(|options| {
+            Cache::with_options(options, weight, quick_cache::DefaultHashBuilder::default(), Default::default())
+        });
+        Memory { slots, heaviest: capacity / 8 }
+    }
+
+    pub fn recall(&self, key: &CacheKey) -> Option<Slot> {
+        self.slots.as_ref()?.get(key)
+    }
+
+    /// Holds slots of so many bytes together from now on.
+    pub fn resize(&self, capacity: u64) {
+        let Some(slots) = &self.slots else { return };
+        // not for every small change: each shard is locked for it
+        if slots.capacity().abs_diff(capacity) > capacity / 16 {
+            slots.set_capacity(capacity);
+        }
+    }
+
+    /// Holds a slot in place of the one that was there; one that is too heavy leaves nothing behind.
+    pub fn keep(&self, key: CacheKey, slot: Slot) {
+        let Some(slots) = &self.slots else { return };
+        if slots_weight(&slot, 0) > self.heaviest {
+            slots.remove(&key);
+        } else {
+            slots.insert(key, slot);
+        }
+    }
+
+    /// Returns true if there is a memory tier and a body of this length is not too heavy for it.
+    pub fn takes(&self, length: u64) -> bool {
+        self.slots.is_some() && length.saturating_add(OVERHEAD) <= self.heaviest
+    }
+
+    pub fn forget(&self, key: &CacheKey) {
+        if let Some(slots) = &self.slots {
+            slots.remove(key);
+        }
+    }
+
+    /// Lets go of the large bodies that a generation held: an open file keeps its room on the disk.
+    pub fn forget_bodies_of(&self, generation: u32) {
+        if let Some(slots) = &self.slots {
+            slots.retain(|_, slot| slot.home() != Some(generation));
+        }
+    }
+
+    pub fn forget_all(&self) {
+        if let Some(slots) = &self.slots {
+            slots.clear();
+        }
+    }
+
+    /// Bytes held.
+    pub fn used(&self) -> u64 {
+        self.slots.as_ref().map_or(0, Cache::weight)
+    }
+}
+
+impl Weighter<CacheKey, Slot> for Weight {
+    fn weight(&self, _: &CacheKey, slot: &Slot) -> u64 {
+        slots_weight(slot, self.open_file)
+    }
+}
+
+fn slots_weight(slot: &Slot, open_file: u64) -> u64 {
+    match slot {
+        Slot::Response(response) => {
+            let file = match &response.body {
+                StoredBody::Disk(_) => open_file,
+                StoredBody::Memory(_) => 0,
+            };
+            OVERHEAD + size(response) + file
+        }
+        Slot::Variants(variants) => {
+            OVERHEAD + variants.iter().map(|variant| 64 + nominated_size(&variant.nominated)).sum::<u64>()
+        }
+    }
+}
+
+/// Bytes that a stored response holds in memory, about.
+pub fn size(response: &StoredResponse) -> u64 {
+    let body = match &response.body {
+        StoredBody::Memory(bytes) => bytes.len() as u64,
+        StoredBody::Disk(body) => body.held(),
+    };
+    let StoredHead { line, head: ResponseHead { fields, .. }, nominated, tags, unknown, .. } = &response.head;
+    let head = line.size() + fields.size() + size_of_val(&tags[..]) + unknown.len();
+    body + head as u64 + fields.len() as u64 * LINE + nominated_size(nominated)
+}
+
+fn nominated_size(nominated: &[Nominated]) -> u64 {
+    nominated.iter().map(|(_, value)| LINE + value.as_ref().map_or(0, |value| value.len() as u64)).sum()
+}

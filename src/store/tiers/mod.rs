@@ -1,0 +1,12 @@
+//! What answers a lookup: memory, then what waits for the disk, then the disk.
+
+pub mod admission;
+pub mod catalog;
+pub mod counters;
+pub mod epochs;
+pub mod index;
+pub mod lookups;
+pub mod memory;
+pub mod pending;
+pub mod shared;
+pub mod sketch;

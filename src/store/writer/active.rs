@@ -1,0 +1,162 @@
+//! A generation that is being written to.
+
+use std::{fs, io, sync::Arc};
+
+use crate::{
+    key::CacheKey,
+    store::{
+        StoreError,
+        disk::{
+            body::DiskBody,
+            generation::{Class, Generation},
+            segment::Segment,
+        },
+        format::{
+            lines::Mark,
+            location::{FileName, Home, Location},
+        },
+        tiers::{catalog::Catalog, shared::Shared},
+    },
+};
+
+pub struct Active {
+    pub generation: Arc<Generation>,
+    /// Begun with the first body that goes to one, anew at each start.
+    segment: Option<Segment>,
+    next_file: u32,
+    unsynced: bool,
+}
+
+impl Active {
+    /// Goes on with a generation.
+    pub fn resume(generation: Arc<Generation>) -> io::Result<Active> {
+        let next_file = generation.unused_file_number()?;
+        generation.activate();
+        // a process that was killed left records that nobody made reach the disk
+        Ok(Active { generation, segment: None, next_file, unsynced: true })
+    }
+
+    /// Begins a generation, which readers can see from now on.
+    pub fn begin(shared: &Shared, class: Class, number: u32) -> Result<Active, StoreError> {
+        let live = shared.options.folder.join("live");
+        let opened = Generation::open(&live, class, number, &shared.options, shared.space.share());
+        let generation = Arc::new(opened.map_err(|failure| StoreError::Io(failure.into()))?);
+        shared.catalog.generations_mut().push(generation.clone());
+        Active::resume(generation).map_err(StoreError::Io)
+    }
+
+    /// Writes records, and the bodies that were appended before.
+    pub fn write(&mut self, records: &[(CacheKey, Vec<u8>)], journal: Mark) -> Result<(), StoreError> {
+        self.unsynced = true;
+        if let Some(segment) = &mut self.segment {
+            segment.write().map_err(StoreError::Io)?;
+        }
+        self.generation.write(records, journal)
+    }
+
+    /// Appends a body to the segment. It is there after the next `write`.
+    pub fn append(&mut self, body: &[u8]) -> Result<Home, StoreError> {
+        if self.segment.is_none() {
+            let number = self.file_number();
+            self.segment = Some(Segment::create(&self.generation.folder, number).map_err(StoreError::Io)?);
+        }
+        self.unsynced = true;
+        let location = self.segment.as_mut().ok_or(StoreError::Closed)?.append(body);
+        Ok(self.home(location))
+    }
+
+    /// Gives the body of this key a place here. `None`: it cannot be read any more.
+    pub fn adopt(&mut self, catalog: &Catalog, key: &CacheKey, body: &DiskBody) -> Result<Option<Home>, StoreError> {
+        let Some(home) = body.home() else { return self.take_in(body) };
+        let Some((old, home)) = whereabouts(catalog, key, home) else { return Ok(None) };
+        if home.generation == self.generation.number {
+            return Ok(Some(home));
+        }
+        match home.location.file {
+            FileName::Segment(_) => body.read_whole().ok().map(|bytes| self.append(&bytes)).transpose(),
+            FileName::Body(_) => self.link(&old, home.location),
+        }
+    }
+
+    /// A place in this generation.
+    fn home(&self, location: Location) -> Home {
+        Home { generation: self.generation.number, location }
+    }
+
+    /// Shares another generation's file of one body. `None`: it is gone.
+    pub fn link(&mut self, from: &Generation, location: Location) -> Result<Option<Home>, StoreError> {
+        let file = FileName::Body(self.file_number());
+        let path = file.path(&self.generation.folder);
+        let linked = found(fs::hard_link(location.file.path(&from.folder), &path))?;
+        Ok(linked.map(|()| {
+            self.generation.has_gained(&path);
+            self.home(Location { file, ..location })
+        }))
+    }
+
+    /// Moves in a body that was just filled. `None`: its file was swept away by an opening in between.
+    fn take_in(&mut self, body: &DiskBody) -> Result<Option<Home>, StoreError> {
+        let Some((path, location)) = body.filled() else { return Ok(None) };
+        let file = FileName::Body(self.file_number());
+        let place = file.path(&self.generation.folder);
+        let moved = found(fs::rename(path, &place))?;
+        Ok(moved.map(|()| {
+            self.generation.has_gained(&place);
+            self.home(Location { file, ..location })
+        }))
+    }
+
+    /// Makes bodies and records reach the disk.
+    pub fn sync(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.unsynced) {
+            if let Some(segment) = &mut self.segment {
+                segment.sync()?;
+            }
+            self.generation.records().sync()?;
+        }
+        Ok(())
+    }
+
+    /// Nothing more is written to it.
+    pub fn close(mut self) -> Result<(), StoreError> {
+        self.sync().map_err(StoreError::Io)?;
+        self.generation.close().map_err(|failure| StoreError::Io(failure.into()))?;
+        // sled takes another segment when it opens
+        self.measure();
+        Ok(())
+    }
+
+    pub fn measure(&self) {
+        self.generation.measure(self.segment.as_ref().map_or(0, Segment::occupied));
+    }
+
+    /// The number of the next file of bodies.
+    pub fn next_file(&self) -> u32 {
+        self.next_file
+    }
+
+    fn file_number(&mut self) -> u32 {
+        let number = self.next_file;
+        self.next_file += 1;
+        number
+    }
+}
+
+/// Where a body is now: its generation may have been dropped, and the body copied out of it before.
+fn whereabouts(catalog: &Catalog, key: &CacheKey, home: Home) -> Option<(Arc<Generation>, Home)> {
+    if let Some(generation) = catalog.generation(home.generation) {
+        return Some((generation, home));
+    }
+    let generation = catalog.generation(catalog.entry(key)?.generation)?;
+    let location = generation.location(key).ok()??;
+    let same = (location.length, location.sums) == (home.location.length, home.location.sums);
+    same.then(|| (generation.clone(), Home { generation: generation.number, location }))
+}
+
+fn found(done: io::Result<()>) -> Result<Option<()>, StoreError> {
+    match done {
+        Ok(()) => Ok(Some(())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StoreError::Io(error)),
+    }
+}

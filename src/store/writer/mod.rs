@@ -1,0 +1,387 @@
+//! The one thread that opens, writes, syncs and clears the disk, and that tries again where the disk failed.
+
+mod active;
+mod command;
+mod counting;
+mod generations;
+mod opening;
+mod rotation;
+mod sweep;
+
+use std::{
+    io,
+    sync::{
+        Arc, Weak,
+        atomic::Ordering::{Relaxed, SeqCst},
+        mpsc::{Receiver, RecvTimeoutError, Sender},
+    },
+    time::{Duration, Instant},
+};
+
+pub use command::Command;
+use generations::Generations;
+use rotation::Rotation;
+use sweep::Sweeping;
+
+use super::{
+    Cleared, OpenError, State, StoreError,
+    disk::{
+        folder::{self, FolderLock},
+        generation::Generation,
+    },
+    notice::Notice,
+    tiers::{epochs::Clearing, pending::Change, shared::Shared},
+};
+use crate::{clock, key::CacheKey};
+
+/// What waits is gathered so long before it is written.
+const GATHER: Duration = Duration::from_millis(50);
+/// What was written reaches the disk at the latest so long after.
+const SYNC: Duration = Duration::from_millis(400);
+/// How long after a failure the disk is tried again: at first, and at most.
+const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(4));
+/// When stored responses are looked through for what is dead: after opening, after each pass, between its steps.
+const FIRST_SWEEP: Duration = Duration::from_secs(60);
+const SWEEP: Duration = Duration::from_secs(6 * 3600);
+const SWEEP_STEP: Duration = Duration::from_millis(50);
+/// What the disk holds and has left is measured so long after the last time at the latest, also if nothing is written: others
+/// may fill the disk. (The store's own tests do not wait for a minute.)
+const MEASURE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 60 });
+/// Bytes that are written together: at least, and at most.
+const BATCH: (u64, u64) = (64 << 10, 1 << 20);
+
+struct Writer {
+    shared: Arc<Shared>,
+    /// For what is done behind an opening.
+    commands: Sender<Command>,
+    lock: Option<FolderLock>,
+    open: Option<Open>,
+    /// When the disk is tried again, and how long after that if it fails.
+    retry: Option<(Instant, Duration)>,
+    write_at: Option<Instant>,
+    sync_at: Option<Instant>,
+    rotate_at: Option<Instant>,
+    measure_at: Option<Instant>,
+    sweep_at: Option<Instant>,
+}
+
+/// The disk while it is open, and how far the work on it has come that is done in steps.
+struct Open {
+    set: Generations,
+    rotation: Rotation,
+    sweeping: Sweeping,
+}
+
+/// Runs until it is told to close.
+pub fn run(shared: Arc<Shared>, (commands, received): (Sender<Command>, Receiver<Command>), lock: Option<FolderLock>) {
+    let (retry, write_at, sync_at, rotate_at, measure_at, sweep_at) = Default::default();
+    let mut writer =
+        Writer { shared, commands, lock, open: None, retry, write_at, sync_at, rotate_at, measure_at, sweep_at };
+    writer.open(RETRY.0);
+    loop {
+        match writer.next(&received) {
+            Ok(Command::Notice(Notice::Wake)) => {
+                writer.shared.woken.store(false, SeqCst);
+                writer.write_at.get_or_insert_with(|| clock::instant() + GATHER);
+            }
+            Ok(Command::Notice(Notice::Unreadable(key))) => writer.forget(&key),
+            Ok(Command::Notice(Notice::Ease)) => writer.ease(),
+            Ok(Command::Counted { generation, guess, counted }) => writer.counted(&generation, guess, counted),
+            Ok(Command::Notice(Notice::Room(reply))) => {
+                writer.make_room(0);
+                let _ = reply.send(());
+            }
+            Ok(Command::Flush(reply)) => {
+                writer.write_all();
+                writer.sync();
+                let _ = reply.send(());
+            }
+            Ok(Command::Forgotten(key, reply)) => {
+                writer.write_one(&key);
+                let _ = reply.send(());
+            }
+            Ok(Command::Sweep(reply)) => {
+                let _ = reply.send(writer.sweep_all());
+            }
+            Ok(Command::Clear(clearing, reply)) => {
+                let cleared = writer.clear(clearing);
+                let _ = reply.send(cleared);
+            }
+            Ok(Command::Close(reply)) => {
+                writer.close();
+                if let Some(reply) = reply {
+                    let _ = reply.send(());
+                }
+                return;
+            }
+            Err(RecvTimeoutError::Timeout) => writer.tick(),
+            Err(RecvTimeoutError::Disconnected) => return writer.close(),
+        }
+    }
+}
+
+impl Writer {
+    /// The next command, or a timeout when something is due.
+    fn next(&self, commands: &Receiver<Command>) -> Result<Command, RecvTimeoutError> {
+        let retry_at = self.retry.map(|(at, _)| at);
+        let due = [retry_at, self.write_at, self.sync_at, self.rotate_at, self.measure_at, self.sweep_at];
+        match due.into_iter().flatten().min() {
+            Some(due) => commands.recv_timeout(due.saturating_duration_since(clock::instant())),
+            None => commands.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = clock::instant();
+        if let Some((_, after)) = self.retry.take_if(|(at, _)| *at <= now) {
+            self.open(after);
+        }
+        if self.write_at.is_some_and(|at| at <= now) {
+            self.write();
+        }
+        if self.measure_at.is_some_and(|at| at <= now) {
+            self.measure();
+        }
+        if self.rotate_at.is_some_and(|at| at <= now) {
+            self.rotate();
+        }
+        if self.sync_at.is_some_and(|at| at <= now) {
+            self.sync();
+        }
+        if self.sweep_at.is_some_and(|at| at <= now) {
+            let more = self.sweep();
+            self.sweep_at = self.open.as_ref().map(|_| clock::instant() + if more { SWEEP_STEP } else { SWEEP });
+        }
+    }
+
+    /// Opens the disk, which must not be open. If it fails, tries again `retry_after` later.
+    fn open(&mut self, retry_after: Duration) {
+        debug_assert!(self.open.is_none(), "a second opening takes the folder from the first one");
+        match self.try_open() {
+            Ok(set) => {
+                self.open = Some(Open { set, rotation: Rotation::default(), sweeping: Sweeping::default() });
+                self.retry = None;
+                self.measure_at = Some(clock::instant() + MEASURE);
+                self.sweep_at = Some(clock::instant() + FIRST_SWEEP);
+                // the limit may be lower than the last time
+                self.rotate_if_over();
+                self.shared.state.send_replace(Some(State::Open));
+                if self.shared.well_again() {
+                    log::info!("the cache on disk works again");
+                }
+                if !self.shared.pending.is_empty() {
+                    self.write_at = Some(clock::instant());
+                }
+            }
+            Err(error) => self.down(error.to_string(), retry_after),
+        }
+    }
+
+    fn try_open(&mut self) -> Result<Generations, OpenError> {
+        let folder = &self.shared.options.folder;
+        if !self.lock.as_ref().is_some_and(FolderLock::holds) {
+            self.lock = None;
+            self.lock = Some(folder::lock(folder)?);
+        }
+        let io = |error| OpenError::Io(folder.clone(), error);
+        if self.shared.pending.overflowed() {
+            self.shared.pending.forget_all();
+            folder::clear_live(folder).map_err(io)?;
+        }
+        opening::open(&self.shared, self.commands.clone()).map_err(io)
+    }
+
+    /// Works without the disk from now on, and tries again later.
+    fn down(&mut self, why: String, retry_after: Duration) {
+        if let Some(open) = self.open.take() {
+            open.set.forget_unsynced();
+        }
+        self.shared.say(format!("the cache works in memory alone: {why}"));
+        self.shared.state.send_replace(Some(State::Down(why)));
+        (self.write_at, self.sync_at, self.rotate_at, self.measure_at, self.sweep_at) = Default::default();
+        self.retry = Some((clock::instant() + retry_after, (retry_after * 2).min(RETRY.1)));
+    }
+
+    fn failed(&mut self, error: StoreError) {
+        self.shared.counters.errors.fetch_add(1, Relaxed);
+        self.down(format!("writing failed: {error}"), RETRY.0);
+    }
+
+    /// Writes what waits; not for ever where more and more does, as others wait too.
+    fn write(&mut self) {
+        self.write_at = None;
+        let enough = clock::instant() + GATHER;
+        loop {
+            if clock::instant() > enough {
+                self.write_at = Some(enough);
+                break;
+            }
+            let share = self.shared.space.share();
+            let (some, bytes) = self.shared.pending.some((share / 8).clamp(BATCH.0, BATCH.1));
+            // sled needs twice what small records have; large bodies stand as they are
+            self.make_room(bytes + bytes.min(share / 4));
+            let Some(open) = self.open.as_mut().filter(|_| !some.is_empty()) else { break };
+            let written = open.set.write(some).and_then(|()| {
+                open.set.measure()?;
+                open.rotation.step(&mut open.set)
+            });
+            self.sync_at.get_or_insert_with(|| clock::instant() + SYNC);
+            match written {
+                Ok(true) => self.rotate_at = Some(clock::instant()),
+                Ok(false) => {}
+                Err(error) => self.failed(error),
+            }
+            if self.sync_at.is_some_and(|at| at <= clock::instant()) {
+                self.sync();
+            }
+        }
+        if self.shared.is_tight() {
+            self.rotate_at = Some(clock::instant());
+        }
+    }
+
+    fn write_all(&mut self) {
+        self.write();
+        while self.write_at.is_some() {
+            self.write();
+        }
+    }
+
+    fn write_one(&mut self, key: &CacheKey) {
+        let waiting = self.shared.pending.one(key);
+        let written = match (&mut self.open, waiting) {
+            (Some(open), Some(waiting)) => open.set.write(vec![(*key, waiting)]),
+            // it may have been written a moment ago
+            _ => Ok(()),
+        };
+        match written {
+            Ok(()) => self.sync(),
+            Err(error) => self.failed(error),
+        }
+    }
+
+    fn sync(&mut self) {
+        self.sync_at = None;
+        if let Some(Err(error)) = self.open.as_mut().map(|open| open.set.sync()) {
+            self.failed(StoreError::Io(error));
+        }
+    }
+
+    fn ease(&mut self) {
+        if let Some(Err(error)) = self.open.as_ref().map(|open| open.set.ease()) {
+            self.failed(StoreError::Io(error));
+        }
+        self.shared.easing.store(false, Relaxed);
+    }
+
+    fn counted(&mut self, generation: &Weak<Generation>, guess: u64, counted: u64) {
+        let Some(generation) = generation.upgrade() else { return };
+        generation.corrects(guess, counted);
+        self.measure();
+    }
+
+    /// Measures what the disk holds and has left, and makes room if that is needed.
+    fn measure(&mut self) {
+        self.measure_at = self.open.as_ref().map(|_| clock::instant() + MEASURE);
+        match self.open.as_ref().map(|open| open.set.measure()) {
+            Some(Ok(())) => self.rotate_if_over(),
+            Some(Err(error)) => self.failed(error),
+            None => {}
+        }
+    }
+
+    /// Makes room if more is held than may be. A store that only has little room left keeps what it holds until something is
+    /// written.
+    fn rotate_if_over(&mut self) {
+        if self.shared.is_over() {
+            self.rotate_at = Some(clock::instant());
+        }
+    }
+
+    fn forget(&mut self, key: &CacheKey) {
+        let shared = &self.shared;
+        shared.counters.damaged.fetch_add(1, Relaxed);
+        let mut shard = shared.pending.shard(key);
+        shared.memory.forget(key);
+        shared.pending.add(&mut shard, *key, Change::Forgotten, true);
+        drop(shard);
+        self.write_at.get_or_insert_with(|| clock::instant() + GATHER);
+    }
+
+    /// Goes on making room.
+    fn rotate(&mut self) {
+        self.rotate_at = None;
+        match self.open.as_mut().map(|open| open.rotation.step(&mut open.set)) {
+            Some(Ok(true)) => self.rotate_at = Some(clock::instant()),
+            Some(Err(error)) => self.failed(error),
+            _ => {}
+        }
+        self.sync_at.get_or_insert_with(|| clock::instant() + SYNC);
+    }
+
+    /// Looks through a part of what is stored for what is dead. Is there more of this pass?
+    fn sweep(&mut self) -> bool {
+        let swept = self.open.as_mut().map(|open| open.sweeping.step(&mut open.set, &mut open.rotation));
+        self.sync_at.get_or_insert_with(|| clock::instant() + SYNC);
+        match swept {
+            Some(Ok(more)) => more,
+            Some(Err(error)) => {
+                self.failed(error);
+                false
+            }
+            None => false,
+        }
+    }
+
+    fn sweep_all(&mut self) -> u64 {
+        let before = self.shared.counters.swept.load(Relaxed);
+        while self.sweep() {}
+        self.shared.counters.swept.load(Relaxed) - before
+    }
+
+    /// Makes room for so many bytes at once, as far as there is anything to drop.
+    fn make_room(&mut self, bytes: u64) {
+        while let Some(open) = &mut self.open {
+            let measured = open.set.measure();
+            if measured.is_ok() && self.shared.space.has_room(bytes) {
+                return;
+            }
+            match measured.and_then(|()| open.rotation.drop_one(&mut open.set)) {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => self.failed(error),
+            }
+        }
+    }
+
+    fn clear(&mut self, clearing: Clearing) -> Result<Cleared, StoreError> {
+        let shared = self.shared.clone();
+        let (responses, bytes) = shared.held();
+        let cleared = Cleared { responses, bytes };
+        self.open = None;
+        shared.catalog.index.remove_all();
+        shared.pending.forget_all();
+        shared.memory.forget_all();
+        drop(clearing);
+        (self.write_at, self.sync_at, self.rotate_at, self.measure_at, self.sweep_at) = Default::default();
+        let removed = match &self.lock {
+            Some(_) => folder::clear_live(&shared.options.folder),
+            None => Err(io::Error::other("the cache folder is not ours")),
+        };
+        self.open(RETRY.0);
+        removed.map(|()| cleared).map_err(StoreError::Io)
+    }
+
+    fn close(&mut self) {
+        self.write_all();
+        self.sync();
+        if let Some(Open { set, rotation, sweeping }) = self.open.take() {
+            // they may hold a generation, whose database could not be opened once more
+            drop((rotation, sweeping));
+            set.close();
+        }
+        self.shared.catalog.index.remove_all();
+        self.shared.state.send_replace(Some(State::Closed));
+        self.lock = None;
+    }
+}

@@ -1,0 +1,247 @@
+//! From a folder, in whatever state it is, to generations that can be read and written.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read as _, Write},
+    path::Path,
+    sync::{Arc, atomic::Ordering::Relaxed, mpsc::Sender},
+};
+
+use super::{
+    active::Active,
+    command::Command,
+    counting::{self, Guessed},
+    generations::Generations,
+};
+use crate::store::{
+    StoreError,
+    disk::{
+        folder,
+        generation::{Class, Generation},
+        journal::Journal,
+        records::OpenFailure,
+    },
+    format::lines::{self, LINE, Mark, Read},
+    tiers::shared::Shared,
+};
+
+/// Bytes of what has a body with a file of its own, usually.
+const LARGE: u64 = 256 * 1024;
+
+/// Opens what the folder holds. What cannot be read is set aside. An error: the disk would not; try again later.
+pub fn open(shared: &Arc<Shared>, commands: Sender<Command>) -> io::Result<Generations> {
+    let folder = &shared.options.folder;
+    let live = folder.join("live");
+    for part in [&live, &folder.join("filling")] {
+        if part.symlink_metadata().is_ok() && !part.is_dir() {
+            set_aside(shared, part)?;
+        }
+        folder::create(part)?;
+    }
+    for unfinished in fs::read_dir(folder.join("filling"))? {
+        folder::remove(&unfinished?.path());
+    }
+
+    forget_other_version(folder, &live)?;
+    let listed = Generation::list(&live)?;
+    let next_number = listed.last().map_or(1, |(number, _)| number + 1);
+    let path = live.join("journal");
+    let mut read = read_journal(shared, &path, !listed.is_empty())?;
+    shared.catalog.index_known.store(true, Relaxed);
+    let named = shared.catalog.index.generations();
+    // all at once: sled may have to catch up with what was written since it was last opened
+    let opened: Vec<_> = std::thread::scope(|threads| {
+        let open = |(number, class)| {
+            threads.spawn({
+                let live = &live;
+                move || open_generation(shared, live, class, number)
+            })
+        };
+        let opening: Vec<_> = listed.iter().copied().map(open).collect();
+        opening.into_iter().map(|thread| thread.join()).collect()
+    });
+    let mut open = Vec::with_capacity(opened.len());
+    let mut furthest = Mark::default();
+    for (opened, (number, class)) in opened.into_iter().zip(&listed) {
+        let opened = opened.map_err(|_| io::Error::other("opening a database panicked"))?;
+        match opened? {
+            Ok((generation, mark)) => {
+                open.push(Arc::new(generation));
+                furthest = furthest.max(mark);
+            }
+            Err(damage) => {
+                // a full or read-only disk can look like damage
+                probe(&live)?;
+                log::warn!("a part of the cache is damaged and is set aside: {damage}");
+                set_aside(shared, &live.join(Generation::folder_name(*class, *number)))?;
+            }
+        }
+    }
+    // only now: one that a cut journal does not name any more is the one that knows of the cut
+    open.retain(|generation| named.contains(&generation.number));
+    for (number, class) in listed.into_iter().filter(|(number, _)| !named.contains(number)) {
+        let unnamed = live.join(Generation::folder_name(class, number));
+        // a damaged one is set aside already
+        if unnamed.exists() {
+            folder::forget(folder, &unnamed)?;
+        }
+    }
+    if furthest > read.mark {
+        // what its lost lines replaced or forgot is not known
+        read.damaged = true;
+        shared.catalog.index.remove_all();
+    }
+    if read.unknown > 0 {
+        log::warn!("{} lines of the cache's journal are from a newer Larder; they are skipped", read.unknown);
+    }
+    if read.damaged {
+        log::warn!("the cache's journal is damaged; what it does not vouch for is forgotten");
+        shared.counters.damaged.fetch_add(1, Relaxed);
+    }
+    shared.catalog.index.keep_generations(&open.iter().map(|generation| generation.number).collect::<Vec<_>>());
+    let journal = if read.damaged || read.mark.lines == 0 {
+        Journal::summarize(&path, read.mark.serial.max(furthest.serial) + 1, &shared.catalog.index.entries())?
+    } else {
+        Journal::open(&path, read.mark, furthest)?
+    };
+    shared.space.set_beside(set_aside_bytes(folder)?);
+    start(shared, open, journal, next_number, commands)
+}
+
+/// Takes away what a Larder with another format has stored: nothing of it can be used. Its room is given back behind.
+fn forget_other_version(folder: &Path, live: &Path) -> io::Result<()> {
+    let mut beginning = Vec::new();
+    // an error: whoever reads all of the journal says what is wrong
+    let _ = File::open(live.join("journal")).and_then(|file| file.take(LINE as u64).read_to_end(&mut beginning));
+    let version = match lines::version(&beginning) {
+        None | Some(lines::VERSION) => return Ok(()),
+        Some(version) => version,
+    };
+    let whose = if version < lines::VERSION { "an older" } else { "a newer" };
+    log::warn!(
+        "the cache was written by {whose} Larder (format {version}; this one uses format {}); the cache starts empty and \
+         the disk space is given back",
+        lines::VERSION
+    );
+    folder::forget(folder, live)?;
+    folder::create(live)
+}
+
+/// Shows the generations to readers, and goes on writing where there is room in them.
+fn start(
+    shared: &Arc<Shared>,
+    open: Vec<Arc<Generation>>,
+    journal: Journal,
+    mut next_number: u32,
+    commands: Sender<Command>,
+) -> io::Result<Generations> {
+    let large = shared.catalog.index.bytes_by_generation(LARGE);
+    let guess = |generation: &Generation| large.get(&generation.number).copied().unwrap_or(0);
+    open.iter().for_each(|generation| generation.corrects(0, guess(generation)));
+    let occupied: u64 = open.iter().map(|generation| generation.bytes()).sum();
+    shared.space.keeps(occupied + shared.space.beside(), &shared.options.folder);
+    let share = shared.space.share();
+    let last = |class| open.iter().rev().find(|generation| generation.class() == class).cloned();
+    let resumed = |class| last(class).filter(|generation| generation.bytes() < share).map(Active::resume).transpose();
+    let (fresh, proven) = (resumed(Class::Fresh)?, resumed(Class::Proven)?);
+    let until = |number| {
+        let active = [&fresh, &proven].into_iter().flatten().find(|active| active.generation.number == number);
+        active.map(Active::next_file)
+    };
+    let guessed = open.iter().map(|it| Guessed::new(it, guess(it), until(it.number))).collect();
+    *shared.catalog.generations_mut() = open;
+    let fresh = match fresh {
+        Some(fresh) => fresh,
+        None => {
+            next_number += 1;
+            Active::begin(shared, Class::Fresh, next_number - 1).map_err(io)?
+        }
+    };
+    counting::behind(shared, guessed, commands);
+    let generations = Generations::new(shared.clone(), journal, fresh, proven, next_number);
+    generations.measure().map_err(io)?;
+    Ok(generations)
+}
+
+fn io(error: StoreError) -> io::Error {
+    match error {
+        StoreError::Io(error) => error,
+        other => io::Error::other(other),
+    }
+}
+
+/// Builds the index. A journal that cannot be read at all is set aside.
+fn read_journal(shared: &Shared, path: &Path, expected: bool) -> io::Result<Read> {
+    let read = fs::read(path).map(|bytes| {
+        shared.catalog.index_known.store(false, Relaxed);
+        shared.catalog.index.remove_all();
+        shared.catalog.index.read_journal(&bytes)
+    });
+    match read {
+        Ok(read) if read.damaged && read.mark.lines == 0 => {
+            set_aside(shared, path)?;
+            Ok(read)
+        }
+        Ok(read) => Ok(read),
+        Err(error) if is_the_disks(&error) => Err(error),
+        Err(_) => {
+            shared.catalog.index.remove_all();
+            let there = path.symlink_metadata().is_ok();
+            if there {
+                set_aside(shared, path)?;
+            }
+            Ok(Read { damaged: there || expected, ..Read::default() })
+        }
+    }
+}
+
+/// Opens one generation, and says how far the journal must have come; or how it is damaged.
+fn open_generation(
+    shared: &Shared,
+    live: &Path,
+    class: Class,
+    number: u32,
+) -> io::Result<Result<(Generation, Mark), String>> {
+    let opened = Generation::open(live, class, number, &shared.options, shared.space.share());
+    Ok(match opened {
+        Ok(generation) => match generation.journal() {
+            Ok(mark) => Ok((generation, mark)),
+            Err(error) => Err(error.to_string()),
+        },
+        Err(OpenFailure::Io(error)) if is_the_disks(&error) => return Err(error),
+        Err(OpenFailure::Io(error)) => Err(error.to_string()),
+        Err(OpenFailure::Damaged(why)) => Err(why),
+    })
+}
+
+/// Errors that say something about the disk, not about the files.
+fn is_the_disks(error: &io::Error) -> bool {
+    use io::ErrorKind::*;
+    let codes = [rustix::io::Errno::IO, rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
+    let kinds = [PermissionDenied, StorageFull, QuotaExceeded, ReadOnlyFilesystem, OutOfMemory, WouldBlock];
+    kinds.contains(&error.kind()) || codes.iter().any(|code| error.raw_os_error() == Some(code.raw_os_error()))
+}
+
+/// Can the disk be written to?
+fn probe(folder: &Path) -> io::Result<()> {
+    let path = folder.join("probe");
+    let probed = File::create(&path).and_then(|mut file| {
+        file.write_all(&[0; 64 * 1024])?;
+        file.sync_all()
+    });
+    let removed = fs::remove_file(&path);
+    probed.and(removed)
+}
+
+/// Sets something aside, unless it is too much to be kept.
+fn set_aside(shared: &Shared, what: &Path) -> io::Result<()> {
+    shared.counters.set_aside.fetch_add(1, Relaxed);
+    if folder::occupied(what) > shared.options.disk / 8 {
+        return folder::discard(&shared.options.folder, what);
+    }
+    folder::set_aside(&shared.options.folder, what)
+}
+
+fn set_aside_bytes(folder: &Path) -> io::Result<u64> {
+    Ok(folder::numbered(folder, "set-aside-")?.iter().map(|(_, path)| folder::occupied(path)).sum())
+}

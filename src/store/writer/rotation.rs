@@ -1,0 +1,280 @@
+//! Making room: full generations are closed, the one that is worth least is dropped, after what is asked for often was
+//! copied out of it.
+
+use std::{
+    cmp::Reverse,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
+
+use super::{active::Active, generations::Generations};
+use crate::{
+    key::CacheKey,
+    store::{
+        StoreError,
+        disk::{
+            folder,
+            generation::{Class, Generation},
+            space::{FRESH, SHARES},
+        },
+        format::{
+            lines::Line,
+            location::FileName,
+            prefix::{self, Kind},
+            print::{Entry, Print, Size},
+            record,
+        },
+        tiers::{catalog::Catalog, shared::Shared, sketch},
+    },
+};
+
+/// A generation of which less than one in so many bytes lives is worth more as room.
+const LITTLE: u64 = 4;
+
+/// What a record without its body needs at most, usually.
+const RECORD: u64 = 2 << 10;
+
+/// A generation on its way out.
+struct Leaving {
+    generation: Arc<Generation>,
+    /// The records that are still to be copied, the next one last.
+    survivors: Vec<Print>,
+}
+
+impl Leaving {
+    /// Copies the survivors in the order of the database, so that each of its pages is read once.
+    fn new(generation: Arc<Generation>, mut survivors: Vec<Print>) -> Leaving {
+        survivors.sort_unstable_by_key(|print| Reverse(print.0));
+        Leaving { generation, survivors }
+    }
+}
+
+/// How far making room has come.
+#[derive(Default)]
+pub struct Rotation {
+    /// The generation that is being dropped.
+    leaving: Option<Leaving>,
+    /// How many generations were spared since one was dropped.
+    spared: usize,
+}
+
+impl Rotation {
+    pub fn is_dropping(&self) -> bool {
+        self.leaving.is_some()
+    }
+
+    /// Drops this generation next, after these records of it were copied.
+    pub fn drop_next(&mut self, generation: Arc<Generation>, survivors: Vec<Print>) {
+        self.leaving = Some(Leaving::new(generation, survivors));
+    }
+
+    /// Does a part of what is needed to keep the limit. Is there more to do?
+    pub fn step(&mut self, set: &mut Generations) -> Result<bool, StoreError> {
+        let shared = set.shared.clone();
+        if shared.sketch.has_aged(shared.catalog.index.responses()) {
+            shared.sketch.fade();
+        }
+        close_full(set)?;
+        if shared.space.is_over() {
+            // no time for survivors
+            return self.drop_one(set);
+        }
+        match self.leaving.take() {
+            Some(mut leaving) => {
+                copy_some(set, &mut leaving)?;
+                set.ease().map_err(StoreError::Io)?;
+                if leaving.survivors.is_empty() {
+                    remove(set, &leaving.generation)?;
+                } else {
+                    self.leaving = Some(leaving);
+                }
+                Ok(true)
+            }
+            None if shared.is_tight() => {
+                if let Some(leaving) = mostly_dead(&shared) {
+                    self.leaving = Some(leaving);
+                    return Ok(true);
+                }
+                let Some(generation) = least_worth(set) else { return Ok(false) };
+                let (survivors, worthy) = survivors(&shared, &generation);
+                if worthy > generation.bytes() / 2
+                    && worthy > shared.space.room_for_survivors()
+                    && self.spare(&shared.catalog, &generation)
+                {
+                    return Ok(true);
+                }
+                self.spared = 0;
+                self.leaving = Some(Leaving::new(generation, survivors));
+                Ok(true)
+            }
+            None => Ok(false),
+        }
+    }
+
+    /// Makes room at once, whatever it costs. Was there something to drop?
+    pub fn drop_one(&mut self, set: &mut Generations) -> Result<bool, StoreError> {
+        let leaving = self.leaving.take().map(|leaving| leaving.generation);
+        let generation = match leaving.or_else(|| least_worth(set)) {
+            Some(generation) => generation,
+            // only what is written to is left
+            None if !set.shared.catalog.index.of_generation(set.fresh.generation.number).is_empty() => {
+                let next = set.begin(Class::Fresh)?;
+                std::mem::replace(&mut set.fresh, next).generation
+            }
+            None => match set.proven.take() {
+                Some(proven) => proven.generation,
+                None => return Ok(false),
+            },
+        };
+        remove(set, &generation)?;
+        Ok(true)
+    }
+
+    /// A generation of which most is worth keeping becomes a proven one as it is, unless all are like that.
+    fn spare(&mut self, catalog: &Catalog, generation: &Arc<Generation>) -> bool {
+        let mut generations = catalog.generations_mut();
+        self.spared += 1;
+        let spare = self.spared < generations.len();
+        if spare {
+            generation.prove();
+            // behind the others
+            generations.retain(|other| other.number != generation.number);
+            generations.push(generation.clone());
+        }
+        spare
+    }
+}
+
+/// Goes on in new generations where the old ones have their share.
+fn close_full(set: &mut Generations) -> Result<(), StoreError> {
+    let budget = set.shared.budget;
+    let (bytes, records, pages) = (set.shared.space.share(), budget.records() / SHARES, budget.pages());
+    // what is written to holds all of its pages
+    let is_full = |Active { generation, .. }: &Active| {
+        generation.bytes() >= bytes || generation.written.load(Relaxed) >= records || generation.pages() >= pages
+    };
+    if is_full(&set.fresh) {
+        let next = set.begin(Class::Fresh)?;
+        std::mem::replace(&mut set.fresh, next).close()?;
+    }
+    match set.proven.take_if(|proven| is_full(proven)) {
+        Some(full) => full.close(),
+        None => Ok(()),
+    }
+}
+
+/// A closed generation of which little lives: all of that is copied, whatever it weighs, before anything else has to go.
+fn mostly_dead(shared: &Shared) -> Option<Leaving> {
+    let living = shared.catalog.index.bytes_by_generation(0);
+    let lives = |generation: &Generation| living.get(&generation.number).copied().unwrap_or(0);
+    let generations = shared.catalog.generations();
+    let room = shared.space.room_for_survivors();
+    let candidates = generations.iter().filter(|generation| {
+        let lives = lives(generation);
+        !generation.is_active() && lives < generation.bytes() / LITTLE && lives <= room
+    });
+    let generation = candidates.max_by_key(|generation| generation.bytes() - lives(generation))?.clone();
+    let survivors = shared.catalog.index.of_generation(generation.number);
+    Some(Leaving::new(generation, survivors.into_iter().map(|(print, _)| print).collect()))
+}
+
+/// The oldest of the class that has more than is meant for it.
+fn least_worth(set: &Generations) -> Option<Arc<Generation>> {
+    let generations = set.shared.catalog.generations();
+    let closed = |class| {
+        let of_class = move |generation: &&Arc<Generation>| generation.class() == class && !generation.is_active();
+        generations.iter().filter(of_class)
+    };
+    let all: u64 = generations.iter().map(|generation| generation.bytes()).sum();
+    let of_fresh: u64 = closed(Class::Fresh).map(|generation| generation.bytes()).sum();
+    let too_fresh = (of_fresh + set.fresh.generation.bytes()) * (SHARES - 1) > all * FRESH;
+    let (fresh, proven) = (closed(Class::Fresh).next(), closed(Class::Proven).next());
+    if too_fresh { fresh.or(proven) } else { proven.or(fresh) }.cloned()
+}
+
+/// What is asked for often enough to be copied, as far as there is room for it.
+fn survivors(shared: &Shared, generation: &Generation) -> (Vec<Print>, u64) {
+    let all = shared.catalog.index.of_generation(generation.number);
+    // a record takes twice its bytes in sled, a body beside it does not
+    let needs = |size: Size| size.bytes() + size.bytes().min(RECORD);
+    let mut room = shared.space.room_for_survivors();
+    if shared.has_many_records() {
+        // half of them at least have to go
+        room = room.min(all.iter().map(|(_, size)| needs(*size)).sum::<u64>() / 2);
+    }
+    let weigh = |(print, size): (Print, Size)| (print, shared.sketch.weight(print.0), needs(size));
+    sketch::survivors(all.into_iter().map(weigh).collect(), room)
+}
+
+fn copy_some(set: &mut Generations, leaving: &mut Leaving) -> Result<(), StoreError> {
+    let from = leaving.generation.clone();
+    let mut proven = match set.proven.take() {
+        Some(proven) => proven,
+        None if leaving.survivors.is_empty() => return Ok(()),
+        None => set.begin(Class::Proven)?,
+    };
+    let step = set.shared.budget.step();
+    let (mut records, mut lines, mut bytes) = (Vec::new(), Vec::new(), 0);
+    while bytes < step
+        && let Some(print) = leaving.survivors.pop()
+    {
+        // replaced or forgotten since, or damaged: nothing to copy
+        let Some(entry) = set.shared.catalog.index.find(print).filter(|entry| entry.generation == from.number) else {
+            continue;
+        };
+        let Ok(Some((key, bytes_of_record))) = from.find_print(print) else { continue };
+        let Some((record, primary)) = moved(&from, &mut proven, &key, bytes_of_record)? else { continue };
+        bytes += entry.size.bytes();
+        lines.push(Line::Record { print, entry: Entry { generation: proven.generation.number, ..entry }, primary });
+        records.push((key, record));
+    }
+    if !records.is_empty() {
+        proven.write(&records, set.journal.synced())?;
+        set.record(&lines);
+        proven.measure();
+    }
+    set.proven = Some(proven);
+    Ok(())
+}
+
+/// Takes a generation from the readers and from the disk.
+fn remove(set: &mut Generations, generation: &Arc<Generation>) -> Result<(), StoreError> {
+    // what was copied out of it has to be there first
+    set.sync().map_err(StoreError::Io)?;
+    let shared = &set.shared;
+    let evicted = shared.catalog.index.remove_generation(generation.number);
+    shared.counters.evicted.fetch_add(evicted, Relaxed);
+    let number = generation.number;
+    let mut generations = shared.catalog.generations_mut();
+    generations.retain(|generation| generation.number != number);
+    drop(generations);
+    // after that: who reads one of them now sees that it has no place any more
+    shared.memory.forget_bodies_of(number);
+    if let Err(error) = folder::discard(&shared.options.folder, &generation.folder) {
+        shared.say(format!("a part of the cache could not be removed: {error}"));
+    }
+    set.measure()
+}
+
+/// A record that stands in another generation from now on, with its body, and the print of its primary key. `None`: it is
+/// damaged.
+fn moved(
+    from: &Generation,
+    to: &mut Active,
+    key: &CacheKey,
+    mut bytes: Vec<u8>,
+) -> Result<Option<(Vec<u8>, Print)>, StoreError> {
+    let Some(parts) = record::parts(key, &bytes) else { return Ok(None) };
+    let primary = Print::of(&parts.prefix.primary);
+    let Kind::Beside(home) = parts.prefix.kind else { return Ok(Some((bytes, primary))) };
+    if home.generation != from.number {
+        return Ok(None);
+    }
+    let home = match home.location.file {
+        FileName::Body(_) => to.link(from, home.location)?,
+        FileName::Segment(_) => match from.body(home.location).and_then(|body| body.read_whole()) {
+            Ok(body) => Some(to.append(&body)?),
+            Err(_) => None,
+        },
+    };
+    Ok(home.and_then(|home| prefix::relocate(&mut bytes, &home)).map(|()| (bytes, primary)))
+}

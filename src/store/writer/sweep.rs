@@ -1,0 +1,160 @@
+//! Long-dead stored responses go by themselves, also where there is room for them: now and then one generation after
+//! another is looked through. What is dead is forgotten, and a generation that holds little else gives its space back.
+
+use std::{
+    cmp::Reverse,
+    collections::HashSet,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
+
+use super::{generations::Generations, rotation::Rotation};
+use crate::store::{
+    StoreError,
+    disk::{
+        generation::{Class, Generation},
+        segment,
+    },
+    format::{
+        lines::Line,
+        location::FileName,
+        print::Print,
+        record::{self, Record, RecordBody},
+    },
+};
+
+/// Records that are looked at before other work gets its turn.
+const STEP: usize = 64;
+
+/// How far a pass has come.
+#[derive(Default)]
+pub struct Sweeping {
+    /// The numbers of the generations that it has not come to; `None`: there is no pass.
+    left: Option<Vec<u32>>,
+    looking: Option<Looking>,
+}
+
+/// A generation that is looked through.
+struct Looking {
+    generation: Arc<Generation>,
+    /// The records that are still to be looked at, the next one last.
+    left: Vec<Print>,
+    /// The files of bodies that were there when it began, without those that a record names.
+    unnamed: HashSet<FileName>,
+}
+
+impl Sweeping {
+    /// Does a part of a pass, and begins one where there is none. Is there more of it?
+    pub fn step(&mut self, set: &mut Generations, rotation: &mut Rotation) -> Result<bool, StoreError> {
+        if rotation.is_dropping() {
+            return rotation.step(set).map(|_| true);
+        }
+        if let Some(mut looking) = self.looking.take() {
+            forget_dead(set, &mut looking)?;
+            if looking.left.is_empty() {
+                // left behind by a process that was killed before it wrote the record
+                looking.unnamed.iter().for_each(|file| looking.generation.remove_body(*file));
+                give_back(set, rotation, looking.generation)?;
+            } else {
+                self.looking = Some(looking);
+            }
+            return Ok(true);
+        }
+        let Some(left) = &mut self.left else {
+            let generations = set.shared.catalog.generations();
+            self.left = Some(generations.iter().map(|generation| generation.number).collect());
+            return Ok(true);
+        };
+        let Some(number) = left.pop() else {
+            self.left = None;
+            return Ok(false);
+        };
+        self.looking = set.shared.catalog.generation(number).map(|generation| {
+            let records = set.shared.catalog.index.of_generation(number);
+            let mut left: Vec<Print> = records.into_iter().map(|(print, _)| print).collect();
+            // in the order of the database each of its pages is read once
+            left.sort_unstable_by_key(|print| Reverse(print.0));
+            let unnamed = segment::body_files(&generation.folder).unwrap_or_default().into_iter().collect();
+            Looking { generation, left, unnamed }
+        });
+        Ok(true)
+    }
+}
+
+fn forget_dead(set: &mut Generations, looking: &mut Looking) -> Result<(), StoreError> {
+    let shared = set.shared.clone();
+    let from = &looking.generation;
+    let (mut lines, mut files, mut swept): (Vec<Line>, Vec<_>, u64) = Default::default();
+    let step = looking.left.len().saturating_sub(STEP);
+    for print in looking.left.split_off(step).into_iter().rev() {
+        // replaced or forgotten since, or damaged
+        let Some(entry) = shared.catalog.index.find(print).filter(|entry| entry.generation == from.number) else {
+            continue;
+        };
+        let record = match from.find_print(print) {
+            Ok(Some((key, record))) => record::decode(&key, &record).map(|record| (key, record)),
+            Ok(None) => None,
+            Err(_) => {
+                // it may name any of them
+                looking.unnamed.clear();
+                None
+            }
+        };
+        let Some((key, record)) = record else { continue };
+        if let Record::Response { body: RecordBody::Beside(home), .. } = &record {
+            looking.unnamed.remove(&home.location.file);
+        }
+        let body = match record {
+            Record::Response { head, body, .. } if (shared.is_dead)(&head) => Some(body),
+            Record::Variants(list)
+                if list.iter().all(|variant| shared.catalog.index.find(Print::of(&variant.key)).is_none()) =>
+            {
+                None
+            }
+            _ => continue,
+        };
+        let shard = shared.pending.shard(&key);
+        if shard.waiting(&key).is_some() {
+            continue;
+        }
+        // from here on nobody freshens what is about to lose its body
+        shared.catalog.index.remove(print);
+        shared.memory.forget(&key);
+        drop(shard);
+        lines.push(Line::Forgotten(print));
+        if let Some(body) = body {
+            from.dead.fetch_add(entry.size.bytes(), Relaxed);
+            swept += 1;
+            files.extend(match body {
+                RecordBody::Beside(home) => Some(home.location.file),
+                RecordBody::Inline(_) => None,
+            });
+        }
+    }
+    set.record(&lines);
+    files.into_iter().for_each(|file| from.remove_body(file));
+    shared.counters.swept.fetch_add(swept, Relaxed);
+    Ok(())
+}
+
+/// Drops a generation of which more is dead than alive; what lives is copied first.
+fn give_back(set: &mut Generations, rotation: &mut Rotation, generation: Arc<Generation>) -> Result<(), StoreError> {
+    if set.shared.catalog.generation(generation.number).is_none() {
+        // it made room for others meanwhile
+        return Ok(());
+    }
+    let live = set.shared.catalog.index.of_generation(generation.number);
+    let (dead, alive) = (generation.dead.load(Relaxed), live.iter().map(|(_, size)| size.bytes()).sum::<u64>());
+    if dead == 0 || dead < alive || alive > set.shared.space.room_for_survivors() {
+        return Ok(());
+    }
+    if set.fresh.generation.number == generation.number {
+        let next = set.begin(Class::Fresh)?;
+        std::mem::replace(&mut set.fresh, next).close()?;
+    }
+    if let Some(full) = set.proven.take_if(|proven| proven.generation.number == generation.number) {
+        full.close()?;
+    }
+    let survivors = live.into_iter().map(|(print, _)| print).collect();
+    rotation.drop_next(generation, survivors);
+    Ok(())
+}
