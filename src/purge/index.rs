@@ -4,6 +4,7 @@ use super::{
     Liveness, Position, Print, Rule, Standing, Stored, Strength, Target,
     prefixes::Prefixes,
     rule::{key_print, path_print, url_print},
+    standing::Reach,
     tables::{NewestTable, PrintTable},
 };
 
@@ -50,34 +51,36 @@ impl Index {
 
     /// Returns what the rules say about a stored response.
     pub fn standing(&self, stored: &Stored<'_>) -> Standing {
-        let liveness = self.liveness(stored);
+        let Reach { liveness, soft } = self.reach(stored);
         // only these look at the path alone
         let validate = liveness < Liveness::MustValidate
             && !self.paths.is_empty()
             && self.paths.reaches(path_print(stored.site, stored.path_and_query), stored.position);
-        Standing { liveness, if_invented: if validate { Liveness::MustValidate } else { liveness } }
+        let if_invented = if validate { Liveness::MustValidate } else { liveness };
+        Standing { liveness, if_invented, soft_since: soft.map(|rule| rule.milliseconds) }
     }
 
-    fn liveness(&self, stored: &Stored<'_>) -> Liveness {
+    fn reach(&self, stored: &Stored<'_>) -> Reach {
         let Stored { position, primary, site, authority, path_and_query, tags } = *stored;
-        if position < self.all_hard {
-            return Liveness::Dead;
+        let mut reach = Reach::of(Strength::Hard, self.all_hard, position);
+        if reach.liveness == Liveness::Dead {
+            return reach;
         }
-        let mut liveness = if position < self.all_soft { Liveness::Stale } else { Liveness::Alive };
+        reach = reach.and(Reach::of(Strength::Soft, self.all_soft, position));
         if position < self.floor || self.invalidations.reaches(key_print(primary), position) {
-            liveness = Liveness::MustValidate;
+            reach = reach.and(Reach::MUST_VALIDATE);
         }
         if !self.urls.is_empty() {
             for authority in [None, Some(authority)] {
-                liveness = liveness.max(self.urls.liveness(url_print(site, authority, path_and_query), position));
+                reach = reach.and(self.urls.reach(url_print(site, authority, path_and_query), position));
             }
         }
         if !self.tags.is_empty() {
             for tag in tags {
-                liveness = liveness.max(self.tags.liveness(Print(*tag), position));
+                reach = reach.and(self.tags.reach(Print(*tag), position));
             }
         }
-        liveness.max(self.prefixes.liveness(site, authority, path_and_query, position))
+        reach.and(self.prefixes.reach(site, authority, path_and_query, position))
     }
 
     /// Forgets the rules that reach nothing any more, because all that is stored has this position or a later one. A fill

@@ -38,4 +38,4 @@ pub use index::Index;
 pub use position::Position;
 pub use rule::{PrefixError, Print, Rule, Strength, Target, tag_hash};
 pub use rules::{Checked, Rules};
-pub use standing::{Liveness, Standing, Stored};
+pub use standing::{Judged, Liveness, Standing, Stored};

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use super::{
-    Liveness, Position, Print, Strength, Target,
+    Position, Print, Strength, Target,
     rule::{Chain, MAX_SEGMENTS, path_of},
+    standing::Reach,
 };
 
 /// Prefixes that are held. Where one more comes, the older half goes.
@@ -34,14 +35,8 @@ impl Pair {
         *newest = position.max(*newest);
     }
 
-    fn liveness(&self, stored: Position) -> Liveness {
-        if stored < self.hard {
-            Liveness::Dead
-        } else if stored < self.soft {
-            Liveness::Stale
-        } else {
-            Liveness::Alive
-        }
+    fn reach(&self, stored: Position) -> Reach {
+        Reach::of(Strength::Hard, self.hard, stored).and(Reach::of(Strength::Soft, self.soft, stored))
     }
 
     fn newest(&self) -> Position {
@@ -78,30 +73,31 @@ impl Prefixes {
         self.forget_until(last)
     }
 
-    pub fn liveness(&self, site: &str, authority: &str, path_and_query: &str, stored: Position) -> Liveness {
+    pub fn reach(&self, site: &str, authority: &str, path_and_query: &str, stored: Position) -> Reach {
         if self.0.is_empty() {
-            return Liveness::Alive;
+            return Reach::NONE;
         }
         let of = |authority| self.of(Chain::new(site, authority), path_of(path_and_query), stored);
-        of(None).max(of(Some(authority)))
+        of(None).and(of(Some(authority)))
     }
 
     /// One look-up for the root, and one for each of the segments that a prefix can have.
-    fn of(&self, root: Chain, path: &str, stored: Position) -> Liveness {
-        let below = |print| self.0.get(&print).map_or(Liveness::Alive, |newest| newest.below.liveness(stored));
-        let path_or_below = |print| self.0.get(&print).map_or(Liveness::Alive, |newest| newest.path.liveness(stored));
-        let mut liveness = below(root.print());
+    fn of(&self, root: Chain, path: &str, stored: Position) -> Reach {
+        let below = |newest: &Newest| newest.below.reach(stored);
+        let mut reach = self.0.get(&root.print()).map_or(Reach::NONE, below);
         let mut segments = path.strip_prefix('/').unwrap_or(path).split('/').peekable();
         let mut chain = root;
         for _ in 0..MAX_SEGMENTS {
             let Some(segment) = segments.next() else { break };
             chain = chain.below(segment);
-            liveness = liveness.max(path_or_below(chain.print()));
-            if segments.peek().is_some() {
-                liveness = liveness.max(below(chain.print()));
+            if let Some(newest) = self.0.get(&chain.print()) {
+                reach = reach.and(newest.path.reach(stored));
+                if segments.peek().is_some() {
+                    reach = reach.and(below(newest));
+                }
             }
         }
-        liveness
+        reach
     }
 
     /// Forgets the prefixes that had their newest rule up to this position. Returns the newest one that went.

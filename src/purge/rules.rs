@@ -4,7 +4,7 @@ use std::sync::{
     PoisonError, RwLock,
     atomic::{
         AtomicU64,
-        Ordering::{Relaxed, SeqCst},
+        Ordering::{Acquire, Relaxed, Release, SeqCst},
     },
 };
 
@@ -18,9 +18,43 @@ pub struct Rules {
     index: RwLock<Index>,
 }
 
-/// What the rules said about one stored response when it was looked at last, and which version of them.
+/// What the rules said about one stored response when it was looked at last, and which version of them. A copy knows
+/// nothing: what it stands beside may be another response.
 #[derive(Debug, Default)]
-pub struct Checked(AtomicU64);
+pub struct Checked {
+    /// The version, then a standing.
+    seen: AtomicU64,
+    /// The `soft_since` of the standing, or the maximum.
+    soft_since: AtomicU64,
+}
+
+impl Clone for Checked {
+    fn clone(&self) -> Checked {
+        Checked::default()
+    }
+}
+
+impl Checked {
+    /// Returns what the rules said when they were asked last; alive if they never were.
+    pub fn last(&self) -> Standing {
+        self.decode(self.seen.load(Acquire))
+    }
+
+    fn note(&self, version: u64, standing: Standing) {
+        let Standing { liveness, if_invented, soft_since } = standing;
+        // before the version: whoever reads that one reads this one too, or a later one
+        self.soft_since.store(soft_since.unwrap_or(NEVER), Relaxed);
+        self.seen.store(version << STANDING_BITS | (liveness as u64) << 2 | if_invented as u64, Release);
+    }
+
+    fn decode(&self, seen: u64) -> Standing {
+        let word = |bits: u64| WORDS[(bits & 3) as usize];
+        let soft_since = Some(self.soft_since.load(Relaxed)).filter(|_| seen != 0).filter(|since| *since != NEVER);
+        Standing { liveness: word(seen >> 2), if_invented: word(seen), soft_since }
+    }
+}
+
+const NEVER: u64 = u64::MAX;
 
 /// A standing takes two bits for each liveness.
 const STANDING_BITS: u32 = 4;
@@ -48,21 +82,22 @@ impl Rules {
     }
 
     /// Returns what the rules say about a stored response. It costs one comparison where no rule came since `checked`.
-    pub fn standing(&self, checked: &Checked, stored: Stored<'_>) -> Standing {
-        let known = checked.0.load(Relaxed);
-        if known >> STANDING_BITS == self.version.load(SeqCst) {
-            return decode(known);
+    pub fn standing<'a>(&self, checked: &Checked, stored: impl FnOnce() -> Stored<'a>) -> Standing {
+        let seen = checked.seen.load(Acquire);
+        if seen >> STANDING_BITS == self.version.load(SeqCst) {
+            return checked.decode(seen);
         }
+        let stored = stored();
         let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
         let standing = index.standing(&stored);
         // the lock is held: no rule comes between the look and the version
-        checked.0.store(self.version.load(SeqCst) << STANDING_BITS | encode(standing), Relaxed);
+        checked.note(self.version.load(SeqCst), standing);
         standing
     }
 
     /// Returns what the rules say about something that is looked at once.
-    pub fn standing_once(&self, stored: Stored<'_>) -> Standing {
-        self.standing(&Checked::default(), stored)
+    pub fn standing_once(&self, stored: &Stored<'_>) -> Standing {
+        self.index.read().unwrap_or_else(PoisonError::into_inner).standing(stored)
     }
 
     /// Forgets the rules that reach nothing any more, because all that is stored has this position or a later one.
@@ -78,12 +113,3 @@ impl Rules {
 }
 
 const WORDS: [Liveness; 4] = [Liveness::Alive, Liveness::Stale, Liveness::MustValidate, Liveness::Dead];
-
-fn encode(standing: Standing) -> u64 {
-    (standing.liveness as u64) << 2 | standing.if_invented as u64
-}
-
-fn decode(checked: u64) -> Standing {
-    let word = |bits: u64| WORDS[(bits & 3) as usize];
-    Standing { liveness: word(checked >> 2), if_invented: word(checked) }
-}

@@ -15,25 +15,66 @@ pub enum Liveness {
     Dead,
 }
 
-impl From<Strength> for Liveness {
-    fn from(strength: Strength) -> Liveness {
-        match strength {
-            Strength::Soft => Liveness::Stale,
-            Strength::Hard => Liveness::Dead,
-        }
-    }
-}
-
 /// What the rules say about a stored response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
     pub liveness: Liveness,
     /// The same for a response whose lifetime was invented. Never better than `liveness`.
     pub if_invented: Liveness,
+    /// The time of the earliest soft purge that is known to reach it, in milliseconds since 1970. `None`: none does.
+    pub soft_since: Option<u64>,
 }
 
 impl Standing {
-    pub const ALIVE: Standing = Standing { liveness: Liveness::Alive, if_invented: Liveness::Alive };
+    pub const ALIVE: Standing = Standing::of(Liveness::Alive);
+
+    pub const fn of(liveness: Liveness) -> Standing {
+        Standing { liveness, if_invented: liveness, soft_since: None }
+    }
+}
+
+/// A stored response whose standing is known.
+pub trait Judged {
+    fn standing(&self) -> Standing;
+}
+
+impl<T: Judged + ?Sized> Judged for &T {
+    fn standing(&self) -> Standing {
+        T::standing(self)
+    }
+}
+
+impl<T: Judged + ?Sized> Judged for std::sync::Arc<T> {
+    fn standing(&self) -> Standing {
+        T::standing(self)
+    }
+}
+
+/// What some rules say, before it is known what others do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reach {
+    pub liveness: Liveness,
+    pub soft: Option<Position>,
+}
+
+impl Reach {
+    pub const NONE: Reach = Reach { liveness: Liveness::Alive, soft: None };
+    pub const MUST_VALIDATE: Reach = Reach { liveness: Liveness::MustValidate, soft: None };
+
+    /// What a rule does to a response of this position.
+    pub fn of(strength: Strength, rule: Position, stored: Position) -> Reach {
+        match strength {
+            _ if stored >= rule => Reach::NONE,
+            Strength::Hard => Reach { liveness: Liveness::Dead, soft: None },
+            Strength::Soft => Reach { liveness: Liveness::Stale, soft: Some(rule) },
+        }
+    }
+
+    /// The worse of two.
+    pub fn and(self, other: Reach) -> Reach {
+        let soft = [self.soft, other.soft].into_iter().flatten().min();
+        Reach { liveness: self.liveness.max(other.liveness), soft }
+    }
 }
 
 /// A stored response, as the rules see it.

@@ -1,7 +1,7 @@
 //! Tables of a fixed size for rules of which there may be any number. A table's memory is touched, and so counted by the
 //! system, only where a rule was put.
 
-use super::{Liveness, Position, Print, Strength};
+use super::{Position, Print, Strength, standing::Reach};
 
 /// The rules that a table holds.
 pub(super) const RULES: usize = 1 << 18;
@@ -105,12 +105,11 @@ impl PrintTable {
         set(&mut bucket[WAYS * WAY..], raised);
     }
 
-    pub fn liveness(&self, print: Print, stored: Position) -> Liveness {
-        let Some(bucket) = self.buckets.get(bucket_of(print)) else { return Liveness::Alive };
-        let below_floor = if stored < floor(bucket) { Liveness::MustValidate } else { Liveness::Alive };
-        let reaches = |rule: &Held| rule.print == print && stored < rule.position;
-        let reached = held(bucket).into_iter().filter(reaches).map(|rule| Liveness::from(rule.strength));
-        reached.fold(below_floor, Liveness::max)
+    pub fn reach(&self, print: Print, stored: Position) -> Reach {
+        let Some(bucket) = self.buckets.get(bucket_of(print)) else { return Reach::NONE };
+        let below_floor = if stored < floor(bucket) { Reach::MUST_VALIDATE } else { Reach::NONE };
+        let same = held(bucket).into_iter().filter(|rule| rule.print == print);
+        same.map(|rule| Reach::of(rule.strength, rule.position, stored)).fold(below_floor, Reach::and)
     }
 
     /// Forgets the rules up to this position. Returns the newest one that went.

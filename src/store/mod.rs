@@ -63,8 +63,10 @@ pub use tiers::{admission::AdmitError, epochs::Epoch};
 use writer::Command;
 
 use crate::{
+    clock::Timestamp,
     key::CacheKey,
     message::{FieldValue, Fields, StoredHead},
+    purge::{Checked, Liveness, Position, Rule, Standing, Strength, Target},
 };
 
 /// The store. Cheap to clone; shared by all workers. When the last clone goes, what waits is written and the folder is
@@ -174,6 +176,10 @@ impl Store {
             return;
         }
         let response = StoredResponse { primary, ..exact(response) };
+        // dead on arrival: it was asked for before a purge
+        if shared.purges.standing(&response).liveness == Liveness::Dead {
+            return;
+        }
         let key = response.key;
         let response = {
             let mut shard = shared.pending.shard(&key);
@@ -258,7 +264,11 @@ impl Store {
             return;
         }
         let key = if becomes_variant { primary.variant(&head.nominated) } else { stored.key };
-        self.put(primary, StoredResponse { key, primary, head, body: stored.body.clone() }, epoch);
+        self.put(
+            primary,
+            StoredResponse { key, primary, head, body: stored.body.clone(), checked: Checked::default() },
+            epoch,
+        );
     }
 
     /// Forgets what is stored for a URL, all variants of it (RFC 9111 §4.4). Gone from `recall` and `lookup` on return.
@@ -293,6 +303,41 @@ impl Store {
                 let _ = tokio::time::timeout(INVALIDATION, done).await;
             }
         }
+    }
+
+    /// Returns the position of a response that the origin is about to be asked for. `now`: the wall clock.
+    pub fn position(&self, now: Timestamp) -> Position {
+        self.0.shared.purges.position(now.0.max(0) as u64)
+    }
+
+    /// Purges by a rule: it is in force on return, and no crash takes it back. What began to be fetched before is purged
+    /// wherever and whenever it is stored. An error: the rule is in force, but is not on the disk (yet), so that a crash may
+    /// take it back. `now`: the wall clock.
+    pub async fn purge(&self, target: Target, strength: Strength, now: Timestamp) -> Result<Rule, StoreError> {
+        // the journal tells how high the positions are
+        self.opened().await;
+        let rule = self.0.shared.purges.add(target, strength, now.0.max(0) as u64);
+        if matches!(target, Target::Invalidation(_)) {
+            return Ok(rule);
+        }
+        let (reply, done) = oneshot::channel();
+        self.0.commands.send(Command::Purge(reply)).map_err(|_| StoreError::Closed)?;
+        done.await.map_err(|_| StoreError::Closed)?.map(|()| rule)
+    }
+
+    /// Returns what the purge rules say now about a stored response. It costs one comparison where none came since.
+    pub fn standing(&self, response: &StoredResponse) -> Standing {
+        self.0.shared.purges.standing(response)
+    }
+
+    /// Returns what the purge rules say now about the head of a response that may be on its way here.
+    pub fn standing_of(&self, primary: &CacheKey, head: &StoredHead) -> Standing {
+        self.0.shared.purges.standing_of(primary, head)
+    }
+
+    /// Returns the random name of the log that all positions are of.
+    pub fn log_identity(&self) -> [u8; 16] {
+        self.0.shared.purges.identity()
     }
 
     /// Returns whether a body of this length would be stored if it came now. Does not wait and reserves nothing: the body

@@ -7,6 +7,7 @@ mod damage;
 mod folders;
 mod limits;
 mod power;
+mod purge;
 mod races;
 mod space;
 mod stats;

@@ -83,10 +83,11 @@ impl Index {
     }
 
     /// Adds what a journal says of records.
-    pub fn read_journal(&self, bytes: &[u8]) -> lines::Read {
+    pub fn read_journal(&self, bytes: &[u8], mut other: impl FnMut(&Line)) -> lines::Read {
         self.reserve(bytes.len() / LINE);
         lines::read(bytes, |event| match event {
-            Event::Line(line) => self.apply(&line),
+            Event::Line(line @ (Line::Record { .. } | Line::Forgotten(_))) => self.apply(&line),
+            Event::Line(line) => other(&line),
             Event::Forget => self.remove_all(),
         })
     }

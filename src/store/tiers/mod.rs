@@ -8,5 +8,6 @@ pub mod index;
 pub mod lookups;
 pub mod memory;
 pub mod pending;
+pub mod purges;
 pub mod shared;
 pub mod sketch;

@@ -2,7 +2,10 @@
 
 use std::sync::{
     Arc, Mutex,
-    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    atomic::{
+        AtomicBool, AtomicU64,
+        Ordering::{Relaxed, SeqCst},
+    },
 };
 
 use tokio::sync::watch;
@@ -14,11 +17,13 @@ use super::{
     lookups::{Lookups, Turn},
     memory::Memory,
     pending::{Change, Pending, Shard},
+    purges::Purges,
     sketch::Sketch,
 };
 use crate::{
     key::CacheKey,
     message::StoredHead,
+    purge::{Checked, Liveness},
     store::{
         Options, State, Stats, StoreError,
         budget::{Budget, Filling},
@@ -51,6 +56,7 @@ pub struct Shared {
     pub filling: Arc<Filling>,
     pub catalog: Catalog,
     pub epochs: Arc<Epochs>,
+    pub purges: Purges,
     pub space: Arc<Space>,
     /// How often is asked for what.
     pub sketch: Sketch,
@@ -83,6 +89,7 @@ impl Shared {
             filling: Arc::new(Filling::new(budget)),
             catalog: Catalog::new(),
             epochs: Arc::default(),
+            purges: Purges::default(),
             forgetting: AtomicBool::new(false),
             easing: AtomicBool::new(false),
             space: Arc::new(Space::new(options.disk, notices.clone())),
@@ -136,9 +143,21 @@ impl Shared {
 
     pub fn recall(&self, key: &CacheKey) -> Option<Slot> {
         let slot = self.memory.recall(key).filter(|_| !self.epochs.is_clearing())?;
+        if self.is_purged(&slot) {
+            return None;
+        }
         self.sketch.asked(Print::of(key).0);
         self.counters.memory_hits.fetch_add(1, Relaxed);
         Some(slot)
+    }
+
+    /// Returns true if a purge has killed it. Whoever gets it otherwise finds with it what the rules say.
+    fn is_purged(&self, slot: &Slot) -> bool {
+        match slot {
+            Slot::Response(response) => self.purges.standing(response).liveness == Liveness::Dead,
+            // each of them has its own standing
+            Slot::Variants(_) => false,
+        }
     }
 
     /// Memory, then what waits to be written, then the disk.
@@ -158,7 +177,10 @@ impl Shared {
                 let shard = self.pending.shard(key);
                 match shard.waiting(key) {
                     Some(Change::Forgotten) => return self.missed(),
-                    Some(Change::Response(response)) => return self.hit(Slot::Response(response.clone())),
+                    Some(Change::Response(response)) => {
+                        let slot = Slot::Response(response.clone());
+                        return if self.is_purged(&slot) { self.missed() } else { self.hit(slot) };
+                    }
                     Some(Change::Variants { list, whole: true }) => return self.hit(Slot::Variants(list.clone())),
                     Some(Change::Variants { list, whole: false }) => (shard.version, Some(list.clone())),
                     None => (shard.version, None),
@@ -198,6 +220,16 @@ impl Shared {
                 (Err(_), None) => None,
             };
             let Some(slot) = slot else { break };
+            if self.is_purged(&slot) {
+                // its room is given back
+                self.memory.forget(key);
+                self.pending.add(&mut shard, *key, Change::Forgotten, true);
+                drop(shard);
+                if !self.woken.swap(true, SeqCst) {
+                    self.notices.send(Notice::Wake);
+                }
+                return self.missed();
+            }
             self.memory.keep(*key, slot.clone());
             if slot.home().is_some_and(|generation| self.catalog.generation(generation).is_none()) {
                 // dropped meanwhile: an open file keeps its room on the disk
@@ -264,7 +296,7 @@ impl Shared {
                 StoredBody::Disk(body)
             }
         };
-        Slot::Response(Arc::new(StoredResponse { key, primary, head, body }))
+        Slot::Response(Arc::new(StoredResponse { key, primary, head, body, checked: Checked::default() }))
     }
 
     /// Says a problem once, until another one comes up.

@@ -10,6 +10,7 @@ use std::{
 use super::active::Active;
 use crate::{
     key::CacheKey,
+    purge::Position,
     store::{
         StoreError,
         disk::{
@@ -45,6 +46,8 @@ pub struct Generations {
     pub next_number: u32,
     /// What was written and may not be in the journal on the disk yet.
     unsynced: Vec<CacheKey>,
+    /// The high-water mark of the purge log's positions that was written last.
+    marked: Position,
 }
 
 /// What is to be written under a key.
@@ -65,7 +68,7 @@ struct Write {
 
 impl Generations {
     pub fn new(shared: Arc<Shared>, journal: Journal, fresh: Active, proven: Option<Active>, next_number: u32) -> Self {
-        Generations { shared, journal, fresh, proven, next_number, unsynced: Vec::new() }
+        Generations { shared, journal, fresh, proven, next_number, unsynced: Vec::new(), marked: Position::ZERO }
     }
 
     /// Writes changes. They have left the process on return, but need not have reached the disk.
@@ -121,6 +124,12 @@ impl Generations {
 
     /// From here on it is so: in the journal, and in the index.
     pub fn record(&mut self, lines: &[Line]) {
+        // before them: no record may be there whose position the next process could hand out once more
+        let newest = self.shared.purges.newest();
+        if newest > self.marked && !lines.is_empty() {
+            self.journal.append(&[Line::HighWater(newest)]);
+            self.marked = newest;
+        }
         self.journal.append(lines);
         for line in lines {
             if let Line::Forgotten(_) = line {
@@ -136,14 +145,24 @@ impl Generations {
         if let Some(proven) = &mut self.proven {
             proven.sync()?;
         }
-        self.journal.sync()?;
+        self.sync_journal()?;
         self.shared.forgetting.store(false, Relaxed);
         self.unsynced.clear();
         self.ease()?;
         if self.journal.is_long(self.shared.catalog.index.len()) {
             let path = self.shared.options.folder.join("live/journal");
-            self.journal = Journal::summarize(&path, self.journal.serial() + 1, &self.shared.catalog.index.entries())?;
+            let (state, entries) = (self.shared.purges.state(), self.shared.catalog.index.entries());
+            self.journal = Journal::summarize(&path, self.journal.serial() + 1, &state, &entries)?;
         }
+        Ok(())
+    }
+
+    /// Makes the journal reach the disk, with the rules that wait for it.
+    fn sync_journal(&mut self) -> io::Result<()> {
+        let Some((rules, last)) = self.shared.purges.waiting() else { return self.journal.sync() };
+        self.journal.append(&rules);
+        self.journal.sync()?;
+        self.shared.purges.are_written(last);
         Ok(())
     }
 
@@ -227,6 +246,8 @@ impl Generations {
                 write.variants = list.iter().map(|variant| variant.key).collect();
             }
             Change::Forgotten => {}
+            // it was purged while it waited, or before it came
+            Change::Response(response) if self.shared.purges.is_dead(&response.primary, &response.head) => {}
             Change::Response(response) => {
                 let (form, length) = match &response.body {
                     StoredBody::Memory(bytes) if bytes.len() <= INLINE => (BodyForm::Inline(bytes), 0),

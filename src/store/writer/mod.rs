@@ -100,6 +100,9 @@ pub fn run(shared: Arc<Shared>, (commands, received): (Sender<Command>, Receiver
                 writer.write_one(&key);
                 let _ = reply.send(());
             }
+            Ok(Command::Purge(reply)) => {
+                let _ = reply.send(writer.purge());
+            }
             Ok(Command::Sweep(reply)) => {
                 let _ = reply.send(writer.sweep_all());
             }
@@ -168,6 +171,9 @@ impl Writer {
                 self.shared.state.send_replace(Some(State::Open));
                 if self.shared.well_again() {
                     log::info!("the cache on disk works again");
+                }
+                if self.shared.purges.waiting().is_some() {
+                    self.sync();
                 }
                 if !self.shared.pending.is_empty() {
                     self.write_at = Some(clock::instant());
@@ -265,6 +271,20 @@ impl Writer {
         if let Some(Err(error)) = self.open.as_mut().map(|open| open.set.sync()) {
             self.failed(StoreError::Io(error));
         }
+    }
+
+    /// Makes the rules that wait reach the disk, and what they kill give its room back soon.
+    fn purge(&mut self) -> Result<(), StoreError> {
+        if self.shared.purges.waiting().is_some() {
+            self.sync();
+        }
+        if self.shared.purges.waiting().is_some() {
+            // the disk is down
+            return Err(StoreError::Closed);
+        }
+        let soon = clock::instant() + FIRST_SWEEP;
+        self.sweep_at = self.sweep_at.map(|at| at.min(soon));
+        Ok(())
     }
 
     fn ease(&mut self) {

@@ -104,7 +104,11 @@ fn forget_dead(set: &mut Generations, looking: &mut Looking) -> Result<(), Store
             looking.unnamed.remove(&home.location.file);
         }
         let body = match record {
-            Record::Response { head, body, .. } if (shared.is_dead)(&head) => Some(body),
+            Record::Response { primary, head, body }
+                if (shared.is_dead)(&head) || shared.purges.is_dead(&primary, &head) =>
+            {
+                Some(body)
+            }
             Record::Variants(list)
                 if list.iter().all(|variant| shared.catalog.index.find(Print::of(&variant.key)).is_none()) =>
             {
