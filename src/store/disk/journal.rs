@@ -7,10 +7,7 @@ use std::{
     path::Path,
 };
 
-use crate::store::format::{
-    lines::{self, LINE, Line, Mark, header},
-    print::{Entry, Print},
-};
+use crate::store::format::lines::{self, LINE, Line, Mark, header};
 
 pub struct Journal {
     file: File,
@@ -30,21 +27,16 @@ impl Journal {
         Ok(Journal { file, mark, waiting: Vec::new(), synced })
     }
 
-    /// A new one, of these entries, in place of the one that was there.
-    pub fn summarize(path: &Path, serial: u64, entries: &[(Print, Entry)]) -> io::Result<Journal> {
+    /// A new one, with this summary, in place of the one that was there.
+    pub fn summarize(path: &Path, serial: u64, summary: &[Line]) -> io::Result<Journal> {
         let new = path.with_extension("new");
         let file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&new)?;
         let mut writer = BufWriter::with_capacity(1 << 20, &file);
-        writer.write_all(&header(serial, 0, entries.len() as u64))?;
+        writer.write_all(&header(serial, 0, summary.len() as u64))?;
         let mut bytes = Vec::with_capacity(LINE);
-        for (position, (print, entry)) in (1..).zip(entries) {
+        for (position, line) in (1..).zip(summary) {
             bytes.clear();
-            lines::append(
-                &mut bytes,
-                &Line::Record { print: *print, entry: *entry, primary: *print },
-                serial,
-                position,
-            );
+            lines::append(&mut bytes, line, serial, position);
             writer.write_all(&bytes)?;
         }
         writer.flush()?;
@@ -54,7 +46,7 @@ impl Journal {
         let folder = path.parent().unwrap_or(path);
         File::open(folder)?.sync_all()?;
         let file = OpenOptions::new().append(true).open(path)?;
-        let lines = entries.len() as u64 + 1;
+        let lines = summary.len() as u64 + 1;
         Ok(Journal { file, mark: Mark { serial, lines }, waiting: Vec::new(), synced: lines })
     }
 

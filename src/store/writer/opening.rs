@@ -99,8 +99,9 @@ pub fn open(shared: &Arc<Shared>, commands: Sender<Command>) -> io::Result<Gener
         shared.counters.damaged.fetch_add(1, Relaxed);
     }
     shared.catalog.index.keep_generations(&open.iter().map(|generation| generation.number).collect::<Vec<_>>());
+    shared.settle_variants();
     let journal = if read.damaged || read.mark.lines == 0 {
-        Journal::summarize(&path, read.mark.serial.max(furthest.serial) + 1, &shared.catalog.index.entries())?
+        Journal::summarize(&path, read.mark.serial.max(furthest.serial) + 1, &shared.catalog.index.lines())?
     } else {
         Journal::open(&path, read.mark, furthest)?
     };
