@@ -16,7 +16,7 @@ use super::{
         location::{FileName, Home, Location},
         prefix::{self, Kind},
         print::{Entry, Print, Size},
-        record::{self, BodyForm, Record, RecordBody},
+        record::{self, BodyForm, Record, RecordBody, Variant},
         sums::{sum_of_sums, sums},
     },
     tiers::index::Index,
@@ -31,18 +31,14 @@ pub fn record(data: &[u8]) {
     let mut mended = data.to_vec();
     prefix::mend(&mut mended, &key);
     assert!(record::parts(&key, &mended).is_some(), "prefix and sums are right");
-    let again = match record::decode(&key, &mended) {
-        None => return,
-        Some(Record::Variants(variants)) => record::encode_variants(&key, &variants),
-        Some(Record::Response { primary, head, body }) => {
-            let form = match &body {
-                RecordBody::Inline(bytes) => BodyForm::Inline(bytes),
-                RecordBody::Beside(home) => BodyForm::Beside(*home),
-            };
-            record::encode_response(&key, &primary, &head, form)
-        }
+    let Some(Record { primary, head, body }) = record::decode(&key, &mended) else { return };
+    let variant = Variant::of(key, &head);
+    assert_eq!(record::decode_variant(&key, &mended), Some((primary, variant)), "both read the same");
+    let form = match &body {
+        RecordBody::Inline(bytes) => BodyForm::Inline(bytes),
+        RecordBody::Beside(home) => BodyForm::Beside(*home),
     };
-    let Some(again) = again else { panic!("what was read can be written") };
+    let again = record::encode(&key, &primary, &head, form).expect("what was read can be written");
     assert!(record::decode(&key, &again).is_some(), "what was written can be read again");
     let home = Home {
         generation: 1,

@@ -18,6 +18,7 @@ mod hop;
 mod inspect;
 mod notice;
 mod options;
+mod purging;
 mod response;
 mod stats;
 #[cfg(test)]
@@ -47,26 +48,21 @@ pub use disk::{
     folder::{FolderLock, is_cache, restrict_umask},
 };
 pub use error::{OpenError, StoreError};
+use format::print::Print;
 pub use format::record::Variant;
 pub use inspect::{clear_folder, stats_of};
 use notice::{Notice, Notices};
 pub use options::Options;
 pub use response::{Slot, StoredBody, StoredResponse, read};
 pub use stats::{Cleared, State, Stats};
-use tiers::{
-    admission,
-    epochs::Clearing,
-    pending::Change,
-    shared::{self, Shared, VARIANTS, left_out},
-};
+use tiers::{admission, epochs::Clearing, index::Index, pending::Change, shared::Shared, variants};
 pub use tiers::{admission::AdmitError, epochs::Epoch};
 use writer::Command;
 
 use crate::{
-    clock::Timestamp,
     key::CacheKey,
     message::{FieldValue, Fields, StoredHead},
-    purge::{Checked, Liveness, Position, Rule, Standing, Strength, Target},
+    purge::{Checked, Liveness},
 };
 
 /// The store. Cheap to clone; shared by all workers. When the last clone goes, what waits is written and the folder is
@@ -186,13 +182,13 @@ impl Store {
             if shared.epochs.now() != epoch {
                 return;
             }
-            if key == primary && shared.holds_variants(&shard, &primary) {
+            if key == primary && shared.catalog.index.variants.any(Print::of(&primary)) {
                 drop(shard);
                 return self.put(primary, StoredResponse { key: primary.beside_variants(), ..response }, epoch);
             }
             let response = Arc::new(response);
             shared.memory.keep(key, Slot::Response(response.clone()));
-            shared.pending.add(&mut shard, key, Change::Response(response.clone()), shared.catalog.may_hold(&key));
+            shared.pending.put(&mut shard, response.clone(), shared.catalog.may_hold(&key));
             response
         };
         if key != primary {
@@ -201,42 +197,38 @@ impl Store {
         self.wake();
     }
 
-    /// Adds a stored response to the variants of its URL.
+    /// Adds a stored response to the variants of its URL. They take the place of a response that does not vary.
     fn put_variant(&self, primary: CacheKey, response: &StoredResponse, epoch: Epoch) {
         let shared = &self.0.shared;
-        let new = Variant {
-            key: response.key,
-            nominated: response.head.nominated.clone(),
-            response_time: response.head.response_time,
-        };
+        let index = &shared.catalog.index;
+        let (of, print) = (Print::of(&primary), Print::of(&response.key));
         let mut shard = shared.pending.shard(&primary);
         if shared.epochs.now() != epoch {
             return;
         }
-        let known = match (shared.memory.recall(&primary), shard.waiting(&primary)) {
-            (Some(Slot::Variants(list)), _) => Some((list, true)),
-            (Some(Slot::Response(_)), _) | (_, Some(Change::Forgotten | Change::Response(_))) => {
-                Some((Arc::default(), true))
-            }
-            (None, Some(Change::Variants { list, whole })) => Some((list.clone(), *whole)),
-            (None, None) if shared.is_open() && shared.catalog.entry(&primary).is_none() => {
-                Some((Arc::default(), true))
-            }
-            (None, None) => None,
+        let known = match shared.memory.recall(&primary) {
+            Some(Slot::Variants(list)) => Some(list),
+            _ if shared.catalog.is_known() && !index.variants.any(of) => Some(Arc::default()),
+            _ => None,
         };
-        let (old, whole) = known.unwrap_or_default();
-        let list = Arc::new(shared::merged(&[new], &old));
-        debug_assert!(list.len() <= VARIANTS);
-        if whole {
-            shared.memory.keep(primary, Slot::Variants(list.clone()));
-        } else {
-            shared.memory.forget(&primary);
+        let pushed_out = index.variants.put(of, print);
+        match known {
+            Some(known) => {
+                let others = known.iter().filter(|variant| variant.key != response.key).cloned();
+                let list = [Variant::of(response.key, &response.head)].into_iter().chain(others);
+                shared.memory.keep(primary, Slot::Variants(Arc::new(list.take(variants::MOST).collect())));
+            }
+            // a lookup reads the others
+            None => shared.memory.forget(&primary),
         }
-        let left_out: Vec<CacheKey> = left_out(&old, &list).collect();
-        shared.pending.add(&mut shard, primary, Change::Variants { list, whole }, shared.catalog.may_hold(&primary));
+        if shared.catalog.may_hold(&primary) || shard.is_waiting(of) {
+            shared.pending.forget(&mut shard, of);
+        } else {
+            shard.version += 1;
+        }
         drop(shard);
-        for key in left_out {
-            self.forget(&key);
+        if let Some(print) = pushed_out {
+            self.forget_variant(print);
         }
     }
 
@@ -246,7 +238,10 @@ impl Store {
         let shared = &self.0.shared;
         {
             let shard = shared.pending.shard(&stored.key);
+            let is_variant = |index: &Index| index.variants.has(Print::of(&primary), Print::of(&stored.key));
             let held = match (shared.memory.recall(&stored.key), shard.waiting(&stored.key)) {
+                // what was forgotten with its URL may be in memory still
+                _ if stored.key != primary && !is_variant(&shared.catalog.index) => false,
                 (Some(Slot::Response(held)), _) => same(&held, stored),
                 (_, Some(Change::Response(held))) => same(held, stored),
                 (Some(Slot::Variants(_)), _) | (_, Some(_)) => false,
@@ -259,7 +254,7 @@ impl Store {
         }
         let becomes_variant = stored.key == primary && !head.nominated.is_empty();
         if becomes_variant && matches!(stored.body, StoredBody::Disk(_)) {
-            // the list of variants takes the place of the record that the file belongs to
+            // the file would go with the record that it belongs to
             self.forget(&primary);
             return;
         }
@@ -276,68 +271,55 @@ impl Store {
         self.forget(primary);
     }
 
-    /// `true`: it may be on the disk still.
+    /// `true`: something of it may be on the disk still.
     fn forget(&self, primary: &CacheKey) -> bool {
         let shared = &self.0.shared;
-        let there = {
+        let print = Print::of(primary);
+        let (there, variants) = {
             let mut shard = shared.pending.shard(primary);
+            let list = shared.memory.recall(primary);
             shared.memory.forget(primary);
-            let there = shared.catalog.may_hold(primary) || shard.waiting(primary).is_some();
+            if let Some(Slot::Variants(list)) = list {
+                list.iter().for_each(|variant| shared.memory.forget(&variant.key));
+            }
+            let variants = shared.catalog.index.variants.take(print);
+            let there = shared.catalog.may_hold(primary) || shard.is_waiting(print);
             if there {
-                shared.pending.add(&mut shard, *primary, Change::Forgotten, true);
+                shared.pending.forget(&mut shard, print);
             } else {
                 shard.version += 1;
             }
-            there
+            (there, variants)
         };
+        variants.iter().for_each(|print| self.forget_variant(*print));
         self.wake();
-        there
+        there || !variants.is_empty()
     }
 
-    /// The same, and no crash brings it back after the return, unless the disk takes longer than a second.
+    /// Forgets a response that is no variant of its URL any more.
+    fn forget_variant(&self, print: Print) {
+        let shared = &self.0.shared;
+        if let Some(Change::Response(response)) = shared.pending.one(print) {
+            shared.memory.forget(&response.key);
+        }
+        let mut shard = shared.pending.shard_of(print);
+        if shared.catalog.index.find(print).is_some() || shard.is_waiting(print) {
+            shared.pending.forget(&mut shard, print);
+        } else {
+            shard.version += 1;
+        }
+    }
+
+    /// Forgets what is stored for a URL as [`Store::invalidate`] does, and no crash brings it back after the return, unless the disk takes longer than a second.
     pub async fn invalidate_durably(&self, primary: &CacheKey) {
         let shared = &self.0.shared;
-        if (self.forget(primary) || shared.forgetting.load(Relaxed)) && shared.is_open() {
+        let forgetting = |shared: &Shared| shared.forgetting.load(Relaxed) || shared.pending.has_forgotten();
+        if (self.forget(primary) || forgetting(shared)) && shared.is_open() {
             let (reply, done) = oneshot::channel();
-            if self.0.commands.send(Command::Forgotten(*primary, reply)).is_ok() {
+            if self.0.commands.send(Command::Forgotten(reply)).is_ok() {
                 let _ = tokio::time::timeout(INVALIDATION, done).await;
             }
         }
-    }
-
-    /// Returns the position of a response that the origin is about to be asked for. `now`: the wall clock.
-    pub fn position(&self, now: Timestamp) -> Position {
-        self.0.shared.purges.position(now.0.max(0) as u64)
-    }
-
-    /// Purges by a rule: it is in force on return, and no crash takes it back. What began to be fetched before is purged
-    /// wherever and whenever it is stored. An error: the rule is in force, but is not on the disk (yet), so that a crash may
-    /// take it back. `now`: the wall clock.
-    pub async fn purge(&self, target: Target, strength: Strength, now: Timestamp) -> Result<Rule, StoreError> {
-        // the journal tells how high the positions are
-        self.opened().await;
-        let rule = self.0.shared.purges.add(target, strength, now.0.max(0) as u64);
-        if matches!(target, Target::Invalidation(_)) {
-            return Ok(rule);
-        }
-        let (reply, done) = oneshot::channel();
-        self.0.commands.send(Command::Purge(reply)).map_err(|_| StoreError::Closed)?;
-        done.await.map_err(|_| StoreError::Closed)?.map(|()| rule)
-    }
-
-    /// Returns what the purge rules say now about a stored response. It costs one comparison where none came since.
-    pub fn standing(&self, response: &StoredResponse) -> Standing {
-        self.0.shared.purges.standing(response)
-    }
-
-    /// Returns what the purge rules say now about the head of a response that may be on its way here.
-    pub fn standing_of(&self, primary: &CacheKey, head: &StoredHead) -> Standing {
-        self.0.shared.purges.standing_of(primary, head)
-    }
-
-    /// Returns the random name of the log that all positions are of.
-    pub fn log_identity(&self) -> [u8; 16] {
-        self.0.shared.purges.identity()
     }
 
     /// Returns whether a body of this length would be stored if it came now. Does not wait and reserves nothing: the body

@@ -7,10 +7,7 @@ use std::{
     path::Path,
 };
 
-use crate::store::format::{
-    lines::{self, LINE, Line, Mark, header},
-    print::{Entry, Print},
-};
+use crate::store::format::lines::{self, LINE, Line, Mark, header};
 
 pub struct Journal {
     file: File,
@@ -32,27 +29,22 @@ impl Journal {
         Ok(Journal { file, mark, waiting: Vec::new(), synced, state: 0 })
     }
 
-    /// A new one, of these lines of state and these entries, in place of the one that was there.
-    pub fn summarize(path: &Path, serial: u64, state: &[Line], entries: &[(Print, Entry)]) -> io::Result<Journal> {
+    /// A new one, with these lines of state and this summary, in place of the one that was there.
+    pub fn summarize(path: &Path, serial: u64, state: &[Line], summary: &[Line]) -> io::Result<Journal> {
         let new = path.with_extension("new");
         let file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&new)?;
         let mut writer = BufWriter::with_capacity(1 << 20, &file);
         let state_lines: u64 = state.iter().map(lines::count).sum();
-        writer.write_all(&header(serial, u32::try_from(state_lines).unwrap_or(u32::MAX), entries.len() as u64))?;
+        writer.write_all(&header(serial, u32::try_from(state_lines).unwrap_or(u32::MAX), summary.len() as u64))?;
         let mut bytes = Vec::with_capacity(LINE);
         let mut position = 1;
         for line in state {
             position += lines::append(&mut bytes, line, serial, position);
         }
         writer.write_all(&bytes)?;
-        for (position, (print, entry)) in (position..).zip(entries) {
+        for (position, line) in (position..).zip(summary) {
             bytes.clear();
-            lines::append(
-                &mut bytes,
-                &Line::Record { print: *print, entry: *entry, primary: *print },
-                serial,
-                position,
-            );
+            lines::append(&mut bytes, line, serial, position);
             writer.write_all(&bytes)?;
         }
         writer.flush()?;
@@ -62,7 +54,7 @@ impl Journal {
         let folder = path.parent().unwrap_or(path);
         File::open(folder)?.sync_all()?;
         let file = OpenOptions::new().append(true).open(path)?;
-        let lines = 1 + state_lines + entries.len() as u64;
+        let lines = 1 + state_lines + summary.len() as u64;
         Ok(Journal { file, mark: Mark { serial, lines }, waiting: Vec::new(), synced: lines, state: state_lines })
     }
 

@@ -1,4 +1,4 @@
-//! The head of a record: what stands in each section. The only file that names bincode.
+//! The head of a stored response: what stands in each section. The only file that names bincode.
 //!
 //! | tag | | bytes |
 //! |---|---|---|
@@ -9,10 +9,8 @@
 //! | 5 | part | bincode of first, last and the complete length; left out if the body is the whole |
 //! | 6 | tags | 8 bytes each, little-endian, rising: the hashes of the response's tags; left out if empty |
 //!
-//! | 16 | variants | bincode of the list of keys, nominated fields and response_time; the only section of the variants of a URL |
 //!
-//! bincode is in its standard configuration. Sections 1 to 3 of a response must be there. A section holds nothing behind
-//! what it says.
+//! bincode is in its standard configuration. Sections 1 to 3 must be there. A section holds nothing behind what it says.
 
 use bincode::config;
 use serde::{Deserialize, Serialize};
@@ -23,7 +21,6 @@ use super::{
 };
 use crate::{
     clock::{Seconds, Timestamp},
-    key::CacheKey,
     message::{
         FieldName, FieldValue, Fields, Method, Nominated, Part, RequestLine, ResponseHead, Scheme, StatusCode,
         StoredHead,
@@ -37,23 +34,12 @@ const TIMES: u16 = 3;
 const NOMINATED: u16 = 4;
 const PART: u16 = 5;
 const TAGS: u16 = 6;
-const VARIANTS: u16 = 16;
 
 type LineForm<'a> = (&'a str, &'a str, u8, &'a str, &'a str);
 type ResponseForm<'a> = (u16, Vec<(&'a str, &'a [u8])>);
 type TimesForm = (i64, i64, i64, u64);
 type NominatedForm<'a> = Vec<(&'a str, Option<&'a [u8]>)>;
 type PartForm = (u64, u64, Option<u64>);
-
-type VariantForm<'a> = ([u8; 32], NominatedForm<'a>, i64);
-
-/// One of the responses stored for a URL that varies (RFC 9111 §4.1).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Variant {
-    pub key: CacheKey,
-    pub nominated: Vec<Nominated>,
-    pub response_time: Timestamp,
-}
 
 /// Returns the flags of a head.
 pub fn flags(head: &StoredHead) -> Flags {
@@ -129,33 +115,19 @@ pub fn decode(bytes: &[u8], flags: Flags, position: Position) -> Option<StoredHe
     })
 }
 
-/// Appends a list of variants to a record.
-pub fn encode_variants(variants: &[Variant], record: &mut Vec<u8>) -> Option<()> {
-    let forms: Vec<VariantForm<'_>> = variants
-        .iter()
-        .map(|variant| (variant.key.0, nominated_form(&variant.nominated), variant.response_time.0))
-        .collect();
-    Writer::new(record, &[]).section(VARIANTS, |out| write(&forms, out))
-}
-
-/// Returns a list of variants.
-pub fn decode_variants(bytes: &[u8]) -> Option<Vec<Variant>> {
-    let mut variants = None;
+/// Returns the nominated fields and the response_time of a head, which is not understood any further.
+pub fn decode_nominated(bytes: &[u8]) -> Option<(Vec<Nominated>, Timestamp)> {
+    let (mut nominated, mut times) = (Vec::new(), None);
     sections::read(bytes, |tag, section| {
-        if tag == VARIANTS {
-            let forms: Vec<VariantForm<'_>> = read(section)?;
-            let variant = |(key, nominated, time)| {
-                Some(Variant {
-                    key: CacheKey(key),
-                    nominated: nominated_fields(nominated)?,
-                    response_time: Timestamp(time),
-                })
-            };
-            variants = Some(forms.into_iter().map(variant).collect::<Option<_>>()?);
+        match tag {
+            TIMES => times = Some(read::<TimesForm>(section)?),
+            NOMINATED => nominated = nominated_fields(read(section)?)?,
+            _ => {}
         }
         Some(())
     })?;
-    variants
+    let (_, response_time, ..) = times?;
+    Some((nominated, Timestamp(response_time)))
 }
 
 fn nominated_form(nominated: &[Nominated]) -> NominatedForm<'_> {

@@ -4,16 +4,16 @@
 //! |---|---|---|
 //! | 0 | 4 | `LRDR` |
 //! | 4 | 1 | format version: 2 |
-//! | 5 | 1 | kind: 0 a response with its body behind the head, 1 a response with its body in a file, 2 the variants of a URL |
+//! | 5 | 1 | kind: 0 a response with its body behind the head, 1 a response with its body in a file |
 //! | 6 | 2 | flags: 1 invalidated, 2 the request carried credentials, 4 the body is a part |
 //! | 8 | 4 | length of the head, h; at most 1 MiB |
-//! | 12 | 4 | length of the inline body, b; zero but for kind 0 |
+//! | 12 | 4 | length of the inline body, b; zero for kind 1 |
 //! | 16 | 16 | sum of prefix and head: the first half of blake3 over bytes 0..16 and 32..176 + h |
-//! | 32 | 16 | sum of the inline body: the first half of blake3; zero but for kind 0 |
+//! | 32 | 16 | sum of the inline body: the first half of blake3; zero for kind 1 |
 //! | 48 | 32 | key |
 //! | 80 | 32 | primary key: the key of the URL; the key itself if the response is not a variant |
 //! | 112 | 16 | position in the purge log, big-endian (milliseconds 8, sequence 8) |
-//! | 128 | 48 | location of the body; zero but for kind 1: |
+//! | 128 | 48 | location of the body; zero for kind 0: |
 //! | 128 | 4 | the generation that holds the file; it may be another one than the record's |
 //! | 132 | 1 | file: 0 a segment, 1 a file of one body |
 //! | 133 | 3 | zero |
@@ -57,15 +57,13 @@ const INVALIDATED: u16 = 1;
 const CREDENTIALS: u16 = 2;
 const PART: u16 = 4;
 
-/// What a record holds, and where the body is.
+/// The kind of a record: where the body is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A response; the body is behind the head.
+    /// Behind the head.
     Inline,
-    /// A response; the body is in a file.
+    /// In a file.
     Beside(Home),
-    /// The list of the variants of a URL.
-    Variants,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -99,7 +97,7 @@ impl<'a> Parts<'a> {
     pub fn inline(&self) -> Option<&'a [u8]> {
         match self.prefix.kind {
             Kind::Inline => (first_half(blake3::hash(self.inline)) == self.inline_sum).then_some(self.inline),
-            Kind::Beside(_) | Kind::Variants => Some(&[]),
+            Kind::Beside(_) => Some(&[]),
         }
     }
 }
@@ -117,13 +115,9 @@ pub fn begin(prefix: &Prefix, capacity: usize) -> Vec<u8> {
     record[KEY..PRIMARY].copy_from_slice(&prefix.key.0);
     record[PRIMARY..POSITION].copy_from_slice(&prefix.primary.0);
     record[POSITION..LOCATION].copy_from_slice(&prefix.position.to_bytes());
-    match &prefix.kind {
-        Kind::Inline => {}
-        Kind::Beside(home) => {
-            record[KIND] = 1;
-            locate(&mut record, home);
-        }
-        Kind::Variants => record[KIND] = 2,
+    if let Kind::Beside(home) = &prefix.kind {
+        record[KIND] = 1;
+        locate(&mut record, home);
     }
     record
 }
@@ -161,12 +155,9 @@ pub fn parse(record: &[u8]) -> Option<Parts<'_>> {
         return None;
     }
     let inline_sum = bytes(record, INLINE_SUM);
-    let no_location = || record[LOCATION..PREFIX].iter().all(|byte| *byte == 0);
-    let no_inline = inline == 0 && inline_sum == [0; 16];
     let kind = match record[KIND] {
-        0 if no_location() => Kind::Inline,
-        1 if no_inline => Kind::Beside(located(record)?),
-        2 if no_inline && no_location() => Kind::Variants,
+        0 if record[LOCATION..PREFIX].iter().all(|byte| *byte == 0) => Kind::Inline,
+        1 if inline == 0 && inline_sum == [0; 16] => Kind::Beside(located(record)?),
         _ => return None,
     };
     let prefix = Prefix {
@@ -253,19 +244,18 @@ pub fn mend(record: &mut Vec<u8>, key: &CacheKey) {
     let head = (le_u32(record, HEAD) as usize & 0xffff).min(record.len() - PREFIX);
     record[..4].copy_from_slice(MAGIC);
     record[4] = VERSION;
-    record[KIND] %= 3;
+    record[KIND] %= 2;
     record[FLAGS] &= 7;
     record[FLAGS + 1] = 0;
     record[KEY..PRIMARY].copy_from_slice(&key.0);
-    if record[KIND] != 0 {
+    if record[KIND] == 0 {
+        record[LOCATION..PREFIX].fill(0);
+    } else {
         record.truncate(PREFIX + head);
         record[INLINE_SUM..KEY].fill(0);
+        record[132] %= 2;
+        record[133..136].fill(0);
     }
-    if record[KIND] != 1 {
-        record[LOCATION..PREFIX].fill(0);
-    }
-    record[132] %= 2;
-    record[133..136].fill(0);
     // a head of 64 KiB at most is not too long
     let _ = seal(record, head);
 }

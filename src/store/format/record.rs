@@ -4,25 +4,24 @@
 
 use bytes::Bytes;
 
-pub use super::head::Variant;
 use super::{
     head,
     location::Home,
-    prefix::{self, Flags, Kind, PREFIX, Parts, Prefix},
+    prefix::{self, Kind, PREFIX, Parts, Prefix},
 };
-use crate::{key::CacheKey, message::StoredHead, purge::Position};
+use crate::{
+    clock::Timestamp,
+    key::CacheKey,
+    message::{Nominated, StoredHead},
+};
 
-/// The meaning of a record.
+/// A stored response as its record says it.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "lists of variants are rare, and it does not live long")]
-pub enum Record {
-    Response {
-        /// The key of the URL.
-        primary: CacheKey,
-        head: StoredHead,
-        body: RecordBody,
-    },
-    Variants(Vec<Variant>),
+pub struct Record {
+    /// The key of the URL.
+    pub primary: CacheKey,
+    pub head: StoredHead,
+    pub body: RecordBody,
 }
 
 /// The bytes of a body, or the place where they are.
@@ -39,26 +38,30 @@ pub enum BodyForm<'a> {
     Beside(Home),
 }
 
+/// One of the responses stored for a URL that varies (RFC 9111 §4.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variant {
+    pub key: CacheKey,
+    pub nominated: Vec<Nominated>,
+    pub response_time: Timestamp,
+}
+
+impl Variant {
+    /// The variant whose response is stored under this key.
+    pub fn of(key: CacheKey, head: &StoredHead) -> Variant {
+        Variant { key, nominated: head.nominated.clone(), response_time: head.response_time }
+    }
+}
+
 /// Returns the record of a response, or `None` if its head is longer than a record may hold.
-pub fn encode_response(key: &CacheKey, primary: &CacheKey, head: &StoredHead, body: BodyForm<'_>) -> Option<Vec<u8>> {
+pub fn encode(key: &CacheKey, primary: &CacheKey, head: &StoredHead, body: BodyForm<'_>) -> Option<Vec<u8>> {
     let (inline, kind) = match body {
         BodyForm::Inline(bytes) => (bytes, Kind::Inline),
         BodyForm::Beside(home) => (&[][..], Kind::Beside(home)),
     };
     let prefix = Prefix { flags: head::flags(head), key: *key, primary: *primary, position: head.position, kind };
-    encode(&prefix, |record| head::encode(head, record), inline)
-}
-
-/// Returns the record of a list of variants, or `None` if the list is longer than a record may hold.
-pub fn encode_variants(key: &CacheKey, variants: &[Variant]) -> Option<Vec<u8>> {
-    let position = Position::default();
-    let prefix = Prefix { flags: Flags::default(), key: *key, primary: *key, position, kind: Kind::Variants };
-    encode(&prefix, |record| head::encode_variants(variants, record), &[])
-}
-
-fn encode(prefix: &Prefix, head: impl FnOnce(&mut Vec<u8>) -> Option<()>, inline: &[u8]) -> Option<Vec<u8>> {
-    let mut record = prefix::begin(prefix, 1024 + inline.len());
-    head(&mut record)?;
+    let mut record = prefix::begin(&prefix, 1024 + inline.len());
+    head::encode(head, &mut record)?;
     let length = record.len() - PREFIX;
     record.extend_from_slice(inline);
     prefix::seal(&mut record, length)?;
@@ -78,7 +81,13 @@ pub fn decode(key: &CacheKey, record: &[u8]) -> Option<Record> {
     let body = match kind {
         Kind::Inline => RecordBody::Inline(Bytes::copy_from_slice(inline)),
         Kind::Beside(home) => RecordBody::Beside(home),
-        Kind::Variants => return head::decode_variants(parts.head).map(Record::Variants),
     };
-    Some(Record::Response { primary, head: head::decode(parts.head, flags, position)?, body })
+    Some(Record { primary, head: head::decode(parts.head, flags, position)?, body })
+}
+
+/// Returns the primary key of a record and the variant that it stands for, if the record is valid and of this key.
+pub fn decode_variant(key: &CacheKey, record: &[u8]) -> Option<(CacheKey, Variant)> {
+    let parts = parts(key, record)?;
+    let (nominated, response_time) = head::decode_nominated(parts.head)?;
+    Some((parts.prefix.primary, Variant { key: *key, nominated, response_time }))
 }

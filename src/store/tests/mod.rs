@@ -15,4 +15,5 @@ mod storing;
 pub mod support;
 mod sweep;
 mod trace;
+mod variants;
 mod versions;

@@ -14,6 +14,7 @@ use crate::{
         format::{
             lines::Mark,
             location::{FileName, Home, Location},
+            print::Print,
         },
         tiers::{catalog::Catalog, shared::Shared},
     },
@@ -148,7 +149,7 @@ fn whereabouts(catalog: &Catalog, key: &CacheKey, home: Home) -> Option<(Arc<Gen
         return Some((generation, home));
     }
     let generation = catalog.generation(catalog.entry(key)?.generation)?;
-    let location = generation.location(key).ok()??;
+    let location = generation.location(Print::of(key)).ok()??;
     let same = (location.length, location.sums) == (home.location.length, home.location.sums);
     same.then(|| (generation.clone(), Home { generation: generation.number, location }))
 }

@@ -29,6 +29,7 @@ use super::{
         folder::{self, FolderLock},
         generation::Generation,
     },
+    format::print::Print,
     notice::Notice,
     tiers::{epochs::Clearing, pending::Change, shared::Shared},
 };
@@ -85,6 +86,9 @@ pub fn run(shared: Arc<Shared>, (commands, received): (Sender<Command>, Receiver
                 writer.write_at.get_or_insert_with(|| clock::instant() + GATHER);
             }
             Ok(Command::Notice(Notice::Unreadable(key))) => writer.forget(&key),
+            Ok(Command::Notice(Notice::Purged)) => {
+                writer.sync_at.get_or_insert_with(|| clock::instant() + SYNC);
+            }
             Ok(Command::Notice(Notice::Ease)) => writer.ease(),
             Ok(Command::Counted { generation, guess, counted }) => writer.counted(&generation, guess, counted),
             Ok(Command::Notice(Notice::Room(reply))) => {
@@ -96,8 +100,8 @@ pub fn run(shared: Arc<Shared>, (commands, received): (Sender<Command>, Receiver
                 writer.sync();
                 let _ = reply.send(());
             }
-            Ok(Command::Forgotten(key, reply)) => {
-                writer.write_one(&key);
+            Ok(Command::Forgotten(reply)) => {
+                writer.write_forgotten();
                 let _ = reply.send(());
             }
             Ok(Command::Purge(reply)) => {
@@ -253,13 +257,11 @@ impl Writer {
         }
     }
 
-    fn write_one(&mut self, key: &CacheKey) {
-        let waiting = self.shared.pending.one(key);
-        let written = match (&mut self.open, waiting) {
-            (Some(open), Some(waiting)) => open.set.write(vec![(*key, waiting)]),
-            // it may have been written a moment ago
-            _ => Ok(()),
-        };
+    /// Writes what was forgotten. It has reached the disk on return.
+    fn write_forgotten(&mut self) {
+        let waiting = self.shared.pending.all(|change| matches!(change, Change::Forgotten));
+        // it may have been written a moment ago
+        let written = self.open.as_mut().map_or(Ok(()), |open| open.set.write(waiting));
         match written {
             Ok(()) => self.sync(),
             Err(error) => self.failed(error),
@@ -323,7 +325,7 @@ impl Writer {
         shared.counters.damaged.fetch_add(1, Relaxed);
         let mut shard = shared.pending.shard(key);
         shared.memory.forget(key);
-        shared.pending.add(&mut shard, *key, Change::Forgotten, true);
+        shared.pending.forget(&mut shard, Print::of(key));
         drop(shard);
         self.write_at.get_or_insert_with(|| clock::instant() + GATHER);
     }

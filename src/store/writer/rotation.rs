@@ -243,6 +243,7 @@ fn remove(set: &mut Generations, generation: &Arc<Generation>) -> Result<(), Sto
     let shared = &set.shared;
     let evicted = shared.catalog.index.remove_generation(generation.number);
     shared.counters.evicted.fetch_add(evicted, Relaxed);
+    shared.forget_lost_variants();
     let number = generation.number;
     let mut generations = shared.catalog.generations_mut();
     generations.retain(|generation| generation.number != number);

@@ -18,7 +18,7 @@ use crate::store::{
         lines::Line,
         location::FileName,
         print::Print,
-        record::{self, Record, RecordBody},
+        record::{self, RecordBody},
     },
 };
 
@@ -100,22 +100,12 @@ fn forget_dead(set: &mut Generations, looking: &mut Looking) -> Result<(), Store
             }
         };
         let Some((key, record)) = record else { continue };
-        if let Record::Response { body: RecordBody::Beside(home), .. } = &record {
+        if let RecordBody::Beside(home) = &record.body {
             looking.unnamed.remove(&home.location.file);
         }
-        let body = match record {
-            Record::Response { primary, head, body }
-                if (shared.is_dead)(&head) || shared.purges.is_dead(&primary, &head) =>
-            {
-                Some(body)
-            }
-            Record::Variants(list)
-                if list.iter().all(|variant| shared.catalog.index.find(Print::of(&variant.key)).is_none()) =>
-            {
-                None
-            }
-            _ => continue,
-        };
+        if !(shared.is_dead)(&record.head) && !shared.purges.is_dead(&record.primary, &record.head) {
+            continue;
+        }
         let shard = shared.pending.shard(&key);
         if shard.waiting(&key).is_some() {
             continue;
@@ -124,14 +114,12 @@ fn forget_dead(set: &mut Generations, looking: &mut Looking) -> Result<(), Store
         shared.catalog.index.remove(print);
         shared.memory.forget(&key);
         drop(shard);
+        shared.forget_if_lost(Print::of(&record.primary), print);
         lines.push(Line::Forgotten(print));
-        if let Some(body) = body {
-            from.dead.fetch_add(entry.size.bytes(), Relaxed);
-            swept += 1;
-            files.extend(match body {
-                RecordBody::Beside(home) => Some(home.location.file),
-                RecordBody::Inline(_) => None,
-            });
+        from.dead.fetch_add(entry.size.bytes(), Relaxed);
+        swept += 1;
+        if let RecordBody::Beside(home) = record.body {
+            files.push(home.location.file);
         }
     }
     set.record(&lines);
