@@ -20,6 +20,7 @@ mod notice;
 mod options;
 mod purging;
 mod response;
+mod scan;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -54,6 +55,7 @@ pub use inspect::{clear_folder, stats_of};
 use notice::{Notice, Notices};
 pub use options::Options;
 pub use response::{Slot, StoredBody, StoredResponse, read};
+pub use scan::{Listed, Scan};
 pub use stats::{Cleared, State, Stats};
 use tiers::{admission, epochs::Clearing, index::Index, pending::Change, shared::Shared, variants};
 pub use tiers::{admission::AdmitError, epochs::Epoch};

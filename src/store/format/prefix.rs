@@ -122,6 +122,15 @@ pub fn begin(prefix: &Prefix, capacity: usize) -> Vec<u8> {
     record
 }
 
+/// Returns the position in the purge log of a record that is valid.
+pub fn position(record: &[u8]) -> Position {
+    let mut bytes = [0; Position::BYTES];
+    if let Some(position) = record.get(POSITION..LOCATION) {
+        bytes.copy_from_slice(position);
+    }
+    Position::from_bytes(bytes)
+}
+
 /// Ends a record: fills in the lengths and the sums. `head` is the length of the head, the inline body stands behind it.
 /// Returns `None` if the record is longer than it may be.
 pub fn seal(record: &mut [u8], head: usize) -> Option<()> {

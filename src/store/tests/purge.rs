@@ -214,3 +214,84 @@ fn what_was_purged_gives_its_room_back_by_the_next_sweep() {
         assert!(is_there(&store, "new").await);
     });
 }
+
+#[test]
+fn a_scan_lists_everything_that_is_stored_once_and_nothing_that_was_purged() {
+    let folder = folder();
+    run(async {
+        let store = open(disk_only(folder.path())).await;
+        for number in 0..300 {
+            put_now(&store, &format!("{}/{number}", number % 3), 100, NOW);
+        }
+        put_large(&store, "large", 400_000).await;
+        purge(&store, prefix("/1/"), Strength::Hard, NOW).await;
+        purge(&store, prefix("/2/"), Strength::Soft, NOW).await;
+        let (mut scan, mut listed) = (store.scan().await, Vec::new());
+        loop {
+            let page = scan.next_page().await.expect("a page");
+            if page.is_empty() {
+                break;
+            }
+            listed.extend(page);
+        }
+        let mut paths: Vec<String> = listed.iter().map(|one| one.head.line.path_and_query().to_owned()).collect();
+        paths.sort();
+        let expected = (0..300).filter(|number| number % 3 != 1).map(|number| format!("/{}/{number}", number % 3));
+        let mut expected: Vec<String> = expected.chain(["/large".to_owned()]).collect();
+        expected.sort();
+        assert_eq!(paths, expected);
+        let soft = listed.iter().filter(|one| one.standing.liveness == Liveness::Stale).count();
+        assert_eq!(soft, 100);
+        let large = listed.iter().find(|one| one.length == 400_000).expect("the large one");
+        assert_eq!((large.key, large.primary), (key("large"), key("large")));
+    });
+}
+
+#[test]
+fn a_peek_finds_what_a_lookup_finds_and_counts_nothing() {
+    let folder = folder();
+    for options in [options(folder.path()), disk_only(folder.path())] {
+        run(async {
+            let store = open(options).await;
+            put_now(&store, "a", 300, NOW);
+            for _ in 0..2 {
+                let before = store.stats();
+                assert!(matches!(store.peek(&key("a")).await, Some(Slot::Response(_))));
+                assert!(store.peek(&key("b")).await.is_none());
+                let after = store.stats();
+                let counts = |stats: &crate::store::Stats| (stats.memory_hits, stats.disk_hits, stats.misses);
+                assert_eq!(counts(&after), counts(&before));
+                store.flush().await;
+            }
+            purge(&store, url("a"), Strength::Hard, NOW).await;
+            assert!(store.peek(&key("a")).await.is_none());
+            store.close().await;
+        });
+    }
+}
+
+#[test]
+fn a_rule_is_forgotten_once_nothing_is_left_that_it_could_reach() {
+    let folder = folder();
+    run(async {
+        let options = disk_only(folder.path());
+        let store = open(options.clone()).await;
+        put_now(&store, "old", 300, NOW);
+        store.flush().await;
+        for number in 0..100 {
+            purge(&store, url(&number.to_string()), Strength::Hard, at(1)).await;
+        }
+        let rules = |store: &Store| store.0.shared.purges.state().len() - 2;
+        store.position(at(10_000_000));
+        store.sweep().await;
+        assert_eq!(rules(&store), 100, "something older than they are is there");
+        put_now(&store, "old", 300, at(10_000_000));
+        store.flush().await;
+        store.sweep().await;
+        assert_eq!(rules(&store), 1, "a floor");
+        // one that began before them
+        store.put(key("1"), placed("1", 300, Position { milliseconds: NOW.0 as u64, sequence: 5 }), store.epoch());
+        assert_eq!(liveness(&store, "1").await, Some(Liveness::MustValidate));
+        assert_eq!(liveness(&store, "old").await, Some(Liveness::Alive));
+    });
+}

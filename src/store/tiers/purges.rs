@@ -16,6 +16,10 @@ use crate::{
 /// older must be validated after a restart.
 const WAITING: usize = 4096;
 
+/// How long a response is on its way at most, usually, in milliseconds. One that takes longer must be validated if it may
+/// have been purged.
+const ON_ITS_WAY: u64 = 600_000;
+
 #[derive(Default)]
 pub struct Purges {
     counter: Counter,
@@ -35,6 +39,8 @@ struct Log {
     opened: bool,
     /// The highest position that the journal tells of.
     read: Position,
+    /// The lowest position that was written to the disk since somebody asked.
+    written: Option<Position>,
 }
 
 impl Purges {
@@ -92,9 +98,24 @@ impl Purges {
         }
     }
 
-    /// Forgets the rules that reach nothing any more, because all that is stored has this position or a later one.
-    pub fn forget_until(&self, oldest: Position) {
-        self.rules.forget_until(oldest);
+    /// A record of this position is written, or copied to where whoever looks through the disk may have been.
+    pub fn note_written(&self, position: Position) {
+        let mut log = self.log();
+        log.written = Some(log.written.map_or(position, |lowest| lowest.min(position)));
+    }
+
+    /// Returns the lowest position that was written since this was asked last.
+    pub fn take_written(&self) -> Option<Position> {
+        self.log().written.take()
+    }
+
+    /// Forgets the rules that reach nothing any more, because all that is stored has this position or a later one. `None`:
+    /// nothing is stored. A rule that came lately stays: what was asked for before it may still be on its way.
+    pub fn forget_until(&self, oldest: Option<Position>) {
+        let newest = self.counter.newest();
+        let lately = newest.milliseconds.saturating_sub(ON_ITS_WAY);
+        let before = Position { milliseconds: lately, sequence: 0 };
+        self.rules.forget_until(oldest.unwrap_or(newest).min(before));
     }
 
     /// Does what a line of the journal says, if it is about purging.

@@ -163,8 +163,25 @@ impl Shared {
             return Some(slot);
         }
         self.sketch.asked(Print::of(key).0);
+        let found = self.find(key, true).await;
+        let counter = if found.is_some() { &self.counters.disk_hits } else { &self.counters.misses };
+        counter.fetch_add(1, Relaxed);
+        found
+    }
+
+    /// The same, but nothing is counted, and nothing becomes more worth keeping.
+    pub async fn peek(self: &Arc<Self>, key: &CacheKey) -> Option<Slot> {
+        let in_memory = self.memory.peek(key).filter(|slot| !self.epochs.is_clearing() && !self.is_purged(slot));
+        if in_memory.is_some() {
+            return in_memory;
+        }
+        self.find(key, false).await
+    }
+
+    /// Looks in what waits to be written, then on the disk. `keeps`: in memory, too, from then on.
+    async fn find(self: &Arc<Self>, key: &CacheKey, keeps: bool) -> Option<Slot> {
         if self.epochs.is_clearing() {
-            return self.missed();
+            return None;
         }
         let mut turn = None;
         // a lookup that waits for its turn needs two tries for each read
@@ -176,9 +193,9 @@ impl Shared {
                 match shard.waiting(key) {
                     Some(Change::Response(response)) => {
                         let slot = Slot::Response(response.clone());
-                        return if self.is_purged(&slot) { self.missed() } else { self.hit(slot) };
+                        return if self.is_purged(&slot) { None } else { Some(slot) };
                     }
-                    Some(Change::Forgotten) if variants.is_empty() => return self.missed(),
+                    Some(Change::Forgotten) if variants.is_empty() => return None,
                     _ => (shard.version, variants),
                 }
             };
@@ -214,7 +231,7 @@ impl Shared {
                         true => None,
                         false if is_whole => Some(Slot::Variants(list.into())),
                         // not to be taken for all of them
-                        false => return self.hit(Slot::Variants(list.into())),
+                        false => return Some(Slot::Variants(list.into())),
                     }
                 }
                 Ok(read) => read.slot,
@@ -235,17 +252,19 @@ impl Shared {
                 if !self.woken.swap(true, SeqCst) {
                     self.notices.send(Notice::Wake);
                 }
-                return self.missed();
+                return None;
             }
-            self.memory.keep(*key, slot.clone());
+            if keeps {
+                self.memory.keep(*key, slot.clone());
+            }
             if slot.home().is_some_and(|generation| self.catalog.generation(generation).is_none()) {
                 // dropped meanwhile: an open file keeps its room on the disk
                 self.memory.forget(key);
             }
             drop(shard);
-            return self.hit(slot);
+            return Some(slot);
         }
-        self.missed()
+        None
     }
 
     /// Forgets the variants that are neither on disk nor wait to be. For the writer alone.
@@ -427,15 +446,5 @@ impl Shared {
     /// The problems are over: the next one is said again.
     pub fn well_again(&self) -> bool {
         !std::mem::take(&mut *self.said.lock().unwrap_or_else(|poison| poison.into_inner())).is_empty()
-    }
-
-    fn hit(&self, slot: Slot) -> Option<Slot> {
-        self.counters.disk_hits.fetch_add(1, Relaxed);
-        Some(slot)
-    }
-
-    fn missed(&self) -> Option<Slot> {
-        self.counters.misses.fetch_add(1, Relaxed);
-        None
     }
 }

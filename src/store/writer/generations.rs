@@ -22,6 +22,7 @@ use crate::{
         format::{
             lines::Line,
             location::{Home, Location},
+            prefix,
             print::{Entry, Print, Size},
             record::{self, BodyForm},
         },
@@ -89,6 +90,7 @@ impl Generations {
             let print = write.print;
             match write.record.take() {
                 Some(Encoded { key, primary, record, size }) => {
+                    shared.purges.note_written(prefix::position(&record));
                     records.push((key, record));
                     lines.push(Line::Record { print, entry: Entry { generation, size }, primary });
                 }
