@@ -8,6 +8,7 @@ mod folders;
 mod limits;
 mod power;
 mod purge;
+mod purge_laws;
 mod races;
 mod space;
 mod stats;
