@@ -1,5 +1,5 @@
 //! Which keys are on disk, and in which generation: 16 bytes each, in memory. The truth of what is stored: a record that
-//! is not named here does not exist. Built from the journals at opening.
+//! is not named here does not exist. Built from the journal at opening. Beside it stands which variants a URL has.
 
 use std::{
     collections::{HashMap, HashSet},
