@@ -7,6 +7,10 @@
 //! generation is full another is begun, and one is dropped after what is asked for often was copied out of it
 //! ([`rotation`], [`eviction`]). What has long been of no use goes also where there is room ([`sweep`]). What takes long at an
 //! opening is done behind it ([`counting`]). A lookup that memory does not answer reads the disk in its turn ([`lookups`]).
+//!
+//! A purge is one line of the journal and one rule in memory ([`purges`], [`crate::purge`]). Nothing is searched: whoever finds
+//! a stored response asks the rules that came since it was looked at last. A sweep gives the room back, and forgets the rules
+//! that reach nothing any more.
 
 mod budget;
 mod disk;
