@@ -143,6 +143,15 @@ fn length_of(record: &[u8]) -> usize {
     length(record[KIND], u16::from_le_bytes(bytes(record, FLAGS)))
 }
 
+/// Returns the position in the purge log of a record that is valid.
+pub fn position(record: &[u8]) -> Position {
+    let mut bytes = [0; Position::BYTES];
+    if let Some(position) = record.get(POSITION..POSITION + Position::BYTES) {
+        bytes.copy_from_slice(position);
+    }
+    Position::from_bytes(bytes)
+}
+
 /// Ends a record: fills in the lengths and the sums. `head` is the length of the head, the inline body stands behind it.
 /// Returns `None` if the record is longer than it may be.
 pub fn seal(record: &mut [u8], head: usize) -> Option<()> {

@@ -179,10 +179,10 @@ fn a_summary_of_the_journal_keeps_the_variants_and_their_order() {
     }
     // known, and not on the disk
     index.variants.put(Print(9), Print(5));
-    let journal = Journal::summarize(&path, 3, &index.lines()).expect("a journal");
+    let journal = Journal::summarize(&path, 3, &[], &index.lines()).expect("a journal");
     assert_eq!(journal.synced().lines, 6);
     let again = Index::new();
-    let read = again.read_journal(&std::fs::read(&path).expect("a journal"));
+    let read = again.read_journal(&std::fs::read(&path).expect("a journal"), |_| {});
     assert_eq!((read.damaged, read.mark), (false, lines::Mark { serial: 3, lines: 6 }));
     assert_eq!(again.variants.of(Print(9)), [3, 2, 1].map(Print));
     assert_eq!(again.variants.of(Print(8)), [Print(4)]);
