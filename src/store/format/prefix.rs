@@ -132,15 +132,6 @@ pub fn begin(prefix: &Prefix, capacity: usize) -> Vec<u8> {
     record
 }
 
-/// Returns the position in the purge log of a record that is valid.
-pub fn position(record: &[u8]) -> Position {
-    let mut bytes = [0; Position::BYTES];
-    if let Some(position) = record.get(POSITION..BODY) {
-        bytes.copy_from_slice(position);
-    }
-    Position::from_bytes(bytes)
-}
-
 /// The length of the prefix of a record with these flags.
 fn length(kind: u8, flags: u16) -> usize {
     let body = if kind == 0 { size_of::<Sum>() } else { LOCATION };
@@ -150,6 +141,15 @@ fn length(kind: u8, flags: u16) -> usize {
 /// The length of the prefix of a record, which need not be valid, but must have the length of the shortest prefix.
 fn length_of(record: &[u8]) -> usize {
     length(record[KIND], u16::from_le_bytes(bytes(record, FLAGS)))
+}
+
+/// Returns the position in the purge log of a record that is valid.
+pub fn position(record: &[u8]) -> Position {
+    let mut bytes = [0; Position::BYTES];
+    if let Some(position) = record.get(POSITION..POSITION + Position::BYTES) {
+        bytes.copy_from_slice(position);
+    }
+    Position::from_bytes(bytes)
 }
 
 /// Ends a record: fills in the lengths and the sums. `head` is the length of the head, the inline body stands behind it.
