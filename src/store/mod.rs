@@ -38,7 +38,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-pub use budget::{Filling, LEAST as LEAST_MEMORY};
+pub use budget::{Incoming, LEAST as LEAST_MEMORY};
 use disk::folder;
 pub use disk::{
     body::DiskBody,
@@ -109,7 +109,7 @@ impl Store {
             move || {
                 let ran = catch_unwind(AssertUnwindSafe(|| writer::run(shared.clone(), (commands, receiver), lock)));
                 if ran.is_err() {
-                    shared.say(
+                    shared.warn_once(
                         "the cache works in memory alone until Larder is started anew: its writer failed".to_owned(),
                     );
                     shared.state.send_replace(Some(State::Down("the writer failed".to_owned())));
@@ -117,7 +117,7 @@ impl Store {
             }
         });
         if let Err(error) = started {
-            shared.say(format!("the store works in memory alone, no thread could be started: {error}"));
+            shared.warn_once(format!("the store works in memory alone, no thread could be started: {error}"));
             shared.state.send_replace(Some(State::Down(error.to_string())));
         }
         Store(Arc::new(Handle { shared, commands }))
@@ -207,7 +207,7 @@ impl Store {
         if whole {
             shared.memory.keep(primary, Slot::Variants(list.clone()));
         } else {
-            shared.memory.forget(&primary);
+            shared.memory.remove(&primary);
         }
         let left_out: Vec<CacheKey> = left_out(&old, &list).collect();
         shared.pending.add(&mut shard, primary, Change::Variants { list, whole }, shared.catalog.may_hold(&primary));
@@ -254,7 +254,7 @@ impl Store {
         let shared = &self.0.shared;
         let there = {
             let mut shard = shared.pending.shard(primary);
-            shared.memory.forget(primary);
+            shared.memory.remove(primary);
             let there = shared.catalog.may_hold(primary) || shard.waiting(primary).is_some();
             if there {
                 shared.pending.add(&mut shard, *primary, Change::Forgotten, true);
@@ -301,8 +301,8 @@ impl Store {
     }
 
     /// Counts what bodies on their way here hold in memory.
-    pub fn filling(&self) -> Arc<Filling> {
-        self.0.shared.filling.clone()
+    pub fn incoming(&self) -> Arc<Incoming> {
+        self.0.shared.incoming.clone()
     }
 
     /// Forgets everything and gives the disk back. From the first poll on nothing is found that was put before.

@@ -2,7 +2,6 @@
 
 pub mod admission;
 pub mod catalog;
-pub mod counters;
 pub mod epochs;
 pub mod index;
 pub mod lookups;

@@ -101,7 +101,7 @@ impl Pending {
     }
 
     /// Changes of about so many bytes, to be written, and their bytes.
-    pub fn some(&self, bytes: u64) -> (Vec<(CacheKey, Waiting)>, u64) {
+    pub fn batch(&self, bytes: u64) -> (Vec<(CacheKey, Waiting)>, u64) {
         let mut some = Vec::new();
         let mut sum = 0;
         for number in 0..SHARDS {
@@ -131,7 +131,7 @@ impl Pending {
     }
 
     /// Nothing waits any more; whoever reads the disk now must not believe it.
-    pub fn forget_all(&self) {
+    pub fn clear(&self) {
         for number in 0..SHARDS {
             let mut shard = self.lock(number);
             shard.version += 1;
@@ -214,7 +214,7 @@ mod tests {
             pending.add(&mut pending.shard(&key), key, change, false);
         };
         add("written now", 5_000);
-        let (under_way, _) = pending.some(u64::MAX);
+        let (under_way, _) = pending.batch(u64::MAX);
         assert_eq!(under_way.len(), 1);
         add("written now", 50_000);
         assert!(matches!(pending.shard(&key("written now")).waiting(&key("written now")), Some(Change::Forgotten)));

@@ -9,7 +9,6 @@ use tokio::sync::watch;
 
 use super::{
     catalog::Catalog,
-    counters::Counters,
     epochs::Epochs,
     lookups::{Lookups, Turn},
     memory::Memory,
@@ -21,7 +20,7 @@ use crate::{
     message::StoredHead,
     store::{
         Options, State, Stats, StoreError,
-        budget::{Budget, Filling},
+        budget::{Budget, Incoming},
         disk::{
             filling::Finishing,
             generation::{Found, FoundBody},
@@ -34,6 +33,7 @@ use crate::{
         hop::patient_hop,
         notice::{Notice, Notices},
         response::{Slot, StoredBody, StoredResponse},
+        stats::Counters,
     },
 };
 
@@ -48,7 +48,7 @@ pub struct Shared {
     pub budget: Budget,
     pub memory: Memory,
     pub pending: Pending,
-    pub filling: Arc<Filling>,
+    pub incoming: Arc<Incoming>,
     pub catalog: Catalog,
     pub epochs: Arc<Epochs>,
     pub space: Arc<Space>,
@@ -80,7 +80,7 @@ impl Shared {
         Shared {
             memory: Memory::new(Budget::tier(options.memory, 0, 0)),
             pending: Pending::new(budget.waiting()),
-            filling: Arc::new(Filling::new(budget)),
+            incoming: Arc::new(Incoming::new(budget)),
             catalog: Catalog::new(),
             epochs: Arc::default(),
             forgetting: AtomicBool::new(false),
@@ -103,7 +103,7 @@ impl Shared {
 
     /// The memory tier has what is left of `--memory` beside these bytes of databases.
     pub fn share_memory(&self, databases: u64) {
-        let taken = databases + self.pending.bytes() + self.filling.held() + self.sketch.size();
+        let taken = databases + self.pending.bytes() + self.incoming.held() + self.sketch.size();
         self.memory.resize(Budget::tier(self.options.memory, taken, self.catalog.index.len()));
     }
 
@@ -201,7 +201,7 @@ impl Shared {
             self.memory.keep(*key, slot.clone());
             if slot.home().is_some_and(|generation| self.catalog.generation(generation).is_none()) {
                 // dropped meanwhile: an open file keeps its room on the disk
-                self.memory.forget(key);
+                self.memory.remove(key);
             }
             drop(shard);
             return self.hit(slot);
@@ -228,7 +228,7 @@ impl Shared {
         let found = found.await;
         if let Err(StoreError::Io(error)) = &found {
             self.counters.errors.fetch_add(1, Relaxed);
-            self.say(format!("reading the cache failed: {error}"));
+            self.warn_once(format!("reading the cache failed: {error}"));
         }
         found
     }
@@ -268,7 +268,7 @@ impl Shared {
     }
 
     /// Says a problem once, until another one comes up.
-    pub fn say(&self, problem: String) {
+    pub fn warn_once(&self, problem: String) {
         let mut said = self.said.lock().unwrap_or_else(|poison| poison.into_inner());
         if *said != problem {
             log::warn!("{problem}");
@@ -277,7 +277,7 @@ impl Shared {
     }
 
     /// The problems are over: the next one is said again.
-    pub fn well_again(&self) -> bool {
+    pub fn has_recovered(&self) -> bool {
         !std::mem::take(&mut *self.said.lock().unwrap_or_else(|poison| poison.into_inner())).is_empty()
     }
 

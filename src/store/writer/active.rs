@@ -8,7 +8,7 @@ use crate::{
         StoreError,
         disk::{
             body::{DiskBody, Home},
-            generation::{Class, Generation},
+            generation::{Class, Generation, State},
             segment::Segment,
         },
         format::{
@@ -31,7 +31,7 @@ impl Active {
     /// Goes on with a generation.
     pub fn resume(generation: Arc<Generation>) -> io::Result<Active> {
         let next_file = generation.unused_file_number()?;
-        generation.activate();
+        generation.set_state(State::Active);
         // a process that was killed left records that nobody made reach the disk
         Ok(Active { generation, segment: None, next_file, unsynced: true })
     }
@@ -84,7 +84,7 @@ impl Active {
         let path = file.path(&self.generation.folder);
         let linked = found(fs::hard_link(location.file.path(&from.folder), &path))?;
         Ok(linked.map(|()| {
-            self.generation.has_gained(&path);
+            self.generation.add_file(&path);
             Location { file, ..location }
         }))
     }
@@ -96,7 +96,7 @@ impl Active {
         let place = file.path(&self.generation.folder);
         let moved = found(fs::rename(path, &place))?;
         Ok(moved.map(|()| {
-            self.generation.has_gained(&place);
+            self.generation.add_file(&place);
             Home { generation: self.generation.number, location: Location { file, ..location } }
         }))
     }
@@ -113,9 +113,9 @@ impl Active {
     }
 
     /// Nothing more is written to it.
-    pub fn close(mut self) -> Result<(), StoreError> {
+    pub fn seal(mut self) -> Result<(), StoreError> {
         self.sync().map_err(StoreError::Io)?;
-        self.generation.close().map_err(|failure| StoreError::Io(failure.into()))?;
+        self.generation.seal().map_err(|failure| StoreError::Io(failure.into()))?;
         // sled takes another segment when it opens
         self.measure();
         Ok(())

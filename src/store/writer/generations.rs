@@ -14,7 +14,7 @@ use crate::{
         StoreError,
         disk::{
             body::{DiskBody, Home},
-            generation::{Class, Generation},
+            generation::{Class, Generation, State},
             journal::Journal,
             records::Records,
         },
@@ -80,7 +80,7 @@ impl Generations {
         let mut lines: Vec<Line> = Vec::with_capacity(writes.len());
         for key in writes.iter().flat_map(|write| &write.variants) {
             if shared.catalog.entry(key).is_some() && shared.pending.one(key).is_none() {
-                shared.memory.forget(key);
+                shared.memory.remove(key);
                 lines.push((Print::of(key), None));
             }
         }
@@ -104,7 +104,7 @@ impl Generations {
         }
         for write in writes {
             if let Some((body, home)) = write.body {
-                body.settle(home);
+                body.has_moved(home);
                 body.watch(write.key, &shared.notices);
             }
             let mut shard = shared.pending.shard(&write.key);
@@ -155,7 +155,7 @@ impl Generations {
         let (mut pages, may) = (shared.catalog.pages(), shared.budget.pages());
         if pages > may {
             generations.sort_unstable_by_key(|generation| std::cmp::Reverse(generation.pages()));
-            for generation in generations.iter().filter(|generation| !generation.is_active()) {
+            for generation in generations.iter().filter(|generation| generation.state() != State::Active) {
                 if pages <= may / 2 {
                     break;
                 }
@@ -195,7 +195,7 @@ impl Generations {
         drop(self);
         std::thread::scope(|threads| {
             for folder in &folders {
-                threads.spawn(|| Records::settle(folder));
+                threads.spawn(|| Records::catch_up(folder));
             }
         });
     }
@@ -214,7 +214,7 @@ impl Generations {
         let folder = &self.shared.options.folder;
         let journal = std::fs::metadata(folder.join("live/journal")).map_err(StoreError::Io)?;
         let beside = journal.blocks() * 512 + self.shared.space.beside();
-        self.shared.space.keeps(self.shared.catalog.bytes() + beside, folder);
+        self.shared.space.set_measured(self.shared.catalog.bytes() + beside, folder);
         Ok(())
     }
 
@@ -234,7 +234,7 @@ impl Generations {
                     StoredBody::Disk(body) => match self.fresh.adopt(&self.shared.catalog, &key, body)? {
                         None => {
                             // memory would keep the room of a file that is gone
-                            self.shared.memory.forget(&key);
+                            self.shared.memory.remove(&key);
                             return Ok(write);
                         }
                         Some(home) => {
