@@ -8,7 +8,7 @@ use larder::{
     message::{
         FieldName, FieldValue, Fields, Method, Request, ResponseHead, Scheme, StatusCode, StoredHead, Target, Version,
     },
-    policy::{Options, Times, reuse::reuse, selection::select, storing::storing},
+    policy::{DigestKey, Options, Times, reuse::reuse, selection::select, storing::storing},
 };
 
 const NOW: Timestamp = Timestamp(1_767_225_600_000);
@@ -65,6 +65,8 @@ fn options() -> Options {
         ignore_cookies: false,
         max_head: 64 << 10,
         max_fields: 256,
+        site: "".into(),
+        digest_key: DigestKey::default(),
     }
 }
 

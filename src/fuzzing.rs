@@ -25,7 +25,7 @@ use crate::{
         surrogate::SURROGATE_CONTROL,
     },
     message::{FieldName, FieldValue, Fields, Method, Request, Scheme, Target, Version},
-    policy::{Options, vary},
+    policy::{DigestKey, Options, vary},
 };
 
 /// Looks at some bytes.
@@ -160,6 +160,8 @@ pub fn nominated(data: &[u8]) {
         ignore_cookies: false,
         max_head: 64 << 10,
         max_fields: 256,
+        site: "".into(),
+        digest_key: DigestKey::default(),
     };
     let target = Target { scheme: Scheme::Http, authority: String::new(), path_and_query: "/".to_owned() };
     let request = Request {

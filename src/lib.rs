@@ -13,6 +13,7 @@
 //! | [`policy`] | RFC 9111 as pure functions: no clock, no log, no error |
 //! | [`fields`] | the syntax of field values: total parsers that never decide |
 //! | [`message`], [`key`] | requests, responses and cache keys: plain data on `http`'s names and values |
+//! | [`purge`] | which stored responses a purge has reached; pure |
 //! | [`store`] | bytes that survive a restart |
 //! | [`origin`] | requests to the origin, and answers that are whole or an error |
 //! | [`admin`] | the control socket: clearing and counting while Larder runs |
@@ -37,8 +38,9 @@
 //!   of the RFC, give its "no" a `Reason`, and add rows to that file's table test.
 //! - *a flag*: a field of [`cli::Arguments`] with its variable, its default in [`default`], its check in `config`, a row in README.md
 //!   (a test compares them), and the field of the options it ends up in.
-//! - *a record version*: raise the version in `store/format/record.rs`, keep reading the old one or let it be absent, and add golden
-//!   files of it to `tests/golden/`; the old ones stay.
+//! - *more in a record*: give it a section in `store/format/head.rs`; old readers keep it. Where they must not overlook it, a
+//!   flag in `store/format/prefix.rs`. Where neither will do, raise the version there, and add golden files of it to
+//!   `tests/golden/`; the old ones stay.
 //! - *a command of the control socket*: a [`admin::Command`] and its answer in the server's handler.
 pub mod admin;
 pub mod allocator;
@@ -59,6 +61,7 @@ pub mod message;
 pub mod origin;
 pub mod policy;
 pub mod proxy;
+pub mod purge;
 pub mod server;
 pub mod store;
 pub mod terminal;

@@ -8,7 +8,10 @@ pub use http::{
 };
 pub use http1::Method;
 
-use crate::clock::{Seconds, Timestamp};
+use crate::{
+    clock::{Seconds, Timestamp},
+    purge::Position,
+};
 
 /// Field lines in the order in which they came (RFC 9110 §5.3). A name may have several lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -213,6 +216,58 @@ impl Part {
     }
 }
 
+/// The request that a stored response answers. It is for people and for purging, and never used for a lookup.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RequestLine {
+    pub method: Method,
+    pub scheme: Scheme,
+    /// Site, authority, path and query, one behind the other: one allocation for each stored response.
+    text: Box<str>,
+    /// Where the authority begins and where the path begins.
+    starts: [u32; 2],
+}
+
+impl RequestLine {
+    /// `site` is what the origin is called in the key of the URL.
+    pub fn new(site: &str, method: Method, scheme: Scheme, authority: &str, path_and_query: &str) -> RequestLine {
+        // a request is never so long; if it were, the line would be empty
+        let starts = [site.len(), site.len() + authority.len()].map(u32::try_from);
+        let [Ok(authority_at), Ok(path_at)] = starts else { return RequestLine::new("", method, scheme, "", "") };
+        let text = [site, authority, path_and_query].concat().into();
+        RequestLine { method, scheme, text, starts: [authority_at, path_at] }
+    }
+
+    pub fn site(&self) -> &str {
+        &self.text[..self.starts[0] as usize]
+    }
+
+    pub fn authority(&self) -> &str {
+        &self.text[self.starts[0] as usize..self.starts[1] as usize]
+    }
+
+    pub fn path_and_query(&self) -> &str {
+        &self.text[self.starts[1] as usize..]
+    }
+
+    /// Returns the bytes that the line needs in memory, about.
+    pub fn size(&self) -> usize {
+        self.text.len()
+    }
+}
+
+/// As people read it: `GET http://example.org/a?b`.
+impl std::fmt::Display for RequestLine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}://{}{}", self.method, self.scheme.as_str(), self.authority(), self.path_and_query())
+    }
+}
+
+impl std::fmt::Debug for RequestLine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self} at {}", self.site())
+    }
+}
+
 /// A request field that Vary names, and the normal form of its value (RFC 9111 §4.1). The value is `None` if the
 /// request did not have the field.
 pub type Nominated = (FieldName, Option<Vec<u8>>);
@@ -220,8 +275,8 @@ pub type Nominated = (FieldName, Option<Vec<u8>>);
 /// A stored response without its body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredHead {
-    /// The method and URL that the response answers. They are for people and for purging, and never used for a lookup.
-    pub asked: String,
+    /// The request that the response answers.
+    pub line: RequestLine,
     /// The head of the response. The status of a 206 is stored as 200.
     pub head: ResponseHead,
     /// When the request was sent, on the clock's timeline (RFC 9111 §4.2.3).
@@ -241,6 +296,12 @@ pub struct StoredHead {
     /// The request carried Authorization, Cookie or another field that tells who asks, so that no lifetime is invented
     /// for the response.
     pub credentials: bool,
+    /// Taken from the purge log before the origin was asked. A later purge that matches the response reaches it.
+    pub position: Position,
+    /// The hashes of the response's tags, rising, none of them twice.
+    pub tags: Box<[u64]>,
+    /// The sections of its record that only a later version knows. They go with it when it is stored again.
+    pub unknown: Box<[u8]>,
 }
 
 impl AsRef<StoredHead> for StoredHead {

@@ -32,7 +32,7 @@ use crate::{
     descriptors, logging,
     message::{FieldValue, StoredHead},
     origin::{Origin, Prepared},
-    policy::freshness,
+    policy::{DigestKey, freshness},
     proxy::{self, Context, Health, OriginUrl, Secure, Shared, Site},
     store::{OpenError, State, Store},
     terminal,
@@ -211,6 +211,8 @@ pub fn start(mut config: Config, clock: Clock) -> Result<Running, RunError> {
         Err(OpenError::Io(..)) => None,
         Err(error) => return Err(RunError::Folder(error)),
     };
+    config.policy.site = url(&config).url().into();
+    config.policy.digest_key = DigestKey::new(Store::secret(lock.as_ref()).map_err(RunError::Server)?);
     let is_dead = {
         let (clock, policy) = (clock.clone(), config.policy.clone());
         move |head: &StoredHead| freshness::is_dead(head, clock.now(), &policy)
@@ -234,6 +236,10 @@ pub fn start(mut config: Config, clock: Clock) -> Result<Running, RunError> {
     Ok(Running { addr, store, origin, shared, handle, thread: Some(thread), done: Some(done) })
 }
 
+fn url(config: &Config) -> OriginUrl {
+    OriginUrl { https: config.origin.https, authority: config.origin.authority(), base: config.origin.base.clone() }
+}
+
 #[expect(clippy::too_many_arguments, reason = "the captures of one thread")]
 fn serve(
     config: Config,
@@ -247,11 +253,7 @@ fn serve(
     tell: mpsc::Sender<io::Result<ServerHandle>>,
     done: tokio::sync::oneshot::Sender<()>,
 ) {
-    let url = OriginUrl {
-        https: config.origin.https,
-        authority: config.origin.authority(),
-        base: config.origin.base.clone(),
-    };
+    let url = url(&config);
     let (policy, health, hinted) =
         (Arc::new(config.policy.clone()), Arc::new(Health::default()), Arc::new(Once::new()));
     let pseudonym: Arc<str> = pseudonym().into();

@@ -217,6 +217,8 @@ impl Reader<'_> {
             ignore_cookies: a.ignore_cookies,
             max_head: fixed::ORIGIN_MAX_HEAD,
             max_fields: fixed::ORIGIN_MAX_FIELDS,
+            site: "".into(),
+            digest_key: policy::DigestKey::default(),
         })
     }
 

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     clock::{Seconds, Timestamp},
-    message::{FieldName, FieldValue, Fields, ResponseHead, StatusCode, StoredHead},
+    message::{FieldName, FieldValue, Fields, Method, RequestLine, ResponseHead, Scheme, StatusCode, StoredHead},
 };
 
 fn lines<'a>(name: &FieldName, values: impl IntoIterator<Item = &'a [u8]>) -> Fields {
@@ -90,7 +90,7 @@ pub fn conditions(data: &[u8]) {
     let tags: Vec<&[u8]> = tags.collect();
     let fields = lines(&ETAG, [stored_tag]);
     let stored = StoredHead {
-        asked: String::new(),
+        line: RequestLine::new("", Method::GET, Scheme::Http, "", ""),
         head: ResponseHead { status: StatusCode::OK, fields },
         request_time: Timestamp(0),
         response_time: Timestamp(0),
@@ -100,6 +100,9 @@ pub fn conditions(data: &[u8]) {
         part: None,
         invalidated: false,
         credentials: false,
+        position: Default::default(),
+        tags: Box::default(),
+        unknown: Box::default(),
     };
     let request = lines(&IF_NONE_MATCH, tags.iter().copied());
     let well_formed = |tag: &[u8]| {

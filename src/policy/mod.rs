@@ -4,6 +4,7 @@
 //! clauses in its section of the RFC, so that a reader can check it with the RFC beside it.
 
 mod content;
+mod digest;
 mod directives;
 pub mod freshness;
 #[doc(hidden)]
@@ -23,7 +24,10 @@ pub mod vary;
 #[cfg(test)]
 mod tests;
 
+pub use digest::DigestKey;
 pub use reason::{Fwd, Reason};
+
+use std::sync::Arc;
 
 use crate::clock::{Seconds, Timestamp};
 
@@ -48,6 +52,10 @@ pub struct Options {
     pub max_head: usize,
     /// The field lines of a head, above which no 304 makes a stored one longer.
     pub max_fields: usize,
+    /// What the origin is called in the keys of its URLs. The server knows it.
+    pub site: Arc<str>,
+    /// The key of the digests that stand for credentials. Not the operator's: the server takes it from the cache folder.
+    pub digest_key: DigestKey,
 }
 
 /// The times of an exchange with the origin (RFC 9111 §4.2.3).

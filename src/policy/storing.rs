@@ -20,7 +20,7 @@ use crate::{
         method::{is_query, is_safe},
         range,
     },
-    message::{Method, Part, Request, ResponseHead, StatusCode, StoredHead, Target},
+    message::{Method, Part, Request, RequestLine, ResponseHead, StatusCode, StoredHead, Target},
 };
 
 /// Decides whether this response may be stored, and returns the head to store (RFC 9111 §3). Fields that must not be
@@ -116,9 +116,9 @@ pub(super) fn head(
         fields.remove(&CONTENT_RANGE);
     }
     Ok(StoredHead {
-        asked: {
+        line: {
             let Target { scheme, authority, path_and_query } = &request.target;
-            format!("{method} {}://{authority}{path_and_query}", scheme.as_str())
+            RequestLine::new(&options.site, method.clone(), *scheme, authority, path_and_query)
         },
         initial_age: initial_age(&fields, times),
         nominated: nominate(&fields, request, options)?,
@@ -129,6 +129,9 @@ pub(super) fn head(
         part: part.filter(|part| !is_whole(part)),
         invalidated: false,
         credentials: authorization || credentials(&request.fields, options).is_some(),
+        position: Default::default(),
+        tags: Box::default(),
+        unknown: Box::default(),
     })
 }
 

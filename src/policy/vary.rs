@@ -2,12 +2,12 @@
 
 use http::header::{
     ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_REQUEST_HEADERS, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, ORIGIN, VARY, VIA,
+    ACCESS_CONTROL_REQUEST_HEADERS, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, COOKIE, ORIGIN, VARY, VIA,
 };
 
 use super::{Options, Reason, negotiation};
 use crate::{
-    fields::members,
+    fields::{credentials, members},
     message::{FieldName, Fields, Nominated, Request, Version},
 };
 
@@ -30,6 +30,9 @@ const PREFERENCES: u8 = 3;
 
 /// Marks the codings of the response itself. They match every request that accepts all of them.
 const CODINGS: u8 = 4;
+
+/// Marks the keyed digest of another normal form. The values of credentials are never stored.
+const DIGEST: u8 = 5;
 
 /// The byte between the members of a list.
 const NEXT: u8 = 1;
@@ -233,11 +236,17 @@ fn normalised(name: &FieldName, request: &Request, options: &Options) -> Option<
         name if *name == ACCEPT_LANGUAGE => negotiation::languages(fields),
         _ => None,
     };
-    Some(match preferences {
+    let normal = match preferences {
         Some(normal) => tagged(PREFERENCES, &normal),
         None if is_list(name) || (options.strict && holds_tokens(name, fields)) => as_list(name, fields),
         None => lines(name, fields),
-    })
+    };
+    Some(if tells_who_asks(name) { tagged(DIGEST, &options.digest_key.digest(&normal)) } else { normal })
+}
+
+/// Returns true for the fields whose values are credentials.
+fn tells_who_asks(name: &FieldName) -> bool {
+    *name == COOKIE || credentials::is_in_field(name)
 }
 
 fn tagged(tag: u8, normal: &[u8]) -> Vec<u8> {

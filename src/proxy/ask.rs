@@ -226,7 +226,7 @@ impl Asking {
             freshen(asked, stored, head.clone(), times, self.epoch);
         }
         let status = response.head.status.as_u16();
-        let stored = Arc::new(StoredResponse { key: stored.key, head, body: stored.body.clone() });
+        let stored = Arc::new(StoredResponse { head, ..StoredResponse::clone(stored) });
         self.land(match shared {
             true => Landing::Stored { stored: stored.clone(), status, times },
             false => Landing::Alone,

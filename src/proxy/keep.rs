@@ -181,7 +181,7 @@ impl Storing {
             let Some(epoch) = epoch.filter(|_| !shared.invalidated_since(&primary, since)) else { return };
             let head = Arc::unwrap_or_clone(head);
             let key = primary.variant(&head.nominated);
-            store.put(primary, StoredResponse { key, head, body }, epoch);
+            store.put(primary, StoredResponse { key, primary, head, body }, epoch);
             if let Some(outdated) = outdated {
                 store.invalidate(&outdated);
             }
@@ -194,7 +194,7 @@ impl Storing {
                 && let Some(asked) = goes_on.take()
                 && let Some(rest) = rest(&asked, &whole.head, came, length).await
             {
-                log::debug!("{}: it broke off and goes on: {error}", redact(&whole.head.asked));
+                log::debug!("{}: it broke off and goes on: {error}", redact(&whole.head.line.to_string()));
                 body = rest;
                 next = body.next().await;
             }
@@ -221,18 +221,18 @@ impl Storing {
             // on a thread of the disk's: this worker may end meanwhile
             Ok(Filled::Disk(body)) => {
                 if let Err(why) = body.finish(move |body| put(StoredBody::Disk(body))).await {
-                    log::debug!("{}: not stored: {why}", redact(&named.asked));
+                    log::debug!("{}: not stored: {why}", redact(&named.line.to_string()));
                 }
             }
             Err(why @ FillError::Origin(_)) => {
                 static NOT_STORED: Warning = Warning::new();
-                NOT_STORED.say(format_args!("{}: not stored: {why}", redact(&named.asked)));
+                NOT_STORED.say(format_args!("{}: not stored: {why}", redact(&named.line.to_string())));
             }
             Err(why) => {
                 if matches!(why, FillError::Abandoned) {
                     cx.shared.note_abandoned(primary, cx.clock.now());
                 }
-                log::debug!("{}: not stored: {why}", redact(&named.asked));
+                log::debug!("{}: not stored: {why}", redact(&named.line.to_string()));
             }
         }
         drop(held);

@@ -12,35 +12,45 @@ use super::{
     DiskBody, StoreError,
     disk::records::segment_size,
     format::{
-        journal_lines::{self, LINE, Line, Mark},
-        location::{FileName, Location},
+        lines::{self, Event, LINE, Line, Mark, RuleKind, RuleLine},
+        location::{FileName, Home, Location},
+        prefix::{self, Kind},
         print::{Entry, Print, Size},
-        record::{self, BodyForm, Record, RecordBody},
+        record::{self, BodyForm, Record, RecordBody, Variant},
         sums::{sum_of_sums, sums},
     },
     tiers::index::Index,
 };
-use crate::key::CacheKey;
+use crate::{key::CacheKey, purge::Position};
 
-/// The first 16 bytes of the input begin a record, the rest is its head and its body; length, key and sum are put right,
-/// so that what stands behind them is looked at.
+/// A record of any bytes, and the same with the lengths, the key and the sums put right, so that what stands behind them is
+/// looked at.
 pub fn record(data: &[u8]) {
     let key = CacheKey([7; 32]);
     let _ = record::decode(&key, data);
-    let Some((prefix, rest)) = data.split_at_checked(16) else { return };
-    let mended = record::mend(prefix, &key, rest);
-    let again = match record::decode(&key, &mended) {
-        None => return,
-        Some(Record::Variants(variants)) => record::encode_variants(&key, &variants),
-        Some(Record::Response(head, RecordBody::Inline(bytes))) => {
-            record::encode_response(&key, &head, BodyForm::Inline(&bytes))
-        }
-        Some(Record::Response(head, RecordBody::Beside(location))) => {
-            record::encode_response(&key, &head, BodyForm::Beside(location))
-        }
+    let mut mended = data.to_vec();
+    prefix::mend(&mut mended, &key);
+    assert!(record::parts(&key, &mended).is_some(), "prefix and sums are right");
+    let Some(Record { primary, head, body }) = record::decode(&key, &mended) else { return };
+    let variant = Variant::of(key, &head);
+    assert_eq!(record::decode_variant(&key, &mended), Some((primary, variant)), "both read the same");
+    let form = match &body {
+        RecordBody::Inline(bytes) => BodyForm::Inline(bytes),
+        RecordBody::Beside(home) => BodyForm::Beside(*home),
     };
-    let again = again.map(|record| record::decode(&key, &record).is_some());
-    assert_eq!(again, Some(true), "what was read can be written, and read again");
+    let again = record::encode(&key, &primary, &head, form).expect("what was read can be written");
+    assert!(record::decode(&key, &again).is_some(), "what was written can be read again");
+    let home = Home {
+        generation: 1,
+        location: Location { file: FileName::Body(2), offset: 3, length: 4, piece: 5, sums: [6; 16] },
+    };
+    let mut moved = again.clone();
+    if prefix::relocate(&mut moved, &home).is_some() {
+        let found = record::parts(&key, &moved).map(|parts| parts.prefix.kind);
+        assert_eq!(found, Some(Kind::Beside(home)), "a moved record says where its body is");
+    } else {
+        assert_eq!(moved, again, "what cannot be moved stays as it is");
+    }
 }
 
 /// A journal, and what becomes of it: an operation on each three bytes of the input. What was written is read; where it is cut
@@ -49,59 +59,79 @@ pub fn journal(data: &[u8]) {
     let _ = Index::new().read_journal(data);
     let Some(([serial, summarized, damage, high, low], operations)) = data.split_first_chunk::<5>() else { return };
     let serial = u64::from(*serial);
-    let entry = |[_, generation, size]: [u8; 3]| {
-        (size != 255).then(|| Entry { generation: generation.into(), size: Size(size.into()) })
-    };
-    let mut lines: Vec<Line> = Vec::new();
-    for operation in operations.chunks_exact(3).map(|chunk| [chunk[0], chunk[1], chunk[2]]) {
-        lines.push((Print(u64::from(operation[0]).wrapping_mul(0x9e37_79b9_7f4a_7c15)), entry(operation)));
-    }
+    let print = |byte: u8| Print(u64::from(byte).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let written: Vec<Line> = operations
+        .chunks_exact(3)
+        .map(|chunk| match [chunk[0], chunk[1], chunk[2]] {
+            [key, _, 255] => Line::Forgotten(print(key)),
+            [length, kind, 254] => Line::Rule(RuleLine {
+                kind: if kind % 2 == 0 { RuleKind::Prefix } else { RuleKind::Tag },
+                soft: kind % 4 > 1,
+                position: Position { milliseconds: kind.into(), sequence: length.into() },
+                value: vec![kind; length.into()],
+            }),
+            [high, low, 253] => Line::HighWater(Position { milliseconds: high.into(), sequence: low.into() }),
+            [key, generation, size] => Line::Record {
+                print: print(key),
+                entry: Entry { generation: generation.into(), size: Size(size.into()) },
+                primary: print(generation),
+            },
+        })
+        .collect();
     // in the summary each key stands once, and none that is forgotten
     let mut seen = HashSet::new();
-    let unlike = |line: &Line, seen: &mut HashSet<u64>| line.1.is_some() && seen.insert(line.0.0);
-    let summary = lines.iter().take(usize::from(*summarized)).take_while(|line| unlike(line, &mut seen)).count();
-    let mut bytes = journal_lines::header(serial, summary as u64).to_vec();
-    for (position, line) in (1..).zip(&lines) {
-        bytes.extend(journal_lines::form(line, serial, position));
+    let once = |line: &&Line| matches!(line, Line::Record { print, .. } if seen.insert(print.0));
+    let summary = written.iter().take(usize::from(*summarized)).take_while(once).count();
+    let mut bytes = lines::header(serial, 0, summary as u64).to_vec();
+    let mut starts = Vec::new();
+    for line in &written {
+        let start = bytes.len() / LINE;
+        starts.push(start);
+        lines::append(&mut bytes, line, serial, start as u64);
     }
+    starts.push(bytes.len() / LINE);
     let at = usize::from(u16::from_be_bytes([*high, *low])) % bytes.len();
     let mut spoiled = bytes.clone();
     // which lines count, whether it can be told that others do not, and where it goes on
-    let (counting, damaged, mark) = match damage % 4 {
-        0 => (lines.clone(), false, lines.len()),
+    let (counting, damaged, goes_on) = match damage % 4 {
+        0 => (written.clone(), false, written.len()),
         1 | 2 => {
             spoiled.truncate(if damage % 4 == 2 { at / 512 * 512 } else { at });
             if damage % 4 == 2 {
                 spoiled.resize(bytes.len(), 0);
             }
-            let whole = |line: &usize| {
-                spoiled.get(*line * LINE..(*line + 1) * LINE) == Some(&bytes[*line * LINE..(*line + 1) * LINE])
-            };
-            let whole = (0..=lines.len()).take_while(whole).count();
-            (lines[..whole.saturating_sub(1)].to_vec(), whole == 0 && !spoiled.is_empty(), whole.saturating_sub(1))
+            let end = |line: usize| starts.get(line).map(|end| end * LINE);
+            let is_whole = |line: &usize| end(*line).is_some_and(|end| spoiled.get(..end) == Some(&bytes[..end]));
+            let whole = (0..=written.len()).take_while(is_whole).count();
+            (written[..whole.saturating_sub(1)].to_vec(), whole == 0 && !spoiled.is_empty(), whole.saturating_sub(1))
         }
         _ => {
             spoiled[at] ^= 1 << (damage / 4 % 8);
-            match at / LINE {
-                0 => (Vec::new(), true, 0),
-                line if line > summary => (lines[line..].to_vec(), true, lines.len()),
-                line => ([&lines[..line - 1], &lines[line..]].concat(), true, lines.len()),
+            let line = starts.iter().rposition(|start| *start <= at / LINE);
+            match line {
+                None => (Vec::new(), true, 0),
+                Some(line) if at / LINE > summary => (written[line + 1..].to_vec(), true, written.len()),
+                Some(line) => ([&written[..line], &written[line + 1..]].concat(), true, written.len()),
             }
         }
     };
-    let index = Index::new();
-    let read = index.read_journal(&spoiled);
+    let (mut found, mut rules) = (HashMap::new(), Vec::new());
+    let mut apply = |found: &mut HashMap<Print, Line>, line: Line| match line {
+        Line::Record { print, .. } => _ = found.insert(print, line),
+        Line::Forgotten(print) => _ = found.remove(&print),
+        line => rules.push(line),
+    };
+    let read = lines::read(&spoiled, |event| match event {
+        Event::Line(line) => apply(&mut found, line),
+        Event::Forget => found.clear(),
+    });
     let mut expected = HashMap::new();
-    for (print, entry) in counting {
-        match entry {
-            Some(entry) => _ = expected.insert(print, entry),
-            None => _ = expected.remove(&print),
-        }
-    }
-    assert_eq!(index.entries().into_iter().collect::<HashMap<_, _>>(), expected);
-    assert_eq!(read.damaged, damaged);
+    counting.into_iter().for_each(|line| apply(&mut expected, line));
+    assert_eq!(found, expected);
+    assert!(rules.iter().all(|rule| written.contains(rule)), "no rule is made up");
+    assert_eq!((read.damaged, read.unknown), (damaged, 0));
     let header = spoiled.get(..LINE) == Some(&bytes[..LINE]);
-    let mark = if header { Mark { serial, lines: mark as u64 + 1 } } else { Mark::default() };
+    let mark = if header { Mark { serial, lines: starts[goes_on] as u64 } } else { Mark::default() };
     assert_eq!(read.mark, mark, "it goes on where it is whole");
 }
 

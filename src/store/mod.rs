@@ -26,6 +26,7 @@ mod tiers;
 mod writer;
 
 use std::{
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::{
@@ -46,18 +47,14 @@ pub use disk::{
     folder::{FolderLock, is_cache, restrict_umask},
 };
 pub use error::{OpenError, StoreError};
+use format::print::Print;
 pub use format::record::Variant;
 pub use inspect::{clear_folder, stats_of};
 use notice::{Notice, Notices};
 pub use options::Options;
 pub use response::{Slot, StoredBody, StoredResponse, read};
 pub use stats::{Cleared, State, Stats};
-use tiers::{
-    admission,
-    epochs::Clearing,
-    pending::Change,
-    shared::{self, Shared, VARIANTS, left_out},
-};
+use tiers::{admission, epochs::Clearing, index::Index, pending::Change, shared::Shared, variants};
 pub use tiers::{admission::AdmitError, epochs::Epoch};
 use writer::Command;
 
@@ -80,6 +77,22 @@ impl Store {
     /// Takes the cache folder before the store is opened, so that a second process can be refused in words.
     pub fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
         folder::lock(folder)
+    }
+
+    /// Returns the secret of a cache folder that is locked; it is made at the first time. Without a folder it lasts as long
+    /// as the process.
+    pub fn secret(lock: Option<&FolderLock>) -> io::Result<[u8; 32]> {
+        match lock.map(|lock| folder::secret(lock.folder())) {
+            Some(Err(error)) => {
+                log::warn!(
+                    "the secret of the cache folder cannot be used ({error}); responses that vary by credentials are \
+                     not found again after a restart"
+                );
+                folder::random()
+            }
+            Some(secret) => secret,
+            None => folder::random(),
+        }
     }
 
     /// Never fails, and returns at once: the disk is opened behind, and until then holds nothing. Where the folder cannot
@@ -156,20 +169,20 @@ impl Store {
         if response.body.length() > shared.options.max_object {
             return;
         }
-        let response = exact(response);
+        let response = StoredResponse { primary, ..exact(response) };
         let key = response.key;
         let response = {
             let mut shard = shared.pending.shard(&key);
             if shared.epochs.now() != epoch {
                 return;
             }
-            if key == primary && shared.holds_variants(&shard, &primary) {
+            if key == primary && shared.catalog.index.variants.any(Print::of(&primary)) {
                 drop(shard);
                 return self.put(primary, StoredResponse { key: primary.beside_variants(), ..response }, epoch);
             }
             let response = Arc::new(response);
             shared.memory.keep(key, Slot::Response(response.clone()));
-            shared.pending.add(&mut shard, key, Change::Response(response.clone()), shared.catalog.may_hold(&key));
+            shared.pending.put(&mut shard, response.clone(), shared.catalog.may_hold(&key));
             response
         };
         if key != primary {
@@ -178,42 +191,38 @@ impl Store {
         self.wake();
     }
 
-    /// Adds a stored response to the variants of its URL.
+    /// Adds a stored response to the variants of its URL. They take the place of a response that does not vary.
     fn put_variant(&self, primary: CacheKey, response: &StoredResponse, epoch: Epoch) {
         let shared = &self.0.shared;
-        let new = Variant {
-            key: response.key,
-            nominated: response.head.nominated.clone(),
-            response_time: response.head.response_time,
-        };
+        let index = &shared.catalog.index;
+        let (of, print) = (Print::of(&primary), Print::of(&response.key));
         let mut shard = shared.pending.shard(&primary);
         if shared.epochs.now() != epoch {
             return;
         }
-        let known = match (shared.memory.recall(&primary), shard.waiting(&primary)) {
-            (Some(Slot::Variants(list)), _) => Some((list, true)),
-            (Some(Slot::Response(_)), _) | (_, Some(Change::Forgotten | Change::Response(_))) => {
-                Some((Arc::default(), true))
-            }
-            (None, Some(Change::Variants { list, whole })) => Some((list.clone(), *whole)),
-            (None, None) if shared.is_open() && shared.catalog.entry(&primary).is_none() => {
-                Some((Arc::default(), true))
-            }
-            (None, None) => None,
+        let known = match shared.memory.recall(&primary) {
+            Some(Slot::Variants(list)) => Some(list),
+            _ if shared.catalog.is_known() && !index.variants.any(of) => Some(Arc::default()),
+            _ => None,
         };
-        let (old, whole) = known.unwrap_or_default();
-        let list = Arc::new(shared::merged(&[new], &old));
-        debug_assert!(list.len() <= VARIANTS);
-        if whole {
-            shared.memory.keep(primary, Slot::Variants(list.clone()));
-        } else {
-            shared.memory.remove(&primary);
+        let pushed_out = index.variants.put(of, print);
+        match known {
+            Some(known) => {
+                let others = known.iter().filter(|variant| variant.key != response.key).cloned();
+                let list = [Variant::of(response.key, &response.head)].into_iter().chain(others);
+                shared.memory.keep(primary, Slot::Variants(Arc::new(list.take(variants::MOST).collect())));
+            }
+            // a lookup reads the others
+            None => shared.memory.remove(&primary),
         }
-        let left_out: Vec<CacheKey> = left_out(&old, &list).collect();
-        shared.pending.add(&mut shard, primary, Change::Variants { list, whole }, shared.catalog.may_hold(&primary));
+        if shared.catalog.may_hold(&primary) || shard.is_waiting(of) {
+            shared.pending.forget(&mut shard, of);
+        } else {
+            shard.version += 1;
+        }
         drop(shard);
-        for key in left_out {
-            self.forget(&key);
+        if let Some(print) = pushed_out {
+            self.forget_variant(print);
         }
     }
 
@@ -223,7 +232,10 @@ impl Store {
         let shared = &self.0.shared;
         {
             let shard = shared.pending.shard(&stored.key);
+            let is_variant = |index: &Index| index.variants.has(Print::of(&primary), Print::of(&stored.key));
             let held = match (shared.memory.recall(&stored.key), shard.waiting(&stored.key)) {
+                // what was forgotten with its URL may be in memory still
+                _ if stored.key != primary && !is_variant(&shared.catalog.index) => false,
                 (Some(Slot::Response(held)), _) => same(&held, stored),
                 (_, Some(Change::Response(held))) => same(held, stored),
                 (Some(Slot::Variants(_)), _) | (_, Some(_)) => false,
@@ -236,12 +248,12 @@ impl Store {
         }
         let becomes_variant = stored.key == primary && !head.nominated.is_empty();
         if becomes_variant && matches!(stored.body, StoredBody::Disk(_)) {
-            // the list of variants takes the place of the record that the file belongs to
+            // the file would go with the record that it belongs to
             self.forget(&primary);
             return;
         }
         let key = if becomes_variant { primary.variant(&head.nominated) } else { stored.key };
-        self.put(primary, StoredResponse { key, head, body: stored.body.clone() }, epoch);
+        self.put(primary, StoredResponse { key, primary, head, body: stored.body.clone() }, epoch);
     }
 
     /// Forgets what is stored for a URL, all variants of it (RFC 9111 §4.4). Gone from `recall` and `lookup` on return.
@@ -249,30 +261,52 @@ impl Store {
         self.forget(primary);
     }
 
-    /// `true`: it may be on the disk still.
+    /// `true`: something of it may be on the disk still.
     fn forget(&self, primary: &CacheKey) -> bool {
         let shared = &self.0.shared;
-        let there = {
+        let print = Print::of(primary);
+        let (there, variants) = {
             let mut shard = shared.pending.shard(primary);
+            let list = shared.memory.recall(primary);
             shared.memory.remove(primary);
-            let there = shared.catalog.may_hold(primary) || shard.waiting(primary).is_some();
+            if let Some(Slot::Variants(list)) = list {
+                list.iter().for_each(|variant| shared.memory.remove(&variant.key));
+            }
+            let variants = shared.catalog.index.variants.take(print);
+            let there = shared.catalog.may_hold(primary) || shard.is_waiting(print);
             if there {
-                shared.pending.add(&mut shard, *primary, Change::Forgotten, true);
+                shared.pending.forget(&mut shard, print);
             } else {
                 shard.version += 1;
             }
-            there
+            (there, variants)
         };
+        variants.iter().for_each(|print| self.forget_variant(*print));
         self.wake();
-        there
+        there || !variants.is_empty()
     }
 
-    /// The same, and no crash brings it back after the return, unless the disk takes longer than a second.
+    /// Forgets a response that is no variant of its URL any more.
+    fn forget_variant(&self, print: Print) {
+        let shared = &self.0.shared;
+        if let Some(Change::Response(response)) = shared.pending.one(print) {
+            shared.memory.remove(&response.key);
+        }
+        let mut shard = shared.pending.shard_of(print);
+        if shared.catalog.index.find(print).is_some() || shard.is_waiting(print) {
+            shared.pending.forget(&mut shard, print);
+        } else {
+            shard.version += 1;
+        }
+    }
+
+    /// Forgets what is stored for a URL as [`Store::invalidate`] does, and no crash brings it back after the return, unless the disk takes longer than a second.
     pub async fn invalidate_durably(&self, primary: &CacheKey) {
         let shared = &self.0.shared;
-        if (self.forget(primary) || shared.forgetting.load(Relaxed)) && shared.is_open() {
+        let forgetting = |shared: &Shared| shared.forgetting.load(Relaxed) || shared.pending.has_forgotten();
+        if (self.forget(primary) || forgetting(shared)) && shared.is_open() {
             let (reply, done) = oneshot::channel();
-            if self.0.commands.send(Command::Forgotten(*primary, reply)).is_ok() {
+            if self.0.commands.send(Command::Forgotten(reply)).is_ok() {
                 let _ = tokio::time::timeout(INVALIDATION, done).await;
             }
         }

@@ -12,6 +12,8 @@ use crate::{key::CacheKey, message::StoredHead};
 pub struct StoredResponse {
     /// The key that it is stored under; for a variant, the variant's own key.
     pub key: CacheKey,
+    /// The key of its URL.
+    pub primary: CacheKey,
     pub head: StoredHead,
     pub body: StoredBody,
 }

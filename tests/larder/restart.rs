@@ -115,6 +115,38 @@ fn variants_survive_a_restart_and_stay_apart() {
 }
 
 #[test]
+fn variants_by_credentials_survive_a_restart_and_the_credentials_are_nowhere_on_the_disk() {
+    let origin = Origin::answering(|request| {
+        let fields = ["Cache-Control: public, max-age=600", "Vary: Cookie, Authorization, X-Api-Key"];
+        respond(200, &fields, request.field("X-Number").unwrap_or("-"))
+    });
+    let mut proxy = Proxy::start(&origin, &[]);
+    let lines = |number: usize| {
+        let credentials = ["Cookie: h1dd3n", "Authorization: Bearer h1dd3n", "X-Api-Key: h1dd3n"];
+        let mut lines: Vec<String> = credentials.iter().map(|line| format!("{line}{number}")).collect();
+        lines.push(format!("X-Number: {number}"));
+        lines
+    };
+    let ask = |proxy: &Proxy, number: usize| {
+        let lines = lines(number);
+        proxy.client().ask("GET", "/", &lines.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    for number in 0..3 {
+        until("it to be stored", || ask(&proxy, number).x_cache() == "HIT");
+    }
+    proxy.restart();
+    for number in 0..3 {
+        let hit = ask(&proxy, number);
+        assert_eq!((hit.x_cache(), hit.text()), ("HIT", number.to_string()));
+    }
+    assert_eq!(ask(&proxy, 3).x_cache(), "MISS");
+    proxy.stop();
+    let bytes = bytes_below(&proxy.folder());
+    assert!(holds(&bytes, "x-api-key"), "the names are there in plain, so the search finds what it should");
+    assert!(!holds(&bytes, "h1dd3n"));
+}
+
+#[test]
 fn variants_of_one_url_are_bounded_and_the_latest_stay() {
     let origin =
         Origin::answering(|request| respond(200, &[FRESH, "Vary: X-Tone"], request.field("X-Tone").unwrap_or("-")));

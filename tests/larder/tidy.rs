@@ -24,10 +24,11 @@ const FENCES: &[(&str, &[&str])] = &[
     ("announce", &["config", "policy", "terminal", "units"]),
     ("admin", &["policy", "store", "terminal", "units"]),
     ("key", &["message"]),
-    ("message", &["clock"]),
+    ("message", &["clock", "purge"]),
+    ("purge", &[]),
     ("fields", &["clock", "message"]),
     ("policy", &["clock", "fields", "message"]),
-    ("store", &["blocking", "clock", "key", "message"]),
+    ("store", &["blocking", "clock", "key", "message", "purge"]),
     ("origin", &["blocking", "clock", "fields", "message"]),
     ("client", &["clock", "fields", "message"]),
     // the client side gives it requests and takes its answers
@@ -41,7 +42,7 @@ const FENCES: &[(&str, &[&str])] = &[
 const CRATES: &[(&str, &[&str])] = &[
     ("clap", &["cli.rs", "cli/"]),
     ("sled", &["store/disk/records.rs"]),
-    ("bincode", &["store/format/record.rs"]),
+    ("bincode", &["store/format/head.rs"]),
     ("awc", &["origin/"]),
     ("actix_", &["client/", "origin/", "server.rs", "server/", "main.rs"]),
     ("env_logger", &["logging.rs"]),

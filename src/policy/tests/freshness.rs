@@ -5,7 +5,7 @@ use crate::policy::freshness::{current_age, freshness_lifetime, is_dead};
 fn head(status: u16, lines: &[&str]) -> StoredHead {
     let response = response(status, lines);
     StoredHead {
-        asked: String::new(),
+        line: RequestLine::new("", Method::GET, Scheme::Http, "", ""),
         initial_age: crate::policy::freshness::initial_age(&response.fields, times(T0)),
         head: response,
         request_time: T0,
@@ -15,6 +15,9 @@ fn head(status: u16, lines: &[&str]) -> StoredHead {
         part: None,
         invalidated: false,
         credentials: false,
+        position: Default::default(),
+        tags: Box::default(),
+        unknown: Box::default(),
     }
 }
 

@@ -10,12 +10,13 @@ mod storing;
 mod validation;
 mod vary;
 
-use super::{Options, Reason, Times, storing::storing};
+use super::{DigestKey, Options, Reason, Times, storing::storing};
 use crate::{
     clock::{Seconds, Timestamp},
     fields::date,
     message::{
-        FieldName, FieldValue, Fields, Method, Request, ResponseHead, Scheme, StatusCode, StoredHead, Target, Version,
+        FieldName, FieldValue, Fields, Method, Request, RequestLine, ResponseHead, Scheme, StatusCode, StoredHead,
+        Target, Version,
     },
 };
 
@@ -50,6 +51,8 @@ fn usual() -> Options {
         ignore_cookies: false,
         max_head: 64 << 10,
         max_fields: 256,
+        site: "".into(),
+        digest_key: DigestKey::default(),
     }
 }
 

@@ -136,7 +136,7 @@ fn partial_content_is_stored_as_a_part_or_not_at_all() {
 fn methods_other_than_get_and_query_are_not_stored_but_for_what_post_says_of_its_target() {
     let fresh = &["Cache-Control: max-age=60", "Content-Location: /a/b?q=1"];
     let verdict = |method: &str, lines: &[&str]| {
-        storing(&request(method, &[]), &response(200, lines), times(T0), &usual()).map(|head| head.asked)
+        storing(&request(method, &[]), &response(200, lines), times(T0), &usual()).map(|head| head.line.to_string())
     };
     assert_eq!(verdict("GET", fresh).unwrap(), "GET http://h.example/a/b?q=1");
     assert_eq!(verdict("QUERY", fresh).unwrap(), "QUERY http://h.example/a/b?q=1");

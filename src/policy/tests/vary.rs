@@ -281,3 +281,30 @@ fn strictly_an_unknown_field_of_tokens_is_a_list() {
         assert_eq!((agree(&strict()), agree(&usual())), (strictly, false), "{first} / {second}");
     }
 }
+
+/// RFC 9111 says nothing against storing what a request carried; whoever reads the disk must not learn it.
+#[test]
+fn the_values_of_credentials_are_compared_and_stored_as_keyed_digests() {
+    let other_key = Options { digest_key: DigestKey::new([1; 32]), ..usual() };
+    for name in ["Cookie", "Authorization", "Proxy-Authorization", "X-Api-Key"] {
+        let (vary, first) = (format!("Vary: {name}"), format!("{name}: the-secret"));
+        let other = format!("{name}: another");
+        for options in [usual(), strict(), other_key.clone()] {
+            let nominated = nominate(&fields(&[&vary]), &get(&[&first]), &options).unwrap();
+            let [(_, Some(value))] = &nominated[..] else { panic!("{nominated:?}") };
+            assert_eq!(value.len(), 33, "{name}");
+            assert!(!value.windows(6).any(|part| part == b"secret"), "{name}");
+            assert!(matches(&nominated, &get(&[&first]), &options), "{name}");
+            assert!(!matches(&nominated, &get(&[&other]), &options), "{name}");
+            assert!(!matches(&nominated, &get(&[]), &options), "{name}");
+            assert_eq!(renominate(&nominated, &get(&[&first]), &options), nominated, "{name}");
+        }
+        let nominated = nominate(&fields(&[&vary]), &get(&[&first]), &usual()).unwrap();
+        assert!(!matches(&nominated, &get(&[&first]), &other_key), "{name} with another key");
+        assert!(matches(&nominate(&fields(&[&vary]), &get(&[]), &usual()).unwrap(), &get(&[]), &usual()), "{name}");
+    }
+    // a value that looks like a digest is digested, too
+    let nominated = nominate(&fields(&["Vary: Cookie"]), &get(&["Cookie: a"]), &usual()).unwrap();
+    assert!(nominated[0].1.as_ref().unwrap()[0] < b'\t');
+    assert_eq!(format!("{:?}", DigestKey::new([7; 32])), "DigestKey");
+}

@@ -20,7 +20,7 @@ use crate::{
     store::{
         StoreError,
         format::{
-            location::{FileName, Location},
+            location::{FileName, Home, Location},
             sums::{PIECE, Sum, first_half, sum_of_sums},
         },
         hop::hop,
@@ -57,13 +57,6 @@ struct Body {
     watch: OnceLock<(CacheKey, Notices)>,
     /// While it is not stored: the file to remove when nobody wants it any more.
     filling: Option<Filling>,
-}
-
-/// The place of a stored body.
-#[derive(Debug, Clone, Copy)]
-pub struct Home {
-    pub generation: u32,
-    pub location: Location,
 }
 
 struct Filling {

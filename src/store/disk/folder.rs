@@ -3,6 +3,7 @@
 //! ```text
 //! CACHEDIR.TAG   says that it is a cache: backups leave it out, and nothing is removed from a folder without it
 //! lock           held by the process that uses the folder
+//! secret         the key of the digests that stand for credentials; 32 random bytes
 //! live/journal, live/fresh-N/, live/proven-N/
 //!                what is stored
 //! filling/       bodies that are being written
@@ -26,7 +27,7 @@ const TAG: &str = "CACHEDIR.TAG";
 const SIGNATURE: &[u8] =
     b"Signature: 8a477f597d28d172789f06886806bc55\n# This is a cache of Larder's: it may be removed.\n";
 /// What else is in a cache folder, beside what bears a number.
-const OURS: [&str; 4] = ["lock", "live", "filling", "control"];
+const OURS: [&str; 6] = ["lock", "secret", "secret.new", "live", "filling", "control"];
 
 /// Held by the one process that uses a cache folder, for as long as this lives.
 #[derive(Debug)]
@@ -36,6 +37,10 @@ pub struct FolderLock {
 }
 
 impl FolderLock {
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Is the folder still the one that was locked? Not where it was removed.
     pub fn holds(&self) -> bool {
         let inode = |about: fs::Metadata| (about.dev(), about.ino());
@@ -115,6 +120,34 @@ fn tag(folder: &Path) -> io::Result<()> {
         return Ok(());
     }
     OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?.write_all(SIGNATURE)
+}
+
+/// Returns the secret of the cache folder. Where there is none, or no whole one, a new one is made: what depends on the old
+/// one is not found any more.
+pub fn secret(folder: &Path) -> io::Result<[u8; 32]> {
+    let path = folder.join("secret");
+    match fs::read(&path).map(<[u8; 32]>::try_from) {
+        Ok(Ok(secret)) => return Ok(secret),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(Err(_)) | Err(_) => {}
+    }
+    let (secret, new) = (random()?, folder.join("secret.new"));
+    let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&new)?;
+    file.write_all(&secret)?;
+    file.sync_all()?;
+    fs::rename(&new, &path)?;
+    File::open(folder)?.sync_all()?;
+    Ok(secret)
+}
+
+/// Returns random bytes of the system.
+pub fn random() -> io::Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        filled += rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty())?;
+    }
+    Ok(bytes)
 }
 
 /// Creates a folder (mode 0700) where none is.

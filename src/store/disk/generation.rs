@@ -26,10 +26,11 @@ use crate::{
     store::{
         Options, StoreError,
         format::{
-            journal_lines::Mark,
+            lines::Mark,
             location::{FileName, Location},
+            prefix::Kind,
             print::Print,
-            record::{self, Record, RecordBody, Variant},
+            record::{self, Record, RecordBody},
         },
     },
 };
@@ -92,10 +93,11 @@ pub enum State {
     Leaving,
 }
 
-/// What was found under a key.
-pub enum Found {
-    Response(StoredHead, FoundBody),
-    Variants(Vec<Variant>),
+/// The stored response that was found under a key.
+pub struct Found {
+    pub primary: CacheKey,
+    pub head: StoredHead,
+    pub body: FoundBody,
 }
 
 pub enum FoundBody {
@@ -256,36 +258,38 @@ impl Generation {
         let _ = self.beside.fetch_update(Relaxed, Relaxed, corrected);
     }
 
-    /// The stored response or the variants under a key. An error: there is a record, but it cannot be believed.
+    /// The stored response under a key. An error: there is a record, but it cannot be believed.
     pub fn find(&self, key: &CacheKey) -> Result<Option<Found>, StoreError> {
         self.record(key)?.map(|record| self.understand(record.ok_or(StoreError::Damaged("a record"))?)).transpose()
     }
 
-    /// Where the body of a key's record is, if it is not in it.
-    pub fn location(&self, key: &CacheKey) -> Result<Option<Location>, StoreError> {
-        Ok(match self.record(key)?.flatten() {
-            Some(Record::Response(_, RecordBody::Beside(location))) => Some(location),
+    /// Where the body of a record is, if it is in a file of this generation. The print is that of the record's key.
+    pub fn location(&self, print: Print) -> Result<Option<Location>, StoreError> {
+        let Some((key, record)) = self.find_print(print)? else { return Ok(None) };
+        Ok(match record::parts(&key, &record).map(|parts| parts.prefix.kind) {
+            Some(Kind::Beside(home)) if home.generation == self.number => Some(home.location),
             _ => None,
         })
     }
 
-    fn understand(&self, record: Record) -> Result<Found, StoreError> {
-        Ok(match record {
-            Record::Variants(variants) => Found::Variants(variants),
-            Record::Response(head, RecordBody::Inline(bytes)) => Found::Response(head, FoundBody::Memory(bytes)),
-            Record::Response(head, RecordBody::Beside(location)) => {
-                let body = self.body(location)?;
-                let whole = location.length <= READ_WHOLE;
-                let body = if whole {
-                    FoundBody::Memory(body.read_whole()?)
-                } else {
-                    // damage that is seen now is a miss, later it is a broken answer
-                    body.read_first()?;
-                    FoundBody::Disk(body)
-                };
-                Found::Response(head, body)
-            }
-        })
+    fn understand(&self, Record { primary, head, body }: Record) -> Result<Found, StoreError> {
+        let home = match body {
+            RecordBody::Inline(bytes) => return Ok(Found { primary, head, body: FoundBody::Memory(bytes) }),
+            RecordBody::Beside(home) => home,
+        };
+        if home.generation != self.number {
+            // nothing writes such a record, and nothing would keep the body
+            return Err(StoreError::Damaged("the place of a body"));
+        }
+        let body = self.body(home.location)?;
+        let body = if home.location.length <= READ_WHOLE {
+            FoundBody::Memory(body.read_whole()?)
+        } else {
+            // damage that is seen now is a miss, later it is a broken answer
+            body.read_first()?;
+            FoundBody::Disk(body)
+        };
+        Ok(Found { primary, head, body })
     }
 
     /// A body, with its sums.

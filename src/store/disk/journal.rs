@@ -7,10 +7,7 @@ use std::{
     path::Path,
 };
 
-use crate::store::format::{
-    journal_lines::{LINE, Line, Mark, form, header},
-    print::{Entry, Print},
-};
+use crate::store::format::lines::{self, LINE, Line, Mark, header};
 
 pub struct Journal {
     file: File,
@@ -30,14 +27,17 @@ impl Journal {
         Ok(Journal { file, mark, waiting: Vec::new(), synced })
     }
 
-    /// A new one, of these entries, in place of the one that was there.
-    pub fn summarize(path: &Path, serial: u64, entries: &[(Print, Entry)]) -> io::Result<Journal> {
+    /// A new one, with this summary, in place of the one that was there.
+    pub fn summarize(path: &Path, serial: u64, summary: &[Line]) -> io::Result<Journal> {
         let new = path.with_extension("new");
         let file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&new)?;
         let mut writer = BufWriter::with_capacity(1 << 20, &file);
-        writer.write_all(&header(serial, entries.len() as u64))?;
-        for (position, (print, entry)) in (1..).zip(entries) {
-            writer.write_all(&form(&(*print, Some(*entry)), serial, position))?;
+        writer.write_all(&header(serial, 0, summary.len() as u64))?;
+        let mut bytes = Vec::with_capacity(LINE);
+        for (position, line) in (1..).zip(summary) {
+            bytes.clear();
+            lines::append(&mut bytes, line, serial, position);
+            writer.write_all(&bytes)?;
         }
         writer.flush()?;
         drop(writer);
@@ -46,16 +46,15 @@ impl Journal {
         let folder = path.parent().unwrap_or(path);
         File::open(folder)?.sync_all()?;
         let file = OpenOptions::new().append(true).open(path)?;
-        let lines = entries.len() as u64 + 1;
+        let lines = summary.len() as u64 + 1;
         Ok(Journal { file, mark: Mark { serial, lines }, waiting: Vec::new(), synced: lines })
     }
 
     /// Adds lines, which are written by the next `sync`.
     pub fn append(&mut self, lines: &[Line]) {
-        for (position, line) in (self.mark.lines..).zip(lines) {
-            self.waiting.extend_from_slice(&form(line, self.mark.serial, position));
+        for line in lines {
+            self.mark.lines += lines::append(&mut self.waiting, line, self.mark.serial, self.mark.lines);
         }
-        self.mark.lines += lines.len() as u64;
     }
 
     /// Writes what waits and makes it reach the disk. What the lines name must be there already.

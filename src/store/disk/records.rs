@@ -26,7 +26,7 @@ use crate::{
     key::CacheKey,
     store::{
         StoreError,
-        format::{journal_lines::Mark, print::Print},
+        format::{lines::Mark, print::Print},
     },
 };
 

@@ -2,12 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
 use super::sums::Sum;
 
 /// Which bytes of which file of the generation are a body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Location {
     pub file: FileName,
     pub offset: u64,
@@ -19,8 +17,15 @@ pub struct Location {
     pub sums: Sum,
 }
 
+/// The place of a stored body. Its generation need not be the record's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Home {
+    pub generation: u32,
+    pub location: Location,
+}
+
 /// A file of bodies in a generation's folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FileName {
     Segment(u32),
     /// One body's own.

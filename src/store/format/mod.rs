@@ -1,8 +1,22 @@
-//! The bytes on disk: how a record, a line of the journal, a location and a sum are written and read. Pure functions over
-//! bytes; nothing here opens a file.
+//! The bytes on disk: how records, lines of the journal, locations and sums are written and read. Pure functions over bytes:
+//! nothing here opens a file, and nothing panics, whatever bytes it is given.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | [`prefix`] | the fixed places at the beginning of each record |
+//! | [`sections`] | how the head behind the prefix is divided |
+//! | [`head`] | what stands in each section of a response's head |
+//! | [`record`] | a record: prefix, head and body |
+//! | [`lines`] | the lines of the journal |
+//! | [`location`], [`sums`], [`print`] | places of bodies, sums against damage, what the index keeps of a key |
 
-pub mod journal_lines;
+pub mod head;
+pub mod lines;
 pub mod location;
+pub mod prefix;
 pub mod print;
 pub mod record;
+pub mod sections;
 pub mod sums;
+#[cfg(test)]
+mod tests;

@@ -20,13 +20,11 @@ pub struct Entry {
     pub size: Size,
 }
 
-/// Bytes on disk in units of 64, rounded up; zero: a list of variants.
+/// Bytes on disk in units of 64, rounded up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size(pub u32);
 
 impl Size {
-    pub const LIST: Size = Size(0);
-
     pub fn of_response(bytes: u64) -> Size {
         Size(u32::try_from(bytes.div_ceil(64)).unwrap_or(u32::MAX).max(1))
     }

@@ -47,7 +47,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn copied(from: &Path, to: &Path) {
+pub fn copied(from: &Path, to: &Path) {
     let _ = fs::remove_dir_all(to);
     for file in files(from) {
         let copy = to.join(file.strip_prefix(from).expect("a prefix"));

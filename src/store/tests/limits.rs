@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::support::*;
-use crate::store::{Options, Slot, Store, StoreError, StoredBody, VARIANTS, budget::Budget, stats_of};
+use crate::store::{Options, Slot, Store, StoreError, StoredBody, budget::Budget, stats_of, tiers::variants::MOST};
 
 /// Watches from a thread of its own how much the folder occupies at most.
 struct Watch {
@@ -163,7 +163,7 @@ fn bodies_that_are_filled_at_once_do_not_take_the_room_from_each_other() {
 fn of_a_hundred_thousand_variants_of_a_url_the_newest_are_kept_and_nothing_is_left_of_the_others() {
     // without the memory tier the disk's own list is added to, and one that loses its place there while it is still on its way
     // to the disk stays until it is evicted
-    let kept = VARIANTS as u64;
+    let kept = MOST as u64;
     for (memory, count, most) in [(4 * MIB, 100_000, kept), (0, 20_000, 2 * kept)] {
         run(async {
             let folder = folder();
@@ -182,7 +182,7 @@ fn of_a_hundred_thousand_variants_of_a_url_the_newest_are_kept_and_nothing_is_le
             store.flush().await;
             let Some(Slot::Variants(list)) = store.lookup(&key("a")).await else { panic!("no variants") };
             let times: Vec<i64> = list.iter().map(|variant| variant.response_time.0).collect();
-            assert_eq!(times, (count - VARIANTS as i64..count).rev().collect::<Vec<_>>());
+            assert_eq!(times, (count - MOST as i64..count).rev().collect::<Vec<_>>());
             for variant in list.iter() {
                 assert!(matches!(store.lookup(&variant.key).await, Some(Slot::Response(_))));
             }

@@ -13,7 +13,9 @@ use tempfile::TempDir;
 use crate::{
     clock::{Seconds, Timestamp},
     key::{CacheKey, UrlParts},
-    message::{FieldName, FieldValue, Fields, Method, ResponseHead, Scheme, StatusCode, StoredHead, Target},
+    message::{
+        FieldName, FieldValue, Fields, Method, RequestLine, ResponseHead, Scheme, StatusCode, StoredHead, Target,
+    },
     store::{DiskBody, Options, Slot, Store, StoreError, StoredBody, StoredResponse, read},
 };
 
@@ -78,7 +80,7 @@ pub fn head(name: &str) -> StoredHead {
         (FieldName::from_static(name), FieldValue::from_bytes(value.as_bytes()).expect("a field value"))
     });
     StoredHead {
-        asked: format!("GET http://example.org/{name}"),
+        line: RequestLine::new("http://origin.test", Method::GET, Scheme::Http, "example.org", &format!("/{name}")),
         head: ResponseHead { status: StatusCode::OK, fields: fields.into_iter().collect::<Fields>() },
         request_time: Timestamp(1_000),
         response_time: Timestamp(1_200),
@@ -88,11 +90,19 @@ pub fn head(name: &str) -> StoredHead {
         part: None,
         invalidated: false,
         credentials: false,
+        position: Default::default(),
+        tags: Box::default(),
+        unknown: Box::default(),
     }
 }
 
 pub fn response(name: &str, length: usize) -> StoredResponse {
-    StoredResponse { key: key(name), head: head(name), body: StoredBody::Memory(content(name, length).0) }
+    StoredResponse {
+        key: key(name),
+        primary: key(name),
+        head: head(name),
+        body: StoredBody::Memory(content(name, length).0),
+    }
 }
 
 /// One of the responses of a URL that varies by language.
@@ -101,7 +111,7 @@ pub fn variant(name: &str, language: &str, at: i64) -> StoredResponse {
     head.nominated = vec![(FieldName::from_static("accept-language"), Some(language.as_bytes().to_vec()))];
     head.response_time = Timestamp(at);
     let body = StoredBody::Memory(content(&format!("{name} in {language}"), 200).0);
-    StoredResponse { key: key(name).variant(&head.nominated), head, body }
+    StoredResponse { key: key(name).variant(&head.nominated), primary: key(name), head, body }
 }
 
 pub fn put(store: &Store, name: &str, length: usize) {

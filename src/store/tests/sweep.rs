@@ -8,7 +8,7 @@ use crate::{
 
 /// A store to which whatever has "dead" in its name is dead.
 async fn opened(options: Options) -> Store {
-    let store = Store::open_with(options, |head| head.asked.contains("dead"), None);
+    let store = Store::open_with(options, |head| head.line.path_and_query().contains("dead"), None);
     store.opened().await;
     store
 }
@@ -102,7 +102,7 @@ fn a_generation_is_looked_through_in_the_order_of_its_database() {
         let is_dead = {
             let looked_at = looked_at.clone();
             move |head: &StoredHead| {
-                let (_, name) = head.asked.rsplit_once('/').expect("a path");
+                let name = head.line.path_and_query().strip_prefix('/').expect("a path");
                 looked_at.lock().expect("unpoisoned").push(key(name).0);
                 false
             }

@@ -32,9 +32,14 @@ impl Catalog {
         self.index.find(Print::of(key))
     }
 
+    /// Returns true if the index says all that the disk holds.
+    pub fn is_known(&self) -> bool {
+        self.index_known.load(Relaxed)
+    }
+
     /// Whether the disk may hold something under this key. The index says so, also while the disk is down.
     pub fn may_hold(&self, key: &CacheKey) -> bool {
-        !self.index_known.load(Relaxed) || self.entry(key).is_some()
+        !self.is_known() || self.entry(key).is_some()
     }
 
     /// Returns true if the entry still names the record of a generation that is there.

@@ -3,35 +3,18 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    hash::{BuildHasherDefault, Hasher},
+    hash::BuildHasherDefault,
     sync::{
         RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
 
+use super::variants::{Same, Variants};
 use crate::store::format::{
-    journal_lines::{self, LINE, Said},
+    lines::{self, Event, LINE, Line},
     print::{Entry, Print, Size},
 };
-
-/// Prints are uniform already.
-#[derive(Default)]
-struct Same(u64);
-
-impl Hasher for Same {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number;
-    }
-}
 
 type Shard = HashMap<Print, Entry, BuildHasherDefault<Same>>;
 
@@ -39,6 +22,8 @@ const SHARDS: usize = 64;
 
 pub struct Index {
     shards: Vec<RwLock<Shard>>,
+    /// The variants of each URL that has some.
+    pub variants: Variants,
     responses: AtomicU64,
     bytes: AtomicU64,
 }
@@ -46,7 +31,7 @@ pub struct Index {
 impl Index {
     pub fn new() -> Index {
         let shards = (0..SHARDS).map(|_| RwLock::default()).collect();
-        Index { shards, responses: AtomicU64::new(0), bytes: AtomicU64::new(0) }
+        Index { shards, variants: Variants::new(), responses: AtomicU64::new(0), bytes: AtomicU64::new(0) }
     }
 
     pub fn find(&self, print: Print) -> Option<Entry> {
@@ -73,6 +58,7 @@ impl Index {
 
     pub fn remove_all(&self) {
         self.retain(|_| false);
+        self.variants.clear();
     }
 
     /// Keeps what is in these generations.
@@ -82,14 +68,37 @@ impl Index {
         }
     }
 
-    /// Adds what a journal says.
-    pub fn read_journal(&self, bytes: &[u8]) -> journal_lines::Read {
+    /// Adds what a journal says of records.
+    pub fn read_journal(&self, bytes: &[u8]) -> lines::Read {
         self.reserve(bytes.len() / LINE);
-        journal_lines::read(bytes, |said| match said {
-            Said::Line((print, Some(entry))) => self.set(print, entry),
-            Said::Line((print, None)) => _ = self.remove(print),
-            Said::NothingBefore => self.remove_all(),
+        lines::read(bytes, |event| match event {
+            Event::Line(line) => {
+                self.apply(&line);
+                if let Line::Record { print, primary, .. } = line
+                    && print != primary
+                {
+                    self.variants.add(primary, print);
+                }
+            }
+            Event::Forget => self.remove_all(),
         })
+    }
+
+    /// Does what a line of the journal says of a record.
+    pub fn apply(&self, line: &Line) {
+        match line {
+            Line::Record { print, entry, .. } => self.set(*print, *entry),
+            Line::Forgotten(print) => _ = self.remove(*print),
+            Line::Rule(_) | Line::Invalidation { .. } | Line::HighWater(_) | Line::Identity(_) => {}
+        }
+    }
+
+    /// Forgets the variants that no record stands for.
+    pub fn forget_lost_variants(&self) {
+        for (primary, variants) in self.variants.all() {
+            let lost = variants.into_iter().filter(|print| self.find(*print).is_none());
+            lost.for_each(|print| self.variants.remove(primary, print));
+        }
     }
 
     /// So many keys are about to come.
@@ -115,8 +124,19 @@ impl Index {
         bytes
     }
 
-    pub fn entries(&self) -> Vec<(Print, Entry)> {
-        self.collect(|print, entry| Some((print, entry)))
+    /// All that it knows, as lines of a journal. Of the variants of a URL the oldest comes first.
+    pub fn lines(&self) -> Vec<Line> {
+        let variants = self.variants.all();
+        let primaries: HashMap<Print, Print, BuildHasherDefault<Same>> =
+            variants.iter().flat_map(|(primary, known)| known.iter().map(|print| (*print, *primary))).collect();
+        let line = |print, entry, primary| Line::Record { print, entry, primary };
+        let mut lines =
+            self.collect(|print, entry| (!primaries.contains_key(&print)).then(|| line(print, entry, print)));
+        for (primary, known) in variants {
+            let stored = known.into_iter().rev().filter_map(|print| Some(line(print, self.find(print)?, primary)));
+            lines.extend(stored);
+        }
+        lines
     }
 
     /// The generations that hold something.
@@ -169,11 +189,11 @@ impl Index {
     }
 
     fn count(&self, old: Option<Entry>, new: Option<Entry>) {
-        if let Some(entry) = new.filter(|entry| entry.size != Size::LIST) {
+        if let Some(entry) = new {
             self.responses.fetch_add(1, Relaxed);
             self.bytes.fetch_add(entry.size.bytes(), Relaxed);
         }
-        if let Some(entry) = old.filter(|entry| entry.size != Size::LIST) {
+        if let Some(entry) = old {
             self.responses.fetch_sub(1, Relaxed);
             self.bytes.fetch_sub(entry.size.bytes(), Relaxed);
         }

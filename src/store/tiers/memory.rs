@@ -4,7 +4,7 @@ use quick_cache::{OptionsBuilder, Weighter, sync::Cache};
 
 use crate::{
     key::CacheKey,
-    message::Nominated,
+    message::{Nominated, ResponseHead, StoredHead},
     store::response::{Slot, StoredBody, StoredResponse},
 };
 
@@ -123,9 +123,9 @@ pub fn size(response: &StoredResponse) -> u64 {
         StoredBody::Memory(bytes) => bytes.len() as u64,
         StoredBody::Disk(body) => body.held(),
     };
-    let fields = &response.head.head.fields;
-    let head = response.head.asked.len() + fields.size();
-    body + head as u64 + fields.len() as u64 * LINE + nominated_size(&response.head.nominated)
+    let StoredHead { line, head: ResponseHead { fields, .. }, nominated, tags, unknown, .. } = &response.head;
+    let head = line.size() + fields.size() + size_of_val(&tags[..]) + unknown.len();
+    body + head as u64 + fields.len() as u64 * LINE + nominated_size(nominated)
 }
 
 fn nominated_size(nominated: &[Nominated]) -> u64 {

@@ -9,3 +9,4 @@ pub mod memory;
 pub mod pending;
 pub mod shared;
 pub mod sketch;
+pub mod variants;

@@ -12,18 +12,13 @@ use std::{
 use super::memory;
 use crate::{
     key::CacheKey,
-    store::{format::record::Variant, response::StoredResponse},
+    store::{format::print::Print, response::StoredResponse},
 };
 
-/// What is to happen on the disk under a key.
+/// What is to happen on the disk to the record of a key.
 #[derive(Debug, Clone)]
 pub enum Change {
     Response(Arc<StoredResponse>),
-    /// `whole`: these are all of the variants; else they are added to what the disk holds.
-    Variants {
-        list: Arc<Vec<Variant>>,
-        whole: bool,
-    },
     Forgotten,
 }
 
@@ -35,10 +30,10 @@ pub struct Waiting {
     cost: u64,
 }
 
-/// The keys that share a lock.
+/// The keys that share a lock. Two keys that share a print displace one another, as in the index.
 #[derive(Default)]
 pub struct Shard {
-    waiting: HashMap<CacheKey, Waiting>,
+    waiting: HashMap<Print, Waiting>,
     /// Moves with every change: who read the disk in the meantime must not believe what was found there.
     pub version: u64,
 }
@@ -54,6 +49,8 @@ pub struct Pending {
     /// Bytes of responses that may wait; above it only forgetting is written down.
     limit: u64,
     dropped: AtomicU64,
+    /// So many of the changes that wait are that something is forgotten.
+    forgotten: AtomicU64,
     /// More was forgotten than could be remembered: all that the disk holds must go.
     overflowed: AtomicBool,
 }
@@ -66,68 +63,118 @@ impl Pending {
             bytes: AtomicU64::new(0),
             limit,
             dropped: AtomicU64::new(0),
+            forgotten: AtomicU64::new(0),
             overflowed: AtomicBool::new(false),
         }
     }
 
-    /// The lock under which a key is changed.
+    /// The lock under which a key is changed. Nobody may hold two, but for [`Pending::is_waiting_beside`].
     pub fn shard(&self, key: &CacheKey) -> MutexGuard<'_, Shard> {
-        self.lock(usize::from(key.0[31]) % SHARDS)
+        self.shard_of(Print::of(key))
     }
 
-    /// Writes down a change; where too much waits already, that the key is forgotten, if it may be on the disk.
-    pub fn add(&self, shard: &mut Shard, key: CacheKey, change: Change, on_disk: bool) {
-        shard.version += 1;
-        let waits = self.bytes.load(Relaxed);
-        let change = if waits + cost(&change) > self.limit && !matches!(change, Change::Forgotten) {
-            self.dropped.fetch_add(1, Relaxed);
-            // an older change that waits still may be on its way there
-            if !on_disk && !shard.waiting.contains_key(&key) {
-                return;
-            }
-            Change::Forgotten
+    /// The same, for a key of which only the print is known.
+    pub fn shard_of(&self, print: Print) -> MutexGuard<'_, Shard> {
+        self.lock(number(print))
+    }
+
+    /// Writes down that a response is stored; where too much waits already, that its key is forgotten, if it may be on the
+    /// disk.
+    pub fn put(&self, shard: &mut Shard, response: Arc<StoredResponse>, on_disk: bool) {
+        let print = Print::of(&response.key);
+        let change = Change::Response(response);
+        if self.bytes.load(Relaxed) + cost(&change) <= self.limit {
+            return self.add(shard, print, change);
+        }
+        self.dropped.fetch_add(1, Relaxed);
+        // an older change that waits still may be on its way there
+        if on_disk || shard.waiting.contains_key(&print) {
+            self.add(shard, print, Change::Forgotten);
         } else {
-            change
-        };
-        if waits + OVERHEAD > self.limit.saturating_mul(2) {
+            shard.version += 1;
+        }
+    }
+
+    /// Writes down that a key is forgotten.
+    pub fn forget(&self, shard: &mut Shard, print: Print) {
+        self.add(shard, print, Change::Forgotten);
+    }
+
+    fn add(&self, shard: &mut Shard, print: Print, change: Change) {
+        shard.version += 1;
+        if self.bytes.load(Relaxed) + OVERHEAD > self.limit.saturating_mul(2) {
             self.overflowed.store(true, Relaxed);
             return;
         }
         let (turn, cost) = (self.turn.fetch_add(1, Relaxed), cost(&change));
         self.bytes.fetch_add(cost, Relaxed);
-        if let Some(old) = shard.waiting.insert(key, Waiting { change, turn, cost }) {
-            self.bytes.fetch_sub(old.cost, Relaxed);
+        self.forgotten.fetch_add(u64::from(matches!(change, Change::Forgotten)), Relaxed);
+        if let Some(old) = shard.waiting.insert(print, Waiting { change, turn, cost }) {
+            self.no_longer_waits(&old);
         }
     }
 
-    /// Changes of about so many bytes, to be written, and their bytes.
-    pub fn batch(&self, bytes: u64) -> (Vec<(CacheKey, Waiting)>, u64) {
-        let mut some = Vec::new();
-        let mut sum = 0;
-        for number in 0..SHARDS {
-            for (key, waiting) in &self.lock(number).waiting {
+    fn no_longer_waits(&self, old: &Waiting) {
+        self.bytes.fetch_sub(old.cost, Relaxed);
+        self.forgotten.fetch_sub(u64::from(matches!(old.change, Change::Forgotten)), Relaxed);
+    }
+
+    /// Changes of about so many bytes, to be written, in their order, and their bytes.
+    pub fn batch(&self, bytes: u64) -> (Vec<(Print, Waiting)>, u64) {
+        let (mut some, mut sum) = (Vec::new(), 0);
+        'enough: for number in 0..SHARDS {
+            for (print, waiting) in &self.lock(number).waiting {
                 if sum >= bytes {
-                    return (some, sum);
+                    break 'enough;
                 }
                 sum += waiting.cost;
-                some.push((*key, waiting.clone()));
+                some.push((*print, waiting.clone()));
             }
         }
+        some.sort_unstable_by_key(|(_, waiting)| waiting.turn);
         (some, sum)
     }
 
-    /// What waits under this key.
-    pub fn one(&self, key: &CacheKey) -> Option<Waiting> {
-        self.shard(key).waiting.get(key).cloned()
+    /// All changes of a kind, in their order.
+    pub fn all(&self, pick: impl Fn(&Change) -> bool) -> Vec<(Print, Waiting)> {
+        let mut all = Vec::new();
+        for number in 0..SHARDS {
+            let shard = self.lock(number);
+            let picked = shard.waiting.iter().filter(|(_, waiting)| pick(&waiting.change));
+            all.extend(picked.map(|(print, waiting)| (*print, waiting.clone())));
+        }
+        all.sort_unstable_by_key(|(_, waiting)| waiting.turn);
+        all
     }
 
-    /// It was written; nothing waits any more, unless a later change does. Was it the last one?
-    pub fn written(&self, shard: &mut Shard, key: &CacheKey, turn: u64) -> bool {
-        let last = shard.waiting.get(key).is_some_and(|waiting| waiting.turn == turn);
-        if last && let Some(waiting) = shard.waiting.remove(key) {
-            self.bytes.fetch_sub(waiting.cost, Relaxed);
+    /// Returns true if it waits to be written that something is forgotten.
+    pub fn has_forgotten(&self) -> bool {
+        self.forgotten.load(Relaxed) > 0
+    }
+
+    /// What waits under the key with this print.
+    pub fn one(&self, print: Print) -> Option<Change> {
+        self.shard_of(print).waiting.get(&print).map(|waiting| waiting.change.clone())
+    }
+
+    /// Returns true if something waits under the key with this print, for who holds the shard of another key. Only the
+    /// writer does that, so that no two threads wait for each other.
+    pub fn is_waiting_beside(&self, held: &Shard, of: Print, print: Print) -> bool {
+        if number(of) == number(print) {
+            held.waiting.contains_key(&print)
+        } else {
+            self.shard_of(print).waiting.contains_key(&print)
         }
-        last
+    }
+
+    /// It was written; nothing waits any more, unless a later change does.
+    pub fn written(&self, print: Print, turn: u64) {
+        let mut shard = self.shard_of(print);
+        if shard.waiting.get(&print).is_some_and(|waiting| waiting.turn == turn)
+            && let Some(waiting) = shard.waiting.remove(&print)
+        {
+            self.no_longer_waits(&waiting);
+        }
     }
 
     /// Nothing waits any more; whoever reads the disk now must not believe it.
@@ -136,19 +183,19 @@ impl Pending {
             let mut shard = self.lock(number);
             shard.version += 1;
             for (_, waiting) in shard.waiting.drain() {
-                self.bytes.fetch_sub(waiting.cost, Relaxed);
+                self.no_longer_waits(&waiting);
             }
         }
         self.overflowed.store(false, Relaxed);
     }
 
     /// How many responses wait under keys that `known` does not hold, and their bytes.
-    pub fn responses(&self, known: impl Fn(&CacheKey) -> bool) -> (u64, u64) {
+    pub fn responses(&self, known: impl Fn(Print) -> bool) -> (u64, u64) {
         let (mut count, mut bytes) = (0, 0);
         for number in 0..SHARDS {
-            for (key, waiting) in &self.lock(number).waiting {
+            for (print, waiting) in &self.lock(number).waiting {
                 if let Change::Response(response) = &waiting.change
-                    && !known(key)
+                    && !known(*print)
                 {
                     count += 1;
                     bytes += memory::size(response);
@@ -187,15 +234,27 @@ impl Pending {
 
 impl Shard {
     pub fn waiting(&self, key: &CacheKey) -> Option<&Change> {
-        self.waiting.get(key).map(|waiting| &waiting.change)
+        let change = &self.waiting.get(&Print::of(key))?.change;
+        match change {
+            Change::Response(response) if response.key != *key => None,
+            change => Some(change),
+        }
     }
+
+    /// Returns true if something waits under the key with this print.
+    pub fn is_waiting(&self, print: Print) -> bool {
+        self.waiting.contains_key(&print)
+    }
+}
+
+fn number(print: Print) -> usize {
+    print.0 as usize % SHARDS
 }
 
 fn cost(change: &Change) -> u64 {
     OVERHEAD
         + match change {
             Change::Response(response) => memory::size(response),
-            Change::Variants { list, .. } => list.len() as u64 * 256,
             Change::Forgotten => 0,
         }
 }
@@ -209,9 +268,7 @@ mod tests {
     fn what_no_longer_fits_leaves_a_mark_where_an_older_change_may_be_on_its_way_to_the_disk() {
         let pending = Pending::new(20_000);
         let add = |name: &str, length| {
-            let key = key(name);
-            let change = Change::Response(Arc::new(response(name, length)));
-            pending.add(&mut pending.shard(&key), key, change, false);
+            pending.put(&mut pending.shard(&key(name)), Arc::new(response(name, length)), false);
         };
         add("written now", 5_000);
         let (under_way, _) = pending.batch(u64::MAX);

@@ -12,7 +12,7 @@ use super::{
     epochs::Epochs,
     lookups::{Lookups, Turn},
     memory::Memory,
-    pending::{Change, Pending, Shard},
+    pending::{Change, Pending},
     sketch::Sketch,
 };
 use crate::{
@@ -23,12 +23,12 @@ use crate::{
         budget::{Budget, Incoming},
         disk::{
             filling::Finishing,
-            generation::{Found, FoundBody},
+            generation::{Found, FoundBody, Generation},
             space::Space,
         },
         format::{
-            print::{Print, Size},
-            record::Variant,
+            print::{Entry, Print},
+            record::{self, Variant},
         },
         hop::patient_hop,
         notice::{Notice, Notices},
@@ -36,9 +36,6 @@ use crate::{
         stats::Counters,
     },
 };
-
-/// So many variants of one URL are kept.
-pub const VARIANTS: usize = 32;
 
 /// Whether a stored response has been of no use for so long that it may go.
 pub type IsDead = Box<dyn Fn(&StoredHead) -> bool + Send + Sync>;
@@ -72,6 +69,15 @@ pub struct Shared {
     lookups: Arc<Lookups>,
     /// The last problem that was said, so that it is said once.
     said: Mutex<String>,
+}
+
+/// What a lookup has read from the disk.
+#[derive(Default)]
+struct Read {
+    slot: Option<Slot>,
+    variants: Vec<Variant>,
+    /// Some variants could not be read.
+    missed: bool,
 }
 
 impl Shared {
@@ -125,15 +131,6 @@ impl Shared {
         *self.state.borrow() == Some(State::Open)
     }
 
-    /// Returns true if a list of variants is stored under this key. `shard` is the key's.
-    pub fn holds_variants(&self, shard: &Shard, key: &CacheKey) -> bool {
-        match (self.memory.recall(key), shard.waiting(key)) {
-            (Some(slot), _) => matches!(slot, Slot::Variants(_)),
-            (None, Some(change)) => matches!(change, Change::Variants { .. }),
-            (None, None) => self.catalog.entry(key).is_some_and(|entry| entry.size == Size::LIST),
-        }
-    }
-
     pub fn recall(&self, key: &CacheKey) -> Option<Slot> {
         let slot = self.memory.recall(key).filter(|_| !self.epochs.is_clearing())?;
         self.sketch.asked(Print::of(key).0);
@@ -154,20 +151,22 @@ impl Shared {
         // a lookup that waits for its turn needs two tries for each read
         let mut tries = 0..8;
         while tries.next().is_some() {
-            let (version, added) = {
+            let (version, variants) = {
                 let shard = self.pending.shard(key);
+                let variants = self.catalog.index.variants.of(Print::of(key));
                 match shard.waiting(key) {
-                    Some(Change::Forgotten) => return self.missed(),
                     Some(Change::Response(response)) => return self.hit(Slot::Response(response.clone())),
-                    Some(Change::Variants { list, whole: true }) => return self.hit(Slot::Variants(list.clone())),
-                    Some(Change::Variants { list, whole: false }) => (shard.version, Some(list.clone())),
-                    None => (shard.version, None),
+                    Some(Change::Forgotten) if variants.is_empty() => return self.missed(),
+                    _ => (shard.version, variants),
                 }
             };
-            let there = self.is_open() && self.catalog.entry(key).is_some();
+            let is_varying = !variants.is_empty();
+            let (waiting, written) = self.known_variants(key, variants);
+            let is_open = self.is_open();
+            let there = is_open && (!written.is_empty() || !is_varying && self.catalog.entry(key).is_some());
             let found = if there {
                 match turn.take().or_else(|| self.lookups.free().map(Ok)) {
-                    Some(Ok(turn)) => self.read_behind(key, turn).await,
+                    Some(Ok(turn)) => self.read_behind(key, written, turn).await,
                     Some(Err(refused)) => Err(refused),
                     None => {
                         turn = Some(self.turn().await);
@@ -176,26 +175,34 @@ impl Shared {
                     }
                 }
             } else {
-                Ok(None)
+                Ok(Read::default())
             };
             let mut shard = self.pending.shard(key);
             if shard.version != version {
                 // it changed while the disk was read
                 continue;
             }
-            let slot = match (found, added) {
-                (Ok(Some(Slot::Variants(stored))), Some(added)) => Some(Slot::Variants(merged(&added, &stored).into())),
-                (Ok(slot), None) => slot,
-                (Ok(_), Some(added)) if self.is_open() => Some(Slot::Variants(added)),
-                // not to be taken for all of them
-                (_, Some(added)) => return self.hit(Slot::Variants(added)),
-                (Err(StoreError::Damaged(what)), None) => {
+            let slot = match found {
+                _ if is_varying => {
+                    let read = found.unwrap_or(Read { missed: true, ..Read::default() });
+                    let mut list = [waiting, read.variants].concat();
+                    list.sort_by_key(|variant| std::cmp::Reverse(variant.response_time));
+                    let is_whole = is_open && !read.missed;
+                    match list.is_empty() {
+                        true => None,
+                        false if is_whole => Some(Slot::Variants(list.into())),
+                        // not to be taken for all of them
+                        false => return self.hit(Slot::Variants(list.into())),
+                    }
+                }
+                Ok(read) => read.slot,
+                Err(StoreError::Damaged(what)) => {
                     self.counters.damaged.fetch_add(1, Relaxed);
                     log::debug!("{key:?} is damaged on disk ({what}) and is forgotten");
-                    self.pending.add(&mut shard, *key, Change::Forgotten, true);
+                    self.pending.forget(&mut shard, Print::of(key));
                     None
                 }
-                (Err(_), None) => None,
+                Err(_) => None,
             };
             let Some(slot) = slot else { break };
             self.memory.keep(*key, slot.clone());
@@ -209,6 +216,68 @@ impl Shared {
         self.missed()
     }
 
+    /// Forgets the variants that are neither on disk nor wait to be. For the writer alone.
+    pub fn forget_lost_variants(&self) {
+        for (primary, variants) in self.catalog.index.variants.all() {
+            variants.into_iter().for_each(|print| self.forget_if_lost(primary, print));
+        }
+    }
+
+    /// Forgets one such variant. For the writer alone.
+    pub fn forget_if_lost(&self, primary: Print, variant: Print) {
+        let index = &self.catalog.index;
+        if index.find(variant).is_some() {
+            return;
+        }
+        // a response waits before it becomes a variant, and becomes one under this lock
+        let shard = self.pending.shard_of(primary);
+        if !self.pending.is_waiting_beside(&shard, primary, variant) && index.find(variant).is_none() {
+            index.variants.remove(primary, variant);
+        }
+    }
+
+    /// Brings the variants that a journal named, and what was stored and forgotten while it was read, into agreement. For the
+    /// writer alone.
+    pub fn settle_variants(&self) {
+        let index = &self.catalog.index;
+        index.forget_lost_variants();
+        for (print, waiting) in self.pending.all(|_| true) {
+            // a forgotten URL has no older variants, nor has one with a response that does not vary
+            let is_primary = !matches!(&waiting.change, Change::Response(response) if response.primary != response.key);
+            let older = if is_primary { index.variants.take(print) } else { Vec::new() };
+            for variant in older {
+                let mut shard = self.pending.shard_of(variant);
+                if shard.is_waiting(variant) {
+                    drop(shard);
+                    index.variants.add(print, variant);
+                } else {
+                    self.pending.forget(&mut shard, variant);
+                }
+            }
+            if let Change::Response(response) = &waiting.change
+                && response.primary != response.key
+            {
+                index.variants.put(Print::of(&response.primary), print);
+            }
+        }
+    }
+
+    /// Of the variants of a URL, those that wait to be written, and the prints of those that may be on disk.
+    fn known_variants(&self, primary: &CacheKey, prints: Vec<Print>) -> (Vec<Variant>, Vec<Print>) {
+        let (mut waiting, mut written) = (Vec::new(), Vec::new());
+        for print in prints {
+            match self.pending.one(print) {
+                Some(Change::Response(response)) if response.primary == *primary => {
+                    waiting.push(Variant::of(response.key, &response.head));
+                }
+                Some(_) => {}
+                None if self.catalog.index.find(print).is_some() => written.push(print),
+                None => {}
+            }
+        }
+        (waiting, written)
+    }
+
     /// Waits for a turn to read the disk. Counts a refusal.
     async fn turn(&self) -> Result<Turn, StoreError> {
         self.lookups.turn().await.ok_or_else(|| {
@@ -217,33 +286,84 @@ impl Shared {
         })
     }
 
-    /// Reads the disk on a thread that may block. The turn ends with the read.
-    async fn read_behind(self: &Arc<Self>, key: &CacheKey, turn: Turn) -> Result<Option<Slot>, StoreError> {
+    /// Reads the disk on a thread that may block: the variants with these prints, or the response where there are none. The
+    /// turn ends with the read.
+    async fn read_behind(
+        self: &Arc<Self>,
+        key: &CacheKey,
+        variants: Vec<Print>,
+        turn: Turn,
+    ) -> Result<Read, StoreError> {
         let (shared, key) = (self.clone(), *key);
         let found = patient_hop(move || {
-            let slot = shared.read(&key);
+            let read = match variants.is_empty() {
+                true => shared.read(&key).map(|slot| Read { slot, ..Read::default() }),
+                false => Ok(shared.read_variants(&key, &variants)),
+            };
             drop(turn);
-            slot
+            read
         });
         let found = found.await;
         if let Err(StoreError::Io(error)) = &found {
-            self.counters.errors.fetch_add(1, Relaxed);
-            self.warn_once(format!("reading the cache failed: {error}"));
+            self.failed_to_read(error);
         }
         found
     }
 
+    fn failed_to_read(&self, error: &std::io::Error) {
+        self.counters.errors.fetch_add(1, Relaxed);
+        self.warn_once(format!("reading the cache failed: {error}"));
+    }
+
     /// Reads what the disk holds under a key. Blocks.
     pub fn read(&self, key: &CacheKey) -> Result<Option<Slot>, StoreError> {
-        let print = Print::of(key);
-        let mut entry = self.catalog.index.find(print);
+        let found = self.newest(Print::of(key), |generation| generation.find(key))?;
+        Ok(found.map(|found| self.slot(*key, found)))
+    }
+
+    /// Reads the variants of a URL that have these prints. What is damaged is forgotten. Blocks.
+    fn read_variants(&self, primary: &CacheKey, prints: &[Print]) -> Read {
+        let mut read = Read::default();
+        for print in prints {
+            let found = self.newest(*print, |generation| match generation.find_print(*print)? {
+                Some((key, record)) => match record::decode_variant(&key, &record) {
+                    Some(variant) => Ok(Some(variant)),
+                    None => Err(StoreError::Damaged("a record")),
+                },
+                None => Ok(None),
+            });
+            match found {
+                Ok(Some((of, variant))) if of == *primary => read.variants.push(variant),
+                Ok(_) => {}
+                Err(StoreError::Damaged(_)) => {
+                    self.counters.damaged.fetch_add(1, Relaxed);
+                    self.pending.forget(&mut self.pending.shard_of(*print), *print);
+                }
+                Err(error) => {
+                    if let StoreError::Io(error) = &error {
+                        self.failed_to_read(error);
+                    }
+                    read.missed = true;
+                }
+            }
+        }
+        read
+    }
+
+    /// Finds something in the generation that holds the newest record of a key.
+    fn newest<T>(
+        &self,
+        print: Print,
+        find: impl Fn(&Generation) -> Result<Option<T>, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        let mut entry: Option<Entry> = self.catalog.index.find(print);
         while let Some(now) = entry {
-            let read = self.catalog.generation(now.generation).map(|generation| generation.find(key));
+            let read = self.catalog.generation(now.generation).map(|generation| find(&generation));
             if self.catalog.pages() > self.budget.pages() && !self.easing.swap(true, Relaxed) {
                 self.notices.send(Notice::Ease);
             }
             match read {
-                Some(Ok(found)) => return Ok(found.map(|found| self.slot(*key, found))),
+                Some(Ok(found)) => return Ok(found),
                 Some(Err(error)) if self.catalog.is_current(print, now) => return Err(error),
                 // the generation was dropped a moment ago, and what was in it may have moved
                 _ => entry = self.catalog.index.find(print).filter(|later| *later != now),
@@ -252,11 +372,7 @@ impl Shared {
         Ok(None)
     }
 
-    fn slot(&self, key: CacheKey, found: Found) -> Slot {
-        let (head, body) = match found {
-            Found::Variants(list) => return Slot::Variants(list.into()),
-            Found::Response(head, body) => (head, body),
-        };
+    fn slot(&self, key: CacheKey, Found { primary, head, body }: Found) -> Slot {
         let body = match body {
             FoundBody::Memory(bytes) => StoredBody::Memory(bytes),
             FoundBody::Disk(body) => {
@@ -264,7 +380,7 @@ impl Shared {
                 StoredBody::Disk(body)
             }
         };
-        Slot::Response(Arc::new(StoredResponse { key, head, body }))
+        Slot::Response(Arc::new(StoredResponse { key, primary, head, body }))
     }
 
     /// Says a problem once, until another one comes up.
@@ -293,7 +409,7 @@ impl Shared {
 
     /// How many responses are stored, those that wait for the disk included, and their bytes.
     pub fn held(&self) -> (u64, u64) {
-        let (waiting, bytes) = self.pending.responses(|key| self.catalog.entry(key).is_some());
+        let (waiting, bytes) = self.pending.responses(|print| self.catalog.index.find(print).is_some());
         (self.catalog.index.responses() + waiting, self.catalog.index.bytes() + bytes)
     }
 
@@ -322,18 +438,4 @@ impl Shared {
             set_aside: count(&self.counters.set_aside),
         }
     }
-}
-
-/// The newer variants before the older ones, none twice, the oldest left out where they are too many.
-pub fn merged(newer: &[Variant], older: &[Variant]) -> Vec<Variant> {
-    let mut list = newer.to_vec();
-    list.extend(older.iter().filter(|variant| newer.iter().all(|new| new.key != variant.key)).cloned());
-    list.truncate(VARIANTS);
-    list
-}
-
-/// The variants that a list had and its successor has not: no lookup leads to them any more.
-pub fn left_out<'a>(before: &'a [Variant], after: &'a [Variant]) -> impl Iterator<Item = CacheKey> + 'a {
-    let stays = |key: &CacheKey| after.iter().any(|variant| variant.key == *key);
-    before.iter().map(|variant| variant.key).filter(move |key| !stays(key))
 }

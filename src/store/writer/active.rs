@@ -7,13 +7,14 @@ use crate::{
     store::{
         StoreError,
         disk::{
-            body::{DiskBody, Home},
+            body::DiskBody,
             generation::{Class, Generation, State},
             segment::Segment,
         },
         format::{
-            journal_lines::Mark,
-            location::{FileName, Location},
+            lines::Mark,
+            location::{FileName, Home, Location},
+            print::Print,
         },
         tiers::{catalog::Catalog, shared::Shared},
     },
@@ -55,13 +56,14 @@ impl Active {
     }
 
     /// Appends a body to the segment. It is there after the next `write`.
-    pub fn append(&mut self, body: &[u8]) -> Result<Location, StoreError> {
+    pub fn append(&mut self, body: &[u8]) -> Result<Home, StoreError> {
         if self.segment.is_none() {
             let number = self.file_number();
             self.segment = Some(Segment::create(&self.generation.folder, number).map_err(StoreError::Io)?);
         }
         self.unsynced = true;
-        Ok(self.segment.as_mut().ok_or(StoreError::Closed)?.append(body))
+        let location = self.segment.as_mut().ok_or(StoreError::Closed)?.append(body);
+        Ok(self.home(location))
     }
 
     /// Gives the body of this key a place here. `None`: it cannot be read any more.
@@ -71,21 +73,25 @@ impl Active {
         if home.generation == self.generation.number {
             return Ok(Some(home));
         }
-        let location = match home.location.file {
-            FileName::Segment(_) => body.read_whole().ok().map(|bytes| self.append(&bytes)).transpose()?,
-            FileName::Body(_) => self.link(&old, home.location)?,
-        };
-        Ok(location.map(|location| Home { generation: self.generation.number, location }))
+        match home.location.file {
+            FileName::Segment(_) => body.read_whole().ok().map(|bytes| self.append(&bytes)).transpose(),
+            FileName::Body(_) => self.link(&old, home.location),
+        }
+    }
+
+    /// A place in this generation.
+    fn home(&self, location: Location) -> Home {
+        Home { generation: self.generation.number, location }
     }
 
     /// Shares another generation's file of one body. `None`: it is gone.
-    pub fn link(&mut self, from: &Generation, location: Location) -> Result<Option<Location>, StoreError> {
+    pub fn link(&mut self, from: &Generation, location: Location) -> Result<Option<Home>, StoreError> {
         let file = FileName::Body(self.file_number());
         let path = file.path(&self.generation.folder);
         let linked = found(fs::hard_link(location.file.path(&from.folder), &path))?;
         Ok(linked.map(|()| {
             self.generation.add_file(&path);
-            Location { file, ..location }
+            self.home(Location { file, ..location })
         }))
     }
 
@@ -97,7 +103,7 @@ impl Active {
         let moved = found(fs::rename(path, &place))?;
         Ok(moved.map(|()| {
             self.generation.add_file(&place);
-            Home { generation: self.generation.number, location: Location { file, ..location } }
+            self.home(Location { file, ..location })
         }))
     }
 
@@ -143,7 +149,7 @@ fn whereabouts(catalog: &Catalog, key: &CacheKey, home: Home) -> Option<(Arc<Gen
         return Some((generation, home));
     }
     let generation = catalog.generation(catalog.entry(key)?.generation)?;
-    let location = generation.location(key).ok()??;
+    let location = generation.location(Print::of(key)).ok()??;
     let same = (location.length, location.sums) == (home.location.length, home.location.sums);
     same.then(|| (generation.clone(), Home { generation: generation.number, location }))
 }

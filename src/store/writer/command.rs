@@ -4,10 +4,7 @@ use std::sync::Weak;
 
 use tokio::sync::oneshot;
 
-use crate::{
-    key::CacheKey,
-    store::{Cleared, StoreError, disk::generation::Generation, notice::Notice, tiers::epochs::Clearing},
-};
+use crate::store::{Cleared, StoreError, disk::generation::Generation, notice::Notice, tiers::epochs::Clearing};
 
 /// What the writer is asked to do.
 pub enum Command {
@@ -19,8 +16,8 @@ pub enum Command {
         counted: u64,
     },
     Flush(oneshot::Sender<()>),
-    /// This key was forgotten: make that reach the disk before anything else.
-    Forgotten(CacheKey, oneshot::Sender<()>),
+    /// Something was forgotten: make that reach the disk before anything else.
+    Forgotten(oneshot::Sender<()>),
     /// Look through everything; the answer is how many were dead.
     Sweep(oneshot::Sender<u64>),
     Clear(Clearing, oneshot::Sender<Result<Cleared, StoreError>>),

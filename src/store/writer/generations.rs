@@ -13,21 +13,21 @@ use crate::{
     store::{
         StoreError,
         disk::{
-            body::{DiskBody, Home},
+            body::DiskBody,
             generation::{Class, Generation, State},
             journal::Journal,
             records::Records,
         },
         format::{
-            journal_lines::Line,
-            location::Location,
+            lines::Line,
+            location::{Home, Location},
             print::{Entry, Print, Size},
-            record::{self, BodyForm, Variant},
+            record::{self, BodyForm},
         },
-        response::{Slot, StoredBody},
+        response::{StoredBody, StoredResponse},
         tiers::{
             pending::{Change, Waiting},
-            shared::{Shared, left_out, merged},
+            shared::Shared,
         },
     },
 };
@@ -44,21 +44,25 @@ pub struct Generations {
     pub proven: Option<Active>,
     pub next_number: u32,
     /// What was written and may not be in the journal on the disk yet.
-    unsynced: Vec<CacheKey>,
+    unsynced: Vec<Print>,
 }
 
-/// What is to be written under a key.
+/// What is to be written of a key.
 struct Write {
-    key: CacheKey,
+    print: Print,
     turn: u64,
-    /// `None`: forgotten.
-    record: Option<(Vec<u8>, Size)>,
-    /// The variants, where the record completed them.
-    completed: Option<Arc<Vec<Variant>>>,
+    /// `None`: it is forgotten.
+    record: Option<Encoded>,
     /// A body whose file came here with the record.
-    body: Option<(DiskBody, Home)>,
-    /// The variants that go with a list that is forgotten, or have no place in it any more.
-    variants: Vec<CacheKey>,
+    body: Option<(CacheKey, DiskBody, Home)>,
+}
+
+struct Encoded {
+    key: CacheKey,
+    primary: Print,
+    record: Vec<u8>,
+    /// With the body.
+    size: Size,
 }
 
 impl Generations {
@@ -67,30 +71,25 @@ impl Generations {
     }
 
     /// Writes changes. They have left the process on return, but need not have reached the disk.
-    pub fn write(&mut self, changes: Vec<(CacheKey, Waiting)>) -> Result<(), StoreError> {
+    pub fn write(&mut self, changes: Vec<(Print, Waiting)>) -> Result<(), StoreError> {
         let shared = self.shared.clone();
         let mut writes = Vec::with_capacity(changes.len());
-        for (key, waiting) in changes {
-            writes.push(self.prepare(key, waiting)?);
+        for (print, waiting) in changes {
+            writes.push(self.prepare(print, waiting)?);
         }
-        let old: Vec<Option<Entry>> = writes.iter().map(|write| shared.catalog.entry(&write.key)).collect();
+        let old: Vec<Option<Entry>> = writes.iter().map(|write| shared.catalog.index.find(write.print)).collect();
         let replaced = self.replaced_bodies(&writes, &old);
         let generation = self.fresh.generation.number;
         let mut records = Vec::with_capacity(writes.len());
         let mut lines: Vec<Line> = Vec::with_capacity(writes.len());
-        for key in writes.iter().flat_map(|write| &write.variants) {
-            if shared.catalog.entry(key).is_some() && shared.pending.one(key).is_none() {
-                shared.memory.remove(key);
-                lines.push((Print::of(key), None));
-            }
-        }
         for (write, old) in writes.iter_mut().zip(&old) {
+            let print = write.print;
             match write.record.take() {
-                Some((record, size)) => {
-                    records.push((write.key, record));
-                    lines.push((Print::of(&write.key), Some(Entry { generation, size })));
+                Some(Encoded { key, primary, record, size }) => {
+                    records.push((key, record));
+                    lines.push(Line::Record { print, entry: Entry { generation, size }, primary });
                 }
-                None if old.is_some() => lines.push((Print::of(&write.key), None)),
+                None if old.is_some() => lines.push(Line::Forgotten(print)),
                 None => {}
             }
         }
@@ -98,20 +97,16 @@ impl Generations {
             self.fresh.write(&records, self.journal.synced())?;
         }
         self.record(&lines);
-        self.unsynced.extend(writes.iter().map(|write| write.key));
+        self.unsynced.extend(writes.iter().map(|write| write.print));
         for (generation, location) in replaced {
             generation.remove_body(location.file);
         }
         for write in writes {
-            if let Some((body, home)) = write.body {
+            if let Some((key, body, home)) = write.body {
                 body.has_moved(home);
-                body.watch(write.key, &shared.notices);
+                body.watch(key, &shared.notices);
             }
-            let mut shard = shared.pending.shard(&write.key);
-            let last = shared.pending.written(&mut shard, &write.key, write.turn);
-            if let Some(list) = write.completed.filter(|_| last) {
-                shared.memory.keep(write.key, Slot::Variants(list));
-            }
+            shared.pending.written(write.print, write.turn);
         }
         Ok(())
     }
@@ -119,14 +114,11 @@ impl Generations {
     /// From here on it is so: in the journal, and in the index.
     pub fn record(&mut self, lines: &[Line]) {
         self.journal.append(lines);
-        if lines.iter().any(|(_, entry)| entry.is_none()) {
-            self.shared.forgetting.store(true, Relaxed);
-        }
-        for (print, entry) in lines {
-            match entry {
-                Some(entry) => self.shared.catalog.index.set(*print, *entry),
-                None => _ = self.shared.catalog.index.remove(*print),
+        for line in lines {
+            if let Line::Forgotten(_) = line {
+                self.shared.forgetting.store(true, Relaxed);
             }
+            self.shared.catalog.index.apply(line);
         }
     }
 
@@ -142,7 +134,7 @@ impl Generations {
         self.ease()?;
         if self.journal.is_long(self.shared.catalog.index.len()) {
             let path = self.shared.options.folder.join("live/journal");
-            self.journal = Journal::summarize(&path, self.journal.serial() + 1, &self.shared.catalog.index.entries())?;
+            self.journal = Journal::summarize(&path, self.journal.serial() + 1, &self.shared.catalog.index.lines())?;
         }
         Ok(())
     }
@@ -170,10 +162,10 @@ impl Generations {
 
     /// The disk failed: what its journal does not say would come back as it was before.
     pub fn forget_unsynced(self) {
-        for key in &self.unsynced {
-            let mut shard = self.shared.pending.shard(key);
-            if shard.waiting(key).is_none() {
-                self.shared.pending.add(&mut shard, *key, Change::Forgotten, true);
+        for print in &self.unsynced {
+            let mut shard = self.shared.pending.shard_of(*print);
+            if !shard.is_waiting(*print) {
+                self.shared.pending.forget(&mut shard, *print);
             }
         }
     }
@@ -218,60 +210,32 @@ impl Generations {
         Ok(())
     }
 
-    fn prepare(&mut self, key: CacheKey, waiting: Waiting) -> Result<Write, StoreError> {
-        let mut write =
-            Write { key, turn: waiting.turn, record: None, completed: None, body: None, variants: Vec::new() };
-        match waiting.change {
-            Change::Forgotten if self.is_list(&key) => {
-                let list = self.stored_variants(&key).unwrap_or_default();
-                write.variants = list.iter().map(|variant| variant.key).collect();
-            }
-            Change::Forgotten => {}
-            Change::Response(response) => {
-                let (form, length) = match &response.body {
-                    StoredBody::Memory(bytes) if bytes.len() <= INLINE => (BodyForm::Inline(bytes), 0),
-                    StoredBody::Memory(bytes) => (BodyForm::Beside(self.fresh.append(bytes)?), bytes.len() as u64),
-                    StoredBody::Disk(body) => match self.fresh.adopt(&self.shared.catalog, &key, body)? {
-                        None => {
-                            // memory would keep the room of a file that is gone
-                            self.shared.memory.remove(&key);
-                            return Ok(write);
-                        }
-                        Some(home) => {
-                            write.body = Some((body.clone(), home));
-                            (BodyForm::Beside(home.location), body.length())
-                        }
-                    },
-                };
-                let record = record::encode_response(&key, &response.head, form);
-                write.record = record.map(|record| {
-                    let size = Size::of_response(record.len() as u64 + length);
-                    (record, size)
-                });
-            }
-            Change::Variants { list, whole } => {
-                let stored = if whole { None } else { self.stored_variants(&key) };
-                let list = stored.map_or(list.clone(), |stored| {
-                    let merged = merged(&list, &stored);
-                    write.variants = left_out(&stored, &merged).collect();
-                    merged.into()
-                });
-                write.record = record::encode_variants(&key, &list).map(|record| (record, Size::LIST));
-                write.completed = (!whole).then_some(list);
-            }
-        }
+    fn prepare(&mut self, print: Print, Waiting { change, turn, .. }: Waiting) -> Result<Write, StoreError> {
+        let mut write = Write { print, turn, record: None, body: None };
+        let Change::Response(response) = change else { return Ok(write) };
+        let StoredResponse { key, primary, head, body } = &*response;
+        let (form, length) = match body {
+            StoredBody::Memory(bytes) if bytes.len() <= INLINE => (BodyForm::Inline(bytes), 0),
+            StoredBody::Memory(bytes) => (BodyForm::Beside(self.fresh.append(bytes)?), bytes.len() as u64),
+            StoredBody::Disk(body) => match self.fresh.adopt(&self.shared.catalog, key, body)? {
+                None => {
+                    // memory would keep the room of a file that is gone
+                    self.shared.memory.remove(key);
+                    return Ok(write);
+                }
+                Some(home) => {
+                    write.body = Some((*key, body.clone(), home));
+                    (BodyForm::Beside(home), body.length())
+                }
+            },
+        };
+        write.record = record::encode(key, primary, head, form).map(|record| Encoded {
+            key: *key,
+            primary: Print::of(primary),
+            size: Size::of_response(record.len() as u64 + length),
+            record,
+        });
         Ok(write)
-    }
-
-    fn is_list(&self, key: &CacheKey) -> bool {
-        self.shared.catalog.entry(key).is_some_and(|entry| entry.size == Size::LIST)
-    }
-
-    fn stored_variants(&self, key: &CacheKey) -> Option<Arc<Vec<Variant>>> {
-        match self.shared.read(key) {
-            Ok(Some(Slot::Variants(list))) => Some(list),
-            _ => None,
-        }
     }
 
     /// Bodies with a file of their own that lose their record by these writes.
@@ -281,8 +245,8 @@ impl Generations {
             // the record need not be read where no such body can be
             let Some(entry) = old.filter(|entry| entry.size.bytes() > INLINE as u64) else { continue };
             let Some(generation) = self.shared.catalog.generation(entry.generation) else { continue };
-            let here = write.body.as_ref().map(|(_, home)| (home.generation, home.location.file));
-            if let Ok(Some(location)) = generation.location(&write.key)
+            let here = write.body.as_ref().map(|(.., home)| (home.generation, home.location.file));
+            if let Ok(Some(location)) = generation.location(write.print)
                 && here != Some((generation.number, location.file))
             {
                 replaced.push((generation, location));

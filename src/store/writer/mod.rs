@@ -28,6 +28,7 @@ use super::{
         folder::{self, FolderLock},
         generation::Generation,
     },
+    format::print::Print,
     notice::Notice,
     tiers::{epochs::Clearing, pending::Change, shared::Shared},
 };
@@ -95,8 +96,8 @@ pub fn run(shared: Arc<Shared>, (commands, received): (Sender<Command>, Receiver
                 writer.sync();
                 let _ = reply.send(());
             }
-            Ok(Command::Forgotten(key, reply)) => {
-                writer.write_one(&key);
+            Ok(Command::Forgotten(reply)) => {
+                writer.write_forgotten();
                 let _ = reply.send(());
             }
             Ok(Command::Sweep(reply)) => {
@@ -246,13 +247,11 @@ impl Writer {
         }
     }
 
-    fn write_one(&mut self, key: &CacheKey) {
-        let waiting = self.shared.pending.one(key);
-        let written = match (&mut self.open, waiting) {
-            (Some(open), Some(waiting)) => open.set.write(vec![(*key, waiting)]),
-            // it may have been written a moment ago
-            _ => Ok(()),
-        };
+    /// Writes what was forgotten. It has reached the disk on return.
+    fn write_forgotten(&mut self) {
+        let waiting = self.shared.pending.all(|change| matches!(change, Change::Forgotten));
+        // it may have been written a moment ago
+        let written = self.open.as_mut().map_or(Ok(()), |open| open.set.write(waiting));
         match written {
             Ok(()) => self.sync(),
             Err(error) => self.failed(error),
@@ -302,7 +301,7 @@ impl Writer {
         shared.counters.damaged.fetch_add(1, Relaxed);
         let mut shard = shared.pending.shard(key);
         shared.memory.remove(key);
-        shared.pending.add(&mut shard, *key, Change::Forgotten, true);
+        shared.pending.forget(&mut shard, Print::of(key));
         drop(shard);
         self.write_at.get_or_insert_with(|| clock::instant() + GATHER);
     }

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Write},
+    io::{self, Read as _, Write},
     path::{Path, PathBuf},
     sync::{Arc, Weak, atomic::Ordering::Relaxed, mpsc::Sender},
 };
@@ -17,7 +17,7 @@ use crate::store::{
         records::DatabaseError,
         segment,
     },
-    format::journal_lines::{Mark, Read},
+    format::lines::{self, LINE, Mark, Read},
     tiers::shared::Shared,
 };
 
@@ -38,6 +38,7 @@ pub fn open(shared: &Arc<Shared>, commands: Sender<Command>) -> io::Result<Gener
         folder::remove(&unfinished?.path());
     }
 
+    forget_other_version(folder, &live)?;
     let listed = Generation::list(&live)?;
     let next_number = listed.last().map_or(1, |(number, _)| number + 1);
     let path = live.join("journal");
@@ -86,18 +87,41 @@ pub fn open(shared: &Arc<Shared>, commands: Sender<Command>) -> io::Result<Gener
         read.damaged = true;
         shared.catalog.index.remove_all();
     }
+    if read.unknown > 0 {
+        log::warn!("{} lines of the cache's journal are from a newer Larder; they are skipped", read.unknown);
+    }
     if read.damaged {
         log::warn!("the cache's journal is damaged; what it does not vouch for is forgotten");
         shared.counters.damaged.fetch_add(1, Relaxed);
     }
     shared.catalog.index.keep_generations(&open.iter().map(|generation| generation.number).collect::<Vec<_>>());
+    shared.settle_variants();
     let journal = if read.damaged || read.mark.lines == 0 {
-        Journal::summarize(&path, read.mark.serial.max(furthest.serial) + 1, &shared.catalog.index.entries())?
+        Journal::summarize(&path, read.mark.serial.max(furthest.serial) + 1, &shared.catalog.index.lines())?
     } else {
         Journal::open(&path, read.mark, furthest)?
     };
     shared.space.set_beside(set_aside_bytes(folder)?);
     start(shared, open, journal, next_number, commands)
+}
+
+/// Takes away what a Larder with another format has stored: nothing of it can be used. Its room is given back behind.
+fn forget_other_version(folder: &Path, live: &Path) -> io::Result<()> {
+    let mut beginning = Vec::new();
+    // an error: whoever reads all of the journal says what is wrong
+    let _ = File::open(live.join("journal")).and_then(|file| file.take(LINE as u64).read_to_end(&mut beginning));
+    let version = match lines::version(&beginning) {
+        None | Some(lines::VERSION) => return Ok(()),
+        Some(version) => version,
+    };
+    let whose = if version < lines::VERSION { "an older" } else { "a newer" };
+    log::warn!(
+        "the cache was written by {whose} Larder (format {version}; this one uses format {}); the cache starts empty and \
+         the disk space is given back",
+        lines::VERSION
+    );
+    folder::move_away(folder, live)?;
+    folder::create(live)
 }
 
 /// Shows the generations to readers, and goes on writing where there is room in them.
@@ -163,7 +187,7 @@ fn read_journal(shared: &Shared, path: &Path, expected: bool) -> io::Result<Read
             if there {
                 set_aside(shared, path)?;
             }
-            Ok(Read { mark: Mark::default(), damaged: there || expected })
+            Ok(Read { damaged: there || expected, ..Read::default() })
         }
     }
 }

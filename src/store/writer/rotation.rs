@@ -17,9 +17,11 @@ use crate::{
             space::{FRESH, SHARES},
         },
         format::{
+            lines::Line,
             location::FileName,
+            prefix::{self, Kind},
             print::{Entry, Print, Size},
-            record::{self, BodyForm, Record, RecordBody},
+            record,
         },
         tiers::{catalog::Catalog, shared::Shared, sketch},
     },
@@ -221,9 +223,9 @@ fn copy_some(set: &mut Generations, leaving: &mut Leaving) -> Result<(), StoreEr
             continue;
         };
         let Ok(Some((key, bytes_of_record))) = from.find_print(print) else { continue };
-        let Some(record) = moved(&from, &mut proven, &key, bytes_of_record)? else { continue };
+        let Some((record, primary)) = moved(&from, &mut proven, &key, bytes_of_record)? else { continue };
         bytes += entry.size.bytes();
-        lines.push((print, Some(Entry { generation: proven.generation.number, ..entry })));
+        lines.push(Line::Record { print, entry: Entry { generation: proven.generation.number, ..entry }, primary });
         records.push((key, record));
     }
     if !records.is_empty() {
@@ -242,6 +244,7 @@ fn remove(set: &mut Generations, generation: &Arc<Generation>) -> Result<(), Sto
     let shared = &set.shared;
     let evicted = shared.catalog.index.remove_generation(generation.number);
     shared.counters.evicted.fetch_add(evicted, Relaxed);
+    shared.forget_lost_variants();
     let number = generation.number;
     let mut generations = shared.catalog.generations_mut();
     generations.retain(|generation| generation.number != number);
@@ -254,17 +257,26 @@ fn remove(set: &mut Generations, generation: &Arc<Generation>) -> Result<(), Sto
     set.measure()
 }
 
-/// A record that stands in another generation from now on, with its body.
-fn moved(from: &Generation, to: &mut Active, key: &CacheKey, bytes: Vec<u8>) -> Result<Option<Vec<u8>>, StoreError> {
-    let Some(Record::Response(head, RecordBody::Beside(location))) = record::decode(key, &bytes) else {
-        return Ok(Some(bytes));
-    };
-    let location = match location.file {
-        FileName::Body(_) => to.link(from, location)?,
-        FileName::Segment(_) => match from.body(location).and_then(|body| body.read_whole()) {
+/// A record that stands in another generation from now on, with its body, and the print of its primary key. `None`: it is
+/// damaged.
+fn moved(
+    from: &Generation,
+    to: &mut Active,
+    key: &CacheKey,
+    mut bytes: Vec<u8>,
+) -> Result<Option<(Vec<u8>, Print)>, StoreError> {
+    let Some(parts) = record::parts(key, &bytes) else { return Ok(None) };
+    let primary = Print::of(&parts.prefix.primary);
+    let Kind::Beside(home) = parts.prefix.kind else { return Ok(Some((bytes, primary))) };
+    if home.generation != from.number {
+        return Ok(None);
+    }
+    let home = match home.location.file {
+        FileName::Body(_) => to.link(from, home.location)?,
+        FileName::Segment(_) => match from.body(home.location).and_then(|body| body.read_whole()) {
             Ok(body) => Some(to.append(&body)?),
             Err(_) => None,
         },
     };
-    Ok(location.and_then(|location| record::encode_response(key, &head, BodyForm::Beside(location))))
+    Ok(home.and_then(|home| prefix::relocate(&mut bytes, &home)).map(|()| (bytes, primary)))
 }

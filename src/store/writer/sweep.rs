@@ -15,10 +15,10 @@ use crate::store::{
         segment,
     },
     format::{
-        journal_lines::Line,
+        lines::Line,
         location::FileName,
         print::Print,
-        record::{self, Record, RecordBody},
+        record::{self, RecordBody},
     },
 };
 
@@ -100,18 +100,12 @@ fn forget_dead(set: &mut Generations, looking: &mut Looking) -> Result<(), Store
             }
         };
         let Some((key, record)) = record else { continue };
-        if let Record::Response(_, RecordBody::Beside(location)) = &record {
-            looking.unnamed.remove(&location.file);
+        if let RecordBody::Beside(home) = &record.body {
+            looking.unnamed.remove(&home.location.file);
         }
-        let body = match record {
-            Record::Response(head, body) if (shared.is_dead)(&head) => Some(body),
-            Record::Variants(list)
-                if list.iter().all(|variant| shared.catalog.index.find(Print::of(&variant.key)).is_none()) =>
-            {
-                None
-            }
-            _ => continue,
-        };
+        if !(shared.is_dead)(&record.head) {
+            continue;
+        }
         let shard = shared.pending.shard(&key);
         if shard.waiting(&key).is_some() {
             continue;
@@ -120,14 +114,12 @@ fn forget_dead(set: &mut Generations, looking: &mut Looking) -> Result<(), Store
         shared.catalog.index.remove(print);
         shared.memory.remove(&key);
         drop(shard);
-        lines.push((print, None));
-        if let Some(body) = body {
-            from.dead.fetch_add(entry.size.bytes(), Relaxed);
-            swept += 1;
-            files.extend(match body {
-                RecordBody::Beside(location) => Some(location.file),
-                RecordBody::Inline(_) => None,
-            });
+        shared.forget_if_lost(Print::of(&record.primary), print);
+        lines.push(Line::Forgotten(print));
+        from.dead.fetch_add(entry.size.bytes(), Relaxed);
+        swept += 1;
+        if let RecordBody::Beside(home) = record.body {
+            files.push(home.location.file);
         }
     }
     set.record(&lines);

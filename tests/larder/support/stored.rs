@@ -4,7 +4,7 @@ use bytes::Bytes;
 use larder::{
     clock::{Seconds, Timestamp},
     key::{CacheKey, UrlParts},
-    message::{FieldName, FieldValue, Fields, Method, ResponseHead, Scheme, StatusCode, StoredHead},
+    message::{FieldName, FieldValue, Fields, Method, RequestLine, ResponseHead, Scheme, StatusCode, StoredHead},
     store::{StoredBody, StoredResponse},
 };
 
@@ -22,7 +22,7 @@ pub fn key(number: u64) -> CacheKey {
 pub fn response(number: u64, names: &[&'static str], body: Bytes) -> StoredResponse {
     let field = |name| (FieldName::from_static(name), FieldValue::from_static("a value of usual length"));
     let head = StoredHead {
-        asked: format!("GET http://example.org/{number}"),
+        line: RequestLine::new("http://origin", Method::GET, Scheme::Http, "example.org", &format!("/{number}")),
         head: ResponseHead { status: StatusCode::OK, fields: names.iter().map(|name| field(name)).collect::<Fields>() },
         request_time: Timestamp(0),
         response_time: Timestamp(0),
@@ -32,6 +32,9 @@ pub fn response(number: u64, names: &[&'static str], body: Bytes) -> StoredRespo
         part: None,
         invalidated: false,
         credentials: false,
+        position: Default::default(),
+        tags: Box::default(),
+        unknown: Box::default(),
     };
-    StoredResponse { key: key(number), head, body: StoredBody::Memory(body) }
+    StoredResponse { key: key(number), primary: key(number), head, body: StoredBody::Memory(body) }
 }

@@ -1,0 +1,90 @@
+//! The sections that the head of a record is made of, integers little-endian:
+//!
+//! | at | bytes | |
+//! |---|---|---|
+//! | 0 | 2 | tag |
+//! | 2 | 4 | length, n |
+//! | 6 | n | what the tag says |
+//!
+//! Tags rise from section to section, so that none comes twice and the same sections are always the same bytes. A section
+//! with a tag that this version does not know is kept as it is and written again with the record. So a new section needs
+//! no new version, if an old reader may go on as if the section were not there. What an old reader must not overlook is
+//! a flag in the prefix.
+//!
+//! Invalid are: tags that do not rise, and a length beyond the end of the head.
+
+/// Bytes before what the tag says.
+const HEADER: usize = 6;
+
+/// Calls `take` with the tag and the bytes of each section, in order. Returns `None` if the sections are invalid or `take`
+/// refuses one.
+pub fn read<'a>(mut head: &'a [u8], mut take: impl FnMut(u16, &'a [u8]) -> Option<()>) -> Option<()> {
+    let mut last = None;
+    while !head.is_empty() {
+        let (tag, section, rest) = first(head)?;
+        if last.is_some_and(|last| last >= tag) {
+            return None;
+        }
+        take(tag, section)?;
+        (last, head) = (Some(tag), rest);
+    }
+    Some(())
+}
+
+/// Splits the first section off: its tag, its bytes, and what stands behind it.
+fn first(head: &[u8]) -> Option<(u16, &[u8], &[u8])> {
+    let ([low, high, length @ ..], rest) = head.split_first_chunk::<HEADER>()?;
+    let (section, rest) = rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
+    Some((u16::from_le_bytes([*low, *high]), section, rest))
+}
+
+/// Appends a section to others.
+pub fn append(sections: &mut Vec<u8>, tag: u16, section: &[u8]) -> Option<()> {
+    sections.extend_from_slice(&tag.to_le_bytes());
+    sections.extend_from_slice(&u32::try_from(section.len()).ok()?.to_le_bytes());
+    sections.extend_from_slice(section);
+    Some(())
+}
+
+/// Writes the sections of a head, with the unknown ones at their places.
+pub struct Writer<'a> {
+    record: &'a mut Vec<u8>,
+    /// The unknown sections that are not written yet.
+    unknown: &'a [u8],
+}
+
+impl<'a> Writer<'a> {
+    /// The sections go to the end of `record`. `unknown`: the sections that this version does not know.
+    pub fn new(record: &'a mut Vec<u8>, unknown: &'a [u8]) -> Writer<'a> {
+        Writer { record, unknown }
+    }
+
+    /// Writes the next section. `write` appends its bytes. Returns `None` if `write` does, or if the section is too long.
+    pub fn section(&mut self, tag: u16, write: impl FnOnce(&mut Vec<u8>) -> Option<()>) -> Option<()> {
+        self.unknown_before(Some(tag))?;
+        self.record.extend_from_slice(&tag.to_le_bytes());
+        let length = self.record.len();
+        self.record.extend_from_slice(&[0; 4]);
+        write(self.record)?;
+        let written = u32::try_from(self.record.len() - length - 4).ok()?;
+        self.record[length..length + 4].copy_from_slice(&written.to_le_bytes());
+        Some(())
+    }
+
+    /// Writes the unknown sections that are left.
+    pub fn finish(mut self) -> Option<()> {
+        self.unknown_before(None)
+    }
+
+    fn unknown_before(&mut self, tag: Option<u16>) -> Option<()> {
+        while !self.unknown.is_empty() {
+            let (unknown, section, rest) = first(self.unknown)?;
+            if tag.is_some_and(|tag| unknown >= tag) {
+                break;
+            }
+            append(self.record, unknown, section)?;
+            self.unknown = rest;
+        }
+        Some(())
+    }
+}
