@@ -71,7 +71,7 @@ fn options() -> Options {
 }
 
 fn stored(cache_control: &'static str) -> StoredHead {
-    let times = Times { request: NOW, response: NOW, received: NOW };
+    let times = Times { request: NOW, response: NOW, received: NOW, position: Default::default() };
     storing(&request(), &response(cache_control, false), times, &options()).expect("it may be stored")
 }
 
@@ -87,7 +87,7 @@ fn decisions(c: &mut Criterion) {
     c.bench_function("selection of the whole", |b| {
         b.iter(|| select(black_box(&request), black_box(&stored), Some(1024)));
     });
-    let times = Times { request: NOW, response: NOW, received: NOW };
+    let times = Times { request: NOW, response: NOW, received: NOW, position: Default::default() };
     for vary in [false, true] {
         let response = response("public, max-age=600", vary);
         c.bench_function(if vary { "storing with Vary" } else { "storing" }, |b| {

@@ -10,7 +10,7 @@ pub use http1::Method;
 
 use crate::{
     clock::{Seconds, Timestamp},
-    purge::Position,
+    purge::{Judged, Position, Standing},
 };
 
 /// Field lines in the order in which they came (RFC 9110 §5.3). A name may have several lines.
@@ -302,6 +302,13 @@ pub struct StoredHead {
     pub tags: Box<[u64]>,
     /// The sections of its record that only a later version knows. They go with it when it is stored again.
     pub unknown: Box<[u8]>,
+}
+
+/// A head alone: no rule was asked.
+impl Judged for StoredHead {
+    fn standing(&self) -> Standing {
+        Standing::ALIVE
+    }
 }
 
 impl AsRef<StoredHead> for StoredHead {

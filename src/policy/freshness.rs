@@ -16,6 +16,7 @@ use crate::{
     clock::{Seconds, Timestamp},
     fields::{age, cache_control::is_pragma_no_cache, date},
     message::{Fields, ResponseHead, StatusCode, StoredHead},
+    purge::{Liveness, Standing},
 };
 
 /// How long a response that may not be used stale any more is kept: thirty days.
@@ -171,6 +172,17 @@ pub fn is_dead(stored: &StoredHead, now: Timestamp, options: &Options) -> bool {
     !freshness.clock_went_back && !freshness.stale_within(KEPT.saturating_add(windows))
 }
 
+/// Returns what the purge rules say about a stored response, now that it is known whether its lifetime was invented.
+pub(super) fn liveness(stored: &StoredHead, standing: Standing, governing: &Governing) -> Liveness {
+    if standing.if_invented == standing.liveness {
+        return standing.liveness;
+    }
+    match explicit_lifetime(&stored.head.fields, governing, stored.received) {
+        Some(_) => standing.liveness,
+        None => standing.if_invented,
+    }
+}
+
 /// The freshness of a stored response at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Freshness {
@@ -192,6 +204,15 @@ impl Freshness {
             lifetime_by,
             clock_went_back: stored.response_time > now.plus(Seconds(1)),
         }
+    }
+
+    /// The same after a soft purge: the response is stale from then on.
+    pub fn purged(self, stored: &StoredHead, standing: Standing, now: Timestamp) -> Freshness {
+        let Some(since) = standing.soft_since else { return self };
+        // the purge tells the wall clock's time, which went on from `received` as the timeline from `response_time`
+        let wall = stored.received.0.saturating_add(now.0.saturating_sub(stored.response_time.0));
+        let ago = Timestamp(wall).since(Timestamp(i64::try_from(since).unwrap_or(i64::MAX)));
+        Freshness { lifetime: self.lifetime.min(self.age.saturating_sub(ago)), ..self }
     }
 
     pub fn is_fresh(&self) -> bool {

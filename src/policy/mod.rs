@@ -29,7 +29,10 @@ pub use reason::{Fwd, Reason};
 
 use std::sync::Arc;
 
-use crate::clock::{Seconds, Timestamp};
+use crate::{
+    clock::{Seconds, Timestamp},
+    purge::Position,
+};
 
 /// The choices of the operator about the policy.
 #[derive(Debug, Clone)]
@@ -67,4 +70,6 @@ pub struct Times {
     pub response: Timestamp,
     /// The wall clock when the head of the response came in. Date, Expires and Last-Modified are compared with it.
     pub received: Timestamp,
+    /// Taken from the purge log before the request was sent.
+    pub position: Position,
 }

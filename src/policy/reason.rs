@@ -104,6 +104,7 @@ reasons! {
     CdnNoCache => "CDN-Cache-Control: no-cache",
     SurrogateNoCache => "Surrogate-Control: no-cache",
     Invalidated => "invalidated",
+    Purged => "purged",
     ClockWentBack => "stored in the future: the clock went back",
     RequestNoCache => "no-cache in the request",
     RequestMaxAge => "max-age in the request",

@@ -5,7 +5,7 @@ use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE};
 use super::{
     Fwd, Options, Reason,
     directives::{Followed, Governing, credentials, followed, is_refusal_to},
-    freshness::{Freshness, explicit_lifetime},
+    freshness::{Freshness, explicit_lifetime, liveness},
     selection::is_covered,
     validation::completion,
     validators::conditions,
@@ -18,6 +18,7 @@ use crate::{
         range,
     },
     message::{Method, Request, StoredHead},
+    purge::{Judged, Liveness},
 };
 
 /// The answer to a request: from the stored response, from the origin, or neither (RFC 9111 §4).
@@ -66,7 +67,7 @@ fn forward<S>(mode: Mode, fwd: Fwd, reason: Reason) -> Reuse<S> {
 
 /// Decides whether a stored response may answer a request (RFC 9111 §4). `stored` is the selected stored response, if any.
 /// `variants` is true where responses are stored for this URL, but none for this request's nominated fields.
-pub fn reuse<S: AsRef<StoredHead>>(
+pub fn reuse<S: AsRef<StoredHead> + Judged>(
     request: &Request,
     stored: Option<S>,
     variants: bool,
@@ -131,7 +132,7 @@ pub fn unkeyed_content(method: &Method) -> Reason {
     if is_query(method) { Reason::ContentTooLong } else { Reason::RequestContent }
 }
 
-fn decide<S: AsRef<StoredHead>>(
+fn decide<S: AsRef<StoredHead> + Judged>(
     request: &Request,
     stored: Option<S>,
     variants: bool,
@@ -156,7 +157,7 @@ fn decide<S: AsRef<StoredHead>>(
             false => forward(Mode::Fetch, Fwd::UriMiss, Reason::NotStored),
         };
     };
-    let stored = selected.as_ref();
+    let (stored, standing) = (selected.as_ref(), selected.standing());
     let covered = is_covered(request, stored);
     let validate = |fwd, reason| match covered && !conditions(stored).is_empty() {
         true => forward(Mode::Validate, fwd, reason),
@@ -169,13 +170,18 @@ fn decide<S: AsRef<StoredHead>>(
         return forward(Mode::Fetch, Fwd::Request, Reason::StoredUnauthorized);
     }
     let governing = Governing::of(&stored.head.fields, options);
+    match liveness(stored, standing, &governing) {
+        Liveness::Alive | Liveness::Stale => {}
+        Liveness::MustValidate => return validate(Fwd::Stale, Reason::Invalidated),
+        Liveness::Dead => return forward(Mode::Fetch, Fwd::Stale, Reason::Purged),
+    }
     if governing.always_validate() {
         return validate(Fwd::Stale, governing.reason(Reason::NoCache));
     }
     if asked.no_cache {
         return validate(Fwd::Request, Reason::RequestNoCache);
     }
-    let freshness = Freshness::of(stored, &governing, now, options);
+    let freshness = Freshness::of(stored, &governing, now, options).purged(stored, standing, now);
     if freshness.clock_went_back {
         return validate(Fwd::Stale, Reason::ClockWentBack);
     }
@@ -222,5 +228,5 @@ fn decide<S: AsRef<StoredHead>>(
     {
         return Reuse::Refresh(selected, Reason::StaleWhileRevalidate);
     }
-    validate(Fwd::Stale, Reason::Stale)
+    validate(Fwd::Stale, if standing.soft_since.is_some() { Reason::Purged } else { Reason::Stale })
 }

@@ -129,7 +129,7 @@ pub(super) fn head(
         part: part.filter(|part| !is_whole(part)),
         invalidated: false,
         credentials: authorization || credentials(&request.fields, options).is_some(),
-        position: Default::default(),
+        position: times.position,
         tags: Box::default(),
         unknown: Box::default(),
     })

@@ -6,7 +6,7 @@ pub use super::validators::conditions;
 use super::{
     Options, Reason, Times,
     directives::{Governing, followed, is_refusal_to, retain_storable},
-    freshness::{Freshness, initial_age},
+    freshness::{Freshness, initial_age, liveness},
     selection::{asked_ranges, content_length, is_covered},
     validators::{entity_tag, same_strong_validator, strong_validator},
     vary::nominate_more,
@@ -15,6 +15,7 @@ use crate::{
     clock::{Seconds, Timestamp},
     fields::{cache_control::RequestDirectives, date, digests_content},
     message::{FieldName, FieldValue, Fields, Part, Request, ResponseHead, StatusCode, StoredHead},
+    purge::{Judged, Liveness},
 };
 
 /// Returns the fields (Range, If-Range) that ask the origin for the bytes which a stored part lacks to answer `request`
@@ -131,6 +132,7 @@ fn updated(
         request_time: times.request,
         response_time: times.response,
         received: times.received,
+        position: times.position,
         nominated: nominated.unwrap_or_else(|_| stored.nominated.clone()),
         invalidated: forbidden,
         credentials: stored.credentials || (request.fields.contains(&AUTHORIZATION) && !options.strict),
@@ -238,11 +240,12 @@ fn may_outlive_a_failure(stored: &StoredHead, status: Option<u16>) -> bool {
 /// `status` is that of the origin's answer, if there was one; 304 stands for a 304 that nobody asked for.
 pub fn on_error(
     request: &Request,
-    stored: &StoredHead,
+    stored: &(impl AsRef<StoredHead> + Judged),
     status: Option<u16>,
     now: Timestamp,
     options: &Options,
 ) -> Result<Reason, Reason> {
+    let (standing, stored) = (stored.standing(), stored.as_ref());
     if !matches!(status, None | Some(304 | 500 | 502 | 503 | 504 | 600..)) {
         return Err(Reason::NotAnError);
     }
@@ -253,7 +256,10 @@ pub fn on_error(
         return Err(Reason::StoredUnauthorized);
     }
     let governing = Governing::of(&stored.head.fields, options);
-    let freshness = Freshness::of(stored, &governing, now, options);
+    if liveness(stored, standing, &governing) >= Liveness::MustValidate {
+        return Err(Reason::Invalidated);
+    }
+    let freshness = Freshness::of(stored, &governing, now, options).purged(stored, standing, now);
     if governing.forbids_stale() || freshness.clock_went_back {
         return Err(Reason::StaleForbidden);
     }

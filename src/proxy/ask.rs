@@ -15,11 +15,12 @@ use super::{
     keep::{COMPLETED, SHARED_ERROR, announced_length, few, join_parts, keep, share},
     landing::{Audience, Filling, Flying, Landing},
     question::{Content, Question},
+    shared::Changed,
 };
 use crate::{
     fields::method::{is_safe, query},
     key::CacheKey,
-    message::{FieldName, FieldValue, Fields, Method, ResponseHead, StoredHead},
+    message::{FieldName, FieldValue, Fields, Method, ResponseHead, StatusCode, StoredHead},
     origin::{OriginError, OriginResponse},
     policy::{
         Reason, Times, invalidation,
@@ -28,6 +29,7 @@ use crate::{
         storing::storing,
         validation::{self, HeadSays},
     },
+    purge::{Liveness, Strength, Target},
     store::{AdmitError, Epoch, Store, StoredResponse},
 };
 
@@ -166,6 +168,10 @@ impl Asking {
     /// A 304 to Larder's own conditions (RFC 9111 §4.3.4).
     fn validated(&self, stored: &StoredResponse, answered: Answered) -> Result<Fetched, AskAnew> {
         let asked = &self.question.asked;
+        if asked.cx.store.standing(stored).liveness == Liveness::Dead {
+            // it was purged since it was found: its bytes are not to come back
+            return Err(AskAnew);
+        }
         let Answered { response, times } = &answered;
         let head = validation::freshen(&asked.request, &stored.head, &response.head, *times, asked.policy())
             // the stored part belongs to a representation that If-Range no longer names
@@ -179,6 +185,9 @@ impl Asking {
     /// A 304 about a response that another request began to store.
     fn confirmed(&self, begun: Filling, reader: FillReader, answered: &Answered) -> Result<Fetched, AskAnew> {
         let asked = &self.question.asked;
+        if asked.cx.store.standing_of(&asked.primary, &begun.head).liveness == Liveness::Dead {
+            return Err(AskAnew);
+        }
         let Answered { response, times } = answered;
         let head = validation::freshen(&asked.request, &begun.head, &response.head, *times, asked.policy());
         let head = head.ok_or(AskAnew)?;
@@ -199,7 +208,8 @@ impl Asking {
         let asked = &self.question.asked;
         let Answered { response, times } = &answered;
         // a variant is one of several
-        let stored = self.question.stored.as_ref().filter(|stored| stored.key == asked.primary);
+        let is_dead = |stored: &StoredResponse| asked.cx.store.standing(stored).liveness == Liveness::Dead;
+        let stored = self.question.stored.as_ref().filter(|stored| stored.key == asked.primary && !is_dead(stored));
         let head = stored.and_then(|stored| {
             let (request, options) = (&asked.request, asked.policy());
             validation::freshen_unasked(request, &stored.head, &response.head, *times, options)
@@ -290,7 +300,10 @@ impl Asking {
         let Answered { response, times } = &answered;
         let request = &asked.request;
         // an answer to one user freshens nothing
-        let freshened = stored.as_ref().filter(|_| response.bound.is_none());
+        // what was purged since it was found is neither freshened nor completed
+        let living = |stored: &&Arc<StoredResponse>| asked.cx.store.standing(stored).liveness != Liveness::Dead;
+        let stored = stored.as_ref().filter(living);
+        let freshened = stored.filter(|_| response.bound.is_none());
         after_effects(asked, freshened, &response.head, *times, self.epoch).await;
         let storable = match self.unkeyed {
             true => Err(unkeyed_content(&request.method)),
@@ -301,7 +314,7 @@ impl Asking {
         let completes = *mode == Mode::Complete;
         match storable {
             Ok(head) => {
-                let joined = join_parts(request, stored.as_ref(), head).await;
+                let joined = join_parts(request, stored, head).await;
                 // asked for the rest of the stored part: this is of another representation, or too little
                 if completes && joined.head.part.is_some() && !joined.combined {
                     return Err(AskAnew);
@@ -336,6 +349,9 @@ async fn after_effects(
         let keys: Vec<CacheKey> =
             targets.iter().flat_map(|target| methods.each_ref().map(|method| asked.key(method, target))).collect();
         keys.iter().for_each(|key| cx.shared.note_invalidated(*key, times.response));
+        if response.status.is_success() || response.status == StatusCode::SEE_OTHER {
+            purge_other_queries(asked);
+        }
         // side by side: a disk that does not answer is waited for once
         join_all(keys.iter().map(|key| cx.store.invalidate_durably(key))).await;
     } else if request.method == Method::HEAD
@@ -347,6 +363,29 @@ async fn after_effects(
             HeadSays::Changed => cx.store.invalidate(&asked.primary),
             HeadSays::Nothing => {}
         }
+    }
+}
+
+/// Makes what has an invented lifetime for the path of an unsafe request, with whatever query, a response that must be
+/// validated: a list is likely to have changed with one of its members. At most once a second for a path: what comes sooner
+/// takes effect when that second is over.
+fn purge_other_queries(asked: &Asked) {
+    let target = Target::path(&asked.policy().site, &asked.request.target.path_and_query);
+    let purge = move |asked: &Asked| {
+        asked.cx.store.purge_behind(target, Strength::Hard, asked.cx.clock.wall());
+    };
+    match asked.cx.shared.note_changed(target, asked.cx.clock.now()) {
+        Changed::Now => purge(asked),
+        Changed::Later(after) => {
+            let (asked, held) = (asked.clone(), asked.worker.hold());
+            tokio::task::spawn_local(async move {
+                tokio::time::sleep(after).await;
+                asked.cx.shared.note_changed_late(target, asked.cx.clock.now());
+                purge(&asked);
+                drop(held);
+            });
+        }
+        Changed::Awaited => {}
     }
 }
 
@@ -372,7 +411,9 @@ fn admitted(store: &Store, response: &OriginResponse) -> Result<(), Reason> {
 /// answer, where there was one.
 pub fn stand_in(asked: &Asked, stored: Option<&Arc<StoredResponse>>, status: Option<u16>) -> Option<Fetched> {
     let (stored, now) = (stored?, asked.cx.clock.now());
-    let reason = validation::on_error(&asked.request, &stored.head, status, now, asked.policy()).ok()?;
+    // a purge may have come since it was found
+    asked.cx.store.standing(stored);
+    let reason = validation::on_error(&asked.request, &**stored, status, now, asked.policy()).ok()?;
     Some(Fetched::StoodIn { stored: stored.clone(), reason, status, failure: None })
 }
 

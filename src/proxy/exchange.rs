@@ -93,7 +93,8 @@ async fn ask(
 ) -> Result<Answered, OriginError> {
     let (cx, request, site) = (&asked.cx, &asked.request, &asked.site);
     let outgoing = OriginRequest { method: request.method.clone(), target: site.url.target(request), fields, body };
-    let sent = cx.clock.now();
+    // before the origin is asked: a purge that comes from now on reaches what it answers
+    let (position, sent) = (cx.store.position(cx.clock.wall()), cx.clock.now());
     let interim = interim.map(|client| (client, urls.to_vec()));
     let mut response = origin
         .send(outgoing, move |response| {
@@ -104,7 +105,7 @@ async fn ask(
             }
         })
         .await?;
-    let times = Times { request: sent, response: cx.clock.now(), received: cx.clock.wall() };
+    let times = Times { request: sent, response: cx.clock.now(), received: cx.clock.wall(), position };
     // RFC 9110 §6.6.1
     if !response.head.fields.contains(&header::DATE) {
         response.head.fields.append(header::DATE, date::format(times.received));

@@ -12,14 +12,14 @@ use super::{
     failure::status_of,
     fetched::Fetched,
     fill::FillReader,
-    landing::{Audience, Filling, FlightKey, Flying, Landing},
+    landing::{Audience, Filling, FlightKey, Flying, Landing, Looked},
     question::{Again, ClientSide, Content, Found, Question, head_key, ranged_key},
     respond,
     verdict::{Answer, Tier, Verdict},
 };
 use crate::{
     client::Connection,
-    clock,
+    clock::{self, Timestamp},
     message::{Method, StoredHead},
     origin::OriginError,
     policy::{
@@ -29,6 +29,7 @@ use crate::{
         sharing::is_anonymous,
         validation, vary,
     },
+    purge::Liveness,
 };
 
 /// How long a range waits for its first byte from a body that is on its way. Otherwise it is asked for alone.
@@ -321,25 +322,32 @@ fn is_due(asked: &Asked, filling: &Filling) -> bool {
     u128::from(first.saturating_sub(came)) * took <= u128::from(came) * DUE.as_millis()
 }
 
+/// Decides whether a response that another request brought may be used. A purge may have come since that one asked.
+fn decide<'a>(asked: &Asked, head: &'a StoredHead, now: Timestamp) -> Reuse<Looked<'a>> {
+    let head = Looked { head, standing: asked.cx.store.standing_of(&asked.primary, head) };
+    reuse(&asked.request, Some(head), false, now, asked.policy())
+}
+
 /// The answer for a client that followed another's request; `None`: it has to go alone. `waited`: it followed before
 /// anything landed.
 fn followed(question: &Question, landing: Landing, waited: bool, verdict: &Verdict) -> Option<Answer> {
     let (asked, now) = (&question.asked, question.asked.cx.clock.now());
-    let used = |head: &StoredHead| match reuse(&asked.request, Some(head), false, now, asked.policy()) {
+    let is_purged = |head: &StoredHead| asked.cx.store.standing_of(&asked.primary, head).liveness > Liveness::Stale;
+    let used = |head: &StoredHead| match decide(asked, head, now) {
         Reuse::Serve(_, reason) | Reuse::Refresh(_, reason) => Some(reason),
         _ => None,
     };
     // what the origin sent while the request waited is what a client that reloads wishes for
     let usable = |head: &StoredHead| {
-        let reloaded = || matches!(reuse(&asked.request, Some(head), false, now, asked.policy()), Reuse::Reload(..));
+        let reloaded = || matches!(decide(asked, head, now), Reuse::Reload(..));
         vary::matches(&head.nominated, &asked.request, asked.policy()) && (used(head).is_some() || reloaded())
     };
     let may_have = |filling: &Filling| {
         let matches = || vary::matches(&filling.head.nominated, &asked.request, asked.policy());
         match filling.audience {
             Audience::All => usable(&filling.head),
-            Audience::Waiting => usable(&filling.head) || (waited && matches()),
-            Audience::Anonymous => waited && matches() && is_anonymous(&asked.request),
+            Audience::Waiting => usable(&filling.head) || (waited && matches() && !is_purged(&filling.head)),
+            Audience::Anonymous => waited && matches() && is_anonymous(&asked.request) && !is_purged(&filling.head),
         }
     };
     let verdict = Verdict { collapsed: true, ..verdict.clone() };

@@ -24,6 +24,7 @@ use crate::{
     message::{Method, Request, StatusCode, StoredHead},
     origin::{OriginBody, OriginError, OriginResponse},
     policy::{Reason, resuming, selection, validation, vary},
+    purge::Checked,
     store::{Epoch, StoredBody, StoredResponse},
 };
 
@@ -181,7 +182,7 @@ impl Storing {
             let Some(epoch) = epoch.filter(|_| !shared.invalidated_since(&primary, since)) else { return };
             let head = Arc::unwrap_or_clone(head);
             let key = primary.variant(&head.nominated);
-            store.put(primary, StoredResponse { key, primary, head, body }, epoch);
+            store.put(primary, StoredResponse { key, primary, head, body, checked: Checked::default() }, epoch);
             if let Some(outdated) = outdated {
                 store.invalidate(&outdated);
             }

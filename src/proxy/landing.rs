@@ -11,6 +11,7 @@ use crate::{
     message::{Nominated, Request, StoredHead},
     origin::OriginError,
     policy::{Options, Times, vary},
+    purge::{Judged, Standing},
     store::StoredResponse,
 };
 
@@ -49,6 +50,24 @@ pub enum Landing {
     Erred(u16),
     /// The origin was not asked, because it has been failing. A stale response may answer.
     Spared,
+}
+
+/// The head of a response that is on its way or was stored just now, with what the purge rules say about it.
+pub struct Looked<'a> {
+    pub head: &'a StoredHead,
+    pub standing: Standing,
+}
+
+impl AsRef<StoredHead> for Looked<'_> {
+    fn as_ref(&self) -> &StoredHead {
+        self.head
+    }
+}
+
+impl Judged for Looked<'_> {
+    fn standing(&self) -> Standing {
+        self.standing
+    }
 }
 
 /// A response that is being stored.

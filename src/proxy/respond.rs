@@ -92,6 +92,12 @@ fn from_stored_head(
         verdict.reason = named_by;
     }
     let ttl = (lifetime.0.min(i64::MAX as u64) as i64).saturating_sub(age.0.min(i64::MAX as u64) as i64);
+    // what was purged softly is stale, though its own lifetime is not over
+    let is_stale = matches!(
+        verdict.reason,
+        Reason::StaleWhileRevalidate | Reason::StaleIfError | Reason::StaleByDefault | Reason::MaxStale
+    );
+    let ttl = if is_stale { ttl.min(0) } else { ttl };
     (verdict.ttl, verdict.age) = (Some(ttl), Some(age.0));
     let mut fields = relayed_fields(asked, &head.head.fields, |name| *name == header::AGE);
     cookies.into_iter().for_each(|cookie| fields.append(header::SET_COOKIE, fitting_cookie(asked, cookie)));

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use super::{
@@ -14,6 +15,7 @@ use crate::{
     clock::{Seconds, Timestamp},
     key::CacheKey,
     policy::reuse::RELOADED,
+    purge::Target,
     store::Store,
 };
 
@@ -23,6 +25,8 @@ const ALONE: Seconds = Seconds(10);
 const ABANDONED: Seconds = Seconds(600);
 /// How long an invalidation is remembered. A request to the origin takes less.
 const INVALIDATED: Seconds = Seconds(600);
+/// How long after other queries of a path were purged the next purge of them waits.
+const CHANGED: Duration = Duration::from_secs(1);
 /// The most keys that each of these memories holds. With more, the oldest half is forgotten.
 const KEYS: usize = 16 * 1024;
 
@@ -34,8 +38,26 @@ pub struct Shared {
     alone: Mutex<HashMap<CacheKey, Timestamp>>,
     abandoned: Mutex<HashMap<CacheKey, Timestamp>>,
     invalidated: Mutex<Invalidated>,
+    /// The paths whose other queries were purged a moment ago.
+    changed: Mutex<HashMap<Target, Change>>,
     /// When URLs were reloaded because a client wished it.
     reloaded: Mutex<HashMap<CacheKey, Timestamp>>,
+}
+
+/// When other queries of a path are purged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Changed {
+    Now,
+    /// After this time, which the caller has to wait for.
+    Later(Duration),
+    /// Somebody waits already.
+    Awaited,
+}
+
+struct Change {
+    at: Timestamp,
+    /// Another change came since.
+    awaited: bool,
 }
 
 /// The URLs that were invalidated, and when.
@@ -79,6 +101,32 @@ impl Shared {
             remember(&mut reloaded, primary, now);
         }
         !just_now
+    }
+
+    /// Notes that an unsafe request changed something at this path.
+    pub(super) fn note_changed(&self, path: Target, now: Timestamp) -> Changed {
+        let mut changed = lock(&self.changed);
+        let ago = |at: Timestamp| Duration::from_millis(now.0.saturating_sub(at.0).max(0) as u64);
+        if let Some(change) = changed.get_mut(&path).filter(|change| ago(change.at) < CHANGED) {
+            return match std::mem::replace(&mut change.awaited, true) {
+                true => Changed::Awaited,
+                false => Changed::Later(CHANGED - ago(change.at)),
+            };
+        }
+        if changed.len() >= KEYS {
+            changed.retain(|_, change| change.awaited || ago(change.at) < CHANGED);
+        }
+        if changed.len() < KEYS {
+            changed.insert(path, Change { at: now, awaited: false });
+        }
+        Changed::Now
+    }
+
+    /// Notes that a change which had to wait takes effect.
+    pub(super) fn note_changed_late(&self, path: Target, now: Timestamp) {
+        if let Some(change) = lock(&self.changed).get_mut(&path) {
+            *change = Change { at: now, awaited: false };
+        }
     }
 
     /// Notes that a URL was invalidated. What was asked for before now is not stored, and later requests do not follow it.

@@ -42,6 +42,11 @@ impl Position {
         }
     }
 
+    /// Returns true if counting can have led here. A log that starts below this never comes to the end of the positions.
+    pub(super) fn is_believable(self) -> bool {
+        self.milliseconds <= LATEST + 1
+    }
+
     /// Returns 16 bytes, the more significant first. Their order is the order of the positions.
     pub fn to_bytes(self) -> [u8; Position::BYTES] {
         let mut bytes = [0; Position::BYTES];

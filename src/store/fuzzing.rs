@@ -56,7 +56,7 @@ pub fn record(data: &[u8]) {
 /// A journal, and what becomes of it: an operation on each three bytes of the input. What was written is read; where it is cut
 /// or has lost its tail, what stands before; where a line is damaged, nothing that it may have outdated.
 pub fn journal(data: &[u8]) {
-    let _ = Index::new().read_journal(data);
+    let _ = Index::new().read_journal(data, |_| {});
     let Some(([serial, summarized, damage, high, low], operations)) = data.split_first_chunk::<5>() else { return };
     let serial = u64::from(*serial);
     let print = |byte: u8| Print(u64::from(byte).wrapping_mul(0x9e37_79b9_7f4a_7c15));

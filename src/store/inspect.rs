@@ -27,7 +27,7 @@ pub fn stats_of(folder: &Path) -> Result<Stats, OpenError> {
     let io = |error| OpenError::Io(folder.to_owned(), error);
     let live = folder.join("live");
     match fs::read(live.join("journal")) {
-        Ok(bytes) => _ = index.read_journal(&bytes),
+        Ok(bytes) => _ = index.read_journal(&bytes, |_| {}),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(io(error)),
     }

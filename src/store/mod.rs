@@ -18,7 +18,9 @@ mod hop;
 mod inspect;
 mod notice;
 mod options;
+mod purging;
 mod response;
+mod scan;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -53,6 +55,7 @@ pub use inspect::{clear_folder, stats_of};
 use notice::{Notice, Notices};
 pub use options::Options;
 pub use response::{Slot, StoredBody, StoredResponse, read};
+pub use scan::{Listed, Scan};
 pub use stats::{Cleared, State, Stats};
 use tiers::{admission, epochs::Clearing, index::Index, pending::Change, shared::Shared, variants};
 pub use tiers::{admission::AdmitError, epochs::Epoch};
@@ -61,6 +64,7 @@ use writer::Command;
 use crate::{
     key::CacheKey,
     message::{FieldValue, Fields, StoredHead},
+    purge::{Checked, Liveness},
 };
 
 /// The store. Cheap to clone; shared by all workers. When the last clone goes, what waits is written and the folder is
@@ -170,6 +174,10 @@ impl Store {
             return;
         }
         let response = StoredResponse { primary, ..exact(response) };
+        // dead on arrival: it was asked for before a purge
+        if shared.purges.standing(&response).liveness == Liveness::Dead {
+            return;
+        }
         let key = response.key;
         let response = {
             let mut shard = shared.pending.shard(&key);
@@ -253,7 +261,11 @@ impl Store {
             return;
         }
         let key = if becomes_variant { primary.variant(&head.nominated) } else { stored.key };
-        self.put(primary, StoredResponse { key, primary, head, body: stored.body.clone() }, epoch);
+        self.put(
+            primary,
+            StoredResponse { key, primary, head, body: stored.body.clone(), checked: Checked::default() },
+            epoch,
+        );
     }
 
     /// Forgets what is stored for a URL, all variants of it (RFC 9111 §4.4). Gone from `recall` and `lookup` on return.

@@ -12,6 +12,8 @@ pub enum Notice {
     Wake,
     /// The stored body under this key cannot be read.
     Unreadable(CacheKey),
+    /// A purge rule waits for the journal.
+    Purged,
     /// The databases hold too many pages in memory.
     Ease,
     /// A body that is being received found no room. The writer answers when it has made some, or cannot.

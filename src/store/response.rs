@@ -5,7 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{StoreError, disk::body::DiskBody, format::record::Variant};
-use crate::{key::CacheKey, message::StoredHead};
+use crate::{
+    key::CacheKey,
+    message::StoredHead,
+    purge::{Checked, Judged, Standing},
+};
 
 /// A stored response: its key, its head, and where its body is.
 #[derive(Debug, Clone)]
@@ -16,6 +20,8 @@ pub struct StoredResponse {
     pub primary: CacheKey,
     pub head: StoredHead,
     pub body: StoredBody,
+    /// What the purge rules said about it when they were asked last.
+    pub checked: Checked,
 }
 
 /// The place of a stored response's body.
@@ -62,6 +68,13 @@ impl Slot {
         let Slot::Response(response) = self else { return None };
         let StoredBody::Disk(body) = &response.body else { return None };
         body.home().map(|home| home.generation)
+    }
+}
+
+/// As of when the store gave it out.
+impl Judged for StoredResponse {
+    fn standing(&self) -> Standing {
+        self.checked.last()
     }
 }
 

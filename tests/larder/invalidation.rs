@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use crate::support::{Client, Gate, Origin, Proxy, Step, request, respond};
+use crate::support::{Client, Gate, Origin, Proxy, Step, request, respond, until};
 
 const FRESH: &str = "Cache-Control: max-age=600";
 
@@ -272,4 +272,103 @@ fn w47_move_and_copy_invalidate_what_they_write_to() {
             assert_eq!(proxy.get("/a?x").x_cache() == "HIT", survived, "{method} {destination}");
         }
     }
+}
+
+/// Lists that say nothing of their lifetime, with a validator that changes with each POST; `/fixed` has a lifetime.
+fn lists() -> Origin {
+    let posts = Arc::new(AtomicUsize::new(0));
+    Origin::answering(move |request| {
+        let version = posts.load(Ordering::SeqCst);
+        let (tag, fixed) = (format!("ETag: \"{version}\""), request.target.starts_with("/fixed"));
+        match request.method.as_str() {
+            "GET" if request.field("If-None-Match") == Some(&tag[6..]) => respond(304, &[&tag], ""),
+            "GET" => respond(200, &[&tag, if fixed { FRESH } else { "X: y" }], version.to_string()),
+            _ => {
+                posts.fetch_add(1, Ordering::SeqCst);
+                respond(if request.method == "PUT" { 303 } else { 201 }, &[], "")
+            }
+        }
+    })
+}
+
+#[test]
+fn a_list_whose_lifetime_was_invented_is_validated_after_a_post_to_its_path_with_any_query() {
+    let origin = lists();
+    let proxy = Proxy::start(&origin, &[]);
+    let text = |target: &str| (proxy.get(target).text(), proxy.get(target).x_cache().to_owned());
+    let pages = ["/items?page=1", "/items?page=2&sort=a", "/items"];
+    let others = ["/items/1?page=1", "/item?page=1", "/fixed?page=1"];
+    for target in pages.iter().chain(&others) {
+        assert_eq!(text(target), ("0".to_owned(), "HIT".to_owned()), "{target}");
+    }
+    // react-admin: POST /items, then GET /items?page=1
+    proxy.client().ask("POST", "/items", &[]);
+    proxy.client().ask("POST", "/fixed", &[]);
+    proxy.advance(1);
+    for target in pages {
+        assert_eq!(text(target), ("2".to_owned(), "HIT".to_owned()), "{target}: asked for once, and then good again");
+    }
+    for target in others {
+        assert_eq!(text(target), ("0".to_owned(), "HIT".to_owned()), "{target}");
+    }
+    proxy.advance(2);
+    let before = origin.request_count();
+    proxy.client().ask("PUT", "/items?page=9", &[]);
+    assert_eq!(text(pages[0]).0, "3", "303 counts as well");
+    assert_eq!(origin.request_count(), before + 2);
+}
+
+#[test]
+fn one_that_failed_or_redirects_elsewhere_leaves_the_other_queries_alone() {
+    let origin = Origin::answering(|request| match request.method.as_str() {
+        "GET" => respond(200, &["ETag: \"e\""], ""),
+        _ => respond(request.target[1..4].parse().unwrap(), &["Location: /elsewhere"], ""),
+    });
+    let proxy = Proxy::start(&origin, &[]);
+    for (status, stays) in
+        [(200, false), (204, false), (303, false), (302, true), (307, true), (404, true), (500, true)]
+    {
+        let target = format!("/{status}?page=1");
+        assert_eq!((proxy.get(&target).x_cache(), proxy.get(&target).x_cache()), ("MISS", "HIT"));
+        proxy.client().ask("POST", &format!("/{status}"), &[]);
+        assert_eq!(proxy.get(&target).x_cache() == "HIT", stays, "{status}");
+    }
+}
+
+#[test]
+fn many_posts_to_a_path_make_its_lists_be_validated_once_a_second_and_the_last_one_is_seen() {
+    let origin = lists();
+    let proxy = Proxy::start(&origin, &[]);
+    assert_eq!(proxy.get("/items?page=1").text(), "0");
+    let mut client = proxy.client();
+    client.ask("POST", "/items", &[]);
+    assert_eq!(proxy.get("/items?page=1").text(), "1");
+    for _ in 0..20 {
+        client.ask("POST", "/items", &[]);
+        assert_eq!(proxy.get("/items?page=1").text(), "1", "not before the second is over");
+    }
+    // the clock of ages stands still: it is the purge that comes behind
+    until("the last POST to take effect", || proxy.get("/items?page=1").text() == "21");
+    let gets = origin.requests().iter().filter(|request| request.method == "GET").count();
+    assert_eq!(gets, 3);
+}
+
+#[test]
+fn a_list_that_was_fetched_before_a_post_and_comes_after_it_is_validated() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let origin = Origin::answering(move |request| match (request.index, request.method.as_str()) {
+        (_, "POST") => respond(201, &[], ""),
+        (0, _) => [vec![Step::Wait(held.clone())], respond(200, &["ETag: \"0\""], "0")].concat(),
+        (n, _) => respond(200, &["ETag: \"1\""], n.to_string()),
+    });
+    let proxy = Proxy::start(&origin, &[]);
+    let mut early = proxy.client();
+    early.send(request("GET", "/items?page=1", &[]));
+    origin.await_requests(1);
+    proxy.client().ask("POST", "/items", &[]);
+    gate.open();
+    assert_eq!(early.response("GET").text(), "0");
+    assert_eq!(proxy.get("/items?page=1").text(), "2");
+    assert_eq!(proxy.get("/items?page=1").x_cache(), "HIT");
 }

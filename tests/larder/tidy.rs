@@ -27,14 +27,17 @@ const FENCES: &[(&str, &[&str])] = &[
     ("message", &["clock", "purge"]),
     ("purge", &[]),
     ("fields", &["clock", "message"]),
-    ("policy", &["clock", "fields", "message"]),
+    ("policy", &["clock", "fields", "message", "purge"]),
     ("store", &["blocking", "clock", "key", "message", "purge"]),
     ("origin", &["blocking", "clock", "fields", "message"]),
     ("client", &["clock", "fields", "message"]),
     // the client side gives it requests and takes its answers
     (
         "proxy",
-        &["client", "clock", "fields", "key", "logging", "message", "origin", "policy", "store", "terminal", "units"],
+        &[
+            "client", "clock", "fields", "key", "logging", "message", "origin", "policy", "purge", "store", "terminal",
+            "units",
+        ],
     ),
 ];
 

@@ -166,7 +166,7 @@ fn the_age_counts_what_the_response_and_the_way_had() {
         assert_eq!(current_age(&head(200, &lines), T0).0, expected, "{lines:?}");
         assert_eq!(current_age(&head(200, &lines), at(3)).0, expected + 3, "{lines:?}");
     }
-    let slow = Times { request: T0, response: at(7), received: at(7) };
+    let slow = Times { request: T0, response: at(7), received: at(7), position: Default::default() };
     assert_eq!(crate::policy::freshness::initial_age(&fields(&["Age: 5"]), slow), Seconds(12));
 }
 

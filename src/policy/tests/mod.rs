@@ -34,7 +34,7 @@ fn when(offset: i64) -> String {
 }
 
 fn times(at: Timestamp) -> Times {
-    Times { request: at, response: at, received: at }
+    Times { request: at, response: at, received: at, position: Default::default() }
 }
 
 fn strict() -> Options {

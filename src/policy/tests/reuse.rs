@@ -1,8 +1,11 @@
 use super::*;
-use crate::policy::{
-    Fwd,
-    reuse::{Forward, Mode, Reuse, alone},
-    validation::on_error,
+use crate::{
+    policy::{
+        Fwd,
+        reuse::{Forward, Mode, Reuse, alone},
+        validation::on_error,
+    },
+    purge::{Judged, Liveness, Standing},
 };
 
 fn reload() -> Options {
@@ -310,4 +313,67 @@ fn a_wish_to_reload_is_followed_where_the_lifetime_is_invented() {
     );
     let validate = ask(Mode::Validate, Fwd::Request, Reason::RequestNoCache);
     assert_eq!(decide(&get(HARD), &invented, 0, &reload()), validate, "with --client-reload each time");
+}
+
+/// A stored response, and what the purge rules say about it.
+struct Purged<'a>(&'a StoredHead, Standing);
+
+impl AsRef<StoredHead> for Purged<'_> {
+    fn as_ref(&self) -> &StoredHead {
+        self.0
+    }
+}
+
+impl Judged for Purged<'_> {
+    fn standing(&self) -> Standing {
+        self.1
+    }
+}
+
+#[test]
+fn a_purge_hard_kills_soft_makes_stale_from_then_on_and_an_invalidation_must_be_validated() {
+    let lines = ["Cache-Control: max-age=3600, stale-while-revalidate=60, stale-if-error=300", "ETag: \"e\""];
+    let given = stored(&lines, &usual());
+    let invented = stored(&["ETag: \"e\""], &usual());
+    // 100 s after the response came
+    let soft = |seconds: i64| {
+        let since = Some((T0.0 + seconds * 1000) as u64);
+        Standing { soft_since: since, ..Standing::of(Liveness::Stale) }
+    };
+    let path = Standing { if_invented: Liveness::MustValidate, ..Standing::ALIVE };
+    let must = Standing::of(Liveness::MustValidate);
+    let validate = |reason| ask(Mode::Validate, Fwd::Stale, reason);
+    let rows = [
+        (&given, Standing::ALIVE, serve(Reason::Fresh), None),
+        (&given, soft(90), refresh(Reason::StaleWhileRevalidate), Some(Ok(Reason::StaleIfError))),
+        (&given, soft(39), validate(Reason::Purged), Some(Ok(Reason::StaleIfError))),
+        // the clock of the purge is ahead of this one
+        (&given, soft(500), refresh(Reason::StaleWhileRevalidate), Some(Ok(Reason::StaleIfError))),
+        (&given, must, validate(Reason::Invalidated), Some(Err(Reason::Invalidated))),
+        (
+            &given,
+            Standing::of(Liveness::Dead),
+            ask(Mode::Fetch, Fwd::Stale, Reason::Purged),
+            Some(Err(Reason::Invalidated)),
+        ),
+        (&given, path, serve(Reason::Fresh), None),
+        (&invented, path, validate(Reason::Invalidated), Some(Err(Reason::Invalidated))),
+        (&invented, soft(90), validate(Reason::Purged), Some(Ok(Reason::StaleByDefault))),
+    ];
+    for (head, standing, decided, on_failure) in rows {
+        let purged = || Purged(head, standing);
+        let decision = match crate::policy::reuse::reuse(&get(&[]), Some(purged()), false, at(100), &usual()) {
+            Reuse::Serve(_, reason) => Reuse::Serve((), reason),
+            Reuse::Refresh(_, reason) => Reuse::Refresh((), reason),
+            Reuse::Reload(_, forward) => Reuse::Reload((), forward),
+            Reuse::Forward(forward) => Reuse::Forward(forward),
+            Reuse::Refuse(reason) => Reuse::Refuse(reason),
+        };
+        assert_eq!(decision, decided, "{standing:?}");
+        if let Some(expected) = on_failure {
+            assert_eq!(on_error(&get(&[]), &purged(), Some(503), at(100), &usual()), expected, "{standing:?}");
+        }
+    }
+    // stale-if-error counts from the purge
+    assert_eq!(on_error(&get(&[]), &Purged(&given, soft(90)), Some(503), at(391), &usual()), Err(Reason::StaleTooLong));
 }

@@ -271,7 +271,7 @@ fn an_answer_to_head_freshens_or_unmasks_the_stored_answer_to_get() {
     match says(200, &["ETag: \"1\"", "Content-Length: 5", "Cache-Control: max-age=60", "T: b"], &usual()) {
         HeadSays::Freshened(fresh) => {
             assert_eq!(value(&fresh, "t"), ["b"]);
-            assert_eq!(reuse(&get(&[]), Some(&fresh), false, at(68), &usual()), Reuse::Serve(&fresh, Reason::Fresh));
+            assert_eq!(reuse(&get(&[]), Some(&*fresh), false, at(68), &usual()), Reuse::Serve(&*fresh, Reason::Fresh));
         }
         other => panic!("{other:?}"),
     }

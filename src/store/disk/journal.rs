@@ -16,6 +16,8 @@ pub struct Journal {
     waiting: Vec<u8>,
     /// So many lines are known to be on the disk.
     synced: u64,
+    /// So many lines of state it began with, as far as is known.
+    state: u64,
 }
 
 impl Journal {
@@ -24,17 +26,23 @@ impl Journal {
         let file = OpenOptions::new().append(true).open(path)?;
         file.set_len(mark.lines * LINE as u64)?;
         let synced = if vouched.serial == mark.serial { vouched.lines.min(mark.lines) } else { 0 };
-        Ok(Journal { file, mark, waiting: Vec::new(), synced })
+        Ok(Journal { file, mark, waiting: Vec::new(), synced, state: 0 })
     }
 
-    /// A new one, with this summary, in place of the one that was there.
-    pub fn summarize(path: &Path, serial: u64, summary: &[Line]) -> io::Result<Journal> {
+    /// A new one, with these lines of state and this summary, in place of the one that was there.
+    pub fn summarize(path: &Path, serial: u64, state: &[Line], summary: &[Line]) -> io::Result<Journal> {
         let new = path.with_extension("new");
         let file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&new)?;
         let mut writer = BufWriter::with_capacity(1 << 20, &file);
-        writer.write_all(&header(serial, 0, summary.len() as u64))?;
+        let state_lines: u64 = state.iter().map(lines::count).sum();
+        writer.write_all(&header(serial, u32::try_from(state_lines).unwrap_or(u32::MAX), summary.len() as u64))?;
         let mut bytes = Vec::with_capacity(LINE);
-        for (position, line) in (1..).zip(summary) {
+        let mut position = 1;
+        for line in state {
+            position += lines::append(&mut bytes, line, serial, position);
+        }
+        writer.write_all(&bytes)?;
+        for (position, line) in (position..).zip(summary) {
             bytes.clear();
             lines::append(&mut bytes, line, serial, position);
             writer.write_all(&bytes)?;
@@ -46,8 +54,8 @@ impl Journal {
         let folder = path.parent().unwrap_or(path);
         File::open(folder)?.sync_all()?;
         let file = OpenOptions::new().append(true).open(path)?;
-        let lines = summary.len() as u64 + 1;
-        Ok(Journal { file, mark: Mark { serial, lines }, waiting: Vec::new(), synced: lines })
+        let lines = 1 + state_lines + summary.len() as u64;
+        Ok(Journal { file, mark: Mark { serial, lines }, waiting: Vec::new(), synced: lines, state: state_lines })
     }
 
     /// Adds lines, which are written by the next `sync`.
@@ -79,6 +87,6 @@ impl Journal {
 
     /// Most of its lines were superseded, where so many keys are stored.
     pub fn is_long(&self, keys: u64) -> bool {
-        self.mark.lines > 50_000 + keys * 2
+        self.mark.lines > 50_000 + (self.state + keys) * 2
     }
 }

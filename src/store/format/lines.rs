@@ -87,10 +87,18 @@ pub enum RuleKind {
     Prefix,
     Tag,
     Path,
+    /// Everything, or what shares a bucket of an index, has to be validated.
+    Floor,
 }
 
-const RULE_KINDS: [(RuleKind, u8); 5] =
-    [(RuleKind::All, 0), (RuleKind::Url, 1), (RuleKind::Prefix, 2), (RuleKind::Tag, 3), (RuleKind::Path, 4)];
+const RULE_KINDS: [(RuleKind, u8); 6] = [
+    (RuleKind::All, 0),
+    (RuleKind::Url, 1),
+    (RuleKind::Prefix, 2),
+    (RuleKind::Tag, 3),
+    (RuleKind::Path, 4),
+    (RuleKind::Floor, 5),
+];
 
 /// How far a journal has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]

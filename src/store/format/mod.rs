@@ -8,6 +8,7 @@
 //! | [`head`] | what stands in each section of a response's head |
 //! | [`record`] | a record: prefix, head and body |
 //! | [`lines`] | the lines of the journal |
+//! | [`rules`] | purge rules as lines of the journal |
 //! | [`location`], [`sums`], [`print`] | places of bodies, sums against damage, what the index keeps of a key |
 
 pub mod head;
@@ -16,6 +17,7 @@ pub mod location;
 pub mod prefix;
 pub mod print;
 pub mod record;
+pub mod rules;
 pub mod sections;
 pub mod sums;
 #[cfg(test)]

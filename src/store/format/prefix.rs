@@ -5,25 +5,25 @@
 //! | 0 | 4 | `LRDR` |
 //! | 4 | 1 | format version: 2 |
 //! | 5 | 1 | kind: 0 a response with its body behind the head, 1 a response with its body in a file |
-//! | 6 | 2 | flags: 1 invalidated, 2 the request carried credentials, 4 the body is a part |
+//! | 6 | 2 | flags: 1 invalidated, 2 the request carried credentials, 4 the body is a part, 8 a variant |
 //! | 8 | 4 | length of the head, h; at most 1 MiB |
 //! | 12 | 4 | length of the inline body, b; zero for kind 1 |
-//! | 16 | 16 | sum of prefix and head: the first half of blake3 over bytes 0..16 and 32..176 + h |
-//! | 32 | 16 | sum of the inline body: the first half of blake3; zero for kind 1 |
-//! | 48 | 32 | key |
-//! | 80 | 32 | primary key: the key of the URL; the key itself if the response is not a variant |
-//! | 112 | 16 | position in the purge log, big-endian (milliseconds 8, sequence 8) |
-//! | 128 | 48 | location of the body; zero for kind 0: |
-//! | 128 | 4 | the generation that holds the file; it may be another one than the record's |
-//! | 132 | 1 | file: 0 a segment, 1 a file of one body |
-//! | 133 | 3 | zero |
-//! | 136 | 4 | number of the file |
-//! | 140 | 4 | bytes of a piece |
-//! | 144 | 8 | offset in the file |
-//! | 152 | 8 | length of the body |
-//! | 160 | 16 | sum of the sums behind the body |
-//! | 176 | h | the head: sections |
-//! | 176 + h | b | the inline body |
+//! | 16 | 16 | sum of prefix and head: the first half of blake3 over bytes 0..16 and 32..p + h |
+//! | 32 | 32 | key |
+//! | 64 | 16 | position in the purge log, big-endian (milliseconds 8, sequence 8) |
+//! | 80 | 16 | kind 0 only: sum of the inline body, the first half of blake3 |
+//! | 80 | 48 | kind 1 only: location of the body: |
+//! | 80 | 4 | the generation that holds the file; it may be another one than the record's |
+//! | 84 | 1 | file: 0 a segment, 1 a file of one body |
+//! | 85 | 3 | zero |
+//! | 88 | 4 | number of the file |
+//! | 92 | 4 | bytes of a piece |
+//! | 96 | 8 | offset in the file |
+//! | 104 | 8 | length of the body |
+//! | 112 | 16 | sum of the sums behind the body |
+//! | p - 32 | 32 | variants only: primary key, the key of the URL; for all others that is the key itself |
+//! | p | h | the head: sections; p is 96 for kind 0 and 128 for kind 1, and 32 more for a variant |
+//! | p + h | b | the inline body |
 //!
 //! A flag that this version does not know makes the record invalid: flags change the meaning of what stands elsewhere.
 //! The inline body has a sum of its own, so that a head is rewritten without hashing the body. The location is here, so
@@ -37,25 +37,27 @@ use crate::{key::CacheKey, purge::Position};
 
 pub const VERSION: u8 = 2;
 pub const MAGIC: &[u8; 4] = b"LRDR";
-/// The length of the prefix.
-pub const PREFIX: usize = 176;
 /// The longest head. A length that a damaged record claims must not become an allocation.
 pub const HEAD_LIMIT: usize = 1 << 20;
 
+/// The shortest prefix.
+const SHORTEST: usize = 96;
 const KIND: usize = 5;
 const FLAGS: usize = 6;
 const HEAD: usize = 8;
 const INLINE: usize = 12;
 const SUM: usize = 16;
-const INLINE_SUM: usize = 32;
-const KEY: usize = 48;
-const PRIMARY: usize = 80;
-const POSITION: usize = 112;
-const LOCATION: usize = 128;
+const KEY: usize = 32;
+const POSITION: usize = 64;
+/// Where the sum of an inline body or the location of another one stands.
+const BODY: usize = 80;
+const LOCATION: usize = 48;
+const PRIMARY: usize = 32;
 
 const INVALIDATED: u16 = 1;
 const CREDENTIALS: u16 = 2;
 const PART: u16 = 4;
+const VARIANT: u16 = 8;
 
 /// The kind of a record: where the body is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,93 +106,127 @@ impl<'a> Parts<'a> {
 
 /// Begins a record. The head and then the inline body must be appended, and then [`seal`] called.
 pub fn begin(prefix: &Prefix, capacity: usize) -> Vec<u8> {
-    let mut record = Vec::with_capacity(PREFIX + capacity);
-    record.resize(PREFIX, 0);
+    let Prefix { flags: Flags { invalidated, credentials, part }, key, primary, position, kind } = prefix;
+    let flag = |is: bool, bit: u16| if is { bit } else { 0 };
+    let is_variant = primary != key;
+    let flags = flag(*invalidated, INVALIDATED)
+        | flag(*credentials, CREDENTIALS)
+        | flag(*part, PART)
+        | flag(is_variant, VARIANT);
+    let number = u8::from(*kind != Kind::Inline);
+    let mut record = Vec::with_capacity(SHORTEST + LOCATION + PRIMARY + capacity);
+    record.resize(length(number, flags), 0);
     record[..4].copy_from_slice(MAGIC);
     record[4] = VERSION;
-    let Flags { invalidated, credentials, part } = prefix.flags;
-    let flag = |is: bool, bit: u16| if is { bit } else { 0 };
-    let flags = flag(invalidated, INVALIDATED) | flag(credentials, CREDENTIALS) | flag(part, PART);
+    record[KIND] = number;
     record[FLAGS..HEAD].copy_from_slice(&flags.to_le_bytes());
-    record[KEY..PRIMARY].copy_from_slice(&prefix.key.0);
-    record[PRIMARY..POSITION].copy_from_slice(&prefix.primary.0);
-    record[POSITION..LOCATION].copy_from_slice(&prefix.position.to_bytes());
-    if let Kind::Beside(home) = &prefix.kind {
-        record[KIND] = 1;
+    record[KEY..POSITION].copy_from_slice(&key.0);
+    record[POSITION..BODY].copy_from_slice(&position.to_bytes());
+    if let Kind::Beside(home) = kind {
         locate(&mut record, home);
     }
+    if is_variant {
+        let at = record.len() - PRIMARY;
+        record[at..].copy_from_slice(&primary.0);
+    }
     record
+}
+
+/// The length of the prefix of a record with these flags.
+fn length(kind: u8, flags: u16) -> usize {
+    let body = if kind == 0 { size_of::<Sum>() } else { LOCATION };
+    BODY + body + if flags & VARIANT == 0 { 0 } else { PRIMARY }
+}
+
+/// The length of the prefix of a record, which need not be valid, but must have the length of the shortest prefix.
+fn length_of(record: &[u8]) -> usize {
+    length(record[KIND], u16::from_le_bytes(bytes(record, FLAGS)))
+}
+
+/// Returns the position in the purge log of a record that is valid.
+pub fn position(record: &[u8]) -> Position {
+    let mut bytes = [0; Position::BYTES];
+    if let Some(position) = record.get(POSITION..POSITION + Position::BYTES) {
+        bytes.copy_from_slice(position);
+    }
+    Position::from_bytes(bytes)
 }
 
 /// Ends a record: fills in the lengths and the sums. `head` is the length of the head, the inline body stands behind it.
 /// Returns `None` if the record is longer than it may be.
 pub fn seal(record: &mut [u8], head: usize) -> Option<()> {
-    let inline = record.len().checked_sub(PREFIX)?.checked_sub(head)?;
+    let prefix = length_of(record);
+    let inline = record.len().checked_sub(prefix)?.checked_sub(head)?;
     if head > HEAD_LIMIT {
         return None;
     }
     record[HEAD..INLINE].copy_from_slice(&u32::try_from(head).ok()?.to_le_bytes());
     record[INLINE..SUM].copy_from_slice(&u32::try_from(inline).ok()?.to_le_bytes());
     if record[KIND] == 0 {
-        let sum = first_half(blake3::hash(&record[PREFIX + head..]));
-        record[INLINE_SUM..KEY].copy_from_slice(&sum);
+        let sum = first_half(blake3::hash(&record[prefix + head..]));
+        record[BODY..SHORTEST].copy_from_slice(&sum);
     }
-    let sum = sum(record, head);
-    record[SUM..INLINE_SUM].copy_from_slice(&sum);
+    let sum = sum(record, prefix + head);
+    record[SUM..KEY].copy_from_slice(&sum);
     Some(())
 }
 
 /// Returns the parts of a record if its prefix and head are what was written.
 pub fn parse(record: &[u8]) -> Option<Parts<'_>> {
-    let flags = record.get(..PREFIX).map(|_| u16::from_le_bytes(bytes(record, FLAGS)))?;
+    let flags = record.get(..SHORTEST).map(|_| u16::from_le_bytes(bytes(record, FLAGS)))?;
+    let prefix = length_of(record);
     let (head, inline) = (le_u32(record, HEAD) as usize, le_u32(record, INLINE) as usize);
-    let known = flags & !(INVALIDATED | CREDENTIALS | PART) == 0;
+    let known = flags & !(INVALIDATED | CREDENTIALS | PART | VARIANT) == 0;
     if record[..4] != *MAGIC
         || record[4] != VERSION
         || !known
         || head > HEAD_LIMIT
-        || PREFIX.checked_add(head)?.checked_add(inline)? != record.len()
-        || sum(record, head) != record[SUM..INLINE_SUM]
+        || prefix.checked_add(head)?.checked_add(inline)? != record.len()
+        || sum(record, prefix + head) != record[SUM..KEY]
     {
         return None;
     }
-    let inline_sum = bytes(record, INLINE_SUM);
-    let kind = match record[KIND] {
-        0 if record[LOCATION..PREFIX].iter().all(|byte| *byte == 0) => Kind::Inline,
-        1 if inline == 0 && inline_sum == [0; 16] => Kind::Beside(located(record)?),
+    let (kind, inline_sum) = match record[KIND] {
+        0 => (Kind::Inline, bytes(record, BODY)),
+        1 if inline == 0 => (Kind::Beside(located(record)?), Sum::default()),
         _ => return None,
     };
-    let prefix = Prefix {
+    let key = CacheKey(bytes(record, KEY));
+    let primary = if flags & VARIANT == 0 { key } else { CacheKey(bytes(record, prefix - PRIMARY)) };
+    if flags & VARIANT != 0 && primary == key {
+        return None;
+    }
+    let prefix_of = Prefix {
         flags: Flags {
             invalidated: flags & INVALIDATED != 0,
             credentials: flags & CREDENTIALS != 0,
             part: flags & PART != 0,
         },
-        key: CacheKey(bytes(record, KEY)),
-        primary: CacheKey(bytes(record, PRIMARY)),
+        key,
+        primary,
         position: Position::from_bytes(bytes(record, POSITION)),
         kind,
     };
-    let (head, inline) = record[PREFIX..].split_at(head);
-    Some(Parts { prefix, head, inline, inline_sum })
+    let (head, inline) = record[prefix..].split_at(head);
+    Some(Parts { prefix: prefix_of, head, inline, inline_sum })
 }
 
 /// Says in a record that its body, which is in a file, is in another place now. Neither decodes the head nor looks at the
 /// body. Returns `None`, and leaves the record as it is, if the record is invalid or has its body inline.
 pub fn relocate(record: &mut [u8], home: &Home) -> Option<()> {
     let parts = parse(record)?;
-    let head = parts.head.len();
     let Kind::Beside(_) = parts.prefix.kind else { return None };
     locate(record, home);
-    let sum = sum(record, head);
-    record[SUM..INLINE_SUM].copy_from_slice(&sum);
+    // there is nothing behind the head
+    let sum = sum(record, record.len());
+    record[SUM..KEY].copy_from_slice(&sum);
     Some(())
 }
 
-/// The sum of prefix and head.
-fn sum(record: &[u8], head: usize) -> Sum {
+/// The sum of prefix and head, which end here.
+fn sum(record: &[u8], end: usize) -> Sum {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(&record[..SUM]).update(&record[INLINE_SUM..PREFIX + head]);
+    hasher.update(&record[..SUM]).update(&record[KEY..end]);
     first_half(hasher.finalize())
 }
 
@@ -201,30 +237,30 @@ fn locate(record: &mut [u8], home: &Home) {
         FileName::Body(number) => (1, number),
     };
     let mut put = |at: usize, bytes: &[u8]| record[at..at + bytes.len()].copy_from_slice(bytes);
-    put(128, &generation.to_le_bytes());
-    put(132, &[file, 0, 0, 0]);
-    put(136, &number.to_le_bytes());
-    put(140, &piece.to_le_bytes());
-    put(144, &offset.to_le_bytes());
-    put(152, &length.to_le_bytes());
-    put(160, sums);
+    put(80, &generation.to_le_bytes());
+    put(84, &[file, 0, 0, 0]);
+    put(88, &number.to_le_bytes());
+    put(92, &piece.to_le_bytes());
+    put(96, &offset.to_le_bytes());
+    put(104, &length.to_le_bytes());
+    put(112, sums);
 }
 
 fn located(record: &[u8]) -> Option<Home> {
-    let number = le_u32(record, 136);
-    let file = match bytes(record, 132) {
+    let number = le_u32(record, 88);
+    let file = match bytes(record, 84) {
         [0, 0, 0, 0] => FileName::Segment(number),
         [1, 0, 0, 0] => FileName::Body(number),
         _ => return None,
     };
     let location = Location {
         file,
-        offset: u64::from_le_bytes(bytes(record, 144)),
-        length: u64::from_le_bytes(bytes(record, 152)),
-        piece: le_u32(record, 140),
-        sums: bytes(record, 160),
+        offset: u64::from_le_bytes(bytes(record, 96)),
+        length: u64::from_le_bytes(bytes(record, 104)),
+        piece: le_u32(record, 92),
+        sums: bytes(record, 112),
     };
-    Some(Home { generation: le_u32(record, 128), location })
+    Some(Home { generation: le_u32(record, 80), location })
 }
 
 /// The bytes at a place within the prefix.
@@ -240,21 +276,23 @@ fn le_u32(record: &[u8], at: usize) -> u32 {
 
 /// Makes a record of any bytes, with the version, the lengths and the sums that a valid one has: for fuzzing.
 pub fn mend(record: &mut Vec<u8>, key: &CacheKey) {
-    record.resize(record.len().max(PREFIX), 0);
-    let head = (le_u32(record, HEAD) as usize & 0xffff).min(record.len() - PREFIX);
+    record.resize(record.len().max(SHORTEST + LOCATION + PRIMARY), 0);
     record[..4].copy_from_slice(MAGIC);
     record[4] = VERSION;
     record[KIND] %= 2;
-    record[FLAGS] &= 7;
+    record[FLAGS] &= 15;
     record[FLAGS + 1] = 0;
-    record[KEY..PRIMARY].copy_from_slice(&key.0);
-    if record[KIND] == 0 {
-        record[LOCATION..PREFIX].fill(0);
-    } else {
-        record.truncate(PREFIX + head);
-        record[INLINE_SUM..KEY].fill(0);
-        record[132] %= 2;
-        record[133..136].fill(0);
+    record[KEY..POSITION].copy_from_slice(&key.0);
+    let prefix = length_of(record);
+    let head = (le_u32(record, HEAD) as usize & 0xffff).min(record.len() - prefix);
+    if record[KIND] == 1 {
+        record.truncate(prefix + head);
+        record[84] %= 2;
+        record[85..88].fill(0);
+    }
+    if record[FLAGS] & 8 != 0 {
+        // another key than the record's own
+        record[prefix - PRIMARY] = !key.0[0];
     }
     // a head of 64 KiB at most is not too long
     let _ = seal(record, head);

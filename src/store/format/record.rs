@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{
     head,
     location::Home,
-    prefix::{self, Kind, PREFIX, Parts, Prefix},
+    prefix::{self, Kind, Parts, Prefix},
 };
 use crate::{
     clock::Timestamp,
@@ -61,8 +61,9 @@ pub fn encode(key: &CacheKey, primary: &CacheKey, head: &StoredHead, body: BodyF
     };
     let prefix = Prefix { flags: head::flags(head), key: *key, primary: *primary, position: head.position, kind };
     let mut record = prefix::begin(&prefix, 1024 + inline.len());
+    let begin = record.len();
     head::encode(head, &mut record)?;
-    let length = record.len() - PREFIX;
+    let length = record.len() - begin;
     record.extend_from_slice(inline);
     prefix::seal(&mut record, length)?;
     Some(record)

@@ -7,6 +7,8 @@ mod damage;
 mod folders;
 mod limits;
 mod power;
+mod purge;
+mod purge_laws;
 mod races;
 mod space;
 mod stats;

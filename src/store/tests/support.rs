@@ -102,6 +102,7 @@ pub fn response(name: &str, length: usize) -> StoredResponse {
         primary: key(name),
         head: head(name),
         body: StoredBody::Memory(content(name, length).0),
+        checked: Default::default(),
     }
 }
 
@@ -111,7 +112,13 @@ pub fn variant(name: &str, language: &str, at: i64) -> StoredResponse {
     head.nominated = vec![(FieldName::from_static("accept-language"), Some(language.as_bytes().to_vec()))];
     head.response_time = Timestamp(at);
     let body = StoredBody::Memory(content(&format!("{name} in {language}"), 200).0);
-    StoredResponse { key: key(name).variant(&head.nominated), primary: key(name), head, body }
+    StoredResponse {
+        key: key(name).variant(&head.nominated),
+        primary: key(name),
+        head,
+        body,
+        checked: Default::default(),
+    }
 }
 
 pub fn put(store: &Store, name: &str, length: usize) {

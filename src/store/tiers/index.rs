@@ -1,5 +1,5 @@
 //! Which keys are on disk, and in which generation: 16 bytes each, in memory. The truth of what is stored: a record that
-//! is not named here does not exist. Built from the journals at opening.
+//! is not named here does not exist. Built from the journal at opening. Beside it stands which variants a URL has.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -69,10 +69,10 @@ impl Index {
     }
 
     /// Adds what a journal says of records.
-    pub fn read_journal(&self, bytes: &[u8]) -> lines::Read {
+    pub fn read_journal(&self, bytes: &[u8], mut other: impl FnMut(&Line)) -> lines::Read {
         self.reserve(bytes.len() / LINE);
         lines::read(bytes, |event| match event {
-            Event::Line(line) => {
+            Event::Line(line @ (Line::Record { .. } | Line::Forgotten(_))) => {
                 self.apply(&line);
                 if let Line::Record { print, primary, .. } = line
                     && print != primary
@@ -80,6 +80,7 @@ impl Index {
                     self.variants.add(primary, print);
                 }
             }
+            Event::Line(line) => other(&line),
             Event::Forget => self.remove_all(),
         })
     }

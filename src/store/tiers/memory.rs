@@ -47,6 +47,11 @@ impl Memory {
         self.slots.as_ref()?.get(key)
     }
 
+    /// Looks at a slot without making it more worth keeping.
+    pub fn peek(&self, key: &CacheKey) -> Option<Slot> {
+        self.slots.as_ref()?.peek(key)
+    }
+
     /// Holds slots of so many bytes together from now on.
     pub fn resize(&self, capacity: u64) {
         let Some(slots) = &self.slots else { return };

@@ -3,10 +3,12 @@
 pub mod admission;
 pub mod catalog;
 pub mod epochs;
+mod figures;
 pub mod index;
 pub mod lookups;
 pub mod memory;
 pub mod pending;
+pub mod purges;
 pub mod shared;
 pub mod sketch;
 pub mod variants;

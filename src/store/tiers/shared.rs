@@ -2,7 +2,10 @@
 
 use std::sync::{
     Arc, Mutex,
-    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    atomic::{
+        AtomicBool, AtomicU64,
+        Ordering::{Relaxed, SeqCst},
+    },
 };
 
 use tokio::sync::watch;
@@ -13,13 +16,15 @@ use super::{
     lookups::{Lookups, Turn},
     memory::Memory,
     pending::{Change, Pending},
+    purges::Purges,
     sketch::Sketch,
 };
 use crate::{
     key::CacheKey,
     message::StoredHead,
+    purge::{Checked, Liveness},
     store::{
-        Options, State, Stats, StoreError,
+        Options, State, StoreError,
         budget::{Budget, Incoming},
         disk::{
             filling::Finishing,
@@ -48,6 +53,7 @@ pub struct Shared {
     pub incoming: Arc<Incoming>,
     pub catalog: Catalog,
     pub epochs: Arc<Epochs>,
+    pub purges: Purges,
     pub space: Arc<Space>,
     /// How often is asked for what.
     pub sketch: Sketch,
@@ -89,6 +95,7 @@ impl Shared {
             incoming: Arc::new(Incoming::new(budget)),
             catalog: Catalog::new(),
             epochs: Arc::default(),
+            purges: Purges::default(),
             forgetting: AtomicBool::new(false),
             easing: AtomicBool::new(false),
             space: Arc::new(Space::new(options.disk, notices.clone())),
@@ -133,9 +140,21 @@ impl Shared {
 
     pub fn recall(&self, key: &CacheKey) -> Option<Slot> {
         let slot = self.memory.recall(key).filter(|_| !self.epochs.is_clearing())?;
+        if self.is_purged(&slot) {
+            return None;
+        }
         self.sketch.asked(Print::of(key).0);
         self.counters.memory_hits.fetch_add(1, Relaxed);
         Some(slot)
+    }
+
+    /// Returns true if a purge has killed it. Whoever gets it otherwise finds with it what the rules say.
+    fn is_purged(&self, slot: &Slot) -> bool {
+        match slot {
+            Slot::Response(response) => self.purges.standing(response).liveness == Liveness::Dead,
+            // each of them has its own standing
+            Slot::Variants(_) => false,
+        }
     }
 
     /// Memory, then what waits to be written, then the disk.
@@ -144,8 +163,25 @@ impl Shared {
             return Some(slot);
         }
         self.sketch.asked(Print::of(key).0);
+        let found = self.find(key, true).await;
+        let counter = if found.is_some() { &self.counters.disk_hits } else { &self.counters.misses };
+        counter.fetch_add(1, Relaxed);
+        found
+    }
+
+    /// The same, but nothing is counted, and nothing becomes more worth keeping.
+    pub async fn peek(self: &Arc<Self>, key: &CacheKey) -> Option<Slot> {
+        let in_memory = self.memory.peek(key).filter(|slot| !self.epochs.is_clearing() && !self.is_purged(slot));
+        if in_memory.is_some() {
+            return in_memory;
+        }
+        self.find(key, false).await
+    }
+
+    /// Looks in what waits to be written, then on the disk. `keeps`: in memory, too, from then on.
+    async fn find(self: &Arc<Self>, key: &CacheKey, keeps: bool) -> Option<Slot> {
         if self.epochs.is_clearing() {
-            return self.missed();
+            return None;
         }
         let mut turn = None;
         // a lookup that waits for its turn needs two tries for each read
@@ -155,8 +191,11 @@ impl Shared {
                 let shard = self.pending.shard(key);
                 let variants = self.catalog.index.variants.of(Print::of(key));
                 match shard.waiting(key) {
-                    Some(Change::Response(response)) => return self.hit(Slot::Response(response.clone())),
-                    Some(Change::Forgotten) if variants.is_empty() => return self.missed(),
+                    Some(Change::Response(response)) => {
+                        let slot = Slot::Response(response.clone());
+                        return if self.is_purged(&slot) { None } else { Some(slot) };
+                    }
+                    Some(Change::Forgotten) if variants.is_empty() => return None,
                     _ => (shard.version, variants),
                 }
             };
@@ -192,7 +231,7 @@ impl Shared {
                         true => None,
                         false if is_whole => Some(Slot::Variants(list.into())),
                         // not to be taken for all of them
-                        false => return self.hit(Slot::Variants(list.into())),
+                        false => return Some(Slot::Variants(list.into())),
                     }
                 }
                 Ok(read) => read.slot,
@@ -205,15 +244,27 @@ impl Shared {
                 Err(_) => None,
             };
             let Some(slot) = slot else { break };
-            self.memory.keep(*key, slot.clone());
+            if self.is_purged(&slot) {
+                // its room is given back
+                self.memory.remove(key);
+                self.pending.forget(&mut shard, Print::of(key));
+                drop(shard);
+                if !self.woken.swap(true, SeqCst) {
+                    self.notices.send(Notice::Wake);
+                }
+                return None;
+            }
+            if keeps {
+                self.memory.keep(*key, slot.clone());
+            }
             if slot.home().is_some_and(|generation| self.catalog.generation(generation).is_none()) {
                 // dropped meanwhile: an open file keeps its room on the disk
                 self.memory.remove(key);
             }
             drop(shard);
-            return self.hit(slot);
+            return Some(slot);
         }
-        self.missed()
+        None
     }
 
     /// Forgets the variants that are neither on disk nor wait to be. For the writer alone.
@@ -380,7 +431,7 @@ impl Shared {
                 StoredBody::Disk(body)
             }
         };
-        Slot::Response(Arc::new(StoredResponse { key, primary, head, body }))
+        Slot::Response(Arc::new(StoredResponse { key, primary, head, body, checked: Checked::default() }))
     }
 
     /// Says a problem once, until another one comes up.
@@ -395,47 +446,5 @@ impl Shared {
     /// The problems are over: the next one is said again.
     pub fn has_recovered(&self) -> bool {
         !std::mem::take(&mut *self.said.lock().unwrap_or_else(|poison| poison.into_inner())).is_empty()
-    }
-
-    fn hit(&self, slot: Slot) -> Option<Slot> {
-        self.counters.disk_hits.fetch_add(1, Relaxed);
-        Some(slot)
-    }
-
-    fn missed(&self) -> Option<Slot> {
-        self.counters.misses.fetch_add(1, Relaxed);
-        None
-    }
-
-    /// How many responses are stored, those that wait for the disk included, and their bytes.
-    pub fn held(&self) -> (u64, u64) {
-        let (waiting, bytes) = self.pending.responses(|print| self.catalog.index.find(print).is_some());
-        (self.catalog.index.responses() + waiting, self.catalog.index.bytes() + bytes)
-    }
-
-    pub fn stats(&self) -> Stats {
-        let count = |counter: &AtomicU64| counter.load(Relaxed);
-        let (responses, bytes) = self.held();
-        Stats {
-            state: self.state.borrow().clone().unwrap_or(State::Opening),
-            responses,
-            bytes,
-            memory_used: self.memory.used(),
-            memory_limit: self.options.memory,
-            disk_used: self.space.used(),
-            disk_limit: self.options.disk,
-            effective_disk_limit: self.space.limit(),
-            waiting: self.pending.bytes(),
-            memory_hits: count(&self.counters.memory_hits),
-            disk_hits: count(&self.counters.disk_hits),
-            misses: count(&self.counters.misses),
-            evicted: count(&self.counters.evicted),
-            swept: count(&self.counters.swept),
-            not_written: self.pending.dropped(),
-            not_read: count(&self.counters.refused),
-            damaged: count(&self.counters.damaged),
-            errors: count(&self.counters.errors),
-            set_aside: count(&self.counters.set_aside),
-        }
     }
 }

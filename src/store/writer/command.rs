@@ -18,6 +18,8 @@ pub enum Command {
     Flush(oneshot::Sender<()>),
     /// Something was forgotten: make that reach the disk before anything else.
     Forgotten(oneshot::Sender<()>),
+    /// A rule waits for the journal: make it reach the disk.
+    Purge(oneshot::Sender<Result<(), StoreError>>),
     /// Look through everything; the answer is how many were dead.
     Sweep(oneshot::Sender<u64>),
     Clear(Clearing, oneshot::Sender<Result<Cleared, StoreError>>),

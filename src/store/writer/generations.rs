@@ -10,6 +10,7 @@ use std::{
 use super::active::Active;
 use crate::{
     key::CacheKey,
+    purge::Position,
     store::{
         StoreError,
         disk::{
@@ -21,6 +22,7 @@ use crate::{
         format::{
             lines::Line,
             location::{Home, Location},
+            prefix,
             print::{Entry, Print, Size},
             record::{self, BodyForm},
         },
@@ -45,6 +47,8 @@ pub struct Generations {
     pub next_number: u32,
     /// What was written and may not be in the journal on the disk yet.
     unsynced: Vec<Print>,
+    /// The high-water mark of the purge log's positions that was written last.
+    marked: Position,
 }
 
 /// What is to be written of a key.
@@ -67,7 +71,7 @@ struct Encoded {
 
 impl Generations {
     pub fn new(shared: Arc<Shared>, journal: Journal, fresh: Active, proven: Option<Active>, next_number: u32) -> Self {
-        Generations { shared, journal, fresh, proven, next_number, unsynced: Vec::new() }
+        Generations { shared, journal, fresh, proven, next_number, unsynced: Vec::new(), marked: Position::ZERO }
     }
 
     /// Writes changes. They have left the process on return, but need not have reached the disk.
@@ -86,6 +90,7 @@ impl Generations {
             let print = write.print;
             match write.record.take() {
                 Some(Encoded { key, primary, record, size }) => {
+                    shared.purges.note_written(prefix::position(&record));
                     records.push((key, record));
                     lines.push(Line::Record { print, entry: Entry { generation, size }, primary });
                 }
@@ -113,6 +118,12 @@ impl Generations {
 
     /// From here on it is so: in the journal, and in the index.
     pub fn record(&mut self, lines: &[Line]) {
+        // before them: no record may be there whose position the next process could hand out once more
+        let newest = self.shared.purges.newest();
+        if newest > self.marked && !lines.is_empty() {
+            self.journal.append(&[Line::HighWater(newest)]);
+            self.marked = newest;
+        }
         self.journal.append(lines);
         for line in lines {
             if let Line::Forgotten(_) = line {
@@ -128,14 +139,24 @@ impl Generations {
         if let Some(proven) = &mut self.proven {
             proven.sync()?;
         }
-        self.journal.sync()?;
+        self.sync_journal()?;
         self.shared.forgetting.store(false, Relaxed);
         self.unsynced.clear();
         self.ease()?;
         if self.journal.is_long(self.shared.catalog.index.len()) {
             let path = self.shared.options.folder.join("live/journal");
-            self.journal = Journal::summarize(&path, self.journal.serial() + 1, &self.shared.catalog.index.lines())?;
+            let (state, summary) = (self.shared.purges.state(), self.shared.catalog.index.lines());
+            self.journal = Journal::summarize(&path, self.journal.serial() + 1, &state, &summary)?;
         }
+        Ok(())
+    }
+
+    /// Makes the journal reach the disk, with the rules that wait for it.
+    fn sync_journal(&mut self) -> io::Result<()> {
+        let Some((rules, last)) = self.shared.purges.waiting() else { return self.journal.sync() };
+        self.journal.append(&rules);
+        self.journal.sync()?;
+        self.shared.purges.are_written(last);
         Ok(())
     }
 
@@ -213,7 +234,11 @@ impl Generations {
     fn prepare(&mut self, print: Print, Waiting { change, turn, .. }: Waiting) -> Result<Write, StoreError> {
         let mut write = Write { print, turn, record: None, body: None };
         let Change::Response(response) = change else { return Ok(write) };
-        let StoredResponse { key, primary, head, body } = &*response;
+        let StoredResponse { key, primary, head, body, .. } = &*response;
+        if self.shared.purges.is_dead(primary, head) {
+            // it was purged while it waited
+            return Ok(write);
+        }
         let (form, length) = match body {
             StoredBody::Memory(bytes) if bytes.len() <= INLINE => (BodyForm::Inline(bytes), 0),
             StoredBody::Memory(bytes) => (BodyForm::Beside(self.fresh.append(bytes)?), bytes.len() as u64),

@@ -85,6 +85,9 @@ pub fn run(shared: Arc<Shared>, (commands, received): (Sender<Command>, Receiver
                 writer.write_at.get_or_insert_with(|| clock::instant() + GATHER);
             }
             Ok(Command::Notice(Notice::Unreadable(key))) => writer.forget_unreadable(&key),
+            Ok(Command::Notice(Notice::Purged)) => {
+                writer.sync_at.get_or_insert_with(|| clock::instant() + SYNC);
+            }
             Ok(Command::Notice(Notice::Ease)) => writer.ease(),
             Ok(Command::Counted { generation, guess, counted }) => writer.counted(&generation, guess, counted),
             Ok(Command::Notice(Notice::Room(reply))) => {
@@ -99,6 +102,9 @@ pub fn run(shared: Arc<Shared>, (commands, received): (Sender<Command>, Receiver
             Ok(Command::Forgotten(reply)) => {
                 writer.write_forgotten();
                 let _ = reply.send(());
+            }
+            Ok(Command::Purge(reply)) => {
+                let _ = reply.send(writer.purge());
             }
             Ok(Command::Sweep(reply)) => {
                 let _ = reply.send(writer.sweep_all());
@@ -168,6 +174,9 @@ impl Writer {
                 self.shared.state.send_replace(Some(State::Open));
                 if self.shared.has_recovered() {
                     log::info!("the cache on disk works again");
+                }
+                if self.shared.purges.waiting().is_some() {
+                    self.sync();
                 }
                 if !self.shared.pending.is_empty() {
                     self.write_at = Some(clock::instant());
@@ -263,6 +272,20 @@ impl Writer {
         if let Some(Err(error)) = self.open.as_mut().map(|open| open.set.sync()) {
             self.failed(StoreError::Io(error));
         }
+    }
+
+    /// Makes the rules that wait reach the disk, and what they kill give its room back soon.
+    fn purge(&mut self) -> Result<(), StoreError> {
+        if self.shared.purges.waiting().is_some() {
+            self.sync();
+        }
+        if self.shared.purges.waiting().is_some() {
+            // the disk is down
+            return Err(StoreError::Closed);
+        }
+        let soon = clock::instant() + FIRST_SWEEP;
+        self.sweep_at = self.sweep_at.map(|at| at.min(soon));
+        Ok(())
     }
 
     fn ease(&mut self) {

@@ -94,10 +94,14 @@ pub fn open(shared: &Arc<Shared>, commands: Sender<Command>) -> io::Result<Gener
         log::warn!("the cache's journal is damaged; what it does not vouch for is forgotten");
         shared.counters.damaged.fetch_add(1, Relaxed);
     }
+    let random = folder::random()?;
+    let renewed =
+        shared.purges.were_read(read.rules_lost || furthest > read.mark, std::array::from_fn(|at| random[at]));
     shared.catalog.index.keep_generations(&open.iter().map(|generation| generation.number).collect::<Vec<_>>());
     shared.settle_variants();
-    let journal = if read.damaged || read.mark.lines == 0 {
-        Journal::summarize(&path, read.mark.serial.max(furthest.serial) + 1, &shared.catalog.index.lines())?
+    let journal = if read.damaged || read.mark.lines == 0 || renewed {
+        let (serial, summary) = (read.mark.serial.max(furthest.serial) + 1, shared.catalog.index.lines());
+        Journal::summarize(&path, serial, &shared.purges.state(), &summary)?
     } else {
         Journal::open(&path, read.mark, furthest)?
     };
@@ -172,7 +176,7 @@ fn read_journal(shared: &Shared, path: &Path, expected: bool) -> io::Result<Read
     let read = fs::read(path).map(|bytes| {
         shared.catalog.index_known.store(false, Relaxed);
         shared.catalog.index.remove_all();
-        shared.catalog.index.read_journal(&bytes)
+        shared.catalog.index.read_journal(&bytes, |line| shared.purges.take(line))
     });
     match read {
         Ok(read) if read.damaged && read.mark.lines == 0 => {

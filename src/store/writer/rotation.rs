@@ -226,6 +226,7 @@ fn copy_some(set: &mut Generations, leaving: &mut Leaving) -> Result<(), StoreEr
         let Some((record, primary)) = moved(&from, &mut proven, &key, bytes_of_record)? else { continue };
         bytes += entry.size.bytes();
         lines.push(Line::Record { print, entry: Entry { generation: proven.generation.number, ..entry }, primary });
+        set.shared.purges.note_written(prefix::position(&record));
         records.push((key, record));
     }
     if !records.is_empty() {

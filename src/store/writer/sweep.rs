@@ -8,17 +8,20 @@ use std::{
 };
 
 use super::{generations::Generations, rotation::Rotation};
-use crate::store::{
-    StoreError,
-    disk::{
-        generation::{Class, Generation},
-        segment,
-    },
-    format::{
-        lines::Line,
-        location::FileName,
-        print::Print,
-        record::{self, RecordBody},
+use crate::{
+    purge::Position,
+    store::{
+        StoreError,
+        disk::{
+            generation::{Class, Generation},
+            segment,
+        },
+        format::{
+            lines::Line,
+            location::FileName,
+            print::Print,
+            record::{self, RecordBody},
+        },
     },
 };
 
@@ -30,6 +33,10 @@ const STEP: usize = 64;
 pub struct Sweeping {
     /// The numbers of the generations that it has not come to; `None`: there is no pass.
     left: Option<Vec<u32>>,
+    /// The lowest position of what lives, as far as the pass has come.
+    oldest: Option<Position>,
+    /// Not all could be read.
+    missed: bool,
     looking: Option<Looking>,
 }
 
@@ -49,7 +56,9 @@ impl Sweeping {
             return rotation.step(set).map(|_| true);
         }
         if let Some(mut looking) = self.looking.take() {
-            forget_dead(set, &mut looking)?;
+            let seen = forget_dead(set, &mut looking)?;
+            self.oldest = [self.oldest, seen.oldest].into_iter().flatten().min();
+            self.missed |= seen.missed;
             if looking.left.is_empty() {
                 // left behind by a process that was killed before it wrote the record
                 looking.unnamed.iter().for_each(|file| looking.generation.remove_body(*file));
@@ -60,12 +69,18 @@ impl Sweeping {
             return Ok(true);
         }
         let Some(left) = &mut self.left else {
+            (self.oldest, self.missed) = (None, false);
+            set.shared.purges.take_written();
             let generations = set.shared.catalog.generations();
             self.left = Some(generations.iter().map(|generation| generation.number).collect());
             return Ok(true);
         };
         let Some(number) = left.pop() else {
             self.left = None;
+            let oldest = [self.oldest, set.shared.purges.take_written()].into_iter().flatten().min();
+            if !self.missed {
+                set.shared.purges.forget_until(oldest);
+            }
             return Ok(false);
         };
         self.looking = set.shared.catalog.generation(number).map(|generation| {
@@ -80,7 +95,15 @@ impl Sweeping {
     }
 }
 
-fn forget_dead(set: &mut Generations, looking: &mut Looking) -> Result<(), StoreError> {
+/// What was seen of some records that live.
+#[derive(Default)]
+struct Seen {
+    oldest: Option<Position>,
+    missed: bool,
+}
+
+fn forget_dead(set: &mut Generations, looking: &mut Looking) -> Result<Seen, StoreError> {
+    let mut seen = Seen::default();
     let shared = set.shared.clone();
     let from = &looking.generation;
     let (mut lines, mut files, mut swept): (Vec<Line>, Vec<_>, u64) = Default::default();
@@ -96,6 +119,7 @@ fn forget_dead(set: &mut Generations, looking: &mut Looking) -> Result<(), Store
             Err(_) => {
                 // it may name any of them
                 looking.unnamed.clear();
+                seen.missed = true;
                 None
             }
         };
@@ -103,11 +127,11 @@ fn forget_dead(set: &mut Generations, looking: &mut Looking) -> Result<(), Store
         if let RecordBody::Beside(home) = &record.body {
             looking.unnamed.remove(&home.location.file);
         }
-        if !(shared.is_dead)(&record.head) {
-            continue;
-        }
+        let lives = !(shared.is_dead)(&record.head) && !shared.purges.is_dead(&record.primary, &record.head);
         let shard = shared.pending.shard(&key);
-        if shard.waiting(&key).is_some() {
+        if lives || shard.waiting(&key).is_some() {
+            let position = record.head.position;
+            seen.oldest = Some(seen.oldest.map_or(position, |oldest| oldest.min(position)));
             continue;
         }
         // from here on nobody freshens what is about to lose its body
@@ -125,7 +149,7 @@ fn forget_dead(set: &mut Generations, looking: &mut Looking) -> Result<(), Store
     set.record(&lines);
     files.into_iter().for_each(|file| from.remove_body(file));
     shared.counters.swept.fetch_add(swept, Relaxed);
-    Ok(())
+    Ok(seen)
 }
 
 /// Drops a generation of which more is dead than alive; what lives is copied first.

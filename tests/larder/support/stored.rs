@@ -36,5 +36,11 @@ pub fn response(number: u64, names: &[&'static str], body: Bytes) -> StoredRespo
         tags: Box::default(),
         unknown: Box::default(),
     };
-    StoredResponse { key: key(number), primary: key(number), head, body: StoredBody::Memory(body) }
+    StoredResponse {
+        key: key(number),
+        primary: key(number),
+        head,
+        body: StoredBody::Memory(body),
+        checked: Default::default(),
+    }
 }

@@ -177,7 +177,7 @@ fn raw(journal: &mut Vec<u8>, bytes: &[u8]) {
 fn lines_of_unknown_kinds_are_skipped_with_their_continuations() {
     let known = Line::Forgotten(Print(1));
     for (kind, rules_lost) in
-        [(&[8][..], false), (&[0], false), (&[255], false), (&[3, 5, 0], true), (&[3, 0, 2], true)]
+        [(&[8][..], false), (&[0], false), (&[255], false), (&[3, 6, 0], true), (&[3, 0, 2], true)]
     {
         let (mut bytes, _) = journal(std::slice::from_ref(&known));
         raw(&mut bytes, kind);

@@ -1,0 +1,242 @@
+//! A rule, its form in the journal, and the prints by which it finds what it reaches.
+
+use super::Position;
+
+/// The first 8 bytes of a blake3 digest. Two names share one by chance once in 2^64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Print(pub u64);
+
+/// A purge or an invalidation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rule {
+    pub target: Target,
+    /// Only all, URL, prefix and tag can be soft; all others are the same either way.
+    pub strength: Strength,
+    /// The rule reaches what is older.
+    pub position: Position,
+}
+
+/// What becomes of a response that a purge reaches (config.md 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Strength {
+    /// The response is stale from now on. stale-while-revalidate and stale-if-error may still serve it.
+    Soft,
+    /// The response is dead.
+    Hard,
+}
+
+/// What a rule reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// Everything.
+    All,
+    /// A path and query.
+    Url(Print),
+    /// A path and everything below it.
+    Prefix(Print),
+    /// Everything below a path, but not the path itself: the prefix ended in `/`.
+    Below(Print),
+    /// The `tag_hash` of a tag.
+    Tag(u64),
+    /// A key, after an unsafe method.
+    Invalidation(Print),
+    /// All queries of a path, after an unsafe method. Only responses whose lifetime was invented are reached.
+    Path(Print),
+    /// Everything, to be validated: something that is not known any more may have been purged.
+    Floor,
+    /// The same, for the URLs that share a bucket of the table.
+    UrlFloor(u16),
+    /// The same, for the tags that share a bucket of the table.
+    TagFloor(u16),
+}
+
+/// A prefix that cannot be purged by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PrefixError {
+    NoPath(String),
+    Query(String),
+    TooDeep { prefix: String, segments: usize },
+}
+
+/// A path is looked up once at its root and once for each segment: 16 times at most.
+pub(super) const MAX_SEGMENTS: usize = 15;
+
+/// Returns the hash of a tag, as records keep it.
+pub fn tag_hash(tag: &str) -> u64 {
+    print(b't', &[tag]).0
+}
+
+impl Target {
+    /// All variants and methods of a path and query. Without an authority: of all authorities of the site.
+    pub fn url(site: &str, authority: Option<&str>, path_and_query: &str) -> Target {
+        Target::Url(url_print(site, authority, path_and_query))
+    }
+
+    /// A path and everything below it; where it ends in `/`, only what is below it. Without an authority: of all
+    /// authorities of the site.
+    pub fn prefix(site: &str, authority: Option<&str>, prefix: &str) -> Result<Target, PrefixError> {
+        let Some(path) = prefix.strip_prefix('/') else { return Err(PrefixError::NoPath(prefix.to_owned())) };
+        if path.contains(['?', '#']) {
+            return Err(PrefixError::Query(prefix.to_owned()));
+        }
+        let (path, below) = match path.strip_suffix('/') {
+            Some(path) => (path, true),
+            None => (path, path.is_empty()),
+        };
+        // "/" has no segment, but "//" has one, which is empty
+        let segments = || path.split('/').take(if prefix == "/" { 0 } else { usize::MAX });
+        if segments().count() > MAX_SEGMENTS {
+            return Err(PrefixError::TooDeep { prefix: prefix.to_owned(), segments: segments().count() });
+        }
+        let end = segments().fold(Chain::new(site, authority), Chain::below);
+        Ok(if below { Target::Below(end.print()) } else { Target::Prefix(end.print()) })
+    }
+
+    pub fn tag(tag: &str) -> Target {
+        Target::Tag(tag_hash(tag))
+    }
+
+    /// The responses of a URL's key.
+    pub fn invalidation(primary: &[u8; 32]) -> Target {
+        Target::Invalidation(key_print(primary))
+    }
+
+    /// All queries of the path, of all authorities of the site: an origin that does not hear the authority has one answer
+    /// for all of them.
+    pub fn path(site: &str, path_and_query: &str) -> Target {
+        Target::Path(path_print(site, path_and_query))
+    }
+}
+
+impl Rule {
+    /// The length of `to_bytes`.
+    pub const BYTES: usize = 10 + Position::BYTES;
+
+    /// Returns kind, strength, print and position.
+    pub fn to_bytes(self) -> [u8; Rule::BYTES] {
+        let (kind, print) = match self.target {
+            Target::All => (0, 0),
+            Target::Url(print) => (1, print.0),
+            Target::Prefix(print) => (2, print.0),
+            Target::Below(print) => (3, print.0),
+            Target::Tag(hash) => (4, hash),
+            Target::Invalidation(print) => (5, print.0),
+            Target::Path(print) => (6, print.0),
+            Target::Floor => (7, 0),
+            Target::UrlFloor(bucket) => (8, bucket.into()),
+            Target::TagFloor(bucket) => (9, bucket.into()),
+        };
+        let mut bytes = [0; Rule::BYTES];
+        bytes[0] = kind;
+        bytes[1] = (self.strength == Strength::Soft).into();
+        bytes[2..10].copy_from_slice(&print.to_be_bytes());
+        bytes[10..].copy_from_slice(&self.position.to_bytes());
+        bytes
+    }
+
+    /// Returns the rule that `to_bytes` wrote. `None`: it is of a kind that this version does not know.
+    pub fn from_bytes(bytes: &[u8; Rule::BYTES]) -> Option<Rule> {
+        let number = u64::from_be_bytes(std::array::from_fn(|at| bytes[2 + at]));
+        let print = Print(number);
+        let target = match bytes[0] {
+            0 => Target::All,
+            1 => Target::Url(print),
+            2 => Target::Prefix(print),
+            3 => Target::Below(print),
+            4 => Target::Tag(number),
+            5 => Target::Invalidation(print),
+            6 => Target::Path(print),
+            7 => Target::Floor,
+            8 => Target::UrlFloor(number.try_into().ok()?),
+            9 => Target::TagFloor(number.try_into().ok()?),
+            _ => return None,
+        };
+        let strength = match bytes[1] {
+            0 => Strength::Hard,
+            1 => Strength::Soft,
+            _ => return None,
+        };
+        Some(Rule { target, strength, position: Position::from_bytes(std::array::from_fn(|at| bytes[10 + at])) })
+    }
+}
+
+pub(super) fn url_print(site: &str, authority: Option<&str>, path_and_query: &str) -> Print {
+    match authority {
+        Some(authority) => print(b'u', &[site, path_and_query, authority]),
+        None => print(b'u', &[site, path_and_query]),
+    }
+}
+
+pub(super) fn path_print(site: &str, path_and_query: &str) -> Print {
+    print(b'q', &[site, path_of(path_and_query)])
+}
+
+/// A key is a digest already.
+pub(super) fn key_print(primary: &[u8; 32]) -> Print {
+    first(primary)
+}
+
+/// Returns the path without the query.
+pub(super) fn path_of(path_and_query: &str) -> &str {
+    path_and_query.split_once('?').map_or(path_and_query, |(path, _)| path)
+}
+
+/// The prints of a path's prefixes, each made from the one above it.
+pub(super) struct Chain([u8; 32]);
+
+impl Chain {
+    /// Begins at the root of a site, or of one authority of it.
+    pub fn new(site: &str, authority: Option<&str>) -> Chain {
+        Chain(match authority {
+            Some(authority) => digest(b'p', &[site, authority]),
+            None => digest(b'p', &[site]),
+        })
+    }
+
+    pub fn below(self, segment: &str) -> Chain {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.0).update(segment.as_bytes());
+        Chain(*hasher.finalize().as_bytes())
+    }
+
+    pub fn print(&self) -> Print {
+        first(&self.0)
+    }
+}
+
+fn print(kind: u8, parts: &[&str]) -> Print {
+    first(&digest(kind, parts))
+}
+
+/// Each part stands behind its length, so that moving a byte from one part to the next gives another digest.
+fn digest(kind: u8, parts: &[&str]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&[kind]);
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+    }
+    *hasher.finalize().as_bytes()
+}
+
+fn first(digest: &[u8; 32]) -> Print {
+    Print(u64::from_be_bytes(std::array::from_fn(|at| digest[at])))
+}
+
+impl std::fmt::Display for PrefixError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            PrefixError::NoPath(prefix) => {
+                write!(f, "invalid prefix {prefix:?}: expected a path that begins with /, for example /products/")
+            }
+            PrefixError::Query(prefix) => {
+                write!(f, "invalid prefix {prefix:?}: expected a path without ? and #, for example /products/")
+            }
+            PrefixError::TooDeep { prefix, segments } => write!(
+                f,
+                "invalid prefix {prefix:?}: {segments} segments, expected at most {MAX_SEGMENTS}, for example /products/"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for PrefixError {}

@@ -1,0 +1,115 @@
+//! The rules as all threads see them.
+
+use std::sync::{
+    PoisonError, RwLock,
+    atomic::{
+        AtomicU64,
+        Ordering::{Acquire, Relaxed, Release, SeqCst},
+    },
+};
+
+use super::{Index, Liveness, Position, Rule, Standing, Stored};
+
+/// The index, and a number that changes with each rule: a stored response that was looked at since then need not be
+/// looked at again.
+#[derive(Debug)]
+pub struct Rules {
+    version: AtomicU64,
+    index: RwLock<Index>,
+}
+
+/// What the rules said about one stored response when it was looked at last, and which version of them. A copy knows
+/// nothing: what it stands beside may be another response.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// The version, then a standing.
+    seen: AtomicU64,
+    /// The `soft_since` of the standing, or the maximum.
+    soft_since: AtomicU64,
+}
+
+impl Clone for Checked {
+    fn clone(&self) -> Checked {
+        Checked::default()
+    }
+}
+
+impl Checked {
+    /// Returns what the rules said when they were asked last; alive if they never were.
+    pub fn last(&self) -> Standing {
+        self.decode(self.seen.load(Acquire))
+    }
+
+    fn note(&self, version: u64, standing: Standing) {
+        let Standing { liveness, if_invented, soft_since } = standing;
+        // before the version: whoever reads that one reads this one too, or a later one
+        self.soft_since.store(soft_since.unwrap_or(NEVER), Relaxed);
+        self.seen.store(version << STANDING_BITS | (liveness as u64) << 2 | if_invented as u64, Release);
+    }
+
+    fn decode(&self, seen: u64) -> Standing {
+        let word = |bits: u64| WORDS[(bits & 3) as usize];
+        let soft_since = Some(self.soft_since.load(Relaxed)).filter(|_| seen != 0).filter(|since| *since != NEVER);
+        Standing { liveness: word(seen >> 2), if_invented: word(seen), soft_since }
+    }
+}
+
+const NEVER: u64 = u64::MAX;
+
+/// A standing takes two bits for each liveness.
+const STANDING_BITS: u32 = 4;
+
+impl Default for Rules {
+    fn default() -> Rules {
+        // 0 is the version of what was never looked at
+        Rules { version: AtomicU64::new(1), index: RwLock::default() }
+    }
+}
+
+impl Rules {
+    /// Adds a rule. It is in force on return, for whoever calls `standing` from then on.
+    pub fn add(&self, rule: Rule) {
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        index.add(rule);
+        self.version.fetch_add(1, SeqCst);
+    }
+
+    /// Adds many rules, as a journal has them.
+    pub fn extend(&self, rules: impl IntoIterator<Item = Rule>) {
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        rules.into_iter().for_each(|rule| index.add(rule));
+        self.version.fetch_add(1, SeqCst);
+    }
+
+    /// Returns what the rules say about a stored response. It costs one comparison where no rule came since `checked`.
+    pub fn standing<'a>(&self, checked: &Checked, stored: impl FnOnce() -> Stored<'a>) -> Standing {
+        let seen = checked.seen.load(Acquire);
+        if seen >> STANDING_BITS == self.version.load(SeqCst) {
+            return checked.decode(seen);
+        }
+        let stored = stored();
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        let standing = index.standing(&stored);
+        // the lock is held: no rule comes between the look and the version
+        checked.note(self.version.load(SeqCst), standing);
+        standing
+    }
+
+    /// Returns what the rules say about something that is looked at once.
+    pub fn standing_once(&self, stored: &Stored<'_>) -> Standing {
+        self.index.read().unwrap_or_else(PoisonError::into_inner).standing(stored)
+    }
+
+    /// Forgets the rules that reach nothing any more, because all that is stored has this position or a later one.
+    pub fn forget_until(&self, oldest: Position) {
+        // the version stays: nothing that is stored was reached by what goes
+        self.index.write().unwrap_or_else(PoisonError::into_inner).forget_until(oldest);
+    }
+
+    /// Returns rules that say the same as these.
+    pub fn all(&self) -> Vec<Rule> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner).rules().collect()
+    }
+}
+
+const WORDS: [Liveness; 4] = [Liveness::Alive, Liveness::Stale, Liveness::MustValidate, Liveness::Dead];

@@ -1,0 +1,54 @@
+//! What the store does about purges. The rules themselves are in [`crate::purge`].
+
+use tokio::sync::oneshot;
+
+use super::{Store, StoreError, StoredResponse, notice::Notice, writer::Command};
+use crate::{
+    clock::Timestamp,
+    key::CacheKey,
+    message::StoredHead,
+    purge::{Position, Rule, Standing, Strength, Target},
+};
+
+impl Store {
+    /// Returns the position of a response that the origin is about to be asked for. `now`: the wall clock.
+    pub fn position(&self, now: Timestamp) -> Position {
+        self.0.shared.purges.position(now.0.max(0) as u64)
+    }
+
+    /// Purges by a rule: it is in force on return, and no crash takes it back. What began to be fetched before is purged
+    /// wherever and whenever it is stored. An error: the rule is in force, but is not on the disk (yet), so that a crash may
+    /// take it back. `now`: the wall clock.
+    pub async fn purge(&self, target: Target, strength: Strength, now: Timestamp) -> Result<Rule, StoreError> {
+        let rule = self.0.shared.purges.add(target, strength, now.0.max(0) as u64);
+        if matches!(target, Target::Invalidation(_)) {
+            return Ok(rule);
+        }
+        let (reply, done) = oneshot::channel();
+        self.0.commands.send(Command::Purge(reply)).map_err(|_| StoreError::Closed)?;
+        done.await.map_err(|_| StoreError::Closed)?.map(|()| rule)
+    }
+
+    /// Purges by a rule as [`Store::purge`] does, but does not wait for the disk: a crash in the next half second may take it
+    /// back.
+    pub fn purge_behind(&self, target: Target, strength: Strength, now: Timestamp) -> Rule {
+        let rule = self.0.shared.purges.add(target, strength, now.0.max(0) as u64);
+        self.0.shared.notices.send(Notice::Purged);
+        rule
+    }
+
+    /// Returns what the purge rules say now about a stored response. It costs one comparison where none came since.
+    pub fn standing(&self, response: &StoredResponse) -> Standing {
+        self.0.shared.purges.standing(response)
+    }
+
+    /// Returns what the purge rules say now about the head of a response that may be on its way here.
+    pub fn standing_of(&self, primary: &CacheKey, head: &StoredHead) -> Standing {
+        self.0.shared.purges.standing_of(primary, head)
+    }
+
+    /// Returns the random name of the log that all positions are of.
+    pub fn log_identity(&self) -> [u8; 16] {
+        self.0.shared.purges.identity()
+    }
+}

@@ -1,0 +1,199 @@
+//! The purge log of this store: its rules are in force at once, and in the journal soon.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::{
+    key::CacheKey,
+    message::StoredHead,
+    purge::{Counter, Liveness, Position, Rule, Rules, Standing, Stored, Strength, Target},
+    store::{
+        format::{lines::Line, rules},
+        response::StoredResponse,
+    },
+};
+
+/// Rules that may wait for the journal while the disk is down. One more, and a floor takes the place of all of them: what is
+/// older must be validated after a restart.
+const WAITING: usize = 4096;
+
+/// How long a response is on its way at most, usually, in milliseconds. One that takes longer must be validated if it may
+/// have been purged.
+const ON_ITS_WAY: u64 = 600_000;
+
+#[derive(Default)]
+pub struct Purges {
+    counter: Counter,
+    rules: Rules,
+    log: Mutex<Log>,
+}
+
+#[derive(Default)]
+struct Log {
+    /// Rules that are in force, and that the journal does not have yet; the oldest first.
+    waiting: Vec<Rule>,
+    /// Which log the positions are of; all zeros before the first opening.
+    identity: [u8; 16],
+    /// The journal has positions that no log counts to, or rules that are not understood.
+    lost: bool,
+    /// A journal was read.
+    opened: bool,
+    /// The highest position that the journal tells of.
+    read: Position,
+    /// The lowest position that was written to the disk since somebody asked.
+    written: Option<Position>,
+}
+
+impl Purges {
+    /// Returns the position of whatever begins now. `now_ms`: the wall clock.
+    pub fn position(&self, now_ms: u64) -> Position {
+        self.counter.next(now_ms)
+    }
+
+    pub fn newest(&self) -> Position {
+        self.counter.newest()
+    }
+
+    pub fn identity(&self) -> [u8; 16] {
+        self.log().identity
+    }
+
+    /// Adds a rule at a position of its own. It is in force on return, and waits for the journal.
+    pub fn add(&self, target: Target, strength: Strength, now_ms: u64) -> Rule {
+        let mut log = self.log();
+        let rule = Rule { target, strength, position: self.counter.next(now_ms) };
+        self.rules.add(rule);
+        // the journal has no invalidations: what was invalidated is forgotten there, and no fill outlives the process
+        if !matches!(target, Target::Invalidation(_)) {
+            let full = log.waiting.len() >= WAITING;
+            if full {
+                log.waiting.clear();
+            }
+            log.waiting.push(if full { Rule { target: Target::Floor, ..rule } } else { rule });
+        }
+        rule
+    }
+
+    /// Returns what the rules say about a stored response: one comparison where none came since it was looked at last.
+    pub fn standing(&self, response: &StoredResponse) -> Standing {
+        self.rules.standing(&response.checked, || self.seen(&response.primary, &response.head))
+    }
+
+    /// Returns what the rules say about a head that is looked at once.
+    pub fn standing_of(&self, primary: &CacheKey, head: &StoredHead) -> Standing {
+        self.rules.standing_once(&self.seen(primary, head))
+    }
+
+    pub fn is_dead(&self, primary: &CacheKey, head: &StoredHead) -> bool {
+        self.standing_of(primary, head).liveness == Liveness::Dead
+    }
+
+    fn seen<'a>(&self, primary: &'a CacheKey, head: &'a StoredHead) -> Stored<'a> {
+        Stored {
+            position: self.counter.place(head.position),
+            primary: &primary.0,
+            site: head.line.site(),
+            authority: head.line.authority(),
+            path_and_query: head.line.path_and_query(),
+            tags: &head.tags,
+        }
+    }
+
+    /// A record of this position is written, or copied to where whoever looks through the disk may have been.
+    pub fn note_written(&self, position: Position) {
+        let mut log = self.log();
+        log.written = Some(log.written.map_or(position, |lowest| lowest.min(position)));
+    }
+
+    /// Returns the lowest position that was written since this was asked last.
+    pub fn take_written(&self) -> Option<Position> {
+        self.log().written.take()
+    }
+
+    /// Forgets the rules that reach nothing any more, because all that is stored has this position or a later one. `None`:
+    /// nothing is stored. A rule that came lately stays: what was asked for before it may still be on its way.
+    pub fn forget_until(&self, oldest: Option<Position>) {
+        let newest = self.counter.newest();
+        let lately = newest.milliseconds.saturating_sub(ON_ITS_WAY);
+        let before = Position { milliseconds: lately, sequence: 0 };
+        self.rules.forget_until(oldest.unwrap_or(newest).min(before));
+    }
+
+    /// Does what a line of the journal says, if it is about purging.
+    pub fn take(&self, line: &Line) {
+        let believed = match (line, rules::rule(line)) {
+            (_, Ok(Some(rule))) => {
+                self.rules.add(rule);
+                self.raise(rule.position)
+            }
+            (_, Err(())) => false,
+            (Line::HighWater(mark), _) => self.raise(*mark),
+            (Line::Identity(identity), _) => {
+                self.log().identity = *identity;
+                true
+            }
+            _ => true,
+        };
+        if !believed {
+            self.log().lost = true;
+        }
+    }
+
+    fn raise(&self, read: Position) -> bool {
+        let mut log = self.log();
+        log.read = log.read.max(read);
+        self.counter.raise(read)
+    }
+
+    /// The journal was read. Where rules may be lost, or positions are of another log, all that is stored must be validated.
+    /// `random` names a log that has no name yet. Returns true if that is this one.
+    pub fn were_read(&self, rules_lost: bool, random: [u8; 16]) -> bool {
+        let mut log = self.log();
+        let (lost, read) = (std::mem::take(&mut log.lost), std::mem::take(&mut log.read));
+        let renewed = lost || log.identity == [0; 16];
+        if renewed {
+            log.identity = random;
+        }
+        // those that came before a journal told how high the positions are
+        let early = std::mem::take(&mut log.waiting);
+        let too_low = if log.opened { Position::ZERO } else { read };
+        log.opened = true;
+        let next = |rule: Rule| match rule.position < too_low {
+            true => Rule { position: self.counter.next(0), ..rule },
+            false => rule,
+        };
+        let mut waiting: Vec<Rule> = early.into_iter().map(next).collect();
+        if lost || rules_lost {
+            let position = self.counter.next(0);
+            waiting.push(Rule { target: Target::Floor, strength: Strength::Hard, position });
+        }
+        waiting.sort_by_key(|rule| rule.position);
+        self.rules.extend(waiting.iter().copied());
+        log.waiting = waiting;
+        renewed
+    }
+
+    /// Returns the lines of the rules that wait, and the position up to which they are.
+    pub fn waiting(&self) -> Option<(Vec<Line>, Position)> {
+        let log = self.log();
+        let last = log.waiting.last()?.position;
+        Some((log.waiting.iter().map(rules::line).collect(), last))
+    }
+
+    /// The rules up to this position are in the journal on the disk.
+    pub fn are_written(&self, last: Position) {
+        self.log().waiting.retain(|rule| rule.position > last);
+    }
+
+    /// Returns the lines that say all of this, for a new journal.
+    pub fn state(&self) -> Vec<Line> {
+        let log = self.log();
+        let rules = self.rules.all();
+        let kept = rules.iter().filter(|rule| !matches!(rule.target, Target::Invalidation(_)));
+        let first = [Line::Identity(log.identity), Line::HighWater(self.counter.newest())];
+        first.into_iter().chain(kept.map(rules::line)).collect()
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
