@@ -115,7 +115,7 @@ fn begin(
     let length = announced_length(&response);
     let OriginResponse { head, body, .. } = response;
     let length = length.map(|n| n + joined.sides.iter().map(Side::length).sum::<u64>());
-    let fill = Fill::new(cx.store.filling());
+    let fill = Fill::new(cx.store.incoming());
     let Some(reader) = FillReader::of(&fill) else { return Fetched::Failed(OriginError::Closed) };
     let status = head.status.as_u16();
     let filling = Filling { head: Arc::new(joined.head), fill, length, status, times, audience };

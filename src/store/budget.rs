@@ -39,7 +39,7 @@ impl Budget {
     }
 
     /// Bytes of bodies on their way from the origin, before each of them is held shorter.
-    pub fn filling(self) -> u64 {
+    pub fn incoming(self) -> u64 {
         self.0 / 8
     }
 
@@ -63,14 +63,14 @@ impl Budget {
 
 /// Bytes of bodies on their way from the origin that memory holds, all together.
 #[derive(Debug)]
-pub struct Filling {
+pub struct Incoming {
     held: AtomicU64,
     limit: u64,
 }
 
-impl Filling {
-    pub fn new(budget: Budget) -> Filling {
-        Filling { held: AtomicU64::new(0), limit: budget.filling() }
+impl Incoming {
+    pub fn new(budget: Budget) -> Incoming {
+        Incoming { held: AtomicU64::new(0), limit: budget.incoming() }
     }
 
     pub fn add(&self, bytes: u64) {

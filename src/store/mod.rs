@@ -45,7 +45,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-pub use budget::{Filling, LEAST as LEAST_MEMORY};
+pub use budget::{Incoming, LEAST as LEAST_MEMORY};
 use disk::folder;
 pub use disk::{
     body::DiskBody,
@@ -130,7 +130,7 @@ impl Store {
             move || {
                 let ran = catch_unwind(AssertUnwindSafe(|| writer::run(shared.clone(), (commands, receiver), lock)));
                 if ran.is_err() {
-                    shared.say(
+                    shared.warn_once(
                         "the cache works in memory alone until Larder is started anew: its writer failed".to_owned(),
                     );
                     shared.state.send_replace(Some(State::Down("the writer failed".to_owned())));
@@ -138,7 +138,7 @@ impl Store {
             }
         });
         if let Err(error) = started {
-            shared.say(format!("the store works in memory alone, no thread could be started: {error}"));
+            shared.warn_once(format!("the store works in memory alone, no thread could be started: {error}"));
             shared.state.send_replace(Some(State::Down(error.to_string())));
         }
         Store(Arc::new(Handle { shared, commands }))
@@ -225,7 +225,7 @@ impl Store {
                 shared.memory.keep(primary, Slot::Variants(Arc::new(list.take(variants::MOST).collect())));
             }
             // a lookup reads the others
-            None => shared.memory.forget(&primary),
+            None => shared.memory.remove(&primary),
         }
         if shared.catalog.may_hold(&primary) || shard.is_waiting(of) {
             shared.pending.forget(&mut shard, of);
@@ -284,9 +284,9 @@ impl Store {
         let (there, variants) = {
             let mut shard = shared.pending.shard(primary);
             let list = shared.memory.recall(primary);
-            shared.memory.forget(primary);
+            shared.memory.remove(primary);
             if let Some(Slot::Variants(list)) = list {
-                list.iter().for_each(|variant| shared.memory.forget(&variant.key));
+                list.iter().for_each(|variant| shared.memory.remove(&variant.key));
             }
             let variants = shared.catalog.index.variants.take(print);
             let there = shared.catalog.may_hold(primary) || shard.is_waiting(print);
@@ -306,7 +306,7 @@ impl Store {
     fn forget_variant(&self, print: Print) {
         let shared = &self.0.shared;
         if let Some(Change::Response(response)) = shared.pending.one(print) {
-            shared.memory.forget(&response.key);
+            shared.memory.remove(&response.key);
         }
         let mut shard = shared.pending.shard_of(print);
         if shared.catalog.index.find(print).is_some() || shard.is_waiting(print) {
@@ -351,8 +351,8 @@ impl Store {
     }
 
     /// Counts what bodies on their way here hold in memory.
-    pub fn filling(&self) -> Arc<Filling> {
-        self.0.shared.filling.clone()
+    pub fn incoming(&self) -> Arc<Incoming> {
+        self.0.shared.incoming.clone()
     }
 
     /// Forgets everything and gives the disk back. From the first poll on nothing is found that was put before.

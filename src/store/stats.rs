@@ -1,5 +1,7 @@
 //! What there is to know about a store.
 
+use std::sync::atomic::AtomicU64;
+
 use serde::Serialize;
 
 /// What a clearing removed.
@@ -59,4 +61,18 @@ pub struct Stats {
     pub errors: u64,
     /// Folders that could not be read and were set aside.
     pub set_aside: u64,
+}
+
+/// The counts of events that [`Stats`] tells.
+#[derive(Default)]
+pub struct Counters {
+    pub memory_hits: AtomicU64,
+    pub disk_hits: AtomicU64,
+    pub misses: AtomicU64,
+    pub evicted: AtomicU64,
+    pub swept: AtomicU64,
+    pub set_aside: AtomicU64,
+    pub damaged: AtomicU64,
+    pub errors: AtomicU64,
+    pub refused: AtomicU64,
 }

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, watch};
 use crate::{
     message::Fields,
     policy::Reason,
-    store::{DiskBody, Filling},
+    store::{DiskBody, Incoming},
 };
 
 /// In a relay: windows by which a reader may lag behind what the origin has sent. A reader that lags more is broken off.
@@ -40,7 +40,7 @@ pub struct State {
     /// The bytes that memory holds: each piece with its offset before it.
     pieces: VecDeque<(u64, Bytes)>,
     /// Counts the bytes of `pieces`.
-    filling: Arc<Filling>,
+    incoming: Arc<Incoming>,
     pub total: u64,
     /// The length, where it is known.
     pub known: Option<u64>,
@@ -71,11 +71,11 @@ pub enum Prospect {
 }
 
 impl Fill {
-    /// `filling` counts the bytes that the fill holds in memory.
-    pub fn new(filling: Arc<Filling>) -> Arc<Fill> {
+    /// `incoming` counts the bytes that the fill holds in memory.
+    pub fn new(incoming: Arc<Incoming>) -> Arc<Fill> {
         let (progress, _) = watch::channel(Progress::Growing(0));
         let (pieces, total, known, trailers, disk, readers, next_reader, relay) = Default::default();
-        let state = Mutex::new(State { pieces, filling, total, known, trailers, disk, readers, next_reader, relay });
+        let state = Mutex::new(State { pieces, incoming, total, known, trailers, disk, readers, next_reader, relay });
         Arc::new(Fill { state, progress, readers_moved: Notify::new(), attendance: Notify::new() })
     }
 
@@ -121,7 +121,7 @@ impl Fill {
         let mut state = self.lock();
         let at = state.total;
         state.total += piece.len() as u64;
-        state.filling.add(piece.len() as u64);
+        state.incoming.add(piece.len() as u64);
         state.pieces.push_back((at, piece));
         state.total
     }
@@ -169,7 +169,7 @@ impl Fill {
 impl State {
     /// Bytes up to which a body is held in memory alone. Of a longer one memory keeps this many for its readers.
     pub fn window(&self) -> u64 {
-        self.filling.window()
+        self.incoming.window()
     }
 
     pub fn is_deserted(&self) -> bool {
@@ -188,7 +188,7 @@ impl State {
 
     pub fn forget_before(&mut self, offset: u64) {
         while let Some((_, piece)) = self.pieces.pop_front_if(|(at, piece)| *at + piece.len() as u64 <= offset) {
-            self.filling.remove(piece.len() as u64);
+            self.incoming.remove(piece.len() as u64);
         }
     }
 
@@ -213,6 +213,6 @@ impl fmt::Debug for Fill {
 
 impl Drop for State {
     fn drop(&mut self) {
-        self.filling.remove(self.pieces.iter().map(|(_, piece)| piece.len() as u64).sum());
+        self.incoming.remove(self.pieces.iter().map(|(_, piece)| piece.len() as u64).sum());
     }
 }

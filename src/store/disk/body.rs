@@ -79,7 +79,7 @@ impl DiskBody {
     /// Verified once the body is whole.
     pub async fn read(&self, from: u64, length: usize) -> Result<Bytes, StoreError> {
         // a look at another thread costs more than reading what the kernel has in memory
-        match self.told(self.0.read(from, length.min(READ), Wait::No)) {
+        match self.reported(self.0.read(from, length.min(READ), Wait::No)) {
             Err(StoreError::Busy) => {}
             read => return read,
         }
@@ -170,10 +170,10 @@ impl DiskBody {
 
     /// `read` without leaving the thread. Blocks.
     pub(in crate::store) fn read_now(&self, from: u64, length: usize) -> Result<Bytes, StoreError> {
-        self.told(self.0.read(from, length.min(READ), Wait::Yes))
+        self.reported(self.0.read(from, length.min(READ), Wait::Yes))
     }
 
-    fn told(&self, read: Result<Bytes, StoreError>) -> Result<Bytes, StoreError> {
+    fn reported(&self, read: Result<Bytes, StoreError>) -> Result<Bytes, StoreError> {
         if let (Err(error), Some((key, notices))) = (&read, self.0.watch.get())
             && !matches!(error, StoreError::Busy)
         {
@@ -192,7 +192,7 @@ impl DiskBody {
     }
 
     /// It has (another) place now.
-    pub(in crate::store) fn settle(&self, home: Home) {
+    pub(in crate::store) fn has_moved(&self, home: Home) {
         let before = self.0.home.lock().unwrap_or_else(|poison| poison.into_inner()).replace(home);
         if let (None, Some(filling)) = (before, &self.0.filling) {
             filling.space.give_back(self.length());

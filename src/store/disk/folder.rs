@@ -221,21 +221,21 @@ pub fn clear_live(folder: &Path) -> io::Result<()> {
     numbered(folder, "set-aside-")?.iter().for_each(|(_, path)| remove(path));
     let live = folder.join("live");
     if live.symlink_metadata().is_ok() {
-        forget(folder, &live)?;
+        move_away(folder, &live)?;
         // on the disk before anybody is told
         File::open(folder)?.sync_all()?;
     }
-    sweep(folder)
+    remove_gone(folder)
 }
 
 /// Takes a folder out of the way at once, and then removes it.
 pub fn discard(folder: &Path, what: &Path) -> io::Result<()> {
-    remove(&forget(folder, what)?);
+    remove(&move_away(folder, what)?);
     Ok(())
 }
 
-/// Takes a folder out of the way at once, for [`sweep`] to remove. Where it is then.
-pub fn forget(folder: &Path, what: &Path) -> io::Result<PathBuf> {
+/// Takes a folder out of the way at once, for [`remove_gone`] to remove. Where it is then.
+pub fn move_away(folder: &Path, what: &Path) -> io::Result<PathBuf> {
     let next = numbered(folder, "gone-")?.last().map_or(1, |(number, _)| number.saturating_add(1));
     let gone = folder.join(format!("gone-{next}"));
     fs::rename(what, &gone)?;
@@ -243,7 +243,7 @@ pub fn forget(folder: &Path, what: &Path) -> io::Result<PathBuf> {
 }
 
 /// Removes what was forgotten.
-pub fn sweep(folder: &Path) -> io::Result<()> {
+pub fn remove_gone(folder: &Path) -> io::Result<()> {
     numbered(folder, "gone-")?.iter().for_each(|(_, path)| remove(path));
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, RwLock, RwLockReadGuard,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU8, AtomicU64, Ordering::Relaxed},
     },
 };
 
@@ -18,7 +18,7 @@ use bytes::Bytes;
 use super::{
     body::DiskBody,
     folder,
-    records::{OpenFailure, Records},
+    records::{DatabaseError, Records},
 };
 use crate::{
     key::CacheKey,
@@ -51,9 +51,9 @@ const PROVEN: &str = "proven-";
 
 pub struct Generation {
     pub number: u32,
-    proven: AtomicBool,
-    /// It is written to.
-    active: AtomicBool,
+    /// The class that its folder is named after.
+    class: Class,
+    state: AtomicU8,
     /// Records that were written to it since it was opened.
     pub written: AtomicU64,
     pub folder: PathBuf,
@@ -76,6 +76,21 @@ pub enum Class {
     Fresh,
     /// It was asked for often, and copied out of a generation that was dropped.
     Proven,
+}
+
+/// What happens to a generation. It begins as active or, if an opening finds it, as sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum State {
+    /// It is written to.
+    Active,
+    /// It is full, or was found by an opening: nothing more is written to it.
+    Sealed,
+    /// It was to make room, but most of it is worth keeping: from now on it counts as proven. The next opening does not know
+    /// of that.
+    Spared,
+    /// It makes room: what survives of it is copied, then it is removed.
+    Leaving,
 }
 
 /// The stored response that was found under a key.
@@ -116,28 +131,42 @@ impl Generation {
         number: u32,
         options: &Options,
         share: u64,
-    ) -> Result<Generation, OpenFailure> {
+    ) -> Result<Generation, DatabaseError> {
         let folder = live.join(Generation::folder_name(class, number));
         let (cache, segment) = database(options, share);
-        folder::create(&folder).map_err(OpenFailure::Io)?;
+        folder::create(&folder).map_err(DatabaseError::Io)?;
         let database = folder.join("db");
         let segment = Records::segment_of(&database).unwrap_or(segment);
         let records = Records::open(&database, cache, segment)?;
-        folder::restrict(&database).map_err(OpenFailure::Io)?;
+        folder::restrict(&database).map_err(DatabaseError::Io)?;
         let (measured, beside) = (AtomicU64::new(folder::occupied(&database)), AtomicU64::new(segments(&folder)));
-        let proven = AtomicBool::new(class == Class::Proven);
-        let (active, written, dead, pages, segments) = Default::default();
+        let state = AtomicU8::new(State::Sealed as u8);
+        let (written, dead, pages, segments) = Default::default();
         let records = RwLock::new(records);
-        Ok(Generation { number, proven, active, written, folder, measured, beside, dead, records, pages, segments })
+        Ok(Generation { number, class, state, written, folder, measured, beside, dead, records, pages, segments })
     }
 
+    /// The class that the generation counts for: a spared one counts as proven.
     pub fn class(&self) -> Class {
-        if self.proven.load(Relaxed) { Class::Proven } else { Class::Fresh }
+        if self.state() == State::Spared { Class::Proven } else { self.class }
     }
 
-    /// It has turned out to be worth keeping. Forgotten at the next start.
-    pub fn prove(&self) {
-        self.proven.store(true, Relaxed);
+    pub fn state(&self) -> State {
+        match self.state.load(Relaxed) {
+            state if state == State::Active as u8 => State::Active,
+            state if state == State::Spared as u8 => State::Spared,
+            state if state == State::Leaving as u8 => State::Leaving,
+            _ => State::Sealed,
+        }
+    }
+
+    /// Returns true if it may be dropped to make room.
+    pub fn may_leave(&self) -> bool {
+        matches!(self.state(), State::Sealed | State::Spared)
+    }
+
+    pub fn set_state(&self, state: State) {
+        self.state.store(state as u8, Relaxed);
     }
 
     /// Its database.
@@ -181,24 +210,15 @@ impl Generation {
         self.records().journal()
     }
 
-    /// It is written to from now on.
-    pub fn activate(&self) {
-        self.active.store(true, Relaxed);
-    }
-
-    pub fn is_active(&self) -> bool {
-        self.active.load(Relaxed)
-    }
-
     /// Nothing more is written to it.
-    pub fn close(&self) -> Result<(), OpenFailure> {
-        self.active.store(false, Relaxed);
+    pub fn seal(&self) -> Result<(), DatabaseError> {
+        self.set_state(State::Sealed);
         if self.pages() < WORTH_A_REOPENING { Ok(()) } else { self.let_go_of_pages() }
     }
 
     /// Opens the database anew: sled keeps most of what was written to it in memory, whatever it is told. Where readers do
     /// not make way it stays as it is: one of them may be waiting for a disk that hangs.
-    pub fn let_go_of_pages(&self) -> Result<(), OpenFailure> {
+    pub fn let_go_of_pages(&self) -> Result<(), DatabaseError> {
         let mut tries = (0..100).map(|_| self.records.try_write().inspect_err(|_| std::thread::yield_now()));
         if let Some(Ok(mut records)) = tries.find(Result::is_ok) {
             records.reopen(&self.folder.join("db"))?;
@@ -209,7 +229,7 @@ impl Generation {
 
     /// Bytes of memory that its database holds, beside its pages and what each record costs.
     pub fn memory(&self) -> u64 {
-        OPEN + if self.is_active() { WRITTEN } else { 0 }
+        OPEN + if self.state() == State::Active { WRITTEN } else { 0 }
     }
 
     /// Bytes of pages that its database holds in memory, about: all of them at most.
@@ -228,12 +248,12 @@ impl Generation {
     }
 
     /// A file came beside the database.
-    pub fn has_gained(&self, path: &Path) {
+    pub fn add_file(&self, path: &Path) {
         self.beside.fetch_add(folder::occupied(path), Relaxed);
     }
 
     /// Some of the files beside the database do not occupy so many bytes, but so many.
-    pub fn corrects(&self, bytes: u64, by: u64) {
+    pub fn correct(&self, bytes: u64, by: u64) {
         let corrected = |beside: u64| Some((beside + by).saturating_sub(bytes));
         let _ = self.beside.fetch_update(Relaxed, Relaxed, corrected);
     }
@@ -312,7 +332,7 @@ impl Generation {
         let path = file.path(&self.folder);
         let bytes = folder::occupied(&path);
         match std::fs::remove_file(path) {
-            Ok(()) => self.corrects(bytes, 0),
+            Ok(()) => self.correct(bytes, 0),
             Err(error) => log::debug!("a stored body could not be removed: {error}"),
         }
     }

@@ -37,18 +37,18 @@ const STARTING: Duration = Duration::from_secs(1);
 
 /// Why a database could not be opened.
 #[derive(Debug)]
-pub enum OpenFailure {
+pub enum DatabaseError {
     /// The disk would not: full, read-only, broken. Worth another try.
     Io(io::Error),
     /// Its files are not what was written.
     Damaged(String),
 }
 
-impl From<OpenFailure> for io::Error {
-    fn from(failure: OpenFailure) -> io::Error {
+impl From<DatabaseError> for io::Error {
+    fn from(failure: DatabaseError) -> io::Error {
         match failure {
-            OpenFailure::Io(error) => error,
-            OpenFailure::Damaged(why) => io::Error::other(why),
+            DatabaseError::Io(error) => error,
+            DatabaseError::Damaged(why) => io::Error::other(why),
         }
     }
 }
@@ -89,21 +89,21 @@ pub struct Records {
 
 impl Records {
     /// `cache`: bytes of pages that sled holds. `segment`: bytes that it takes from the disk at a time, a power of two.
-    pub fn open(folder: &Path, cache: u64, segment: usize) -> Result<Records, OpenFailure> {
+    pub fn open(folder: &Path, cache: u64, segment: usize) -> Result<Records, DatabaseError> {
         if is_locked(&folder.join("db")) {
             // a reader of ours that hangs holds it; damage it is not
-            return Err(OpenFailure::Io(io::ErrorKind::WouldBlock.into()));
+            return Err(DatabaseError::Io(io::ErrorKind::WouldBlock.into()));
         }
-        remove_begun_snapshots(folder).map_err(OpenFailure::Io)?;
+        remove_begun_snapshots(folder).map_err(DatabaseError::Io)?;
         let config = sled::Config::new().path(folder).cache_capacity(cache).segment_size(segment).flush_every_ms(None);
         let db = match caught(|| config.open()) {
             Some(Ok(db)) => db,
-            Some(Err(sled::Error::Io(error))) => return Err(OpenFailure::Io(error)),
-            Some(Err(error)) => return Err(OpenFailure::Damaged(error.to_string())),
-            None => return Err(OpenFailure::Damaged("sled panicked on opening".to_owned())),
+            Some(Err(sled::Error::Io(error))) => return Err(DatabaseError::Io(error)),
+            Some(Err(error)) => return Err(DatabaseError::Damaged(error.to_string())),
+            None => return Err(DatabaseError::Damaged("sled panicked on opening".to_owned())),
         };
         THREADS.call_once(|| _ = caught(|| start_threads(&db)));
-        let file = File::open(folder.join("db")).map_err(OpenFailure::Io)?;
+        let file = File::open(folder.join("db")).map_err(DatabaseError::Io)?;
         Ok(Records { db: Some(db), file, cache, broken: AtomicBool::new(false) })
     }
 
@@ -113,8 +113,8 @@ impl Records {
     }
 
     /// Closes it and opens it again.
-    pub fn reopen(&mut self, folder: &Path) -> Result<(), OpenFailure> {
-        let segment = Records::segment_of(folder).ok_or_else(|| OpenFailure::Damaged("no conf".to_owned()))?;
+    pub fn reopen(&mut self, folder: &Path) -> Result<(), DatabaseError> {
+        let segment = Records::segment_of(folder).ok_or_else(|| DatabaseError::Damaged("no conf".to_owned()))?;
         caught(|| drop(self.db.take()));
         *self = Records::open(folder, self.cache, segment)?;
         Ok(())
@@ -127,10 +127,10 @@ impl Records {
 
     /// Opens a closed database once, so that the next opening has nothing to catch up with: sled writes down where its pages
     /// are when it opens, not when it closes.
-    pub fn settle(folder: &Path) {
+    pub fn catch_up(folder: &Path) {
         let Some(segment) = Records::segment_of(folder) else { return };
         if let Err(failure) = Records::open(folder, 1 << 20, segment) {
-            log::debug!("a database was not settled: {failure:?}");
+            log::debug!("a database did not catch up: {failure:?}");
         }
     }
 

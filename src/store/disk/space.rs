@@ -114,7 +114,7 @@ impl Space {
     }
 
     /// The writer has measured. Where the disk has less left than the limit, that is the limit.
-    pub fn keeps(&self, bytes: u64, folder: &Path) {
+    pub fn set_measured(&self, bytes: u64, folder: &Path) {
         self.kept.store(bytes, Relaxed);
         let left = rustix::fs::statvfs(folder).map_or(u64::MAX, |about| about.f_bavail.saturating_mul(about.f_frsize));
         // not to the last byte: others live there too

@@ -34,7 +34,7 @@ pub fn admits(shared: &Shared, length: Option<u64>) -> Result<(), AdmitError> {
     if length > max_object {
         return Err(AdmitError::LargerThanMaxObject(max_object));
     }
-    let is_large = length > shared.filling.window();
+    let is_large = length > shared.incoming.window();
     if !is_large && shared.memory.takes(length) {
         return Ok(());
     }

@@ -9,7 +9,7 @@ use super::index::Index;
 use crate::{
     key::CacheKey,
     store::{
-        disk::generation::Generation,
+        disk::generation::{Generation, State},
         format::print::{Entry, Print},
     },
 };
@@ -62,7 +62,11 @@ impl Catalog {
     /// Bytes of pages that the databases hold which are read only.
     pub fn pages(&self) -> u64 {
         let generations = self.generations();
-        generations.iter().filter(|generation| !generation.is_active()).map(|generation| generation.pages()).sum()
+        generations
+            .iter()
+            .filter(|generation| generation.state() != State::Active)
+            .map(|generation| generation.pages())
+            .sum()
     }
 
     /// Bytes that all generations occupy, as far as was measured.

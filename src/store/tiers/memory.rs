@@ -76,20 +76,20 @@ impl Memory {
         self.slots.is_some() && length.saturating_add(OVERHEAD) <= self.heaviest
     }
 
-    pub fn forget(&self, key: &CacheKey) {
+    pub fn remove(&self, key: &CacheKey) {
         if let Some(slots) = &self.slots {
             slots.remove(key);
         }
     }
 
     /// Lets go of the large bodies that a generation held: an open file keeps its room on the disk.
-    pub fn forget_bodies_of(&self, generation: u32) {
+    pub fn release_bodies_of(&self, generation: u32) {
         if let Some(slots) = &self.slots {
             slots.retain(|_, slot| slot.home() != Some(generation));
         }
     }
 
-    pub fn forget_all(&self) {
+    pub fn clear(&self) {
         if let Some(slots) = &self.slots {
             slots.clear();
         }

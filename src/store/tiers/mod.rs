@@ -2,7 +2,6 @@
 
 pub mod admission;
 pub mod catalog;
-pub mod counters;
 pub mod epochs;
 mod figures;
 pub mod index;

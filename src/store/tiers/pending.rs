@@ -120,7 +120,7 @@ impl Pending {
     }
 
     /// Changes of about so many bytes, to be written, in their order, and their bytes.
-    pub fn some(&self, bytes: u64) -> (Vec<(Print, Waiting)>, u64) {
+    pub fn batch(&self, bytes: u64) -> (Vec<(Print, Waiting)>, u64) {
         let (mut some, mut sum) = (Vec::new(), 0);
         'enough: for number in 0..SHARDS {
             for (print, waiting) in &self.lock(number).waiting {
@@ -178,7 +178,7 @@ impl Pending {
     }
 
     /// Nothing waits any more; whoever reads the disk now must not believe it.
-    pub fn forget_all(&self) {
+    pub fn clear(&self) {
         for number in 0..SHARDS {
             let mut shard = self.lock(number);
             shard.version += 1;
@@ -271,7 +271,7 @@ mod tests {
             pending.put(&mut pending.shard(&key(name)), Arc::new(response(name, length)), false);
         };
         add("written now", 5_000);
-        let (under_way, _) = pending.some(u64::MAX);
+        let (under_way, _) = pending.batch(u64::MAX);
         assert_eq!(under_way.len(), 1);
         add("written now", 50_000);
         assert!(matches!(pending.shard(&key("written now")).waiting(&key("written now")), Some(Change::Forgotten)));

@@ -12,7 +12,6 @@ use tokio::sync::watch;
 
 use super::{
     catalog::Catalog,
-    counters::Counters,
     epochs::Epochs,
     lookups::{Lookups, Turn},
     memory::Memory,
@@ -26,7 +25,7 @@ use crate::{
     purge::{Checked, Liveness},
     store::{
         Options, State, StoreError,
-        budget::{Budget, Filling},
+        budget::{Budget, Incoming},
         disk::{
             filling::Finishing,
             generation::{Found, FoundBody, Generation},
@@ -39,6 +38,7 @@ use crate::{
         hop::patient_hop,
         notice::{Notice, Notices},
         response::{Slot, StoredBody, StoredResponse},
+        stats::Counters,
     },
 };
 
@@ -50,7 +50,7 @@ pub struct Shared {
     pub budget: Budget,
     pub memory: Memory,
     pub pending: Pending,
-    pub filling: Arc<Filling>,
+    pub incoming: Arc<Incoming>,
     pub catalog: Catalog,
     pub epochs: Arc<Epochs>,
     pub purges: Purges,
@@ -92,7 +92,7 @@ impl Shared {
         Shared {
             memory: Memory::new(Budget::tier(options.memory, 0, 0)),
             pending: Pending::new(budget.waiting()),
-            filling: Arc::new(Filling::new(budget)),
+            incoming: Arc::new(Incoming::new(budget)),
             catalog: Catalog::new(),
             epochs: Arc::default(),
             purges: Purges::default(),
@@ -116,7 +116,7 @@ impl Shared {
 
     /// The memory tier has what is left of `--memory` beside these bytes of databases.
     pub fn share_memory(&self, databases: u64) {
-        let taken = databases + self.pending.bytes() + self.filling.held() + self.sketch.size();
+        let taken = databases + self.pending.bytes() + self.incoming.held() + self.sketch.size();
         self.memory.resize(Budget::tier(self.options.memory, taken, self.catalog.index.len()));
     }
 
@@ -246,7 +246,7 @@ impl Shared {
             let Some(slot) = slot else { break };
             if self.is_purged(&slot) {
                 // its room is given back
-                self.memory.forget(key);
+                self.memory.remove(key);
                 self.pending.forget(&mut shard, Print::of(key));
                 drop(shard);
                 if !self.woken.swap(true, SeqCst) {
@@ -259,7 +259,7 @@ impl Shared {
             }
             if slot.home().is_some_and(|generation| self.catalog.generation(generation).is_none()) {
                 // dropped meanwhile: an open file keeps its room on the disk
-                self.memory.forget(key);
+                self.memory.remove(key);
             }
             drop(shard);
             return Some(slot);
@@ -363,7 +363,7 @@ impl Shared {
 
     fn failed_to_read(&self, error: &std::io::Error) {
         self.counters.errors.fetch_add(1, Relaxed);
-        self.say(format!("reading the cache failed: {error}"));
+        self.warn_once(format!("reading the cache failed: {error}"));
     }
 
     /// Reads what the disk holds under a key. Blocks.
@@ -435,7 +435,7 @@ impl Shared {
     }
 
     /// Says a problem once, until another one comes up.
-    pub fn say(&self, problem: String) {
+    pub fn warn_once(&self, problem: String) {
         let mut said = self.said.lock().unwrap_or_else(|poison| poison.into_inner());
         if *said != problem {
             log::warn!("{problem}");
@@ -444,7 +444,7 @@ impl Shared {
     }
 
     /// The problems are over: the next one is said again.
-    pub fn well_again(&self) -> bool {
+    pub fn has_recovered(&self) -> bool {
         !std::mem::take(&mut *self.said.lock().unwrap_or_else(|poison| poison.into_inner())).is_empty()
     }
 }

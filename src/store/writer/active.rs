@@ -8,7 +8,7 @@ use crate::{
         StoreError,
         disk::{
             body::DiskBody,
-            generation::{Class, Generation},
+            generation::{Class, Generation, State},
             segment::Segment,
         },
         format::{
@@ -32,7 +32,7 @@ impl Active {
     /// Goes on with a generation.
     pub fn resume(generation: Arc<Generation>) -> io::Result<Active> {
         let next_file = generation.unused_file_number()?;
-        generation.activate();
+        generation.set_state(State::Active);
         // a process that was killed left records that nobody made reach the disk
         Ok(Active { generation, segment: None, next_file, unsynced: true })
     }
@@ -90,7 +90,7 @@ impl Active {
         let path = file.path(&self.generation.folder);
         let linked = found(fs::hard_link(location.file.path(&from.folder), &path))?;
         Ok(linked.map(|()| {
-            self.generation.has_gained(&path);
+            self.generation.add_file(&path);
             self.home(Location { file, ..location })
         }))
     }
@@ -102,7 +102,7 @@ impl Active {
         let place = file.path(&self.generation.folder);
         let moved = found(fs::rename(path, &place))?;
         Ok(moved.map(|()| {
-            self.generation.has_gained(&place);
+            self.generation.add_file(&place);
             self.home(Location { file, ..location })
         }))
     }
@@ -119,9 +119,9 @@ impl Active {
     }
 
     /// Nothing more is written to it.
-    pub fn close(mut self) -> Result<(), StoreError> {
+    pub fn seal(mut self) -> Result<(), StoreError> {
         self.sync().map_err(StoreError::Io)?;
-        self.generation.close().map_err(|failure| StoreError::Io(failure.into()))?;
+        self.generation.seal().map_err(|failure| StoreError::Io(failure.into()))?;
         // sled takes another segment when it opens
         self.measure();
         Ok(())

@@ -15,7 +15,7 @@ use crate::{
         StoreError,
         disk::{
             body::DiskBody,
-            generation::{Class, Generation},
+            generation::{Class, Generation, State},
             journal::Journal,
             records::Records,
         },
@@ -108,7 +108,7 @@ impl Generations {
         }
         for write in writes {
             if let Some((key, body, home)) = write.body {
-                body.settle(home);
+                body.has_moved(home);
                 body.watch(key, &shared.notices);
             }
             shared.pending.written(write.print, write.turn);
@@ -168,7 +168,7 @@ impl Generations {
         let (mut pages, may) = (shared.catalog.pages(), shared.budget.pages());
         if pages > may {
             generations.sort_unstable_by_key(|generation| std::cmp::Reverse(generation.pages()));
-            for generation in generations.iter().filter(|generation| !generation.is_active()) {
+            for generation in generations.iter().filter(|generation| generation.state() != State::Active) {
                 if pages <= may / 2 {
                     break;
                 }
@@ -208,7 +208,7 @@ impl Generations {
         drop(self);
         std::thread::scope(|threads| {
             for folder in &folders {
-                threads.spawn(|| Records::settle(folder));
+                threads.spawn(|| Records::catch_up(folder));
             }
         });
     }
@@ -227,7 +227,7 @@ impl Generations {
         let folder = &self.shared.options.folder;
         let journal = std::fs::metadata(folder.join("live/journal")).map_err(StoreError::Io)?;
         let beside = journal.blocks() * 512 + self.shared.space.beside();
-        self.shared.space.keeps(self.shared.catalog.bytes() + beside, folder);
+        self.shared.space.set_measured(self.shared.catalog.bytes() + beside, folder);
         Ok(())
     }
 
@@ -245,7 +245,7 @@ impl Generations {
             StoredBody::Disk(body) => match self.fresh.adopt(&self.shared.catalog, key, body)? {
                 None => {
                     // memory would keep the room of a file that is gone
-                    self.shared.memory.forget(key);
+                    self.shared.memory.remove(key);
                     return Ok(write);
                 }
                 Some(home) => {

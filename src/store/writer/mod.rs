@@ -2,7 +2,6 @@
 
 mod active;
 mod command;
-mod counting;
 mod generations;
 mod opening;
 mod rotation;
@@ -85,7 +84,7 @@ pub fn run(shared: Arc<Shared>, (commands, received): (Sender<Command>, Receiver
                 writer.shared.woken.store(false, SeqCst);
                 writer.write_at.get_or_insert_with(|| clock::instant() + GATHER);
             }
-            Ok(Command::Notice(Notice::Unreadable(key))) => writer.forget(&key),
+            Ok(Command::Notice(Notice::Unreadable(key))) => writer.forget_unreadable(&key),
             Ok(Command::Notice(Notice::Purged)) => {
                 writer.sync_at.get_or_insert_with(|| clock::instant() + SYNC);
             }
@@ -173,7 +172,7 @@ impl Writer {
                 // the limit may be lower than the last time
                 self.rotate_if_over();
                 self.shared.state.send_replace(Some(State::Open));
-                if self.shared.well_again() {
+                if self.shared.has_recovered() {
                     log::info!("the cache on disk works again");
                 }
                 if self.shared.purges.waiting().is_some() {
@@ -195,7 +194,7 @@ impl Writer {
         }
         let io = |error| OpenError::Io(folder.clone(), error);
         if self.shared.pending.overflowed() {
-            self.shared.pending.forget_all();
+            self.shared.pending.clear();
             folder::clear_live(folder).map_err(io)?;
         }
         opening::open(&self.shared, self.commands.clone()).map_err(io)
@@ -206,7 +205,7 @@ impl Writer {
         if let Some(open) = self.open.take() {
             open.set.forget_unsynced();
         }
-        self.shared.say(format!("the cache works in memory alone: {why}"));
+        self.shared.warn_once(format!("the cache works in memory alone: {why}"));
         self.shared.state.send_replace(Some(State::Down(why)));
         (self.write_at, self.sync_at, self.rotate_at, self.measure_at, self.sweep_at) = Default::default();
         self.retry = Some((clock::instant() + retry_after, (retry_after * 2).min(RETRY.1)));
@@ -227,7 +226,7 @@ impl Writer {
                 break;
             }
             let share = self.shared.space.share();
-            let (some, bytes) = self.shared.pending.some((share / 8).clamp(BATCH.0, BATCH.1));
+            let (some, bytes) = self.shared.pending.batch((share / 8).clamp(BATCH.0, BATCH.1));
             // sled needs twice what small records have; large bodies stand as they are
             self.make_room(bytes + bytes.min(share / 4));
             let Some(open) = self.open.as_mut().filter(|_| !some.is_empty()) else { break };
@@ -298,7 +297,7 @@ impl Writer {
 
     fn counted(&mut self, generation: &Weak<Generation>, guess: u64, counted: u64) {
         let Some(generation) = generation.upgrade() else { return };
-        generation.corrects(guess, counted);
+        generation.correct(guess, counted);
         self.measure();
     }
 
@@ -320,11 +319,11 @@ impl Writer {
         }
     }
 
-    fn forget(&mut self, key: &CacheKey) {
+    fn forget_unreadable(&mut self, key: &CacheKey) {
         let shared = &self.shared;
         shared.counters.damaged.fetch_add(1, Relaxed);
         let mut shard = shared.pending.shard(key);
-        shared.memory.forget(key);
+        shared.memory.remove(key);
         shared.pending.forget(&mut shard, Print::of(key));
         drop(shard);
         self.write_at.get_or_insert_with(|| clock::instant() + GATHER);
@@ -382,8 +381,8 @@ impl Writer {
         let cleared = Cleared { responses, bytes };
         self.open = None;
         shared.catalog.index.remove_all();
-        shared.pending.forget_all();
-        shared.memory.forget_all();
+        shared.pending.clear();
+        shared.memory.clear();
         drop(clearing);
         (self.write_at, self.sync_at, self.rotate_at, self.measure_at, self.sweep_at) = Default::default();
         let removed = match &self.lock {

@@ -3,23 +3,19 @@
 use std::{
     fs::{self, File},
     io::{self, Read as _, Write},
-    path::Path,
-    sync::{Arc, atomic::Ordering::Relaxed, mpsc::Sender},
+    path::{Path, PathBuf},
+    sync::{Arc, Weak, atomic::Ordering::Relaxed, mpsc::Sender},
 };
 
-use super::{
-    active::Active,
-    command::Command,
-    counting::{self, Guessed},
-    generations::Generations,
-};
+use super::{active::Active, command::Command, generations::Generations};
 use crate::store::{
     StoreError,
     disk::{
         folder,
         generation::{Class, Generation},
         journal::Journal,
-        records::OpenFailure,
+        records::DatabaseError,
+        segment,
     },
     format::lines::{self, LINE, Mark, Read},
     tiers::shared::Shared,
@@ -83,7 +79,7 @@ pub fn open(shared: &Arc<Shared>, commands: Sender<Command>) -> io::Result<Gener
         let unnamed = live.join(Generation::folder_name(class, number));
         // a damaged one is set aside already
         if unnamed.exists() {
-            folder::forget(folder, &unnamed)?;
+            folder::move_away(folder, &unnamed)?;
         }
     }
     if furthest > read.mark {
@@ -128,7 +124,7 @@ fn forget_other_version(folder: &Path, live: &Path) -> io::Result<()> {
          the disk space is given back",
         lines::VERSION
     );
-    folder::forget(folder, live)?;
+    folder::move_away(folder, live)?;
     folder::create(live)
 }
 
@@ -142,9 +138,9 @@ fn start(
 ) -> io::Result<Generations> {
     let large = shared.catalog.index.bytes_by_generation(LARGE);
     let guess = |generation: &Generation| large.get(&generation.number).copied().unwrap_or(0);
-    open.iter().for_each(|generation| generation.corrects(0, guess(generation)));
+    open.iter().for_each(|generation| generation.correct(0, guess(generation)));
     let occupied: u64 = open.iter().map(|generation| generation.bytes()).sum();
-    shared.space.keeps(occupied + shared.space.beside(), &shared.options.folder);
+    shared.space.set_measured(occupied + shared.space.beside(), &shared.options.folder);
     let share = shared.space.share();
     let last = |class| open.iter().rev().find(|generation| generation.class() == class).cloned();
     let resumed = |class| last(class).filter(|generation| generation.bytes() < share).map(Active::resume).transpose();
@@ -162,7 +158,7 @@ fn start(
             Active::begin(shared, Class::Fresh, next_number - 1).map_err(io)?
         }
     };
-    counting::behind(shared, guessed, commands);
+    count_behind(shared, guessed, commands);
     let generations = Generations::new(shared.clone(), journal, fresh, proven, next_number);
     generations.measure().map_err(io)?;
     Ok(generations)
@@ -213,9 +209,9 @@ fn open_generation(
             Ok(mark) => Ok((generation, mark)),
             Err(error) => Err(error.to_string()),
         },
-        Err(OpenFailure::Io(error)) if is_the_disks(&error) => return Err(error),
-        Err(OpenFailure::Io(error)) => Err(error.to_string()),
-        Err(OpenFailure::Damaged(why)) => Err(why),
+        Err(DatabaseError::Io(error)) if is_the_disks(&error) => return Err(error),
+        Err(DatabaseError::Io(error)) => Err(error.to_string()),
+        Err(DatabaseError::Damaged(why)) => Err(why),
     })
 }
 
@@ -249,4 +245,48 @@ fn set_aside(shared: &Shared, what: &Path) -> io::Result<()> {
 
 fn set_aside_bytes(folder: &Path) -> io::Result<u64> {
     Ok(folder::numbered(folder, "set-aside-")?.iter().map(|(_, path)| folder::occupied(path)).sum())
+}
+
+/// A generation of which it is guessed what its files of one body each occupy.
+struct Guessed {
+    generation: Weak<Generation>,
+    folder: PathBuf,
+    /// Files with this number or a later one came after the guess.
+    until: u32,
+    /// Bytes.
+    guess: u64,
+}
+
+impl Guessed {
+    /// `until`: its next file's number, if it is written to.
+    fn new(generation: &Arc<Generation>, guess: u64, until: Option<u32>) -> Guessed {
+        let until = until.unwrap_or(u32::MAX);
+        Guessed { generation: Arc::downgrade(generation), folder: generation.folder.clone(), until, guess }
+    }
+
+    fn count(&self) -> u64 {
+        let files = segment::body_files(&self.folder).unwrap_or_default().into_iter();
+        let older = files.filter(|file| file.number() < self.until);
+        older.map(|file| folder::occupied(&file.path(&self.folder))).sum()
+    }
+}
+
+/// Removes what is gone and counts the files of bodies: both take the longer the more files there are, so that nobody waits
+/// for them. This is done on a thread of its own, which tells the writer. Where none can be had the guesses stand.
+fn count_behind(shared: &Shared, guessed: Vec<Guessed>, commands: Sender<Command>) {
+    let folder = shared.options.folder.clone();
+    let count = move || {
+        if let Err(error) = folder::remove_gone(&folder) {
+            log::debug!("what was forgotten stays in {}: {error}", folder.display());
+        }
+        for guessed in guessed {
+            let counted = guessed.count();
+            let Guessed { generation, guess, .. } = guessed;
+            // an error: the store is gone
+            let _ = commands.send(Command::Counted { generation, guess, counted });
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("larder-counting".to_owned()).spawn(count) {
+        log::debug!("what bodies occupy is not counted: {error}");
+    }
 }

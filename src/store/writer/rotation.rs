@@ -13,7 +13,7 @@ use crate::{
         StoreError,
         disk::{
             folder,
-            generation::{Class, Generation},
+            generation::{Class, Generation, State},
             space::{FRESH, SHARES},
         },
         format::{
@@ -43,6 +43,7 @@ struct Leaving {
 impl Leaving {
     /// Copies the survivors in the order of the database, so that each of its pages is read once.
     fn new(generation: Arc<Generation>, mut survivors: Vec<Print>) -> Leaving {
+        generation.set_state(State::Leaving);
         survivors.sort_unstable_by_key(|print| Reverse(print.0));
         Leaving { generation, survivors }
     }
@@ -73,7 +74,7 @@ impl Rotation {
         if shared.sketch.has_aged(shared.catalog.index.responses()) {
             shared.sketch.fade();
         }
-        close_full(set)?;
+        seal_full(set)?;
         if shared.space.is_over() {
             // no time for survivors
             return self.drop_one(set);
@@ -135,7 +136,7 @@ impl Rotation {
         self.spared += 1;
         let spare = self.spared < generations.len();
         if spare {
-            generation.prove();
+            generation.set_state(State::Spared);
             // behind the others
             generations.retain(|other| other.number != generation.number);
             generations.push(generation.clone());
@@ -145,7 +146,7 @@ impl Rotation {
 }
 
 /// Goes on in new generations where the old ones have their share.
-fn close_full(set: &mut Generations) -> Result<(), StoreError> {
+fn seal_full(set: &mut Generations) -> Result<(), StoreError> {
     let budget = set.shared.budget;
     let (bytes, records, pages) = (set.shared.space.share(), budget.records() / SHARES, budget.pages());
     // what is written to holds all of its pages
@@ -154,10 +155,10 @@ fn close_full(set: &mut Generations) -> Result<(), StoreError> {
     };
     if is_full(&set.fresh) {
         let next = set.begin(Class::Fresh)?;
-        std::mem::replace(&mut set.fresh, next).close()?;
+        std::mem::replace(&mut set.fresh, next).seal()?;
     }
     match set.proven.take_if(|proven| is_full(proven)) {
-        Some(full) => full.close(),
+        Some(full) => full.seal(),
         None => Ok(()),
     }
 }
@@ -170,7 +171,7 @@ fn mostly_dead(shared: &Shared) -> Option<Leaving> {
     let room = shared.space.room_for_survivors();
     let candidates = generations.iter().filter(|generation| {
         let lives = lives(generation);
-        !generation.is_active() && lives < generation.bytes() / LITTLE && lives <= room
+        generation.may_leave() && lives < generation.bytes() / LITTLE && lives <= room
     });
     let generation = candidates.max_by_key(|generation| generation.bytes() - lives(generation))?.clone();
     let survivors = shared.catalog.index.of_generation(generation.number);
@@ -180,14 +181,14 @@ fn mostly_dead(shared: &Shared) -> Option<Leaving> {
 /// The oldest of the class that has more than is meant for it.
 fn least_worth(set: &Generations) -> Option<Arc<Generation>> {
     let generations = set.shared.catalog.generations();
-    let closed = |class| {
-        let of_class = move |generation: &&Arc<Generation>| generation.class() == class && !generation.is_active();
-        generations.iter().filter(of_class)
+    let of_class = |class| {
+        let may_leave = move |generation: &&Arc<Generation>| generation.class() == class && generation.may_leave();
+        generations.iter().filter(may_leave)
     };
     let all: u64 = generations.iter().map(|generation| generation.bytes()).sum();
-    let of_fresh: u64 = closed(Class::Fresh).map(|generation| generation.bytes()).sum();
+    let of_fresh: u64 = of_class(Class::Fresh).map(|generation| generation.bytes()).sum();
     let too_fresh = (of_fresh + set.fresh.generation.bytes()) * (SHARES - 1) > all * FRESH;
-    let (fresh, proven) = (closed(Class::Fresh).next(), closed(Class::Proven).next());
+    let (fresh, proven) = (of_class(Class::Fresh).next(), of_class(Class::Proven).next());
     if too_fresh { fresh.or(proven) } else { proven.or(fresh) }.cloned()
 }
 
@@ -250,9 +251,9 @@ fn remove(set: &mut Generations, generation: &Arc<Generation>) -> Result<(), Sto
     generations.retain(|generation| generation.number != number);
     drop(generations);
     // after that: who reads one of them now sees that it has no place any more
-    shared.memory.forget_bodies_of(number);
+    shared.memory.release_bodies_of(number);
     if let Err(error) = folder::discard(&shared.options.folder, &generation.folder) {
-        shared.say(format!("a part of the cache could not be removed: {error}"));
+        shared.warn_once(format!("a part of the cache could not be removed: {error}"));
     }
     set.measure()
 }

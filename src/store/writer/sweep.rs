@@ -136,7 +136,7 @@ fn forget_dead(set: &mut Generations, looking: &mut Looking) -> Result<Seen, Sto
         }
         // from here on nobody freshens what is about to lose its body
         shared.catalog.index.remove(print);
-        shared.memory.forget(&key);
+        shared.memory.remove(&key);
         drop(shard);
         shared.forget_if_lost(Print::of(&record.primary), print);
         lines.push(Line::Forgotten(print));
@@ -165,10 +165,10 @@ fn give_back(set: &mut Generations, rotation: &mut Rotation, generation: Arc<Gen
     }
     if set.fresh.generation.number == generation.number {
         let next = set.begin(Class::Fresh)?;
-        std::mem::replace(&mut set.fresh, next).close()?;
+        std::mem::replace(&mut set.fresh, next).seal()?;
     }
     if let Some(full) = set.proven.take_if(|proven| proven.generation.number == generation.number) {
-        full.close()?;
+        full.seal()?;
     }
     let survivors = live.into_iter().map(|(print, _)| print).collect();
     rotation.drop_next(generation, survivors);
