@@ -18,7 +18,7 @@ const WAITING: usize = 4096;
 
 /// How long a response is on its way at most, usually, in milliseconds. One that takes longer must be validated if it may
 /// have been purged.
-const ON_ITS_WAY: u64 = 600_000;
+pub const ON_ITS_WAY: u64 = 600_000;
 
 #[derive(Default)]
 pub struct Purges {
