@@ -84,6 +84,25 @@ fn a_hard_purge_is_in_force_at_once_in_memory_pending_and_on_the_disk_and_after_
     }
 }
 
+#[test]
+fn a_rule_is_not_forgotten_while_what_it_reaches_waits_to_be_written() {
+    let folder = folder();
+    for options in [options(folder.path()), disk_only(folder.path())] {
+        run(async {
+            let store = open(options.clone()).await;
+            for round in 0..20 {
+                let now = Timestamp(NOW.0 + round * 7_200_000);
+                put_now(&store, "a", 3_000, now);
+                purge(&store, url("a"), Strength::Hard, now).await;
+                store.position(Timestamp(now.0 + 3_600_000));
+                store.sweep().await;
+                assert!(!is_there(&store, "a").await, "{round}");
+            }
+            store.close().await;
+        });
+    }
+}
+
 /// The store closes and another one opens the folder.
 async fn reopened(store: Store, options: &crate::store::Options) -> Store {
     store.close().await;

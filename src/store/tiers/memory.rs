@@ -5,6 +5,7 @@ use quick_cache::{OptionsBuilder, Weighter, sync::Cache};
 use crate::{
     key::CacheKey,
     message::{Nominated, ResponseHead, StoredHead},
+    purge::Position,
     store::response::{Slot, StoredBody, StoredResponse},
 };
 
@@ -93,6 +94,15 @@ impl Memory {
         if let Some(slots) = &self.slots {
             slots.clear();
         }
+    }
+
+    /// Returns the lowest position of what is held.
+    pub fn oldest(&self) -> Option<Position> {
+        let positions = self.slots.iter().flat_map(Cache::iter).filter_map(|(_, slot)| match slot {
+            Slot::Response(response) => Some(response.head.position),
+            Slot::Variants(_) => None,
+        });
+        positions.min()
     }
 
     /// Bytes held.

@@ -12,6 +12,7 @@ use std::{
 use super::memory;
 use crate::{
     key::CacheKey,
+    purge::Position,
     store::{format::print::Print, response::StoredResponse},
 };
 
@@ -66,6 +67,19 @@ impl Pending {
             forgotten: AtomicU64::new(0),
             overflowed: AtomicBool::new(false),
         }
+    }
+
+    /// Returns the lowest position of what waits.
+    pub fn oldest(&self) -> Option<Position> {
+        let of_shard = |number| {
+            let shard = self.lock(number);
+            let responses = shard.waiting.values().filter_map(|waiting| match &waiting.change {
+                Change::Response(response) => Some(response.head.position),
+                Change::Forgotten => None,
+            });
+            responses.min()
+        };
+        (0..SHARDS).filter_map(of_shard).min()
     }
 
     /// The lock under which a key is changed. Nobody may hold two, but for [`Pending::is_waiting_beside`].

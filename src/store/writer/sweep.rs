@@ -77,7 +77,10 @@ impl Sweeping {
         };
         let Some(number) = left.pop() else {
             self.left = None;
-            let oldest = [self.oldest, set.shared.purges.take_written()].into_iter().flatten().min();
+            let shared = &set.shared;
+            // what waits may be written meanwhile, and is counted then
+            let elsewhere = [shared.memory.oldest(), shared.pending.oldest()];
+            let oldest = [self.oldest, shared.purges.take_written()].into_iter().chain(elsewhere).flatten().min();
             if !self.missed {
                 set.shared.purges.forget_until(oldest);
             }
