@@ -7,12 +7,12 @@
 //!
 //! | layer | what it knows |
 //! |---|---|
-//! | `error`, `options`, `stats`, `budget`, `notice`, `hop` | plain types; a [`notice`] tells the writer what happened in a lower layer |
-//! | [`format`] | the bytes of records, of the journal's lines and of sums; opens no file |
-//! | [`disk`] | the files: the folder, generations, bodies, the journal, and the room that they take |
+//! | `error`, `options`, `stats`, `budget`, `notice`, `hop` | plain types; a `notice` tells the writer what happened in a lower layer |
+//! | `format` | the bytes of records, of the journal's lines and of sums; opens no file |
+//! | `disk` | the files: the folder, generations, bodies, the journal, and the room that they take |
 //! | `response` | [`StoredResponse`] and [`Slot`], which the proxy gets and gives |
-//! | [`tiers`] | where a lookup looks: memory, what waits to be written, the index, the disk |
-//! | [`writer`] | the one thread that opens, writes, evicts, sweeps and clears the disk |
+//! | `tiers` | where a lookup looks: memory, what waits to be written, the index, the disk |
+//! | `writer` | the one thread that opens, writes, evicts, sweeps and clears the disk |
 //! | this file, `storing`, `purging`, `scan`, `inspect` | what the rest of Larder calls |
 //!
 //! # Which one wins
