@@ -9,6 +9,7 @@ pub mod lookups;
 pub mod memory;
 pub mod pending;
 pub mod purges;
+mod reading;
 pub mod shared;
 pub mod sketch;
 pub mod variants;
