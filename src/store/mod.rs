@@ -57,6 +57,12 @@
 //!
 //! The disk may fail: then the memory tier works alone, and the writer tries again.
 //!
+//! # Purging
+//!
+//! A purge is one line of the journal and one rule in memory (`tiers/purges.rs`, [`crate::purge`]). Nothing is searched:
+//! whoever finds a stored response asks the rules that came since it was looked at last. A sweep gives the room back, and
+//! forgets the rules that reach nothing any more.
+//!
 //! # Words
 //!
 //! | word | its one meaning |
