@@ -61,7 +61,7 @@ impl Budget {
     }
 }
 
-/// Bytes of bodies on their way from the origin that memory holds, all together.
+/// Counts the bytes of all bodies on their way from the origin that memory holds.
 #[derive(Debug)]
 pub struct Incoming {
     held: AtomicU64,

@@ -1,16 +1,78 @@
-//! Bytes that survive a restart: the boundary between the proxy and whatever keeps stored responses.
+//! The store keeps responses in memory and on disk, and finds them again after a restart. It is the boundary between the
+//! proxy and whatever keeps stored responses.
 //!
-//! A put is at once in the memory tier ([`memory`]) and in what waits to be written ([`pending`]). One thread ([`writer`])
-//! writes it to the newest generation on disk ([`generation`]): the record to its database ([`disk`], [`record`]), a body
-//! that is not small to a file beside it ([`segment`], [`body`]), then a line to the [`journal`]. The journal
-//! is read at opening and becomes the [`index`], which knows of each key which generation holds it. When a
-//! generation is full another is begun, and one is dropped after what is asked for often was copied out of it
-//! ([`rotation`], [`eviction`]). What has long been of no use goes also where there is room ([`sweep`]). What takes long at an
-//! opening is done behind it ([`counting`]). A lookup that memory does not answer reads the disk in its turn ([`lookups`]).
+//! # The layers
 //!
-//! A purge is one line of the journal and one rule in memory ([`purges`], [`crate::purge`]). Nothing is searched: whoever finds
-//! a stored response asks the rules that came since it was looked at last. A sweep gives the room back, and forgets the rules
-//! that reach nothing any more.
+//! Each layer uses only those above it in this table (tests/larder/tidy/layers.rs).
+//!
+//! | layer | what it knows |
+//! |---|---|
+//! | `error`, `options`, `stats`, `budget`, `notice`, `hop` | plain types; a `notice` tells the writer what happened in a lower layer |
+//! | `format` | the bytes of records, of the journal's lines and of sums; opens no file |
+//! | `disk` | the files: the folder, generations, bodies, the journal, and the room that they take |
+//! | `response` | [`StoredResponse`] and [`Slot`], which the proxy gets and gives |
+//! | `tiers` | where a lookup looks: memory, what waits to be written, the index, the disk |
+//! | `writer` | the one thread that opens, writes, evicts, sweeps and clears the disk |
+//! | this file, `storing`, `purging`, `scan`, `inspect` | what the rest of Larder calls |
+//!
+//! # Which one wins
+//!
+//! For a key, the first of these that knows it is right:
+//!
+//! 1. *The memory tier* (`tiers/memory.rs`). It may lack any key, because it is bounded. What it holds is never older than
+//!    the rest: a put, a freshening and an invalidation change it together with `pending`, under one lock for each key.
+//! 2. *Pending* (`tiers/pending.rs`): what was put or forgotten and is not on the disk yet. A forgotten key is not found,
+//!    although its record is still on the disk. Each lock has a version. A lookup that reads the disk compares the version
+//!    before and after, and looks again if a change came between.
+//! 3. *The index* (`tiers/index.rs`): for the print of each key the generation that holds its newest record. It is in
+//!    memory and complete. A record that the index does not name does not exist.
+//! 4. *The record* in the database of that generation. It carries the whole key, so that two keys with the same print are
+//!    told apart.
+//!
+//! Two rules stand above all four. While a clearing is under way nothing is found (`tiers/epochs.rs`), and a response that a
+//! purge rule reaches is dead wherever it is (`tiers/purges.rs`). Of the variants of a URL the index knows the prints
+//! (`tiers/variants.rs`); each variant is a response of its own.
+//!
+//! # On the disk
+//!
+//! A *generation* is a folder with one sled database (records: heads, and bodies up to 256 bytes), segments (bodies up to
+//! 256 KiB, one behind the other) and one file for each larger body. A large body streams into a file of `filling/`, and is
+//! moved into the generation when its response is written. A generation is *active* (written to), *sealed* (full), *spared*
+//! (full, and kept as it is because most of it is asked for) or *leaving* (about to be removed). Its class is *fresh* if it
+//! holds what was put, *proven* if it holds what survived another generation.
+//!
+//! The *journal* is one file for all generations. It says in order what was stored, forgotten and purged. An opening reads
+//! it into the index and reads no record. Where journal and records disagree, the journal is right. Each database notes how
+//! far the journal was on the disk, so that a journal that lost its end is noticed.
+//!
+//! # The writer
+//!
+//! The writer gathers changes for 50 ms and writes them in this order: bodies, records, lines of the journal, the index. It
+//! syncs within 400 ms: bodies, then records, then the journal. So no line ever names what a crash could lose.
+//!
+//! - *Rotation* makes room. It removes the generation that is worth least, after it copied what is asked for often.
+//! - A *sweep* looks now and then for responses that have long been of no use, also where there is room.
+//! - *Clearing* moves the epoch (a fetch that began before is not stored after), forgets everything, moves `live/` away,
+//!   removes it and opens an empty one.
+//!
+//! The disk may fail: then the memory tier works alone, and the writer tries again.
+//!
+//! # Purging
+//!
+//! A purge is one line of the journal and one rule in memory (`tiers/purges.rs`, [`crate::purge`]). Nothing is searched:
+//! whoever finds a stored response asks the rules that came since it was looked at last. A sweep gives the room back, and
+//! forgets the rules that reach nothing any more.
+//!
+//! # Words
+//!
+//! | word | its one meaning |
+//! |---|---|
+//! | forget | a key is not found any more; its record may stay on the disk |
+//! | sweep | the pass that forgets what is long dead; removing a folder that was moved away is *remove gone* |
+//! | filling | a large body on its way into a file; bodies on their way that memory holds are *incoming* |
+//! | close | the end of the store; the end of writing to one generation is *seal* |
+//! | active | written to |
+//! | proven | of the class that holds what survived |
 
 mod budget;
 mod disk;
@@ -26,6 +88,7 @@ mod purging;
 mod response;
 mod scan;
 mod stats;
+mod storing;
 #[cfg(test)]
 mod tests;
 mod tiers;
@@ -53,7 +116,6 @@ pub use disk::{
     folder::{FolderLock, is_cache, restrict_umask},
 };
 pub use error::{OpenError, StoreError};
-use format::print::Print;
 pub use format::record::Variant;
 pub use inspect::{clear_folder, stats_of};
 use notice::{Notice, Notices};
@@ -61,15 +123,11 @@ pub use options::Options;
 pub use response::{Slot, StoredBody, StoredResponse, read};
 pub use scan::{Listed, Scan};
 pub use stats::{Cleared, State, Stats};
-use tiers::{admission, epochs::Clearing, index::Index, pending::Change, shared::Shared, variants};
+use tiers::{admission, epochs::Clearing, shared::Shared};
 pub use tiers::{admission::AdmitError, epochs::Epoch};
 use writer::Command;
 
-use crate::{
-    key::CacheKey,
-    message::{FieldValue, Fields, StoredHead},
-    purge::{Checked, Liveness},
-};
+use crate::{key::CacheKey, message::StoredHead};
 
 /// The store. Cheap to clone; shared by all workers. When the last clone goes, what waits is written and the folder is
 /// let go, behind; [`Store::close`] waits for that.
@@ -168,155 +226,8 @@ impl Store {
         self.0.shared.lookup(key).await
     }
 
-    /// Stores a response under the key of its URL (`primary`); one with nominated fields becomes a variant there, and so
-    /// does any other if variants are there already. At once visible to `lookup`, and to `recall` where the memory tier
-    /// takes it; written behind. Nothing happens where the epoch has moved. Copies the fields to their exact size; a body
-    /// in memory should have its exact size already.
-    pub fn put(&self, primary: CacheKey, response: StoredResponse, epoch: Epoch) {
-        let shared = &self.0.shared;
-        if response.body.length() > shared.options.max_object {
-            return;
-        }
-        let response = StoredResponse { primary, ..exact(response) };
-        // dead on arrival: it was asked for before a purge
-        if shared.purges.standing(&response).liveness == Liveness::Dead {
-            return;
-        }
-        let key = response.key;
-        let response = {
-            let mut shard = shared.pending.shard(&key);
-            if shared.epochs.now() != epoch {
-                return;
-            }
-            if key == primary && shared.catalog.index.variants.any(Print::of(&primary)) {
-                drop(shard);
-                return self.put(primary, StoredResponse { key: primary.beside_variants(), ..response }, epoch);
-            }
-            let response = Arc::new(response);
-            shared.memory.keep(key, Slot::Response(response.clone()));
-            shared.pending.put(&mut shard, response.clone(), shared.catalog.may_hold(&key));
-            response
-        };
-        if key != primary {
-            self.put_variant(primary, &response, epoch);
-        }
-        self.wake();
-    }
-
-    /// Adds a stored response to the variants of its URL. They take the place of a response that does not vary.
-    fn put_variant(&self, primary: CacheKey, response: &StoredResponse, epoch: Epoch) {
-        let shared = &self.0.shared;
-        let index = &shared.catalog.index;
-        let (of, print) = (Print::of(&primary), Print::of(&response.key));
-        let mut shard = shared.pending.shard(&primary);
-        if shared.epochs.now() != epoch {
-            return;
-        }
-        let known = match shared.memory.recall(&primary) {
-            Some(Slot::Variants(list)) => Some(list),
-            _ if shared.catalog.is_known() && !index.variants.any(of) => Some(Arc::default()),
-            _ => None,
-        };
-        let pushed_out = index.variants.put(of, print);
-        match known {
-            Some(known) => {
-                let others = known.iter().filter(|variant| variant.key != response.key).cloned();
-                let list = [Variant::of(response.key, &response.head)].into_iter().chain(others);
-                shared.memory.keep(primary, Slot::Variants(Arc::new(list.take(variants::MOST).collect())));
-            }
-            // a lookup reads the others
-            None => shared.memory.remove(&primary),
-        }
-        if shared.catalog.may_hold(&primary) || shard.is_waiting(of) {
-            shared.pending.forget(&mut shard, of);
-        } else {
-            shard.version += 1;
-        }
-        drop(shard);
-        if let Some(print) = pushed_out {
-            self.forget_variant(print);
-        }
-    }
-
-    /// Replaces the head of a stored response, the body stays; if it is still the one that is stored. Where the new head
-    /// nominates fields and the old one did not, the response becomes a variant.
-    pub fn freshen(&self, primary: CacheKey, stored: &StoredResponse, head: StoredHead, epoch: Epoch) {
-        let shared = &self.0.shared;
-        {
-            let shard = shared.pending.shard(&stored.key);
-            let is_variant = |index: &Index| index.variants.has(Print::of(&primary), Print::of(&stored.key));
-            let held = match (shared.memory.recall(&stored.key), shard.waiting(&stored.key)) {
-                // what was forgotten with its URL may be in memory still
-                _ if stored.key != primary && !is_variant(&shared.catalog.index) => false,
-                (Some(Slot::Response(held)), _) => same(&held, stored),
-                (_, Some(Change::Response(held))) => same(held, stored),
-                (Some(Slot::Variants(_)), _) | (_, Some(_)) => false,
-                // only the disk holds it, and nothing was put there since it was read that memory has forgotten again
-                (None, None) => shared.catalog.entry(&stored.key).is_some(),
-            };
-            if !held {
-                return;
-            }
-        }
-        let becomes_variant = stored.key == primary && !head.nominated.is_empty();
-        if becomes_variant && matches!(stored.body, StoredBody::Disk(_)) {
-            // the file would go with the record that it belongs to
-            self.forget(&primary);
-            return;
-        }
-        let key = if becomes_variant { primary.variant(&head.nominated) } else { stored.key };
-        self.put(
-            primary,
-            StoredResponse { key, primary, head, body: stored.body.clone(), checked: Checked::default() },
-            epoch,
-        );
-    }
-
-    /// Forgets what is stored for a URL, all variants of it (RFC 9111 §4.4). Gone from `recall` and `lookup` on return.
-    pub fn invalidate(&self, primary: &CacheKey) {
-        self.forget(primary);
-    }
-
-    /// `true`: something of it may be on the disk still.
-    fn forget(&self, primary: &CacheKey) -> bool {
-        let shared = &self.0.shared;
-        let print = Print::of(primary);
-        let (there, variants) = {
-            let mut shard = shared.pending.shard(primary);
-            let list = shared.memory.recall(primary);
-            shared.memory.remove(primary);
-            if let Some(Slot::Variants(list)) = list {
-                list.iter().for_each(|variant| shared.memory.remove(&variant.key));
-            }
-            let variants = shared.catalog.index.variants.take(print);
-            let there = shared.catalog.may_hold(primary) || shard.is_waiting(print);
-            if there {
-                shared.pending.forget(&mut shard, print);
-            } else {
-                shard.version += 1;
-            }
-            (there, variants)
-        };
-        variants.iter().for_each(|print| self.forget_variant(*print));
-        self.wake();
-        there || !variants.is_empty()
-    }
-
-    /// Forgets a response that is no variant of its URL any more.
-    fn forget_variant(&self, print: Print) {
-        let shared = &self.0.shared;
-        if let Some(Change::Response(response)) = shared.pending.one(print) {
-            shared.memory.remove(&response.key);
-        }
-        let mut shard = shared.pending.shard_of(print);
-        if shared.catalog.index.find(print).is_some() || shard.is_waiting(print) {
-            shared.pending.forget(&mut shard, print);
-        } else {
-            shard.version += 1;
-        }
-    }
-
-    /// Forgets what is stored for a URL as [`Store::invalidate`] does, and no crash brings it back after the return, unless the disk takes longer than a second.
+    /// Forgets what is stored for a URL as [`Store::invalidate`] does, and no crash brings it back after the return, unless
+    /// the disk takes longer than a second.
     pub async fn invalidate_durably(&self, primary: &CacheKey) {
         let shared = &self.0.shared;
         let forgetting = |shared: &Shared| shared.forgetting.load(Relaxed) || shared.pending.has_forgotten();
@@ -405,16 +316,3 @@ impl Drop for Handle {
 
 /// What an unsafe request waits for the disk at most.
 const INVALIDATION: Duration = Duration::from_secs(1);
-
-/// Is it the response that was looked up, not one that was stored in its place since?
-fn same(held: &StoredResponse, stored: &StoredResponse) -> bool {
-    held.head == stored.head && held.body.length() == stored.body.length()
-}
-
-/// Fields that do not hold on to the buffer that they were read into.
-fn exact(mut response: StoredResponse) -> StoredResponse {
-    let fields = &response.head.head.fields;
-    let copy = |value: &FieldValue| FieldValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone());
-    response.head.head.fields = fields.iter().map(|(name, value)| (name.clone(), copy(value))).collect::<Fields>();
-    response
-}

@@ -87,7 +87,7 @@ impl DiskBody {
         hop(move || body.read_now(from, length)).await
     }
 
-    /// When it turns out that it cannot be read, it is forgotten under this key.
+    /// Names the key that is forgotten if the body turns out to be unreadable.
     pub(in crate::store) fn watch(&self, key: CacheKey, notices: &Notices) {
         self.0.watch.get_or_init(|| (key, notices.clone()));
     }
@@ -191,7 +191,7 @@ impl DiskBody {
         *self.0.home.lock().unwrap_or_else(|poison| poison.into_inner())
     }
 
-    /// It has (another) place now.
+    /// Sets the place of the body, which is stored, or was copied elsewhere.
     pub(in crate::store) fn has_moved(&self, home: Home) {
         let before = self.0.home.lock().unwrap_or_else(|poison| poison.into_inner()).replace(home);
         if let (None, Some(filling)) = (before, &self.0.filling) {

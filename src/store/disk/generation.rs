@@ -1,4 +1,4 @@
-//! One generation of the disk: a database and files of bodies in a folder of its own. When it has its share it is closed, and
+//! One generation of the disk: a database and files of bodies in a folder of its own. When it has its share it is sealed, and
 //! later dropped as a whole. That is how the disk limit holds, and how the disk is given back.
 
 use std::{
@@ -59,7 +59,7 @@ pub struct Generation {
     pub folder: PathBuf,
     /// Bytes of the database and of the segment that is written to, when they were measured.
     measured: AtomicU64,
-    /// Bytes of all other files.
+    /// Bytes of all other files: those of large bodies, and segments that are full.
     beside: AtomicU64,
     /// Bytes of what was found dead since it was opened.
     pub dead: AtomicU64,
@@ -69,12 +69,12 @@ pub struct Generation {
     segments: Mutex<HashMap<u32, Arc<File>>>,
 }
 
-/// Where what a generation holds came from.
+/// The origin of the responses in a generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// It was put.
+    /// They were put.
     Fresh,
-    /// It was asked for often, and copied out of a generation that was dropped.
+    /// They were asked for often, and copied out of a generation that was removed.
     Proven,
 }
 
@@ -210,7 +210,7 @@ impl Generation {
         self.records().journal()
     }
 
-    /// Nothing more is written to it.
+    /// Ends the writing to it. Opens the database anew if that gives much memory back.
     pub fn seal(&self) -> Result<(), DatabaseError> {
         self.set_state(State::Sealed);
         if self.pages() < WORTH_A_REOPENING { Ok(()) } else { self.let_go_of_pages() }
@@ -247,12 +247,12 @@ impl Generation {
         self.measured.store(folder::occupied(&self.folder.join("db")) + segment, Relaxed);
     }
 
-    /// A file came beside the database.
+    /// Counts a file of a body that came into the folder.
     pub fn add_file(&self, path: &Path) {
         self.beside.fetch_add(folder::occupied(path), Relaxed);
     }
 
-    /// Some of the files beside the database do not occupy so many bytes, but so many.
+    /// Counts `by` bytes instead of `bytes` for some of the files beside the database.
     pub fn correct(&self, bytes: u64, by: u64) {
         let corrected = |beside: u64| Some((beside + by).saturating_sub(bytes));
         let _ = self.beside.fetch_update(Relaxed, Relaxed, corrected);

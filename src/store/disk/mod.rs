@@ -1,4 +1,14 @@
 //! The files of the cache folder, and the room that they take.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | [`folder`] | the cache folder: its lock, its tag, what is set aside or about to be removed |
+//! | [`generation`] | one generation: its database, its files of bodies, its state |
+//! | [`records`] | the database of a generation; the only file that names sled |
+//! | [`segment`] | small bodies, one behind the other in one file |
+//! | [`body`], [`filling`] | large bodies: how they are read, and how they stream in |
+//! | [`journal`] | the file of the journal |
+//! | [`space`] | the disk limit, and who has taken how much of it |
 
 pub mod body;
 pub mod filling;

@@ -113,7 +113,7 @@ impl Space {
         self.filling.fetch_sub(bytes, Relaxed);
     }
 
-    /// The writer has measured. Where the disk has less left than the limit, that is the limit.
+    /// Sets the bytes that the writer has measured. If the disk has less left than the limit, that is the limit.
     pub fn set_measured(&self, bytes: u64, folder: &Path) {
         self.kept.store(bytes, Relaxed);
         let left = rustix::fs::statvfs(folder).map_or(u64::MAX, |about| about.f_bavail.saturating_mul(about.f_frsize));
@@ -151,12 +151,12 @@ impl Space {
         self.limit.load(Relaxed) / SHARES
     }
 
-    /// Is it time to make room?
+    /// Returns true if it is time to make room.
     pub fn is_tight(&self) -> bool {
         self.used() > self.tight()
     }
 
-    /// Is there no room left?
+    /// Returns true if there is no room left.
     pub fn is_over(&self) -> bool {
         !self.has_room(0)
     }

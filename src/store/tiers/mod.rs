@@ -1,4 +1,15 @@
 //! What answers a lookup: memory, then what waits for the disk, then the disk.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | [`shared`] | all of the state below, which the workers and the writer share |
+//! | [`reading`], [`lookups`] | a lookup, and how many of them read the disk at the same time |
+//! | [`memory`] | the memory tier |
+//! | [`pending`] | changes that are not on the disk yet |
+//! | [`catalog`], [`index`], [`variants`] | what the disk holds: generations, keys, and the variants of each URL |
+//! | [`epochs`], [`purges`] | clearings, and purge rules: what is not to be found, wherever it is |
+//! | [`sketch`] | how often each key was asked for lately, and so what survives |
+//! | [`admission`], [`figures`] | whether a body would be stored; what `larder stats` shows |
 
 pub mod admission;
 pub mod catalog;
@@ -9,6 +20,7 @@ pub mod lookups;
 pub mod memory;
 pub mod pending;
 pub mod purges;
+mod reading;
 pub mod shared;
 pub mod sketch;
 pub mod variants;

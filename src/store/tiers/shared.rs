@@ -1,11 +1,8 @@
-//! What the workers and the writer share.
+//! The state that the workers and the writer share.
 
 use std::sync::{
     Arc, Mutex,
-    atomic::{
-        AtomicBool, AtomicU64,
-        Ordering::{Relaxed, SeqCst},
-    },
+    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
 use tokio::sync::watch;
@@ -13,7 +10,7 @@ use tokio::sync::watch;
 use super::{
     catalog::Catalog,
     epochs::Epochs,
-    lookups::{Lookups, Turn},
+    lookups::Lookups,
     memory::Memory,
     pending::{Change, Pending},
     purges::Purges,
@@ -22,22 +19,14 @@ use super::{
 use crate::{
     key::CacheKey,
     message::StoredHead,
-    purge::{Checked, Liveness},
+    purge::Liveness,
     store::{
-        Options, State, StoreError,
+        Options, State,
         budget::{Budget, Incoming},
-        disk::{
-            filling::Finishing,
-            generation::{Found, FoundBody, Generation},
-            space::Space,
-        },
-        format::{
-            print::{Entry, Print},
-            record::{self, Variant},
-        },
-        hop::patient_hop,
-        notice::{Notice, Notices},
-        response::{Slot, StoredBody, StoredResponse},
+        disk::{filling::Finishing, space::Space},
+        format::print::Print,
+        notice::Notices,
+        response::Slot,
         stats::Counters,
     },
 };
@@ -72,18 +61,9 @@ pub struct Shared {
     pub finishing: Finishing,
     pub notices: Notices,
     pub is_dead: IsDead,
-    lookups: Arc<Lookups>,
-    /// The last problem that was said, so that it is said once.
+    pub lookups: Arc<Lookups>,
+    /// The last problem that was logged, so that it is logged once.
     said: Mutex<String>,
-}
-
-/// What a lookup has read from the disk.
-#[derive(Default)]
-struct Read {
-    slot: Option<Slot>,
-    variants: Vec<Variant>,
-    /// Some variants could not be read.
-    missed: bool,
 }
 
 impl Shared {
@@ -149,122 +129,12 @@ impl Shared {
     }
 
     /// Returns true if a purge has killed it. Whoever gets it otherwise finds with it what the rules say.
-    fn is_purged(&self, slot: &Slot) -> bool {
+    pub fn is_purged(&self, slot: &Slot) -> bool {
         match slot {
             Slot::Response(response) => self.purges.standing(response).liveness == Liveness::Dead,
             // each of them has its own standing
             Slot::Variants(_) => false,
         }
-    }
-
-    /// Memory, then what waits to be written, then the disk.
-    pub async fn lookup(self: &Arc<Self>, key: &CacheKey) -> Option<Slot> {
-        if let Some(slot) = self.recall(key) {
-            return Some(slot);
-        }
-        self.sketch.asked(Print::of(key).0);
-        let found = self.find(key, true).await;
-        let counter = if found.is_some() { &self.counters.disk_hits } else { &self.counters.misses };
-        counter.fetch_add(1, Relaxed);
-        found
-    }
-
-    /// The same, but nothing is counted, and nothing becomes more worth keeping.
-    pub async fn peek(self: &Arc<Self>, key: &CacheKey) -> Option<Slot> {
-        let in_memory = self.memory.peek(key).filter(|slot| !self.epochs.is_clearing() && !self.is_purged(slot));
-        if in_memory.is_some() {
-            return in_memory;
-        }
-        self.find(key, false).await
-    }
-
-    /// Looks in what waits to be written, then on the disk. `keeps`: in memory, too, from then on.
-    async fn find(self: &Arc<Self>, key: &CacheKey, keeps: bool) -> Option<Slot> {
-        if self.epochs.is_clearing() {
-            return None;
-        }
-        let mut turn = None;
-        // a lookup that waits for its turn needs two tries for each read
-        let mut tries = 0..8;
-        while tries.next().is_some() {
-            let (version, variants) = {
-                let shard = self.pending.shard(key);
-                let variants = self.catalog.index.variants.of(Print::of(key));
-                match shard.waiting(key) {
-                    Some(Change::Response(response)) => {
-                        let slot = Slot::Response(response.clone());
-                        return if self.is_purged(&slot) { None } else { Some(slot) };
-                    }
-                    Some(Change::Forgotten) if variants.is_empty() => return None,
-                    _ => (shard.version, variants),
-                }
-            };
-            let is_varying = !variants.is_empty();
-            let (waiting, written) = self.known_variants(key, variants);
-            let is_open = self.is_open();
-            let there = is_open && (!written.is_empty() || !is_varying && self.catalog.entry(key).is_some());
-            let found = if there {
-                match turn.take().or_else(|| self.lookups.free().map(Ok)) {
-                    Some(Ok(turn)) => self.read_behind(key, written, turn).await,
-                    Some(Err(refused)) => Err(refused),
-                    None => {
-                        turn = Some(self.turn().await);
-                        // what waits to be written may have changed meanwhile
-                        continue;
-                    }
-                }
-            } else {
-                Ok(Read::default())
-            };
-            let mut shard = self.pending.shard(key);
-            if shard.version != version {
-                // it changed while the disk was read
-                continue;
-            }
-            let slot = match found {
-                _ if is_varying => {
-                    let read = found.unwrap_or(Read { missed: true, ..Read::default() });
-                    let mut list = [waiting, read.variants].concat();
-                    list.sort_by_key(|variant| std::cmp::Reverse(variant.response_time));
-                    let is_whole = is_open && !read.missed;
-                    match list.is_empty() {
-                        true => None,
-                        false if is_whole => Some(Slot::Variants(list.into())),
-                        // not to be taken for all of them
-                        false => return Some(Slot::Variants(list.into())),
-                    }
-                }
-                Ok(read) => read.slot,
-                Err(StoreError::Damaged(what)) => {
-                    self.counters.damaged.fetch_add(1, Relaxed);
-                    log::debug!("{key:?} is damaged on disk ({what}) and is forgotten");
-                    self.pending.forget(&mut shard, Print::of(key));
-                    None
-                }
-                Err(_) => None,
-            };
-            let Some(slot) = slot else { break };
-            if self.is_purged(&slot) {
-                // its room is given back
-                self.memory.remove(key);
-                self.pending.forget(&mut shard, Print::of(key));
-                drop(shard);
-                if !self.woken.swap(true, SeqCst) {
-                    self.notices.send(Notice::Wake);
-                }
-                return None;
-            }
-            if keeps {
-                self.memory.keep(*key, slot.clone());
-            }
-            if slot.home().is_some_and(|generation| self.catalog.generation(generation).is_none()) {
-                // dropped meanwhile: an open file keeps its room on the disk
-                self.memory.remove(key);
-            }
-            drop(shard);
-            return Some(slot);
-        }
-        None
     }
 
     /// Forgets the variants that are neither on disk nor wait to be. For the writer alone.
@@ -289,7 +159,7 @@ impl Shared {
 
     /// Brings the variants that a journal named, and what was stored and forgotten while it was read, into agreement. For the
     /// writer alone.
-    pub fn settle_variants(&self) {
+    pub fn reconcile_variants(&self) {
         let index = &self.catalog.index;
         index.forget_lost_variants();
         for (print, waiting) in self.pending.all(|_| true) {
@@ -313,128 +183,7 @@ impl Shared {
         }
     }
 
-    /// Of the variants of a URL, those that wait to be written, and the prints of those that may be on disk.
-    fn known_variants(&self, primary: &CacheKey, prints: Vec<Print>) -> (Vec<Variant>, Vec<Print>) {
-        let (mut waiting, mut written) = (Vec::new(), Vec::new());
-        for print in prints {
-            match self.pending.one(print) {
-                Some(Change::Response(response)) if response.primary == *primary => {
-                    waiting.push(Variant::of(response.key, &response.head));
-                }
-                Some(_) => {}
-                None if self.catalog.index.find(print).is_some() => written.push(print),
-                None => {}
-            }
-        }
-        (waiting, written)
-    }
-
-    /// Waits for a turn to read the disk. Counts a refusal.
-    async fn turn(&self) -> Result<Turn, StoreError> {
-        self.lookups.turn().await.ok_or_else(|| {
-            self.counters.refused.fetch_add(1, Relaxed);
-            StoreError::Busy
-        })
-    }
-
-    /// Reads the disk on a thread that may block: the variants with these prints, or the response where there are none. The
-    /// turn ends with the read.
-    async fn read_behind(
-        self: &Arc<Self>,
-        key: &CacheKey,
-        variants: Vec<Print>,
-        turn: Turn,
-    ) -> Result<Read, StoreError> {
-        let (shared, key) = (self.clone(), *key);
-        let found = patient_hop(move || {
-            let read = match variants.is_empty() {
-                true => shared.read(&key).map(|slot| Read { slot, ..Read::default() }),
-                false => Ok(shared.read_variants(&key, &variants)),
-            };
-            drop(turn);
-            read
-        });
-        let found = found.await;
-        if let Err(StoreError::Io(error)) = &found {
-            self.failed_to_read(error);
-        }
-        found
-    }
-
-    fn failed_to_read(&self, error: &std::io::Error) {
-        self.counters.errors.fetch_add(1, Relaxed);
-        self.warn_once(format!("reading the cache failed: {error}"));
-    }
-
-    /// Reads what the disk holds under a key. Blocks.
-    pub fn read(&self, key: &CacheKey) -> Result<Option<Slot>, StoreError> {
-        let found = self.newest(Print::of(key), |generation| generation.find(key))?;
-        Ok(found.map(|found| self.slot(*key, found)))
-    }
-
-    /// Reads the variants of a URL that have these prints. What is damaged is forgotten. Blocks.
-    fn read_variants(&self, primary: &CacheKey, prints: &[Print]) -> Read {
-        let mut read = Read::default();
-        for print in prints {
-            let found = self.newest(*print, |generation| match generation.find_print(*print)? {
-                Some((key, record)) => match record::decode_variant(&key, &record) {
-                    Some(variant) => Ok(Some(variant)),
-                    None => Err(StoreError::Damaged("a record")),
-                },
-                None => Ok(None),
-            });
-            match found {
-                Ok(Some((of, variant))) if of == *primary => read.variants.push(variant),
-                Ok(_) => {}
-                Err(StoreError::Damaged(_)) => {
-                    self.counters.damaged.fetch_add(1, Relaxed);
-                    self.pending.forget(&mut self.pending.shard_of(*print), *print);
-                }
-                Err(error) => {
-                    if let StoreError::Io(error) = &error {
-                        self.failed_to_read(error);
-                    }
-                    read.missed = true;
-                }
-            }
-        }
-        read
-    }
-
-    /// Finds something in the generation that holds the newest record of a key.
-    fn newest<T>(
-        &self,
-        print: Print,
-        find: impl Fn(&Generation) -> Result<Option<T>, StoreError>,
-    ) -> Result<Option<T>, StoreError> {
-        let mut entry: Option<Entry> = self.catalog.index.find(print);
-        while let Some(now) = entry {
-            let read = self.catalog.generation(now.generation).map(|generation| find(&generation));
-            if self.catalog.pages() > self.budget.pages() && !self.easing.swap(true, Relaxed) {
-                self.notices.send(Notice::Ease);
-            }
-            match read {
-                Some(Ok(found)) => return Ok(found),
-                Some(Err(error)) if self.catalog.is_current(print, now) => return Err(error),
-                // the generation was dropped a moment ago, and what was in it may have moved
-                _ => entry = self.catalog.index.find(print).filter(|later| *later != now),
-            }
-        }
-        Ok(None)
-    }
-
-    fn slot(&self, key: CacheKey, Found { primary, head, body }: Found) -> Slot {
-        let body = match body {
-            FoundBody::Memory(bytes) => StoredBody::Memory(bytes),
-            FoundBody::Disk(body) => {
-                body.watch(key, &self.notices);
-                StoredBody::Disk(body)
-            }
-        };
-        Slot::Response(Arc::new(StoredResponse { key, primary, head, body, checked: Checked::default() }))
-    }
-
-    /// Says a problem once, until another one comes up.
+    /// Logs a problem once, until another one comes up.
     pub fn warn_once(&self, problem: String) {
         let mut said = self.said.lock().unwrap_or_else(|poison| poison.into_inner());
         if *said != problem {
@@ -443,7 +192,7 @@ impl Shared {
         }
     }
 
-    /// The problems are over: the next one is said again.
+    /// Ends the problem that was logged last, so that the next one is logged again. Returns true if there was one.
     pub fn has_recovered(&self) -> bool {
         !std::mem::take(&mut *self.said.lock().unwrap_or_else(|poison| poison.into_inner())).is_empty()
     }

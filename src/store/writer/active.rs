@@ -118,7 +118,7 @@ impl Active {
         Ok(())
     }
 
-    /// Nothing more is written to it.
+    /// Syncs the generation, and ends the writing to it.
     pub fn seal(mut self) -> Result<(), StoreError> {
         self.sync().map_err(StoreError::Io)?;
         self.generation.seal().map_err(|failure| StoreError::Io(failure.into()))?;

@@ -1,4 +1,14 @@
 //! The one thread that opens, writes, syncs and clears the disk, and that tries again where the disk failed.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | this file | takes commands and does what is due: write, sync, measure, rotate, sweep, try again |
+//! | [`command`] | what the writer is asked to do |
+//! | [`opening`] | makes generations of a folder, in whatever state it is |
+//! | [`generations`] | writes changes: bodies, records, lines of the journal, the index |
+//! | [`active`] | the generation that is written to |
+//! | [`rotation`] | makes room |
+//! | [`sweep`] | forgets what is long dead |
 
 mod active;
 mod command;

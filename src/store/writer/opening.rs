@@ -98,7 +98,7 @@ pub fn open(shared: &Arc<Shared>, commands: Sender<Command>) -> io::Result<Gener
     let renewed =
         shared.purges.were_read(read.rules_lost || furthest > read.mark, std::array::from_fn(|at| random[at]));
     shared.catalog.index.keep_generations(&open.iter().map(|generation| generation.number).collect::<Vec<_>>());
-    shared.settle_variants();
+    shared.reconcile_variants();
     let journal = if read.damaged || read.mark.lines == 0 || renewed {
         let (serial, summary) = (read.mark.serial.max(furthest.serial) + 1, shared.catalog.index.lines());
         Journal::summarize(&path, serial, &shared.purges.state(), &summary)?

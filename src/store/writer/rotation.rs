@@ -1,4 +1,4 @@
-//! Making room: full generations are closed, the one that is worth least is dropped, after what is asked for often was
+//! Making room: full generations are sealed, the one that is worth least is dropped, after what is asked for often was
 //! copied out of it.
 
 use std::{
@@ -33,7 +33,7 @@ const LITTLE: u64 = 4;
 /// What a record without its body needs at most, usually.
 const RECORD: u64 = 2 << 10;
 
-/// A generation on its way out.
+/// The generation that is about to be removed.
 struct Leaving {
     generation: Arc<Generation>,
     /// The records that are still to be copied, the next one last.
@@ -68,7 +68,7 @@ impl Rotation {
         self.leaving = Some(Leaving::new(generation, survivors));
     }
 
-    /// Does a part of what is needed to keep the limit. Is there more to do?
+    /// Does a part of what is needed to keep the limit. Returns true if there is more to do.
     pub fn step(&mut self, set: &mut Generations) -> Result<bool, StoreError> {
         let shared = set.shared.clone();
         if shared.sketch.has_aged(shared.catalog.index.responses()) {
@@ -111,7 +111,7 @@ impl Rotation {
         }
     }
 
-    /// Makes room at once, whatever it costs. Was there something to drop?
+    /// Makes room at once, whatever it costs. Returns true if there was something to drop.
     pub fn drop_one(&mut self, set: &mut Generations) -> Result<bool, StoreError> {
         let leaving = self.leaving.take().map(|leaving| leaving.generation);
         let generation = match leaving.or_else(|| least_worth(set)) {
@@ -163,7 +163,7 @@ fn seal_full(set: &mut Generations) -> Result<(), StoreError> {
     }
 }
 
-/// A closed generation of which little lives: all of that is copied, whatever it weighs, before anything else has to go.
+/// A sealed generation of which little lives: all of that is copied, whatever it weighs, before anything else has to go.
 fn mostly_dead(shared: &Shared) -> Option<Leaving> {
     let living = shared.catalog.index.bytes_by_generation(0);
     let lives = |generation: &Generation| living.get(&generation.number).copied().unwrap_or(0);
@@ -238,7 +238,7 @@ fn copy_some(set: &mut Generations, leaving: &mut Leaving) -> Result<(), StoreEr
     Ok(())
 }
 
-/// Takes a generation from the readers and from the disk.
+/// Removes a generation: readers do not find it any more, and its folder goes.
 fn remove(set: &mut Generations, generation: &Arc<Generation>) -> Result<(), StoreError> {
     // what was copied out of it has to be there first
     set.sync().map_err(StoreError::Io)?;

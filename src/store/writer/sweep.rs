@@ -50,7 +50,7 @@ struct Looking {
 }
 
 impl Sweeping {
-    /// Does a part of a pass, and begins one where there is none. Is there more of it?
+    /// Does a part of a pass, and begins one where there is none. Returns true if there is more of it.
     pub fn step(&mut self, set: &mut Generations, rotation: &mut Rotation) -> Result<bool, StoreError> {
         if rotation.is_dropping() {
             return rotation.step(set).map(|_| true);

@@ -13,7 +13,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ("writer", &["writer/"], &["types", "format", "disk", "response", "tiers"]),
     (
         "top",
-        &["fuzzing.rs", "inspect.rs", "mod.rs", "purging.rs", "scan.rs"],
+        &["fuzzing.rs", "inspect.rs", "mod.rs", "purging.rs", "scan.rs", "storing.rs"],
         &["types", "format", "disk", "response", "tiers", "writer"],
     ),
 ];

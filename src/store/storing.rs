@@ -1,0 +1,177 @@
+//! What changes the store: responses are put, freshened and forgotten.
+
+use std::sync::Arc;
+
+use super::{
+    Epoch, Slot, Store, StoredBody, StoredResponse, Variant,
+    format::print::Print,
+    tiers::{index::Index, pending::Change, variants},
+};
+use crate::{
+    key::CacheKey,
+    message::{FieldValue, Fields, StoredHead},
+    purge::{Checked, Liveness},
+};
+
+impl Store {
+    /// Stores a response under the key of its URL (`primary`); one with nominated fields becomes a variant there, and so
+    /// does any other if variants are there already. At once visible to `lookup`, and to `recall` where the memory tier
+    /// takes it; written behind. Nothing happens where the epoch has moved. Copies the fields to their exact size; a body
+    /// in memory should have its exact size already.
+    pub fn put(&self, primary: CacheKey, response: StoredResponse, epoch: Epoch) {
+        let shared = &self.0.shared;
+        if response.body.length() > shared.options.max_object {
+            return;
+        }
+        let response = StoredResponse { primary, ..exact(response) };
+        // dead on arrival: it was asked for before a purge
+        if shared.purges.standing(&response).liveness == Liveness::Dead {
+            return;
+        }
+        let key = response.key;
+        let response = {
+            let mut shard = shared.pending.shard(&key);
+            if shared.epochs.now() != epoch {
+                return;
+            }
+            if key == primary && shared.catalog.index.variants.any(Print::of(&primary)) {
+                drop(shard);
+                return self.put(primary, StoredResponse { key: primary.beside_variants(), ..response }, epoch);
+            }
+            let response = Arc::new(response);
+            shared.memory.keep(key, Slot::Response(response.clone()));
+            shared.pending.put(&mut shard, response.clone(), shared.catalog.may_hold(&key));
+            response
+        };
+        if key != primary {
+            self.put_variant(primary, &response, epoch);
+        }
+        self.wake();
+    }
+
+    /// Adds a stored response to the variants of its URL. They take the place of a response that does not vary.
+    fn put_variant(&self, primary: CacheKey, response: &StoredResponse, epoch: Epoch) {
+        let shared = &self.0.shared;
+        let index = &shared.catalog.index;
+        let (of, print) = (Print::of(&primary), Print::of(&response.key));
+        let mut shard = shared.pending.shard(&primary);
+        if shared.epochs.now() != epoch {
+            return;
+        }
+        let known = match shared.memory.recall(&primary) {
+            Some(Slot::Variants(list)) => Some(list),
+            _ if shared.catalog.is_known() && !index.variants.any(of) => Some(Arc::default()),
+            _ => None,
+        };
+        let pushed_out = index.variants.put(of, print);
+        match known {
+            Some(known) => {
+                let others = known.iter().filter(|variant| variant.key != response.key).cloned();
+                let list = [Variant::of(response.key, &response.head)].into_iter().chain(others);
+                shared.memory.keep(primary, Slot::Variants(Arc::new(list.take(variants::MOST).collect())));
+            }
+            // a lookup reads the others
+            None => shared.memory.remove(&primary),
+        }
+        if shared.catalog.may_hold(&primary) || shard.is_waiting(of) {
+            shared.pending.forget(&mut shard, of);
+        } else {
+            shard.version += 1;
+        }
+        drop(shard);
+        if let Some(print) = pushed_out {
+            self.forget_variant(print);
+        }
+    }
+
+    /// Replaces the head of a stored response, the body stays; if it is still the one that is stored. Where the new head
+    /// nominates fields and the old one did not, the response becomes a variant.
+    pub fn freshen(&self, primary: CacheKey, stored: &StoredResponse, head: StoredHead, epoch: Epoch) {
+        let shared = &self.0.shared;
+        {
+            let shard = shared.pending.shard(&stored.key);
+            let is_variant = |index: &Index| index.variants.has(Print::of(&primary), Print::of(&stored.key));
+            let held = match (shared.memory.recall(&stored.key), shard.waiting(&stored.key)) {
+                // what was forgotten with its URL may be in memory still
+                _ if stored.key != primary && !is_variant(&shared.catalog.index) => false,
+                (Some(Slot::Response(held)), _) => same(&held, stored),
+                (_, Some(Change::Response(held))) => same(held, stored),
+                (Some(Slot::Variants(_)), _) | (_, Some(_)) => false,
+                // only the disk holds it, and nothing was put there since it was read that memory has forgotten again
+                (None, None) => shared.catalog.entry(&stored.key).is_some(),
+            };
+            if !held {
+                return;
+            }
+        }
+        let becomes_variant = stored.key == primary && !head.nominated.is_empty();
+        if becomes_variant && matches!(stored.body, StoredBody::Disk(_)) {
+            // the file would go with the record that it belongs to
+            self.forget(&primary);
+            return;
+        }
+        let key = if becomes_variant { primary.variant(&head.nominated) } else { stored.key };
+        self.put(
+            primary,
+            StoredResponse { key, primary, head, body: stored.body.clone(), checked: Checked::default() },
+            epoch,
+        );
+    }
+
+    /// Forgets what is stored for a URL, all variants of it (RFC 9111 §4.4). Gone from `recall` and `lookup` on return.
+    pub fn invalidate(&self, primary: &CacheKey) {
+        self.forget(primary);
+    }
+
+    /// `true`: something of it may be on the disk still.
+    pub(super) fn forget(&self, primary: &CacheKey) -> bool {
+        let shared = &self.0.shared;
+        let print = Print::of(primary);
+        let (there, variants) = {
+            let mut shard = shared.pending.shard(primary);
+            let list = shared.memory.recall(primary);
+            shared.memory.remove(primary);
+            if let Some(Slot::Variants(list)) = list {
+                list.iter().for_each(|variant| shared.memory.remove(&variant.key));
+            }
+            let variants = shared.catalog.index.variants.take(print);
+            let there = shared.catalog.may_hold(primary) || shard.is_waiting(print);
+            if there {
+                shared.pending.forget(&mut shard, print);
+            } else {
+                shard.version += 1;
+            }
+            (there, variants)
+        };
+        variants.iter().for_each(|print| self.forget_variant(*print));
+        self.wake();
+        there || !variants.is_empty()
+    }
+
+    /// Forgets a response that is no variant of its URL any more.
+    fn forget_variant(&self, print: Print) {
+        let shared = &self.0.shared;
+        if let Some(Change::Response(response)) = shared.pending.one(print) {
+            shared.memory.remove(&response.key);
+        }
+        let mut shard = shared.pending.shard_of(print);
+        if shared.catalog.index.find(print).is_some() || shard.is_waiting(print) {
+            shared.pending.forget(&mut shard, print);
+        } else {
+            shard.version += 1;
+        }
+    }
+}
+
+/// Is it the response that was looked up, not one that was stored in its place since?
+fn same(held: &StoredResponse, stored: &StoredResponse) -> bool {
+    held.head == stored.head && held.body.length() == stored.body.length()
+}
+
+/// Fields that do not hold on to the buffer that they were read into.
+fn exact(mut response: StoredResponse) -> StoredResponse {
+    let fields = &response.head.head.fields;
+    let copy = |value: &FieldValue| FieldValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone());
+    response.head.head.fields = fields.iter().map(|(name, value)| (name.clone(), copy(value))).collect::<Fields>();
+    response
+}
