@@ -1,9 +1,9 @@
 //! Purging: which stored responses may still be used.
 //!
-//! A purge is one [`Rule`]: what it reaches, how hard, and the [`Position`] at which it came in force. Nothing is searched
-//! and nothing is deleted when a rule comes: each stored response has a position too, and whoever is about to use it asks
-//! whether a later rule reaches it. So a purge costs the same at any size of the cache, and a response whose request went
-//! to the origin before the purge is purged wherever and whenever it is stored.
+//! A purge is one [`Rule`]: what it reaches, how hard, and the [`Position`] at which it came in force. A new rule
+//! searches nothing and deletes nothing. Each stored response has a position, too. Before a stored response is used, the
+//! rules are asked whether a later one reaches it. So a purge costs the same at any size of the cache. A response whose
+//! request went to the origin before the purge is purged wherever and whenever it is stored.
 //!
 //! | rule | reaches | then |
 //! |---|---|---|

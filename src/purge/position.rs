@@ -29,8 +29,8 @@ impl Position {
     pub const BYTES: usize = 16;
 
     /// Returns the position after `last` at this wall clock. It is always greater than `last`; a clock that went back
-    /// only counts the sequence up. Returns `None` after the greatest position of all, which no log reaches by counting:
-    /// whoever read it somewhere must begin a new log.
+    /// only counts the sequence up. Returns `None` after the greatest position of all. No log reaches that one by counting:
+    /// it was read from a damaged or foreign record, and a new log must begin.
     pub fn next(last: Position, now_ms: u64) -> Option<Position> {
         let now = Position { milliseconds: now_ms.min(LATEST), sequence: 0 };
         if now > last {

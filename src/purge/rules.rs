@@ -42,7 +42,7 @@ impl Checked {
 
     fn note(&self, version: u64, standing: Standing) {
         let Standing { liveness, if_invented, soft_since } = standing;
-        // before the version: whoever reads that one reads this one too, or a later one
+        // stored before the version: a thread that reads the version then reads this value or a later one
         self.soft_since.store(soft_since.unwrap_or(NEVER), Relaxed);
         self.seen.store(version << STANDING_BITS | (liveness as u64) << 2 | if_invented as u64, Release);
     }
@@ -67,7 +67,7 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// Adds a rule. It is in force on return, for whoever calls `standing` from then on.
+    /// Adds a rule. Every call of `standing` that begins after the return sees the rule.
     pub fn add(&self, rule: Rule) {
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
         index.add(rule);

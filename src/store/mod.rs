@@ -59,9 +59,9 @@
 //!
 //! # Purging
 //!
-//! A purge is one line of the journal and one rule in memory (`tiers/purges.rs`, [`crate::purge`]). Nothing is searched:
-//! whoever finds a stored response asks the rules that came since it was looked at last. A sweep gives the room back, and
-//! forgets the rules that reach nothing any more.
+//! A purge is one line of the journal and one rule in memory (`tiers/purges.rs`, [`crate::purge`]). Nothing is searched.
+//! Before a stored response is used, it is compared with the rules that came since the last use. A sweep gives the room
+//! back, and forgets the rules that reach nothing any more.
 //!
 //! # Words
 //!

@@ -20,11 +20,11 @@
 //! summary (8), sum (4). The lines of state (rules, marks, identity) come first, then the summary, in which each key stands
 //! once, then what happened since. A journal that grew long is replaced by one with the next serial number.
 //!
-//! A line of an unknown kind is skipped, with its continuations, and never taken for damage; a rule of an unknown kind
-//! counts as lost. A tail of zeros, a part of
-//! a line, or a rule without all of its continuations at the end never reached the disk and is no damage. Any other line
-//! whose sum is wrong is damage. In the summary it costs one key. Elsewhere it may have replaced or forgotten a key or
-//! been a rule: nothing that was said before it is believed, and a rule may be lost.
+//! A line of an unknown kind is skipped, with its continuations, and never taken for damage. A rule of an unknown kind
+//! counts as lost. At the end of a journal, zeros, a part of a line and a rule without all of its continuations never
+//! reached the disk: they are no damage. Any other line whose sum is wrong is damage. In the summary it costs one key.
+//! Elsewhere it may have replaced or forgotten a key, or been a rule: no line before it is believed, and a rule may be
+//! lost.
 
 use super::print::{Entry, Print, Size};
 use crate::purge::Position;
@@ -247,7 +247,7 @@ pub fn read(journal: &[u8], mut take: impl FnMut(Event)) -> Read {
             continue;
         }
         if begun.take().is_some() {
-            // whoever wrote this lost the rest of a rule
+            // the rest of a rule is missing
             (read.damaged, read.rules_lost) = (true, true);
             take(Event::Forget);
         }

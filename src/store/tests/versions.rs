@@ -14,6 +14,14 @@ use crate::store::{
     is_cache, stats_of,
 };
 
+/// Leaves a folder in which `a` is stored.
+async fn store_one(options: &Options) {
+    let store = open(options.clone()).await;
+    put(&store, "a", 1_000);
+    store.flush().await;
+    store.close().await;
+}
+
 /// Opens a folder of which nothing can be used, and waits until its room is given back.
 async fn starts_empty(options: &Options, what: &str) {
     assert_eq!(stats_of(&options.folder).expect("stats").responses, 0, "{what}");
@@ -71,10 +79,7 @@ fn a_folder_of_a_newer_version_is_read_as_empty_and_its_room_is_given_back() {
     run(async {
         let folder = folder();
         let options = options(folder.path());
-        let store = open(options.clone()).await;
-        put(&store, "a", 1_000);
-        store.flush().await;
-        store.close().await;
+        store_one(&options).await;
         with_header(&options.folder.join("live/journal"), |header| header[4] = lines::VERSION + 1);
         starts_empty(&options, "a newer version").await;
     });
@@ -85,10 +90,7 @@ fn lines_of_kinds_that_only_a_newer_larder_knows_cost_nothing() {
     run(async {
         let folder = folder();
         let options = options(folder.path());
-        let store = open(options.clone()).await;
-        put(&store, "a", 1_000);
-        store.flush().await;
-        store.close().await;
+        store_one(&options).await;
         let journal = options.folder.join("live/journal");
         let mut bytes = fs::read(&journal).expect("a journal");
         for kind in [200, 4] {

@@ -36,7 +36,7 @@ pub struct Clearing(Arc<Epochs>);
 
 impl Clearing {
     pub fn begin(epochs: &Arc<Epochs>) -> Clearing {
-        // in this order: whoever is refused to store does not find what was to be replaced either
+        // in this order: a put that is refused must not leave the older response to be found
         epochs.clearing.fetch_add(1, SeqCst);
         epochs.epoch.fetch_add(1, SeqCst);
         Clearing(epochs.clone())

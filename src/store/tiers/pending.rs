@@ -191,7 +191,7 @@ impl Pending {
         }
     }
 
-    /// Nothing waits any more; whoever reads the disk now must not believe it.
+    /// Forgets all that waits. A lookup that is reading the disk now looks again.
     pub fn clear(&self) {
         for number in 0..SHARDS {
             let mut shard = self.lock(number);

@@ -98,7 +98,7 @@ impl Purges {
         }
     }
 
-    /// A record of this position is written, or copied to where whoever looks through the disk may have been.
+    /// Notes that a record of this position is written, or copied. A sweep may have looked through its generation already.
     pub fn note_written(&self, position: Position) {
         let mut log = self.log();
         log.written = Some(log.written.map_or(position, |lowest| lowest.min(position)));

@@ -1,5 +1,5 @@
 //! Which variants a URL has: the prints of their keys under the print of the URL's own key, in memory. The variants are on
-//! disk or wait to be. A print whose record is gone may stay for a while; whoever looks it up finds nothing.
+//! disk or wait to be. A print whose record is gone may stay for a while: a lookup of it finds nothing.
 
 use std::{
     collections::HashMap,

@@ -112,7 +112,7 @@ pub fn open(shared: &Arc<Shared>, commands: Sender<Command>) -> io::Result<Gener
 /// Takes away what a Larder with another format has stored: nothing of it can be used. Its room is given back behind.
 fn forget_other_version(folder: &Path, live: &Path) -> io::Result<()> {
     let mut beginning = Vec::new();
-    // an error: whoever reads all of the journal says what is wrong
+    // an error comes again when all of the journal is read, and is told then
     let _ = File::open(live.join("journal")).and_then(|file| file.take(LINE as u64).read_to_end(&mut beginning));
     let version = match lines::version(&beginning) {
         None | Some(lines::VERSION) => return Ok(()),
