@@ -79,6 +79,11 @@ impl<K: Eq + Hash, T> Flights<K, T> {
         self.lock().contains_key(key)
     }
 
+    /// The number of requests that wait for what another one lands.
+    pub fn following(&self) -> usize {
+        self.lock().values().map(watch::Sender::receiver_count).sum()
+    }
+
     /// Requests that join from now on do not follow these flights. Those that follow already still do.
     pub fn forget(&self, gone: impl Fn(&K) -> bool) {
         self.lock().retain(|key, _| !gone(key));
@@ -174,6 +179,7 @@ mod tests {
         let early = follow(&flights);
         leader.land(7);
         let late = follow(&flights);
+        assert_eq!(flights.following(), 2);
         assert_eq!((early.landed().await, late.landed().await), (Some(7), Some(7)));
     }
 

@@ -154,6 +154,11 @@ impl Shared {
         }
     }
 
+    /// The number of requests that wait for the answer to another one.
+    pub fn following(&self) -> usize {
+        self.flights.following()
+    }
+
     /// To be called after a clearing: no request follows a flight that began before it.
     pub fn forget_flights(&self) {
         self.flights.forget(|_| true);

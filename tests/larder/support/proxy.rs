@@ -116,6 +116,12 @@ impl Proxy {
         }
     }
 
+    /// Waits until this many requests wait for the answer to another one.
+    pub fn await_following(&self, count: usize) {
+        let running = self.running.as_ref().unwrap();
+        super::until("requests to follow another one", || running.following() >= count);
+    }
+
     /// The cache folder.
     pub fn folder(&self) -> PathBuf {
         self.config.store.folder.clone()
