@@ -35,7 +35,7 @@ pub fn normal_authority(authority: &str, scheme: Scheme) -> Option<String> {
         "" => Some(host),
         port => match port.parse::<u16>().ok()? {
             port if port == scheme.default_port() => Some(host),
-            port => Some(format!("{host}:{port}")),
+            port => Some([&host, ":", &port.to_string()].concat()),
         },
     }
 }
@@ -127,6 +127,9 @@ mod tests {
             ("[::1]:3000", "[::1]:3000"),
             ("[0:0::1]", "[::1]"),
             ("127.0.0.1:3000", "127.0.0.1:3000"),
+            ("example.com:0080", "example.com"),
+            ("example.com:08080", "example.com:8080"),
+            ("example.com:0", "example.com:0"),
         ] {
             assert_eq!(normal_authority(written, Scheme::Http).as_deref(), Some(normal), "{written}");
         }
