@@ -251,6 +251,10 @@ pub struct Arguments {
     #[arg(short, long, env = "LARDER_QUIET", action = ArgAction::Count, value_parser = times, global = true, hide_env_values = true)]
     pub quiet: u8,
 
+    /// Hand every request to actix, to compare
+    #[arg(long, hide = true)]
+    pub without_lane: bool,
+
     /// The fields above whose values came from the environment.
     #[arg(skip)]
     pub(super) from_environment: Vec<String>,
