@@ -165,6 +165,11 @@ impl State {
         }
     }
 
+    /// Returns true if no exchange is under way and the connection goes on.
+    pub fn is_idle(&self) -> bool {
+        self.phase == Phase::Head && !self.closed
+    }
+
     pub fn wake(&self) {
         if let Some(waker) = &self.waker {
             waker.wake_by_ref();

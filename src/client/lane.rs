@@ -3,7 +3,9 @@
 
 use std::{
     cell::Cell,
+    future::poll_fn,
     io::{self, IoSlice},
+    pin::pin,
     rc::Rc,
     task::{Context, Poll, ready},
 };
@@ -33,6 +35,8 @@ pub(super) type Core = Rc<dyn Fn(Presented) -> LocalBoxFuture<'static, Reply>>;
 /// The way that the requests of one connection go.
 pub(super) struct Lane {
     core: Core,
+    /// What actix reads next.
+    for_actix: Cell<Option<&'static [u8]>>,
     /// The running exchange, until actix takes it.
     handed_over: Cell<Option<HandedOver>>,
 }
@@ -64,11 +68,29 @@ pub(super) struct Answering {
 
 impl Lane {
     pub fn new(core: Core) -> Lane {
-        Lane { core, handed_over: Cell::new(None) }
+        Lane { core, for_actix: Cell::new(None), handed_over: Cell::new(None) }
+    }
+
+    /// Serves a connection. `dispatcher`, which is actix's, is polled only while it has something to do.
+    pub async fn drive<D: Future>(&self, shared: Shared, dispatcher: D) -> D::Output {
+        let mut dispatcher = pin!(dispatcher);
+        let mut busy = false;
+        poll_fn(|cx| {
+            if !busy {
+                self.for_actix.set(Some(ready!(self.poll_input(&shared, cx))));
+            }
+            let served = dispatcher.as_mut().poll(cx);
+            busy = !shared.borrow().is_idle();
+            served
+        })
+        .await
     }
 
     /// Returns the next head for actix; empty at the connection's end.
     pub fn poll_input(&self, shared: &Shared, cx: &mut Context<'_>) -> Poll<&'static [u8]> {
+        if let Some(head) = self.for_actix.take() {
+            return Poll::Ready(head);
+        }
         shared.borrow_mut().register(cx.waker());
         for _ in 0..AT_ONCE {
             let for_actix = ready!(shared.borrow_mut().poll_input(cx));

@@ -139,9 +139,11 @@ where
                 std::future::ready(opened)
             })
             .and_then(apply_fn_factory(http, move |opened, http| {
-                let (served, worker) = (http.call(opened), serving.clone());
+                let (opened, worker): (Opened, _) = (opened, serving.clone());
+                let (state, lane) = (opened.0.state.clone(), opened.0.lane.clone());
+                let dispatcher = http.call(opened);
                 async move {
-                    let served = served.await;
+                    let served = lane.drive(state, dispatcher).await;
                     worker.released().await;
                     served
                 }
