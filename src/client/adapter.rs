@@ -24,7 +24,9 @@ pub(super) async fn answer(request: ServiceRequest) -> Result<ServiceResponse, a
     };
     let answering = match handed_over {
         HandedOver::Handling(asked, reply) => {
-            let reply = reply.await;
+            let Some(reply) = reply.await else {
+                return Ok(request.into_response(HttpResponse::InternalServerError().finish()));
+            };
             lane::begin(&mut shared.borrow_mut(), &asked, reply)
         }
         HandedOver::Answering(answering) => answering,

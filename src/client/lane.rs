@@ -5,16 +5,16 @@ use std::{
     cell::Cell,
     future::poll_fn,
     io::{self, IoSlice},
-    pin::pin,
+    pin::{Pin, pin},
     rc::Rc,
     task::{Context, Poll, ready},
 };
 
 use bytes::{Buf, Bytes};
-use futures_core::future::LocalBoxFuture;
+use futures_util::future::OptionFuture;
 
 use super::{
-    Connection, Presented, Reply, ReplyBody, RequestBody, Trailers,
+    Connection, Options, Presented, Reply, ReplyBody, RequestBody, Trailers,
     connection::{Phase, Shared, State},
     encode::{self, Frame, Length},
     exchange::{Exchange, Http1},
@@ -30,11 +30,53 @@ use crate::{
 const AT_ONCE: usize = 16;
 
 /// The core: it answers each request of a worker's clients.
-pub(super) type Core = Rc<dyn Fn(Presented) -> LocalBoxFuture<'static, Reply>>;
+pub(super) trait Core {
+    /// Asks for an answer. Returns it if it is ready, or else the future that it will come from.
+    fn ask(&self, presented: Presented, cx: &mut Context<'_>) -> Result<Reply, Pending>;
+}
+
+/// A future that becomes ready once, with an answer.
+type Pending = Pin<Box<dyn Future<Output = Option<Reply>>>>;
+
+/// A core that is a function. The place of a future that was ready at once is used again: it is too large to be cheap.
+pub(super) struct Handler<H, F> {
+    handler: H,
+    /// No answer is awaited here: all requests go through actix.
+    by_actix: bool,
+    spare: Cell<Option<Pin<Box<OptionFuture<F>>>>>,
+}
+
+impl<H, F> Handler<H, F> {
+    pub fn new(handler: H, options: &Options) -> Handler<H, F> {
+        Handler { handler, by_actix: !options.direct, spare: Cell::new(None) }
+    }
+}
+
+impl<H, F> Core for Handler<H, F>
+where
+    H: Fn(Presented) -> F,
+    F: Future<Output = Reply> + 'static,
+{
+    fn ask(&self, presented: Presented, cx: &mut Context<'_>) -> Result<Reply, Pending> {
+        let mut place = self.spare.take().unwrap_or_else(|| Box::pin(OptionFuture::from(None)));
+        place.set(OptionFuture::from(Some((self.handler)(presented))));
+        if self.by_actix {
+            return Err(place);
+        }
+        match place.as_mut().poll(cx) {
+            Poll::Ready(Some(reply)) => {
+                place.set(OptionFuture::from(None));
+                self.spare.set(Some(place));
+                Ok(reply)
+            }
+            _ => Err(place),
+        }
+    }
+}
 
 /// The way that the requests of one connection go.
 pub(super) struct Lane {
-    core: Core,
+    core: Rc<dyn Core>,
     /// What actix reads next.
     for_actix: Cell<Option<&'static [u8]>>,
     /// The running exchange, until actix takes it.
@@ -52,7 +94,7 @@ pub(super) struct Asked {
 /// What actix gets of a request that was not answered here.
 pub(super) enum HandedOver {
     /// The core has not answered yet.
-    Handling(Asked, LocalBoxFuture<'static, Reply>),
+    Handling(Asked, Pending),
     Answering(Answering),
 }
 
@@ -67,7 +109,7 @@ pub(super) struct Answering {
 }
 
 impl Lane {
-    pub fn new(core: Core) -> Lane {
+    pub fn new(core: Rc<dyn Core>) -> Lane {
         Lane { core, for_actix: Cell::new(None), handed_over: Cell::new(None) }
     }
 
@@ -95,9 +137,16 @@ impl Lane {
         for _ in 0..AT_ONCE {
             let for_actix = ready!(shared.borrow_mut().poll_input(cx));
             let Some((asked, presented)) = present(shared) else { return Poll::Ready(for_actix) };
-            let reply = (self.core)(presented);
-            if let Some(handed_over) = answer(shared, asked, reply, cx) {
-                self.handed_over.set(Some(handed_over));
+            let left = match self.core.ask(presented, cx) {
+                Err(reply) => Some(HandedOver::Handling(asked, reply)),
+                Ok(reply) => {
+                    let mut state = shared.borrow_mut();
+                    let answering = begin(&mut state, &asked, reply);
+                    state.send_at_once(answering).map(HandedOver::Answering)
+                }
+            };
+            if left.is_some() {
+                self.handed_over.set(left);
                 return Poll::Ready(for_actix);
             }
         }
@@ -135,30 +184,6 @@ fn present(shared: &Shared) -> Option<(Asked, Presented)> {
         worker: WorkerHandle(state.worker.clone()),
     };
     Some((asked, presented))
-}
-
-/// Answers the request if its answer is ready and the socket takes all of it. Returns what is left to do.
-fn answer(
-    shared: &Shared,
-    asked: Asked,
-    mut reply: LocalBoxFuture<'static, Reply>,
-    cx: &mut Context<'_>,
-) -> Option<HandedOver> {
-    let direct = {
-        let state = shared.borrow();
-        state.worker.options.direct && state.body.is_over()
-    };
-    if !direct {
-        return Some(HandedOver::Handling(asked, reply));
-    }
-    match reply.as_mut().poll(cx) {
-        Poll::Pending => Some(HandedOver::Handling(asked, reply)),
-        Poll::Ready(reply) => {
-            let mut state = shared.borrow_mut();
-            let answering = begin(&mut state, &asked, reply);
-            state.send_at_once(answering).map(HandedOver::Answering)
-        }
-    }
 }
 
 /// Begins the answer: its head as bytes, and its content.

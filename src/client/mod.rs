@@ -64,7 +64,7 @@ use tokio::net::TcpStream;
 use self::{
     connection::State,
     deadline::Deadlines,
-    lane::{Core, Lane},
+    lane::{Core, Handler, Lane},
     limits::{Admissions, Full},
     stream::ClientStream,
     worker::Worker,
@@ -114,7 +114,7 @@ where
         let (options, admissions, stop, factory) = (options.clone(), admissions.clone(), stop.clone(), factory.clone());
         server = server.listen("larder", listener, move || {
             let handler = factory();
-            let core: Core = Rc::new(move |presented| Box::pin(handler(presented)));
+            let core: Rc<dyn Core> = Rc::new(Handler::new(handler, &options));
             let worker = Worker::new(options.clone());
             let deadlines = Deadlines::new(worker.clone());
             let app = App::new().default_service(fn_service(adapter::answer));
@@ -159,7 +159,7 @@ type Opened = (ClientStream, Option<std::net::SocketAddr>);
 fn open(
     io: TcpStream,
     worker: &Rc<Worker>,
-    core: &Core,
+    core: &Rc<dyn Core>,
     admissions: &Arc<Admissions>,
 ) -> Result<Opened, DispatchError> {
     let peer = io.peer_addr().ok();

@@ -25,7 +25,11 @@ pub fn normal_authority(authority: &str, scheme: Scheme) -> Option<String> {
             {
                 return None;
             }
-            (name.to_ascii_lowercase(), port)
+            // with room for the port
+            let mut host = String::with_capacity(authority.len());
+            host.push_str(name);
+            host.make_ascii_lowercase();
+            (host, port)
         }
     };
     if !port.bytes().all(|b| b.is_ascii_digit()) {
@@ -35,7 +39,7 @@ pub fn normal_authority(authority: &str, scheme: Scheme) -> Option<String> {
         "" => Some(host),
         port => match port.parse::<u16>().ok()? {
             port if port == scheme.default_port() => Some(host),
-            port => Some([&host, ":", &port.to_string()].concat()),
+            port => Some(host + ":" + &port.to_string()),
         },
     }
 }
