@@ -188,7 +188,7 @@ fn present(shared: &Shared) -> Option<(Asked, Presented)> {
 
 /// Begins the answer: its head as bytes, and its content.
 pub(super) fn begin(state: &mut State, asked: &Asked, reply: Reply) -> Answering {
-    let Reply { status, fields, body, trailers } = reply;
+    let Reply { status, written, fields, body, trailers } = reply;
     let trailers = if asked.takes_trailers { trailers } else { Trailers::default() };
     let (length, content) = frame(asked, status, body, trailers);
     let streamed = matches!(content, Content::Stream { .. } | Content::Chunked { .. });
@@ -204,7 +204,7 @@ pub(super) fn begin(state: &mut State, asked: &Asked, reply: Reply) -> Answering
     state.enter(Phase::Answering { endless });
     let persistent = state.persistent;
     let frame = Frame { version: asked.version, persistent, length };
-    let head = encode::head(frame, status, &fields, &state.worker.date()).into();
+    let head = encode::head(frame, status, written.as_ref(), &fields, &state.worker.date()).into();
     Answering { exchange: asked.exchange, persistent, head, content }
 }
 

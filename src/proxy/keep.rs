@@ -186,7 +186,11 @@ impl Storing {
             let Some(epoch) = epoch.filter(|_| !shared.invalidated_since(&primary, since)) else { return };
             let head = Arc::unwrap_or_clone(head);
             let key = primary.variant(&head.nominated);
-            store.put(primary, StoredResponse { key, primary, head, body, checked: Checked::default() }, epoch);
+            store.put(
+                primary,
+                StoredResponse { key, primary, head, body, checked: Checked::default(), written: Default::default() },
+                epoch,
+            );
             if let Some(outdated) = outdated {
                 store.invalidate(&outdated);
             }

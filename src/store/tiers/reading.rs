@@ -261,6 +261,13 @@ impl Shared {
                 StoredBody::Disk(body)
             }
         };
-        Slot::Response(Arc::new(StoredResponse { key, primary, head, body, checked: Checked::default() }))
+        Slot::Response(Arc::new(StoredResponse {
+            key,
+            primary,
+            head,
+            body,
+            checked: Checked::default(),
+            written: Default::default(),
+        }))
     }
 }
