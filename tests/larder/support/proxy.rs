@@ -19,7 +19,7 @@ use larder::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{CANARY, Client, Origin, PATIENCE, Response};
+use super::{CANARY, Client, Origin, PATIENCE, Response, SlowDisk};
 
 /// Larder in this process, on a port and in a folder of its own.
 pub struct Proxy {
@@ -196,6 +196,11 @@ impl Spawned {
     /// Starts it on a free port; returns when it says that it is listening.
     pub fn start(origin: &str, folder: &Path, flags: &[&str]) -> Spawned {
         Spawned::from(&mut larder(&words(origin, folder, flags)))
+    }
+
+    /// Starts it on a disk that can be made slow.
+    pub fn on_disk(disk: &SlowDisk, origin: &str, folder: &Path, flags: &[&str]) -> Spawned {
+        Spawned::from(disk.under(&mut larder(&words(origin, folder, flags))))
     }
 
     pub fn from(command: &mut Command) -> Spawned {
