@@ -162,6 +162,14 @@ pub fn output(command: &mut Command) -> Output {
     output
 }
 
+/// The numbers of `larder stats --json` on this folder.
+pub fn stats(cache: &Path) -> serde_json::Value {
+    let cache = cache.to_str().unwrap();
+    let said = output(&mut larder(&["stats", "--json", "--cache-dir", cache]));
+    let mut all: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+    all[cache].take()
+}
+
 /// What the program says holds nothing of what the tests keep secret.
 fn assert_no_secret<'a>(mut lines: impl Iterator<Item = &'a str>) {
     let found = lines.find(|line| line.contains(CANARY));
