@@ -7,3 +7,4 @@ mod names;
 mod output;
 mod signals;
 mod time;
+mod written;

@@ -19,7 +19,7 @@ use larder::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{CANARY, Client, Origin, PATIENCE, Response};
+use super::{CANARY, Client, Origin, PATIENCE, Response, SlowDisk};
 
 /// The variable with which all tests run without the direct lane.
 const WITHOUT_LANE: &str = "WITHOUT_LANE";
@@ -174,6 +174,14 @@ pub fn output(command: &mut Command) -> Output {
     output
 }
 
+/// The numbers of `larder stats --json` on this folder.
+pub fn stats(cache: &Path) -> serde_json::Value {
+    let cache = cache.to_str().unwrap();
+    let said = output(&mut larder(&["stats", "--json", "--cache-dir", cache]));
+    let mut all: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+    all[cache].take()
+}
+
 /// What the program says holds nothing of what the tests keep secret.
 fn assert_no_secret<'a>(mut lines: impl Iterator<Item = &'a str>) {
     let found = lines.find(|line| line.contains(CANARY));
@@ -208,6 +216,11 @@ impl Spawned {
     /// Starts it on a free port; returns when it says that it is listening.
     pub fn start(origin: &str, folder: &Path, flags: &[&str]) -> Spawned {
         Spawned::from(&mut larder(&words(origin, folder, flags)))
+    }
+
+    /// Starts it on a disk that can be made slow.
+    pub fn on_disk(disk: &SlowDisk, origin: &str, folder: &Path, flags: &[&str]) -> Spawned {
+        Spawned::from(disk.under(&mut larder(&words(origin, folder, flags))))
     }
 
     pub fn from(command: &mut Command) -> Spawned {
