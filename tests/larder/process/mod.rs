@@ -6,4 +6,5 @@ mod folder;
 mod names;
 mod output;
 mod signals;
+mod start;
 mod time;
