@@ -91,22 +91,37 @@ impl fmt::Display for RunError {
         match self {
             RunError::Listen { host, port, error } => match error.kind() {
                 io::ErrorKind::AddrInUse => {
-                    write!(f, "{port} is taken on {host}; stop what listens there or name another port")
+                    let other = if *port < 65535 { port + 1 } else { 3000 };
+                    write!(
+                        f,
+                        "another program listens on {host}:{port}; stop it, or choose another port, for example {other}"
+                    )
                 }
                 io::ErrorKind::PermissionDenied => {
                     write!(
                         f,
-                        "this user may not listen on {port}; name a port from 1024 on, or let it (setcap cap_net_bind_service=+ep)"
+                        "this user may not listen on port {port}; choose one from 1024 on, for example 3000, or allow it \
+                         with setcap cap_net_bind_service=+ep"
                     )
                 }
                 io::ErrorKind::AddrNotAvailable => {
-                    write!(f, "{host} is no address of this machine; write one of its own, like 127.0.0.1 or 0.0.0.0")
+                    write!(
+                        f,
+                        "this machine does not have the address {host}; choose one that it has, for example 127.0.0.1 or \
+                         0.0.0.0"
+                    )
                 }
-                _ => write!(f, "cannot listen on {host} ({error}); write an address of this machine, like 127.0.0.1"),
+                _ => write!(
+                    f,
+                    "cannot listen on {host}: {error}; choose an address of this machine, for example 127.0.0.1"
+                ),
             },
             RunError::Folder(error) => error.fmt(f),
             RunError::Itself(url) => {
-                write!(f, "{url} is the address that Larder itself listens on; name the site's, or another --port")
+                write!(
+                    f,
+                    "{url} is the address that Larder itself listens on; name the site's own, or choose another --port"
+                )
             }
             RunError::Origin(error) => f.write_str(error),
             RunError::Server(error) => write!(f, "the server could not run: {error}"),
@@ -367,10 +382,15 @@ mod tests {
     #[test]
     fn an_address_that_cannot_be_listened_on_is_told_with_what_would_be_right() {
         for (host, kind, setting, right) in [
-            ("127.0.0.1", io::ErrorKind::AddrInUse, "port", "name another port"),
-            ("127.0.0.1", io::ErrorKind::PermissionDenied, "port", "name a port from 1024 on"),
-            ("[2001:db8::1]", io::ErrorKind::AddrNotAvailable, "host", "write one of its own"),
-            ("nosuch.invalid", io::ErrorKind::Other, "host", "write an address of this machine"),
+            ("127.0.0.1", io::ErrorKind::AddrInUse, "port", "choose another port, for example 81"),
+            ("127.0.0.1", io::ErrorKind::PermissionDenied, "port", "choose one from 1024 on, for example 3000"),
+            ("[2001:db8::1]", io::ErrorKind::AddrNotAvailable, "host", "choose one that it has, for example 127.0.0.1"),
+            (
+                "nosuch.invalid",
+                io::ErrorKind::Other,
+                "host",
+                "choose an address of this machine, for example 127.0.0.1",
+            ),
         ] {
             let error = RunError::Listen { host: host.to_owned(), port: 80, error: kind.into() };
             let text = error.to_string();

@@ -147,8 +147,8 @@ impl Governing {
         self.forbids_stale() || (strict && self.directives.s_maxage.is_some())
     }
 
-    /// Returns true if serving stale is forbidden where the origin did not offer it (the client's max-stale, a
-    /// disconnected cache).
+    /// Returns true if serving stale is forbidden where the origin did not offer it (the client's max-stale,
+    /// `--stale-if-error`).
     pub fn forbids_stale_unasked(&self) -> bool {
         self.forbids_stale() || self.directives.s_maxage.is_some()
     }

@@ -92,7 +92,6 @@ reasons! {
     StaleIfError => "stale-if-error",
     /// Because of `--stale-if-error`.
     StaleByDefault => "stale, since the origin fails (see --stale-if-error)",
-    Disconnected => "the origin cannot be reached",
 
     Validated => "validated",
 

@@ -279,14 +279,8 @@ pub fn on_error(
     if by_default && freshness.stale_within(options.stale_if_error) {
         return Ok(Reason::StaleByDefault);
     }
-    if status.is_none() && !unasked {
-        if asked.max_stale.is_some_and(|limit| freshness.stale_within(limit)) {
-            return Ok(Reason::MaxStale);
-        }
-        // a disconnected cache may use what it has (RFC 9111 §4.2.4)
-        if options.strict {
-            return Ok(Reason::Disconnected);
-        }
+    if status.is_none() && !unasked && asked.max_stale.is_some_and(|limit| freshness.stale_within(limit)) {
+        return Ok(Reason::MaxStale);
     }
     Err(match allowed {
         Some(_) => Reason::StaleTooLong,

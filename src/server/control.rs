@@ -44,7 +44,7 @@ pub(super) fn open(
         Ok(listening) => Some(listening),
         Err(error) => {
             log::warn!(
-                "no control socket in {}: {error}; --clear-cache cannot reach this Larder",
+                "cannot open the control socket in {}: {error}; larder stats and --clear-cache cannot reach this Larder",
                 config.store.folder.display()
             );
             None

@@ -1,4 +1,4 @@
-//! What is looked at once at the start: whether the origin is Larder itself, and whether it is there.
+//! Two checks at the start: whether the origin is Larder itself, and whether the origin answers.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket},
@@ -70,11 +70,11 @@ pub(super) async fn reached(origin: &Prepared) -> Reached {
     }
 }
 
-/// Logs what the start-up lines could not say, and why the origin is not there.
+/// Logs whether the origin answers, if the start-up lines could not say it, and why it does not.
 pub(super) fn log_reached(reached: &Reached, was_announced: bool) {
     match reached {
         Reached::No(error) => {
-            log::warn!("the origin is not reached: {error}; what is not in the cache cannot be answered")
+            log::warn!("cannot reach the origin: {error}; only cached responses can be served")
         }
         Reached::Yes(took) if !was_announced => log::info!("the origin answers, {}", show_took(*took)),
         Reached::Yes(_) | Reached::Unknown => {}

@@ -72,6 +72,12 @@ fn only_some_statuses_have_an_invented_lifetime_and_negative_ones_a_short_one() 
         });
         assert_eq!(kept_for(&origin, &[], 3600), Some(3600), "{status}");
     }
+    let part = Origin::always(respond(206, &["Content-Range: bytes 0-3/10", "ETag: \"1\""], "part"));
+    let proxy = Proxy::start(&part, &[]);
+    let ask = || proxy.client().ask("GET", "/", &["Range: bytes=0-3"]);
+    assert_eq!((ask().x_cache(), ask().x_cache()), ("MISS", "HIT"));
+    proxy.advance(3599);
+    assert_eq!(ask().detail(), "default lifetime (see --default-ttl)");
     for status in [301, 308, 404, 405, 410] {
         for fields in [&["Location: /elsewhere"][..], &["Location: /elsewhere", DAY_OLD]] {
             let origin = Origin::always(respond(status, fields, "x"));

@@ -84,6 +84,19 @@ fn queries_of_different_content_never_share_a_fetch() {
 }
 
 #[test]
+fn no_lifetime_is_invented_for_an_answer_to_query() {
+    for fields in [&[][..], &["Last-Modified: Mon, 01 Jan 2024 00:00:00 GMT"]] {
+        let origin = Origin::answering(|request| respond(200, fields, request.index.to_string()));
+        let proxy = Proxy::start(&origin, &[]);
+        let head = request("QUERY", "/q", &["Content-Length: 1"]);
+        for n in 0..2 {
+            let answer = proxy.client().send(&head).send("a").response("QUERY");
+            assert_eq!((answer.x_cache(), answer.text()), ("MISS", n.to_string()), "{fields:?}");
+        }
+    }
+}
+
+#[test]
 fn a_query_that_comes_in_chunks_is_the_same_question() {
     let origin = Origin::answering(|request| respond(200, &["Cache-Control: max-age=600"], &request.body));
     let proxy = Proxy::start(&origin, &[]);
