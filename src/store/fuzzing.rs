@@ -76,7 +76,7 @@ pub fn journal(data: &[u8]) {
                 entry: Entry {
                     generation: generation.into(),
                     size: Size(size.into()),
-                    body: (generation ^ size % 2).into(),
+                    body: (generation ^ (size % 2)).into(),
                 },
                 primary: print(generation),
             },
