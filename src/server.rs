@@ -354,6 +354,11 @@ fn pseudonym() -> String {
 }
 
 impl Running {
+    /// The number of requests that wait for the answer to another one.
+    pub fn following(&self) -> usize {
+        self.shared.following()
+    }
+
     async fn ended(mut self) {
         if let Some(done) = self.done.take() {
             let _ = done.await;

@@ -258,6 +258,10 @@ pub struct Arguments {
     #[arg(help_heading = CLIENTS, long, env = "LARDER_DRAIN_TIMEOUT", value_name = "TIME", default_value = default::DRAIN_TIMEOUT)]
     pub drain_timeout: String,
 
+    /// Hand every request to actix, to compare
+    #[arg(long, hide = true)]
+    pub without_lane: bool,
+
     /// The fields above whose values came from the environment.
     #[arg(skip)]
     pub(super) from_environment: Vec<String>,

@@ -64,7 +64,8 @@ pub(super) fn short() -> Command {
     let text = |arg: &Arg| place(arg).map(|place| shown[place].1.clone());
     let all = Arguments::command();
     // the definition has no --help and --version yet
-    let more = all.get_arguments().filter(|arg| arg.get_long().is_some() && text(arg).is_none()).count();
+    let more =
+        all.get_arguments().filter(|arg| arg.get_long().is_some() && !arg.is_hide_set() && text(arg).is_none()).count();
     all.help_template(TEMPLATE)
         .mut_args(|arg| {
             let (place, text) = (place(&arg).unwrap_or_default(), text(&arg));

@@ -7,9 +7,14 @@ fn the_definition_is_consistent() {
     Arguments::command().debug_assert();
 }
 
+/// Returns true for the flags that users are told of.
+fn is_flag(arg: &clap::Arg) -> bool {
+    arg.get_long().is_some() && !arg.is_hide_set()
+}
+
 #[test]
 fn every_flag_but_the_one_that_clears_has_a_variable_that_is_named_after_it() {
-    for arg in Arguments::command().get_arguments() {
+    for arg in Arguments::command().get_arguments().filter(|arg| !arg.is_hide_set()) {
         if let (Some(long), Some(variable)) = (arg.get_long(), arg.get_env()) {
             assert_eq!(format!("LARDER_{}", long.replace('-', "_").to_ascii_uppercase()), variable.to_string_lossy());
         } else {
@@ -21,7 +26,7 @@ fn every_flag_but_the_one_that_clears_has_a_variable_that_is_named_after_it() {
 #[test]
 fn the_page_of_flags_lists_every_flag_with_its_default() {
     let page = include_str!("../../docs/flags.md");
-    for arg in Arguments::command().get_arguments().filter(|arg| arg.get_long().is_some()) {
+    for arg in Arguments::command().get_arguments().filter(|arg| is_flag(arg)) {
         let flag = format!("`--{}", arg.get_long().unwrap());
         let row = page.lines().find(|row| row.strip_prefix("| ").is_some_and(|row| row.starts_with(&flag)));
         let row = row.unwrap_or_else(|| panic!("docs/flags.md has no row for {flag}`"));
@@ -53,7 +58,7 @@ fn assert_golden(text: &str, name: &str) {
 #[test]
 fn every_flag_stands_in_one_of_the_groups_of_the_help() {
     let groups = ["Listen", "Origin", "What is cached", "Room", "Log and help", "Limits on clients"];
-    for arg in help::long().get_arguments().filter(|arg| arg.get_long().is_some()) {
+    for arg in help::long().get_arguments().filter(|arg| is_flag(arg)) {
         let group = arg.get_help_heading();
         assert!(group.is_some_and(|group| groups.contains(&group)), "{}: {group:?}", arg.get_id());
     }
@@ -65,7 +70,7 @@ fn the_short_help_fits_a_screen_and_says_how_many_flags_it_leaves_out() {
     assert_golden(&help, "short-help.txt");
     assert!(help.lines().count() <= 24 && help.lines().all(|line| line.len() <= 80), "{help}");
     let flags = |text: &str| text.lines().filter(|line| line.trim_start().starts_with('-')).count();
-    let all = Arguments::command().get_arguments().filter(|arg| arg.get_long().is_some()).count();
+    let all = Arguments::command().get_arguments().filter(|arg| is_flag(arg)).count();
     assert!(help.contains(&format!("\n{} more: larder --help", all - flags(&help))), "{help}");
     assert!(matches!(Arguments::read(["larder", "-h"]), Err(CliError::Asked(errors::Answer::Short))));
 }

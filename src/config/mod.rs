@@ -288,6 +288,7 @@ impl Reader<'_> {
             max_connections: max_connections as usize,
             max_connections_per_address: per_address.min(max_connections) as usize,
             trusted_proxies: self.trusted_proxies()?,
+            direct: !a.without_lane,
             ..client::Options::default()
         })
     }

@@ -11,6 +11,7 @@ pub mod forwarded;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod hop_by_hop;
+pub mod lines;
 mod list;
 pub mod method;
 pub mod range;

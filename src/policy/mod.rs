@@ -12,6 +12,7 @@ pub mod fuzzing;
 pub mod invalidation;
 mod negotiation;
 mod reason;
+mod remembered;
 pub mod resuming;
 pub mod reuse;
 pub mod selection;

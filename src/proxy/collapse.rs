@@ -79,6 +79,11 @@ impl<K: Eq + Hash, T> Flights<K, T> {
         self.lock().contains_key(key)
     }
 
+    /// The number of requests that wait for what another one lands.
+    pub fn following(&self) -> usize {
+        self.lock().values().map(watch::Sender::receiver_count).sum()
+    }
+
     /// Removes the flights whose key `gone` accepts. Requests that join later do not follow them; present followers
     /// still do.
     pub fn forget(&self, gone: impl Fn(&K) -> bool) {
@@ -175,6 +180,7 @@ mod tests {
         let early = follow(&flights);
         leader.land(7);
         let late = follow(&flights);
+        assert_eq!(flights.following(), 2);
         assert_eq!((early.landed().await, late.landed().await), (Some(7), Some(7)));
     }
 

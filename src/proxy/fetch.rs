@@ -92,7 +92,7 @@ async fn lead_or_follow(
         Joined::Answered(answer) => *answer,
         Joined::Leads(lead) => {
             let (told, tell) = oneshot::channel();
-            tokio::task::spawn_local(lead_flight(question, lead, Some(told)));
+            tokio::task::spawn_local(Box::pin(lead_flight(question, lead, Some(told))));
             let fetched = tell.await.unwrap_or(Fetched::Failed(OriginError::Closed));
             answer(&asked, fetched, verdict)
         }

@@ -136,7 +136,8 @@ fn begin(
     let held = asked.worker.hold();
     let goes_on = (request.method == Method::GET && !joined.combined).then(|| asked.clone());
     let storing = Storing { cx, site, goes_on, filling: filling.clone(), primary, outdated, since, epoch, held };
-    tokio::task::spawn_local(storing.run(body, joined.sides, lead));
+    // boxed: tokio copies a task each time that it begins or ends
+    tokio::task::spawn_local(Box::pin(storing.run(body, joined.sides, lead)));
     Fetched::Filling { head, filling, reader, combined: joined.combined, not_stored: None }
 }
 
@@ -185,7 +186,11 @@ impl Storing {
             let Some(epoch) = epoch.filter(|_| !shared.invalidated_since(&primary, since)) else { return };
             let head = Arc::unwrap_or_clone(head);
             let key = primary.variant(&head.nominated);
-            store.put(primary, StoredResponse { key, primary, head, body, checked: Checked::default() }, epoch);
+            store.put(
+                primary,
+                StoredResponse { key, primary, head, body, checked: Checked::default(), written: Default::default() },
+                epoch,
+            );
             if let Some(outdated) = outdated {
                 store.invalidate(&outdated);
             }
@@ -196,7 +201,7 @@ impl Storing {
             let mut next = body.next().await;
             if let Some(Err(error)) = &next
                 && let Some(asked) = goes_on.take()
-                && let Some(rest) = rest(&asked, &whole.head, came, length).await
+                && let Some(rest) = Box::pin(rest(&asked, &whole.head, came, length)).await
             {
                 log::debug!("{}: it broke off and goes on: {error}", redact(&whole.head.line.to_string()));
                 body = rest;
@@ -224,7 +229,7 @@ impl Storing {
             Ok(Filled::Memory(bytes)) => put(StoredBody::Memory(bytes)),
             // this runs on a disk thread, because the worker may end meanwhile
             Ok(Filled::Disk(body)) => {
-                if let Err(why) = body.finish(move |body| put(StoredBody::Disk(body))).await {
+                if let Err(why) = Box::pin(body.finish(move |body| put(StoredBody::Disk(body)))).await {
                     log::debug!("{}: not stored: {why}", redact(&named.line.to_string()));
                 }
             }

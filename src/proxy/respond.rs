@@ -24,7 +24,7 @@ use super::{
 use crate::{
     client::{ReplyBody, Trailers},
     clock::Timestamp,
-    fields::digests_content,
+    fields::{digests_content, lines},
     message::{FieldName, FieldValue, Fields, Method, ResponseHead, StatusCode, StoredHead},
     origin::{OriginError, OriginResponse},
     policy::{
@@ -57,8 +57,22 @@ pub fn stored(
     verdict: Verdict,
     now: Timestamp,
 ) -> Answer {
-    let body = (Source::Stored(stored.body.clone()), Some(stored.body.length()));
-    from_stored_head(asked, &stored.head, body, cookies, verdict, now)
+    let (source, length) = (Source::Stored(stored.body.clone()), stored.body.length());
+    let StoredResponse { head, written, .. } = stored;
+    let plain = cookies.is_empty()
+        && head.part.is_none()
+        && !head.head.fields.contains(&header::SET_COOKIE)
+        && select(&asked.request, head, Some(length)) == Selection::Whole;
+    if !plain {
+        return from_stored_head(asked, head, (source, Some(length)), cookies, verdict, now);
+    }
+    // the same lines for every answer: they are written once
+    let written =
+        written.or_derive(|| lines::written(&relayed_fields(asked, &head.head.fields, |name| *name == header::AGE)));
+    let verdict = aged(asked, head, verdict, now);
+    let body = body(&asked.request, source, 0, Some(length));
+    Answer::new(head.head.status, Fields::with_capacity(4), body, Some(&asked.cx.via), verdict)
+        .with_written(written.clone())
 }
 
 /// Makes an answer from a response that another request fetches. `cookies` are the cookies that the origin sent to this
@@ -81,9 +95,21 @@ fn from_stored_head(
     head: &StoredHead,
     (source, held): (Source, Option<u64>),
     cookies: Vec<FieldValue>,
-    mut verdict: Verdict,
+    verdict: Verdict,
     now: Timestamp,
 ) -> Answer {
+    let verdict = aged(asked, head, verdict, now);
+    let mut fields = relayed_fields(asked, &head.head.fields, |name| *name == header::AGE);
+    cookies.into_iter().for_each(|cookie| fields.append(header::SET_COOKIE, fitting_cookie(asked, cookie)));
+    let whole = match head.part {
+        Some(part) => part.complete,
+        None => held,
+    };
+    cut(asked, head, fields, Body { source, held, whole }, verdict)
+}
+
+/// The verdict with the age of a stored response, and how long it is fresh.
+fn aged(asked: &Asked, head: &StoredHead, mut verdict: Verdict, now: Timestamp) -> Verdict {
     let age = current_age(head, now);
     let (lifetime, named_by) = freshness_lifetime(head, asked.policy());
     // the client is told where an invented lifetime comes from
@@ -99,13 +125,7 @@ fn from_stored_head(
     );
     let ttl = if is_stale { ttl.min(0) } else { ttl };
     (verdict.ttl, verdict.age) = (Some(ttl), Some(age.0));
-    let mut fields = relayed_fields(asked, &head.head.fields, |name| *name == header::AGE);
-    cookies.into_iter().for_each(|cookie| fields.append(header::SET_COOKIE, fitting_cookie(asked, cookie)));
-    let whole = match head.part {
-        Some(part) => part.complete,
-        None => held,
-    };
-    cut(asked, head, fields, Body { source, held, whole }, verdict)
+    verdict
 }
 
 /// Makes the answer for the client whose request fetched the response. It has the origin's own fields.

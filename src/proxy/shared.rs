@@ -157,6 +157,11 @@ impl Shared {
         }
     }
 
+    /// The number of requests that wait for the answer to another one.
+    pub fn following(&self) -> usize {
+        self.flights.following()
+    }
+
     /// Ends the sharing of all flights. Call this after a clearing, so that no later request follows an earlier flight.
     pub fn forget_flights(&self) {
         self.flights.forget(|_| true);

@@ -7,7 +7,7 @@ use crate::{
     client::{Reply, ReplyBody, Trailers},
     clock::Seconds,
     fields::cache_status::CacheStatus,
-    message::{FieldName, FieldValue, Fields, StatusCode},
+    message::{FieldName, FieldValue, Fields, StatusCode, WrittenFields},
     origin::OriginError,
     policy::{Fwd, Reason, Times},
 };
@@ -152,7 +152,13 @@ impl Answer {
         append_own(&mut fields, via, &verdict);
         let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let body = if bodiless { ReplyBody::Empty(None) } else { body };
-        Answer { reply: Reply { status, fields, body, trailers: Trailers::default() }, verdict }
+        Answer { reply: Reply { status, written: None, fields, body, trailers: Trailers::default() }, verdict }
+    }
+
+    /// The same with fields that were written already.
+    pub fn with_written(mut self, written: WrittenFields) -> Answer {
+        self.reply.written = Some(written);
+        self
     }
 }
 

@@ -73,7 +73,11 @@ pub fn journal(data: &[u8]) {
             [high, low, 253] => Line::HighWater(Position { milliseconds: high.into(), sequence: low.into() }),
             [key, generation, size] => Line::Record {
                 print: print(key),
-                entry: Entry { generation: generation.into(), size: Size(size.into()) },
+                entry: Entry {
+                    generation: generation.into(),
+                    size: Size(size.into()),
+                    body: (generation ^ (size % 2)).into(),
+                },
                 primary: print(generation),
             },
         })

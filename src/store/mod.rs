@@ -24,7 +24,7 @@
 //! 2. *Pending* (`tiers/pending.rs`): what was put or forgotten and is not on the disk yet. A forgotten key is not found,
 //!    although its record is still on the disk. Each lock has a version. A lookup that reads the disk compares the version
 //!    before and after, and looks again if a change came between.
-//! 3. *The index* (`tiers/index.rs`): for the print of each key the generation that holds its newest record. It is in
+//! 3. *The index* (`tiers/index.rs`): for the print of each key the generations that hold its newest record and its body. It is in
 //!    memory and complete. A record that the index does not name does not exist.
 //! 4. *The record* in the database of that generation. It carries the whole key, so that two keys with the same print are
 //!    told apart.
@@ -40,6 +40,10 @@
 //! moved into the generation when its response is written. A generation is *active* (written to), *sealed* (full), *spared*
 //! (full, and kept as it is because most of it is asked for) or *leaving* (about to be removed). Its class is *fresh* if it
 //! holds what was put, *proven* if it holds what survived another generation.
+//!
+//! A response that the origin confirmed (304) gets a new record in the generation that is written to. The record names the
+//! body where it is, in the older generation: a location says which one, and so does the index. Before a generation is
+//! removed, what survives of it is copied: that are records and bodies that it holds, also those of which it holds only one.
 //!
 //! The *journal* is one file for all generations. It says in order what was stored, forgotten and purged. An opening reads
 //! it into the index and reads no record. Where journal and records disagree, the journal is right. Each database notes how

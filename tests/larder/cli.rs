@@ -280,7 +280,7 @@ fn a_folder_that_is_no_cache_is_not_touched_by_clearing() {
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!((output.status.code(), stderr), (Some(0), format!("there is no cache at {path}\n")), "{words:?}");
     }
-    let refused = output(&mut larder(&["--origin", "http://127.0.0.1:9", "--cache-dir", path]));
+    let refused = output(&mut larder(&["--origin", "http://127.0.0.1:9", "--port", "0", "--cache-dir", path]));
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8(refused.stderr).unwrap().contains("is not a cache folder"));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);

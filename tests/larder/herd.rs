@@ -12,7 +12,8 @@ fn held(gate: &Gate, answer: impl Fn(&RecordedRequest) -> Vec<Step> + Send + Syn
     Origin::answering(move |request| [vec![Step::Wait(gate.clone())], answer(request)].concat())
 }
 
-/// Asks from this many clients at once, the first of them ahead of the others; opens the gate when all have asked.
+/// Asks from this many clients at once, the first of them ahead of the others; opens the gate when all
+/// others wait for its answer.
 fn at_once(
     proxy: &Proxy,
     origin: &Origin,
@@ -32,7 +33,7 @@ fn at_once(
                 scope.spawn(move || client.response("GET"))
             })
             .collect();
-        proxy.await_received(clients as u64);
+        proxy.await_following(clients - 1);
         gate.open();
         asking.into_iter().map(|client| client.join().unwrap()).collect()
     })
@@ -150,7 +151,7 @@ fn w43_what_was_fresh_for_less_time_than_the_origin_took_is_shared_by_those_who_
                 })
                 .collect();
             origin.await_requests(1);
-            proxy.await_received(8);
+            proxy.await_following(7);
             // the origin takes longer than the response is fresh
             proxy.advance(2);
             gate.open();

@@ -45,7 +45,7 @@ fn together(ranges: &[&str], answer: fn(&RecordedRequest) -> Vec<Step>) -> (Vec<
                 answer.text()
             }));
         }
-        proxy.await_received(ranges.len() as u64);
+        proxy.await_following(ranges.len() - 1);
         gate.open();
         asking.into_iter().map(|client| client.join().unwrap()).collect()
     });

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::support::{
     Client, Gate, Origin, Spawned, Step,
     proxy::{larder, output},
-    request, respond, terminal, until,
+    request, respond, stats as numbers, terminal, until,
 };
 
 /// The lines of `larder stats` on this folder in a pipe.
@@ -15,14 +15,6 @@ fn lines(cache: &Path) -> Vec<String> {
     let said = output(&mut larder(&["stats", "--cache-dir", cache.to_str().unwrap()]));
     assert!(said.status.success() && said.stderr.is_empty(), "{said:?}");
     String::from_utf8(said.stdout).unwrap().lines().map(str::to_owned).collect()
-}
-
-/// The numbers of `larder stats --json`.
-fn numbers(cache: &Path) -> Value {
-    let cache = cache.to_str().unwrap();
-    let said = output(&mut larder(&["stats", "--json", "--cache-dir", cache]));
-    let mut all: Value = serde_json::from_slice(&said.stdout).unwrap();
-    all[cache].take()
 }
 
 /// The number of answers of each kind that occurred.

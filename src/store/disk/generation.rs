@@ -22,15 +22,14 @@ use super::{
 };
 use crate::{
     key::CacheKey,
-    message::StoredHead,
     store::{
         Options, StoreError,
         format::{
             lines::Mark,
-            location::{FileName, Location},
+            location::{FileName, Home, Location},
             prefix::Kind,
             print::Print,
-            record::{self, Record, RecordBody},
+            record::{self, Record},
         },
     },
 };
@@ -93,13 +92,7 @@ pub enum State {
     Leaving,
 }
 
-/// The stored response that was found under a key.
-pub struct Found {
-    pub primary: CacheKey,
-    pub head: StoredHead,
-    pub body: FoundBody,
-}
-
+/// A stored body that was found.
 pub enum FoundBody {
     Memory(Bytes),
     Disk(DiskBody),
@@ -185,12 +178,13 @@ impl Generation {
         database.write(records, journal)
     }
 
-    /// The record of a key, decoded. `Some(None)`: it cannot be.
-    fn record(&self, key: &CacheKey) -> Result<Option<Option<Record>>, StoreError> {
-        self.records().find(key, |record| {
+    /// The record of a key. An error: there is one, but it cannot be believed.
+    pub fn find(&self, key: &CacheKey) -> Result<Option<Record>, StoreError> {
+        let found = self.records().find(key, |record| {
             self.has_read(record.len());
             record::decode(key, record)
-        })
+        });
+        found?.map(|record| record.ok_or(StoreError::Damaged("a record"))).transpose()
     }
 
     /// The key and the record that begin with this print.
@@ -258,38 +252,25 @@ impl Generation {
         let _ = self.beside.fetch_update(Relaxed, Relaxed, corrected);
     }
 
-    /// The stored response under a key. An error: there is a record, but it cannot be believed.
-    pub fn find(&self, key: &CacheKey) -> Result<Option<Found>, StoreError> {
-        self.record(key)?.map(|record| self.understand(record.ok_or(StoreError::Damaged("a record"))?)).transpose()
-    }
-
-    /// Where the body of a record is, if it is in a file of this generation. The print is that of the record's key.
-    pub fn location(&self, print: Print) -> Result<Option<Location>, StoreError> {
+    /// Where the body of a record is, if it is in a file. The print is that of the record's key.
+    pub fn home(&self, print: Print) -> Result<Option<Home>, StoreError> {
         let Some((key, record)) = self.find_print(print)? else { return Ok(None) };
         Ok(match record::parts(&key, &record).map(|parts| parts.prefix.kind) {
-            Some(Kind::Beside(home)) if home.generation == self.number => Some(home.location),
-            _ => None,
+            Some(Kind::Beside(home)) => Some(home),
+            Some(Kind::Inline) | None => None,
         })
     }
 
-    fn understand(&self, Record { primary, head, body }: Record) -> Result<Found, StoreError> {
-        let home = match body {
-            RecordBody::Inline(bytes) => return Ok(Found { primary, head, body: FoundBody::Memory(bytes) }),
-            RecordBody::Beside(home) => home,
-        };
-        if home.generation != self.number {
-            // nothing writes such a record, and nothing would keep the body
-            return Err(StoreError::Damaged("the place of a body"));
-        }
-        let body = self.body(home.location)?;
-        let body = if home.location.length <= READ_WHOLE {
+    /// Reads a body up to 256 KiB, or begins to read a longer one.
+    pub fn find_body(&self, location: Location) -> Result<FoundBody, StoreError> {
+        let body = self.body(location)?;
+        Ok(if location.length <= READ_WHOLE {
             FoundBody::Memory(body.read_whole()?)
         } else {
             // damage that is seen now is a miss, later it is a broken answer
             body.read_first()?;
             FoundBody::Disk(body)
-        };
-        Ok(Found { primary, head, body })
+        })
     }
 
     /// A body, with its sums.

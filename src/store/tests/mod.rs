@@ -5,6 +5,7 @@ mod counting;
 mod crash;
 mod damage;
 mod folders;
+mod freshening;
 mod limits;
 mod power;
 mod purge;

@@ -103,6 +103,7 @@ pub fn response(name: &str, length: usize) -> StoredResponse {
         head: head(name),
         body: StoredBody::Memory(content(name, length).0),
         checked: Default::default(),
+        written: Default::default(),
     }
 }
 
@@ -118,6 +119,7 @@ pub fn variant(name: &str, language: &str, at: i64) -> StoredResponse {
         head,
         body,
         checked: Default::default(),
+        written: Default::default(),
     }
 }
 

@@ -1,5 +1,5 @@
-//! Which keys are on disk, and in which generation: 16 bytes each, in memory. The truth of what is stored: a record that
-//! is not named here does not exist. Built from the journal at opening. Beside it stands which variants a URL has.
+//! Which keys are on disk, and in which generation: 16 bytes each, in memory, and 12 more where the body is in another
+//! generation than the record. The truth of what is stored: a record that is not named here does not exist. Built from the journal at opening. Beside it stands which variants a URL has.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -16,9 +16,58 @@ use crate::store::format::{
     print::{Entry, Print, Size},
 };
 
-type Shard = HashMap<Print, Entry, BuildHasherDefault<Same>>;
+type Prints<T> = HashMap<Print, T, BuildHasherDefault<Same>>;
 
 const SHARDS: usize = 64;
+
+/// The entries of some keys.
+#[derive(Default)]
+struct Shard {
+    /// The generation of each record, and its size.
+    records: Prints<(u32, Size)>,
+    /// The generation of each body that is not in its record's: few are, and so the others need no room for it.
+    elsewhere: Prints<u32>,
+}
+
+impl Shard {
+    fn find(&self, print: Print) -> Option<Entry> {
+        self.records.get(&print).map(|record| self.entry(print, record))
+    }
+
+    fn entry(&self, print: Print, &(generation, size): &(u32, Size)) -> Entry {
+        let body = if self.elsewhere.is_empty() { None } else { self.elsewhere.get(&print).copied() };
+        Entry { generation, size, body: body.unwrap_or(generation) }
+    }
+
+    fn entries(&self) -> impl Iterator<Item = (Print, Entry)> {
+        self.records.iter().map(|(print, record)| (*print, self.entry(*print, record)))
+    }
+
+    /// Returns the entry that was there.
+    fn set(&mut self, print: Print, Entry { generation, size, body }: Entry) -> Option<Entry> {
+        let old = self.remove_body(print);
+        if body != generation {
+            self.elsewhere.insert(print, body);
+        }
+        let replaced = self.records.insert(print, (generation, size));
+        replaced.map(|(generation, size)| Entry { generation, size, body: old.unwrap_or(generation) })
+    }
+
+    fn remove(&mut self, print: Print) -> Option<Entry> {
+        let body = self.remove_body(print);
+        let removed = self.records.remove(&print);
+        removed.map(|(generation, size)| Entry { generation, size, body: body.unwrap_or(generation) })
+    }
+
+    fn remove_body(&mut self, print: Print) -> Option<u32> {
+        if self.elsewhere.is_empty() { None } else { self.elsewhere.remove(&print) }
+    }
+
+    fn shrink(&mut self) {
+        self.records.shrink_to_fit();
+        self.elsewhere.shrink_to_fit();
+    }
+}
 
 pub struct Index {
     shards: Vec<RwLock<Shard>>,
@@ -35,24 +84,24 @@ impl Index {
     }
 
     pub fn find(&self, print: Print) -> Option<Entry> {
-        self.read(print).get(&print).copied()
+        self.read(print).find(print)
     }
 
     pub fn set(&self, print: Print, entry: Entry) {
-        let old = self.write(print).insert(print, entry);
+        let old = self.write(print).set(print, entry);
         self.count(old, Some(entry));
     }
 
     pub fn remove(&self, print: Print) -> Option<Entry> {
-        let old = self.write(print).remove(&print);
+        let old = self.write(print).remove(print);
         self.count(old, None);
         old
     }
 
-    /// Forgets what is in a generation. How many stored responses that were.
+    /// Forgets what needs a generation. How many stored responses that were.
     pub fn remove_generation(&self, generation: u32) -> u64 {
         let before = self.responses();
-        self.retain(|entry| entry.generation != generation);
+        self.retain(|entry| !entry.needs(generation));
         before - self.responses().min(before)
     }
 
@@ -61,10 +110,10 @@ impl Index {
         self.variants.clear();
     }
 
-    /// Keeps what is in these generations.
+    /// Keeps what needs no other generations than these.
     pub fn keep_generations(&self, numbers: &[u32]) {
         if self.generations().iter().any(|number| !numbers.contains(number)) {
-            self.retain(|entry| numbers.contains(&entry.generation));
+            self.retain(|entry| numbers.contains(&entry.generation) && numbers.contains(&entry.body));
         }
     }
 
@@ -105,22 +154,26 @@ impl Index {
     /// So many keys are about to come.
     fn reserve(&self, keys: usize) {
         for shard in &self.shards {
-            shard.write().unwrap_or_else(|poison| poison.into_inner()).reserve(keys / SHARDS);
+            shard.write().unwrap_or_else(|poison| poison.into_inner()).records.reserve(keys / SHARDS);
         }
     }
 
-    /// What is in this generation.
-    pub fn of_generation(&self, generation: u32) -> Vec<(Print, Size)> {
-        self.collect(|print, entry| (entry.generation == generation).then_some((print, entry.size)))
+    /// What needs this generation: its record is there, or its body.
+    pub fn of_generation(&self, generation: u32) -> Vec<(Print, Entry)> {
+        self.collect(|print, entry| entry.needs(generation).then_some((print, entry)))
     }
 
-    /// Bytes of what is in each generation, if it has so many by itself.
+    /// Bytes of what is in each generation, of responses that have so many at least.
     pub fn bytes_by_generation(&self, least: u64) -> HashMap<u32, u64> {
         let mut bytes = HashMap::new();
         for shard in &self.shards {
             let shard = shard.read().unwrap_or_else(|poison| poison.into_inner());
-            let counted = shard.values().filter(|entry| entry.size.bytes() >= least);
-            counted.for_each(|entry| *bytes.entry(entry.generation).or_default() += entry.size.bytes());
+            for (_, entry) in shard.entries().filter(|(_, entry)| entry.size.bytes() >= least) {
+                *bytes.entry(entry.body).or_default() += entry.bytes_in(entry.body);
+                if entry.body != entry.generation {
+                    *bytes.entry(entry.generation).or_default() += entry.bytes_in(entry.generation);
+                }
+            }
         }
         bytes
     }
@@ -140,13 +193,14 @@ impl Index {
         lines
     }
 
-    /// The generations that hold something.
+    /// The generations that are needed by something.
     pub fn generations(&self) -> HashSet<u32> {
         let (mut found, mut last) = (HashSet::new(), None);
         for shard in &self.shards {
             let shard = shard.read().unwrap_or_else(|poison| poison.into_inner());
-            for entry in shard.values().filter(|entry| last.replace(entry.generation) != Some(entry.generation)) {
-                found.insert(entry.generation);
+            let numbers = shard.records.values().map(|(generation, _)| generation).chain(shard.elsewhere.values());
+            for number in numbers.filter(|number| last.replace(**number) != Some(**number)) {
+                found.insert(*number);
             }
         }
         found
@@ -154,7 +208,8 @@ impl Index {
 
     /// Of how many keys it knows.
     pub fn len(&self) -> u64 {
-        self.shards.iter().map(|shard| shard.read().map_or_else(|e| e.into_inner().len(), |s| s.len()) as u64).sum()
+        let shards = self.shards.iter().map(|shard| shard.read().unwrap_or_else(|poison| poison.into_inner()));
+        shards.map(|shard| shard.records.len() as u64).sum()
     }
 
     pub fn responses(&self) -> u64 {
@@ -170,7 +225,7 @@ impl Index {
         let mut found = Vec::new();
         for shard in &self.shards {
             let shard = shard.read().unwrap_or_else(|poison| poison.into_inner());
-            found.extend(shard.iter().filter_map(|(print, entry)| pick(*print, *entry)));
+            found.extend(shard.entries().filter_map(|(print, entry)| pick(print, entry)));
         }
         found
     }
@@ -178,14 +233,13 @@ impl Index {
     fn retain(&self, keep: impl Fn(&Entry) -> bool) {
         for shard in &self.shards {
             let mut shard = shard.write().unwrap_or_else(|poison| poison.into_inner());
-            shard.retain(|_, entry| {
-                let stays = keep(entry);
-                if !stays {
-                    self.count(Some(*entry), None);
-                }
-                stays
-            });
-            shard.shrink_to_fit();
+            let leaving: Vec<Print> =
+                shard.entries().filter(|(_, entry)| !keep(entry)).map(|(print, _)| print).collect();
+            for print in leaving {
+                let old = shard.remove(print);
+                self.count(old, None);
+            }
+            shard.shrink();
         }
     }
 

@@ -14,9 +14,8 @@ use crate::{
         format::{
             lines::Mark,
             location::{FileName, Home, Location},
-            print::Print,
         },
-        tiers::{catalog::Catalog, shared::Shared},
+        tiers::shared::Shared,
     },
 };
 
@@ -66,19 +65,6 @@ impl Active {
         Ok(self.home(location))
     }
 
-    /// Gives the body of this key a place here. `None`: it cannot be read any more.
-    pub fn adopt(&mut self, catalog: &Catalog, key: &CacheKey, body: &DiskBody) -> Result<Option<Home>, StoreError> {
-        let Some(home) = body.home() else { return self.take_in(body) };
-        let Some((old, home)) = whereabouts(catalog, key, home) else { return Ok(None) };
-        if home.generation == self.generation.number {
-            return Ok(Some(home));
-        }
-        match home.location.file {
-            FileName::Segment(_) => body.read_whole().ok().map(|bytes| self.append(&bytes)).transpose(),
-            FileName::Body(_) => self.link(&old, home.location),
-        }
-    }
-
     /// A place in this generation.
     fn home(&self, location: Location) -> Home {
         Home { generation: self.generation.number, location }
@@ -96,7 +82,7 @@ impl Active {
     }
 
     /// Moves in a body that was just filled. `None`: its file was swept away by an opening in between.
-    fn take_in(&mut self, body: &DiskBody) -> Result<Option<Home>, StoreError> {
+    pub fn take_in(&mut self, body: &DiskBody) -> Result<Option<Home>, StoreError> {
         let Some((path, location)) = body.filled() else { return Ok(None) };
         let file = FileName::Body(self.file_number());
         let place = file.path(&self.generation.folder);
@@ -141,17 +127,6 @@ impl Active {
         self.next_file += 1;
         number
     }
-}
-
-/// Where a body is now: its generation may have been dropped, and the body copied out of it before.
-fn whereabouts(catalog: &Catalog, key: &CacheKey, home: Home) -> Option<(Arc<Generation>, Home)> {
-    if let Some(generation) = catalog.generation(home.generation) {
-        return Some((generation, home));
-    }
-    let generation = catalog.generation(catalog.entry(key)?.generation)?;
-    let location = generation.location(Print::of(key)).ok()??;
-    let same = (location.length, location.sums) == (home.location.length, home.location.sums);
-    same.then(|| (generation.clone(), Home { generation: generation.number, location }))
 }
 
 fn found(done: io::Result<()>) -> Result<Option<()>, StoreError> {
