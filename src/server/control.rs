@@ -1,4 +1,4 @@
-//! What the control socket answers, and the numbers of `larder stats`.
+//! Answers the control socket, and collects the numbers of `larder stats`.
 
 use std::{net::SocketAddr, sync::Arc};
 
