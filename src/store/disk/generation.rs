@@ -28,7 +28,6 @@ use crate::{
         format::{
             lines::Mark,
             location::{FileName, Location},
-            prefix::Kind,
             print::Print,
             record::{self, Record, RecordBody},
         },
@@ -266,10 +265,8 @@ impl Generation {
     /// Where the body of a record is, if it is in a file of this generation. The print is that of the record's key.
     pub fn location(&self, print: Print) -> Result<Option<Location>, StoreError> {
         let Some((key, record)) = self.find_print(print)? else { return Ok(None) };
-        Ok(match record::parts(&key, &record).map(|parts| parts.prefix.kind) {
-            Some(Kind::Beside(home)) if home.generation == self.number => Some(home.location),
-            _ => None,
-        })
+        let home = record::parts(&key, &record).and_then(|parts| parts.home());
+        Ok(home.filter(|home| home.generation == self.number).map(|home| home.location))
     }
 
     fn understand(&self, Record { primary, head, body }: Record) -> Result<Found, StoreError> {

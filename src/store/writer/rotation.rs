@@ -19,7 +19,7 @@ use crate::{
         format::{
             lines::Line,
             location::FileName,
-            prefix::{self, Kind},
+            prefix,
             print::{Entry, Print, Size},
             record,
         },
@@ -264,11 +264,11 @@ fn moved(
     from: &Generation,
     to: &mut Active,
     key: &CacheKey,
-    mut bytes: Vec<u8>,
+    bytes: Vec<u8>,
 ) -> Result<Option<(Vec<u8>, Print)>, StoreError> {
     let Some(parts) = record::parts(key, &bytes) else { return Ok(None) };
     let primary = Print::of(&parts.prefix.primary);
-    let Kind::Beside(home) = parts.prefix.kind else { return Ok(Some((bytes, primary))) };
+    let Some(home) = parts.home() else { return Ok(Some((bytes, primary))) };
     if home.generation != from.number {
         return Ok(None);
     }
@@ -279,5 +279,5 @@ fn moved(
             Err(_) => None,
         },
     };
-    Ok(home.and_then(|home| prefix::relocate(&mut bytes, &home)).map(|()| (bytes, primary)))
+    Ok(home.and_then(|home| prefix::relocated(key, &bytes, home)).map(|record| (record, primary)))
 }
