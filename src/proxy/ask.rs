@@ -133,7 +133,7 @@ impl Asking {
             }
             Ok(_) => health.answered(&asked.primary),
             // these failures are Larder's or the client's, and say nothing about the origin
-            Err(OriginError::Upload | OriginError::Exhausted | OriginError::NoThread) => {}
+            Err(OriginError::Upload | OriginError::Exhausted | OriginError::Crowded | OriginError::NoThread) => {}
             Err(_) => health.failed(now),
         }
         sent
