@@ -154,7 +154,7 @@ impl Shared {
         }
     }
 
-    /// To be called after a clearing: no request follows a flight that began before it.
+    /// To be called when a clearing has begun: no request follows a flight that began before it.
     pub fn forget_flights(&self) {
         self.flights.forget(|_| true);
     }

@@ -6,5 +6,6 @@ mod folder;
 mod names;
 mod output;
 mod signals;
+mod slow;
 mod time;
 mod written;
