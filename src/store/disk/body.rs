@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use rustix::io::{ReadWriteFlags, preadv2};
 
-use super::{folder, segment, space::Space};
+use super::{folder, removing::Remover, segment, space::Space};
 use crate::{
     key::CacheKey,
     store::{
@@ -37,6 +37,8 @@ enum Wait {
 
 /// The most that one `read` gives.
 const READ: usize = 256 * 1024;
+/// Bytes of a body whose file is closed by the thread that removes files.
+const LONG: u64 = 8 << 20;
 
 /// A body on disk. Keeps its bytes readable as long as it lives, also after eviction. Cheap to clone.
 #[derive(Clone)]
@@ -55,8 +57,10 @@ struct Body {
     home: Mutex<Option<Home>>,
     /// Who is told, and under which key, when it cannot be read.
     watch: OnceLock<(CacheKey, Notices)>,
-    /// While it is not stored: the file to remove when nobody wants it any more.
+    /// Of a body that streamed in: the file to remove when nobody wants it any more and it is not stored.
     filling: Option<Filling>,
+    /// Closes and removes what takes long.
+    remover: Remover,
 }
 
 struct Filling {
@@ -97,6 +101,7 @@ impl DiskBody {
         file: Arc<File>,
         generation: u32,
         location: Location,
+        remover: Remover,
     ) -> Result<DiskBody, StoreError> {
         let sums = segment::read_sums(&file, &location)?;
         Ok(DiskBody(Arc::new(Body {
@@ -108,11 +113,12 @@ impl DiskBody {
             home: Mutex::new(Some(Home { generation, location })),
             watch: OnceLock::new(),
             filling: None,
+            remover,
         })))
     }
 
     /// A body that is about to stream in, to this file.
-    pub(super) fn begin(path: PathBuf, space: Arc<Space>) -> DiskBody {
+    pub(super) fn begin(path: PathBuf, space: Arc<Space>, remover: Remover) -> DiskBody {
         DiskBody(Arc::new(Body {
             file: OnceLock::new(),
             offset: 0,
@@ -122,6 +128,7 @@ impl DiskBody {
             home: Mutex::new(None),
             watch: OnceLock::new(),
             filling: Some(Filling { path, space }),
+            remover,
         }))
     }
 
@@ -257,14 +264,22 @@ impl Body {
 
 impl Drop for Body {
     fn drop(&mut self) {
-        let home = self.home.get_mut().unwrap_or_else(|poison| poison.into_inner());
-        if let (None, Some(filling)) = (home, &self.filling) {
-            filling.space.give_back(*self.length.get_mut());
-            if self.file.get().is_some()
-                && let Err(error) = std::fs::remove_file(&filling.path)
-            {
-                log::debug!("an unfinished body could not be removed: {error}");
-            }
+        let is_stored = self.home.get_mut().unwrap_or_else(|poison| poison.into_inner()).is_some();
+        let (file, length) = (self.file.take(), *self.length.get_mut());
+        match self.filling.take().filter(|_| !is_stored) {
+            Some(Filling { path, space }) => self.remover.work(move || {
+                if file.is_some()
+                    && let Err(error) = std::fs::remove_file(&path)
+                {
+                    log::debug!("an unfinished body could not be removed: {error}");
+                }
+                // not before it is closed
+                drop(file);
+                space.give_back(length);
+            }),
+            // its name may be gone: then this removes it
+            None if length >= LONG => self.remover.work(move || drop(file)),
+            None => {}
         }
     }
 }

@@ -19,6 +19,7 @@ use super::{
     body::DiskBody,
     folder,
     records::{DatabaseError, Records},
+    removing::Remover,
 };
 use crate::{
     key::CacheKey,
@@ -65,6 +66,7 @@ pub struct Generation {
     /// Bytes of the pages that were read or written since the database was opened, about.
     pages: AtomicU64,
     segments: Mutex<HashMap<u32, Arc<File>>>,
+    remover: Remover,
 }
 
 /// The origin of the responses in a generation.
@@ -123,6 +125,7 @@ impl Generation {
         number: u32,
         options: &Options,
         share: u64,
+        remover: &Remover,
     ) -> Result<Generation, DatabaseError> {
         let folder = live.join(Generation::folder_name(class, number));
         let (cache, segment) = database(options, share);
@@ -134,8 +137,21 @@ impl Generation {
         let (measured, beside) = (AtomicU64::new(folder::occupied(&database)), AtomicU64::new(segments(&folder)));
         let state = AtomicU8::new(State::Sealed as u8);
         let (written, dead, pages, segments) = Default::default();
-        let records = RwLock::new(records);
-        Ok(Generation { number, class, state, written, folder, measured, beside, dead, records, pages, segments })
+        let (records, remover) = (RwLock::new(records), remover.clone());
+        Ok(Generation {
+            number,
+            class,
+            state,
+            written,
+            folder,
+            measured,
+            beside,
+            dead,
+            records,
+            pages,
+            segments,
+            remover,
+        })
     }
 
     /// The class that the generation counts for: a spared one counts as proven.
@@ -271,7 +287,7 @@ impl Generation {
 
     /// A body, with its sums.
     pub fn body(&self, location: Location) -> Result<DiskBody, StoreError> {
-        DiskBody::stored(self.file(location.file)?, self.number, location)
+        DiskBody::stored(self.file(location.file)?, self.number, location, self.remover.clone())
     }
 
     /// The file of bodies, open for reading.
@@ -303,15 +319,18 @@ impl Generation {
         Ok(last.saturating_add(1))
     }
 
-    /// Removes the file of a body that nothing names any more.
-    pub fn remove_body(&self, file: FileName) {
+    /// Removes the file of a body that nothing names any more, behind.
+    pub fn remove_body(self: &Arc<Self>, file: FileName) {
         let FileName::Body(_) = file else { return };
-        let path = file.path(&self.folder);
-        let bytes = folder::occupied(&path);
-        match std::fs::remove_file(path) {
-            Ok(()) => self.correct(bytes, 0),
-            Err(error) => log::debug!("a stored body could not be removed: {error}"),
-        }
+        // not to keep the database open
+        let (generation, path) = (Arc::downgrade(self), file.path(&self.folder));
+        self.remover.work(move || {
+            let bytes = folder::occupied(&path);
+            match std::fs::remove_file(path) {
+                Ok(()) => generation.upgrade().into_iter().for_each(|generation| generation.correct(bytes, 0)),
+                Err(error) => log::debug!("a stored body could not be removed: {error}"),
+            }
+        });
     }
 }
 

@@ -97,8 +97,10 @@ fn a_body_that_nobody_finishes_or_puts_gives_its_space_back() {
         writer.append(vec![content("a", 100_000).0]).await.expect("appended");
         assert_eq!((files(), store.stats().disk_used), (1, before + 100_000));
         drop(writer);
+        removed(&store).await;
         assert_eq!((files(), store.stats().disk_used), (0, before));
         drop(fill(&store, "b", 100_000).await.expect("filled"));
+        removed(&store).await;
         assert_eq!((files(), store.stats().disk_used), (0, before));
         let longest = options(folder.path()).max_object;
         assert!(matches!(store.begin_body(Some(longest + 1)), Err(StoreError::TooLarge)));
@@ -302,6 +304,7 @@ fn clearing_forgets_everything_gives_the_disk_back_and_outdates_what_was_being_f
         for number in 0..300 {
             assert!(store.lookup(&key(&number.to_string())).await.is_none());
         }
+        removed(&store).await;
         assert!(du(&options.folder) < 2 * MIB, "{} bytes are left", du(&options.folder));
         put(&store, "new", 20_000);
         store.close().await;

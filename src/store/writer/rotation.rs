@@ -257,8 +257,13 @@ fn remove(set: &mut Generations, generation: &Arc<Generation>) -> Result<(), Sto
     drop(generations);
     // after that: who reads one of them now sees that it has no place any more
     shared.memory.release_bodies_of(number);
-    if let Err(error) = folder::discard(&shared.options.folder, &generation.folder) {
-        shared.warn_once(format!("a part of the cache could not be removed: {error}"));
+    let occupies = shared.space.gone(generation.bytes());
+    // whoever lets go of it last closes its database, which takes a while
+    let last = generation.clone();
+    shared.remover.work(move || drop(last));
+    match folder::move_away(&shared.options.folder, &generation.folder) {
+        Ok(gone) => shared.remover.remove(gone, Some(occupies)),
+        Err(error) => shared.warn_once(format!("a part of the cache could not be removed: {error}")),
     }
     set.measure()
 }
