@@ -47,18 +47,6 @@ fn the_default_ttl_is_the_longest_lifetime_that_is_ever_invented() {
 }
 
 #[test]
-fn what_must_be_validated_each_time_has_no_time_left() {
-    let origin = Origin::answering(|request| match request.field("If-None-Match") {
-        Some(_) => respond(304, &["Cache-Control: no-cache, max-age=600", "ETag: \"1\""], ""),
-        None => respond(200, &["Cache-Control: no-cache, max-age=600", "ETag: \"1\""], "one"),
-    });
-    let proxy = Proxy::start(&origin, &[]);
-    proxy.get("/");
-    let again = proxy.get("/");
-    assert!(again.cache_status().contains("; ttl=0; detail=\"validated\""), "{}", again.cache_status());
-}
-
-#[test]
 fn with_a_default_ttl_of_zero_everything_without_a_lifetime_is_validated_each_time() {
     for flags in [&["--default-ttl", "0s"][..], &["--default-ttl", "0s", "--strict"]] {
         for (status, fields) in [(200, &[DAY_OLD][..]), (200, &["ETag: \"1\""]), (404, &["ETag: \"1\""]), (200, &[])] {
