@@ -111,6 +111,13 @@ impl Space {
         Gone { space: self.clone(), bytes }
     }
 
+    /// The same for what was counted as stored up to now. It never counts twice for longer than an instant.
+    pub fn leaves(self: &Arc<Self>, bytes: u64) -> Gone {
+        let gone = self.gone(bytes);
+        let _ = self.kept.fetch_update(Relaxed, Relaxed, |kept| Some(kept.saturating_sub(bytes)));
+        gone
+    }
+
     /// Asks for a notice when something was removed, and returns true if there is anything to be removed.
     pub fn await_removal(&self) -> bool {
         self.awaited.store(true, SeqCst);

@@ -58,7 +58,7 @@ impl Writer {
     /// Takes all that is stored out of the folder, to be removed behind.
     fn move_live_away(&self) -> io::Result<()> {
         let (shared, folder) = (&self.shared, &self.shared.options.folder);
-        let stored = shared.space.gone(shared.space.stored());
+        let stored = shared.space.leaves(shared.space.stored());
         let live = folder::clear_live(folder)?;
         shared.space.set_measured(0, folder);
         if let Some(live) = live {
