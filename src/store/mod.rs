@@ -124,7 +124,7 @@ pub use format::record::Variant;
 pub use inspect::{clear_folder, stats_of};
 use notice::{Notice, Notices};
 pub use options::Options;
-pub use response::{Slot, StoredBody, StoredResponse, read};
+pub use response::{Parts, Slot, StoredBody, StoredResponse, read};
 pub use scan::{Listed, Scan};
 pub use stats::{Cleared, State, Stats};
 use tiers::{admission, epochs::Clearing, shared::Shared};

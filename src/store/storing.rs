@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use http::header::CONTENT_LENGTH;
+
 use super::{
     Epoch, Slot, Store, StoredBody, StoredResponse, Variant,
     format::print::Print,
     tiers::{index::Index, pending::Change, variants},
 };
 use crate::{
+    fields::digests_content,
     key::CacheKey,
     message::{FieldValue, Fields, StoredHead},
     purge::{Checked, Liveness},
@@ -85,8 +88,13 @@ impl Store {
     }
 
     /// Replaces the head of a stored response, the body stays; if it is still the one that is stored. Where the new head
-    /// nominates fields and the old one did not, the response becomes a variant.
+    /// nominates fields and the old one did not, the response becomes a variant. Of a response that is put together from
+    /// parts, the newest part gets the head: it is the one that counts.
     pub fn freshen(&self, primary: CacheKey, stored: &StoredResponse, head: StoredHead, epoch: Epoch) {
+        if let Some(parts) = &stored.parts {
+            let head = of_part(head, &parts.newest.head);
+            return self.freshen(primary, &parts.newest, head, epoch);
+        }
         let shared = &self.0.shared;
         {
             let shard = shared.pending.shard(&stored.key);
@@ -120,6 +128,7 @@ impl Store {
                 body: stored.body.clone(),
                 checked: Checked::default(),
                 written: Default::default(),
+                parts: None,
             },
             epoch,
         );
@@ -155,6 +164,28 @@ impl Store {
         there || !variants.is_empty()
     }
 
+    /// Forgets some of the responses that are stored for a URL, by their own keys.
+    pub fn forget_variants(&self, primary: &CacheKey, keys: &[CacheKey]) {
+        let shared = &self.0.shared;
+        {
+            let mut shard = shared.pending.shard(primary);
+            shard.version += 1;
+            // a lookup gathers those that are left
+            shared.memory.remove(primary);
+            keys.iter().for_each(|key| shared.catalog.index.variants.remove(Print::of(primary), Print::of(key)));
+        }
+        for key in keys {
+            let mut shard = shared.pending.shard(key);
+            shared.memory.remove(key);
+            if shared.catalog.may_hold(key) || shard.is_waiting(Print::of(key)) {
+                shared.pending.forget(&mut shard, Print::of(key));
+            } else {
+                shard.version += 1;
+            }
+        }
+        self.wake();
+    }
+
     /// Forgets a response that is no variant of its URL any more.
     fn forget_variant(&self, print: Print) {
         let shared = &self.0.shared;
@@ -168,6 +199,17 @@ impl Store {
             shard.version += 1;
         }
     }
+}
+
+/// Gives an updated head the fields that describe the bytes of one part.
+fn of_part(head: StoredHead, part: &StoredHead) -> StoredHead {
+    let mut head = StoredHead { part: part.part, gaps: Box::default(), ..head };
+    let fields = &mut head.head.fields;
+    fields.retain(|name, _| *name != CONTENT_LENGTH && !digests_content(name));
+    for (name, value) in part.head.fields.iter().filter(|(name, _)| **name == CONTENT_LENGTH || digests_content(name)) {
+        fields.append(name.clone(), value.clone());
+    }
+    head
 }
 
 /// Is it the response that was looked up, not one that was stored in its place since?

@@ -26,6 +26,7 @@ mod lifetimes;
 mod logs;
 mod memory;
 mod outcomes;
+mod parts;
 mod poisoning;
 mod process;
 mod query;
