@@ -1,5 +1,5 @@
-//! Parses the command line and the environment. This folder is the only place that names clap; [`crate::config`] checks the
-//! values.
+//! Parses the command line and the environment. This folder is the only place that names clap; [`crate::config`] checks
+//! the values.
 
 mod arguments;
 mod errors;
@@ -35,8 +35,8 @@ impl Arguments {
         Ok(arguments)
     }
 
-    /// Returns the definition that is parsed: the fields of [`Arguments`], the flags for help and version, and the names
-    /// that other programs have for flags.
+    /// Returns the definition that is parsed: the fields of [`Arguments`], the flags for help and version, and the
+    /// names that other programs have for flags.
     fn definition() -> clap::Command {
         let definition = help::with_help(Arguments::command()).args(hints::arguments());
         // Kubernetes sets this variable for a service that is named larder; the port of it is not ours

@@ -1,4 +1,4 @@
-//! Composition: the store, the workers, the listener, the control socket and the signals.
+//! Puts the program together: the store, the workers, the listener, the control socket and the signals.
 
 mod control;
 mod origin;
@@ -44,10 +44,10 @@ const BACKLOG: i32 = 4096;
 /// How long the start-up lines wait until the store is open. Requests do not wait.
 const OPENING: Duration = Duration::from_secs(1);
 
-/// How long the end waits for the store to write what it still has.
+/// How long the end waits for the store to write its queue.
 const CLOSING: Duration = Duration::from_secs(10);
 
-/// Why Larder cannot run. The text is one line.
+/// The error of a Larder that cannot run. The text is one line.
 #[derive(Debug)]
 pub enum RunError {
     Listen {
@@ -131,7 +131,7 @@ impl fmt::Display for RunError {
 
 impl std::error::Error for RunError {}
 
-/// Runs until a signal asks it to stop, and then until the requests under way have ended.
+/// Runs until a signal asks it to stop, and then until the running requests have ended.
 pub fn run(config: Config) -> Result<(), RunError> {
     let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Server)?;
     let mut signals = {
@@ -150,7 +150,7 @@ pub fn run(config: Config) -> Result<(), RunError> {
     let (handle, shared) = (running.handle.clone(), running.shared.clone());
     let requests = Requests {
         under_way: || shared.counts.under_way(),
-        // a worker that ends may not have come to all of its requests
+        // a worker may end before it has counted all of its requests
         cut_off: || shared.counts.cut_off() + shared.counts.under_way(),
     };
     let lines = start_up_lines(&config, running.addr, running.store.clone(), running.origin.clone());
@@ -173,14 +173,14 @@ async fn start_up_lines(config: &Config, listening: SocketAddr, store: Store, or
     let both = async {
         tokio::join!(store.opened(), async { known = reaching.as_mut().await });
     };
-    // what is not known by then is not said
+    // facts that are not known by then are left out
     let _ = tokio::time::timeout(OPENING, both).await;
     let (holdings, style) = (holdings(&store), terminal::stderr());
     let home = std::env::var_os("HOME").map(PathBuf::from);
     for line in announce(config, listening, holdings, &known, home.as_deref(), style) {
         logging::say(&line);
     }
-    // a terminal has it among these lines
+    // on a terminal this hint is one of these lines
     if let Some(hint) = exposed(config, listening).filter(|_| !style.columns) {
         log::info!("{hint}");
     }
@@ -222,7 +222,7 @@ pub fn start(mut config: Config, clock: Clock) -> Result<Running, RunError> {
     let origin = Origin::prepare(config.origin_client.clone()).map_err(RunError::Origin)?;
     let lock = match Store::lock(&config.store.folder) {
         Ok(lock) => Some(lock),
-        // the store says why, and tries again: the disk may recover
+        // the store logs the reason, and tries again: the disk may recover
         Err(OpenError::Io(..)) => None,
         Err(error) => return Err(RunError::Folder(error)),
     };
@@ -365,8 +365,8 @@ impl Running {
         }
     }
 
-    /// Stops accepting connections, and waits until the store has written everything. `graceful`: waits for the requests
-    /// under way, too.
+    /// Stops accepting connections, and waits until the store has written everything. If `graceful`, it also waits for
+    /// the running requests.
     pub fn stop(mut self, graceful: bool) {
         drop(self.handle.stop(graceful));
         if let Some(thread) = self.thread.take() {

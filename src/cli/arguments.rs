@@ -1,4 +1,4 @@
-//! What can be typed: each flag is a field.
+//! The command line and the variables: each flag is a field.
 
 use std::path::PathBuf;
 
@@ -82,7 +82,7 @@ pub struct Arguments {
     #[arg(value_name = "ORIGIN", hide = true)]
     pub(super) word: Option<String>,
 
-    /// The site to cache, by the flag, the variable or a word alone.
+    /// The site to cache, from the flag, the variable or a word alone.
     #[arg(skip)]
     pub origin: Option<String>,
 

@@ -1,4 +1,4 @@
-//! What is wrong with the words of the command line, in one line each.
+//! Says in one line what is wrong with the command line.
 
 use std::{ffi::OsString, io};
 
@@ -18,13 +18,14 @@ use super::{
 pub enum CliError {
     /// Help or the version was asked for.
     Asked(Answer),
-    /// Nothing was asked for: the short help, for stderr. The exit code is 2.
+    /// The command line is empty. The text is the short help, for stderr; the exit code is 2.
     Nothing(String),
-    /// One line that says what is wrong and what would be right. The exit code is 2.
+    /// The command line is wrong. The text is one line that says what is wrong and what was expected; the exit code is
+    /// 2.
     Wrong(String),
 }
 
-/// What is printed because it was asked for. The program ends then.
+/// The text that the user asked for. The program prints it and ends.
 #[derive(Debug)]
 pub enum Answer {
     /// The short help: `-h`.
@@ -100,7 +101,7 @@ fn needs_no_value(flag: &str, value: &str) -> String {
     format!("invalid {flag} \"{value}\": expected no value; write {flag} alone, or leave it out")
 }
 
-/// Puts clap's error into the form of all other errors: the setting, what is wrong with it, what would be right.
+/// Puts clap's error into the form of all other errors: the setting, what is wrong with it, what was expected.
 fn in_one_line(error: &clap::Error, words: &[OsString]) -> String {
     let said = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => text.escape_debug().to_string(),
@@ -127,7 +128,7 @@ fn in_one_line(error: &clap::Error, words: &[OsString]) -> String {
                 None => format!("unknown flag {flag}: {program} --help lists all"),
             }
         }
-        // the second word that is no flag: `purge /a`, or another URL
+        // a second word that is not a flag: `purge /a`, or another URL
         ErrorKind::UnknownArgument if let Some(of_others) = of_others => unknown_command(of_others, words),
         ErrorKind::UnknownArgument if usage.contains("://") => several_origins(),
         ErrorKind::UnknownArgument => unknown_command(&usage, words),

@@ -17,7 +17,7 @@ const PREFIX: &str = "LARDER_";
 /// Names that are less similar than this, from 0 to 1, are not suggested.
 const SIMILAR: f64 = 0.7;
 
-/// Returns one line for each variable that looks like one of Larder's and is none.
+/// Returns one line for each variable that begins with `LARDER_` and is unknown.
 pub fn variables(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<String> {
     let definition = Arguments::command();
     let known: Vec<&str> =

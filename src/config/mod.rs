@@ -1,4 +1,4 @@
-//! What is valid: every bound and every cross-check. Each part of the program gets its own options out of it.
+//! Checks the settings: every bound and every cross-check. Makes the options for each part of the program.
 
 mod folder;
 #[doc(hidden)]
@@ -35,7 +35,7 @@ mod fixed {
     pub const MOST_WORKERS: u64 = 1024;
 }
 
-/// An invalid or missing setting. Its text is one line: the setting, its value, what is wrong with it or was expected, an
+/// An invalid or missing setting. Its text is one line: the setting, its value, what is wrong or was expected, an
 /// example. The exit code is 2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
@@ -81,7 +81,7 @@ pub enum Task {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Folders {
     One(PathBuf),
-    /// The folders of all origins; they stand below this folder.
+    /// All folders of origins below this folder.
     Below(PathBuf),
 }
 
@@ -92,9 +92,9 @@ pub struct Config {
     pub origin: Origin,
     /// The hosts that are served, in lower case, with a port only if one was typed. If empty, every host is served.
     pub allow_hosts: Vec<String>,
-    /// Which Host the origin hears.
+    /// Which Host the origin gets.
     pub host_mode: HostMode,
-    /// The origin is told who the client is also where it hears its own Host.
+    /// True if the origin is told who the client is even if it gets its own Host.
     pub forward_client: bool,
     pub store: store::Options,
     pub policy: policy::Options,
@@ -105,7 +105,7 @@ pub struct Config {
 /// The address to listen on. Port 0 lets the system choose a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listen {
-    /// A name or an address. An IPv6 address has no brackets.
+    /// A name or an address. An IPv6 address is without brackets.
     pub host: String,
     pub port: u16,
 }
@@ -295,7 +295,7 @@ impl Reader<'_> {
 
     fn origin(&self) -> Result<Option<Origin>, ConfigError> {
         let Some(typed) = self.arguments.origin.as_deref() else { return Ok(None) };
-        // what stands before an @ may be a password
+        // the part before an @ may be a password
         let value = Some(typed.to_owned()).filter(|typed| !typed.contains('@'));
         let wrong = |problem| ConfigError { fault: Fault::Invalid(value), ..self.error("origin", problem) };
         Origin::parse(typed).map(Some).map_err(wrong)

@@ -11,7 +11,7 @@ const SOCKET: &str =
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     pub https: bool,
-    /// In lower case. An IPv6 address has brackets.
+    /// The host in lower case. An IPv6 address has brackets.
     pub host: String,
     pub port: u16,
     /// The path that is put before the path of each request. It is empty, or begins with `/` and does not end with `/`.
@@ -21,7 +21,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Parses a URL. The error says in one line what is wrong and what would be right.
+    /// Parses a URL. The error says in one line what is wrong and what was expected.
     pub fn parse(text: &str) -> Result<Origin, String> {
         // the error does not repeat the URL, which may hold a password
         let personal = || "a user name or a password is not supported; leave out the part before the @".to_owned();
@@ -54,8 +54,8 @@ impl Origin {
     }
 }
 
-/// Returns true for the ways in which other programs name a Unix socket: `http://unix:/run/app.sock`, `unix:...`,
-/// `http+unix://...`, `/run/app.sock`.
+/// Returns true if the text names a Unix socket in a way that other programs know: `http://unix:/run/app.sock`,
+/// `unix:...`, `http+unix://...`, `/run/app.sock`.
 fn is_socket(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     let rest = text.strip_prefix("http://").or(text.strip_prefix("https://")).unwrap_or(&text);

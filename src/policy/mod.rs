@@ -13,6 +13,7 @@ pub mod invalidation;
 mod negotiation;
 pub mod parts;
 mod reason;
+mod remembered;
 pub mod resuming;
 pub mod reuse;
 pub mod selection;

@@ -49,7 +49,7 @@ fn says_truth(head: &StoredHead) -> bool {
 /// They are empty if no byte is needed for the answer.
 pub fn needed(request: &Request, stored: &StoredHead) -> Vec<Extent> {
     let Some(Part { complete, .. }) = stored.part else { return Vec::new() };
-    if request.method == Method::HEAD || not_modified(request, stored) {
+    if not_modified(request, stored) {
         return Vec::new();
     }
     let within = |range: ByteRange| match (complete, range) {
@@ -128,10 +128,10 @@ fn held(stored: &StoredHead) -> Vec<Extent> {
 }
 
 /// Returns the gaps that must be fetched so that a stored part answers the request, in ascending order. They are empty
-/// if the stored part does not help: it has none of the bytes, it has no strong validator (`strict` needs none), or the
-/// whole length is unknown.
+/// for HEAD, and if the stored part does not help: it has none of the bytes, it has no strong validator (`strict` needs
+/// none), or the whole length is unknown.
 pub fn gaps(request: &Request, stored: &StoredHead, options: &Options) -> Vec<Extent> {
-    let is_known = stored.part.is_some_and(|part| part.complete.is_some());
+    let is_known = stored.part.is_some_and(|part| part.complete.is_some()) && request.method != Method::HEAD;
     if !is_known || !says_truth(stored) || (strong_validator(stored).is_none() && !options.strict) {
         return Vec::new();
     }
@@ -178,6 +178,18 @@ pub fn completed(request: &Request, stored: &StoredHead, new: &StoredHead) -> St
         .collect();
     for (name, value) in added.iter().filter(|(name, _)| **name != CONTENT_LENGTH) {
         head.head.fields.append(name.clone(), value.clone());
+    }
+    head
+}
+
+/// Gives the updated head of a response that was put together from parts to one of them: with the fields that describe the
+/// bytes of that part.
+pub fn of_part(head: StoredHead, part: &StoredHead) -> StoredHead {
+    let mut head = StoredHead { part: part.part, gaps: Box::default(), ..head };
+    let fields = &mut head.head.fields;
+    fields.retain(|name, _| *name != CONTENT_LENGTH && !digests_content(name));
+    for (name, value) in part.head.fields.iter().filter(|(name, _)| **name == CONTENT_LENGTH || digests_content(name)) {
+        fields.append(name.clone(), value.clone());
     }
     head
 }

@@ -5,7 +5,7 @@ use http::header::{
     ACCESS_CONTROL_REQUEST_HEADERS, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, COOKIE, ORIGIN, VARY, VIA,
 };
 
-use super::{Options, Reason, negotiation};
+use super::{Options, Reason, negotiation, remembered::normal_form};
 use crate::{
     fields::{credentials, members},
     message::{FieldName, Fields, Nominated, Request, Version},
@@ -233,8 +233,8 @@ fn normalised(name: &FieldName, request: &Request, options: &Options) -> Option<
         return None;
     }
     let preferences = match name {
-        name if *name == ACCEPT_ENCODING => negotiation::codings(fields),
-        name if *name == ACCEPT_LANGUAGE => negotiation::languages(fields),
+        name if *name == ACCEPT_ENCODING => normal_form(name, fields, negotiation::codings),
+        name if *name == ACCEPT_LANGUAGE => normal_form(name, fields, negotiation::languages),
         _ => None,
     };
     let normal = match preferences {

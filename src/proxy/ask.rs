@@ -133,7 +133,7 @@ impl Asking {
             }
             Ok(_) => health.answered(&asked.primary),
             // these failures are Larder's or the client's, and say nothing about the origin
-            Err(OriginError::Upload | OriginError::Exhausted | OriginError::NoThread) => {}
+            Err(OriginError::Upload | OriginError::Exhausted | OriginError::Crowded | OriginError::NoThread) => {}
             Err(_) => health.failed(now),
         }
         sent
@@ -316,7 +316,8 @@ impl Asking {
         let completes = *mode == Mode::Complete;
         match storable {
             Ok(head) => {
-                let closes = |stored: &&Arc<StoredResponse>| gap.is_some_and(|gap| parts::closes(&stored.head, gap, &head));
+                let closes =
+                    |stored: &&Arc<StoredResponse>| gap.is_some_and(|gap| parts::closes(&stored.head, gap, &head));
                 let completed = stored.filter(|_| completes).filter(closes).cloned();
                 // the origin was asked for bytes that the stored parts lack, and sent a part of another representation,
                 // or too little
@@ -398,7 +399,14 @@ fn purge_other_queries(asked: &Asked) {
 fn freshen(asked: &Asked, stored: &StoredResponse, head: StoredHead, times: Times, epoch: Epoch) {
     let (cx, primary) = (&asked.cx, asked.primary);
     if !cx.shared.invalidated_since(&primary, times.request) {
-        cx.store.freshen(primary, stored, head, epoch);
+        match &stored.parts {
+            // the newest part is the one that counts
+            Some(parts) => {
+                let head = parts::of_part(head, &parts.newest.head);
+                cx.store.freshen(primary, &parts.newest, head, epoch);
+            }
+            None => cx.store.freshen(primary, stored, head, epoch),
+        }
         cx.shared.forget_if_invalidated(&cx.store, &primary, times.request);
     }
 }

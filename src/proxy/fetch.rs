@@ -80,6 +80,14 @@ async fn lead_or_follow(
         mode => mode,
     };
     let mut question = question(asked.clone(), content, Some(connection), found, mode);
+    // a HEAD follows nobody, but finds what was received whole
+    if asked.request.method == Method::HEAD
+        && let Some(landing @ Landing::Filling(_)) = asked.cx.shared.flights.landed(&question.flight)
+        && is_received(&landing)
+        && let Some(answer) = followed(&question, landing, false, &verdict)
+    {
+        return answer;
+    }
     let joined = match alone {
         true => Joined::Alone(None),
         false => join(&mut question, &verdict).await,
@@ -337,6 +345,12 @@ fn decide<'a>(asked: &Asked, head: &'a StoredHead, now: Timestamp) -> Reuse<Look
     reuse(&asked.request, Some(head), false, now, asked.policy())
 }
 
+/// Returns true if the response was received whole and is being stored.
+fn is_received(landing: &Landing) -> bool {
+    let Landing::Filling(filling) = landing else { return false };
+    filling.stored && filling.fill.prospect() == Prospect::Whole
+}
+
 /// Returns the stored response that is completed by what another request fetches, if both together may answer.
 fn completed_by<'a>(
     question: &'a Question,
@@ -375,12 +389,10 @@ fn followed(question: &Question, landing: Landing, waited: bool, verdict: &Verdi
         }
     };
     // what was received whole is as good as stored, also where the disk does not have it yet
-    let received = |filling: &Filling, reason: Option<Reason>, verdict: &Verdict| {
-        let is_whole = !waited && filling.stored && filling.fill.prospect() == Prospect::Whole;
-        match reason.filter(|_| is_whole) {
-            Some(reason) => Verdict::hit(reason, Tier::Memory),
-            None => verdict.clone().answered(filling.status, filling.times),
-        }
+    let is_received = !waited && is_received(&landing);
+    let received = |filling: &Filling, reason: Option<Reason>, verdict: &Verdict| match reason.filter(|_| is_received) {
+        Some(reason) => Verdict::hit(reason, Tier::Memory),
+        None => verdict.clone().answered(filling.status, filling.times),
     };
     let verdict = Verdict { collapsed: true, ..verdict.clone() };
     let stand_in = |status| stand_in(asked, question.stored.as_ref(), status);

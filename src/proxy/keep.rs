@@ -107,8 +107,7 @@ fn begin(
     let fill = Fill::new(cx.store.incoming());
     let Some(reader) = FillReader::of(&fill) else { return Fetched::Failed(OriginError::Closed) };
     let status = head.status.as_u16();
-    let filling =
-        Filling { head: Arc::new(stored), fill, length, status, times, audience, stored: epoch.is_some() };
+    let filling = Filling { head: Arc::new(stored), fill, length, status, times, audience, stored: epoch.is_some() };
     // a request for the whole must not follow one for a part
     let lead = lead.filter(|lead| {
         let is_for_parts = completes.is_some() || lead.key().variant == ranged_key(asked);

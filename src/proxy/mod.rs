@@ -245,7 +245,7 @@ async fn forwarded<F: Future<Output = Answer>>(
         biased;
         answer = &mut fetching => answer,
         () = crowded_out => {
-            respond::failed(&asked, &OriginError::Exhausted, Verdict::forwarded(forward.fwd, forward.reason))
+            respond::failed(&asked, &OriginError::Crowded, Verdict::forwarded(forward.fwd, forward.reason))
         }
     }
 }

@@ -47,7 +47,11 @@ impl Putting {
             store.forget_variants(primary, outdated);
         }
         let (checked, written) = (Checked::default(), Default::default());
-        store.put(*primary, StoredResponse { key, primary: *primary, head, body, checked, written, parts: None }, epoch);
+        store.put(
+            *primary,
+            StoredResponse { key, primary: *primary, head, body, checked, written, parts: None },
+            epoch,
+        );
         shared.forget_if_invalidated(store, primary, *since);
     }
 

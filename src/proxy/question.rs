@@ -106,10 +106,8 @@ pub async fn find(asked: &Asked, content: &Content) -> Found {
             let varying = of_content().filter(|v| vary::varies(&v.nominated));
             let plain = of_content().filter(|v| !vary::varies(&v.nominated));
             let mut variants = varying.chain(plain).peekable();
-            if let Some(newest) = variants.peek() {
-                found.variants = true;
-                found.key = primary.variant(&vary::renominate(&newest.nominated, request, asked.policy()));
-            }
+            let newest = variants.peek().copied();
+            found.variants = newest.is_some();
             for variant in variants.filter(|v| vary::matches(&v.nominated, request, asked.policy())) {
                 let Some((Slot::Response(stored), tier)) = look_up(asked, &variant.key).await else { continue };
                 (found.key, found.tier) = (variant.key, tier);
@@ -119,6 +117,9 @@ pub async fn find(asked: &Asked, content: &Content) -> Found {
                     found.stored = Some(assembled(asked, stored, &list).await);
                 }
                 break;
+            }
+            if let Some(newest) = newest.filter(|_| found.stored.is_none()) {
+                found.key = primary.variant(&vary::renominate(&newest.nominated, request, asked.policy()));
             }
         }
     }

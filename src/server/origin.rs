@@ -27,7 +27,7 @@ pub(super) fn is_larder_itself(origin: &config::Origin, listening: SocketAddr) -
     !own.is_empty() && !others.iter().any(is_elsewhere)
 }
 
-/// Returns the addresses of a host; none if they cannot be found out soon.
+/// Returns the addresses of a host, or none if the look-up takes too long.
 fn addresses(host: &str) -> Vec<IpAddr> {
     if let Ok(address) = host.parse() {
         return vec![address];
@@ -42,9 +42,9 @@ fn addresses(host: &str) -> Vec<IpAddr> {
     thread.ok().and_then(|_| addresses.recv_timeout(LOOK_UP).ok()).unwrap_or_default()
 }
 
-/// Returns true if a connection to `address` reaches who listens on `listening`, on the same port.
+/// Returns true if a connection to `address` reaches the program that listens on `listening`, on the same port.
 fn is_own(address: IpAddr, listening: IpAddr, is_of_this_machine: impl Fn(IpAddr) -> bool) -> bool {
-    // a connection to no address goes to this machine
+    // a connection to the unspecified address goes to this machine
     let address = match address.to_canonical() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),

@@ -2,15 +2,12 @@
 
 use std::sync::Arc;
 
-use http::header::CONTENT_LENGTH;
-
 use super::{
     Epoch, Slot, Store, StoredBody, StoredResponse, Variant,
     format::print::Print,
     tiers::{index::Index, pending::Change, variants},
 };
 use crate::{
-    fields::digests_content,
     key::CacheKey,
     message::{FieldValue, Fields, StoredHead},
     purge::{Checked, Liveness},
@@ -88,13 +85,8 @@ impl Store {
     }
 
     /// Replaces the head of a stored response, the body stays; if it is still the one that is stored. Where the new head
-    /// nominates fields and the old one did not, the response becomes a variant. Of a response that is put together from
-    /// parts, the newest part gets the head: it is the one that counts.
+    /// nominates fields and the old one did not, the response becomes a variant.
     pub fn freshen(&self, primary: CacheKey, stored: &StoredResponse, head: StoredHead, epoch: Epoch) {
-        if let Some(parts) = &stored.parts {
-            let head = of_part(head, &parts.newest.head);
-            return self.freshen(primary, &parts.newest, head, epoch);
-        }
         let shared = &self.0.shared;
         {
             let shard = shared.pending.shard(&stored.key);
@@ -199,17 +191,6 @@ impl Store {
             shard.version += 1;
         }
     }
-}
-
-/// Gives an updated head the fields that describe the bytes of one part.
-fn of_part(head: StoredHead, part: &StoredHead) -> StoredHead {
-    let mut head = StoredHead { part: part.part, gaps: Box::default(), ..head };
-    let fields = &mut head.head.fields;
-    fields.retain(|name, _| *name != CONTENT_LENGTH && !digests_content(name));
-    for (name, value) in part.head.fields.iter().filter(|(name, _)| **name == CONTENT_LENGTH || digests_content(name)) {
-        fields.append(name.clone(), value.clone());
-    }
-    head
 }
 
 /// Is it the response that was looked up, not one that was stored in its place since?

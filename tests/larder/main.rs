@@ -27,6 +27,7 @@ mod logs;
 mod memory;
 mod outcomes;
 mod parts;
+mod parts_at_random;
 mod poisoning;
 mod process;
 mod query;

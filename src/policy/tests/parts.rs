@@ -94,6 +94,20 @@ fn a_completed_head_has_the_fields_of_the_newest_part_and_describes_all_bytes() 
 }
 
 #[test]
+fn an_updated_head_of_several_parts_is_given_to_one_of_them_with_its_own_length_and_digest() {
+    let newest =
+        part_of("5-9/90", &["ETag: \"1\"", "Content-Length: 5", "Content-Digest: its own", "A: old"], &usual());
+    let mut updated = assemble(&newest, &[Part { first: 20, last: 29, complete: None }]);
+    assert_eq!((value(&updated, "content-length"), &*updated.gaps), (vec!["25".to_owned()], &[(10, 19)][..]));
+    updated.head.fields.set(FieldName::from_static("a"), FieldValue::from_static("new"));
+    let own = of_part(updated, &newest);
+    assert_eq!((own.part, &*own.gaps), (newest.part, &[][..]));
+    for (name, expected) in [("content-length", "5"), ("content-digest", "its own"), ("a", "new")] {
+        assert_eq!(value(&own, name), [expected], "{name}");
+    }
+}
+
+#[test]
 fn several_parts_answer_what_they_have_and_nothing_across_a_gap() {
     let head = together(&[part(3 * FAR, 4 * FAR - 1), part(0, FAR - 1), part(FAR, 2 * FAR - 1)]);
     assert_eq!(extent(&head), Part { first: 0, last: 4 * FAR - 1, complete: Some(10 * FAR) });
@@ -107,7 +121,8 @@ fn several_parts_answer_what_they_have_and_nothing_across_a_gap() {
     assert_eq!(select(&both, &head, None), Selection::Parts(vec![(1, 2), (3 * FAR, 3 * FAR + 1)]));
     assert_eq!(gaps(&get(&[]), &head, &usual()), [(2 * FAR, 3 * FAR - 1), (4 * FAR, 10 * FAR - 1)]);
     // what else is missing stays a gap
-    let completed = completed(&range(0, 4 * FAR - 1), &together(&[part(0, 9), part(8 * FAR, 9 * FAR)]), &part(10, 5 * FAR));
+    let completed =
+        completed(&range(0, 4 * FAR - 1), &together(&[part(0, 9), part(8 * FAR, 9 * FAR)]), &part(10, 5 * FAR));
     assert_eq!((extent(&completed).last, &*completed.gaps), (9 * FAR, &[(5 * FAR + 1, 8 * FAR - 1)][..]));
     let matching = get(&["If-None-Match: \"1\""]);
     assert!(is_covered(&matching, &head) && select(&matching, &head, None) == Selection::NotModified);
@@ -132,7 +147,8 @@ fn many_parts_that_touch_are_joined_and_each_byte_is_copied_a_few_times() {
     // parts with gaps between them, and a few large ones, stay as they are
     let apart: Vec<Part> = (0..60).map(|n| Part { first: n * 10, last: n * 10 + 8, complete: None }).collect();
     assert_eq!(joined(Part { first: 900, last: 950, complete: None }, &apart), None);
-    let large: Vec<Part> = (0..3).map(|n| Part { first: n * LENGTH, last: (n + 1) * LENGTH - 1, complete: None }).collect();
+    let large: Vec<Part> =
+        (0..3).map(|n| Part { first: n * LENGTH, last: (n + 1) * LENGTH - 1, complete: None }).collect();
     assert_eq!(joined(Part { first: 3 * LENGTH, last: 4 * LENGTH - 1, complete: None }, &large), None);
 }
 

@@ -7,11 +7,12 @@ use tokio::sync::watch;
 
 use super::{
     body::DiskBody,
+    removing::Remover,
     space::{Promise, Space},
 };
 use crate::store::{
     StoreError,
-    format::sums::Sums,
+    format::sums::{Sums, behind},
     hop::{hop, patient_hop},
 };
 
@@ -43,8 +44,9 @@ impl BodyWriter {
         longest: u64,
         promise: Promise,
         finishing: Finishing,
+        remover: Remover,
     ) -> BodyWriter {
-        let body = DiskBody::begin(path, space);
+        let body = DiskBody::begin(path, space, remover);
         BodyWriter { body, sums: Some(Sums::default()), longest, unsynced: 0, _promise: promise, finishing }
     }
 
@@ -104,7 +106,7 @@ impl WholeBody {
         let body = writer.body;
         hop(move || {
             let length = body.length();
-            body.append(length, sums.as_flattened()).and_then(|()| body.sync()).map_err(StoreError::Io)?;
+            body.append(length, behind(&sums)).and_then(|()| body.sync()).map_err(StoreError::Io)?;
             body.is_whole(sums);
             let done = then(body);
             drop(counted);

@@ -192,6 +192,18 @@ pub fn body_files(folder: &Path) -> Vec<PathBuf> {
     bodies
 }
 
+/// Waits until everything is removed that nothing needs any more.
+pub async fn removed(store: &Store) {
+    let (done, is_done) = tokio::sync::oneshot::channel();
+    store.0.shared.remover.work(move || drop(done.send(())));
+    let _ = is_done.await;
+    let mut beats = 0..5_000;
+    while !crate::store::disk::folder::gone(&store.0.shared.options.folder).expect("a folder").is_empty() {
+        assert!(beats.next().is_some(), "it stays");
+        beat(1).await;
+    }
+}
+
 /// Between two looks at what the disk tier does behind, in milliseconds.
 pub async fn beat(milliseconds: u64) {
     let mut interval = tokio::time::interval(std::time::Duration::from_millis(milliseconds));

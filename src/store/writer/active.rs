@@ -39,7 +39,7 @@ impl Active {
     /// Begins a generation, which readers can see from now on.
     pub fn begin(shared: &Shared, class: Class, number: u32) -> Result<Active, StoreError> {
         let live = shared.options.folder.join("live");
-        let opened = Generation::open(&live, class, number, &shared.options, shared.space.share());
+        let opened = Generation::open(&live, class, number, &shared.options, shared.space.share(), &shared.remover);
         let generation = Arc::new(opened.map_err(|failure| StoreError::Io(failure.into()))?);
         shared.catalog.generations_mut().push(generation.clone());
         Active::resume(generation).map_err(StoreError::Io)
@@ -77,6 +77,7 @@ impl Active {
         let linked = found(fs::hard_link(location.file.path(&from.folder), &path))?;
         Ok(linked.map(|()| {
             self.generation.add_file(&path);
+            self.generation.note_right(file, from.right(location.file));
             self.home(Location { file, ..location })
         }))
     }

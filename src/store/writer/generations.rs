@@ -119,6 +119,9 @@ impl Generations {
             }
             if let Some((key, body, home)) = write.body {
                 body.has_moved(home);
+                if let Some(generation) = shared.catalog.generation(home.generation) {
+                    generation.note_right(home.location.file, body.right());
+                }
                 body.watch(key, &shared.notices);
             }
             shared.pending.written(write.print, write.turn);
@@ -193,6 +196,7 @@ impl Generations {
 
     /// The disk failed: what its journal does not say would come back as it was before.
     pub fn forget_unsynced(self) {
+        self.shared.catalog.generations_mut().clear();
         for print in &self.unsynced {
             let mut shard = self.shared.pending.shard_of(*print);
             if !shard.is_waiting(*print) {
@@ -215,6 +219,7 @@ impl Generations {
         let written = generations.iter().filter(|generation| generation.written.load(Relaxed) > 0);
         let folders: Vec<PathBuf> = written.map(|generation| generation.folder.join("db")).collect();
         drop(generations);
+        shared.catalog.generations_mut().clear();
         drop(self);
         std::thread::scope(|threads| {
             for folder in &folders {
@@ -321,10 +326,4 @@ fn is_the_body(home: &Home, bytes: &[u8]) -> bool {
 /// Returns true if the same bytes are in both places: a body may have been copied since.
 fn is_same(home: &Home, other: &Home) -> bool {
     (home.location.length, home.location.sums) == (other.location.length, other.location.sums)
-}
-
-impl Drop for Generations {
-    fn drop(&mut self) {
-        self.shared.catalog.generations_mut().clear();
-    }
 }

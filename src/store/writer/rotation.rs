@@ -19,7 +19,7 @@ use crate::{
         format::{
             lines::{self, Line},
             location::FileName,
-            prefix::{self, Kind},
+            prefix,
             print::{Entry, Print},
             record,
         },
@@ -257,8 +257,13 @@ fn remove(set: &mut Generations, generation: &Arc<Generation>) -> Result<(), Sto
     drop(generations);
     // after that: who reads one of them now sees that it has no place any more
     shared.memory.release_bodies_of(number);
-    if let Err(error) = folder::discard(&shared.options.folder, &generation.folder) {
-        shared.warn_once(format!("a part of the cache could not be removed: {error}"));
+    let occupies = shared.space.gone(generation.bytes());
+    // whoever lets go of it last closes its database, which takes a while
+    let last = generation.clone();
+    shared.remover.work(move || drop(last));
+    match folder::move_away(&shared.options.folder, &generation.folder) {
+        Ok(gone) => shared.remover.remove(gone, Some(occupies)),
+        Err(error) => shared.warn_once(format!("a part of the cache could not be removed: {error}")),
     }
     set.measure()
 }
@@ -273,13 +278,10 @@ struct Moved {
 }
 
 /// Makes a record one of another generation, which its body goes to as well if it is in `from`. `None`: it is damaged.
-fn moved(from: &Generation, to: &mut Active, key: &CacheKey, mut record: Vec<u8>) -> Result<Option<Moved>, StoreError> {
+fn moved(from: &Generation, to: &mut Active, key: &CacheKey, record: Vec<u8>) -> Result<Option<Moved>, StoreError> {
     let Some(parts) = record::parts(key, &record) else { return Ok(None) };
     let (primary, own) = (Print::of(&parts.prefix.primary), to.generation.number);
-    let home = match parts.prefix.kind {
-        Kind::Inline => return Ok(Some(Moved { record, primary, body: own })),
-        Kind::Beside(home) => home,
-    };
+    let Some(home) = parts.home() else { return Ok(Some(Moved { record, primary, body: own })) };
     if home.generation != from.number {
         let may_stay = lines::can_name(own, home.generation);
         return Ok(may_stay.then_some(Moved { record, primary, body: home.generation }));
@@ -291,5 +293,5 @@ fn moved(from: &Generation, to: &mut Active, key: &CacheKey, mut record: Vec<u8>
             Err(_) => None,
         },
     };
-    Ok(home.and_then(|home| prefix::relocate(&mut record, &home)).map(|()| Moved { record, primary, body: own }))
+    Ok(home.and_then(|home| prefix::relocated(key, &record, home)).map(|record| Moved { record, primary, body: own }))
 }
