@@ -69,6 +69,8 @@ pub fn stored(
     let plain = cookies.is_empty()
         && head.part.is_none()
         && !head.head.fields.contains(&header::SET_COOKIE)
+        // Connection must name it
+        && !head.head.fields.contains(&header::UPGRADE)
         && select(&asked.request, head, Some(length)) == Selection::Whole;
     if !plain {
         return from_stored_head(asked, head, (source, Some(length)), cookies, verdict, now);

@@ -2,7 +2,7 @@
 //! disk some milliseconds, and a generation may hold very many. What is not removed yet counts in the disk limit.
 
 use std::{
-    collections::HashSet,
+    collections::{HashSet, VecDeque},
     fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -50,7 +50,10 @@ impl Remover {
         let ended = Arc::new(AtomicBool::new(false));
         let remove = {
             let ended = ended.clone();
-            move || Removing { space, ended, received, left: Vec::new(), known: HashSet::new() }.run()
+            move || {
+                Removing { space, ended, received, waiting: VecDeque::new(), failed: Vec::new(), known: HashSet::new() }
+                    .run()
+            }
         };
         match thread::Builder::new().name("larder-removing".to_owned()).spawn(remove) {
             Ok(_) => Remover { queue: Some(queue), ended },
@@ -96,8 +99,9 @@ struct Removing {
     space: Arc<Space>,
     ended: Arc<AtomicBool>,
     received: mpsc::Receiver<Removal>,
-    /// What is to be removed, also what could not be.
-    left: Vec<Folder>,
+    waiting: VecDeque<Folder>,
+    /// What could not be removed.
+    failed: Vec<Folder>,
     /// All of that, and what is being removed.
     known: HashSet<PathBuf>,
 }
@@ -105,7 +109,7 @@ struct Removing {
 impl Removing {
     fn run(mut self) {
         loop {
-            let next = match self.left.is_empty() {
+            let next = match self.failed.is_empty() {
                 true => self.received.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 false => self.received.recv_timeout(AGAIN),
             };
@@ -116,7 +120,9 @@ impl Removing {
             }
             // all of them count before the first one is removed
             self.take_all();
-            for folder in std::mem::take(&mut self.left) {
+            self.waiting.extend(self.failed.drain(..));
+            // more may come meanwhile
+            while let Some(folder) = self.waiting.pop_front() {
                 self.try_to_remove(folder);
             }
         }
@@ -133,7 +139,7 @@ impl Removing {
             Removal::Work(work) => work(),
             Removal::Folder(mut folder) if self.known.insert(folder.path.clone()) => {
                 folder.occupies.get_or_insert_with(|| self.space.gone(folder::occupied(&folder.path)));
-                self.left.push(folder);
+                self.waiting.push_back(folder);
             }
             Removal::Folder(_) => {}
         }
@@ -146,7 +152,7 @@ impl Removing {
             Err(_) if self.ended.load(Relaxed) => {}
             Err(error) => {
                 log::debug!("{} could not be removed: {error}", folder.path.display());
-                self.left.push(folder);
+                self.failed.push(folder);
             }
         }
     }

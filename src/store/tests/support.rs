@@ -195,7 +195,7 @@ pub fn body_files(folder: &Path) -> Vec<PathBuf> {
 /// Waits until everything is removed that nothing needs any more.
 pub async fn removed(store: &Store) {
     let (done, is_done) = tokio::sync::oneshot::channel();
-    store.0.shared.remover.work(move || drop(done.send(())));
+    store.0.shared.remover.work(move || _ = done.send(()));
     let _ = is_done.await;
     let mut beats = 0..5_000;
     while !crate::store::disk::folder::gone(&store.0.shared.options.folder).expect("a folder").is_empty() {
