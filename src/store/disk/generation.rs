@@ -8,7 +8,7 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, RwLock, RwLockReadGuard,
+        Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard,
         atomic::{AtomicU8, AtomicU64, Ordering::Relaxed},
     },
 };
@@ -16,7 +16,7 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    body::DiskBody,
+    body::{DiskBody, Right},
     folder,
     records::{DatabaseError, Records},
     removing::Remover,
@@ -36,6 +36,8 @@ use crate::{
 
 /// A body up to this length is read with its record and held in memory.
 const READ_WHOLE: u64 = 256 * 1024;
+/// The most bodies of a generation of which it is known which pieces are right.
+const KNOWN: usize = 4096;
 /// sled reads and holds records by the page: so many are on one.
 const OF_A_PAGE: u64 = 11;
 /// Bytes that a record on a page costs beside its own.
@@ -66,6 +68,9 @@ pub struct Generation {
     /// Bytes of the pages that were read or written since the database was opened, about.
     pages: AtomicU64,
     segments: Mutex<HashMap<u32, Arc<File>>>,
+    /// Which pieces of the bodies with files of their own were found right, by the number of the file. The body itself may
+    /// leave the memory tier and come back.
+    right: Mutex<HashMap<u32, Arc<Right>>>,
     remover: Remover,
 }
 
@@ -136,7 +141,7 @@ impl Generation {
         folder::restrict(&database).map_err(DatabaseError::Io)?;
         let (measured, beside) = (AtomicU64::new(folder::occupied(&database)), AtomicU64::new(segments(&folder)));
         let state = AtomicU8::new(State::Sealed as u8);
-        let (written, dead, pages, segments) = Default::default();
+        let (written, dead, pages, segments, right) = Default::default();
         let (records, remover) = (RwLock::new(records), remover.clone());
         Ok(Generation {
             number,
@@ -150,6 +155,7 @@ impl Generation {
             records,
             pages,
             segments,
+            right,
             remover,
         })
     }
@@ -287,7 +293,33 @@ impl Generation {
 
     /// A body, with its sums.
     pub fn body(&self, location: Location) -> Result<DiskBody, StoreError> {
-        DiskBody::stored(self.file(location.file)?, self.number, location, self.remover.clone())
+        let (file, right) = (self.file(location.file)?, self.right(location.file));
+        let body = DiskBody::stored(file, self.number, location, right, self.remover.clone())?;
+        self.note_right(location.file, body.right());
+        Ok(body)
+    }
+
+    /// Which pieces of the body in this file are known to be right, if that is known.
+    pub fn right(&self, file: FileName) -> Option<Arc<Right>> {
+        let FileName::Body(number) = file else { return None };
+        self.verified().get(&number).cloned()
+    }
+
+    /// From now on these pieces of the body in this file are known to be right.
+    pub fn note_right(&self, file: FileName, right: Option<Arc<Right>>) {
+        let (FileName::Body(number), Some(right)) = (file, right) else { return };
+        let mut verified = self.verified();
+        if verified.len() >= KNOWN {
+            // those of bodies that nobody reads are verified once more
+            verified.retain(|_, right| Arc::strong_count(right) > 1);
+        }
+        if verified.len() < KNOWN {
+            verified.insert(number, right);
+        }
+    }
+
+    fn verified(&self) -> MutexGuard<'_, HashMap<u32, Arc<Right>>> {
+        self.right.lock().unwrap_or_else(|poison| poison.into_inner())
     }
 
     /// The file of bodies, open for reading.
@@ -321,7 +353,8 @@ impl Generation {
 
     /// Removes the file of a body that nothing names any more, behind.
     pub fn remove_body(self: &Arc<Self>, file: FileName) {
-        let FileName::Body(_) = file else { return };
+        let FileName::Body(number) = file else { return };
+        self.verified().remove(&number);
         // not to keep the database open
         let (generation, path) = (Arc::downgrade(self), file.path(&self.folder));
         self.remover.work(move || {

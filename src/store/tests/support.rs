@@ -88,6 +88,7 @@ pub fn head(name: &str) -> StoredHead {
         initial_age: Seconds(3),
         nominated: Vec::new(),
         part: None,
+        gaps: Box::default(),
         invalidated: false,
         credentials: false,
         position: Default::default(),
@@ -104,6 +105,7 @@ pub fn response(name: &str, length: usize) -> StoredResponse {
         body: StoredBody::Memory(content(name, length).0),
         checked: Default::default(),
         written: Default::default(),
+        parts: None,
     }
 }
 
@@ -120,6 +122,7 @@ pub fn variant(name: &str, language: &str, at: i64) -> StoredResponse {
         body,
         checked: Default::default(),
         written: Default::default(),
+        parts: None,
     }
 }
 

@@ -277,6 +277,7 @@ impl Shared {
             body,
             checked: Checked::default(),
             written: Default::default(),
+            parts: None,
         })))
     }
 }
