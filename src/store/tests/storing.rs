@@ -354,11 +354,13 @@ fn a_replaced_large_body_gives_its_file_back_and_its_readers_keep_their_bytes() 
         for version in 0..4 {
             store_large("a", &version.to_string()).await;
         }
+        removed(&store).await;
         assert!(du(folder.path()) < before + MIB);
         assert_eq!(whole(&StoredBody::Disk(old)).await.expect("read"), content("one", 2 << 20));
         assert_eq!(served(&store, "a").await, Some(content("3", 2 << 20)));
         store.invalidate(&key("a"));
         store.flush().await;
+        removed(&store).await;
         assert!(du(folder.path()) < before - MIB);
     });
 }
