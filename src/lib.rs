@@ -11,6 +11,7 @@
 //! | [`client`] | the connections of clients: deadlines, limits, framing |
 //! | [`proxy`] | one request, top to bottom |
 //! | [`policy`] | RFC 9111 as pure functions: no clock, no log, no error |
+//! | [`rules`] | the rules of the operator: when they apply, and what they set; pure |
 //! | [`fields`] | the syntax of field values: total parsers that never decide |
 //! | [`message`], [`key`] | requests, responses and cache keys: plain data on `http`'s names and values |
 //! | [`purge`] | which stored responses a purge has reached; pure |
@@ -62,6 +63,7 @@ pub mod origin;
 pub mod policy;
 pub mod proxy;
 pub mod purge;
+pub mod rules;
 pub mod server;
 pub mod store;
 pub mod terminal;

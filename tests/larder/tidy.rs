@@ -28,6 +28,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("purge", &[]),
     ("fields", &["clock", "message"]),
     ("policy", &["clock", "fields", "message", "purge"]),
+    ("rules", &["clock", "message"]),
     ("store", &["blocking", "clock", "key", "message", "purge"]),
     ("origin", &["blocking", "clock", "fields", "message"]),
     ("client", &["clock", "fields", "message"]),
