@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::{
-    clock::Seconds,
-    message::{FieldName, FieldValue},
-};
+use super::settings::Settings;
+use crate::message::{FieldName, FieldValue};
 
 /// One rule. Every rule whose conditions hold applies; if two set the same thing, the later one wins.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,46 +38,6 @@ impl Conditions {
     pub fn are_about_answer(&self) -> bool {
         !self.status.is_empty() || !self.content_type.is_empty()
     }
-}
-
-/// What a rule sets. `None` leaves a setting to the rules before it.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Settings {
-    /// Neither look up nor store.
-    pub bypass: Option<bool>,
-    /// Store nothing. What is stored already is used.
-    pub no_store: Option<bool>,
-    /// In place of the lifetime that the origin gives.
-    pub ttl: Option<Seconds>,
-    pub min_ttl: Option<Seconds>,
-    pub max_ttl: Option<Seconds>,
-    pub default_ttl: Option<Seconds>,
-    pub negative_ttl: Option<Seconds>,
-    pub stale_while_revalidate: Option<Seconds>,
-    pub stale_if_error: Option<Seconds>,
-    /// The two settings above count instead of what the origin says.
-    pub force_stale: Option<bool>,
-    pub max_object: Option<u64>,
-    /// What does not keep a response from being stored.
-    pub ignore: Option<Vec<Ignore>>,
-    pub tags: Option<Vec<String>>,
-    /// The field of the answer that lists tags.
-    pub tag_header: Option<FieldName>,
-    /// Patterns of the names of parameters that are no part of the key.
-    pub ignore_query: Option<Vec<String>>,
-    /// Patterns of the names of parameters that alone are part of the key.
-    pub only_query: Option<Vec<String>>,
-    pub sort_query: Option<bool>,
-    /// What is not in the key reaches the origin all the same.
-    pub forward_ignored_query: Option<bool>,
-    /// Fields of the request that are part of the key.
-    pub key_headers: Option<Vec<FieldName>>,
-    /// Cookies that are part of the key.
-    pub key_cookies: Option<Vec<String>>,
-    /// The host that the client asked for is no part of the key.
-    pub ignore_host: Option<bool>,
-    pub response: Option<Edits>,
-    pub rewrite: Option<Rewrite>,
 }
 
 /// An obstacle to storing that a rule takes away.
