@@ -33,7 +33,7 @@ use crate::{
     message::{FieldValue, StoredHead},
     origin::{Origin, Prepared},
     policy::{DigestKey, freshness},
-    proxy::{self, Context, Health, OriginUrl, Secure, Shared, Site},
+    proxy::{self, Book, Context, Health, OriginUrl, Secure, Shared, Site},
     store::{OpenError, State, Store},
     terminal,
 };
@@ -229,8 +229,9 @@ pub fn start(mut config: Config, clock: Clock) -> Result<Running, RunError> {
     config.policy.site = url(&config).url().into();
     config.policy.digest_key = DigestKey::new(Store::secret(lock.as_ref()).map_err(RunError::Server)?);
     let is_dead = {
-        let (clock, policy) = (clock.clone(), config.policy.clone());
-        move |head: &StoredHead| freshness::is_dead(head, clock.now(), &policy)
+        let (clock, policy, longest) = (clock.clone(), config.policy.clone(), config.rules.longest());
+        // a rule may let it live for longer than it says itself
+        move |head: &StoredHead| freshness::is_dead(head, clock.now().minus(longest), &policy)
     };
     // without a folder there is no place for the socket, and the store's warning is enough
     let has_folder = lock.is_some();
@@ -271,6 +272,7 @@ fn serve(
     let url = url(&config);
     let (policy, health, hinted) =
         (Arc::new(config.policy.clone()), Arc::new(Health::default()), Arc::new(Once::new()));
+    let rules = config.rules.clone();
     let pseudonym: Arc<str> = pseudonym().into();
     let Ok(via) = FieldValue::try_from(format!("1.1 {pseudonym}")) else { return };
     let of_refusals = shared.clone();
@@ -286,7 +288,7 @@ fn serve(
             forward_client: config.forward_client,
             origin: Origin::new(origin.clone()),
             secure: Secure::of(&origin, &twin),
-            policy: policy.clone(),
+            book: Book::new(rules.clone(), policy.clone()),
             health: health.clone(),
             hinted: Arc::clone(&hinted),
         };

@@ -6,7 +6,7 @@ pub mod fuzzing;
 mod hosts;
 mod origin;
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 pub use folder::Surroundings;
 pub use origin::Origin;
@@ -19,6 +19,7 @@ use crate::{
     origin::is_link_local,
     policy,
     proxy::HostMode,
+    rules::Rules,
     store,
     units::{self, show_size},
 };
@@ -98,6 +99,8 @@ pub struct Config {
     pub forward_client: bool,
     pub store: store::Options,
     pub policy: policy::Options,
+    /// What steers the policy for some requests and answers.
+    pub rules: Arc<Rules>,
     pub origin_client: crate::origin::Options,
     pub client: client::Options,
 }
@@ -148,6 +151,7 @@ impl Reader<'_> {
             forward_client: a.forward_client,
             store: self.store(&origin)?,
             policy: self.policy()?,
+            rules: Arc::default(),
             origin_client: self.origin_client(&origin)?,
             client: self.client()?,
             origin,
@@ -220,6 +224,7 @@ impl Reader<'_> {
             max_fields: fixed::ORIGIN_MAX_FIELDS,
             site: "".into(),
             digest_key: policy::DigestKey::default(),
+            steering: policy::Steering::default(),
         })
     }
 

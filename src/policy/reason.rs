@@ -81,6 +81,10 @@ reasons! {
     LastModified => "a tenth of the time since Last-Modified",
     DefaultTtl => "default lifetime (see --default-ttl)",
     NegativeTtl => "lifetime of redirects and of what is missing (see --negative-ttl)",
+    /// In place of what the response says.
+    TtlByRule => "ttl of a rule",
+    MinTtlByRule => "min-ttl of a rule",
+    MaxTtlByRule => "max-ttl of a rule",
     NoFreshness => "no lifetime in the response",
 
     // Why a stored response is used.
@@ -88,6 +92,8 @@ reasons! {
     FreshDirectivesIgnored => "fresh; the request's directives are ignored (see --client-reload)",
     JustAsked => "fresh; the origin was asked less than a second ago",
     StaleWhileRevalidate => "stale-while-revalidate",
+    /// The response says nothing of it.
+    RefreshedByRule => "stale-while-revalidate of a rule",
     MaxStale => "max-stale in the request",
     StaleIfError => "stale-if-error",
     /// Because of `--stale-if-error`.
@@ -116,11 +122,13 @@ reasons! {
     UnsafeMethod => "this method is not cached: it may change something",
     MethodNotCached => "this method is not cached",
 
+    BypassByRule => "bypass of a rule",
     RangeUnit => "a range in a unit other than bytes is answered by the origin",
     RequestContent => "the request has content, which is not in the key",
     ContentTooLong => "the request's content is too long for the key (64 KiB)",
 
     // Why a response is not stored.
+    NoStoreByRule => "no-store of a rule",
     OriginError => "an error does not replace the stored response",
     RequestNoStore => "no-store in the request",
     NoStore => "Cache-Control: no-store",

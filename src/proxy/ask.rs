@@ -18,7 +18,7 @@ use super::{
     shared::Changed,
 };
 use crate::{
-    fields::method::{is_safe, query},
+    fields::method::{is_safe_request, query},
     key::CacheKey,
     message::{FieldName, FieldValue, Fields, Method, ResponseHead, StatusCode, StoredHead},
     origin::{OriginError, OriginResponse},
@@ -41,7 +41,7 @@ struct AskAnew;
 pub async fn ask(question: Question, lead: Option<Flying>) -> Fetched {
     let mut asking = Asking {
         epoch: question.asked.cx.store.epoch(),
-        unkeyed: matches!(question.content, Content::Stream(_)) && is_safe(&question.asked.request.method),
+        unkeyed: matches!(question.content, Content::Stream(_)) && is_safe_request(&question.asked.request),
         question,
         lead,
     };
@@ -174,9 +174,15 @@ impl Asking {
             return Err(AskAnew);
         }
         let Answered { response, times } = &answered;
-        let head = validation::freshen(&asked.request, &stored.head, &response.head, *times, asked.policy())
-            // the stored part belongs to a representation that If-Range no longer names
-            .filter(|head| selection::is_covered(&asked.request, head));
+        let head = validation::freshen(
+            &asked.request,
+            &stored.head,
+            &response.head,
+            *times,
+            &asked.policy_on(&stored.head.head),
+        )
+        // the stored part belongs to a representation that If-Range no longer names
+        .filter(|head| selection::is_covered(&asked.request, head));
         match head {
             Some(head) => Ok(self.freshened(stored, head, answered)),
             None => Err(AskAnew),
@@ -190,7 +196,13 @@ impl Asking {
             return Err(AskAnew);
         }
         let Answered { response, times } = answered;
-        let head = validation::freshen(&asked.request, &begun.head, &response.head, *times, asked.policy());
+        let head = validation::freshen(
+            &asked.request,
+            &begun.head,
+            &response.head,
+            *times,
+            &asked.policy_on(&begun.head.head),
+        );
         let head = head.ok_or(AskAnew)?;
         let cookies = own_cookies(&response.head.fields, &head.head.fields);
         let filling = Filling { head: Arc::new(head), ..begun };
@@ -201,7 +213,7 @@ impl Asking {
     /// 304 to it means that nothing was changed.
     fn is_unasked(&self) -> bool {
         let request = &*self.question.asked.request;
-        is_safe(&request.method) && (self.question.mode != Mode::Pass || !forward::has_conditions(request))
+        is_safe_request(request) && (self.question.mode != Mode::Pass || !forward::has_conditions(request))
     }
 
     /// Handles a 304 to a request without conditions. The 304 may still be about the only response that is stored for
@@ -213,8 +225,8 @@ impl Asking {
         let is_dead = |stored: &StoredResponse| asked.cx.store.standing(stored).liveness == Liveness::Dead;
         let stored = self.question.stored.as_ref().filter(|stored| stored.key == asked.primary && !is_dead(stored));
         let head = stored.and_then(|stored| {
-            let (request, options) = (&asked.request, asked.policy());
-            validation::freshen_unasked(request, &stored.head, &response.head, *times, options)
+            let (request, options) = (&asked.request, asked.policy_on(&stored.head.head));
+            validation::freshen_unasked(request, &stored.head, &response.head, *times, &options)
                 .filter(|head| selection::is_covered(request, head))
         });
         match stored.zip(head) {
@@ -230,7 +242,8 @@ impl Asking {
         let (cx, request) = (&asked.cx, &*asked.request);
         // an answer to one user freshens no response for others
         let bound = response.bound.is_some();
-        let shared = !bound && !head.invalidated && validation::may_be_shared(request, &head, asked.policy());
+        let shared =
+            !bound && !head.invalidated && validation::may_be_shared(request, &head, &asked.policy_on(&head.head));
         if head.invalidated && !bound {
             // the 304 says that the response is for this client alone
             cx.store.invalidate(&asked.primary);
@@ -265,15 +278,16 @@ impl Asking {
         let Answered { response, times } = &answered;
         let Some(lead) = &self.lead else { return Fetched::Relay { answered, reason } };
         let head = &response.head;
+        let options = asked.policy_on(head);
         let failure = sharing::is_failure(head.status.as_u16());
         let may_share = response.bound.is_none() && !self.unkeyed;
         let shared = match (failure, reason) {
             _ if !may_share => None,
             (true, _) if announced_length(response).is_none_or(|length| length <= SHARED_ERROR) => {
-                sharing::error_for_all(&asked.request, head, *times, asked.policy()).map(|h| (h, Audience::Anonymous))
+                sharing::error_for_all(&asked.request, head, *times, &options).map(|h| (h, Audience::Anonymous))
             }
             (false, Reason::LifetimeUsedUp) => {
-                sharing::outrun(&asked.request, head, *times, asked.policy()).map(|h| (h, Audience::Waiting))
+                sharing::outrun(&asked.request, head, *times, &options).map(|h| (h, Audience::Waiting))
             }
             _ => None,
         };
@@ -307,10 +321,11 @@ impl Asking {
         let stored = stored.as_ref().filter(living);
         let freshened = stored.filter(|_| response.bound.is_none());
         after_effects(asked, freshened, &response.head, *times, self.epoch).await;
+        let options = asked.policy_on(&response.head);
         let storable = match self.unkeyed {
-            true => Err(unkeyed_content(&request.method)),
+            true => Err(unkeyed_content(request)),
             false if let Some(scheme) = response.bound => Err(scheme.into()),
-            false => storing(request, &response.head, *times, asked.policy())
+            false => storing(request, &response.head, *times, &options)
                 .and_then(|head| admitted(&asked.cx.store, response).map(|()| head)),
         };
         let completes = *mode == Mode::Complete;
@@ -326,8 +341,8 @@ impl Asking {
                 }
                 let kept = Kept::new(head, stored, completed);
                 asked.cx.shared.note_shareable(&flight.variant);
-                let came_stale = !sharing::is_fresh(&kept.head, times.response, asked.policy());
-                let outrun = || sharing::outrun(request, &response.head, *times, asked.policy());
+                let came_stale = !sharing::is_fresh(&kept.head, times.response, &options);
+                let outrun = || sharing::outrun(request, &response.head, *times, &options);
                 let audience = if came_stale && outrun().is_some() { Audience::Waiting } else { Audience::All };
                 Ok(keep(asked, answered, kept, audience, self.lead.take(), self.epoch))
             }
@@ -349,7 +364,7 @@ async fn after_effects(
     epoch: Epoch,
 ) {
     let (cx, request) = (&asked.cx, &*asked.request);
-    if !is_safe(&request.method) {
+    if !is_safe_request(request) {
         let targets = invalidation::invalidates(request, response);
         let methods = [Method::GET, query()];
         let keys: Vec<CacheKey> =
@@ -364,7 +379,14 @@ async fn after_effects(
         && let Some(stored) = stored
     {
         let length = stored.length();
-        match validation::freshen_by_head(request, &stored.head, length, response, times, asked.policy()) {
+        match validation::freshen_by_head(
+            request,
+            &stored.head,
+            length,
+            response,
+            times,
+            &asked.policy_on(&stored.head.head),
+        ) {
             HeadSays::Freshened(head) => freshen(asked, stored, *head, times, epoch),
             HeadSays::Changed => cx.store.invalidate(&asked.primary),
             HeadSays::Nothing => {}
@@ -426,7 +448,8 @@ pub fn stand_in(asked: &Asked, stored: Option<&Arc<StoredResponse>>, status: Opt
     let (stored, now) = (stored?, asked.cx.clock.now());
     // a purge may have come since the response was found
     asked.cx.store.standing(stored);
-    let reason = validation::on_error(&asked.request, &**stored, status, now, asked.policy()).ok()?;
+    let reason =
+        validation::on_error(&asked.request, &**stored, status, now, &asked.policy_on(&stored.head.head)).ok()?;
     Some(Fetched::StoodIn { stored: stored.clone(), reason, status, failure: None })
 }
 

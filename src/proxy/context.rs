@@ -2,13 +2,13 @@
 
 use std::{net::SocketAddr, rc::Rc, sync::Arc};
 
-use super::{authority::Names, counts::WorkerCounts, shared::Shared, site::Site};
+use super::{authority::Names, counts::WorkerCounts, shared::Shared, site::Site, steered::Steered};
 use crate::{
     client::{TrustedProxies, WorkerHandle},
     clock::Clock,
     key::{CacheKey, UrlParts},
-    message::{FieldValue, Method, Request, Target},
-    policy,
+    message::{FieldValue, Fields, Method, Request, ResponseHead, StoredHead, Target},
+    policy, rules,
     store::Store,
 };
 
@@ -52,12 +52,16 @@ pub struct Asked {
     pub worker: WorkerHandle,
     /// The key of the URL. GET and HEAD share a key; QUERY has a key of its own.
     pub primary: CacheKey,
+    /// The rules that apply.
+    pub steered: Steered,
 }
 
 impl Asked {
-    /// Returns the key of a method and a URL of this request's site.
+    /// Returns the key of a method and another URL of this request's site, for a client that sends the same fields.
     pub fn key(&self, method: &Method, target: &Target) -> CacheKey {
-        key(&self.site, method, target)
+        let fields = &self.request.fields;
+        let asked = rules::Asked { method, path_and_query: &target.path_and_query, fields };
+        key(&self.site, &self.site.book.asked(asked), method, target, fields)
     }
 
     /// Returns the names under which this request's client may reach Larder.
@@ -65,18 +69,35 @@ impl Asked {
         self.cx.names(self.local)
     }
 
+    /// Returns the options of the policy before there is an answer.
     pub fn policy(&self) -> &policy::Options {
-        &self.site.policy
+        &self.steered.request().policy
+    }
+
+    /// Returns the options of the policy for a stored response, or before there is one.
+    pub fn policy_for(&self, stored: Option<&StoredHead>) -> Arc<policy::Options> {
+        match stored {
+            Some(stored) => self.policy_on(&stored.head),
+            None => self.steered.request().policy.clone(),
+        }
+    }
+
+    /// Returns the options of the policy for this answer, which may be a stored one.
+    pub fn policy_on(&self, answer: &ResponseHead) -> Arc<policy::Options> {
+        self.steered.answer(answer).policy.clone()
     }
 }
 
-/// Returns the key of a method and a URL of a site.
-pub fn key(site: &Site, method: &Method, target: &Target) -> CacheKey {
+/// Returns the key of a method and a URL of a site. `fields` are those of the request.
+pub fn key(site: &Site, steered: &Steered, method: &Method, target: &Target, fields: &Fields) -> CacheKey {
+    let keying = &steered.request().key;
+    let besides = keying.besides(fields, &site.book.base().digest_key);
     CacheKey::of(UrlParts {
         site: &site.name,
         host_mode: site.host_mode.as_str(),
         method,
-        path_and_query: &target.path_and_query,
-        client: site.tells_client().then_some((target.scheme, &*target.authority)),
+        path_and_query: &keying.target(&target.path_and_query),
+        client: (site.tells_client() && !keying.ignores_host).then_some((target.scheme, &*target.authority)),
+        besides: besides.as_deref(),
     })
 }

@@ -342,7 +342,8 @@ fn is_due(asked: &Asked, filling: &Filling) -> bool {
 /// Decides whether a response that another request fetched may be used. A purge may have come since that request asked.
 fn decide<'a>(asked: &Asked, head: &'a StoredHead, now: Timestamp) -> Reuse<Looked<'a>> {
     let head = Looked { head, standing: asked.cx.store.standing_of(&asked.primary, head) };
-    reuse(&asked.request, Some(head), false, now, asked.policy())
+    let options = asked.policy_on(&head.head.head);
+    reuse(&asked.request, Some(head), false, now, &options)
 }
 
 /// Returns true if the response was received whole and is being stored.

@@ -24,6 +24,7 @@ mod histogram;
 mod host_mode;
 mod inward;
 mod keep;
+mod keying;
 mod landing;
 mod observed;
 mod outcome;
@@ -37,6 +38,7 @@ mod said;
 mod secure;
 mod shared;
 mod site;
+mod steered;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -47,6 +49,7 @@ use std::{pin::pin, rc::Rc};
 
 use bytes::BytesMut;
 use futures_util::{StreamExt, stream};
+use http::header::CONTENT_TYPE;
 
 pub use self::{
     context::Context,
@@ -60,6 +63,7 @@ pub use self::{
     secure::Secure,
     shared::Shared,
     site::Site,
+    steered::{Book, Steered},
 };
 use self::{
     context::{Asked, key},
@@ -73,12 +77,14 @@ use self::{
 use crate::{
     client::{Connection, Presented, Reply, RequestBody},
     fields::{
+        METHOD_OVERRIDES,
         authentication::authenticates_connection,
-        method::{is_query, is_safe},
+        graphql,
+        method::{is_cached_request, is_query, is_safe_request},
     },
     key,
     logging::escape,
-    message::{Method, Request},
+    message::{Fields, Method, Request},
     origin::{OriginError, Owner, Upload},
     policy::reuse::{Forward, Reuse, alone, reuse, with_content},
 };
@@ -93,7 +99,7 @@ const QUERY_CONTENT: u64 = 64 * 1024;
 pub async fn serve(cx: Rc<Context>, mut presented: Presented) -> Reply {
     let said = believe(&mut presented, &cx.trusted);
     let mut observed = Observed::begin(&cx, &presented);
-    let answer = match admit(cx, presented, &said).await {
+    let mut answer = match admit(cx, presented, &said).await {
         Ok(admitted) => {
             observed.chose(&admitted.asked.site);
             handle(admitted).await
@@ -108,6 +114,9 @@ pub async fn serve(cx: Rc<Context>, mut presented: Presented) -> Reply {
             refused(&refusal)
         }
     };
+    if let Some(steered) = answer.verdict.steered.clone() {
+        steered.change(&mut answer.reply.fields);
+    }
     observed.end(answer)
 }
 
@@ -138,7 +147,9 @@ async fn admit(cx: Rc<Context>, mut presented: Presented, said: &Said) -> Result
     if !presented.body.is_empty() {
         Box::pin(presented.body.read_ahead()).await.map_err(|_| Refusal::Content)?;
     }
-    let asks_with_content = is_query(&request.method);
+    let steered = site.book.steered(&request);
+    let may_be_query = steered.request().keys_content() && !overrides_method(&request.fields);
+    let asks_with_content = is_query(&request.method) || may_be_query;
     let content = match presented.body {
         body if body.is_empty() => Content::None,
         body if asks_with_content => Box::pin(read_content(body)).await?,
@@ -151,11 +162,53 @@ async fn admit(cx: Rc<Context>, mut presented: Presented, said: &Said) -> Result
             Content::Stream(_) => None,
         };
     }
-    let method = if asks_with_content { &request.method } else { &Method::GET };
-    let primary = key(&site, method, &request.target);
+    request.as_query = may_be_query && !may_change(&request, &content);
+    if !request.as_query && may_be_query {
+        request.content = None;
+    }
+    shape(&site, &steered, &mut request)?;
+    let has_own_key = is_query(&request.method) || request.as_query;
+    let method = if has_own_key { &request.method } else { &Method::GET };
+    let primary = key(&site, &steered, method, &request.target, &request.fields);
     let (local, worker) = (presented.local, presented.worker);
-    let asked = Asked { cx, site, request: Rc::new(request), local, worker, primary };
+    let asked = Asked { cx, site, request: Rc::new(request), local, worker, primary, steered };
     Ok(Admitted { asked, content, connection: presented.connection })
+}
+
+/// Returns true if a field may have the origin carry out another method.
+fn overrides_method(fields: &Fields) -> bool {
+    fields.iter().any(|(name, _)| METHOD_OVERRIDES.contains(&&*name.as_str().replace('_', "-")))
+}
+
+/// Returns true if a POST may change something although a rule has it answered from the cache.
+fn may_change(request: &Request, content: &Content) -> bool {
+    let content_type = request.fields.only(&CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    match content {
+        Content::None => graphql::may_change(content_type, b""),
+        Content::Read(bytes) => graphql::may_change(content_type, bytes),
+        // it is relayed, and nothing is stored
+        Content::Stream(_) => false,
+    }
+}
+
+/// Gives a request the path, the parameters and the cookies that the rules leave of it. Fails if it leads out of the site
+/// then.
+fn shape(site: &Site, steered: &Steered, request: &mut Request) -> Result<(), Refusal> {
+    let key = &steered.request().key;
+    let is_shared = is_cached_request(request) && !steered.request().policy.steering.bypass;
+    let rewritten = key.rewritten(&request.target.path_and_query);
+    let shaped = if is_shared { key.forwarded(&rewritten) } else { rewritten.as_ref().into() };
+    if shaped != request.target.path_and_query {
+        let shaped = shaped.into_owned();
+        if !site.url.base.is_empty() && outward::climbs(&shaped) {
+            return Err(Refusal::Target("a rule rewrites it so that it leads above the origin's base path"));
+        }
+        request.target.path_and_query = shaped;
+    }
+    if is_shared {
+        key.keep_cookies(&mut request.fields);
+    }
+    Ok(())
 }
 
 /// Chooses the site of a request. Fails if the request leads out of the site.
@@ -200,8 +253,11 @@ fn is_bound(request: &Request, connection: &Connection) -> bool {
 async fn answer(asked: Asked, content: Content, connection: Connection, found: Found) -> Answer {
     let (request, now) = (&*asked.request, asked.cx.clock.now());
     let decision = match &content {
-        Content::Stream(_) if is_safe(&request.method) => with_content(request),
-        _ => reuse(request, found.stored.as_deref(), found.variants, now, asked.policy()),
+        Content::Stream(_) if is_safe_request(request) => with_content(request),
+        _ => {
+            let stored = found.stored.as_deref();
+            reuse(request, stored, found.variants, now, &asked.policy_for(stored.map(|stored| &stored.head)))
+        }
     };
     let decision = match decision {
         Reuse::Serve(..) => decision,

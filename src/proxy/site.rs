@@ -1,12 +1,16 @@
 //! A site: an origin, and the rules for it.
 
-use std::sync::{Arc, Once};
+use std::{
+    rc::Rc,
+    sync::{Arc, Once},
+};
 
-use super::{authority::host_and_port, forward::OriginUrl, health::Health, host_mode::HostMode, secure::Secure};
+use super::{
+    authority::host_and_port, forward::OriginUrl, health::Health, host_mode::HostMode, secure::Secure, steered::Book,
+};
 use crate::{
     message::{Scheme, Target},
     origin::Origin,
-    policy,
 };
 
 /// One site: its origin, and the rules for it. The site is chosen for each request.
@@ -20,7 +24,8 @@ pub struct Site {
     pub origin: Origin,
     /// The same host by https, if the origin is an http origin that may redirect there.
     pub secure: Option<Secure>,
-    pub policy: Arc<policy::Options>,
+    /// The rules, and the options where none applies.
+    pub book: Rc<Book>,
     pub health: Arc<Health>,
     /// Completed once the hint to name the origin differently was logged.
     pub hinted: Arc<Once>,

@@ -109,7 +109,7 @@ impl Rig {
                     forward_client: false,
                     origin: Origin::new(prepared.clone()),
                     secure: None,
-                    policy: Arc::new(config.policy.clone()),
+                    book: Book::new(Arc::default(), Arc::new(config.policy.clone())),
                     health: Arc::default(),
                     hinted: Arc::new(std::sync::Once::new()),
                 };

@@ -10,7 +10,10 @@ use super::{
     query::{Parameter, parameters},
     spec::RuleSpec,
 };
-use crate::message::{Fields, Method, ResponseHead};
+use crate::{
+    clock::Seconds,
+    message::{Fields, Method, ResponseHead},
+};
 
 /// The rules of a site, in order.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +49,12 @@ pub struct Matched {
     pub(super) without_lifetime: bool,
 }
 
+impl Matched {
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+}
+
 impl Rules {
     /// Checks the rules. The error lists every fault, in the order of the rules.
     pub fn new(specs: Vec<RuleSpec>) -> Result<Rules, Vec<Fault>> {
@@ -74,6 +83,18 @@ impl Rules {
 
     pub fn is_empty(&self) -> bool {
         self.specs.is_empty()
+    }
+
+    /// Returns the longest time for which a rule may let a response be used.
+    pub fn longest(&self) -> Seconds {
+        let times = self.specs.iter().flat_map(|spec| {
+            let set = &spec.set;
+            let lifetimes = [set.ttl, set.min_ttl, set.default_ttl, set.negative_ttl];
+            lifetimes.into_iter().chain([set.stale_while_revalidate, set.stale_if_error]).flatten()
+        });
+        // a lifetime and the time beyond it
+        let longest = times.max().unwrap_or_default();
+        longest.saturating_add(longest)
     }
 
     /// Returns the rules whose conditions on the request hold. Those on the answer are not asked yet.
@@ -129,6 +150,12 @@ impl Rules {
             rules: matched.rules.iter().filter(applies).copied().collect(),
             without_lifetime: !matches!(status, 200 | 203 | 204 | 206 | 301 | 308),
         }
+    }
+
+    /// Returns which of these rules do not look at the answer.
+    pub fn unanswered(&self, matched: &Matched) -> Matched {
+        let applies = |(rule, _): &&(u16, How)| !self.specs[usize::from(*rule)].when.are_about_answer();
+        Matched { rules: matched.rules.iter().filter(applies).copied().collect(), without_lifetime: false }
     }
 
     /// Returns what these rules set together.

@@ -37,6 +37,7 @@ mod regression;
 mod responses;
 mod restart;
 mod reuse;
+mod rules;
 mod settle;
 mod smuggling;
 mod soak;

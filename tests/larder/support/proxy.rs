@@ -99,6 +99,12 @@ impl Proxy {
         Proxy { address: running.addr, clock, folder, config, running: Some(running) }
     }
 
+    /// Changes the settings, and starts it again.
+    pub fn reconfigure(&mut self, change: impl FnOnce(&mut Config)) {
+        change(&mut self.config);
+        self.restart();
+    }
+
     /// Stops it and starts it again on the same folder and the same clock.
     pub fn restart(&mut self) {
         self.stop();
