@@ -253,7 +253,12 @@ pub fn start(mut config: Config, clock: Clock) -> Result<Running, RunError> {
 }
 
 fn url(config: &Config) -> OriginUrl {
-    OriginUrl { https: config.origin.https, authority: config.origin.authority(), base: config.origin.base.clone() }
+    OriginUrl {
+        https: config.origin.https,
+        authority: config.origin.authority(),
+        base: config.origin.base.clone(),
+        prefix: String::new(),
+    }
 }
 
 #[expect(clippy::too_many_arguments, reason = "the captures of one thread")]
@@ -282,6 +287,7 @@ fn serve(
     let closing = store.clone();
     let worker = move || {
         let site = Site {
+            hosts: Vec::new(),
             name: url.url(),
             url: url.clone(),
             host_mode: config.host_mode.clone(),
@@ -293,7 +299,7 @@ fn serve(
             hinted: Arc::clone(&hinted),
         };
         let cx = Rc::new(Context {
-            site: Rc::new(site),
+            sites: vec![Rc::new(site)],
             hosts: config.allow_hosts.clone(),
             port: addr.port(),
             trusted: config.client.trusted_proxies.clone(),

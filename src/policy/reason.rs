@@ -178,6 +178,7 @@ reasons! {
     TargetInvalid => "the request target is invalid",
     HostInvalid => "the Host field is invalid",
     HostNotServed => "Host not allowed (see --allow-host)",
+    PathNotServed => "no site has this path",
     ForeignTarget => "a URL of another host: Larder is no forward proxy",
     TooManyForClient => "too many requests at once from this address (see --max-connections-per-address)",
     ConnectionNominates => "Connection names a field that must stay",

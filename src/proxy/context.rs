@@ -14,7 +14,8 @@ use crate::{
 
 /// The values that all requests of one worker share.
 pub struct Context {
-    pub site: Rc<Site>,
+    /// At least one.
+    pub sites: Vec<Rc<Site>>,
     /// The hosts that are served. If empty, every host is.
     pub hosts: Vec<String>,
     /// The port that Larder listens on.

@@ -200,8 +200,9 @@ fn shape(site: &Site, steered: &Steered, request: &mut Request) -> Result<(), Re
     let shaped = if is_shared { key.forwarded(&rewritten) } else { rewritten.as_ref().into() };
     if shaped != request.target.path_and_query {
         let shaped = shaped.into_owned();
-        if !site.url.base.is_empty() && outward::climbs(&shaped) {
-            return Err(Refusal::Target("a rule rewrites it so that it leads above the origin's base path"));
+        let OriginUrl { base, prefix, .. } = &site.url;
+        if outward::leaves(&shaped, prefix) && !(base.is_empty() && prefix.is_empty()) {
+            return Err(Refusal::Target("a rule rewrites it so that it leads out of the site"));
         }
         request.target.path_and_query = shaped;
     }
@@ -213,12 +214,18 @@ fn shape(site: &Site, steered: &Steered, request: &mut Request) -> Result<(), Re
 
 /// Chooses the site of a request. Fails if the request leads out of the site.
 fn choose(cx: &Context, request: &Request) -> Result<Rc<Site>, Refusal> {
-    let site = &cx.site;
-    if !site.url.base.is_empty() {
-        if outward::climbs(&request.target.path_and_query) {
+    let (sites, target) = (&cx.sites, &request.target);
+    let Some(nth) = site::choose(sites.iter().map(|site| &**site), target) else {
+        let hosts_fit = sites.iter().any(|site| site.serves(target));
+        return Err(if hosts_fit { Refusal::NoSite } else { Refusal::NotServed });
+    };
+    let site = &sites[nth];
+    let OriginUrl { base, prefix, .. } = &site.url;
+    if !base.is_empty() || !prefix.is_empty() {
+        if outward::leaves(&target.path_and_query, prefix) {
             return Err(Refusal::Target("it leads above the origin's base path"));
         }
-        if outward::destination_climbs(&request.fields) {
+        if outward::destination_leaves(&request.fields, prefix) {
             return Err(Refusal::Target("its Destination leads above the origin's base path"));
         }
     }

@@ -233,7 +233,7 @@ fn relayed_fields(asked: &Asked, theirs: &Fields, replaced: impl Fn(&FieldName) 
 }
 
 fn fitting_cookie(asked: &Asked, cookie: FieldValue) -> FieldValue {
-    cookies::fitting(&cookie, &asked.request.target, asked.cx.port).unwrap_or(cookie)
+    cookies::fitting(&cookie, &asked.request.target, asked.cx.port, &asked.site.url).unwrap_or(cookie)
 }
 
 /// Makes the answer from the part of a response that the request's conditions and ranges select.

@@ -101,7 +101,12 @@ impl Rig {
                 (Origin::prepare(config.origin_client.clone()).unwrap(), Arc::new(Shared::default()));
             let (store, clock, hold, config) = (store.clone(), clock.clone(), hold.clone(), config.clone());
             move || {
-                let url = OriginUrl { https: false, authority: config.origin.authority(), base: String::new() };
+                let url = OriginUrl {
+                    https: false,
+                    authority: config.origin.authority(),
+                    base: String::new(),
+                    prefix: String::new(),
+                };
                 let site = Site {
                     name: url.url(),
                     url,
@@ -110,11 +115,12 @@ impl Rig {
                     origin: Origin::new(prepared.clone()),
                     secure: None,
                     book: Book::new(Arc::default(), Arc::new(config.policy.clone())),
+                    hosts: Vec::new(),
                     health: Arc::default(),
                     hinted: Arc::new(std::sync::Once::new()),
                 };
                 let cx = Rc::new(Context {
-                    site: Rc::new(site),
+                    sites: vec![Rc::new(site)],
                     hosts: Vec::new(),
                     port: address.port(),
                     trusted: Default::default(),
