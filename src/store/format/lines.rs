@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | 0 | 1 | kind |
 //! | 1 | 27 | what the kind says; zeros behind |
-//! | 28 | 4 | sum: the first 4 bytes of blake3 over serial (8), position in the journal (8) and bytes 0..28 |
+//! | 28 | 4 | sum: CRC-32 over serial (8), position in the journal (8) and bytes 0..28 |
 //!
 //! | kind | | what it says |
 //! |---|---|---|
@@ -57,7 +57,7 @@ pub enum Line {
         primary: Print,
     },
     Forgotten(Print),
-    Rule(RuleLine),
+    Rule(Box<RuleLine>),
     /// An unsafe method invalidated the URL with this hash (RFC 9111 §4.4).
     Invalidation {
         url: u64,
@@ -137,7 +137,8 @@ pub fn version(journal: &[u8]) -> Option<u8> {
         return is_written(line, be_u64(&line[8..]), 0).then_some(line[4]);
     }
     let line = journal.get(..FIRST)?;
-    (line[16..] == sum(&line[..16], be_u64(line), 0)).then_some(1)
+    let digest = blake3::hash(&[&line[..8], &[0; 8], &line[..16]].concat());
+    (line[16..] == digest.as_bytes()[..4]).then_some(1)
 }
 
 /// The line before so many lines of state and a summary of so many lines.
@@ -176,7 +177,8 @@ pub fn append(journal: &mut Vec<u8>, line: &Line, serial: u64, position: u64) ->
             put(RECORD, &[&print.0.to_be_bytes(), numbers.as_flattened(), &primary.0.to_be_bytes()]);
         }
         Line::Forgotten(print) => put(FORGOTTEN, &[&print.0.to_be_bytes()]),
-        Line::Rule(RuleLine { kind, soft, position, value }) => {
+        Line::Rule(rule) => {
+            let RuleLine { kind, soft, position, value } = &**rule;
             let kind = RULE_KINDS.iter().find(|(known, _)| known == kind).map_or(0, |(_, number)| *number);
             let length = value.len().min(VALUE_LIMIT) as u16;
             put(RULE, &[&[kind, u8::from(*soft)], &length.to_be_bytes(), &position.to_bytes()]);
@@ -201,7 +203,7 @@ pub fn append(journal: &mut Vec<u8>, line: &Line, serial: u64, position: u64) ->
 
 /// A rule whose continuations are being read.
 struct Begun {
-    rule: RuleLine,
+    rule: Box<RuleLine>,
     length: usize,
     /// Where it began.
     position: u64,
@@ -277,7 +279,7 @@ pub fn read(journal: &[u8], mut take: impl FnMut(Event)) -> Read {
 enum Parsed {
     Line(Line),
     /// A rule without its value, and the length of that.
-    Rule(RuleLine, usize),
+    Rule(Box<RuleLine>, usize),
     Unknown,
     UnknownRule,
 }
@@ -296,7 +298,7 @@ fn parse(line: &[u8; LINE]) -> Parsed {
             let kind = RULE_KINDS.iter().find(|(_, number)| *number == said[0]);
             let (Some((kind, _)), soft @ 0..=1) = (kind, said[1]) else { return Parsed::UnknownRule };
             let rule = RuleLine { kind: *kind, soft: soft == 1, position: position(&said[4..]), value: Vec::new() };
-            return Parsed::Rule(rule, usize::from(u16::from_be_bytes([said[2], said[3]])));
+            return Parsed::Rule(Box::new(rule), usize::from(u16::from_be_bytes([said[2], said[3]])));
         }
         INVALIDATION => Line::Invalidation { url: be_u64(said), position: position(&said[8..]) },
         HIGH_WATER => Line::HighWater(position(said)),
@@ -323,13 +325,10 @@ fn is_written(line: &[u8], serial: u64, position: u64) -> bool {
 }
 
 fn sum(said: &[u8], serial: u64, position: u64) -> [u8; 4] {
-    let mut bytes = [0; 16 + SAID];
-    bytes[..8].copy_from_slice(&serial.to_be_bytes());
-    bytes[8..16].copy_from_slice(&position.to_be_bytes());
-    bytes[16..16 + said.len()].copy_from_slice(said);
-    let digest = blake3::hash(&bytes[..16 + said.len()]);
-    let [a, b, c, d, ..] = *digest.as_bytes();
-    [a, b, c, d]
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update([serial.to_be_bytes(), position.to_be_bytes()].as_flattened());
+    hasher.update(said);
+    hasher.finalize().to_be_bytes()
 }
 
 fn position(bytes: &[u8]) -> Position {

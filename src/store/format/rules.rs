@@ -27,7 +27,7 @@ pub fn line(rule: &Rule) -> Line {
         Target::TagFloor(bucket) => (RuleKind::Floor, which(OF_TAGS, &bucket.to_be_bytes())),
         Target::Invalidation(print) => return Line::Invalidation { url: print.0, position },
     };
-    Line::Rule(RuleLine { kind, soft: strength == Strength::Soft, position, value })
+    Line::Rule(Box::new(RuleLine { kind, soft: strength == Strength::Soft, position, value }))
 }
 
 fn which(first: u8, rest: &[u8]) -> Vec<u8> {

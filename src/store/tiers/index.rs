@@ -19,6 +19,12 @@ use crate::store::format::{
 type Shard = HashMap<Print, Entry, BuildHasherDefault<Same>>;
 
 const SHARDS: usize = 64;
+/// What a journal says of so many keys is gathered before it is put into the maps, one map after the other: a processor is
+/// quicker at a place that it has just been at. 24 bytes each.
+const GATHERED: usize = 1 << 19;
+
+/// What a journal says of a key. `None`: it is forgotten.
+type Said = (Print, Option<Entry>);
 
 pub struct Index {
     shards: Vec<RwLock<Shard>>,
@@ -40,12 +46,12 @@ impl Index {
 
     pub fn set(&self, print: Print, entry: Entry) {
         let old = self.write(print).insert(print, entry);
-        self.count(old, Some(entry));
+        self.count(difference(old, Some(entry)));
     }
 
     pub fn remove(&self, print: Print) -> Option<Entry> {
         let old = self.write(print).remove(&print);
-        self.count(old, None);
+        self.count(difference(old, None));
         old
     }
 
@@ -71,18 +77,49 @@ impl Index {
     /// Adds what a journal says of records.
     pub fn read_journal(&self, bytes: &[u8], mut other: impl FnMut(&Line)) -> lines::Read {
         self.reserve(bytes.len() / LINE);
-        lines::read(bytes, |event| match event {
-            Event::Line(line @ (Line::Record { .. } | Line::Forgotten(_))) => {
-                self.apply(&line);
-                if let Line::Record { print, primary, .. } = line
-                    && print != primary
-                {
-                    self.variants.add(primary, print);
+        let (mut gathered, mut count) = (vec![Vec::new(); SHARDS], 0);
+        let read = lines::read(bytes, |event| {
+            match event {
+                Event::Line(Line::Record { print, entry, primary }) => {
+                    gathered[number(print)].push((print, Some(entry)));
+                    count += 1;
+                    if print != primary {
+                        self.variants.add(primary, print);
+                    }
+                }
+                Event::Line(Line::Forgotten(print)) => {
+                    gathered[number(print)].push((print, None));
+                    count += 1;
+                }
+                Event::Line(line) => other(&line),
+                Event::Forget => {
+                    gathered.iter_mut().for_each(Vec::clear);
+                    self.remove_all();
                 }
             }
-            Event::Line(line) => other(&line),
-            Event::Forget => self.remove_all(),
-        })
+            if count >= GATHERED {
+                self.apply_all(&mut gathered);
+                count = 0;
+            }
+        });
+        self.apply_all(&mut gathered);
+        read
+    }
+
+    /// Does what a journal says of keys, gathered by shard, and empties the lists.
+    fn apply_all(&self, gathered: &mut [Vec<Said>]) {
+        for (shard, gathered) in self.shards.iter().zip(gathered) {
+            let mut shard = shard.write().unwrap_or_else(|poison| poison.into_inner());
+            let mut more = (0, 0);
+            for (print, entry) in gathered.drain(..) {
+                let old = match entry {
+                    Some(entry) => shard.insert(print, entry),
+                    None => shard.remove(&print),
+                };
+                more = plus(more, difference(old, entry));
+            }
+            self.count(more);
+        }
     }
 
     /// Does what a line of the journal says of a record.
@@ -181,7 +218,7 @@ impl Index {
             shard.retain(|_, entry| {
                 let stays = keep(entry);
                 if !stays {
-                    self.count(Some(*entry), None);
+                    self.count(difference(Some(*entry), None));
                 }
                 stays
             });
@@ -189,20 +226,14 @@ impl Index {
         }
     }
 
-    fn count(&self, old: Option<Entry>, new: Option<Entry>) {
-        if let Some(entry) = new {
-            self.responses.fetch_add(1, Relaxed);
-            self.bytes.fetch_add(entry.size.bytes(), Relaxed);
-        }
-        if let Some(entry) = old {
-            self.responses.fetch_sub(1, Relaxed);
-            self.bytes.fetch_sub(entry.size.bytes(), Relaxed);
-        }
+    /// Counts so many more responses and bytes, modulo 2^64.
+    fn count(&self, (responses, bytes): (u64, u64)) {
+        self.responses.fetch_add(responses, Relaxed);
+        self.bytes.fetch_add(bytes, Relaxed);
     }
 
     fn shard(&self, print: Print) -> &RwLock<Shard> {
-        // not the bits that the maps use for their buckets
-        &self.shards[(print.0 >> 40) as usize % SHARDS]
+        &self.shards[number(print)]
     }
 
     fn read(&self, print: Print) -> RwLockReadGuard<'_, Shard> {
@@ -212,4 +243,21 @@ impl Index {
     fn write(&self, print: Print) -> RwLockWriteGuard<'_, Shard> {
         self.shard(print).write().unwrap_or_else(|poison| poison.into_inner())
     }
+}
+
+/// The number of a print's shard.
+fn number(print: Print) -> usize {
+    // not the bits that the maps use for their buckets
+    (print.0 >> 40) as usize % SHARDS
+}
+
+/// Returns how many more responses and bytes there are with a new entry in place of an old one, modulo 2^64.
+fn difference(old: Option<Entry>, new: Option<Entry>) -> (u64, u64) {
+    let of = |entry: Option<Entry>| entry.map_or((0, 0), |entry| (1, entry.size.bytes()));
+    let ((responses, bytes), (old_responses, old_bytes)) = (of(new), of(old));
+    (responses.wrapping_sub(old_responses), bytes.wrapping_sub(old_bytes))
+}
+
+fn plus((responses, bytes): (u64, u64), (more, more_bytes): (u64, u64)) -> (u64, u64) {
+    (responses.wrapping_add(more), bytes.wrapping_add(more_bytes))
 }

@@ -42,11 +42,8 @@ pub fn open(shared: &Arc<Shared>, commands: Sender<Command>) -> io::Result<Gener
     let listed = Generation::list(&live)?;
     let next_number = listed.last().map_or(1, |(number, _)| number + 1);
     let path = live.join("journal");
-    let mut read = read_journal(shared, &path, !listed.is_empty())?;
-    shared.catalog.index_known.store(true, Relaxed);
-    let named = shared.catalog.index.generations();
     // all at once: sled may have to catch up with what was written since it was last opened
-    let opened: Vec<_> = std::thread::scope(|threads| {
+    let (read, opened) = std::thread::scope(|threads| {
         let open = |(number, class)| {
             threads.spawn({
                 let live = &live;
@@ -54,8 +51,12 @@ pub fn open(shared: &Arc<Shared>, commands: Sender<Command>) -> io::Result<Gener
             })
         };
         let opening: Vec<_> = listed.iter().copied().map(open).collect();
-        opening.into_iter().map(|thread| thread.join()).collect()
+        let read = read_journal(shared, &path, !listed.is_empty());
+        (read, opening.into_iter().map(|thread| thread.join()).collect::<Vec<_>>())
     });
+    let mut read = read?;
+    shared.catalog.index_known.store(true, Relaxed);
+    let named = shared.catalog.index.generations();
     let mut open = Vec::with_capacity(opened.len());
     let mut furthest = Mark::default();
     for (opened, (number, class)) in opened.into_iter().zip(&listed) {

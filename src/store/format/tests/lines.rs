@@ -33,7 +33,7 @@ fn lines() -> impl Strategy<Value = Line> {
             primary: Print(primary),
         }),
         any::<u64>().prop_map(|print| Line::Forgotten(Print(print))),
-        rules().prop_map(Line::Rule),
+        rules().prop_map(|rule| Line::Rule(Box::new(rule))),
         (any::<u64>(), position()).prop_map(|(url, position)| Line::Invalidation { url, position }),
         position().prop_map(Line::HighWater),
         any::<[u8; 16]>().prop_map(Line::Identity),
@@ -70,8 +70,9 @@ fn some_lines() -> Vec<Line> {
         entry: Entry { generation, size: Size(size) },
         primary: Print(primary),
     };
-    let rule =
-        |kind, soft, value: &[u8]| Line::Rule(RuleLine { kind, soft, position: POSITION, value: value.to_vec() });
+    let rule = |kind, soft, value: &[u8]| {
+        Line::Rule(Box::new(RuleLine { kind, soft, position: POSITION, value: value.to_vec() }))
+    };
     vec![
         Line::Identity([0xee; 16]),
         Line::HighWater(POSITION),
@@ -207,7 +208,7 @@ fn a_rule_that_another_line_interrupts_is_lost_and_its_rest_is_no_line() {
 #[test]
 fn the_longest_value_of_a_rule_survives() {
     let value = vec![b'/'; lines::VALUE_LIMIT];
-    let rule = Line::Rule(RuleLine { kind: RuleKind::Prefix, soft: false, position: POSITION, value });
+    let rule = Line::Rule(Box::new(RuleLine { kind: RuleKind::Prefix, soft: false, position: POSITION, value }));
     let (bytes, _) = journal(std::slice::from_ref(&rule));
     assert_eq!(read(&bytes).0, said(&[rule]));
 }
