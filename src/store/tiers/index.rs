@@ -253,7 +253,7 @@ fn number(print: Print) -> usize {
 
 /// Returns how many more responses and bytes there are with a new entry in place of an old one, modulo 2^64.
 fn difference(old: Option<Entry>, new: Option<Entry>) -> (u64, u64) {
-    let of = |entry: Option<Entry>| entry.map_or((0, 0), |entry| (1, entry.size.bytes()));
+    let of = |entry: Option<Entry>| entry.map_or((0_u64, 0_u64), |entry| (1, entry.size.bytes()));
     let ((responses, bytes), (old_responses, old_bytes)) = (of(new), of(old));
     (responses.wrapping_sub(old_responses), bytes.wrapping_sub(old_bytes))
 }
