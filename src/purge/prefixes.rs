@@ -113,6 +113,11 @@ impl Prefixes {
         gone
     }
 
+    /// Bytes of memory that they take, about.
+    pub fn size(&self) -> usize {
+        self.0.capacity() * size_of::<(Print, Newest)>()
+    }
+
     pub fn rules(&self) -> impl Iterator<Item = (Target, Strength, Position)> {
         self.0.iter().flat_map(|(print, newest)| {
             let path = newest.path.rules().map(|(strength, at)| (Target::Prefix(*print), strength, at));

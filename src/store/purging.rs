@@ -5,7 +5,6 @@ use tokio::sync::oneshot;
 use super::{Store, StoreError, StoredResponse, notice::Notice, writer::Command};
 use crate::{
     clock::Timestamp,
-    key::CacheKey,
     message::StoredHead,
     purge::{Position, Rule, Standing, Strength, Target},
 };
@@ -21,9 +20,6 @@ impl Store {
     /// take it back. `now`: the wall clock.
     pub async fn purge(&self, target: Target, strength: Strength, now: Timestamp) -> Result<Rule, StoreError> {
         let rule = self.0.shared.purges.add(target, strength, now.0.max(0) as u64);
-        if matches!(target, Target::Invalidation(_)) {
-            return Ok(rule);
-        }
         let (reply, done) = oneshot::channel();
         self.0.commands.send(Command::Purge(reply)).map_err(|_| StoreError::Closed)?;
         done.await.map_err(|_| StoreError::Closed)?.map(|()| rule)
@@ -43,8 +39,8 @@ impl Store {
     }
 
     /// Returns what the purge rules say now about the head of a response that may be on its way here.
-    pub fn standing_of(&self, primary: &CacheKey, head: &StoredHead) -> Standing {
-        self.0.shared.purges.standing_of(primary, head)
+    pub fn standing_of(&self, head: &StoredHead) -> Standing {
+        self.0.shared.purges.standing_of(head)
     }
 
     /// Returns the random name of the log that all positions are of.

@@ -103,7 +103,7 @@ fn read(shared: &Shared, number: u32, prints: Vec<Print>) -> Result<Vec<Listed>,
             RecordBody::Inline(bytes) => bytes.len() as u64,
             RecordBody::Beside(home) => home.location.length,
         };
-        let standing = shared.purges.standing_of(&record.primary, &record.head);
+        let standing = shared.purges.standing_of(&record.head);
         if standing.liveness != Liveness::Dead {
             page.push(Listed { key, primary: record.primary, head: record.head, length, standing });
         }

@@ -12,9 +12,8 @@
 //! | 2 | forgotten | print of the key (8) |
 //! | 3 | purge rule | kind of rule (1), 0 hard or 1 soft (1), length of the value (2), position (16); continued |
 //! | 4 | continuation | 27 bytes of the value of the rule before it |
-//! | 5 | invalidation | hash of the URL (8), position (16) |
-//! | 6 | high-water mark | position (16): no higher one was handed out before |
-//! | 7 | identity | of the purge log (16) |
+//! | 5 | high-water mark | position (16): no higher one was handed out before |
+//! | 6 | identity | of the purge log (16) |
 //!
 //! Line 0 is the header: `LRDJ`, version (1), zeros (3), serial number of the journal (8), lines of state (4), lines of the
 //! summary (8), sum (4). The lines of state (rules, marks, identity) come first, then the summary, in which each key stands
@@ -43,9 +42,8 @@ const RECORD: u8 = 1;
 const FORGOTTEN: u8 = 2;
 const RULE: u8 = 3;
 const CONTINUATION: u8 = 4;
-const INVALIDATION: u8 = 5;
-const HIGH_WATER: u8 = 6;
-const IDENTITY: u8 = 7;
+const HIGH_WATER: u8 = 5;
+const IDENTITY: u8 = 6;
 
 /// What a journal says, one thing after the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,11 +56,6 @@ pub enum Line {
     },
     Forgotten(Print),
     Rule(Box<RuleLine>),
-    /// An unsafe method invalidated the URL with this hash (RFC 9111 §4.4).
-    Invalidation {
-        url: u64,
-        position: Position,
-    },
     /// No higher position was handed out before this line.
     HighWater(Position),
     /// The purge log that all positions are of.
@@ -183,7 +176,6 @@ pub fn append(journal: &mut Vec<u8>, line: &Line, serial: u64, position: u64) ->
             let length = value.len().min(VALUE_LIMIT) as u16;
             put(RULE, &[&[kind, u8::from(*soft)], &length.to_be_bytes(), &position.to_bytes()]);
         }
-        Line::Invalidation { url, position } => put(INVALIDATION, &[&url.to_be_bytes(), &position.to_bytes()]),
         Line::HighWater(position) => put(HIGH_WATER, &[&position.to_bytes()]),
         Line::Identity(identity) => put(IDENTITY, &[identity]),
     }
@@ -300,7 +292,6 @@ fn parse(line: &[u8; LINE]) -> Parsed {
             let rule = RuleLine { kind: *kind, soft: soft == 1, position: position(&said[4..]), value: Vec::new() };
             return Parsed::Rule(Box::new(rule), usize::from(u16::from_be_bytes([said[2], said[3]])));
         }
-        INVALIDATION => Line::Invalidation { url: be_u64(said), position: position(&said[8..]) },
         HIGH_WATER => Line::HighWater(position(said)),
         IDENTITY => Line::Identity(sixteen(said)),
         _ => return Parsed::Unknown,

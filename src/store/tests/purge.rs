@@ -132,12 +132,12 @@ fn a_fill_that_began_before_a_purge_is_dead_on_arrival_and_displaces_nothing() {
 }
 
 #[test]
-fn soft_purges_tags_and_invalidations_are_told_with_the_response() {
+fn soft_purges_tags_and_paths_are_told_with_the_response() {
     let folder = folder();
     for options in [options(folder.path()), disk_only(folder.path())] {
         run(async {
             let store = open(options.clone()).await;
-            for name in ["soft", "tagged", "invalid", "path", "alive"] {
+            for name in ["soft", "tagged", "path", "alive"] {
                 let mut response = placed(name, 300, store.position(NOW));
                 response.head.tags = [tag_hash(name)].into();
                 store.put(key(name), response, store.epoch());
@@ -146,11 +146,9 @@ fn soft_purges_tags_and_invalidations_are_told_with_the_response() {
             purge(&store, url("soft"), Strength::Soft, NOW).await;
             purge(&store, Target::tag("tagged"), Strength::Soft, NOW).await;
             purge(&store, Target::path(SITE, "/path?page=2"), Strength::Hard, NOW).await;
-            purge(&store, Target::invalidation(&key("invalid").0), Strength::Hard, NOW).await;
             assert_eq!(liveness(&store, "soft").await, Some(Liveness::Stale));
             assert_eq!(liveness(&store, "tagged").await, Some(Liveness::Stale));
             assert_eq!(liveness(&store, "alive").await, Some(Liveness::Alive));
-            assert_eq!(liveness(&store, "invalid").await, Some(Liveness::MustValidate));
             let path = store.standing(&found(&store, "path").await.unwrap());
             assert_eq!((path.liveness, path.if_invented), (Liveness::Alive, Liveness::MustValidate));
             let store = reopened(store, &options).await;

@@ -127,7 +127,7 @@ impl Index {
         match line {
             Line::Record { print, entry, .. } => self.set(*print, *entry),
             Line::Forgotten(print) => _ = self.remove(*print),
-            Line::Rule(_) | Line::Invalidation { .. } | Line::HighWater(_) | Line::Identity(_) => {}
+            Line::Rule(_) | Line::HighWater(_) | Line::Identity(_) => {}
         }
     }
 

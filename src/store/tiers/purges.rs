@@ -3,7 +3,6 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::{
-    key::CacheKey,
     message::StoredHead,
     purge::{Counter, Liveness, Position, Rule, Rules, Standing, Stored, Strength, Target},
     store::{
@@ -62,35 +61,31 @@ impl Purges {
         let mut log = self.log();
         let rule = Rule { target, strength, position: self.counter.next(now_ms) };
         self.rules.add(rule);
-        // the journal has no invalidations: what was invalidated is forgotten there, and no fill outlives the process
-        if !matches!(target, Target::Invalidation(_)) {
-            let full = log.waiting.len() >= WAITING;
-            if full {
-                log.waiting.clear();
-            }
-            log.waiting.push(if full { Rule { target: Target::Floor, ..rule } } else { rule });
+        let full = log.waiting.len() >= WAITING;
+        if full {
+            log.waiting.clear();
         }
+        log.waiting.push(if full { Rule { target: Target::Floor, ..rule } } else { rule });
         rule
     }
 
     /// Returns what the rules say about a stored response: one comparison where none came since it was looked at last.
     pub fn standing(&self, response: &StoredResponse) -> Standing {
-        self.rules.standing(&response.checked, || self.seen(&response.primary, &response.head))
+        self.rules.standing(&response.checked, || self.seen(&response.head))
     }
 
     /// Returns what the rules say about a head that is looked at once.
-    pub fn standing_of(&self, primary: &CacheKey, head: &StoredHead) -> Standing {
-        self.rules.standing_once(&self.seen(primary, head))
+    pub fn standing_of(&self, head: &StoredHead) -> Standing {
+        self.rules.standing_once(&self.seen(head))
     }
 
-    pub fn is_dead(&self, primary: &CacheKey, head: &StoredHead) -> bool {
-        self.standing_of(primary, head).liveness == Liveness::Dead
+    pub fn is_dead(&self, head: &StoredHead) -> bool {
+        self.standing_of(head).liveness == Liveness::Dead
     }
 
-    fn seen<'a>(&self, primary: &'a CacheKey, head: &'a StoredHead) -> Stored<'a> {
+    fn seen<'a>(&self, head: &'a StoredHead) -> Stored<'a> {
         Stored {
             position: self.counter.place(head.position),
-            primary: &primary.0,
             site: head.line.site(),
             authority: head.line.authority(),
             path_and_query: head.line.path_and_query(),
@@ -186,11 +181,13 @@ impl Purges {
 
     /// Returns the lines that say all of this, for a new journal.
     pub fn state(&self) -> Vec<Line> {
-        let log = self.log();
-        let rules = self.rules.all();
-        let kept = rules.iter().filter(|rule| !matches!(rule.target, Target::Invalidation(_)));
-        let first = [Line::Identity(log.identity), Line::HighWater(self.counter.newest())];
-        first.into_iter().chain(kept.map(rules::line)).collect()
+        let first = [Line::Identity(self.identity()), Line::HighWater(self.counter.newest())];
+        first.into_iter().chain(self.rules.all().iter().map(rules::line)).collect()
+    }
+
+    /// Bytes of memory that the rules take, about.
+    pub fn size(&self) -> u64 {
+        self.rules.size() as u64
     }
 
     fn log(&self) -> MutexGuard<'_, Log> {

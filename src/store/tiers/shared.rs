@@ -96,7 +96,7 @@ impl Shared {
 
     /// The memory tier has what is left of `--memory` beside these bytes of databases.
     pub fn share_memory(&self, databases: u64) {
-        let taken = databases + self.pending.bytes() + self.incoming.held() + self.sketch.size();
+        let taken = databases + self.pending.bytes() + self.incoming.held() + self.sketch.size() + self.purges.size();
         self.memory.resize(Budget::tier(self.options.memory, taken, self.catalog.index.len()));
     }
 

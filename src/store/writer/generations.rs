@@ -235,7 +235,7 @@ impl Generations {
         let mut write = Write { print, turn, record: None, body: None };
         let Change::Response(response) = change else { return Ok(write) };
         let StoredResponse { key, primary, head, body, .. } = &*response;
-        if self.shared.purges.is_dead(primary, head) {
+        if self.shared.purges.is_dead(head) {
             // it was purged while it waited
             return Ok(write);
         }

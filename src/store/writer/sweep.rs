@@ -130,7 +130,7 @@ fn forget_dead(set: &mut Generations, looking: &mut Looking) -> Result<Seen, Sto
         if let RecordBody::Beside(home) = &record.body {
             looking.unnamed.remove(&home.location.file);
         }
-        let lives = !(shared.is_dead)(&record.head) && !shared.purges.is_dead(&record.primary, &record.head);
+        let lives = !(shared.is_dead)(&record.head) && !shared.purges.is_dead(&record.head);
         let shard = shared.pending.shard(&key);
         if lives || shard.waiting(&key).is_some() {
             let position = record.head.position;

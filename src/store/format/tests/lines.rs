@@ -34,7 +34,6 @@ fn lines() -> impl Strategy<Value = Line> {
         }),
         any::<u64>().prop_map(|print| Line::Forgotten(Print(print))),
         rules().prop_map(|rule| Line::Rule(Box::new(rule))),
-        (any::<u64>(), position()).prop_map(|(url, position)| Line::Invalidation { url, position }),
         position().prop_map(Line::HighWater),
         any::<[u8; 16]>().prop_map(Line::Identity),
     ]
@@ -84,7 +83,6 @@ fn some_lines() -> Vec<Line> {
         rule(RuleKind::Tag, false, &[b't'; 27]),
         rule(RuleKind::Url, false, b"http://origin.test/"),
         rule(RuleKind::Path, true, &[0; 28]),
-        Line::Invalidation { url: 77, position: POSITION },
     ]
 }
 
