@@ -103,9 +103,9 @@ impl Index {
 
     /// Returns rules that say the same as a part of this index. All together they are no more than some hundred thousand.
     pub fn rules(&self, part: usize) -> impl Iterator<Item = Rule> {
-        let (hard, soft) = (Strength::Hard, Strength::Soft);
+        let (hard, soft, all_hard) = (Strength::Hard, Strength::Soft, self.all_hard);
         let single =
-            [(Target::All, hard, self.all_hard), (Target::All, soft, self.all_soft), (Target::Floor, hard, self.floor)];
+            [(Target::All, hard, all_hard), (Target::All, soft, self.all_soft), (Target::Floor, hard, self.floor)];
         let first = single.into_iter().chain(self.prefixes.rules()).filter(move |_| part == 0);
         let urls = self.urls.rules(part).map(|(print, strength, at)| (Target::Url(print), strength, at));
         let tags = self.tags.rules(part).map(|(print, strength, at)| (Target::Tag(print.0), strength, at));
@@ -114,8 +114,8 @@ impl Index {
         let paths = self.paths.rules(part).map(move |(print, at)| (Target::Path(print), hard, at));
         let all = first.chain(urls).chain(tags).chain(url_floors).chain(tag_floors).chain(paths);
         // what is older than a hard purge of everything is dead, whatever the others say
-        let counts = |(target, strength, at): &(Target, Strength, Position)| {
-            *at > self.all_hard || (*target, *strength) == (Target::All, hard) && *at > Position::ZERO
+        let counts = move |(target, strength, at): &(Target, Strength, Position)| {
+            *at > all_hard || (*target, *strength) == (Target::All, hard) && *at > Position::ZERO
         };
         all.filter(counts).map(|(target, strength, position)| Rule { target, strength, position })
     }
