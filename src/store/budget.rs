@@ -1,5 +1,5 @@
-//! How `--memory` is divided. What the databases, the index, the bodies under way and what waits for the disk need comes
-//! first, each within its bound; the memory tier has the rest.
+//! How `--memory` is divided. The databases, the index, the purge rules (20 MiB at most), the bodies on their way and the
+//! changes that wait for the disk come first, each within its bound. The memory tier has the rest.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 

@@ -71,6 +71,29 @@ fn what_is_forgotten_while_the_index_is_read_stays_forgotten_and_what_is_stored_
 }
 
 #[test]
+fn without_a_memory_tier_the_records_of_all_variants_are_read_once_and_not_for_each_lookup() {
+    run(async {
+        let folder = folder();
+        let options = disk_only(folder.path());
+        let store = open(options.clone()).await;
+        put_variants(&store, &[("de", 1), ("fr", 2), ("en", 3)]);
+        store.flush().await;
+        store.close().await;
+        let store = open(options).await;
+        assert!(store.recall(&key("v")).is_none());
+        assert_eq!(found(&store, "v").await, [3, 2, 1]);
+        let Some(Slot::Variants(list)) = store.recall(&key("v")) else { panic!("the list is read again") };
+        assert!(list.iter().all(|variant| store.recall(&variant.key).is_none()), "no response is in memory");
+        assert_eq!(store.stats().memory_used, 0);
+        put_variants(&store, &[("it", 4)]);
+        assert_eq!(found(&store, "v").await, [4, 3, 2, 1]);
+        store.invalidate(&key("v"));
+        assert_eq!(found(&store, "v").await, []);
+        store.close().await;
+    });
+}
+
+#[test]
 fn no_crash_brings_a_variant_back_that_was_invalidated_durably() {
     run(async {
         let folder = folder();

@@ -1,5 +1,6 @@
-//! Which keys are on disk, and in which generation: 16 bytes each, in memory. The truth of what is stored: a record that
-//! is not named here does not exist. Built from the journal at opening. Beside it stands which variants a URL has.
+//! The index: for each key on the disk, the generation that holds its record. It takes 16 bytes for each key, in memory. It
+//! decides what is stored: a record that the index does not name does not exist. An opening builds it from the journal. It
+//! also knows which variants a URL has.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -19,11 +20,11 @@ use crate::store::format::{
 type Shard = HashMap<Print, Entry, BuildHasherDefault<Same>>;
 
 const SHARDS: usize = 64;
-/// What a journal says of so many keys is gathered before it is put into the maps, one map after the other: a processor is
-/// quicker at a place that it has just been at. 24 bytes each.
+/// So many lines of a journal are gathered by shard, 24 bytes each, before they are applied shard by shard. A shard fits into
+/// the processor's cache, all of them do not.
 const GATHERED: usize = 1 << 19;
 
-/// What a journal says of a key. `None`: it is forgotten.
+/// What a line of a journal says of a key. `None`: the key is forgotten.
 type Said = (Print, Option<Entry>);
 
 pub struct Index {
@@ -55,7 +56,7 @@ impl Index {
         old
     }
 
-    /// Forgets what is in a generation. How many stored responses that were.
+    /// Removes the keys of a generation. Returns how many there were.
     pub fn remove_generation(&self, generation: u32) -> u64 {
         let before = self.responses();
         self.retain(|entry| entry.generation != generation);
@@ -67,14 +68,14 @@ impl Index {
         self.variants.clear();
     }
 
-    /// Keeps what is in these generations.
+    /// Removes the keys of all other generations.
     pub fn keep_generations(&self, numbers: &[u32]) {
         if self.generations().iter().any(|number| !numbers.contains(number)) {
             self.retain(|entry| numbers.contains(&entry.generation));
         }
     }
 
-    /// Adds what a journal says of records.
+    /// Applies the lines of a journal. `other` gets those that are not about a key.
     pub fn read_journal(&self, bytes: &[u8], mut other: impl FnMut(&Line)) -> lines::Read {
         self.reserve(bytes.len() / LINE);
         let (mut gathered, mut count) = (vec![Vec::new(); SHARDS], 0);
@@ -106,7 +107,7 @@ impl Index {
         read
     }
 
-    /// Does what a journal says of keys, gathered by shard, and empties the lists.
+    /// Applies what a journal says of keys, gathered by shard, and empties the lists.
     fn apply_all(&self, gathered: &mut [Vec<Said>]) {
         for (shard, gathered) in self.shards.iter().zip(gathered) {
             let mut shard = shard.write().unwrap_or_else(|poison| poison.into_inner());
@@ -122,7 +123,7 @@ impl Index {
         }
     }
 
-    /// Does what a line of the journal says of a record.
+    /// Applies a line of the journal, except what it says of variants.
     pub fn apply(&self, line: &Line) {
         match line {
             Line::Record { print, entry, .. } => self.set(*print, *entry),
@@ -131,7 +132,7 @@ impl Index {
         }
     }
 
-    /// Forgets the variants that no record stands for.
+    /// Removes the variants that have no record.
     pub fn forget_lost_variants(&self) {
         for (primary, variants) in self.variants.all() {
             let lost = variants.into_iter().filter(|print| self.find(*print).is_none());
@@ -139,19 +140,19 @@ impl Index {
         }
     }
 
-    /// So many keys are about to come.
+    /// Makes room for so many more keys.
     fn reserve(&self, keys: usize) {
         for shard in &self.shards {
             shard.write().unwrap_or_else(|poison| poison.into_inner()).reserve(keys / SHARDS);
         }
     }
 
-    /// What is in this generation.
+    /// Returns the keys of a generation, and the sizes of their responses.
     pub fn of_generation(&self, generation: u32) -> Vec<(Print, Size)> {
         self.collect(|print, entry| (entry.generation == generation).then_some((print, entry.size)))
     }
 
-    /// Bytes of what is in each generation, if it has so many by itself.
+    /// Returns the bytes of the responses in each generation. Counts only responses of at least so many bytes.
     pub fn bytes_by_generation(&self, least: u64) -> HashMap<u32, u64> {
         let mut bytes = HashMap::new();
         for shard in &self.shards {
@@ -162,7 +163,7 @@ impl Index {
         bytes
     }
 
-    /// All that it knows, as lines of a journal. Of the variants of a URL the oldest comes first.
+    /// Returns the whole index as lines of a journal. Of the variants of a URL the oldest comes first.
     pub fn lines(&self) -> Vec<Line> {
         let variants = self.variants.all();
         let primaries: HashMap<Print, Print, BuildHasherDefault<Same>> =
@@ -177,7 +178,7 @@ impl Index {
         lines
     }
 
-    /// The generations that hold something.
+    /// Returns the generations that hold a record.
     pub fn generations(&self) -> HashSet<u32> {
         let (mut found, mut last) = (HashSet::new(), None);
         for shard in &self.shards {
@@ -189,7 +190,7 @@ impl Index {
         found
     }
 
-    /// Of how many keys it knows.
+    /// Returns the number of keys.
     pub fn len(&self) -> u64 {
         self.shards.iter().map(|shard| shard.read().map_or_else(|e| e.into_inner().len(), |s| s.len()) as u64).sum()
     }
@@ -198,7 +199,7 @@ impl Index {
         self.responses.load(Relaxed)
     }
 
-    /// Of all stored responses, heads included.
+    /// Returns the bytes of all stored responses, heads included.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Relaxed)
     }
