@@ -1,5 +1,6 @@
 //! Requests and responses as the policy and the proxy see them: plain data, with the names and values of `http` 0.2.
 
+use bytes::Bytes;
 use std::net::IpAddr;
 
 pub use http::{
@@ -16,6 +17,14 @@ use crate::{
 /// Field lines in the order in which they came (RFC 9110 §5.3). A name may have several lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fields(Vec<(FieldName, FieldValue)>);
+
+/// Field lines as bytes, written once for many answers. They are made of `Fields` alone, so that no value holds a line end.
+#[derive(Debug, Clone)]
+pub struct WrittenFields {
+    pub lines: Bytes,
+    /// One of them is Date.
+    pub dated: bool,
+}
 
 impl Fields {
     pub fn new() -> Fields {
@@ -291,6 +300,9 @@ pub struct StoredHead {
     pub nominated: Vec<Nominated>,
     /// The bytes that the stored body holds, if it is not the whole representation.
     pub part: Option<Part>,
+    /// The first and the last byte of each gap in `part`, in ascending order. Only a response that is put together from
+    /// several stored parts has gaps; no record has.
+    pub gaps: Box<[(u64, u64)]>,
     /// The response must not be used again without successful validation (RFC 9111 §4.4).
     pub invalidated: bool,
     /// The request carried Authorization, Cookie or another field that tells who asks, so that no lifetime is invented

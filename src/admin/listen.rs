@@ -23,6 +23,8 @@ use super::{Address, Command};
 
 /// How long a client of the socket may take to send its line, and to read its answer.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Clients that are answered at the same time; a further one waits until the one before it was answered.
+const CLIENTS: usize = 16;
 /// The pause after a failed try to accept a client.
 const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_LINE: u64 = 256;
@@ -36,11 +38,12 @@ pub struct Listening {
     ended: Receiver<()>,
 }
 
-/// Opens the control socket in `folder`. A thread of its own answers one client at a time with what `handler` returns.
-/// A socket file that nobody listens on is replaced; if somebody listens on it, the error is `AddrInUse`.
+/// Opens the control socket in `folder`. Clients are answered with what `handler` returns, a few at a time: one that is slow,
+/// or whose command takes long, does not hold up the next. A socket file that nobody listens on is replaced; if somebody
+/// listens on it, the error is `AddrInUse`.
 pub fn listen(
     folder: &Path,
-    handler: impl Fn(Command) -> Result<Value, String> + Send + 'static,
+    handler: impl Fn(Command) -> Result<Value, String> + Send + Sync + 'static,
 ) -> io::Result<Listening> {
     let address = Address::of(folder)?;
     remove_stale(&address.path)?;
@@ -48,16 +51,15 @@ pub fn listen(
     fs::set_permissions(&address.path, fs::Permissions::from_mode(0o600))?;
     let stopping = Arc::new(AtomicBool::new(false));
     let stop = stopping.clone();
-    let (running, ended) = mpsc::channel();
+    let (running, ended) = mpsc::channel::<()>();
+    let handler = Arc::new(handler);
     let thread = std::thread::Builder::new().name("control".to_owned()).spawn(move || {
-        let _running: mpsc::Sender<()> = running;
         for stream in listener.incoming() {
             if stop.load(Ordering::Acquire) {
                 return;
             }
             match stream {
-                // a client that went away needs no answer
-                Ok(stream) => drop(answer(stream, &handler)),
+                Ok(stream) => answer_beside(stream, &handler, &running),
                 // most likely no descriptor is left; without a pause the retries would keep a core busy
                 Err(_) => std::thread::sleep(PAUSE),
             }
@@ -83,11 +85,33 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     }
 }
 
-fn answer(mut stream: UnixStream, handler: &impl Fn(Command) -> Result<Value, String>) -> io::Result<()> {
+/// Answers a client on a thread of its own. With too many of them, or if there is no thread, here.
+fn answer_beside<H: Fn(Command) -> Result<Value, String> + Send + Sync + 'static>(
+    stream: UnixStream,
+    handler: &Arc<H>,
+    running: &mpsc::Sender<()>,
+) {
+    let stream = Arc::new(stream);
+    // each of those threads holds the handler
+    if Arc::strong_count(handler) <= CLIENTS {
+        let (stream, handler, running) = (stream.clone(), handler.clone(), running.clone());
+        let beside = move || {
+            // a client that went away needs no answer
+            let _ = answer(&stream, &*handler);
+            drop(running);
+        };
+        if std::thread::Builder::new().name("control".to_owned()).spawn(beside).is_ok() {
+            return;
+        }
+    }
+    let _ = answer(&stream, &**handler);
+}
+
+fn answer(mut stream: &UnixStream, handler: &impl Fn(Command) -> Result<Value, String>) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut line = Vec::new();
-    BufReader::new((&stream).take(LONGEST_LINE)).read_until(b'\n', &mut line)?;
+    BufReader::new(stream.take(LONGEST_LINE)).read_until(b'\n', &mut line)?;
     stream.write_all(reply(&line, handler).as_bytes())
 }
 

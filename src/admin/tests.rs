@@ -5,7 +5,7 @@ use std::{
         fs::PermissionsExt,
         net::{UnixListener, UnixStream},
     },
-    sync::mpsc,
+    sync::{Mutex, mpsc},
     thread,
     time::Duration,
 };
@@ -112,9 +112,10 @@ fn a_command_that_does_not_come_to_its_end_does_not_hold_up_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let (begin, begun) = mpsc::channel();
     let (_hold, held) = mpsc::channel::<()>();
+    let held = Mutex::new(held);
     let handler = move |_| {
         begin.send(()).unwrap();
-        let _ = held.recv();
+        let _ = held.lock().unwrap().recv();
         Ok(json!({}))
     };
     let listening = listen(folder.path(), handler).unwrap();
@@ -126,4 +127,31 @@ fn a_command_that_does_not_come_to_its_end_does_not_hold_up_the_end() {
         end.send(()).unwrap();
     });
     assert_eq!(ended.recv_timeout(Duration::from_secs(20)), Ok(()));
+}
+
+#[test]
+fn neither_a_command_that_takes_long_nor_a_client_that_says_nothing_holds_up_the_next_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (begin, begun) = mpsc::channel();
+    let (hold, held) = mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    let handler = move |command| match command {
+        Command::Clear => {
+            begin.send(()).unwrap();
+            held.lock().unwrap().recv().unwrap();
+            Ok(json!({ "responses": 1 }))
+        }
+        _ => Ok(json!({ "responses": 2 })),
+    };
+    let _listening = listen(folder.path(), handler).unwrap();
+    let _silent = UnixStream::connect(folder.path().join(SOCKET)).unwrap();
+    let clearing = thread::spawn({
+        let folder = folder.path().to_owned();
+        move || ask(&folder, Command::Clear).unwrap()
+    });
+    begun.recv().unwrap();
+    assert_eq!(ask(folder.path(), Command::Stats).unwrap(), json!({ "responses": 2 }));
+    assert!(!clearing.is_finished());
+    hold.send(()).unwrap();
+    assert_eq!(clearing.join().unwrap(), json!({ "responses": 1 }));
 }

@@ -1,10 +1,10 @@
-//! A failed exchange with the origin, in words: a reason, and what to check.
+//! Says in words why an exchange with the origin failed, and what to check.
 
 use std::net::IpAddr;
 
 use crate::{origin::OriginError, policy::Reason};
 
-/// The reason that Cache-Status, the log and the answer's body give for a failed exchange.
+/// Returns the reason that Cache-Status, the log and the answer's body give for a failed exchange.
 pub fn reason(error: &OriginError) -> Reason {
     match error {
         OriginError::Resolve(_) => Reason::NameNotResolved,
@@ -15,6 +15,7 @@ pub fn reason(error: &OriginError) -> Reason {
         OriginError::Certificate(_) => Reason::CertificateNotTrusted,
         OriginError::ConnectTimeout => Reason::ConnectTimeout,
         OriginError::Exhausted => Reason::NoConnectionFree,
+        OriginError::Crowded => Reason::HalfClosedCrowd,
         OriginError::NoThread => Reason::NoThread,
         OriginError::FirstByteTimeout => Reason::FirstByteTimeout,
         OriginError::BodyTimeout => Reason::BodyTimeout,
@@ -27,12 +28,13 @@ pub fn reason(error: &OriginError) -> Reason {
     }
 }
 
-/// The status of the origin's answer, where the error means that there was one.
+/// Returns the status of the origin's answer, if the error means that there was one.
 pub fn status_of(error: &OriginError) -> Option<u16> {
     (*error == OriginError::UnaskedNotModified).then_some(304)
 }
 
-/// What the client is told: what failed and what to check. Only a client on this machine learns where the origin is.
+/// Returns the sentences for the client: what failed, and what to check. Only a client on this machine learns the
+/// origin's URL.
 pub fn detail(error: &OriginError, origin: &str, peer: Option<IpAddr>) -> String {
     let what = reason(error).as_str();
     let check = match error {
@@ -42,7 +44,7 @@ pub fn detail(error: &OriginError, origin: &str, peer: Option<IpAddr>) -> String
         }
         OriginError::Tls(_) => "Check that --origin names an https server",
         OriginError::Certificate(_) => "Check the origin's certificate; --origin-ca names one to trust",
-        OriginError::Exhausted | OriginError::NoThread => "Try again later",
+        OriginError::Exhausted | OriginError::Crowded | OriginError::NoThread => "Try again later",
         OriginError::Upload => "Send the request again",
         _ => "Check the origin and its log",
     };
@@ -68,6 +70,7 @@ mod tests {
             OriginError::Certificate(why()),
             OriginError::ConnectTimeout,
             OriginError::Exhausted,
+            OriginError::Crowded,
             OriginError::NoThread,
             OriginError::FirstByteTimeout,
             OriginError::BodyTimeout,

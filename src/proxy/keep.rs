@@ -1,4 +1,4 @@
-//! Storing a response while all who wait for it read it.
+//! Stores a response while all clients that wait for it read it.
 
 use std::{rc::Rc, sync::Arc};
 
@@ -8,9 +8,10 @@ use super::{
     context::{Asked, Context},
     exchange::{self, Answered},
     fetched::Fetched,
-    fill::{self, Fill, FillError, FillReader, Filled, Side},
+    fill::{self, Fill, FillError, FillReader, Filled},
     forward::Conditions,
     landing::{Audience, Filling, Flying, Landing},
+    putting::Putting,
     question::{ClientSide, Content, ranged_key},
     site::Site,
     warning::Warning,
@@ -21,70 +22,59 @@ use crate::{
     fields::{method::is_safe, range},
     key::CacheKey,
     logging::redact,
-    message::{Method, Request, StatusCode, StoredHead},
+    message::{Method, StatusCode, StoredHead},
     origin::{OriginBody, OriginError, OriginResponse},
-    policy::{Reason, resuming, selection, validation, vary},
-    purge::Checked,
+    policy::{Reason, parts, resuming, vary},
     store::{Epoch, StoredBody, StoredResponse},
 };
 
-/// Bytes of a stored part up to which it is completed. A longer one is fetched anew.
-pub const COMPLETED: u64 = 8 * 1024 * 1024;
-
-/// A response to be stored, with the bytes of a stored part that stand on both sides of its own.
-pub struct Joined {
+/// A response that will be stored.
+pub struct Kept {
     pub head: StoredHead,
-    sides: [Side; 2],
-    /// True where the response continues the stored part.
-    pub combined: bool,
-    /// The variant that fits the request, where the origin no longer varies. It would be chosen before the new response.
-    outdated: Option<CacheKey>,
+    /// The stored response with a gap that this one closes.
+    pub completes: Option<Arc<StoredResponse>>,
+    /// The keys of stored responses that must be forgotten: a lookup would choose them before this one, or they are
+    /// parts of another version, or of what is stored whole now.
+    outdated: Vec<CacheKey>,
 }
 
-/// Joins a new part with the stored one that it continues (RFC 9111 §3.4). The new one stays alone where it continues none,
-/// or where even both do not answer the request: an origin may send less than it was asked for (RFC 9110 §15.3.7).
-pub async fn join_parts(request: &Request, old: Option<&Arc<StoredResponse>>, new: StoredHead) -> Joined {
-    let outdated = old.filter(|old| vary::varies(&old.head.nominated) && !vary::varies(&new.nominated));
-    let outdated = outdated.map(|old| old.key);
-    if let (Some(old), Some(part)) = (old, new.part)
-        && let Some(had) = old.head.part.filter(|_| old.body.length() <= COMPLETED)
-        && old.body.length() == had.length()
-        && let Some(head) = validation::combine(&old.head, &new)
-        && selection::is_covered(request, &head)
-    {
-        let before = 0..part.first.saturating_sub(had.first);
-        let after = (part.last + 1).saturating_sub(had.first).min(had.length())..had.length();
-        let sides = [before, after].map(|range| Side::of(&old.body, range));
-        if sides[0].can_be_read().await && sides[1].can_be_read().await {
-            return Joined { head, sides, combined: true, outdated };
-        }
+impl Kept {
+    /// `old` is the stored response that fits the request, if there is one.
+    pub fn new(head: StoredHead, old: Option<&Arc<StoredResponse>>, completes: Option<Arc<StoredResponse>>) -> Kept {
+        let outdated = match old.map(|old| (old, &old.parts)) {
+            Some((_, Some(old))) if parts::belong_together(&old.newest.head, &head) => Vec::new(),
+            Some((_, Some(old))) => old.keys.clone(),
+            Some((old, None)) if vary::varies(&old.head.nominated) && !vary::varies(&head.nominated) => vec![old.key],
+            _ => Vec::new(),
+        };
+        Kept { head, completes, outdated }
     }
-    Joined { head: new, sides: [Side::default(), Side::default()], combined: false, outdated }
 }
 
-/// How many bytes a response's body has, where it says so. A part has as many as its Content-Range says.
+/// Returns the length of a response's body, if the response names it. That of a part is the one in Content-Range.
 pub fn announced_length(response: &OriginResponse) -> Option<u64> {
     let OriginResponse { head, length, .. } = response;
     let part = range::content_range(&head.fields).filter(|_| head.status == StatusCode::PARTIAL_CONTENT);
     length.or(part.map(|part| part.length()))
 }
 
-/// The bytes up to which a server error is shared.
+/// The longest body, in bytes, of a server error that is shared.
 pub const SHARED_ERROR: u64 = 64 * 1024;
 
-/// Begins to store an answer, and to give it to everybody who waits for it.
+/// Begins to store an answer, and gives it to all requests that wait for it.
 pub fn keep(
     asked: &Asked,
     answered: Answered,
-    joined: Joined,
+    kept: Kept,
     audience: Audience,
     lead: Option<Flying>,
     epoch: Epoch,
 ) -> Fetched {
-    begin(asked, answered, joined, audience, lead, Some(epoch))
+    begin(asked, answered, kept, audience, lead, Some(epoch))
 }
 
-/// Gives an answer to everybody who waits for it, and stores nothing. A server error is given when all of it has come.
+/// Gives an answer to all requests that wait for it, and stores nothing. They get a server error when all of it has
+/// come.
 pub fn share(
     asked: &Asked,
     answered: Answered,
@@ -93,10 +83,10 @@ pub fn share(
     lead: Flying,
     reason: Reason,
 ) -> Fetched {
-    let joined = Joined { head, sides: [Side::default(), Side::default()], combined: false, outdated: None };
-    match begin(asked, answered, joined, audience, Some(lead), None) {
-        Fetched::Filling { head, filling, reader, combined, .. } => {
-            Fetched::Filling { head, filling, reader, combined, not_stored: Some(reason) }
+    let kept = Kept::new(head, None, None);
+    match begin(asked, answered, kept, audience, Some(lead), None) {
+        Fetched::Filling { head, filling, reader, completes, .. } => {
+            Fetched::Filling { head, filling, reader, completes, not_stored: Some(reason) }
         }
         fetched => fetched,
     }
@@ -105,7 +95,7 @@ pub fn share(
 fn begin(
     asked: &Asked,
     answered: Answered,
-    joined: Joined,
+    Kept { head: stored, completes, outdated }: Kept,
     audience: Audience,
     lead: Option<Flying>,
     epoch: Option<Epoch>,
@@ -114,30 +104,31 @@ fn begin(
     let Answered { response, times } = answered;
     let length = announced_length(&response);
     let OriginResponse { head, body, .. } = response;
-    let length = length.map(|n| n + joined.sides.iter().map(Side::length).sum::<u64>());
     let fill = Fill::new(cx.store.incoming());
     let Some(reader) = FillReader::of(&fill) else { return Fetched::Failed(OriginError::Closed) };
     let status = head.status.as_u16();
-    let filling = Filling { head: Arc::new(joined.head), fill, length, status, times, audience };
-    // who asks for the whole is not to follow a part
+    let filling = Filling { head: Arc::new(stored), fill, length, status, times, audience, stored: epoch.is_some() };
+    // a request for the whole must not follow one for a part
     let lead = lead.filter(|lead| {
-        filling.head.part.is_none() || request.method != Method::GET || lead.key().variant == ranged_key(asked)
+        let is_for_parts = completes.is_some() || lead.key().variant == ranged_key(asked);
+        filling.head.part.is_none() || request.method != Method::GET || is_for_parts
     });
     if let Some(lead) = lead.as_ref().filter(|_| audience != Audience::Anonymous) {
         lead.land(Landing::Filling(filling.clone()));
     }
-    // an unsafe request's answer replaces what the same answer invalidated
+    // the answer to an unsafe request invalidates the URL at its own time, and may be stored all the same
     let since = if is_safe(&request.method) { times.request } else { times.response.plus_millisecond() };
     let (cx, site) = (cx.clone(), asked.site.clone());
-    let (primary, outdated) = (asked.primary, joined.outdated);
+    let primary = asked.primary;
     let held = asked.worker.hold();
-    let goes_on = (request.method == Method::GET && !joined.combined).then(|| asked.clone());
+    let goes_on = (request.method == Method::GET).then(|| asked.clone());
     let storing = Storing { cx, site, goes_on, filling: filling.clone(), primary, outdated, since, epoch, held };
-    tokio::task::spawn_local(storing.run(body, joined.sides, lead));
-    Fetched::Filling { head, filling, reader, combined: joined.combined, not_stored: None }
+    // boxed: tokio copies a task each time that it begins or ends
+    tokio::task::spawn_local(Box::pin(storing.run(body, lead)));
+    Fetched::Filling { head, filling, reader, completes, not_stored: None }
 }
 
-/// The rest of a body that broke off after `came` bytes.
+/// Asks for the rest of a body that broke off after `came` bytes. Returns `None` if it cannot be had.
 async fn rest(asked: &Asked, head: &StoredHead, came: u64, length: Option<u64>) -> Option<OriginBody> {
     let added = resuming::rest(head, came)?;
     let sent = exchange::send(asked, Content::None, Conditions::None, &added, ClientSide::default()).await;
@@ -145,55 +136,53 @@ async fn rest(asked: &Asked, head: &StoredHead, came: u64, length: Option<u64>) 
     (response.bound.is_none() && resuming::continues(head, came, length, &response.head)).then_some(response.body)
 }
 
-/// How many ask at a time of those who waited for an error that they cannot share.
+/// How many requests that waited for an error, and cannot share it, ask the origin at a time.
 const FEW: usize = 4;
 
-/// The places of those who ask again.
+/// Returns the places of the requests that ask again.
 pub fn few() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(FEW))
 }
 
-/// A response on its way into the store.
+/// A response that is being stored.
 struct Storing {
     cx: Rc<Context>,
     site: Rc<Site>,
-    /// The request that asks for the rest, once, if the body breaks off.
+    /// The request with which the rest is asked for, once, if the body breaks off.
     goes_on: Option<Asked>,
     filling: Filling,
     primary: CacheKey,
-    /// See [`Joined::outdated`].
-    outdated: Option<CacheKey>,
+    /// See [`Kept::outdated`].
+    outdated: Vec<CacheKey>,
     /// An invalidation at or after this time forbids storing.
     since: Timestamp,
-    /// `None`: it is not stored.
+    /// The epoch of the store when the origin was asked. `None` means that the response is shared and not stored.
     epoch: Option<Epoch>,
-    /// The worker does not end before the body.
+    /// Keeps the worker from ending before the body does.
     held: Hold,
 }
 
 impl Storing {
-    async fn run(self, mut body: OriginBody, sides: [Side; 2], mut lead: Option<Flying>) {
+    async fn run(self, mut body: OriginBody, mut lead: Option<Flying>) {
         let Storing { cx, site, mut goes_on, filling, primary, outdated, since, epoch, held } = self;
         let whole = filling.clone();
         let Filling { head, fill, length, .. } = filling;
         let named = head.clone();
-        let (store, shared) = (cx.store.clone(), cx.shared.clone());
-        let put = move |body: StoredBody| {
-            let Some(epoch) = epoch.filter(|_| !shared.invalidated_since(&primary, since)) else { return };
-            let head = Arc::unwrap_or_clone(head);
-            let key = primary.variant(&head.nominated);
-            store.put(primary, StoredResponse { key, primary, head, body, checked: Checked::default() }, epoch);
-            if let Some(outdated) = outdated {
-                store.invalidate(&outdated);
+        let putting = Putting { store: cx.store.clone(), shared: cx.shared.clone(), primary, since };
+        let put = {
+            let putting = putting.clone();
+            move |body: StoredBody| {
+                if let Some(epoch) = epoch {
+                    putting.put(Arc::unwrap_or_clone(head), body, &outdated, epoch);
+                }
             }
-            shared.forget_if_invalidated(&store, &primary, since);
         };
         let mut came = 0;
         let next = async || {
             let mut next = body.next().await;
             if let Some(Err(error)) = &next
                 && let Some(asked) = goes_on.take()
-                && let Some(rest) = rest(&asked, &whole.head, came, length).await
+                && let Some(rest) = Box::pin(rest(&asked, &whole.head, came, length)).await
             {
                 log::debug!("{}: it broke off and goes on: {error}", redact(&whole.head.line.to_string()));
                 body = rest;
@@ -208,7 +197,8 @@ impl Storing {
         };
         let on_relay = || drop(lead.take());
         let alone = || site.origin.unattended();
-        let filled = fill::run(&fill, next, length, sides, &cx.store, on_relay, alone).await;
+        let filled = fill::run(&fill, next, length, &cx.store, on_relay, alone).await;
+        let is_part = filled.is_ok() && named.part.is_some();
         if let (Some(lead), Ok(Filled::Memory(bytes))) = (&lead, &filled)
             && whole.audience == Audience::Anonymous
         {
@@ -219,9 +209,9 @@ impl Storing {
         }
         match filled {
             Ok(Filled::Memory(bytes)) => put(StoredBody::Memory(bytes)),
-            // on a thread of the disk's: this worker may end meanwhile
+            // this runs on a disk thread, because the worker may end meanwhile
             Ok(Filled::Disk(body)) => {
-                if let Err(why) = body.finish(move |body| put(StoredBody::Disk(body))).await {
+                if let Err(why) = Box::pin(body.finish(move |body| put(StoredBody::Disk(body)))).await {
                     log::debug!("{}: not stored: {why}", redact(&named.line.to_string()));
                 }
             }
@@ -235,6 +225,12 @@ impl Storing {
                 }
                 log::debug!("{}: not stored: {why}", redact(&named.line.to_string()));
             }
+        }
+        drop(lead);
+        if let Some(epoch) = epoch.filter(|_| is_part)
+            && let Err(why) = Box::pin(putting.join_parts(&named, epoch)).await
+        {
+            log::debug!("{}: parts are not joined: {why}", redact(&named.line.to_string()));
         }
         drop(held);
     }

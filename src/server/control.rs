@@ -1,4 +1,4 @@
-//! What the control socket answers, and the numbers of `larder stats`.
+//! Answers the control socket, and collects the numbers of `larder stats`.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -28,8 +28,10 @@ pub(super) fn open(
     let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     let handler = move |command| match command {
         admin::Command::Clear => {
-            let cleared = rt.block_on(store.clear()).map_err(|error| error.to_string())?;
+            let clearing = store.clear();
+            // what they bring is not stored any more, so nobody may join them
             shared.forget_flights();
+            let cleared = rt.block_on(clearing).map_err(|error| error.to_string())?;
             Ok(admin::clear::to_json(cleared))
         }
         admin::Command::Stats => {
@@ -44,7 +46,7 @@ pub(super) fn open(
         Ok(listening) => Some(listening),
         Err(error) => {
             log::warn!(
-                "no control socket in {}: {error}; --clear-cache cannot reach this Larder",
+                "cannot open the control socket in {}: {error}; larder stats and --clear-cache cannot reach this Larder",
                 config.store.folder.display()
             );
             None

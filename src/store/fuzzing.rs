@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     DiskBody, StoreError,
-    disk::records::segment_size,
+    disk::{records::segment_size, removing::Remover},
     format::{
         lines::{self, Event, LINE, Line, Mark, RuleKind, RuleLine},
         location::{FileName, Home, Location},
@@ -102,7 +102,11 @@ pub fn journal(data: &[u8]) {
             [high, low, 253] => Line::HighWater(Position { milliseconds: high.into(), sequence: low.into() }),
             [key, generation, size] => Line::Record {
                 print: print(key),
-                entry: Entry { generation: generation.into(), size: Size(size.into()) },
+                entry: Entry {
+                    generation: generation.into(),
+                    size: Size(size.into()),
+                    body: (generation ^ (size % 2)).into(),
+                },
                 primary: print(generation),
             },
         })
@@ -234,7 +238,7 @@ pub fn body(data: &[u8]) {
 fn stored(bytes: &[u8], location: Location) -> Result<DiskBody, StoreError> {
     let file = FILE.with(Arc::clone);
     file.set_len(0).and_then(|()| file.write_all_at(bytes, 0)).expect("the file takes it");
-    DiskBody::stored(file, 0, location)
+    DiskBody::stored(file, 0, location, None, Remover::default())
 }
 
 /// The names and the settings that are read back from the cache folder.

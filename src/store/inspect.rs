@@ -18,6 +18,7 @@ pub fn clear_folder(folder: &Path) -> Result<Cleared, OpenError> {
     let stats = stats_of(folder)?;
     folder::remove(&folder.join("filling"));
     folder::clear_live(folder).map_err(io)?;
+    folder::gone(folder).map_err(io)?.iter().for_each(|path| folder::remove(path));
     Ok(Cleared { responses: stats.responses, bytes: stats.bytes })
 }
 

@@ -24,7 +24,7 @@
 //! 2. *Pending* (`tiers/pending.rs`): what was put or forgotten and is not on the disk yet. A forgotten key is not found,
 //!    although its record is still on the disk. Each lock has a version. A lookup that reads the disk compares the version
 //!    before and after, and looks again if a change came between.
-//! 3. *The index* (`tiers/index.rs`): for the print of each key the generation that holds its newest record. It is in
+//! 3. *The index* (`tiers/index.rs`): for the print of each key the generations that hold its newest record and its body. It is in
 //!    memory and complete. A record that the index does not name does not exist.
 //! 4. *The record* in the database of that generation. It carries the whole key, so that two keys with the same print are
 //!    told apart.
@@ -41,9 +41,31 @@
 //! (full, and kept as it is because most of it is asked for) or *leaving* (about to be removed). Its class is *fresh* if it
 //! holds what was put, *proven* if it holds what survived another generation.
 //!
+//! A response that the origin confirmed (304) gets a new record in the generation that is written to. The record names the
+//! body where it is, in the older generation: a location says which one, and so does the index. Before a generation is
+//! removed, what survives of it is copied: that are records and bodies that it holds, also those of which it holds only one.
+//!
 //! The *journal* is one file for all generations. It says in order what was stored, forgotten and purged. An opening reads
 //! it into the index and reads no record. Where journal and records disagree, the journal is right. Each database notes how
 //! far the journal was on the disk, so that a journal that lost its end is noticed.
+//!
+//! A large body is verified piece by piece when it is read. The generation remembers which pieces were found right, so that
+//! they are verified once in a process's life, also if the body leaves the memory tier and comes back. Where all pieces are
+//! right, a *span* says which bytes of which file they are.
+//!
+//! # Parts
+//!
+//! A part of a representation (a 206) is a stored response of its own: a variant of its URL, with a record, a body and a
+//! key that its range and its strong validator are part of. So a part is written once and never changed, a crash loses whole
+//! parts only, and the limits, eviction, purges, invalidation and clearing need no rule for parts. There is no list of parts
+//! that could disagree with them: the index knows the variants of the URL, and each record says which bytes it holds. A URL
+//! has at most 64 variants and parts; the next one pushes the oldest out.
+//!
+//! A lookup puts the parts that a request needs together ([`Parts`]), if all have the same strong validator. The newest part
+//! gives the head, and a 304 is written to it alone. The proxy asks for the gaps, and stores each as a part. When the last gap
+//! is closed, the parts together are the whole, without a copy. Eight parts of about the same length that touch are joined
+//! to one by a copy, so that a file that comes in many short parts stays one of few parts. When the validator changes, or the
+//! whole is stored, the old parts are forgotten.
 //!
 //! # The writer
 //!
@@ -52,8 +74,11 @@
 //!
 //! - *Rotation* makes room. It removes the generation that is worth least, after it copied what is asked for often.
 //! - A *sweep* looks now and then for responses that have long been of no use, also where there is room.
-//! - *Clearing* moves the epoch (a fetch that began before is not stored after), forgets everything, moves `live/` away,
-//!   removes it and opens an empty one.
+//! - *Clearing* moves the epoch (a fetch that began before is not stored after), forgets everything, moves `live/` away and
+//!   opens an empty one.
+//!
+//! Files and folders are removed by a thread of its own (`disk/removing.rs`). What is not removed yet counts in the limit:
+//! where that leaves no room, the writer goes on with what was forgotten, and writes the rest when there is room.
 //!
 //! The disk may fail: then the memory tier works alone, and the writer tries again.
 //!
@@ -68,7 +93,8 @@
 //! | word | its one meaning |
 //! |---|---|
 //! | forget | a key is not found any more; its record may stay on the disk |
-//! | sweep | the pass that forgets what is long dead; removing a folder that was moved away is *remove gone* |
+//! | sweep | the pass that forgets what is long dead |
+//! | gone | moved away, and not removed yet |
 //! | filling | a large body on its way into a file; bodies on their way that memory holds are *incoming* |
 //! | close | the end of the store; the end of writing to one generation is *seal* |
 //! | active | written to |
@@ -111,7 +137,7 @@ use tokio::sync::oneshot;
 pub use budget::{Incoming, LEAST as LEAST_MEMORY};
 use disk::folder;
 pub use disk::{
-    body::DiskBody,
+    body::{DiskBody, Span},
     filling::{BodyWriter, WholeBody},
     folder::{FolderLock, is_cache, restrict_umask},
 };
@@ -120,7 +146,7 @@ pub use format::record::Variant;
 pub use inspect::{clear_folder, stats_of};
 use notice::{Notice, Notices};
 pub use options::Options;
-pub use response::{Slot, StoredBody, StoredResponse, read};
+pub use response::{Parts, Slot, StoredBody, StoredResponse, read};
 pub use scan::{Listed, Scan};
 pub use stats::{Cleared, State, Stats};
 use tiers::{admission, epochs::Clearing, shared::Shared};
@@ -192,6 +218,7 @@ impl Store {
                         "the cache works in memory alone until Larder is started anew: its writer failed".to_owned(),
                     );
                     shared.state.send_replace(Some(State::Down("the writer failed".to_owned())));
+                    shared.catalog.generations_mut().clear();
                 }
             }
         });
@@ -258,7 +285,8 @@ impl Store {
         let promise = shared.space.promise(length.unwrap_or(0)).ok_or(StoreError::Busy)?;
         let number = shared.next_filling.fetch_add(1, Relaxed);
         let path = shared.options.folder.join("filling").join(number.to_string());
-        Ok(BodyWriter::new(path, shared.space.clone(), length.unwrap_or(longest), promise, shared.finishing.clone()))
+        let (space, finishing, remover) = (shared.space.clone(), shared.finishing.clone(), shared.remover.clone());
+        Ok(BodyWriter::new(path, space, length.unwrap_or(longest), promise, finishing, remover))
     }
 
     /// Counts what bodies on their way here hold in memory.
@@ -266,12 +294,16 @@ impl Store {
         self.0.shared.incoming.clone()
     }
 
-    /// Forgets everything and gives the disk back. From the first poll on nothing is found that was put before.
-    pub async fn clear(&self) -> Result<Cleared, StoreError> {
+    /// Forgets everything, durably on return; the disk is given back behind. From the call on, before the first poll,
+    /// nothing is found that was put before, and nothing is stored that was asked for before.
+    pub fn clear(&self) -> impl Future<Output = Result<Cleared, StoreError>> + use<> {
         let clearing = Clearing::begin(&self.0.shared.epochs);
         let (reply, done) = oneshot::channel();
-        self.0.commands.send(Command::Clear(clearing, reply)).map_err(|_| StoreError::Closed)?;
-        done.await.map_err(|_| StoreError::Closed)?
+        let sent = self.0.commands.send(Command::Clear(clearing, reply)).map_err(|_| StoreError::Closed);
+        async move {
+            sent?;
+            done.await.map_err(|_| StoreError::Closed)?
+        }
     }
 
     /// Waits until everything that was put is on the disk, or cannot be.

@@ -16,6 +16,8 @@ pub enum Notice {
     Purged,
     /// The databases hold too many pages in memory.
     Ease,
+    /// Something was removed that the writer waits for.
+    Removed,
     /// A body that is being received found no room. The writer answers when it has made some, or cannot.
     Room(oneshot::Sender<()>),
 }

@@ -16,7 +16,8 @@ fn held(gate: &Gate, answer: impl Fn(&crate::support::RecordedRequest) -> Vec<St
     })
 }
 
-/// Asks from this many clients at once; opens the gate when all have asked and `arrived` of them reached the origin.
+/// Asks from this many clients at once; opens the gate when `arrived` of them have reached the origin and all others wait
+/// for them.
 fn at_once(
     proxy: &Proxy,
     origin: &Origin,
@@ -36,7 +37,7 @@ fn at_once(
             })
             .collect();
         origin.await_requests(arrived);
-        proxy.await_received(clients as u64);
+        proxy.await_following(clients - arrived);
         gate.open();
         asking.into_iter().map(|client| client.join().unwrap()).collect()
     })
@@ -148,6 +149,9 @@ fn few_requests_go_on_whose_clients_have_ended_their_side_and_the_other_clients_
                 let answer = told.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{name} are not told"));
                 assert_eq!(answer.status, 503, "{name}");
                 assert_eq!(answer.field("Proxy-Status"), Some("larder; error=connection_limit_reached"), "{name}");
+                // of 17 connections to the origin these clients have two
+                let detail = "too many clients that have ended their side of the connection wait for the origin";
+                assert_eq!(answer.detail(), detail, "{name}");
             }
             gate.open();
             for _ in 0..2 {
@@ -169,7 +173,7 @@ fn who_follows_a_client_that_leaves_gets_the_answer_all_the_same() {
     origin.await_requests(1);
     let mut follower = proxy.client();
     follower.send(request("GET", "/a", &[]));
-    proxy.await_received(2);
+    proxy.await_following(1);
     leader.reset();
     gate.open();
     assert_eq!(follower.response("GET").text(), "for all");

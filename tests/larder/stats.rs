@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::support::{
     Client, Gate, Origin, Spawned, Step,
     proxy::{larder, output},
-    request, respond, terminal, until,
+    request, respond, stats as numbers, terminal, until,
 };
 
 /// The lines of `larder stats` on this folder in a pipe.
@@ -15,14 +15,6 @@ fn lines(cache: &Path) -> Vec<String> {
     let said = output(&mut larder(&["stats", "--cache-dir", cache.to_str().unwrap()]));
     assert!(said.status.success() && said.stderr.is_empty(), "{said:?}");
     String::from_utf8(said.stdout).unwrap().lines().map(str::to_owned).collect()
-}
-
-/// The numbers of `larder stats --json`.
-fn numbers(cache: &Path) -> Value {
-    let cache = cache.to_str().unwrap();
-    let said = output(&mut larder(&["stats", "--json", "--cache-dir", cache]));
-    let mut all: Value = serde_json::from_slice(&said.stdout).unwrap();
-    all[cache].take()
 }
 
 /// The number of answers of each kind that occurred.
@@ -128,7 +120,7 @@ fn a_client_that_left_and_a_request_under_way_are_no_part_of_the_hit_ratio() {
     leaves.reset();
     until("it to be counted", || kinds(&numbers(&cache)) == BTreeMap::from([("left".to_owned(), 1)]));
     assert_eq!(numbers(&cache)["hit_ratio"], Value::Null);
-    assert!(lines(&cache).contains(&"Hit ratio: no requests yet".to_owned()), "{:?}", lines(&cache));
+    assert!(lines(&cache).contains(&"Hit ratio: nothing to count yet".to_owned()), "{:?}", lines(&cache));
     gate.open();
     assert_eq!(stays.response("GET").text(), "late");
     until("it to be counted", || numbers(&cache)["hit_ratio"] == 0.0);

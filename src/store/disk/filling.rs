@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::{
     body::DiskBody,
+    removing::Remover,
     space::{Promise, Space},
 };
 use crate::store::{
@@ -43,8 +44,9 @@ impl BodyWriter {
         longest: u64,
         promise: Promise,
         finishing: Finishing,
+        remover: Remover,
     ) -> BodyWriter {
-        let body = DiskBody::begin(path, space);
+        let body = DiskBody::begin(path, space, remover);
         BodyWriter { body, sums: Some(Sums::default()), longest, unsynced: 0, _promise: promise, finishing }
     }
 

@@ -187,13 +187,12 @@ pub fn occupied(path: &Path) -> u64 {
     }
 }
 
-/// Renames what cannot be read to the next free `set-aside-N`. Older ones are removed.
+/// Renames what cannot be read to the next free `set-aside-N`. Older ones are moved away.
 pub fn set_aside(folder: &Path, what: &Path) -> io::Result<()> {
     let older = numbered(folder, "set-aside-")?;
     let next = older.last().map_or(1, |(number, _)| number.saturating_add(1));
     fs::rename(what, folder.join(format!("set-aside-{next}")))?;
-    older.iter().for_each(|(_, path)| remove(path));
-    Ok(())
+    older.iter().try_for_each(|(_, path)| move_away(folder, path).map(drop))
 }
 
 /// What is named with this prefix and a number, by number.
@@ -216,25 +215,22 @@ pub fn remove(path: &Path) {
     }
 }
 
-/// Moves all that is stored out of the way, at once and durably, and then removes it, and what was set aside.
-pub fn clear_live(folder: &Path) -> io::Result<()> {
-    numbered(folder, "set-aside-")?.iter().for_each(|(_, path)| remove(path));
-    let live = folder.join("live");
-    if live.symlink_metadata().is_ok() {
-        move_away(folder, &live)?;
-        // on the disk before anybody is told
-        File::open(folder)?.sync_all()?;
+/// Moves all that is stored out of the way, at once and durably, and what was set aside. Where `live/` is then.
+pub fn clear_live(folder: &Path) -> io::Result<Option<PathBuf>> {
+    for (_, path) in numbered(folder, "set-aside-")? {
+        move_away(folder, &path)?;
     }
-    remove_gone(folder)
+    let live = folder.join("live");
+    if live.symlink_metadata().is_err() {
+        return Ok(None);
+    }
+    let gone = move_away(folder, &live)?;
+    // on the disk before anybody is told
+    File::open(folder)?.sync_all()?;
+    Ok(Some(gone))
 }
 
-/// Takes a folder out of the way at once, and then removes it.
-pub fn discard(folder: &Path, what: &Path) -> io::Result<()> {
-    remove(&move_away(folder, what)?);
-    Ok(())
-}
-
-/// Takes a folder out of the way at once, for [`remove_gone`] to remove. Where it is then.
+/// Takes a file or folder out of the way at once. Where it is then, to be removed.
 pub fn move_away(folder: &Path, what: &Path) -> io::Result<PathBuf> {
     let next = numbered(folder, "gone-")?.last().map_or(1, |(number, _)| number.saturating_add(1));
     let gone = folder.join(format!("gone-{next}"));
@@ -242,8 +238,7 @@ pub fn move_away(folder: &Path, what: &Path) -> io::Result<PathBuf> {
     Ok(gone)
 }
 
-/// Removes what was forgotten.
-pub fn remove_gone(folder: &Path) -> io::Result<()> {
-    numbered(folder, "gone-")?.iter().for_each(|(_, path)| remove(path));
-    Ok(())
+/// What was moved away and is not removed yet.
+pub fn gone(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    Ok(numbered(folder, "gone-")?.into_iter().map(|(_, path)| path).collect())
 }

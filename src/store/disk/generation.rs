@@ -8,7 +8,7 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, RwLock, RwLockReadGuard,
+        Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard,
         atomic::{AtomicU8, AtomicU64, Ordering::Relaxed},
     },
 };
@@ -16,26 +16,28 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    body::DiskBody,
+    body::{DiskBody, Right},
     folder,
     records::{DatabaseError, Records},
+    removing::Remover,
 };
 use crate::{
     key::CacheKey,
-    message::StoredHead,
     store::{
         Options, StoreError,
         format::{
             lines::Mark,
-            location::{FileName, Location},
+            location::{FileName, Home, Location},
             print::Print,
-            record::{self, Record, RecordBody},
+            record::{self, Record},
         },
     },
 };
 
 /// A body up to this length is read with its record and held in memory.
 const READ_WHOLE: u64 = 256 * 1024;
+/// The most bodies of a generation of which it is known which pieces are right.
+const KNOWN: usize = 4096;
 /// sled reads and holds records by the page: so many are on one.
 const OF_A_PAGE: u64 = 11;
 /// Bytes that a record on a page costs beside its own.
@@ -66,6 +68,10 @@ pub struct Generation {
     /// Bytes of the pages that were read or written since the database was opened, about.
     pages: AtomicU64,
     segments: Mutex<HashMap<u32, Arc<File>>>,
+    /// Which pieces of the bodies with files of their own were found right, by the number of the file. The body itself may
+    /// leave the memory tier and come back.
+    right: Mutex<HashMap<u32, Arc<Right>>>,
+    remover: Remover,
 }
 
 /// The origin of the responses in a generation.
@@ -92,13 +98,7 @@ pub enum State {
     Leaving,
 }
 
-/// The stored response that was found under a key.
-pub struct Found {
-    pub primary: CacheKey,
-    pub head: StoredHead,
-    pub body: FoundBody,
-}
-
+/// A stored body that was found.
 pub enum FoundBody {
     Memory(Bytes),
     Disk(DiskBody),
@@ -130,6 +130,7 @@ impl Generation {
         number: u32,
         options: &Options,
         share: u64,
+        remover: &Remover,
     ) -> Result<Generation, DatabaseError> {
         let folder = live.join(Generation::folder_name(class, number));
         let (cache, segment) = database(options, share);
@@ -140,9 +141,23 @@ impl Generation {
         folder::restrict(&database).map_err(DatabaseError::Io)?;
         let (measured, beside) = (AtomicU64::new(folder::occupied(&database)), AtomicU64::new(segments(&folder)));
         let state = AtomicU8::new(State::Sealed as u8);
-        let (written, dead, pages, segments) = Default::default();
-        let records = RwLock::new(records);
-        Ok(Generation { number, class, state, written, folder, measured, beside, dead, records, pages, segments })
+        let (written, dead, pages, segments, right) = Default::default();
+        let (records, remover) = (RwLock::new(records), remover.clone());
+        Ok(Generation {
+            number,
+            class,
+            state,
+            written,
+            folder,
+            measured,
+            beside,
+            dead,
+            records,
+            pages,
+            segments,
+            right,
+            remover,
+        })
     }
 
     /// The class that the generation counts for: a spared one counts as proven.
@@ -184,12 +199,13 @@ impl Generation {
         database.write(records, journal)
     }
 
-    /// The record of a key, decoded. `Some(None)`: it cannot be.
-    fn record(&self, key: &CacheKey) -> Result<Option<Option<Record>>, StoreError> {
-        self.records().find(key, |record| {
+    /// The record of a key. An error: there is one, but it cannot be believed.
+    pub fn find(&self, key: &CacheKey) -> Result<Option<Record>, StoreError> {
+        let found = self.records().find(key, |record| {
             self.has_read(record.len());
             record::decode(key, record)
-        })
+        });
+        found?.map(|record| record.ok_or(StoreError::Damaged("a record"))).transpose()
     }
 
     /// The key and the record that begin with this print.
@@ -257,41 +273,53 @@ impl Generation {
         let _ = self.beside.fetch_update(Relaxed, Relaxed, corrected);
     }
 
-    /// The stored response under a key. An error: there is a record, but it cannot be believed.
-    pub fn find(&self, key: &CacheKey) -> Result<Option<Found>, StoreError> {
-        self.record(key)?.map(|record| self.understand(record.ok_or(StoreError::Damaged("a record"))?)).transpose()
-    }
-
-    /// Where the body of a record is, if it is in a file of this generation. The print is that of the record's key.
-    pub fn location(&self, print: Print) -> Result<Option<Location>, StoreError> {
+    /// Where the body of a record is, if it is in a file. The print is that of the record's key.
+    pub fn home(&self, print: Print) -> Result<Option<Home>, StoreError> {
         let Some((key, record)) = self.find_print(print)? else { return Ok(None) };
-        let home = record::parts(&key, &record).and_then(|parts| parts.home());
-        Ok(home.filter(|home| home.generation == self.number).map(|home| home.location))
+        Ok(record::parts(&key, &record).and_then(|parts| parts.home()))
     }
 
-    fn understand(&self, Record { primary, head, body }: Record) -> Result<Found, StoreError> {
-        let home = match body {
-            RecordBody::Inline(bytes) => return Ok(Found { primary, head, body: FoundBody::Memory(bytes) }),
-            RecordBody::Beside(home) => home,
-        };
-        if home.generation != self.number {
-            // nothing writes such a record, and nothing would keep the body
-            return Err(StoreError::Damaged("the place of a body"));
-        }
-        let body = self.body(home.location)?;
-        let body = if home.location.length <= READ_WHOLE {
+    /// Reads a body up to 256 KiB, or begins to read a longer one.
+    pub fn find_body(&self, location: Location) -> Result<FoundBody, StoreError> {
+        let body = self.body(location)?;
+        Ok(if location.length <= READ_WHOLE {
             FoundBody::Memory(body.read_whole()?)
         } else {
             // damage that is seen now is a miss, later it is a broken answer
             body.read_first()?;
             FoundBody::Disk(body)
-        };
-        Ok(Found { primary, head, body })
+        })
     }
 
     /// A body, with its sums.
     pub fn body(&self, location: Location) -> Result<DiskBody, StoreError> {
-        DiskBody::stored(self.file(location.file)?, self.number, location)
+        let (file, right) = (self.file(location.file)?, self.right(location.file));
+        let body = DiskBody::stored(file, self.number, location, right, self.remover.clone())?;
+        self.note_right(location.file, body.right());
+        Ok(body)
+    }
+
+    /// Which pieces of the body in this file are known to be right, if that is known.
+    pub fn right(&self, file: FileName) -> Option<Arc<Right>> {
+        let FileName::Body(number) = file else { return None };
+        self.verified().get(&number).cloned()
+    }
+
+    /// From now on these pieces of the body in this file are known to be right.
+    pub fn note_right(&self, file: FileName, right: Option<Arc<Right>>) {
+        let (FileName::Body(number), Some(right)) = (file, right) else { return };
+        let mut verified = self.verified();
+        if verified.len() >= KNOWN {
+            // those of bodies that nobody reads are verified once more
+            verified.retain(|_, right| Arc::strong_count(right) > 1);
+        }
+        if verified.len() < KNOWN {
+            verified.insert(number, right);
+        }
+    }
+
+    fn verified(&self) -> MutexGuard<'_, HashMap<u32, Arc<Right>>> {
+        self.right.lock().unwrap_or_else(|poison| poison.into_inner())
     }
 
     /// The file of bodies, open for reading.
@@ -323,15 +351,19 @@ impl Generation {
         Ok(last.saturating_add(1))
     }
 
-    /// Removes the file of a body that nothing names any more.
-    pub fn remove_body(&self, file: FileName) {
-        let FileName::Body(_) = file else { return };
-        let path = file.path(&self.folder);
-        let bytes = folder::occupied(&path);
-        match std::fs::remove_file(path) {
-            Ok(()) => self.correct(bytes, 0),
-            Err(error) => log::debug!("a stored body could not be removed: {error}"),
-        }
+    /// Removes the file of a body that nothing names any more, behind.
+    pub fn remove_body(self: &Arc<Self>, file: FileName) {
+        let FileName::Body(number) = file else { return };
+        self.verified().remove(&number);
+        // not to keep the database open
+        let (generation, path) = (Arc::downgrade(self), file.path(&self.folder));
+        self.remover.work(move || {
+            let bytes = folder::occupied(&path);
+            match std::fs::remove_file(path) {
+                Ok(()) => generation.upgrade().into_iter().for_each(|generation| generation.correct(bytes, 0)),
+                Err(error) => log::debug!("a stored body could not be removed: {error}"),
+            }
+        });
     }
 }
 

@@ -8,6 +8,7 @@
 //! | [`segment`] | small bodies, one behind the other in one file |
 //! | [`body`], [`filling`] | large bodies: how they are read, and how they stream in |
 //! | [`journal`] | the file of the journal |
+//! | [`removing`] | the thread that removes files and folders |
 //! | [`space`] | the disk limit, and who has taken how much of it |
 
 pub mod body;
@@ -16,5 +17,6 @@ pub mod folder;
 pub mod generation;
 pub mod journal;
 pub mod records;
+pub mod removing;
 pub mod segment;
 pub mod space;

@@ -4,7 +4,10 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{
+            AtomicBool, AtomicU64,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
 };
 
@@ -21,7 +24,8 @@ pub const SHARES: u64 = 10;
 /// So many shares are for what was put and is not proven yet; what is beyond them leaves first.
 pub const FRESH: u64 = 2;
 
-/// Bytes of the folder: what the generations occupy (the writer measures it) and what bodies that are being filled took.
+/// Bytes of the folder: what the generations occupy (the writer measures it), what bodies that are being filled took, and
+/// what was moved away and is not removed yet.
 pub struct Space {
     /// What was configured.
     configured: u64,
@@ -29,6 +33,10 @@ pub struct Space {
     limit: AtomicU64,
     kept: AtomicU64,
     filling: AtomicU64,
+    /// What is about to be removed.
+    gone: AtomicU64,
+    /// The writer waits until something was removed.
+    awaited: AtomicBool,
     /// What the bodies that are being filled will take, as far as they said.
     promised: AtomicU64,
     /// What was set aside, and folders.
@@ -61,6 +69,28 @@ impl Drop for Taken {
     }
 }
 
+/// The room of what is about to be removed; given back where it is removed.
+pub struct Gone {
+    space: Arc<Space>,
+    bytes: u64,
+}
+
+impl Gone {
+    /// So many bytes of it are removed.
+    pub fn give_back(&mut self, bytes: u64) {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        self.space.gone.fetch_sub(bytes, Relaxed);
+        self.space.was_removed();
+    }
+}
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.give_back(self.bytes);
+    }
+}
+
 impl Drop for Promise {
     fn drop(&mut self) {
         self.space.promised.fetch_sub(self.bytes, Relaxed);
@@ -70,8 +100,34 @@ impl Drop for Promise {
 impl Space {
     pub fn new(limit: u64, notices: Notices) -> Space {
         let zero = || AtomicU64::new(0);
-        let (kept, filling, promised, beside) = (zero(), zero(), zero(), zero());
-        Space { configured: limit, limit: AtomicU64::new(limit), kept, filling, promised, beside, notices }
+        let (kept, filling, gone, promised, beside) = (zero(), zero(), zero(), zero(), zero());
+        let (limit, awaited, configured) = (AtomicU64::new(limit), AtomicBool::new(false), limit);
+        Space { configured, limit, kept, filling, gone, awaited, promised, beside, notices }
+    }
+
+    /// Counts what was moved away to be removed.
+    pub fn gone(self: &Arc<Self>, bytes: u64) -> Gone {
+        self.gone.fetch_add(bytes, Relaxed);
+        Gone { space: self.clone(), bytes }
+    }
+
+    /// The same for what was counted as stored up to now. It never counts twice for longer than an instant.
+    pub fn leaves(self: &Arc<Self>, bytes: u64) -> Gone {
+        let gone = self.gone(bytes);
+        let _ = self.kept.fetch_update(Relaxed, Relaxed, |kept| Some(kept.saturating_sub(bytes)));
+        gone
+    }
+
+    /// Asks for a notice when something was removed, and returns true if there is anything to be removed.
+    pub fn await_removal(&self) -> bool {
+        self.awaited.store(true, SeqCst);
+        self.gone.load(SeqCst) > 0
+    }
+
+    fn was_removed(&self) {
+        if self.awaited.swap(false, SeqCst) {
+            self.notices.send(Notice::Removed);
+        }
     }
 
     /// Room for a body of this length, until that is dropped. `None`: those that are being filled have half of the limit, and
@@ -95,15 +151,15 @@ impl Space {
     pub async fn take(self: &Arc<Self>, bytes: u64) -> Result<Taken, StoreError> {
         self.filling.fetch_add(bytes, Relaxed);
         let taken = Taken { space: self.clone(), bytes };
-        if self.is_over() {
+        if !self.has_room(0) {
             let (reply, done) = oneshot::channel();
             self.notices.send(Notice::Room(reply));
             // the reply is dropped where the writer has ended
             let made = matches!(tokio::time::timeout(PATIENCE, done).await, Ok(Ok(())));
-            if !made || self.is_over() {
+            if !made || !self.has_room(0) {
                 return Err(if made { StoreError::TooLarge } else { StoreError::Busy });
             }
-        } else if self.is_tight() && self.used() - bytes < self.tight() {
+        } else if self.is_tight() && self.needed().saturating_sub(bytes) < self.tight() {
             self.notices.send(Notice::Wake);
         }
         Ok(taken)
@@ -111,6 +167,7 @@ impl Space {
 
     pub fn give_back(&self, bytes: u64) {
         self.filling.fetch_sub(bytes, Relaxed);
+        self.was_removed();
     }
 
     /// Sets the bytes that the writer has measured. If the disk has less left than the limit, that is the limit.
@@ -120,6 +177,11 @@ impl Space {
         // not to the last byte: others live there too
         let usable = self.used().saturating_add(left - left / 16);
         self.limit.store(self.configured.min(usable), Relaxed);
+    }
+
+    /// Bytes of what is stored, as far as was measured.
+    pub fn stored(&self) -> u64 {
+        self.kept.load(Relaxed).saturating_sub(self.beside())
     }
 
     pub fn set_beside(&self, bytes: u64) {
@@ -137,6 +199,11 @@ impl Space {
 
     /// Bytes taken.
     pub fn used(&self) -> u64 {
+        self.needed().saturating_add(self.gone.load(Relaxed))
+    }
+
+    /// Bytes taken, without what is about to be removed.
+    fn needed(&self) -> u64 {
         self.kept.load(Relaxed).saturating_add(self.filling.load(Relaxed))
     }
 
@@ -153,21 +220,31 @@ impl Space {
 
     /// Returns true if it is time to make room.
     pub fn is_tight(&self) -> bool {
-        self.used() > self.tight()
+        self.needed() > self.tight()
     }
 
-    /// Returns true if there is no room left.
+    /// Returns true if there is no room left, and none will be when all is removed that is about to be.
     pub fn is_over(&self) -> bool {
-        !self.has_room(0)
+        !self.will_have_room(0)
     }
 
+    /// Returns true if so many bytes can be written now.
     pub fn has_room(&self, bytes: u64) -> bool {
-        self.used().saturating_add(bytes) <= self.limit.load(Relaxed) - self.share() / 8
+        self.used().saturating_add(bytes) <= self.most()
+    }
+
+    /// Returns true if so many bytes can be written when all is removed that is about to be.
+    pub fn will_have_room(&self, bytes: u64) -> bool {
+        self.needed().saturating_add(bytes) <= self.most()
+    }
+
+    fn most(&self) -> u64 {
+        self.limit.load(Relaxed) - self.share() / 8
     }
 
     /// Bytes that may be copied before a generation is dropped.
     pub fn room_for_survivors(&self) -> u64 {
-        let room = (self.limit.load(Relaxed) - self.share() / 8).saturating_sub(self.used());
+        let room = self.most().saturating_sub(self.used());
         // the rest is for what is written meanwhile
         (room / 5 * 4).min(self.share())
     }

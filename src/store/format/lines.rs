@@ -8,7 +8,7 @@
 //!
 //! | kind | | what it says |
 //! |---|---|---|
-//! | 1 | record | print of the key (8), generation (4), size in units of 64 bytes (4), print of the primary key (8) |
+//! | 1 | record | print of the key (8), generation (4), size in units of 64 bytes (4; the highest bit: the body has a file of its own), print of the primary key (8), how many generations later the body is (3, signed; 0 in the same one) |
 //! | 2 | forgotten | print of the key (8) |
 //! | 3 | purge rule | kind of rule (1), 0 hard or 1 soft (1), length of the value (2), position (16); continued |
 //! | 4 | continuation | 27 bytes of the value of the rule before it |
@@ -145,6 +145,11 @@ pub fn header(serial: u64, state: u32, summary: u64) -> [u8; LINE] {
     seal(said, serial, 0)
 }
 
+/// Returns true if the record of a generation can name a body in another one: their numbers are near enough to each other.
+pub fn can_name(generation: u32, body: u32) -> bool {
+    generation.abs_diff(body) < 1 << 23
+}
+
 /// How many lines of 32 bytes these are.
 pub fn count(line: &Line) -> u64 {
     match line {
@@ -165,9 +170,11 @@ pub fn append(journal: &mut Vec<u8>, line: &Line, serial: u64, position: u64) ->
         }
     };
     match line {
-        Line::Record { print, entry: Entry { generation, size }, primary } => {
+        Line::Record { print, entry: Entry { generation, size, body }, primary } => {
+            debug_assert!(can_name(*generation, *body), "a body was named that is too far away");
             let numbers = [generation.to_be_bytes(), size.0.to_be_bytes()];
-            put(RECORD, &[&print.0.to_be_bytes(), numbers.as_flattened(), &primary.0.to_be_bytes()]);
+            let [_, distance @ ..] = body.wrapping_sub(*generation).to_be_bytes();
+            put(RECORD, &[&print.0.to_be_bytes(), numbers.as_flattened(), &primary.0.to_be_bytes(), &distance]);
         }
         Line::Forgotten(print) => put(FORGOTTEN, &[&print.0.to_be_bytes()]),
         Line::Rule(rule) => {
@@ -282,7 +289,13 @@ fn parse(line: &[u8; LINE]) -> Parsed {
     Parsed::Line(match line[0] {
         RECORD => Line::Record {
             print: Print(be_u64(said)),
-            entry: Entry { generation: be_u32(&said[8..]), size: Size(be_u32(&said[12..])) },
+            entry: {
+                let generation = be_u32(&said[8..]);
+                // signed, in the upper three bytes of four
+                let distance = i32::from_be_bytes([said[24], said[25], said[26], 0]) >> 8;
+                let body = generation.wrapping_add_signed(distance);
+                Entry { generation, size: Size(be_u32(&said[12..])), body }
+            },
             primary: Print(be_u64(&said[16..])),
         },
         FORGOTTEN => Line::Forgotten(Print(be_u64(said))),

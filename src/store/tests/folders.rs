@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::support::*;
-use crate::store::{OpenError, State, Store, clear_folder, format::location::FileName, is_cache};
+use crate::store::{OpenError, State, Store, StoredBody, clear_folder, format::location::FileName, is_cache};
 
 #[test]
 fn a_second_store_on_a_folder_is_refused_and_the_first_one_unharmed() {
@@ -165,5 +165,32 @@ fn a_clearing_while_a_retry_is_due_leaves_the_disk_open() {
         assert_eq!(store.stats().state, State::Open);
         drop(unfinished);
         store.close().await;
+    });
+}
+
+#[test]
+fn a_body_on_its_way_outlives_a_failure_of_the_disk() {
+    run(async {
+        let folder = folder();
+        let options = disk_only(folder.path());
+        let store = open(options.clone()).await;
+        let mut writer = store.begin_body(None).expect("a writer");
+        let bytes = content("large", 500_000).0;
+        writer.append(vec![bytes.slice(..300_000)]).await.expect("appended");
+        fs::remove_dir_all(options.folder.join("live")).expect("removed");
+        put(&store, "small", 100);
+        for is_open in [false, true] {
+            let mut beats = 0..20_000;
+            while (store.stats().state == State::Open) != is_open {
+                assert!(beats.next().is_some(), "{:?}", store.stats().state);
+                beat(1).await;
+            }
+        }
+        writer.append(vec![bytes.slice(300_000..)]).await.expect("appended");
+        let mut large = response("large", 0);
+        large.body = StoredBody::Disk(writer.whole().finish(|body| body).await.expect("finished"));
+        store.put(key("large"), large, store.epoch());
+        store.close().await;
+        assert_eq!(served(&open(options).await, "large").await, Some(content("large", 500_000)));
     });
 }

@@ -127,6 +127,7 @@ fn a_fill_that_began_before_a_purge_is_dead_on_arrival_and_displaces_nothing() {
         store.put(key("b"), large, epoch);
         assert!(!is_there(&store, "b").await);
         store.flush().await;
+        removed(&store).await;
         assert_eq!(body_files(&folder.path().join("cache")).len(), 0, "its file is gone");
     });
 }
@@ -230,6 +231,7 @@ fn what_was_purged_gives_its_room_back_by_the_next_sweep() {
         purge(&store, prefix("/old/"), Strength::Hard, NOW).await;
         assert_eq!(store.sweep().await, 201);
         assert_eq!(store.stats().responses, 1);
+        removed(&store).await;
         assert_eq!(body_files(&folder.path().join("cache")).len(), 0);
         assert!(is_there(&store, "new").await);
     });

@@ -25,6 +25,7 @@ fn the_variants_of_an_invalidated_url_give_their_space_back() {
         store.flush().await;
         assert_eq!(store.stats().responses, 0);
         store.sweep().await;
+        removed(&store).await;
         assert!(du(folder.path()) < before - 2_900_000, "{before} bytes before, {} after", du(folder.path()));
     });
 }

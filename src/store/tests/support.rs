@@ -88,6 +88,7 @@ pub fn head(name: &str) -> StoredHead {
         initial_age: Seconds(3),
         nominated: Vec::new(),
         part: None,
+        gaps: Box::default(),
         invalidated: false,
         credentials: false,
         position: Default::default(),
@@ -103,6 +104,8 @@ pub fn response(name: &str, length: usize) -> StoredResponse {
         head: head(name),
         body: StoredBody::Memory(content(name, length).0),
         checked: Default::default(),
+        written: Default::default(),
+        parts: None,
     }
 }
 
@@ -118,6 +121,8 @@ pub fn variant(name: &str, language: &str, at: i64) -> StoredResponse {
         head,
         body,
         checked: Default::default(),
+        written: Default::default(),
+        parts: None,
     }
 }
 
@@ -185,6 +190,18 @@ pub fn body_files(folder: &Path) -> Vec<PathBuf> {
         files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|e| e == "body")).collect();
     bodies.sort();
     bodies
+}
+
+/// Waits until everything is removed that nothing needs any more.
+pub async fn removed(store: &Store) {
+    let (done, is_done) = tokio::sync::oneshot::channel();
+    store.0.shared.remover.work(move || _ = done.send(()));
+    let _ = is_done.await;
+    let mut beats = 0..5_000;
+    while !crate::store::disk::folder::gone(&store.0.shared.options.folder).expect("a folder").is_empty() {
+        assert!(beats.next().is_some(), "it stays");
+        beat(1).await;
+    }
 }
 
 /// Between two looks at what the disk tier does behind, in milliseconds.

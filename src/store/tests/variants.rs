@@ -191,7 +191,7 @@ fn a_summary_of_the_journal_keeps_the_variants_and_their_order() {
     let folder = folder();
     let path = folder.path().join("journal");
     let index = Index::new();
-    let entry = Entry { generation: 1, size: Size::of_response(100) };
+    let entry = Entry { generation: 1, size: Size::of_response(100, false), body: 1 };
     let record = |print, primary| Line::Record { print: Print(print), entry, primary: Print(primary) };
     for line in [record(7, 7), record(1, 9), record(2, 9), record(3, 9), record(4, 8)] {
         index.apply(&line);

@@ -42,9 +42,11 @@ impl Catalog {
         !self.is_known() || self.entry(key).is_some()
     }
 
-    /// Returns true if the entry still names the record of a generation that is there.
+    /// Returns true if the entry is still that of the key, and the generations that it names are there.
     pub fn is_current(&self, print: Print, entry: Entry) -> bool {
-        self.index.find(print) == Some(entry) && self.generation(entry.generation).is_some()
+        self.index.find(print) == Some(entry)
+            && self.generation(entry.generation).is_some()
+            && self.generation(entry.body).is_some()
     }
 
     pub fn generation(&self, number: u32) -> Option<Arc<Generation>> {

@@ -1,6 +1,6 @@
-//! The index: for each key on the disk, the generation that holds its record. It takes 16 bytes for each key, in memory. It
-//! decides what is stored: a record that the index does not name does not exist. An opening builds it from the journal. It
-//! also knows which variants a URL has.
+//! The index: for each key on the disk, the generation that holds its record. It takes 16 bytes for each key, in memory, and 12
+//! more if the body is in another generation than the record. The index decides what is stored: a record that it does not name
+//! does not exist. An opening builds it from the journal. It also knows which variants a URL has.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -17,7 +17,7 @@ use crate::store::format::{
     print::{Entry, Print, Size},
 };
 
-type Shard = HashMap<Print, Entry, BuildHasherDefault<Same>>;
+type Prints<T> = HashMap<Print, T, BuildHasherDefault<Same>>;
 
 const SHARDS: usize = 64;
 /// So many lines of a journal are gathered by shard, 24 bytes each, before they are applied shard by shard. A shard fits into
@@ -26,6 +26,55 @@ const GATHERED: usize = 1 << 19;
 
 /// What a line of a journal says of a key. `None`: the key is forgotten.
 type Said = (Print, Option<Entry>);
+
+/// The entries of some keys.
+#[derive(Default)]
+struct Shard {
+    /// The generation of each record, and its size.
+    records: Prints<(u32, Size)>,
+    /// The generation of each body that is not in its record's: few are, and so the others need no room for it.
+    elsewhere: Prints<u32>,
+}
+
+impl Shard {
+    fn find(&self, print: Print) -> Option<Entry> {
+        self.records.get(&print).map(|record| self.entry(print, record))
+    }
+
+    fn entry(&self, print: Print, &(generation, size): &(u32, Size)) -> Entry {
+        let body = if self.elsewhere.is_empty() { None } else { self.elsewhere.get(&print).copied() };
+        Entry { generation, size, body: body.unwrap_or(generation) }
+    }
+
+    fn entries(&self) -> impl Iterator<Item = (Print, Entry)> {
+        self.records.iter().map(|(print, record)| (*print, self.entry(*print, record)))
+    }
+
+    /// Returns the entry that was there.
+    fn set(&mut self, print: Print, Entry { generation, size, body }: Entry) -> Option<Entry> {
+        let old = self.remove_body(print);
+        if body != generation {
+            self.elsewhere.insert(print, body);
+        }
+        let replaced = self.records.insert(print, (generation, size));
+        replaced.map(|(generation, size)| Entry { generation, size, body: old.unwrap_or(generation) })
+    }
+
+    fn remove(&mut self, print: Print) -> Option<Entry> {
+        let body = self.remove_body(print);
+        let removed = self.records.remove(&print);
+        removed.map(|(generation, size)| Entry { generation, size, body: body.unwrap_or(generation) })
+    }
+
+    fn remove_body(&mut self, print: Print) -> Option<u32> {
+        if self.elsewhere.is_empty() { None } else { self.elsewhere.remove(&print) }
+    }
+
+    fn shrink(&mut self) {
+        self.records.shrink_to_fit();
+        self.elsewhere.shrink_to_fit();
+    }
+}
 
 pub struct Index {
     shards: Vec<RwLock<Shard>>,
@@ -42,24 +91,24 @@ impl Index {
     }
 
     pub fn find(&self, print: Print) -> Option<Entry> {
-        self.read(print).get(&print).copied()
+        self.read(print).find(print)
     }
 
     pub fn set(&self, print: Print, entry: Entry) {
-        let old = self.write(print).insert(print, entry);
+        let old = self.write(print).set(print, entry);
         self.count(difference(old, Some(entry)));
     }
 
     pub fn remove(&self, print: Print) -> Option<Entry> {
-        let old = self.write(print).remove(&print);
+        let old = self.write(print).remove(print);
         self.count(difference(old, None));
         old
     }
 
-    /// Removes the keys of a generation. Returns how many there were.
+    /// Removes the keys that need a generation. Returns how many there were.
     pub fn remove_generation(&self, generation: u32) -> u64 {
         let before = self.responses();
-        self.retain(|entry| entry.generation != generation);
+        self.retain(|entry| !entry.needs(generation));
         before - self.responses().min(before)
     }
 
@@ -68,10 +117,10 @@ impl Index {
         self.variants.clear();
     }
 
-    /// Removes the keys of all other generations.
+    /// Removes the keys that need other generations than these.
     pub fn keep_generations(&self, numbers: &[u32]) {
         if self.generations().iter().any(|number| !numbers.contains(number)) {
-            self.retain(|entry| numbers.contains(&entry.generation));
+            self.retain(|entry| numbers.contains(&entry.generation) && numbers.contains(&entry.body));
         }
     }
 
@@ -114,8 +163,8 @@ impl Index {
             let mut more = (0, 0);
             for (print, entry) in gathered.drain(..) {
                 let old = match entry {
-                    Some(entry) => shard.insert(print, entry),
-                    None => shard.remove(&print),
+                    Some(entry) => shard.set(print, entry),
+                    None => shard.remove(print),
                 };
                 more = plus(more, difference(old, entry));
             }
@@ -143,13 +192,13 @@ impl Index {
     /// Makes room for so many more keys.
     fn reserve(&self, keys: usize) {
         for shard in &self.shards {
-            shard.write().unwrap_or_else(|poison| poison.into_inner()).reserve(keys / SHARDS);
+            shard.write().unwrap_or_else(|poison| poison.into_inner()).records.reserve(keys / SHARDS);
         }
     }
 
-    /// Returns the keys of a generation, and the sizes of their responses.
-    pub fn of_generation(&self, generation: u32) -> Vec<(Print, Size)> {
-        self.collect(|print, entry| (entry.generation == generation).then_some((print, entry.size)))
+    /// Returns the keys that need a generation: their record is there, or their body.
+    pub fn of_generation(&self, generation: u32) -> Vec<(Print, Entry)> {
+        self.collect(|print, entry| entry.needs(generation).then_some((print, entry)))
     }
 
     /// Returns the bytes of the responses in each generation. Counts only responses of at least so many bytes.
@@ -157,8 +206,12 @@ impl Index {
         let mut bytes = HashMap::new();
         for shard in &self.shards {
             let shard = shard.read().unwrap_or_else(|poison| poison.into_inner());
-            let counted = shard.values().filter(|entry| entry.size.bytes() >= least);
-            counted.for_each(|entry| *bytes.entry(entry.generation).or_default() += entry.size.bytes());
+            for (_, entry) in shard.entries().filter(|(_, entry)| entry.size.bytes() >= least) {
+                *bytes.entry(entry.body).or_default() += entry.bytes_in(entry.body);
+                if entry.body != entry.generation {
+                    *bytes.entry(entry.generation).or_default() += entry.bytes_in(entry.generation);
+                }
+            }
         }
         bytes
     }
@@ -178,13 +231,14 @@ impl Index {
         lines
     }
 
-    /// Returns the generations that hold a record.
+    /// Returns the generations that a key needs.
     pub fn generations(&self) -> HashSet<u32> {
         let (mut found, mut last) = (HashSet::new(), None);
         for shard in &self.shards {
             let shard = shard.read().unwrap_or_else(|poison| poison.into_inner());
-            for entry in shard.values().filter(|entry| last.replace(entry.generation) != Some(entry.generation)) {
-                found.insert(entry.generation);
+            let numbers = shard.records.values().map(|(generation, _)| generation).chain(shard.elsewhere.values());
+            for number in numbers.filter(|number| last.replace(**number) != Some(**number)) {
+                found.insert(*number);
             }
         }
         found
@@ -192,7 +246,8 @@ impl Index {
 
     /// Returns the number of keys.
     pub fn len(&self) -> u64 {
-        self.shards.iter().map(|shard| shard.read().map_or_else(|e| e.into_inner().len(), |s| s.len()) as u64).sum()
+        let shards = self.shards.iter().map(|shard| shard.read().unwrap_or_else(|poison| poison.into_inner()));
+        shards.map(|shard| shard.records.len() as u64).sum()
     }
 
     pub fn responses(&self) -> u64 {
@@ -208,7 +263,7 @@ impl Index {
         let mut found = Vec::new();
         for shard in &self.shards {
             let shard = shard.read().unwrap_or_else(|poison| poison.into_inner());
-            found.extend(shard.iter().filter_map(|(print, entry)| pick(*print, *entry)));
+            found.extend(shard.entries().filter_map(|(print, entry)| pick(print, entry)));
         }
         found
     }
@@ -216,14 +271,13 @@ impl Index {
     fn retain(&self, keep: impl Fn(&Entry) -> bool) {
         for shard in &self.shards {
             let mut shard = shard.write().unwrap_or_else(|poison| poison.into_inner());
-            shard.retain(|_, entry| {
-                let stays = keep(entry);
-                if !stays {
-                    self.count(difference(Some(*entry), None));
-                }
-                stays
-            });
-            shard.shrink_to_fit();
+            let leaving: Vec<Print> =
+                shard.entries().filter(|(_, entry)| !keep(entry)).map(|(print, _)| print).collect();
+            for print in leaving {
+                let old = shard.remove(print);
+                self.count(difference(old, None));
+            }
+            shard.shrink();
         }
     }
 

@@ -12,10 +12,10 @@ use crate::{
     purge::Checked,
     store::{
         StoreError,
-        disk::generation::{Found, FoundBody, Generation},
+        disk::generation::{FoundBody, Generation},
         format::{
             print::{Entry, Print},
-            record::{self, Variant},
+            record::{self, Record, RecordBody, Variant},
         },
         hop::patient_hop,
         notice::Notice,
@@ -198,8 +198,9 @@ impl Shared {
 
     /// Reads what the disk holds under a key. Blocks.
     pub fn read(&self, key: &CacheKey) -> Result<Option<Slot>, StoreError> {
-        let found = self.newest(Print::of(key), |generation| generation.find(key))?;
-        Ok(found.map(|found| self.slot(*key, found)))
+        self.newest(Print::of(key), |generation| {
+            generation.find(key)?.map(|record| self.understand(*key, record)).transpose()
+        })
     }
 
     /// Reads the variants of a URL that have these prints. What is damaged is forgotten. Blocks.
@@ -253,14 +254,30 @@ impl Shared {
         Ok(None)
     }
 
-    fn slot(&self, key: CacheKey, Found { primary, head, body }: Found) -> Slot {
+    /// Finds the body of a record, which may be in another generation.
+    fn understand(&self, key: CacheKey, Record { primary, head, body }: Record) -> Result<Slot, StoreError> {
         let body = match body {
-            FoundBody::Memory(bytes) => StoredBody::Memory(bytes),
-            FoundBody::Disk(body) => {
-                body.watch(key, &self.notices);
-                StoredBody::Disk(body)
+            RecordBody::Inline(bytes) => StoredBody::Memory(bytes),
+            RecordBody::Beside(home) => {
+                let generation = self.catalog.generation(home.generation);
+                let generation = generation.ok_or(StoreError::Damaged("the generation of a body"))?;
+                match generation.find_body(home.location)? {
+                    FoundBody::Memory(bytes) => StoredBody::Memory(bytes),
+                    FoundBody::Disk(body) => {
+                        body.watch(key, &self.notices);
+                        StoredBody::Disk(body)
+                    }
+                }
             }
         };
-        Slot::Response(Arc::new(StoredResponse { key, primary, head, body, checked: Checked::default() }))
+        Ok(Slot::Response(Arc::new(StoredResponse {
+            key,
+            primary,
+            head,
+            body,
+            checked: Checked::default(),
+            written: Default::default(),
+            parts: None,
+        })))
     }
 }

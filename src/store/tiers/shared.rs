@@ -23,7 +23,7 @@ use crate::{
     store::{
         Options, State,
         budget::{Budget, Incoming},
-        disk::{filling::Finishing, space::Space},
+        disk::{filling::Finishing, removing::Remover, space::Space},
         format::print::Print,
         notice::Notices,
         response::Slot,
@@ -44,6 +44,7 @@ pub struct Shared {
     pub epochs: Arc<Epochs>,
     pub purges: Purges,
     pub space: Arc<Space>,
+    pub remover: Remover,
     /// How often is asked for what.
     pub sketch: Sketch,
     pub counters: Counters,
@@ -69,6 +70,7 @@ pub struct Shared {
 impl Shared {
     pub fn new(options: Options, is_dead: IsDead, notices: Notices) -> Shared {
         let budget = Budget::new(options.memory);
+        let space = Arc::new(Space::new(options.disk, notices.clone()));
         Shared {
             memory: Memory::new(Budget::tier(options.memory, 0, 0)),
             pending: Pending::new(budget.waiting()),
@@ -78,7 +80,8 @@ impl Shared {
             purges: Purges::default(),
             forgetting: AtomicBool::new(false),
             easing: AtomicBool::new(false),
-            space: Arc::new(Space::new(options.disk, notices.clone())),
+            remover: Remover::start(space.clone()),
+            space,
             notices,
             is_dead,
             sketch: Sketch::new(budget.counters(options.disk)),

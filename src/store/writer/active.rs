@@ -14,9 +14,8 @@ use crate::{
         format::{
             lines::Mark,
             location::{FileName, Home, Location},
-            print::Print,
         },
-        tiers::{catalog::Catalog, shared::Shared},
+        tiers::shared::Shared,
     },
 };
 
@@ -40,7 +39,7 @@ impl Active {
     /// Begins a generation, which readers can see from now on.
     pub fn begin(shared: &Shared, class: Class, number: u32) -> Result<Active, StoreError> {
         let live = shared.options.folder.join("live");
-        let opened = Generation::open(&live, class, number, &shared.options, shared.space.share());
+        let opened = Generation::open(&live, class, number, &shared.options, shared.space.share(), &shared.remover);
         let generation = Arc::new(opened.map_err(|failure| StoreError::Io(failure.into()))?);
         shared.catalog.generations_mut().push(generation.clone());
         Active::resume(generation).map_err(StoreError::Io)
@@ -66,19 +65,6 @@ impl Active {
         Ok(self.home(location))
     }
 
-    /// Gives the body of this key a place here. `None`: it cannot be read any more.
-    pub fn adopt(&mut self, catalog: &Catalog, key: &CacheKey, body: &DiskBody) -> Result<Option<Home>, StoreError> {
-        let Some(home) = body.home() else { return self.take_in(body) };
-        let Some((old, home)) = whereabouts(catalog, key, home) else { return Ok(None) };
-        if home.generation == self.generation.number {
-            return Ok(Some(home));
-        }
-        match home.location.file {
-            FileName::Segment(_) => body.read_whole().ok().map(|bytes| self.append(&bytes)).transpose(),
-            FileName::Body(_) => self.link(&old, home.location),
-        }
-    }
-
     /// A place in this generation.
     fn home(&self, location: Location) -> Home {
         Home { generation: self.generation.number, location }
@@ -91,12 +77,13 @@ impl Active {
         let linked = found(fs::hard_link(location.file.path(&from.folder), &path))?;
         Ok(linked.map(|()| {
             self.generation.add_file(&path);
+            self.generation.note_right(file, from.right(location.file));
             self.home(Location { file, ..location })
         }))
     }
 
     /// Moves in a body that was just filled. `None`: its file was swept away by an opening in between.
-    fn take_in(&mut self, body: &DiskBody) -> Result<Option<Home>, StoreError> {
+    pub fn take_in(&mut self, body: &DiskBody) -> Result<Option<Home>, StoreError> {
         let Some((path, location)) = body.filled() else { return Ok(None) };
         let file = FileName::Body(self.file_number());
         let place = file.path(&self.generation.folder);
@@ -141,17 +128,6 @@ impl Active {
         self.next_file += 1;
         number
     }
-}
-
-/// Where a body is now: its generation may have been dropped, and the body copied out of it before.
-fn whereabouts(catalog: &Catalog, key: &CacheKey, home: Home) -> Option<(Arc<Generation>, Home)> {
-    if let Some(generation) = catalog.generation(home.generation) {
-        return Some((generation, home));
-    }
-    let generation = catalog.generation(catalog.entry(key)?.generation)?;
-    let location = generation.location(Print::of(key)).ok()??;
-    let same = (location.length, location.sums) == (home.location.length, home.location.sums);
-    same.then(|| (generation.clone(), Home { generation: generation.number, location }))
 }
 
 fn found(done: io::Result<()>) -> Result<Option<()>, StoreError> {

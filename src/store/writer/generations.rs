@@ -15,16 +15,17 @@ use crate::{
         StoreError,
         disk::{
             body::DiskBody,
-            generation::{Class, Generation, State},
+            generation::{Class, State},
             journal::Journal,
             records::Records,
         },
         format::{
-            lines::Line,
-            location::{Home, Location},
+            lines::{self, Line},
+            location::{FileName, Home, Location},
             prefix,
             print::{Entry, Print, Size},
             record::{self, BodyForm},
+            sums::{sum_of_sums, sums},
         },
         response::{StoredBody, StoredResponse},
         tiers::{
@@ -35,7 +36,10 @@ use crate::{
 };
 
 /// A body up to this length, in bytes, stands in the record. Measured, see benches/store.rs.
-pub const INLINE: usize = 256;
+pub const INLINE: u64 = 256;
+
+/// Bytes of the longest head whose record is read to see if a new body is the one that is there already.
+const LONG_HEAD: u64 = 64 << 10;
 
 pub struct Generations {
     pub shared: Arc<Shared>,
@@ -55,10 +59,13 @@ pub struct Generations {
 struct Write {
     print: Print,
     turn: u64,
+    is_on_disk: bool,
     /// `None`: it is forgotten.
     record: Option<Encoded>,
-    /// A body whose file came here with the record.
+    /// A body with a place on the disk.
     body: Option<(CacheKey, DiskBody, Home)>,
+    /// The body that loses its record.
+    replaced: Option<Home>,
 }
 
 struct Encoded {
@@ -67,6 +74,8 @@ struct Encoded {
     record: Vec<u8>,
     /// With the body.
     size: Size,
+    /// The generation of a body that is in a file.
+    body: Option<u32>,
 }
 
 impl Generations {
@@ -81,20 +90,19 @@ impl Generations {
         for (print, waiting) in changes {
             writes.push(self.prepare(print, waiting)?);
         }
-        let old: Vec<Option<Entry>> = writes.iter().map(|write| shared.catalog.index.find(write.print)).collect();
-        let replaced = self.replaced_bodies(&writes, &old);
         let generation = self.fresh.generation.number;
         let mut records = Vec::with_capacity(writes.len());
         let mut lines: Vec<Line> = Vec::with_capacity(writes.len());
-        for (write, old) in writes.iter_mut().zip(&old) {
+        for write in &mut writes {
             let print = write.print;
             match write.record.take() {
-                Some(Encoded { key, primary, record, size }) => {
+                Some(Encoded { key, primary, record, size, body }) => {
                     shared.purges.note_written(prefix::position(&record));
                     records.push((key, record));
-                    lines.push(Line::Record { print, entry: Entry { generation, size }, primary });
+                    let entry = Entry { generation, size, body: body.unwrap_or(generation) };
+                    lines.push(Line::Record { print, entry, primary });
                 }
-                None if old.is_some() => lines.push(Line::Forgotten(print)),
+                None if write.is_on_disk => lines.push(Line::Forgotten(print)),
                 None => {}
             }
         }
@@ -103,12 +111,17 @@ impl Generations {
         }
         self.record(&lines);
         self.unsynced.extend(writes.iter().map(|write| write.print));
-        for (generation, location) in replaced {
-            generation.remove_body(location.file);
-        }
         for write in writes {
+            if let Some(home) = write.replaced
+                && let Some(generation) = shared.catalog.generation(home.generation)
+            {
+                generation.remove_body(home.location.file);
+            }
             if let Some((key, body, home)) = write.body {
                 body.has_moved(home);
+                if let Some(generation) = shared.catalog.generation(home.generation) {
+                    generation.note_right(home.location.file, body.right());
+                }
                 body.watch(key, &shared.notices);
             }
             shared.pending.written(write.print, write.turn);
@@ -183,6 +196,7 @@ impl Generations {
 
     /// The disk failed: what its journal does not say would come back as it was before.
     pub fn forget_unsynced(self) {
+        self.shared.catalog.generations_mut().clear();
         for print in &self.unsynced {
             let mut shard = self.shared.pending.shard_of(*print);
             if !shard.is_waiting(*print) {
@@ -205,6 +219,7 @@ impl Generations {
         let written = generations.iter().filter(|generation| generation.written.load(Relaxed) > 0);
         let folders: Vec<PathBuf> = written.map(|generation| generation.folder.join("db")).collect();
         drop(generations);
+        shared.catalog.generations_mut().clear();
         drop(self);
         std::thread::scope(|threads| {
             for folder in &folders {
@@ -232,57 +247,83 @@ impl Generations {
     }
 
     fn prepare(&mut self, print: Print, Waiting { change, turn, .. }: Waiting) -> Result<Write, StoreError> {
-        let mut write = Write { print, turn, record: None, body: None };
-        let Change::Response(response) = change else { return Ok(write) };
-        let StoredResponse { key, primary, head, body, .. } = &*response;
-        if self.shared.purges.is_dead(head) {
-            // it was purged while it waited
-            return Ok(write);
-        }
-        let (form, length) = match body {
-            StoredBody::Memory(bytes) if bytes.len() <= INLINE => (BodyForm::Inline(bytes), 0),
-            StoredBody::Memory(bytes) => (BodyForm::Beside(self.fresh.append(bytes)?), bytes.len() as u64),
-            StoredBody::Disk(body) => match self.fresh.adopt(&self.shared.catalog, key, body)? {
-                None => {
+        let old = self.shared.catalog.index.find(print);
+        let mut write = Write { print, turn, is_on_disk: old.is_some(), record: None, body: None, replaced: None };
+        let response = match &change {
+            // one that was purged while it waited is as good as forgotten
+            Change::Response(response) if !self.shared.purges.is_dead(&response.head) => response,
+            Change::Response(_) | Change::Forgotten => {
+                write.replaced = old.and_then(|entry| self.old_body(print, entry, 0));
+                return Ok(write);
+            }
+        };
+        let StoredResponse { key, primary, head, body, .. } = &**response;
+        let length = body.length();
+        let old = old.and_then(|entry| self.old_body(print, entry, length));
+        let form = match body {
+            StoredBody::Memory(bytes) if length <= INLINE => BodyForm::Inline(bytes),
+            // the origin confirmed it, or sent the same once more: it stays where it is
+            StoredBody::Memory(bytes) => match old.filter(|old| self.may_keep(old) && is_the_body(old, bytes)) {
+                Some(old) => BodyForm::Beside(old),
+                None => BodyForm::Beside(self.fresh.append(bytes)?),
+            },
+            StoredBody::Disk(body) => {
+                let home = match body.home() {
+                    None => self.fresh.take_in(body)?,
+                    Some(known) => old.filter(|old| self.may_keep(old) && is_same(old, &known)),
+                };
+                let Some(home) = home else {
                     // memory would keep the room of a file that is gone
                     self.shared.memory.remove(key);
+                    write.replaced = old;
                     return Ok(write);
-                }
-                Some(home) => {
-                    write.body = Some((*key, body.clone(), home));
-                    (BodyForm::Beside(home), body.length())
-                }
-            },
+                };
+                write.body = Some((*key, body.clone(), home));
+                BodyForm::Beside(home)
+            }
         };
+        let home = match form {
+            BodyForm::Beside(home) => Some(home),
+            BodyForm::Inline(_) => None,
+        };
+        write.replaced = old.filter(|old| home != Some(*old));
+        let beside = if home.is_some() { length } else { 0 };
+        let has_own_file = home.is_some_and(|home| matches!(home.location.file, FileName::Body(_)));
         write.record = record::encode(key, primary, head, form).map(|record| Encoded {
             key: *key,
             primary: Print::of(primary),
-            size: Size::of_response(record.len() as u64 + length),
+            size: Size::of_response(record.len() as u64 + beside, has_own_file),
             record,
+            body: home.map(|home| home.generation),
         });
         Ok(write)
     }
 
-    /// Bodies with a file of their own that lose their record by these writes.
-    fn replaced_bodies(&self, writes: &[Write], old: &[Option<Entry>]) -> Vec<(Arc<Generation>, Location)> {
-        let mut replaced = Vec::new();
-        for (write, old) in writes.iter().zip(old) {
-            // the record need not be read where no such body can be
-            let Some(entry) = old.filter(|entry| entry.size.bytes() > INLINE as u64) else { continue };
-            let Some(generation) = self.shared.catalog.generation(entry.generation) else { continue };
-            let here = write.body.as_ref().map(|(.., home)| (home.generation, home.location.file));
-            if let Ok(Some(location)) = generation.location(write.print)
-                && here != Some((generation.number, location.file))
-            {
-                replaced.push((generation, location));
-            }
+    /// The place of the body that the record of a key names, if it matters: its file goes with the record, or a new body
+    /// of this length may be the same one.
+    fn old_body(&self, print: Print, entry: Entry, length: u64) -> Option<Home> {
+        let rest = entry.size.bytes().checked_sub(length).filter(|_| length > INLINE);
+        if !entry.size.has_own_file() && rest.is_none_or(|head| head > LONG_HEAD) {
+            return None;
         }
-        replaced
+        // a record that cannot be read names nothing
+        self.shared.catalog.generation(entry.generation)?.home(print).ok().flatten()
+    }
+
+    /// Returns true if a record that is written now may name this body.
+    fn may_keep(&self, old: &Home) -> bool {
+        self.shared.catalog.generation(old.generation).is_some()
+            && lines::can_name(self.fresh.generation.number, old.generation)
     }
 }
 
-impl Drop for Generations {
-    fn drop(&mut self) {
-        self.shared.catalog.generations_mut().clear();
-    }
+/// Returns true if these bytes are in that place.
+fn is_the_body(home: &Home, bytes: &[u8]) -> bool {
+    let Location { length, piece, sums: sum, .. } = home.location;
+    length == bytes.len() as u64 && sum_of_sums(&sums(bytes, piece)) == sum
+}
+
+/// Returns true if the same bytes are in both places: a body may have been copied since.
+fn is_same(home: &Home, other: &Home) -> bool {
+    (home.location.length, home.location.sums) == (other.location.length, other.location.sums)
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | this file | takes commands and does what is due: write, sync, measure, rotate, sweep, try again |
 //! | [`command`] | what the writer is asked to do |
+//! | [`states`] | opens, clears and closes the disk, and goes on without it where it fails |
 //! | [`opening`] | makes generations of a folder, in whatever state it is |
 //! | [`generations`] | writes changes: bodies, records, lines of the journal, the index |
 //! | [`active`] | the generation that is written to |
@@ -15,10 +16,10 @@ mod command;
 mod generations;
 mod opening;
 mod rotation;
+mod states;
 mod sweep;
 
 use std::{
-    io,
     sync::{
         Arc, Weak,
         atomic::Ordering::{Relaxed, SeqCst},
@@ -32,15 +33,14 @@ use generations::Generations;
 use rotation::Rotation;
 use sweep::Sweeping;
 
+use tokio::sync::oneshot;
+
 use super::{
-    Cleared, OpenError, State, StoreError,
-    disk::{
-        folder::{self, FolderLock},
-        generation::Generation,
-    },
+    StoreError,
+    disk::{folder::FolderLock, generation::Generation},
     format::print::Print,
     notice::Notice,
-    tiers::{epochs::Clearing, pending::Change, shared::Shared},
+    tiers::{pending::Change, shared::Shared},
 };
 use crate::{clock, key::CacheKey};
 
@@ -57,6 +57,8 @@ const SWEEP_STEP: Duration = Duration::from_millis(50);
 /// What the disk holds and has left is measured so long after the last time at the latest, also if nothing is written: others
 /// may fill the disk. (The store's own tests do not wait for a minute.)
 const MEASURE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 60 });
+/// How long the end waits for room for what is not written yet.
+const LAST_ROOM: Duration = Duration::from_secs(1);
 /// Bytes that are written together: at least, and at most.
 const BATCH: (u64, u64) = (64 << 10, 1 << 20);
 
@@ -66,6 +68,14 @@ struct Writer {
     commands: Sender<Command>,
     lock: Option<FolderLock>,
     open: Option<Open>,
+    /// The number of the next generation, at least: a database that is still being closed never shares a folder with
+    /// another. `None` before the first opening.
+    next_number: Option<u32>,
+    /// Those who wait for everything to be written, and for room.
+    flushes: Vec<oneshot::Sender<()>>,
+    rooms: Vec<oneshot::Sender<()>>,
+    /// What waits cannot be written before something was removed.
+    waits_for_room: bool,
     /// When the disk is tried again, and how long after that if it fails.
     retry: Option<(Instant, Duration)>,
     write_at: Option<Instant>,
@@ -85,8 +95,23 @@ struct Open {
 /// Runs until it is told to close.
 pub fn run(shared: Arc<Shared>, (commands, received): (Sender<Command>, Receiver<Command>), lock: Option<FolderLock>) {
     let (retry, write_at, sync_at, rotate_at, measure_at, sweep_at) = Default::default();
-    let mut writer =
-        Writer { shared, commands, lock, open: None, retry, write_at, sync_at, rotate_at, measure_at, sweep_at };
+    let (open, next_number, flushes, rooms, waits_for_room) = Default::default();
+    let mut writer = Writer {
+        shared,
+        commands,
+        lock,
+        open,
+        next_number,
+        flushes,
+        rooms,
+        waits_for_room,
+        retry,
+        write_at,
+        sync_at,
+        rotate_at,
+        measure_at,
+        sweep_at,
+    };
     writer.open(RETRY.0);
     loop {
         match writer.next(&received) {
@@ -101,13 +126,18 @@ pub fn run(shared: Arc<Shared>, (commands, received): (Sender<Command>, Receiver
             Ok(Command::Notice(Notice::Ease)) => writer.ease(),
             Ok(Command::Counted { generation, guess, counted }) => writer.counted(&generation, guess, counted),
             Ok(Command::Notice(Notice::Room(reply))) => {
-                writer.make_room(0);
-                let _ = reply.send(());
+                writer.rooms.push(reply);
+                writer.answer_rooms();
+            }
+            Ok(Command::Notice(Notice::Removed)) => {
+                writer.answer_rooms();
+                if !writer.shared.pending.is_empty() {
+                    writer.write_at = Some(clock::instant());
+                }
             }
             Ok(Command::Flush(reply)) => {
-                writer.write_all();
-                writer.sync();
-                let _ = reply.send(());
+                writer.flushes.push(reply);
+                writer.flush();
             }
             Ok(Command::Forgotten(reply)) => {
                 writer.write_forgotten();
@@ -153,7 +183,7 @@ impl Writer {
             self.open(after);
         }
         if self.write_at.is_some_and(|at| at <= now) {
-            self.write();
+            if self.flushes.is_empty() { self.write() } else { self.flush() }
         }
         if self.measure_at.is_some_and(|at| at <= now) {
             self.measure();
@@ -170,63 +200,8 @@ impl Writer {
         }
     }
 
-    /// Opens the disk, which must not be open. If it fails, tries again `retry_after` later.
-    fn open(&mut self, retry_after: Duration) {
-        debug_assert!(self.open.is_none(), "a second opening takes the folder from the first one");
-        match self.try_open() {
-            Ok(set) => {
-                self.open = Some(Open { set, rotation: Rotation::default(), sweeping: Sweeping::default() });
-                self.retry = None;
-                self.measure_at = Some(clock::instant() + MEASURE);
-                self.sweep_at = Some(clock::instant() + FIRST_SWEEP);
-                // the limit may be lower than the last time
-                self.rotate_if_over();
-                self.shared.state.send_replace(Some(State::Open));
-                if self.shared.has_recovered() {
-                    log::info!("the cache on disk works again");
-                }
-                if self.shared.purges.waiting().is_some() {
-                    self.sync();
-                }
-                if !self.shared.pending.is_empty() {
-                    self.write_at = Some(clock::instant());
-                }
-            }
-            Err(error) => self.down(error.to_string(), retry_after),
-        }
-    }
-
-    fn try_open(&mut self) -> Result<Generations, OpenError> {
-        let folder = &self.shared.options.folder;
-        if !self.lock.as_ref().is_some_and(FolderLock::holds) {
-            self.lock = None;
-            self.lock = Some(folder::lock(folder)?);
-        }
-        let io = |error| OpenError::Io(folder.clone(), error);
-        if self.shared.pending.overflowed() {
-            self.shared.pending.clear();
-            folder::clear_live(folder).map_err(io)?;
-        }
-        opening::open(&self.shared, self.commands.clone()).map_err(io)
-    }
-
-    /// Works without the disk from now on, and tries again later.
-    fn down(&mut self, why: String, retry_after: Duration) {
-        if let Some(open) = self.open.take() {
-            open.set.forget_unsynced();
-        }
-        self.shared.warn_once(format!("the cache works in memory alone: {why}"));
-        self.shared.state.send_replace(Some(State::Down(why)));
-        (self.write_at, self.sync_at, self.rotate_at, self.measure_at, self.sweep_at) = Default::default();
-        self.retry = Some((clock::instant() + retry_after, (retry_after * 2).min(RETRY.1)));
-    }
-
-    fn failed(&mut self, error: StoreError) {
-        self.shared.counters.errors.fetch_add(1, Relaxed);
-        self.down(format!("writing failed: {error}"), RETRY.0);
-    }
-
-    /// Writes what waits; not for ever where more and more does, as others wait too.
+    /// Writes what waits; not for ever where more and more does, as others wait too. While there is room only for what was
+    /// forgotten, the rest waits until something was removed.
     fn write(&mut self) {
         self.write_at = None;
         let enough = clock::instant() + GATHER;
@@ -236,9 +211,12 @@ impl Writer {
                 break;
             }
             let share = self.shared.space.share();
-            let (some, bytes) = self.shared.pending.batch((share / 8).clamp(BATCH.0, BATCH.1));
+            let (mut some, bytes) = self.shared.pending.batch((share / 8).clamp(BATCH.0, BATCH.1));
             // sled needs twice what small records have; large bodies stand as they are
-            self.make_room(bytes + bytes.min(share / 4));
+            self.waits_for_room = !self.make_room(bytes + bytes.min(share / 4));
+            if self.waits_for_room {
+                some = self.shared.pending.all(|change| matches!(change, Change::Forgotten));
+            }
             let Some(open) = self.open.as_mut().filter(|_| !some.is_empty()) else { break };
             let written = open.set.write(some).and_then(|()| {
                 open.set.measure()?;
@@ -263,6 +241,22 @@ impl Writer {
         self.write();
         while self.write_at.is_some() {
             self.write();
+        }
+    }
+
+    /// Writes everything and answers those who wait for that, unless it has to wait for room.
+    fn flush(&mut self) {
+        self.write_all();
+        if !self.waits_for_room {
+            self.sync();
+            answer(&mut self.flushes);
+        }
+    }
+
+    /// Answers those who wait for room, if there is some or there will be none.
+    fn answer_rooms(&mut self) {
+        if !self.rooms.is_empty() && self.make_room(0) {
+            answer(&mut self.rooms);
         }
     }
 
@@ -370,49 +364,29 @@ impl Writer {
         self.shared.counters.swept.load(Relaxed) - before
     }
 
-    /// Makes room for so many bytes at once, as far as there is anything to drop.
-    fn make_room(&mut self, bytes: u64) {
+    /// Makes room for so many bytes, as far as there is anything to drop. Returns false if the room will be there when what
+    /// was dropped is removed: a notice says so.
+    fn make_room(&mut self, bytes: u64) -> bool {
+        let space = self.shared.space.clone();
         while let Some(open) = &mut self.open {
             let measured = open.set.measure();
-            if measured.is_ok() && self.shared.space.has_room(bytes) {
-                return;
+            if measured.is_ok() && space.will_have_room(bytes) {
+                // once more: it may have been removed before it was waited for
+                return space.has_room(bytes) || !space.await_removal() || space.has_room(bytes);
             }
             match measured.and_then(|()| open.rotation.drop_one(&mut open.set)) {
                 Ok(true) => {}
-                Ok(false) => return,
+                Ok(false) => return true,
                 Err(error) => self.failed(error),
             }
         }
+        true
     }
+}
 
-    fn clear(&mut self, clearing: Clearing) -> Result<Cleared, StoreError> {
-        let shared = self.shared.clone();
-        let (responses, bytes) = shared.held();
-        let cleared = Cleared { responses, bytes };
-        self.open = None;
-        shared.catalog.index.remove_all();
-        shared.pending.clear();
-        shared.memory.clear();
-        drop(clearing);
-        (self.write_at, self.sync_at, self.rotate_at, self.measure_at, self.sweep_at) = Default::default();
-        let removed = match &self.lock {
-            Some(_) => folder::clear_live(&shared.options.folder),
-            None => Err(io::Error::other("the cache folder is not ours")),
-        };
-        self.open(RETRY.0);
-        removed.map(|()| cleared).map_err(StoreError::Io)
-    }
-
-    fn close(&mut self) {
-        self.write_all();
-        self.sync();
-        if let Some(Open { set, rotation, sweeping }) = self.open.take() {
-            // they may hold a generation, whose database could not be opened once more
-            drop((rotation, sweeping));
-            set.close();
-        }
-        self.shared.catalog.index.remove_all();
-        self.shared.state.send_replace(Some(State::Closed));
-        self.lock = None;
+fn answer(waiting: &mut Vec<oneshot::Sender<()>>) {
+    for reply in waiting.drain(..) {
+        // an error: nobody waits any more
+        let _ = reply.send(());
     }
 }

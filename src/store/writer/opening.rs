@@ -24,8 +24,9 @@ use crate::store::{
 /// Bytes of what has a body with a file of its own, usually.
 const LARGE: u64 = 256 * 1024;
 
-/// Opens what the folder holds. What cannot be read is set aside. An error: the disk would not; try again later.
-pub fn open(shared: &Arc<Shared>, commands: Sender<Command>) -> io::Result<Generations> {
+/// Opens what the folder holds. What cannot be read is set aside. `next_number`: the number of the next generation at least;
+/// `None` at the first opening of this process. An error: the disk would not; try again later.
+pub fn open(shared: &Arc<Shared>, commands: Sender<Command>, next_number: Option<u32>) -> io::Result<Generations> {
     let folder = &shared.options.folder;
     let live = folder.join("live");
     for part in [&live, &folder.join("filling")] {
@@ -34,13 +35,15 @@ pub fn open(shared: &Arc<Shared>, commands: Sender<Command>) -> io::Result<Gener
         }
         folder::create(part)?;
     }
-    for unfinished in fs::read_dir(folder.join("filling"))? {
-        folder::remove(&unfinished?.path());
+    let filling = folder.join("filling");
+    // later on they are bodies of this process, which are on their way still
+    if next_number.is_none() && fs::read_dir(&filling)?.next().is_some() {
+        folder::move_away(folder, &filling)?;
+        folder::create(&filling)?;
     }
-
     forget_other_version(folder, &live)?;
     let listed = Generation::list(&live)?;
-    let next_number = listed.last().map_or(1, |(number, _)| number + 1);
+    let next_number = listed.last().map_or(1, |(number, _)| number + 1).max(next_number.unwrap_or(1));
     let path = live.join("journal");
     // all at once: sled may have to catch up with what was written since it was last opened
     let (read, opened) = std::thread::scope(|threads| {
@@ -107,6 +110,7 @@ pub fn open(shared: &Arc<Shared>, commands: Sender<Command>) -> io::Result<Gener
         Journal::open(&path, read.mark, furthest)?
     };
     shared.space.set_beside(set_aside_bytes(folder)?);
+    folder::gone(folder)?.into_iter().for_each(|path| shared.remover.remove(path, None));
     start(shared, open, journal, next_number, commands)
 }
 
@@ -159,7 +163,7 @@ fn start(
             Active::begin(shared, Class::Fresh, next_number - 1).map_err(io)?
         }
     };
-    count_behind(shared, guessed, commands);
+    count_behind(guessed, commands);
     let generations = Generations::new(shared.clone(), journal, fresh, proven, next_number);
     generations.measure().map_err(io)?;
     Ok(generations)
@@ -204,7 +208,7 @@ fn open_generation(
     class: Class,
     number: u32,
 ) -> io::Result<Result<(Generation, Mark), String>> {
-    let opened = Generation::open(live, class, number, &shared.options, shared.space.share());
+    let opened = Generation::open(live, class, number, &shared.options, shared.space.share(), &shared.remover);
     Ok(match opened {
         Ok(generation) => match generation.journal() {
             Ok(mark) => Ok((generation, mark)),
@@ -239,7 +243,7 @@ fn probe(folder: &Path) -> io::Result<()> {
 fn set_aside(shared: &Shared, what: &Path) -> io::Result<()> {
     shared.counters.set_aside.fetch_add(1, Relaxed);
     if folder::occupied(what) > shared.options.disk / 8 {
-        return folder::discard(&shared.options.folder, what);
+        return folder::move_away(&shared.options.folder, what).map(drop);
     }
     folder::set_aside(&shared.options.folder, what)
 }
@@ -272,14 +276,10 @@ impl Guessed {
     }
 }
 
-/// Removes what is gone and counts the files of bodies: both take the longer the more files there are, so that nobody waits
-/// for them. This is done on a thread of its own, which tells the writer. Where none can be had the guesses stand.
-fn count_behind(shared: &Shared, guessed: Vec<Guessed>, commands: Sender<Command>) {
-    let folder = shared.options.folder.clone();
+/// Counts the files of bodies. That takes the longer the more files there are, so that nobody waits for it: it is done on a
+/// thread of its own, which tells the writer. Where none can be had the guesses stand.
+fn count_behind(guessed: Vec<Guessed>, commands: Sender<Command>) {
     let count = move || {
-        if let Err(error) = folder::remove_gone(&folder) {
-            log::debug!("what was forgotten stays in {}: {error}", folder.display());
-        }
         for guessed in guessed {
             let counted = guessed.count();
             let Guessed { generation, guess, .. } = guessed;

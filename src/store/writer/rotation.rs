@@ -17,10 +17,10 @@ use crate::{
             space::{FRESH, SHARES},
         },
         format::{
-            lines::Line,
+            lines::{self, Line},
             location::FileName,
             prefix,
-            print::{Entry, Print, Size},
+            print::{Entry, Print},
             record,
         },
         tiers::{catalog::Catalog, shared::Shared, sketch},
@@ -196,13 +196,16 @@ fn least_worth(set: &Generations) -> Option<Arc<Generation>> {
 fn survivors(shared: &Shared, generation: &Generation) -> (Vec<Print>, u64) {
     let all = shared.catalog.index.of_generation(generation.number);
     // a record takes twice its bytes in sled, a body beside it does not
-    let needs = |size: Size| size.bytes() + size.bytes().min(RECORD);
+    let needs = |entry: Entry| {
+        let bytes = entry.bytes_in(generation.number);
+        bytes + bytes.min(RECORD)
+    };
     let mut room = shared.space.room_for_survivors();
     if shared.has_many_records() {
         // half of them at least have to go
-        room = room.min(all.iter().map(|(_, size)| needs(*size)).sum::<u64>() / 2);
+        room = room.min(all.iter().map(|(_, entry)| needs(*entry)).sum::<u64>() / 2);
     }
-    let weigh = |(print, size): (Print, Size)| (print, shared.sketch.weight(print.0), needs(size));
+    let weigh = |(print, entry): (Print, Entry)| (print, shared.sketch.weight(print.0), needs(entry));
     sketch::survivors(all.into_iter().map(weigh).collect(), room)
 }
 
@@ -219,15 +222,17 @@ fn copy_some(set: &mut Generations, leaving: &mut Leaving) -> Result<(), StoreEr
         && let Some(print) = leaving.survivors.pop()
     {
         // replaced or forgotten since, or damaged: nothing to copy
-        let Some(entry) = set.shared.catalog.index.find(print).filter(|entry| entry.generation == from.number) else {
+        let Some(entry) = set.shared.catalog.index.find(print).filter(|entry| entry.needs(from.number)) else {
             continue;
         };
-        let Ok(Some((key, bytes_of_record))) = from.find_print(print) else { continue };
-        let Some((record, primary)) = moved(&from, &mut proven, &key, bytes_of_record)? else { continue };
-        bytes += entry.size.bytes();
-        lines.push(Line::Record { print, entry: Entry { generation: proven.generation.number, ..entry }, primary });
-        set.shared.purges.note_written(prefix::position(&record));
-        records.push((key, record));
+        let Some(holder) = set.shared.catalog.generation(entry.generation) else { continue };
+        let Ok(Some((key, record))) = holder.find_print(print) else { continue };
+        let Some(moved) = moved(&from, &mut proven, &key, record)? else { continue };
+        bytes += entry.bytes_in(from.number);
+        let entry = Entry { generation: proven.generation.number, body: moved.body, ..entry };
+        lines.push(Line::Record { print, entry, primary: moved.primary });
+        set.shared.purges.note_written(prefix::position(&moved.record));
+        records.push((key, moved.record));
     }
     if !records.is_empty() {
         proven.write(&records, set.journal.synced())?;
@@ -252,25 +257,34 @@ fn remove(set: &mut Generations, generation: &Arc<Generation>) -> Result<(), Sto
     drop(generations);
     // after that: who reads one of them now sees that it has no place any more
     shared.memory.release_bodies_of(number);
-    if let Err(error) = folder::discard(&shared.options.folder, &generation.folder) {
-        shared.warn_once(format!("a part of the cache could not be removed: {error}"));
+    let occupies = shared.space.leaves(generation.bytes());
+    // whoever lets go of it last closes its database, which takes a while
+    let last = generation.clone();
+    shared.remover.work(move || drop(last));
+    match folder::move_away(&shared.options.folder, &generation.folder) {
+        Ok(gone) => shared.remover.remove(gone, Some(occupies)),
+        Err(error) => shared.warn_once(format!("a part of the cache could not be removed: {error}")),
     }
     set.measure()
 }
 
-/// A record that stands in another generation from now on, with its body, and the print of its primary key. `None`: it is
-/// damaged.
-fn moved(
-    from: &Generation,
-    to: &mut Active,
-    key: &CacheKey,
-    bytes: Vec<u8>,
-) -> Result<Option<(Vec<u8>, Print)>, StoreError> {
-    let Some(parts) = record::parts(key, &bytes) else { return Ok(None) };
-    let primary = Print::of(&parts.prefix.primary);
-    let Some(home) = parts.home() else { return Ok(Some((bytes, primary))) };
+/// A record that is written to another generation.
+struct Moved {
+    record: Vec<u8>,
+    /// The print of its primary key.
+    primary: Print,
+    /// The generation that holds its body.
+    body: u32,
+}
+
+/// Makes a record one of another generation, which its body goes to as well if it is in `from`. `None`: it is damaged.
+fn moved(from: &Generation, to: &mut Active, key: &CacheKey, record: Vec<u8>) -> Result<Option<Moved>, StoreError> {
+    let Some(parts) = record::parts(key, &record) else { return Ok(None) };
+    let (primary, own) = (Print::of(&parts.prefix.primary), to.generation.number);
+    let Some(home) = parts.home() else { return Ok(Some(Moved { record, primary, body: own })) };
     if home.generation != from.number {
-        return Ok(None);
+        let may_stay = lines::can_name(own, home.generation);
+        return Ok(may_stay.then_some(Moved { record, primary, body: home.generation }));
     }
     let home = match home.location.file {
         FileName::Body(_) => to.link(from, home.location)?,
@@ -279,5 +293,5 @@ fn moved(
             Err(_) => None,
         },
     };
-    Ok(home.and_then(|home| prefix::relocated(key, &bytes, home)).map(|record| (record, primary)))
+    Ok(home.and_then(|home| prefix::relocated(key, &record, home)).map(|record| Moved { record, primary, body: own }))
 }

@@ -113,10 +113,11 @@ fn forget_dead(set: &mut Generations, looking: &mut Looking) -> Result<Seen, Sto
     let step = looking.left.len().saturating_sub(STEP);
     for print in looking.left.split_off(step).into_iter().rev() {
         // replaced or forgotten since, or damaged
-        let Some(entry) = shared.catalog.index.find(print).filter(|entry| entry.generation == from.number) else {
+        let Some(entry) = shared.catalog.index.find(print).filter(|entry| entry.needs(from.number)) else {
             continue;
         };
-        let record = match from.find_print(print) {
+        let Some(holder) = shared.catalog.generation(entry.generation) else { continue };
+        let record = match holder.find_print(print) {
             Ok(Some((key, record))) => record::decode(&key, &record).map(|record| (key, record)),
             Ok(None) => None,
             Err(_) => {
@@ -127,7 +128,11 @@ fn forget_dead(set: &mut Generations, looking: &mut Looking) -> Result<Seen, Sto
             }
         };
         let Some((key, record)) = record else { continue };
-        if let RecordBody::Beside(home) = &record.body {
+        let home = match record.body {
+            RecordBody::Beside(home) => Some(home),
+            RecordBody::Inline(_) => None,
+        };
+        if let Some(home) = home.filter(|home| home.generation == from.number) {
             looking.unnamed.remove(&home.location.file);
         }
         let lives = !(shared.is_dead)(&record.head) && !shared.purges.is_dead(&record.head);
@@ -143,14 +148,19 @@ fn forget_dead(set: &mut Generations, looking: &mut Looking) -> Result<Seen, Sto
         drop(shard);
         shared.forget_if_lost(Print::of(&record.primary), print);
         lines.push(Line::Forgotten(print));
-        from.dead.fetch_add(entry.size.bytes(), Relaxed);
-        swept += 1;
-        if let RecordBody::Beside(home) = record.body {
-            files.push(home.location.file);
+        let holders = [Some(holder), shared.catalog.generation(entry.body).filter(|_| entry.body != entry.generation)];
+        for holder in holders.into_iter().flatten() {
+            holder.dead.fetch_add(entry.bytes_in(holder.number), Relaxed);
         }
+        swept += 1;
+        files.extend(home);
     }
     set.record(&lines);
-    files.into_iter().for_each(|file| from.remove_body(file));
+    for home in files {
+        if let Some(generation) = shared.catalog.generation(home.generation) {
+            generation.remove_body(home.location.file);
+        }
+    }
     shared.counters.swept.fetch_add(swept, Relaxed);
     Ok(seen)
 }
@@ -162,7 +172,8 @@ fn give_back(set: &mut Generations, rotation: &mut Rotation, generation: Arc<Gen
         return Ok(());
     }
     let live = set.shared.catalog.index.of_generation(generation.number);
-    let (dead, alive) = (generation.dead.load(Relaxed), live.iter().map(|(_, size)| size.bytes()).sum::<u64>());
+    let alive: u64 = live.iter().map(|(_, entry)| entry.bytes_in(generation.number)).sum();
+    let dead = generation.dead.load(Relaxed);
     if dead == 0 || dead < alive || alive > set.shared.space.room_for_survivors() {
         return Ok(());
     }

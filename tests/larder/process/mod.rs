@@ -6,4 +6,7 @@ mod folder;
 mod names;
 mod output;
 mod signals;
+mod slow;
+mod start;
 mod time;
+mod written;

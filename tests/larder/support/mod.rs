@@ -7,6 +7,7 @@ pub mod dns;
 pub mod message;
 pub mod origin;
 pub mod proxy;
+pub mod slow;
 pub mod stored;
 pub mod terminal;
 mod tests;
@@ -15,7 +16,8 @@ pub mod traces;
 
 pub use client::{Client, End, Response, request};
 pub use origin::{Gate, Origin, RecordedRequest, Step, respond};
-pub use proxy::{Proxy, Spawned};
+pub use proxy::{Proxy, Spawned, stats};
+pub use slow::SlowDisk;
 pub use tls::{TlsEnd, TlsOrigin};
 
 use std::time::Duration;

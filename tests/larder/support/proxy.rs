@@ -19,7 +19,10 @@ use larder::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{CANARY, Client, Origin, PATIENCE, Response};
+use super::{CANARY, Client, Origin, PATIENCE, Response, SlowDisk};
+
+/// The variable with which all tests run without the direct lane.
+const WITHOUT_LANE: &str = "WITHOUT_LANE";
 
 /// Larder in this process, on a port and in a folder of its own.
 pub struct Proxy {
@@ -44,6 +47,9 @@ fn words<'a>(origin: &'a str, folder: &'a Path, flags: &[&'a str]) -> Vec<&'a st
         words.extend(["--disk", "256MiB"]);
     }
     words.extend(flags);
+    if std::env::var_os(WITHOUT_LANE).is_some() {
+        words.push("--without-lane");
+    }
     words
 }
 
@@ -116,6 +122,12 @@ impl Proxy {
         }
     }
 
+    /// Waits until this many requests wait for the answer to another one.
+    pub fn await_following(&self, count: usize) {
+        let running = self.running.as_ref().unwrap();
+        super::until("requests to follow another one", || running.following() >= count);
+    }
+
     /// The cache folder.
     pub fn folder(&self) -> PathBuf {
         self.config.store.folder.clone()
@@ -162,6 +174,14 @@ pub fn output(command: &mut Command) -> Output {
     output
 }
 
+/// The numbers of `larder stats --json` on this folder.
+pub fn stats(cache: &Path) -> serde_json::Value {
+    let cache = cache.to_str().unwrap();
+    let said = output(&mut larder(&["stats", "--json", "--cache-dir", cache]));
+    let mut all: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+    all[cache].take()
+}
+
 /// What the program says holds nothing of what the tests keep secret.
 fn assert_no_secret<'a>(mut lines: impl Iterator<Item = &'a str>) {
     let found = lines.find(|line| line.contains(CANARY));
@@ -196,6 +216,11 @@ impl Spawned {
     /// Starts it on a free port; returns when it says that it is listening.
     pub fn start(origin: &str, folder: &Path, flags: &[&str]) -> Spawned {
         Spawned::from(&mut larder(&words(origin, folder, flags)))
+    }
+
+    /// Starts it on a disk that can be made slow.
+    pub fn on_disk(disk: &SlowDisk, origin: &str, folder: &Path, flags: &[&str]) -> Spawned {
+        Spawned::from(disk.under(&mut larder(&words(origin, folder, flags))))
     }
 
     pub fn from(command: &mut Command) -> Spawned {

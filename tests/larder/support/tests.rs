@@ -1,12 +1,16 @@
 //! The tests' own tools, tested: what they claim of a message must be true.
 
 use std::{
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
     process::{Command, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
 };
 
-use super::{CANARY, Client, End, Gate, Origin, Spawned, Step, request, respond};
+use larder::clock;
+
+use super::{CANARY, Client, End, Gate, Origin, SlowDisk, Spawned, Step, message, request, respond};
 
 fn cut(bytes: &str) -> Vec<Step> {
     vec![Step::Send(bytes.as_bytes().to_vec()), Step::Close]
@@ -97,6 +101,23 @@ fn an_answer_can_be_held_and_can_come_before_the_body() {
     assert_eq!(calls.load(Ordering::SeqCst), 2);
 }
 
+/// Is interrupted before each read, as a socket with a timeout is in a process that was stopped and goes on.
+struct Interrupted<'a>(&'a [u8], bool);
+
+impl io::Read for Interrupted<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.1 = !self.1;
+        if self.1 { Err(io::ErrorKind::Interrupted.into()) } else { io::Read::read(&mut self.0, into) }
+    }
+}
+
+#[test]
+fn an_interrupted_read_goes_on() {
+    let mut read = Vec::new();
+    message::read_to_end(&mut Interrupted(b"all of it", false), &mut Vec::new(), &mut read).unwrap();
+    assert_eq!(read, b"all of it");
+}
+
 #[test]
 fn a_secret_in_what_a_program_says_fails_the_test_that_started_it() {
     let says = |script: &str| {
@@ -108,4 +129,29 @@ fn a_secret_in_what_a_program_says_fails_the_test_that_started_it() {
     assert!(says("echo nothing; echo nothing >&2"));
     assert!(!says(&format!("echo 'first\nthe {CANARY} of the origin'")));
     assert!(!says(&format!("printf '\\377\n%s' {CANARY} >&2")));
+}
+
+#[test]
+fn a_slow_disk_delays_and_refuses_what_its_rules_name_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = SlowDisk::new(folder.path());
+    let runs = |script: &str| {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).current_dir(folder.path()).stderr(Stdio::null());
+        let began = clock::instant();
+        (disk.under(&mut command).status().unwrap().success(), began.elapsed())
+    };
+    let delay = Duration::from_millis(200);
+    disk.rules(&["unlink /gone 200", "sync /synced 200", "write /synced 100", "unlink /kept 3600000", "link / EPERM"]);
+    assert!(runs(": > gone; rm gone").1 >= delay);
+    assert!(runs("echo > synced").1 >= delay / 2);
+    // sync writes nothing itself
+    assert!(runs("sync synced").1 >= delay);
+    assert!(!runs(": > a; ln a b").0 && !folder.path().join("b").exists());
+    disk.rules(&["open /kept 200"]);
+    assert!(runs("cat < kept; : > kept").1 >= delay);
+    // the rule that was there would hold it up for an hour
+    assert!(runs("rm kept; : > a; ln a b").0 && folder.path().join("b").exists());
+    disk.rules(&[]);
+    assert!(runs("rm a b").0);
 }

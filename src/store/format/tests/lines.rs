@@ -27,11 +27,13 @@ fn rules() -> impl Strategy<Value = RuleLine> {
 fn lines() -> impl Strategy<Value = Line> {
     let position = || any::<(u64, u64)>().prop_map(|(milliseconds, sequence)| Position { milliseconds, sequence });
     prop_oneof![
-        any::<(u64, u32, u32, u64)>().prop_map(|(print, generation, size, primary)| Line::Record {
-            print: Print(print),
-            entry: Entry { generation, size: Size(size) },
-            primary: Print(primary),
-        }),
+        (any::<(u64, u32, u32, u64)>(), -(1 << 23) + 1..1 << 23).prop_map(
+            |((print, generation, size, primary), distance)| Line::Record {
+                print: Print(print),
+                entry: Entry { generation, size: Size(size), body: generation.saturating_add_signed(distance) },
+                primary: Print(primary),
+            }
+        ),
         any::<u64>().prop_map(|print| Line::Forgotten(Print(print))),
         rules().prop_map(|rule| Line::Rule(Box::new(rule))),
         position().prop_map(Line::HighWater),
@@ -66,7 +68,7 @@ fn said(lines: &[Line]) -> Vec<Event> {
 fn some_lines() -> Vec<Line> {
     let record = |print, generation, size, primary| Line::Record {
         print: Print(print),
-        entry: Entry { generation, size: Size(size) },
+        entry: Entry { generation, size: Size(size), body: generation },
         primary: Print(primary),
     };
     let rule = |kind, soft, value: &[u8]| {
