@@ -286,7 +286,7 @@ fn x10_unique_queries_leave_what_is_asked_for_where_it_is() {
 
 /// A hundred thousand go through the store in `src/store/tests/limits.rs`.
 #[test]
-fn a07_of_ever_new_variants_of_a_url_32_are_kept() {
+fn a07_of_ever_new_variants_of_a_url_64_are_kept() {
     let origin = Origin::answering(|request| {
         respond(200, &[FRESH, "Vary: User-Agent, X-Rand"], request.field("X-Rand").unwrap_or("-").repeat(500))
     });
@@ -304,6 +304,6 @@ fn a07_of_ever_new_variants_of_a_url_32_are_kept() {
         }
     });
     // and the one of another URL; four were on their way at once, of which some may have left the list again
-    until("no more to be left", || counted(folder.path())["responses"].as_u64() <= Some(32 + 1 + 4));
+    until("no more to be left", || counted(folder.path())["responses"].as_u64() <= Some(64 + 1 + 4));
     assert_eq!(counted(folder.path())["evicted"], 0);
 }
