@@ -19,7 +19,7 @@ mod process;
 #[path = "../tests/larder/support/stored.rs"]
 mod stored;
 
-use process::{cpu, resident, written};
+use process::resident;
 use stored::key;
 
 /// What tells a child what to do, and where.
@@ -50,6 +50,19 @@ fn response(number: u64) -> StoredResponse {
 fn opened(folder: &Path) -> Store {
     let options = Options { folder: folder.to_owned(), memory: 256 << 20, disk: 10 << 30, max_object: 1 << 30 };
     Store::open(options)
+}
+
+/// How long this process has computed, on all of its threads.
+fn cpu() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+}
+
+/// Bytes that this process has sent to the disk, or is about to.
+fn written() -> u64 {
+    let io = std::fs::read_to_string("/proc/self/io").expect("a /proc");
+    let line = io.lines().find_map(|line| line.strip_prefix("write_bytes: ")).expect("a size");
+    line.parse().expect("a number")
 }
 
 async fn fill(store: &Store, count: u64, files: bool) {

@@ -153,7 +153,7 @@ use tiers::{admission, epochs::Clearing, shared::Shared};
 pub use tiers::{admission::AdmitError, epochs::Epoch};
 use writer::Command;
 
-use crate::{key::CacheKey, message::StoredHead};
+use crate::{key::CacheKey, message::StoredHead, purge::Target};
 
 /// The store. Cheap to clone; shared by all workers. When the last clone goes, what waits is written and the folder is
 /// let go, behind; [`Store::close`] waits for that.
@@ -253,12 +253,17 @@ impl Store {
         self.0.shared.lookup(key).await
     }
 
-    /// Forgets what is stored for a URL as [`Store::invalidate`] does, and no crash brings it back after the return, unless
-    /// the disk takes longer than a second.
-    pub async fn invalidate_durably(&self, primary: &CacheKey) {
+    /// Forgets what is stored for these URLs as [`Store::invalidate`] does. No crash brings it back after the return, or takes
+    /// the last rule with the target `path` back, unless the disk takes longer than a second. Waits for the disk once, and not
+    /// at all if neither reaches anything that is stored.
+    pub async fn invalidate_durably(&self, primaries: &[CacheKey], path: Option<Target>) {
         let shared = &self.0.shared;
-        let forgetting = |shared: &Shared| shared.forgetting.load(Relaxed) || shared.pending.has_forgotten();
-        if (self.forget(primary) || forgetting(shared)) && shared.is_open() {
+        let forgotten = primaries.iter().filter(|primary| self.forget(primary)).count();
+        let is_awaited = forgotten > 0
+            || shared.forgetting.load(Relaxed)
+            || shared.pending.has_forgotten()
+            || path.is_some_and(|path| shared.purges.is_awaited(path));
+        if is_awaited && shared.is_open() {
             let (reply, done) = oneshot::channel();
             if self.0.commands.send(Command::Forgotten(reply)).is_ok() {
                 let _ = tokio::time::timeout(INVALIDATION, done).await;

@@ -26,11 +26,17 @@ impl Store {
     }
 
     /// Purges by a rule as [`Store::purge`] does, but does not wait for the disk: a crash in the next half second may take it
-    /// back.
-    pub fn purge_behind(&self, target: Target, strength: Strength, now: Timestamp) -> Rule {
-        let rule = self.0.shared.purges.add(target, strength, now.0.max(0) as u64);
+    /// back. [`Store::invalidate_durably`] waits for it.
+    pub fn purge_behind(&self, target: Target, strength: Strength, now: Timestamp) {
+        self.0.shared.purges.add(target, strength, now.0.max(0) as u64);
         self.0.shared.notices.send(Notice::Purged);
-        rule
+    }
+
+    /// Adds a rule that is in force after a crash only. The caller soon purges by the same target once more. Does not wait
+    /// for the disk; [`Store::invalidate_durably`] does.
+    pub fn purge_after_a_crash(&self, target: Target, strength: Strength, now: Timestamp) {
+        self.0.shared.purges.defer(target, strength, now.0.max(0) as u64);
+        self.0.shared.notices.send(Notice::Purged);
     }
 
     /// Returns what the purge rules say now about a stored response. It costs one comparison where none came since.

@@ -28,6 +28,7 @@ impl Store {
         if shared.purges.standing(&response).liveness == Liveness::Dead {
             return;
         }
+        shared.purges.paths.add(&response.head);
         let key = response.key;
         let response = {
             let mut shard = shared.pending.shard(&key);

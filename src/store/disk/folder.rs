@@ -83,9 +83,7 @@ pub fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
         return Err(OpenError::NotACache(folder.to_owned()));
     }
     let path = folder.join("lock");
-    if path.is_dir() {
-        set_aside(folder, &path).map_err(io)?;
-    }
+    set_aside_unless_file(folder, &path).map_err(io)?;
     let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(io)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {
@@ -125,13 +123,16 @@ fn tag(folder: &Path) -> io::Result<()> {
 /// Returns the secret of the cache folder. Where there is none, or no whole one, a new one is made: what depends on the old
 /// one is not found any more.
 pub fn secret(folder: &Path) -> io::Result<[u8; 32]> {
-    let path = folder.join("secret");
+    let (path, new) = (folder.join("secret"), folder.join("secret.new"));
+    for path in [&path, &new] {
+        set_aside_unless_file(folder, path)?;
+    }
     match fs::read(&path).map(<[u8; 32]>::try_from) {
         Ok(Ok(secret)) => return Ok(secret),
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(Err(_)) | Err(_) => {}
     }
-    let (secret, new) = (random()?, folder.join("secret.new"));
+    let secret = random()?;
     let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&new)?;
     file.write_all(&secret)?;
     file.sync_all()?;
@@ -187,12 +188,24 @@ pub fn occupied(path: &Path) -> u64 {
     }
 }
 
-/// Renames what cannot be read to the next free `set-aside-N`. Older ones are moved away.
-pub fn set_aside(folder: &Path, what: &Path) -> io::Result<()> {
+/// Renames what cannot be read to the next free `set-aside-N`, and returns that name. Older ones are moved away.
+pub fn set_aside(folder: &Path, what: &Path) -> io::Result<String> {
     let older = numbered(folder, "set-aside-")?;
     let next = older.last().map_or(1, |(number, _)| number.saturating_add(1));
-    fs::rename(what, folder.join(format!("set-aside-{next}")))?;
-    older.iter().try_for_each(|(_, path)| move_away(folder, path).map(drop))
+    let name = format!("set-aside-{next}");
+    fs::rename(what, folder.join(&name))?;
+    older.iter().try_for_each(|(_, path)| move_away(folder, path).map(drop)).map(|()| name)
+}
+
+/// Sets something aside that has the name of a file and is not a regular file. Opening it could wait for ever, as with a FIFO.
+/// Returns true if there was such a thing.
+pub fn set_aside_unless_file(folder: &Path, path: &Path) -> io::Result<bool> {
+    if fs::metadata(path).map_or(true, |about| about.is_file()) {
+        return Ok(false);
+    }
+    let name = set_aside(folder, path)?;
+    log::warn!("{} is not a regular file; it is moved to {name} and can be deleted", path.display());
+    Ok(true)
 }
 
 /// What is named with this prefix and a number, by number.

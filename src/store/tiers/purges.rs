@@ -8,6 +8,7 @@ use crate::{
     store::{
         format::{lines::Line, rules},
         response::StoredResponse,
+        tiers::paths::Paths,
     },
 };
 
@@ -23,6 +24,8 @@ pub const ON_ITS_WAY: u64 = 600_000;
 pub struct Purges {
     counter: Counter,
     rules: Rules,
+    /// The paths of what is stored.
+    pub paths: Paths,
     log: Mutex<Log>,
 }
 
@@ -30,6 +33,8 @@ pub struct Purges {
 struct Log {
     /// Rules that are in force, and that the journal does not have yet; the oldest first.
     waiting: Vec<Rule>,
+    /// Rules that come in force after a crash only. In this process a later rule with the same target will.
+    deferred: Vec<Rule>,
     /// Which log the positions are of; all zeros before the first opening.
     identity: [u8; 16],
     /// The journal has positions that no log counts to, or rules that are not understood.
@@ -61,12 +66,23 @@ impl Purges {
         let mut log = self.log();
         let rule = Rule { target, strength, position: self.counter.next(now_ms) };
         self.rules.add(rule);
-        let full = log.waiting.len() >= WAITING;
-        if full {
-            log.waiting.clear();
-        }
-        log.waiting.push(if full { Rule { target: Target::Floor, ..rule } } else { rule });
+        log.add(rule);
         rule
+    }
+
+    /// Adds a rule that waits for the journal, and is in force after a crash only. The caller soon adds one with the same
+    /// target that is in force here.
+    pub fn defer(&self, target: Target, strength: Strength, now_ms: u64) {
+        let mut log = self.log();
+        let rule = Rule { target, strength, position: self.counter.next(now_ms) };
+        log.add(rule);
+        log.deferred.push(rule);
+    }
+
+    /// Returns true if a rule of this target waits for the journal and may reach anything that is stored.
+    pub fn is_awaited(&self, target: Target) -> bool {
+        self.paths.may_have(target)
+            && self.log().waiting.iter().any(|rule| rule.target == target || rule.target == Target::Floor)
     }
 
     /// Returns what the rules say about a stored response: one comparison where none came since it was looked at last.
@@ -181,16 +197,37 @@ impl Purges {
 
     /// Returns the lines that say all of this, for a new journal.
     pub fn state(&self) -> Vec<Line> {
-        let first = [Line::Identity(self.identity()), Line::HighWater(self.counter.newest())];
-        first.into_iter().chain(self.rules.all().iter().map(rules::line)).collect()
+        let (identity, deferred) = {
+            let log = self.log();
+            (log.identity, log.deferred.clone())
+        };
+        let first = [Line::Identity(identity), Line::HighWater(self.counter.newest())];
+        first.into_iter().chain(self.rules.all().iter().chain(&deferred).map(rules::line)).collect()
     }
 
-    /// Bytes of memory that the rules take, about.
+    /// Bytes of memory that this takes, about.
     pub fn size(&self) -> u64 {
-        self.rules.size() as u64
+        self.rules.size() as u64 + self.paths.size()
     }
 
     fn log(&self) -> MutexGuard<'_, Log> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Log {
+    /// Adds a rule to those that wait for the journal.
+    fn add(&mut self, rule: Rule) {
+        let is_older = |older: &Rule| older.target == rule.target;
+        if let Target::Path(_) = rule.target {
+            // it says all that the older ones say
+            self.waiting.retain(|older| !is_older(older));
+            self.deferred.retain(|older| !is_older(older));
+        }
+        let full = self.waiting.len() >= WAITING;
+        if full {
+            self.waiting.clear();
+        }
+        self.waiting.push(if full { Rule { target: Target::Floor, ..rule } } else { rule });
     }
 }

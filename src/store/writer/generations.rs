@@ -241,8 +241,8 @@ impl Generations {
         self.proven.iter().for_each(Active::measure);
         let folder = &self.shared.options.folder;
         let journal = std::fs::metadata(folder.join("live/journal")).map_err(StoreError::Io)?;
-        let beside = journal.blocks() * 512 + self.shared.space.beside();
-        self.shared.space.set_measured(self.shared.catalog.bytes() + beside, folder);
+        let bytes = self.shared.catalog.bytes() + journal.blocks() * 512 + self.shared.space.set_aside();
+        self.shared.space.set_measured(bytes, folder);
         Ok(())
     }
 

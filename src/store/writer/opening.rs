@@ -41,6 +41,10 @@ pub fn open(shared: &Arc<Shared>, commands: Sender<Command>, next_number: Option
         folder::move_away(folder, &filling)?;
         folder::create(&filling)?;
     }
+    for file in ["journal", "journal.new"] {
+        let odd = folder::set_aside_unless_file(folder, &live.join(file))?;
+        shared.counters.set_aside.fetch_add(odd.into(), Relaxed);
+    }
     forget_other_version(folder, &live)?;
     let listed = Generation::list(&live)?;
     let next_number = listed.last().map_or(1, |(number, _)| number + 1).max(next_number.unwrap_or(1));
@@ -109,9 +113,29 @@ pub fn open(shared: &Arc<Shared>, commands: Sender<Command>, next_number: Option
     } else {
         Journal::open(&path, read.mark, furthest)?
     };
-    shared.space.set_beside(set_aside_bytes(folder)?);
+    shared.space.note_set_aside(set_aside_bytes(folder)?);
     folder::gone(folder)?.into_iter().for_each(|path| shared.remover.remove(path, None));
     start(shared, open, journal, next_number, commands)
+}
+
+/// Gives disk space back for an opening that found none: what is to be removed anyway, then one generation after the other.
+/// Returns false if nothing is left that could be removed, or if the error has another cause.
+pub fn give_room_back(folder: &Path, error: &io::Error) -> io::Result<bool> {
+    use io::ErrorKind::{QuotaExceeded, StorageFull};
+    if ![StorageFull, QuotaExceeded].contains(&error.kind()) {
+        return Ok(false);
+    }
+    let live = folder.join("live");
+    let mut useless = folder::gone(folder)?;
+    useless.extend(folder::numbered(folder, "set-aside-")?.into_iter().map(|(_, path)| path));
+    if useless.is_empty() {
+        // the index forgets what was there
+        let mut generations = Generation::list(&live)?;
+        generations.sort_by_key(|(number, class)| (*class == Class::Proven, *number));
+        useless.extend(generations.first().map(|(number, class)| live.join(Generation::folder_name(*class, *number))));
+    }
+    useless.iter().for_each(|path| folder::remove(path));
+    Ok(useless.iter().any(|path| path.symlink_metadata().is_err()))
 }
 
 /// Takes away what a Larder with another format has stored: nothing of it can be used. Its room is given back behind.
@@ -145,7 +169,7 @@ fn start(
     let guess = |generation: &Generation| large.get(&generation.number).copied().unwrap_or(0);
     open.iter().for_each(|generation| generation.correct(0, guess(generation)));
     let occupied: u64 = open.iter().map(|generation| generation.bytes()).sum();
-    shared.space.set_measured(occupied + shared.space.beside(), &shared.options.folder);
+    shared.space.set_measured(occupied + shared.space.set_aside(), &shared.options.folder);
     let share = shared.space.share();
     let last = |class| open.iter().rev().find(|generation| generation.class() == class).cloned();
     let resumed = |class| last(class).filter(|generation| generation.bytes() < share).map(Active::resume).transpose();
@@ -245,7 +269,7 @@ fn set_aside(shared: &Shared, what: &Path) -> io::Result<()> {
     if folder::occupied(what) > shared.options.disk / 8 {
         return folder::move_away(&shared.options.folder, what).map(drop);
     }
-    folder::set_aside(&shared.options.folder, what)
+    folder::set_aside(&shared.options.folder, what).map(drop)
 }
 
 fn set_aside_bytes(folder: &Path) -> io::Result<u64> {

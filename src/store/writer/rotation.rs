@@ -227,6 +227,12 @@ fn copy_some(set: &mut Generations, leaving: &mut Leaving) -> Result<(), StoreEr
         };
         let Some(holder) = set.shared.catalog.generation(entry.generation) else { continue };
         let Ok(Some((key, record))) = holder.find_print(print) else { continue };
+        // a sweep may have looked through the generation that it goes to already
+        if !set.shared.purges.paths.is_complete()
+            && let Some(record) = record::decode(&key, &record)
+        {
+            set.shared.purges.paths.add(&record.head);
+        }
         let Some(moved) = moved(&from, &mut proven, &key, record)? else { continue };
         bytes += entry.bytes_in(from.number);
         let entry = Entry { generation: proven.generation.number, body: moved.body, ..entry };

@@ -50,8 +50,18 @@ impl Writer {
             self.shared.pending.clear();
             self.move_live_away().map_err(io)?;
         }
-        let set = opening::open(&self.shared, self.commands.clone(), self.next_number).map_err(io)?;
+        let set = loop {
+            match opening::open(&self.shared, self.commands.clone(), self.next_number) {
+                Err(error) if opening::give_room_back(folder, &error).map_err(io)? => {
+                    log::debug!("the disk is full ({error}); some of the cache was removed");
+                }
+                opened => break opened.map_err(io)?,
+            }
+        };
         self.next_number = Some(set.next_number);
+        if self.shared.catalog.index.len() == 0 {
+            self.shared.purges.paths.complete();
+        }
         Ok(set)
     }
 

@@ -83,6 +83,7 @@ impl Sweeping {
             let oldest = [self.oldest, shared.purges.take_written()].into_iter().chain(elsewhere).flatten().min();
             if !self.missed {
                 set.shared.purges.forget_until(oldest);
+                set.shared.purges.paths.complete();
             }
             return Ok(false);
         };
@@ -138,6 +139,7 @@ fn forget_dead(set: &mut Generations, looking: &mut Looking) -> Result<Seen, Sto
         let lives = !(shared.is_dead)(&record.head) && !shared.purges.is_dead(&record.head);
         let shard = shared.pending.shard(&key);
         if lives || shard.waiting(&key).is_some() {
+            shared.purges.paths.add(&record.head);
             let position = record.head.position;
             seen.oldest = Some(seen.oldest.map_or(position, |oldest| oldest.min(position)));
             continue;

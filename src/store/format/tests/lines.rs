@@ -171,14 +171,14 @@ fn raw(journal: &mut Vec<u8>, bytes: &[u8]) {
     said[8..16].copy_from_slice(&(journal.len() as u64 / 32).to_be_bytes());
     said[16..16 + bytes.len()].copy_from_slice(bytes);
     journal.extend_from_slice(&said[16..]);
-    journal.extend_from_slice(&blake3::hash(&said).as_bytes()[..4]);
+    journal.extend_from_slice(&crc32fast::hash(&said).to_be_bytes());
 }
 
 #[test]
 fn lines_of_unknown_kinds_are_skipped_with_their_continuations() {
     let known = Line::Forgotten(Print(1));
     for (kind, rules_lost) in
-        [(&[8][..], false), (&[0], false), (&[255], false), (&[3, 6, 0], true), (&[3, 0, 2], true)]
+        [(&[7][..], false), (&[0], false), (&[255], false), (&[3, 6, 0], true), (&[3, 0, 2], true)]
     {
         let (mut bytes, _) = journal(std::slice::from_ref(&known));
         raw(&mut bytes, kind);
