@@ -148,6 +148,8 @@ fn forget_dead(set: &mut Generations, looking: &mut Looking) -> Result<Seen, Sto
         shared.catalog.index.remove(print);
         shared.memory.remove(&key);
         drop(shard);
+        // the list of variants, if it is one
+        shared.memory.remove(&record.primary);
         shared.forget_if_lost(Print::of(&record.primary), print);
         lines.push(Line::Forgotten(print));
         let holders = [Some(holder), shared.catalog.generation(entry.body).filter(|_| entry.body != entry.generation)];
