@@ -81,7 +81,7 @@ fn without_a_memory_tier_the_records_of_all_variants_are_read_once_and_then_one_
         store.close().await;
         let store = open(options).await;
         // the records are of the same length, and each that is read counts the same
-        let read = || store.0.shared.catalog.pages();
+        let read = || store.0.shared.catalog.generations().iter().map(|generation| generation.pages()).sum::<u64>();
         assert_eq!(read(), 0);
         assert!(store.recall(&key("v")).is_none());
         assert_eq!(found(&store, "v").await, [3, 2, 1]);
