@@ -79,18 +79,18 @@ impl Index {
         reach.and(self.prefixes.reach(site, authority, path_and_query, position))
     }
 
-    /// The parts in which [`Index::forget_until`] and [`Index::rules`] go through all rules.
+    /// The parts in which [`Index::remove_until`] and [`Index::rules`] go through all rules.
     pub fn parts() -> Range<usize> {
         0..PARTS
     }
 
-    /// Forgets the rules of a part that reach nothing any more, because all that is stored has this position or a later one.
+    /// Removes the rules of a part that reach nothing any more, because all that is stored has this position or a later one.
     /// A fill may still be under way that began before: if any rule went, what is older than it must be validated.
-    pub fn forget_until(&mut self, oldest: Position, part: usize) {
-        let tables = [self.urls.forget_until(oldest, part), self.tags.forget_until(oldest, part)];
-        let mut gone = self.paths.forget_until(oldest, part).max(tables[0]).max(tables[1]);
+    pub fn remove_until(&mut self, oldest: Position, part: usize) {
+        let tables = [self.urls.remove_until(oldest, part), self.tags.remove_until(oldest, part)];
+        let mut gone = self.paths.remove_until(oldest, part).max(tables[0]).max(tables[1]);
         if part == 0 {
-            gone = gone.max(self.prefixes.forget_until(oldest));
+            gone = gone.max(self.prefixes.remove_until(oldest));
             for newest in [&mut self.all_hard, &mut self.all_soft] {
                 if *newest <= oldest {
                     gone = gone.max(*newest);

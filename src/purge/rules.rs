@@ -100,11 +100,11 @@ impl Rules {
         self.read().standing(stored)
     }
 
-    /// Forgets the rules that reach nothing any more, because all that is stored has this position or a later one.
-    pub fn forget_until(&self, oldest: Position) {
+    /// Removes the rules that reach nothing any more, because all that is stored has this position or a later one.
+    pub fn remove_until(&self, oldest: Position) {
         // the version stays: nothing that is stored was reached by what goes. Others get their turn after each part
         for part in Index::parts() {
-            self.index.write().unwrap_or_else(PoisonError::into_inner).forget_until(oldest, part);
+            self.index.write().unwrap_or_else(PoisonError::into_inner).remove_until(oldest, part);
         }
     }
 

@@ -127,8 +127,8 @@ impl PrintTable {
         same.map(|rule| Reach::of(rule.strength, rule.position, stored)).fold(below_floor, Reach::and)
     }
 
-    /// Forgets the rules up to this position in a part of the table. Returns the newest one that went.
-    pub fn forget_until(&mut self, last: Position, part: usize) -> Position {
+    /// Removes the rules up to this position in a part of the table. Returns the newest one that went.
+    pub fn remove_until(&mut self, last: Position, part: usize) -> Position {
         let mut newest = Position::ZERO;
         let places = places(self.buckets.len(), part);
         for bucket in self.buckets[places].iter_mut().filter(|bucket| **bucket != [0; BUCKET]) {
@@ -214,8 +214,8 @@ impl NewestTable {
         self.newest.get((print.0 >> PLACE_SHIFT) as usize).is_some_and(|words| stored < position(words))
     }
 
-    /// Forgets the rules up to this position in a part of the table. Returns the newest one that went.
-    pub fn forget_until(&mut self, last: Position, part: usize) -> Position {
+    /// Removes the rules up to this position in a part of the table. Returns the newest one that went.
+    pub fn remove_until(&mut self, last: Position, part: usize) -> Position {
         let mut newest = Position::ZERO;
         let places = places(self.newest.len(), part);
         for words in self.newest[places].iter_mut().filter(|words| **words != [0; 2]) {

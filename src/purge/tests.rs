@@ -34,8 +34,8 @@ fn rules_of(index: &Index) -> Vec<Rule> {
     Index::parts().flat_map(|part| index.rules(part)).collect()
 }
 
-fn forget_until(index: &mut Index, oldest: Position) {
-    Index::parts().for_each(|part| index.forget_until(oldest, part));
+fn remove_until(index: &mut Index, oldest: Position) {
+    Index::parts().for_each(|part| index.remove_until(oldest, part));
 }
 
 fn liveness(rules: &[Rule], path_and_query: &str, milliseconds: u64) -> Liveness {
@@ -190,12 +190,12 @@ fn a_flood_of_changed_paths_displaces_no_purge() {
 }
 
 #[test]
-fn what_is_forgotten_reaches_nothing_that_is_stored_and_a_late_fill_must_be_validated() {
+fn what_is_removed_reaches_nothing_that_is_stored_and_a_late_fill_must_be_validated() {
     let rules = [hard(Target::url(SITE, None, "/a"), 5), soft(prefix("/b"), 6), hard(Target::tag("t"), 8)];
     let mut index = index(&rules);
-    forget_until(&mut index, at(4));
+    remove_until(&mut index, at(4));
     assert_eq!(rules_of(&index).len(), 3);
-    forget_until(&mut index, at(7));
+    remove_until(&mut index, at(7));
     let left = rules_of(&index);
     assert_eq!(left, [hard(Target::Floor, 6), hard(Target::tag("t"), 8)]);
     assert_eq!(index.standing(&stored("/a", 4)).liveness, Liveness::MustValidate);
@@ -216,13 +216,13 @@ fn full_tables_are_counted_looked_through_in_parts_and_given_back() {
     let size = index.size();
     assert!((19 << 20..=20 << 20).contains(&size), "{size}");
     let (mut before, half) = (rules_of(&index), at(10 + TABLE as u64 / 2));
-    forget_until(&mut index, half);
+    remove_until(&mut index, half);
     let mut after = rules_of(&index);
     assert_eq!(index.size(), size);
     before.retain(|rule| rule.position > half);
     after.retain(|rule| rule.target != Target::Floor);
     assert_eq!(after, before, "what is older has gone, in every part");
-    forget_until(&mut index, at(10 + TABLE as u64));
+    remove_until(&mut index, at(10 + TABLE as u64));
     assert_eq!((index.size(), rules_of(&index).len()), (0, 1), "the floor stays");
 }
 
@@ -389,7 +389,7 @@ proptest! {
     ) {
         let mut index = Index::default();
         rules.iter().for_each(|asked| index.add(rule(asked)));
-        forget_until(&mut index, at(oldest));
+        remove_until(&mut index, at(oldest));
         for response in &responses {
             let (now, right) = (standing(&index, response), naive(&rules, response));
             if response.position >= oldest {

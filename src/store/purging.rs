@@ -1,4 +1,4 @@
-//! What the store does about purges. The rules themselves are in [`crate::purge`].
+//! The calls of the store for purges. The rules are in [`crate::purge`].
 
 use tokio::sync::oneshot;
 
@@ -15,9 +15,9 @@ impl Store {
         self.0.shared.purges.position(now.0.max(0) as u64)
     }
 
-    /// Purges by a rule: it is in force on return, and no crash takes it back. What began to be fetched before is purged
-    /// wherever and whenever it is stored. An error: the rule is in force, but is not on the disk (yet), so that a crash may
-    /// take it back. `now`: the wall clock.
+    /// Purges by a rule. It is in force when this is polled first, and no crash takes it back after the return. A response whose
+    /// fetch began before is purged wherever and whenever it is stored. An error: the rule is in force, but is not on the disk
+    /// (yet), so that a crash may take it back. `now`: the wall clock.
     pub async fn purge(&self, target: Target, strength: Strength, now: Timestamp) -> Result<Rule, StoreError> {
         let rule = self.0.shared.purges.add(target, strength, now.0.max(0) as u64);
         let (reply, done) = oneshot::channel();

@@ -295,7 +295,7 @@ fn a_peek_finds_what_a_lookup_finds_and_counts_nothing() {
 }
 
 #[test]
-fn a_rule_is_forgotten_once_nothing_is_left_that_it_could_reach() {
+fn a_rule_is_removed_once_nothing_is_left_that_it_could_reach() {
     let folder = folder();
     run(async {
         let options = disk_only(folder.path());

@@ -219,7 +219,7 @@ fn a_summary_of_the_journal_keeps_the_variants_and_their_order() {
     assert!(!again.variants.any(Print(7)));
     assert_eq!(again.len(), 5);
     again.remove(Print(2));
-    again.forget_lost_variants();
+    again.remove_lost_variants();
     assert_eq!(again.variants.of(Print(9)), [3, 1].map(Print));
 }
 

@@ -182,7 +182,7 @@ impl Index {
     }
 
     /// Removes the variants that have no record.
-    pub fn forget_lost_variants(&self) {
+    pub fn remove_lost_variants(&self) {
         for (primary, variants) in self.variants.all() {
             let lost = variants.into_iter().filter(|print| self.find(*print).is_none());
             lost.for_each(|print| self.variants.remove(primary, print));

@@ -1,4 +1,4 @@
-//! The memory tier: what was asked for lately, bounded in bytes.
+//! The memory tier: the slots that were asked for lately, up to a number of bytes.
 
 use quick_cache::{OptionsBuilder, Weighter, sync::Cache};
 
@@ -9,11 +9,11 @@ use crate::{
     store::response::{Slot, StoredBody, StoredResponse},
 };
 
-/// What a slot costs beside the bytes that it holds: allocations, counters, the table's own share. Measured.
+/// Bytes that a slot costs beside those that it holds: allocations, counters, its share of the table. Measured.
 const OVERHEAD: u64 = 512;
-/// What a field line costs beside its bytes.
+/// Bytes that a field line costs beside its own.
 const LINE: u64 = 96;
-/// A large body's slot keeps a file open: so many of them fill the memory tier.
+/// The slots of large bodies that fill the memory tier, because each keeps a file open.
 const OPEN_FILES: u64 = 256;
 
 /// Bytes of variant lists that are held where there is no memory tier: without its list, each lookup of a URL that varies
@@ -56,7 +56,7 @@ impl Memory {
         self.slots.as_ref()?.get(key)
     }
 
-    /// Looks at a slot without making it more worth keeping.
+    /// Returns a slot without making it more worth keeping.
     pub fn peek(&self, key: &CacheKey) -> Option<Slot> {
         self.slots.as_ref()?.peek(key)
     }
@@ -70,7 +70,7 @@ impl Memory {
         }
     }
 
-    /// Holds a slot in place of the one that was there; one that is not admitted leaves nothing behind.
+    /// Holds a slot in place of the one that was there. A slot that is not admitted leaves nothing behind.
     pub fn keep(&self, key: CacheKey, slot: Slot) {
         let Some(slots) = &self.slots else { return };
         let is_admitted = !self.only_lists || matches!(slot, Slot::Variants(_));
@@ -92,7 +92,7 @@ impl Memory {
         }
     }
 
-    /// Lets go of the large bodies that a generation held: an open file keeps its room on the disk.
+    /// Drops the large bodies that a generation held, because an open file keeps its room on the disk.
     pub fn release_bodies_of(&self, generation: u32) {
         if let Some(slots) = &self.slots {
             slots.retain(|_, slot| slot.home() != Some(generation));
@@ -105,7 +105,7 @@ impl Memory {
         }
     }
 
-    /// Returns the lowest position of what is held.
+    /// Returns the lowest position of the responses that are held.
     pub fn oldest(&self) -> Option<Position> {
         let positions = self.slots.iter().flat_map(Cache::iter).filter_map(|(_, slot)| match slot {
             Slot::Response(response) => Some(response.head.position),
@@ -114,7 +114,7 @@ impl Memory {
         positions.min()
     }
 
-    /// Bytes that the memory tier holds.
+    /// Returns the bytes that the memory tier holds.
     pub fn used(&self) -> u64 {
         self.slots.as_ref().filter(|_| !self.only_lists).map_or(0, Cache::weight)
     }
@@ -142,7 +142,7 @@ fn slots_weight(slot: &Slot, open_file: u64) -> u64 {
     }
 }
 
-/// Bytes that a stored response holds in memory, about.
+/// Returns the bytes that a stored response holds in memory, about.
 pub fn size(response: &StoredResponse) -> u64 {
     let body = match &response.body {
         StoredBody::Memory(bytes) => bytes.len() as u64,

@@ -120,13 +120,13 @@ impl Purges {
         self.log().written.take()
     }
 
-    /// Forgets the rules that reach nothing any more, because all that is stored has this position or a later one. `None`:
+    /// Removes the rules that reach nothing any more, because all that is stored has this position or a later one. `None`:
     /// nothing is stored. A rule that came lately stays: what was asked for before it may still be on its way.
-    pub fn forget_until(&self, oldest: Option<Position>) {
+    pub fn remove_until(&self, oldest: Option<Position>) {
         let newest = self.counter.newest();
         let lately = newest.milliseconds.saturating_sub(ON_ITS_WAY);
         let before = Position { milliseconds: lately, sequence: 0 };
-        self.rules.forget_until(oldest.unwrap_or(newest).min(before));
+        self.rules.remove_until(oldest.unwrap_or(newest).min(before));
     }
 
     /// Does what a line of the journal says, if it is about purging.

@@ -1,4 +1,4 @@
-//! From one state of the disk to another: it is opened, fails, is cleared and is closed.
+//! Changes the state of the disk: opens, clears and closes it, and goes on without it if it fails.
 
 use std::{io, sync::atomic::Ordering::Relaxed, thread, time::Duration};
 
@@ -65,7 +65,7 @@ impl Writer {
         Ok(set)
     }
 
-    /// Takes all that is stored out of the folder, to be removed behind.
+    /// Moves all that is stored out of the way, to be removed behind.
     fn move_live_away(&self) -> io::Result<()> {
         let (shared, folder) = (&self.shared, &self.shared.options.folder);
         let stored = shared.space.leaves(shared.space.stored());
