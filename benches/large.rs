@@ -64,6 +64,7 @@ fn key(number: u64) -> CacheKey {
     CacheKey::of(UrlParts {
         site: SITE,
         host_mode: "client",
+        besides: None,
         method: &Method::GET,
         path_and_query: &path(number),
         client: Some((Scheme::Http, HOST)),

@@ -113,6 +113,11 @@ impl Keying {
         kept
     }
 
+    /// Returns true if a URL has a key for each value of some fields or cookies.
+    pub fn holds_values(&self) -> bool {
+        !self.headers.is_empty() || self.cookies.is_some()
+    }
+
     /// Returns what the key holds besides the URL: the settings, and digests of the values of fields and cookies. `None`
     /// if no rule is about the key.
     pub fn besides(&self, fields: &Fields, secret: &DigestKey) -> Option<Vec<u8>> {

@@ -7,6 +7,7 @@ mod parts;
 mod resuming;
 mod reuse;
 mod selection;
+mod steering;
 mod storing;
 mod validation;
 mod vary;
