@@ -18,13 +18,13 @@ pub fn share_out(config: &mut Config) {
     let files = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |files| files.try_into().unwrap_or(usize::MAX));
     let wanted = Shares {
         clients: config.client.max_connections,
-        connections: config.origin_client.max_connections,
-        streams: config.origin_client.max_streams,
+        connections: config.sites[0].origin_client.max_connections,
+        streams: config.sites[0].origin_client.max_streams,
     };
     let shares = wanted.of(files);
     config.client.max_connections = shares.clients;
-    config.origin_client.max_connections = shares.connections;
-    config.origin_client.max_streams = shares.streams;
+    config.sites[0].origin_client.max_connections = shares.connections;
+    config.sites[0].origin_client.max_streams = shares.streams;
 }
 
 /// Connections at once: of clients, to the origin, and of these the ones that carry a response for long.

@@ -138,9 +138,9 @@ pub fn run(config: Config) -> Result<(), RunError> {
         let _within = rt.enter();
         Signals::new().map_err(RunError::Server)?
     };
-    if config.origin_client.insecure && !config.origin.https {
-        log::warn!("--origin-insecure has no effect: {} is not https", config.origin.url);
-    } else if config.origin_client.insecure {
+    if config.sites[0].origin_client.insecure && !config.sites[0].origin.https {
+        log::warn!("--origin-insecure has no effect: {} is not https", config.sites[0].origin.url);
+    } else if config.sites[0].origin_client.insecure {
         log::warn!(
             "--origin-insecure: the origin's certificate is not checked; anybody between Larder and the origin can read \
              and change everything"
@@ -216,20 +216,20 @@ pub fn start(mut config: Config, clock: Clock) -> Result<Running, RunError> {
     descriptors::share_out(&mut config);
     let listener = listen(&config)?;
     let addr = listener.local_addr().map_err(RunError::Server)?;
-    if is_larder_itself(&config.origin, addr) {
-        return Err(RunError::Itself(config.origin.url));
+    if is_larder_itself(&config.sites[0].origin, addr) {
+        return Err(RunError::Itself(config.sites[0].origin.url.clone()));
     }
-    let origin = Origin::prepare(config.origin_client.clone()).map_err(RunError::Origin)?;
+    let origin = Origin::prepare(config.sites[0].origin_client.clone()).map_err(RunError::Origin)?;
     let lock = match Store::lock(&config.store.folder) {
         Ok(lock) => Some(lock),
         // the store logs the reason, and tries again: the disk may recover
         Err(OpenError::Io(..)) => None,
         Err(error) => return Err(RunError::Folder(error)),
     };
-    config.policy.site = url(&config).url().into();
-    config.policy.digest_key = DigestKey::new(Store::secret(lock.as_ref()).map_err(RunError::Server)?);
+    config.sites[0].policy.site = url(&config).url().into();
+    config.sites[0].policy.digest_key = DigestKey::new(Store::secret(lock.as_ref()).map_err(RunError::Server)?);
     let is_dead = {
-        let (clock, policy) = (clock.clone(), config.policy.clone());
+        let (clock, policy) = (clock.clone(), config.sites[0].policy.clone());
         move |head: &StoredHead| freshness::is_dead(head, clock.now(), &policy)
     };
     // without a folder there is no place for the socket, and the store's warning is enough
@@ -252,7 +252,11 @@ pub fn start(mut config: Config, clock: Clock) -> Result<Running, RunError> {
 }
 
 fn url(config: &Config) -> OriginUrl {
-    OriginUrl { https: config.origin.https, authority: config.origin.authority(), base: config.origin.base.clone() }
+    OriginUrl {
+        https: config.sites[0].origin.https,
+        authority: config.sites[0].origin.authority(),
+        base: config.sites[0].origin.base.clone(),
+    }
 }
 
 #[expect(clippy::too_many_arguments, reason = "the captures of one thread")]
@@ -270,7 +274,7 @@ fn serve(
 ) {
     let url = url(&config);
     let (policy, health, hinted) =
-        (Arc::new(config.policy.clone()), Arc::new(Health::default()), Arc::new(Once::new()));
+        (Arc::new(config.sites[0].policy.clone()), Arc::new(Health::default()), Arc::new(Once::new()));
     let pseudonym: Arc<str> = pseudonym().into();
     let Ok(via) = FieldValue::try_from(format!("1.1 {pseudonym}")) else { return };
     let of_refusals = shared.clone();
@@ -282,8 +286,8 @@ fn serve(
         let site = Site {
             name: url.url(),
             url: url.clone(),
-            host_mode: config.host_mode.clone(),
-            forward_client: config.forward_client,
+            host_mode: config.sites[0].host_mode.clone(),
+            forward_client: config.sites[0].forward_client,
             origin: Origin::new(origin.clone()),
             secure: Secure::of(&origin, &twin),
             policy: policy.clone(),

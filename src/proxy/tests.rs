@@ -98,10 +98,11 @@ impl Rig {
         let address = listener.local_addr().unwrap();
         let worker = {
             let (prepared, shared) =
-                (Origin::prepare(config.origin_client.clone()).unwrap(), Arc::new(Shared::default()));
+                (Origin::prepare(config.sites[0].origin_client.clone()).unwrap(), Arc::new(Shared::default()));
             let (store, clock, hold, config) = (store.clone(), clock.clone(), hold.clone(), config.clone());
             move || {
-                let url = OriginUrl { https: false, authority: config.origin.authority(), base: String::new() };
+                let url =
+                    OriginUrl { https: false, authority: config.sites[0].origin.authority(), base: String::new() };
                 let site = Site {
                     name: url.url(),
                     url,
@@ -109,7 +110,7 @@ impl Rig {
                     forward_client: false,
                     origin: Origin::new(prepared.clone()),
                     secure: None,
-                    policy: Arc::new(config.policy.clone()),
+                    policy: Arc::new(config.sites[0].policy.clone()),
                     health: Arc::default(),
                     hinted: Arc::new(std::sync::Once::new()),
                 };
