@@ -61,9 +61,12 @@ pub fn exposed(config: &Config, listening: SocketAddr) -> Option<&'static str> {
 }
 
 fn for_programs(config: &Config, listening: SocketAddr, holdings: Holdings, reached: &Reached) -> String {
-    let mut line =
-        format!("larder {} listening on http://{listening} origin={}", env!("CARGO_PKG_VERSION"), config.origin.url);
-    line.push_str(&format!(" host={}", config.host_mode.as_str()));
+    let mut line = format!(
+        "larder {} listening on http://{listening} origin={}",
+        env!("CARGO_PKG_VERSION"),
+        config.sites[0].origin.url
+    );
+    line.push_str(&format!(" host={}", config.sites[0].host_mode.as_str()));
     match reached {
         Reached::Unknown => {}
         Reached::Yes(_) => line.push_str(" answers=yes"),
@@ -76,7 +79,7 @@ fn for_programs(config: &Config, listening: SocketAddr, holdings: Holdings, reac
     if let Holdings::Open { responses, .. } = holdings {
         line.push_str(&format!(" responses={responses}"));
     }
-    if config.policy.strict {
+    if config.sites[0].policy.strict {
         line.push_str(" strict=yes");
     }
     line
@@ -102,14 +105,14 @@ fn for_people(
         let flag = if flag.is_empty() { String::new() } else { format!("({flag})") };
         format!("  {name:<7} {text:<48} {flag}").trim_end().to_owned()
     };
-    let policy = &config.policy;
+    let policy = &config.sites[0].policy;
     let reload = match policy.client_reload || policy.strict {
         true => "clients' no-cache is followed",
         false if policy.default_ttl.0 == 0 => "clients' no-cache is ignored",
         false => "followed only where the origin gives no TTL",
     };
     let mut lines = vec![
-        format!("{version}   {}  ->  {}   ({answers})", style.paint(Colour::Bold, &url), config.origin.url),
+        format!("{version}   {}  ->  {}   ({answers})", style.paint(Colour::Bold, &url), config.sites[0].origin.url),
         String::new(),
         row("cache", &cache(config, holdings, home), ""),
         row("TTL", &lifetime(policy), if policy.strict { "--strict" } else { "--default-ttl" }),
@@ -156,9 +159,9 @@ fn cache(config: &Config, holdings: Holdings, home: Option<&Path>) -> String {
 
 /// Which Host the origin gets.
 fn host(config: &Config) -> String {
-    match config.host_mode.as_str() {
+    match config.sites[0].host_mode.as_str() {
         "client" => "the origin gets the client's Host".to_owned(),
-        "origin" => format!("the origin gets its own: {}", config.origin.authority()),
+        "origin" => format!("the origin gets its own: {}", config.sites[0].origin.authority()),
         name => format!("the origin gets {name}"),
     }
 }

@@ -2,6 +2,7 @@
 
 mod control;
 mod origin;
+mod sites;
 mod stopping;
 
 use std::{
@@ -10,17 +11,19 @@ use std::{
     path::PathBuf,
     pin::pin,
     rc::Rc,
-    sync::{Arc, Once, mpsc},
+    sync::{Arc, mpsc},
     thread::JoinHandle,
     time::Duration,
 };
 
 use actix_server::ServerHandle;
+use arc_swap::ArcSwap;
 use socket2::{Domain, Socket, Type};
 
 pub use self::stopping::TOGETHER;
 use self::{
     origin::{is_larder_itself, log_reached, reached},
+    sites::{is_dead, plan},
     stopping::{Requests, Signals, until_stopped},
 };
 use crate::{
@@ -31,9 +34,9 @@ use crate::{
     config::Config,
     descriptors, logging,
     message::{FieldValue, StoredHead},
-    origin::{Origin, Prepared},
-    policy::{DigestKey, freshness},
-    proxy::{self, Book, Context, Health, OriginUrl, Secure, Shared, Site},
+    origin::Prepared,
+    policy::DigestKey,
+    proxy::{self, Context, Plan, Shared, Sites},
     store::{OpenError, State, Store},
     terminal,
 };
@@ -138,9 +141,9 @@ pub fn run(config: Config) -> Result<(), RunError> {
         let _within = rt.enter();
         Signals::new().map_err(RunError::Server)?
     };
-    if config.origin_client.insecure && !config.origin.https {
-        log::warn!("--origin-insecure has no effect: {} is not https", config.origin.url);
-    } else if config.origin_client.insecure {
+    if config.sites[0].origin_client.insecure && !config.sites[0].origin.https {
+        log::warn!("--origin-insecure has no effect: {} is not https", config.sites[0].origin.url);
+    } else if config.sites[0].origin_client.insecure {
         log::warn!(
             "--origin-insecure: the origin's certificate is not checked; anybody between Larder and the origin can read \
              and change everything"
@@ -216,22 +219,22 @@ pub fn start(mut config: Config, clock: Clock) -> Result<Running, RunError> {
     descriptors::share_out(&mut config);
     let listener = listen(&config)?;
     let addr = listener.local_addr().map_err(RunError::Server)?;
-    if is_larder_itself(&config.origin, addr) {
-        return Err(RunError::Itself(config.origin.url));
+    if let Some(site) = config.sites.iter().find(|site| is_larder_itself(&site.origin, addr)) {
+        return Err(RunError::Itself(site.origin.url.clone()));
     }
-    let origin = Origin::prepare(config.origin_client.clone()).map_err(RunError::Origin)?;
     let lock = match Store::lock(&config.store.folder) {
         Ok(lock) => Some(lock),
         // the store logs the reason, and tries again: the disk may recover
         Err(OpenError::Io(..)) => None,
         Err(error) => return Err(RunError::Folder(error)),
     };
-    config.policy.site = url(&config).url().into();
-    config.policy.digest_key = DigestKey::new(Store::secret(lock.as_ref()).map_err(RunError::Server)?);
+    let secret = DigestKey::new(Store::secret(lock.as_ref()).map_err(RunError::Server)?);
+    let plan = plan(&config, &secret, None).map_err(RunError::Origin)?;
+    let origin = plan.sites[0].origin.clone();
+    let plan = Arc::new(ArcSwap::from_pointee(plan));
     let is_dead = {
-        let (clock, policy, longest) = (clock.clone(), config.policy.clone(), config.rules.longest());
-        // a rule may let it live for longer than it says itself
-        move |head: &StoredHead| freshness::is_dead(head, clock.now().minus(longest), &policy)
+        let (clock, plan) = (clock.clone(), plan.clone());
+        move |head: &StoredHead| is_dead(&plan.load(), head, clock.now())
     };
     // without a folder there is no place for the socket, and the store's warning is enough
     let has_folder = lock.is_some();
@@ -240,25 +243,16 @@ pub fn start(mut config: Config, clock: Clock) -> Result<Running, RunError> {
     let control = has_folder.then(|| control::open(&config, addr, &store, &shared)).flatten();
     let (tell, told) = mpsc::channel();
     let (done_tell, done) = tokio::sync::oneshot::channel();
-    let (kept, prepared) = (store.clone(), origin.clone());
+    let kept = store.clone();
     let thread = std::thread::Builder::new()
         .name("server".to_owned())
         .spawn({
             let shared = shared.clone();
-            move || serve(config, clock, listener, addr, prepared, kept, shared, control, tell, done_tell)
+            move || serve(config, clock, listener, addr, plan, kept, shared, control, tell, done_tell)
         })
         .map_err(RunError::Server)?;
     let handle = told.recv().unwrap_or_else(|_| Err(io::Error::other("it ended at once"))).map_err(RunError::Server)?;
     Ok(Running { addr, store, origin, shared, handle, thread: Some(thread), done: Some(done) })
-}
-
-fn url(config: &Config) -> OriginUrl {
-    OriginUrl {
-        https: config.origin.https,
-        authority: config.origin.authority(),
-        base: config.origin.base.clone(),
-        prefix: String::new(),
-    }
 }
 
 #[expect(clippy::too_many_arguments, reason = "the captures of one thread")]
@@ -267,40 +261,22 @@ fn serve(
     clock: Clock,
     listener: TcpListener,
     addr: SocketAddr,
-    origin: Prepared,
+    plan: Arc<ArcSwap<Plan>>,
     store: Store,
     shared: Arc<Shared>,
     control: Option<admin::Listening>,
     tell: mpsc::Sender<io::Result<ServerHandle>>,
     done: tokio::sync::oneshot::Sender<()>,
 ) {
-    let url = url(&config);
-    let (policy, health, hinted) =
-        (Arc::new(config.policy.clone()), Arc::new(Health::default()), Arc::new(Once::new()));
-    let rules = config.rules.clone();
     let pseudonym: Arc<str> = pseudonym().into();
     let Ok(via) = FieldValue::try_from(format!("1.1 {pseudonym}")) else { return };
     let of_refusals = shared.clone();
     let on_refusal = Some(OnRefusal::new(move |refused| proxy::refused_by_client_side(&of_refusals, refused)));
     let options = client::Options { on_refusal, ..config.client.clone() };
-    let twin = Arc::default();
     let closing = store.clone();
     let worker = move || {
-        let site = Site {
-            hosts: Vec::new(),
-            name: url.url(),
-            url: url.clone(),
-            host_mode: config.host_mode.clone(),
-            forward_client: config.forward_client,
-            origin: Origin::new(origin.clone()),
-            secure: Secure::of(&origin, &twin),
-            book: Book::new(rules.clone(), policy.clone()),
-            health: health.clone(),
-            hinted: Arc::clone(&hinted),
-        };
         let cx = Rc::new(Context {
-            sites: vec![Rc::new(site)],
-            hosts: config.allow_hosts.clone(),
+            sites: Sites::new(plan.clone()),
             port: addr.port(),
             trusted: config.client.trusted_proxies.clone(),
             pseudonym: pseudonym.clone(),

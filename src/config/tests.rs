@@ -1,4 +1,10 @@
+use std::time::Duration;
+
 use super::*;
+use crate::{
+    clock::Seconds,
+    units::{self, show_size},
+};
 
 fn task(words: &[&str]) -> Result<Task, ConfigError> {
     let arguments = Arguments::read([&["larder"], words].concat()).unwrap();
@@ -28,12 +34,12 @@ fn the_defaults_are_the_documented_ones() {
         (256 << 20, 10 << 30, (10 << 30) / 4)
     );
     assert!(config.store.folder.starts_with("/home/a/.cache/larder"));
-    let policy = &config.policy;
+    let policy = &config.sites[0].policy;
     assert_eq!(
         (policy.default_ttl, policy.strict, policy.client_reload, policy.ignore_cookies),
         (Seconds(3600), false, false, false)
     );
-    let origin = &config.origin_client;
+    let origin = &config.sites[0].origin_client;
     assert_eq!(
         [origin.connect_timeout, origin.first_byte_timeout, origin.between_bytes_timeout].map(|d| d.as_secs()),
         [5, 60, 60]
@@ -70,7 +76,7 @@ fn fewer_connections_than_one_address_may_have_is_no_error() {
 #[test]
 fn limits_that_can_be_turned_off_take_zero() {
     let config = config(&["--origin-keep-alive", "0s", "--min-rate", "0B", "--drain-limit", "0B"]);
-    assert_eq!((config.origin_client.idle_timeout, config.client.min_rate), (Duration::ZERO, 0));
+    assert_eq!((config.sites[0].origin_client.idle_timeout, config.client.min_rate), (Duration::ZERO, 0));
     assert_eq!(config.client.drain_limit, 0);
 }
 
@@ -90,13 +96,13 @@ fn allowed_hosts_are_in_the_form_that_targets_have() {
 
 #[test]
 fn w20_the_host_that_the_origin_hears_follows_the_origin_or_the_flag() {
-    let mode = |words: &[&str]| config(words).host_mode;
+    let mode = |words: &[&str]| config(words).sites[0].host_mode.clone();
     assert_eq!(mode(&[]), HostMode::Origin);
     assert_eq!(mode(&["--host-header", "client"]), HostMode::Client);
     assert_eq!(mode(&["--host-header", "Auto"]), HostMode::Origin);
     assert_eq!(mode(&["--host-header", "App.Example:8080"]), HostMode::Named("app.example:8080".to_owned()));
     let Task::Serve(beside) = task(&["--origin", "http://127.0.0.1:8000"]).unwrap() else { panic!() };
-    assert_eq!((beside.host_mode, beside.forward_client), (HostMode::Client, false));
+    assert_eq!((&beside.sites[0].host_mode, beside.sites[0].forward_client), (&HostMode::Client, false));
 }
 
 #[test]
@@ -186,11 +192,11 @@ fn an_origin_at_a_link_local_address_is_refused_unless_it_is_allowed() {
         assert_eq!(refused.setting, "--origin");
         assert!(refused.problem.ends_with("allow this one with --allow-link-local-origin"), "{}", refused.problem);
         let allowed = task(&["--origin", &url, "--allow-link-local-origin"]).unwrap();
-        assert!(matches!(allowed, Task::Serve(config) if config.origin_client.allow_link_local), "{address}");
+        assert!(matches!(allowed, Task::Serve(config) if config.sites[0].origin_client.allow_link_local), "{address}");
         // an earlier run may have allowed the address and filled the cache
         assert!(matches!(task(&["--origin", &url, "--clear-cache"]), Ok(Task::Clear(_))));
     }
-    assert!(!config(&[]).origin_client.allow_link_local);
+    assert!(!config(&[]).sites[0].origin_client.allow_link_local);
 }
 
 #[test]

@@ -2,7 +2,14 @@
 
 use std::{net::SocketAddr, rc::Rc, sync::Arc};
 
-use super::{authority::Names, counts::WorkerCounts, shared::Shared, site::Site, steered::Steered};
+use super::{
+    authority::Names,
+    counts::WorkerCounts,
+    shared::Shared,
+    site::Site,
+    sites::{Served, Sites},
+    steered::Steered,
+};
 use crate::{
     client::{TrustedProxies, WorkerHandle},
     clock::Clock,
@@ -14,10 +21,7 @@ use crate::{
 
 /// The values that all requests of one worker share.
 pub struct Context {
-    /// At least one.
-    pub sites: Vec<Rc<Site>>,
-    /// The hosts that are served. If empty, every host is.
-    pub hosts: Vec<String>,
+    pub sites: Sites,
     /// The port that Larder listens on.
     pub port: u16,
     /// The peers that are believed about the client whose request they forward.
@@ -36,8 +40,8 @@ pub struct Context {
 impl Context {
     /// Returns the names under which a client may reach Larder. `local` is the address that the client has connected
     /// to.
-    pub fn names(&self, local: Option<SocketAddr>) -> Names<'_> {
-        Names { allowed: &self.hosts, port: self.port, local }
+    pub fn names<'a>(&self, served: &'a Served, local: Option<SocketAddr>) -> Names<'a> {
+        Names { allowed: served.hosts(), port: self.port, local }
     }
 }
 
@@ -45,6 +49,8 @@ impl Context {
 #[derive(Clone)]
 pub struct Asked {
     pub cx: Rc<Context>,
+    /// The sites that the request found.
+    pub served: Rc<Served>,
     pub site: Rc<Site>,
     pub request: Rc<Request>,
     /// The address of this machine that the client has connected to.
@@ -67,7 +73,7 @@ impl Asked {
 
     /// Returns the names under which this request's client may reach Larder.
     pub fn names(&self) -> Names<'_> {
-        self.cx.names(self.local)
+        self.cx.names(&self.served, self.local)
     }
 
     /// Returns the options of the policy before there is an answer.

@@ -7,7 +7,7 @@ use http::header;
 use crate::message::{FieldName, FieldValue, Fields, Method, Request, Scheme};
 
 /// The origin's URL, in parts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OriginUrl {
     pub https: bool,
     /// The host, and the port unless it is the scheme's default, as in Host.

@@ -38,6 +38,7 @@ mod said;
 mod secure;
 mod shared;
 mod site;
+mod sites;
 mod steered;
 #[cfg(test)]
 mod tests;
@@ -63,7 +64,7 @@ pub use self::{
     secure::Secure,
     shared::Shared,
     site::Site,
-    steered::{Book, Steered},
+    sites::{Plan, SitePlan, Sites},
 };
 use self::{
     context::{Asked, key},
@@ -71,6 +72,8 @@ use self::{
     question::{Content, Found, find},
     refusal::{Refusal, refused},
     said::{Said, believe},
+    sites::Served,
+    steered::Steered,
     verdict::{Answer, Verdict},
     warning::Warning,
 };
@@ -137,9 +140,10 @@ struct Admitted {
 /// Reads the request, and chooses its site.
 async fn admit(cx: Rc<Context>, mut presented: Presented, said: &Said) -> Result<Admitted, Refusal> {
     let fields = std::mem::take(&mut presented.fields);
-    let rules = request::Rules { names: cx.names(presented.local), pseudonym: &cx.pseudonym, said };
+    let served = cx.sites.served();
+    let rules = request::Rules { names: cx.names(&served, presented.local), pseudonym: &cx.pseudonym, said };
     let (site, mut request) = request::parse(&presented, fields, &rules)
-        .and_then(|request| choose(&cx, &request).map(|site| (site, request)))
+        .and_then(|request| choose(&served, &request).map(|site| (site, request)))
         .inspect_err(|_| presented.connection.close_after())?;
     if said.client.is_some_and(|client| !presented.connection.count_for(client)) {
         return Err(Refusal::TooManyForClient);
@@ -171,7 +175,7 @@ async fn admit(cx: Rc<Context>, mut presented: Presented, said: &Said) -> Result
     let method = if has_own_key { &request.method } else { &Method::GET };
     let primary = key(&site, &steered, method, &request.target, &request.fields);
     let (local, worker) = (presented.local, presented.worker);
-    let asked = Asked { cx, site, request: Rc::new(request), local, worker, primary, steered };
+    let asked = Asked { cx, served, site, request: Rc::new(request), local, worker, primary, steered };
     Ok(Admitted { asked, content, connection: presented.connection })
 }
 
@@ -213,13 +217,10 @@ fn shape(site: &Site, steered: &Steered, request: &mut Request) -> Result<(), Re
 }
 
 /// Chooses the site of a request. Fails if the request leads out of the site.
-fn choose(cx: &Context, request: &Request) -> Result<Rc<Site>, Refusal> {
-    let (sites, target) = (&cx.sites, &request.target);
-    let Some(nth) = site::choose(sites.iter().map(|site| &**site), target) else {
-        let hosts_fit = sites.iter().any(|site| site.serves(target));
-        return Err(if hosts_fit { Refusal::NoSite } else { Refusal::NotServed });
-    };
-    let site = &sites[nth];
+fn choose(served: &Served, request: &Request) -> Result<Rc<Site>, Refusal> {
+    let target = &request.target;
+    let refused = || if served.has_host(target) { Refusal::NoSite } else { Refusal::NotServed };
+    let site = served.choose(target).ok_or_else(refused)?;
     let OriginUrl { base, prefix, .. } = &site.url;
     if !base.is_empty() || !prefix.is_empty() {
         if outward::leaves(&target.path_and_query, prefix) {

@@ -24,7 +24,7 @@ pub(super) fn open(
     shared: &Arc<Shared>,
 ) -> Option<admin::Listening> {
     let (store, shared, counters) = (store.clone(), shared.clone(), config.client.counters.clone());
-    let (listening, origin) = (format!("http://{listening}"), config.origin.url.clone());
+    let (listening, origin) = (format!("http://{listening}"), config.sites[0].origin.url.clone());
     let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     let handler = move |command| match command {
         admin::Command::Clear => {

@@ -39,6 +39,7 @@ mod restart;
 mod reuse;
 mod rules;
 mod settle;
+mod sites;
 mod smuggling;
 mod soak;
 mod stale;

@@ -34,7 +34,7 @@ fn words(words: &[&str]) -> Option<Vec<String>> {
 fn ruled(origin: &Origin, flags: &[&str], rules: Vec<(Conditions, Settings)>) -> Proxy {
     let spec = |(nth, (when, set))| RuleSpec { name: Arc::from(format!("rule {} of larder.toml", nth + 1)), when, set };
     let rules = Rules::new(rules.into_iter().enumerate().map(spec).collect()).unwrap();
-    Proxy::tuned(origin, flags, |config| config.rules = Arc::new(rules))
+    Proxy::tuned(origin, flags, |config| config.sites[0].rules = Arc::new(rules))
 }
 
 /// Sends a request without content and with this field, and returns its answer.
@@ -235,7 +235,7 @@ fn responses_that_were_stored_under_other_key_settings_are_not_found() {
         (ttl(60), "HIT"),
         (Settings { ignore_query: words(&["x"]), ..ttl(60) }, "MISS"),
     ] {
-        proxy.reconfigure(|config| config.rules = Arc::new(with(settings).unwrap()));
+        proxy.reconfigure(|config| config.sites[0].rules = Arc::new(with(settings).unwrap()));
         assert_eq!(proxy.get("/a").x_cache(), word);
     }
 }

@@ -20,7 +20,10 @@ const FENCES: &[(&str, &[&str])] = &[
     ("units", &[]),
     ("terminal", &["clock"]),
     ("cli", &["default"]),
-    ("config", &["cli", "client", "clock", "default", "origin", "policy", "proxy", "store", "units"]),
+    (
+        "config",
+        &["cli", "client", "clock", "default", "message", "origin", "policy", "proxy", "rules", "store", "units"],
+    ),
     ("announce", &["config", "policy", "terminal", "units"]),
     ("admin", &["policy", "store", "terminal", "units"]),
     ("key", &["message"]),
