@@ -18,10 +18,13 @@ fn telling(name: &'static str) -> Origin {
 
 /// The settings of a site in front of this origin.
 fn site(origin: &Origin, base: &str, hosts: &[&str], path: &str) -> Site {
-    let folder = std::path::Path::new("unused");
-    let mut site = config(&format!("{}{base}", origin.url()), folder, &[]).sites.remove(0);
+    let mut site = config_of(&format!("{}{base}", origin.url()));
     (site.hosts, site.path) = (hosts.iter().map(|host| (*host).to_owned()).collect(), path.to_owned());
     site
+}
+
+fn config_of(url: &str) -> Site {
+    config(url, std::path::Path::new("unused"), &[]).sites.remove(0)
 }
 
 fn ask(proxy: &Proxy, host: &str, target: &str) -> (u16, String) {
@@ -85,7 +88,7 @@ fn what_leads_to_the_origin_leads_below_the_path_of_the_site() {
 
 #[test]
 fn each_site_has_rules_of_its_own_and_their_responses_stand_apart() {
-    let origin = telling("one");
+    let origin = Origin::always(respond(200, &["Cache-Control: max-age=60"], "one"));
     let rule = |seconds| {
         let set = Settings { ttl: Some(Seconds(seconds)), ..Settings::default() };
         Rules::new(vec![RuleSpec { name: "one".into(), when: Conditions::default(), set }]).unwrap().into()
@@ -106,9 +109,9 @@ fn each_site_has_rules_of_its_own_and_their_responses_stand_apart() {
 #[test]
 fn an_origin_that_is_down_is_the_failure_of_its_own_site() {
     let origin = telling("one");
-    let down = Origin::always(Vec::new());
     let proxy = Proxy::tuned(&origin, &[], |config| {
-        config.sites = vec![site(&origin, "", &[], ""), site(&down, "", &[], "/down")];
+        let down = Site { path: "/down".to_owned(), ..config_of("http://127.0.0.1:1") };
+        config.sites = vec![site(&origin, "", &[], ""), down];
     });
     assert_eq!(proxy.get("/down/x").status, 502);
     assert_eq!(proxy.get("/x").text(), "one /x");
