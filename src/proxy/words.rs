@@ -82,6 +82,7 @@ fn stored(f: &mut fmt::Formatter<'_>, verdict: &Verdict, end: End) -> fmt::Resul
             write!(f, "stored for {}", show_seconds(lifetime.0))?;
             source(by).map_or(Ok(()), |source| write!(f, " ({source})"))
         }
+        Some((_, Reason::LifetimeUsedUp)) => write!(f, "stored, but {}", Reason::LifetimeUsedUp.as_str()),
         _ => f.write_str("stored, to be validated before each use"),
     }
 }
