@@ -220,6 +220,7 @@ mod tests {
             (Verdict { fwd_status: Some(304), ..hit(Reason::Validated, 0) }, 200, "HIT 200 validated"),
             (Verdict { collapsed: true, ttl: Some(9), ..miss(Reason::NotStored) }, 200, "MISS 200 collapsed; 9s left"),
             (hit(Reason::StaleWhileRevalidate, -4), 200, "STALE 200 4s over; stale-while-revalidate"),
+            (hit(Reason::StaleByDefault, -4), 200, "STALE 200 4s over; the origin fails (see --stale-if-error)"),
             (
                 Verdict { failure: Some(Box::new(refused.clone())), ..hit(Reason::StaleIfError, -4) },
                 200,
