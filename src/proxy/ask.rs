@@ -262,7 +262,10 @@ impl Asking {
     fn not_stored(&mut self, answered: Answered, reason: Reason) -> Fetched {
         let Question { asked, flight, .. } = &self.question;
         let Answered { response, times } = &answered;
-        let Some(lead) = &self.lead else { return Fetched::Relay { answered, reason } };
+        let Some(lead) = &self.lead else {
+            self.note_still_alone(reason, times.response);
+            return Fetched::Relay { answered, reason };
+        };
         let head = &response.head;
         let failure = sharing::is_failure(head.status.as_u16());
         let may_share = response.bound.is_none() && !self.unkeyed;
@@ -292,6 +295,16 @@ impl Asking {
                 self.lead = lead;
                 Fetched::Relay { answered, reason }
             }
+        }
+    }
+
+    /// Remembers for longer that the answers for this URL are for one client each, so that the next burst does not wait
+    /// either. A 304 to a client's own condition is no such answer: a request without conditions may get one for all.
+    fn note_still_alone(&self, reason: Reason, now: Timestamp) {
+        let Question { asked, flight, .. } = &self.question;
+        let is_of_one = asked.request.method == Method::GET && reason != Reason::StatusNeverStored;
+        if is_of_one && asked.cx.shared.goes_alone(&flight.variant, now) {
+            asked.cx.shared.note_alone(flight.variant, now);
         }
     }
 
