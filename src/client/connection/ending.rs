@@ -179,7 +179,7 @@ impl State {
             }
             ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
             self.enter(Phase::Lingering);
-            self.linger |= self.awaits_fate.is_some();
+            self.linger |= self.awaits_fate.is_some() && !self.worker.stopping();
             self.settle();
         }
         while self.linger && !self.eof {
