@@ -38,6 +38,7 @@ fn request() -> Request {
         version: Version::Http11,
         as_query: false,
         forwarded: false,
+        claims_https: false,
     }
 }
 

@@ -174,6 +174,7 @@ pub fn nominated(data: &[u8]) {
         version: Version::Http11,
         as_query: false,
         forwarded: false,
+        claims_https: false,
     };
     if let Ok(nominated) = vary::nominate(&response, &request, &options) {
         let star =

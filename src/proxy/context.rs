@@ -64,6 +64,13 @@ pub struct Asked {
 }
 
 impl Asked {
+    /// Returns true if another URL of this request's site has a key for each value of some fields or cookies.
+    pub fn has_many_keys(&self, target: &Target) -> bool {
+        let (path_and_query, fields) = (&*target.path_and_query, &self.request.fields);
+        let asked = rules::Asked { method: &Method::GET, path_and_query, fields };
+        self.site.book.asked(asked).request().key.holds_values()
+    }
+
     /// Returns the key of a method and another URL of this request's site, for a client that sends the same fields.
     pub fn key(&self, method: &Method, target: &Target) -> CacheKey {
         let fields = &self.request.fields;

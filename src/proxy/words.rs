@@ -61,6 +61,11 @@ fn stale(f: &mut fmt::Formatter<'_>, verdict: &Verdict) -> fmt::Result {
     match (&verdict.failure, verdict.fwd_status) {
         (Some(failure), _) => f.write_str(&escape(&failure.to_string())),
         (None, Some(status)) => write!(f, "the origin answered {status}"),
+        // the line says already that it is stale
+        (None, None) if verdict.reason == Reason::StaleByDefault => {
+            let by_rule = verdict.steered.as_deref().and_then(|steered| steered.words(verdict.reason));
+            write!(f, "the origin fails ({})", by_rule.as_deref().unwrap_or("see --stale-if-error"))
+        }
         (None, None) => f.write_str(&verdict.words(verdict.reason)),
     }
 }
@@ -83,6 +88,7 @@ fn stored(f: &mut fmt::Formatter<'_>, verdict: &Verdict, end: End) -> fmt::Resul
             write!(f, "stored for {}", show_seconds(lifetime.0))?;
             source(verdict, by).map_or(Ok(()), |source| write!(f, " ({source})"))?;
         }
+        Some((_, Reason::LifetimeUsedUp)) => write!(f, "stored, but {}", Reason::LifetimeUsedUp.as_str())?,
         _ => f.write_str("stored, to be validated before each use")?,
     }
     let ignores = verdict.steered.as_deref().and_then(Effective::ignores);

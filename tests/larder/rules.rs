@@ -339,3 +339,24 @@ fn nothing_is_different_for_a_site_without_rules() {
     proxy.get("/a?b=1&a=2");
     assert_eq!(proxy.get("/a?b=1&a=2").cache_status(), r#"larder; hit; ttl=60; detail="fresh""#);
 }
+
+#[test]
+fn what_changes_a_url_makes_the_copies_under_all_of_its_keys_unusable() {
+    let origin = numbering(&["Cache-Control: max-age=60"]);
+    let keyed = Settings { key_headers: Some(vec![name("x-key")]), ..Settings::default() };
+    let proxy = ruled(&origin, &[], vec![(path("/"), keyed), (methods("/graphql", "POST"), ttl(60))]);
+    for who in ["alice", "bob"] {
+        let line = format!("X-Key: {who}");
+        sent(&proxy, "GET", "/a", &line);
+        assert_eq!(sent(&proxy, "GET", "/a", &line).x_cache(), "HIT");
+    }
+    sent(&proxy, "POST", "/a", "X-Key: carol");
+    for who in ["alice", "bob"] {
+        assert_eq!(sent(&proxy, "GET", "/a", &format!("X-Key: {who}")).x_cache(), "MISS", "{who}");
+    }
+    let read = r#"{"query":"{ a }"}"#;
+    post(&proxy, read, &[]);
+    assert_eq!(post(&proxy, read, &[]).x_cache(), "HIT");
+    post(&proxy, r#"{"query":"mutation { a }"}"#, &[]);
+    assert_eq!(post(&proxy, read, &[]).x_cache(), "MISS");
+}

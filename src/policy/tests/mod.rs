@@ -84,6 +84,7 @@ fn request(method: &str, lines: &[&str]) -> Request {
         version: Version::Http11,
         as_query: false,
         forwarded: false,
+        claims_https: false,
     }
 }
 
