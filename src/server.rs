@@ -2,6 +2,7 @@
 
 mod control;
 mod origin;
+mod reload;
 mod sites;
 mod stopping;
 
@@ -20,11 +21,14 @@ use actix_server::ServerHandle;
 use arc_swap::ArcSwap;
 use socket2::{Domain, Socket, Type};
 
-pub use self::stopping::TOGETHER;
 use self::{
     origin::{is_larder_itself, log_reached, reached},
     sites::{is_dead, plan},
     stopping::{Requests, Signals, until_stopped},
+};
+pub use self::{
+    reload::{Changes, Reloader},
+    stopping::TOGETHER,
 };
 use crate::{
     admin,
@@ -211,6 +215,7 @@ pub struct Running {
     pub store: Store,
     origin: Prepared,
     shared: Arc<Shared>,
+    reloader: Arc<Reloader>,
     handle: ServerHandle,
     thread: Option<JoinHandle<()>>,
     done: Option<tokio::sync::oneshot::Receiver<()>>,
@@ -248,6 +253,7 @@ pub fn start(mut config: Config, clock: Clock) -> Result<Running, RunError> {
     }
     let store = Store::open_with(config.store.clone(), is_dead, lock);
     let shared = Arc::new(Shared::default());
+    let reloader = Arc::new(Reloader::new(config.clone(), plan.clone(), secret));
     let control = has_folder.then(|| control::open(&config, addr, &store, &shared)).flatten();
     let (tell, told) = mpsc::channel();
     let (done_tell, done) = tokio::sync::oneshot::channel();
@@ -260,7 +266,7 @@ pub fn start(mut config: Config, clock: Clock) -> Result<Running, RunError> {
         })
         .map_err(RunError::Server)?;
     let handle = told.recv().unwrap_or_else(|_| Err(io::Error::other("it ended at once"))).map_err(RunError::Server)?;
-    Ok(Running { addr, store, origin, shared, handle, thread: Some(thread), done: Some(done) })
+    Ok(Running { addr, store, origin, shared, reloader, handle, thread: Some(thread), done: Some(done) })
 }
 
 #[expect(clippy::too_many_arguments, reason = "the captures of one thread")]
@@ -360,6 +366,11 @@ fn pseudonym() -> String {
 }
 
 impl Running {
+    /// Takes over new settings. See [`Reloader::reload`].
+    pub fn reload(&self, config: Config) -> Result<Changes, String> {
+        self.reloader.reload(config)
+    }
+
     /// The number of requests that wait for the answer to another one.
     pub fn following(&self) -> usize {
         self.shared.following()

@@ -87,7 +87,7 @@ impl Steered {
 
     /// Returns what the rules set for this answer.
     pub fn answer(&self, answer: &ResponseHead) -> Rc<Effective> {
-        if self.matched.is_empty() {
+        if self.book.rules.is_decided(&self.matched, answer) {
             return self.request.clone();
         }
         self.book.effective(self.book.rules.answered(&self.matched, answer))

@@ -138,6 +138,12 @@ impl Rules {
         self.compiled.iter().zip(found).map(how).collect()
     }
 
+    /// Returns true if the answer makes no difference to what these rules set.
+    pub fn is_decided(&self, matched: &Matched, answer: &ResponseHead) -> bool {
+        let looks = |(rule, _): &(u16, How)| self.specs[usize::from(*rule)].when.are_about_answer();
+        matched.is_empty() || (has_lifetime(answer) && !matched.rules.iter().any(looks))
+    }
+
     /// Returns which of these rules apply to this answer.
     pub fn answered(&self, matched: &Matched, answer: &ResponseHead) -> Matched {
         let status = answer.status.as_u16();
@@ -148,7 +154,7 @@ impl Rules {
         };
         Matched {
             rules: matched.rules.iter().filter(applies).copied().collect(),
-            without_lifetime: !matches!(status, 200 | 203 | 204 | 206 | 301 | 308),
+            without_lifetime: !has_lifetime(answer),
         }
     }
 
@@ -162,6 +168,12 @@ impl Rules {
     pub fn merged(&self, matched: &Matched) -> Merged {
         Merged::new(&self.specs, matched)
     }
+}
+
+/// Returns true if rules without `status` give the answer a lifetime. They give none to errors, nor to redirects that may lead
+/// to a signed URL.
+fn has_lifetime(answer: &ResponseHead) -> bool {
+    matches!(answer.status.as_u16(), 200 | 203 | 204 | 206 | 301 | 308)
 }
 
 fn method_matches(compiled: &Compiled, method: &Method) -> bool {

@@ -129,6 +129,18 @@ impl Settings {
         self.ttl.is_some() || self.min_ttl.is_some() || self.default_ttl.is_some()
     }
 
+    /// Returns true if both say the same of the key.
+    pub fn same_key(&self, other: &Settings) -> bool {
+        self.ignore_query == other.ignore_query
+            && self.only_query == other.only_query
+            && self.sort_query == other.sort_query
+            && self.forward_ignored_query == other.forward_ignored_query
+            && self.key_headers == other.key_headers
+            && self.key_cookies == other.key_cookies
+            && self.ignore_host == other.ignore_host
+            && self.rewrite == other.rewrite
+    }
+
     /// Returns true if one of these settings changes the key or what reaches the origin.
     pub fn change_key(&self) -> bool {
         self.ignore_query.is_some()

@@ -34,6 +34,7 @@ mod query;
 mod ranges;
 mod ranges_on_their_way;
 mod regression;
+mod reload;
 mod responses;
 mod restart;
 mod reuse;
