@@ -5,6 +5,7 @@ use std::{net::SocketAddr, rc::Rc, sync::Arc};
 use super::{
     authority::Names,
     counts::WorkerCounts,
+    forward::OriginUrl,
     shared::Shared,
     site::Site,
     sites::{Served, Sites},
@@ -81,6 +82,20 @@ impl Asked {
     /// Returns the names under which this request's client may reach Larder.
     pub fn names(&self) -> Names<'_> {
         self.cx.names(&self.served, self.local)
+    }
+
+    /// Returns the URL by which the origin is addressed. Where the client's host is not part of the key, the origin does not
+    /// hear it.
+    pub fn heard(&self) -> OriginUrl {
+        match self.steered.request().key.ignores_host {
+            true => self.site.url.clone(),
+            false => self.site.heard_as(&self.request.target),
+        }
+    }
+
+    /// Returns true if the origin gets the client's scheme and authority.
+    pub fn tells_client(&self) -> bool {
+        self.site.tells_client() && !self.steered.request().key.ignores_host
     }
 
     /// Returns the options of the policy before there is an answer.

@@ -4,6 +4,7 @@ use http::header::CONTENT_TYPE;
 
 use super::{
     compile::{Compiled, Fault, MOST_RULES, compile},
+    matched::{How, Matched},
     merged::Merged,
     path::Path,
     pattern::Paths,
@@ -30,29 +31,6 @@ pub struct Asked<'a> {
     /// As the client sent it.
     pub path_and_query: &'a str,
     pub fields: &'a Fields,
-}
-
-/// How a rule matches a request whose path and query can be read in several ways.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum How {
-    /// One reading matches: what the rule forbids is forbidden.
-    Partly,
-    /// All readings match: the rule applies.
-    Wholly,
-}
-
-/// The rules that apply, in order.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct Matched {
-    pub(super) rules: Vec<(u16, How)>,
-    /// The answer's status is one for which rules without `status` give no lifetime.
-    pub(super) without_lifetime: bool,
-}
-
-impl Matched {
-    pub fn is_empty(&self) -> bool {
-        self.rules.is_empty()
-    }
 }
 
 impl Rules {

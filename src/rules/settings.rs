@@ -2,7 +2,7 @@
 
 use std::{fmt, fmt::Write};
 
-use super::spec::{Edits, Ignore, Rewrite};
+use super::values::{Edits, Ignore, Rewrite};
 use crate::{clock::Seconds, message::FieldName};
 
 /// Declares the settings: each with its type, its word in the file, and the stage at which it is decided.

@@ -360,3 +360,20 @@ fn what_changes_a_url_makes_the_copies_under_all_of_its_keys_unusable() {
     post(&proxy, r#"{"query":"mutation { a }"}"#, &[]);
     assert_eq!(post(&proxy, read, &[]).x_cache(), "MISS");
 }
+
+#[test]
+fn a_host_that_is_not_in_the_key_does_not_reach_the_origin() {
+    let origin = Origin::answering(|request| {
+        let forwarded = request.field("X-Forwarded-Host").unwrap_or("-").to_owned();
+        respond(200, &["Cache-Control: max-age=60"], format!("{} {forwarded}", request.field("Host").unwrap()))
+    });
+    let settings = Settings { ignore_host: Some(true), ..Settings::default() };
+    let proxy = ruled(&origin, &[], vec![(path("/static"), settings)]);
+    let ask = |host: &str, target: &str| {
+        proxy.client().send(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n")).response("GET")
+    };
+    assert_eq!(ask("a.test", "/b").text(), "a.test a.test");
+    let own = format!("{} -", origin.url().trim_start_matches("http://"));
+    assert_eq!(ask("a.test", "/static").text(), own);
+    assert_eq!(ask("evil.test", "/static").x_cache(), "HIT");
+}
