@@ -10,7 +10,7 @@ use std::{
 use larder::{
     admin, allocator, blocking,
     cli::{self, Arguments, CliError},
-    config::{Folders, Surroundings, Task},
+    config::{Config, Folders, Surroundings, Task},
     logging, server,
     store::{self, Cleared, OpenError},
     terminal,
@@ -51,7 +51,7 @@ fn run() -> ExitCode {
     }
     match task {
         Err(error) => fail(2, &error),
-        Ok(Task::Serve(config)) => match server::run(*config) {
+        Ok(Task::Serve(config)) => match server::run(*config, Box::new(reread)) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => match error.setting() {
                 Some(field) => fail(error.exit_code(), &format!("{}: {error}", arguments.name_of(field))),
@@ -60,6 +60,20 @@ fn run() -> ExitCode {
         },
         Ok(Task::Clear(folders)) => clear(&folders),
         Ok(Task::Stats { folders, json, all }) => stats(&folders, json, all),
+    }
+}
+
+/// Reads the command line, the environment and the file once more.
+fn reread() -> Result<Config, String> {
+    let arguments = match Arguments::read(std::env::args_os()) {
+        Ok(arguments) => arguments,
+        Err(CliError::Wrong(line)) => return Err(line.to_string()),
+        Err(_) => return Err("the command line does not start Larder".to_owned()),
+    };
+    match Task::new(&arguments, &Surroundings::read()) {
+        Ok(Task::Serve(config)) => Ok(*config),
+        Ok(_) => Err("the command line does not start Larder".to_owned()),
+        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -3,6 +3,7 @@
 mod control;
 mod origin;
 mod reload;
+mod service;
 mod sites;
 mod stopping;
 
@@ -27,7 +28,7 @@ use self::{
     stopping::{Requests, Signals, until_stopped},
 };
 pub use self::{
-    reload::{Changes, Reloader},
+    reload::{Changes, Reloader, Source},
     stopping::TOGETHER,
 };
 use crate::{
@@ -140,8 +141,9 @@ impl fmt::Display for RunError {
 
 impl std::error::Error for RunError {}
 
-/// Runs until a signal asks it to stop, and then until the running requests have ended.
-pub fn run(config: Config) -> Result<(), RunError> {
+/// Runs until a signal asks it to stop, and then until the running requests have ended. `source` reads the settings once
+/// more, for a reload.
+pub fn run(config: Config, source: Box<Source>) -> Result<(), RunError> {
     let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Server)?;
     let mut signals = {
         let _within = rt.enter();
@@ -155,17 +157,27 @@ pub fn run(config: Config) -> Result<(), RunError> {
              and change everything"
         );
     }
-    let running = start(config.clone(), Clock::system())?;
+    let running = start_with(config.clone(), Clock::system(), source)?;
+    service::notify_ready();
     let (handle, shared) = (running.handle.clone(), running.shared.clone());
     let requests = Requests {
         under_way: || shared.counts.under_way(),
         // a worker may end before it has counted all of its requests
         cut_off: || shared.counts.cut_off() + shared.counts.under_way(),
     };
+    let reloader = running.reloader.clone();
+    let reload = move || {
+        // it reads files, and may wait for them
+        let reloader = reloader.clone();
+        let reloading = std::thread::Builder::new().name("reload".to_owned()).spawn(move || reloader.read_and_reload());
+        if let Err(error) = reloading {
+            log::error!("not reloaded: {error}");
+        }
+    };
     let lines = start_up_lines(&config, running.addr, running.store.clone(), running.origin.clone());
     rt.block_on(async {
         tokio::select! {
-            () = until_stopped(handle, requests, running.ended(), &mut signals, config.client.shutdown_timeout) => {}
+            () = until_stopped(handle, requests, running.ended(), &mut signals, reload, config.client.shutdown_timeout) => {}
             () = async { lines.await; std::future::pending().await } => {}
         }
     });
@@ -221,8 +233,13 @@ pub struct Running {
     done: Option<tokio::sync::oneshot::Receiver<()>>,
 }
 
-/// Starts a Larder, and returns when it accepts requests.
-pub fn start(mut config: Config, clock: Clock) -> Result<Running, RunError> {
+/// Starts a Larder whose settings have no source, and returns when it accepts requests.
+pub fn start(config: Config, clock: Clock) -> Result<Running, RunError> {
+    let same = config.clone();
+    start_with(config, clock, Box::new(move || Ok(same.clone())))
+}
+
+fn start_with(mut config: Config, clock: Clock, source: Box<Source>) -> Result<Running, RunError> {
     descriptors::share_out(&mut config);
     let listener = listen(&config)?;
     let addr = listener.local_addr().map_err(RunError::Server)?;
@@ -253,8 +270,8 @@ pub fn start(mut config: Config, clock: Clock) -> Result<Running, RunError> {
     }
     let store = Store::open_with(config.store.clone(), is_dead, lock);
     let shared = Arc::new(Shared::default());
-    let reloader = Arc::new(Reloader::new(config.clone(), plan.clone(), secret));
-    let control = has_folder.then(|| control::open(&config, addr, &store, &shared)).flatten();
+    let reloader = Arc::new(Reloader::new(config.clone(), plan.clone(), secret, source));
+    let control = has_folder.then(|| control::open(&config, addr, &store, &shared, &reloader)).flatten();
     let (tell, told) = mpsc::channel();
     let (done_tell, done) = tokio::sync::oneshot::channel();
     let kept = store.clone();

@@ -8,7 +8,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 
-use super::sites::plan;
+use super::{service, sites::plan};
 use crate::{
     client,
     config::{Config, Site},
@@ -24,11 +24,28 @@ pub struct Reloader {
     secret: DigestKey,
     /// The settings that are in force. One reload at a time changes them.
     running: Mutex<Config>,
+    /// Reads the settings once more.
+    source: Box<Source>,
 }
 
+/// Reads the settings once more. The error lists what is wrong with them.
+pub type Source = dyn Fn() -> Result<Config, String> + Send + Sync;
+
 impl Reloader {
-    pub(super) fn new(config: Config, plan: Arc<ArcSwap<Plan>>, secret: DigestKey) -> Reloader {
-        Reloader { plan, secret, running: Mutex::new(config) }
+    pub(super) fn new(config: Config, plan: Arc<ArcSwap<Plan>>, secret: DigestKey, source: Box<Source>) -> Reloader {
+        Reloader { plan, secret, running: Mutex::new(config), source }
+    }
+
+    /// Reads the settings once more, and takes them over. Says what has changed, or why nothing has.
+    pub fn read_and_reload(&self) -> Result<Changes, String> {
+        service::notify_reloading();
+        let reloaded = (self.source)().and_then(|config| self.reload(config));
+        service::notify_ready();
+        match &reloaded {
+            Ok(changes) => log::info!("reloaded: {changes}"),
+            Err(problem) => problem.lines().for_each(|line| log::error!("not reloaded: {line}")),
+        }
+        reloaded
     }
 
     /// Takes over the settings, and returns what is different. A request that has begun keeps the settings that it began
