@@ -115,8 +115,7 @@ fn what_the_origin_forbids_wins_over_a_lifetime_unless_a_rule_ignores_it() {
 
 #[test]
 fn authorization_wins_over_a_lifetime_unless_it_is_in_the_key_or_ignored() {
-    let origin =
-        Origin::answering(|request| respond(200, &[], request.field("Authorization").unwrap_or("nobody").to_owned()));
+    let origin = Origin::answering(|request| respond(200, &[], request.field("Authorization").unwrap_or("nobody")));
     let asked = |proxy: &Proxy, who: &str| sent(proxy, "GET", "/", &format!("Authorization: {who}"));
     let proxy = ruled(&origin, &[], vec![(path("/"), ttl(60))]);
     for _ in 0..2 {
@@ -138,8 +137,7 @@ fn authorization_wins_over_a_lifetime_unless_it_is_in_the_key_or_ignored() {
 
 #[test]
 fn an_api_key_in_a_field_is_no_less_of_an_obstacle_than_authorization() {
-    let origin =
-        Origin::answering(|request| respond(200, &[], request.field("X-Api-Key").unwrap_or("nobody").to_owned()));
+    let origin = Origin::answering(|request| respond(200, &[], request.field("X-Api-Key").unwrap_or("nobody")));
     let asked = |proxy: &Proxy, who: &str| sent(proxy, "GET", "/", &format!("X-Api-Key: {who}")).text();
     let proxy = ruled(&origin, &[], vec![(path("/"), ttl(60))]);
     assert_eq!((asked(&proxy, "alice"), asked(&proxy, "bob")), ("alice".to_owned(), "bob".to_owned()));
@@ -151,7 +149,7 @@ fn an_api_key_in_a_field_is_no_less_of_an_obstacle_than_authorization() {
 
 #[test]
 fn a_page_is_cached_for_each_value_of_the_cookies_in_the_key_and_no_other_cookie_reaches_the_origin() {
-    let origin = Origin::answering(|request| respond(200, &[], request.field("Cookie").unwrap_or("none").to_owned()));
+    let origin = Origin::answering(|request| respond(200, &[], request.field("Cookie").unwrap_or("none")));
     let keyed = Settings { key_cookies: words(&["lang"]), ..ttl(60) };
     let proxy = ruled(&origin, &[], vec![(path("/"), keyed)]);
     for (cookie, word, text) in [

@@ -59,7 +59,7 @@ fn random_rule(rng: &mut Rng, nth: usize) -> RuleSpec {
     };
     let about_answer = when.are_about_answer();
     let set = Settings {
-        ttl: (rng.below(2) == 0).then(|| Seconds(nth as u64)),
+        ttl: (rng.below(2) == 0).then_some(Seconds(nth as u64)),
         no_store: (rng.below(3) == 0).then(|| rng.below(2) == 0),
         bypass: (!about_answer && rng.below(3) == 0).then(|| rng.below(2) == 0),
         stale_if_error: Some(Seconds(nth as u64)),
