@@ -9,6 +9,7 @@
 //! | `matching` | which rules a request and its answer match |
 //! | `merged` | what they set together, and who set what |
 //! | `rewriting` | a change of the path |
+//! | `written` | conditions as the file writes them |
 //!
 //! Every rule that matches applies; if two set the same thing, the later one wins. A path can be read in several ways. What
 //! forbids applies if one reading matches, what permits if all do: a careless origin may take `/static/../account` for
@@ -25,6 +26,7 @@ mod settings;
 mod spec;
 #[cfg(test)]
 mod tests;
+mod written;
 
 pub use compile::{Fault, MOST_PATTERNS, MOST_RULES};
 pub use matching::{Asked, How, Matched, Rules};
@@ -34,3 +36,4 @@ pub use query::{Parameter, select};
 pub use rewriting::Rewriting;
 pub use settings::{Setting, Settings, Stage};
 pub use spec::{Conditions, Edits, Ignore, Rewrite, RuleSpec};
+pub use written::quoted;
