@@ -10,7 +10,7 @@ use std::{
 use larder::{
     admin, allocator, blocking,
     cli::{self, Arguments, CliError},
-    config::{Config, Folders, Surroundings, Task},
+    config::{Config, ConfigError, Folders, Sources, Surroundings, Task},
     logging, server,
     store::{self, Cleared, OpenError},
     terminal,
@@ -38,10 +38,15 @@ fn run() -> ExitCode {
         }
         Err(CliError::Wrong(line)) => return fail(2, &line),
     };
+    let sources = match Sources::read(arguments) {
+        Ok(sources) => sources,
+        Err(errors) => return fail_all(&errors),
+    };
+    let arguments = &sources.arguments;
     logging::start(arguments.verbose, arguments.quiet);
     blocking::quiet_caught_panics();
     store::restrict_umask();
-    let task = Task::new(&arguments, &Surroundings::read());
+    let task = Task::of(&sources, &Surroundings::read());
     if matches!(task, Ok(Task::Serve(_))) {
         // it may start the program anew, which would say everything twice
         allocator::tune();
@@ -50,14 +55,22 @@ fn run() -> ExitCode {
         log::warn!("{line}");
     }
     match task {
-        Err(error) => fail(2, &error),
-        Ok(Task::Serve(config)) => match server::run(*config, Box::new(reread)) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => match error.setting() {
-                Some(field) => fail(error.exit_code(), &format!("{}: {error}", arguments.name_of(field))),
-                None => fail(error.exit_code(), &error),
-            },
-        },
+        Err(errors) => fail_all(&errors),
+        Ok(Task::Serve(config)) => {
+            config.warnings.iter().for_each(|line| log::warn!("{line}"));
+            match server::run(*config, Box::new(reread)) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => match error.setting() {
+                    Some(field) => fail(error.exit_code(), &format!("{}: {error}", arguments.name_of(field))),
+                    None => fail(error.exit_code(), &error),
+                },
+            }
+        }
+        Ok(Task::Check(config)) => {
+            config.warnings.iter().for_each(|line| log::warn!("{line}"));
+            print(&[config.summary()])
+        }
+        Ok(Task::Show(lines)) => print(&lines),
         Ok(Task::Clear(folders)) => clear(&folders),
         Ok(Task::Stats { folders, json, all }) => stats(&folders, json, all),
     }
@@ -73,13 +86,25 @@ fn reread() -> Result<Config, String> {
     match Task::new(&arguments, &Surroundings::read()) {
         Ok(Task::Serve(config)) => Ok(*config),
         Ok(_) => Err("the command line does not start Larder".to_owned()),
-        Err(error) => Err(error.to_string()),
+        Err(errors) => Err(errors.iter().map(ConfigError::to_string).collect::<Vec<_>>().join("\n")),
     }
 }
 
 fn fail(code: u8, error: &dyn std::fmt::Display) -> ExitCode {
     logging::say(&format!("error: {error}"));
     ExitCode::from(code)
+}
+
+/// Says everything that is wrong with the settings.
+fn fail_all(errors: &[ConfigError]) -> ExitCode {
+    errors.iter().for_each(|error| logging::say(&format!("error: {error}")));
+    ExitCode::from(2)
+}
+
+fn print(lines: &[String]) -> ExitCode {
+    let mut output = Output::default();
+    lines.iter().for_each(|line| output.say(line));
+    output.end(ExitCode::SUCCESS)
 }
 
 /// What the program writes to stdout.

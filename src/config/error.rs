@@ -6,7 +6,9 @@ use std::fmt;
 /// example. The exit code is 2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
-    /// The name by which the user set it: `--disk` or `LARDER_DISK`.
+    /// The file and the line, if the setting is written there: `larder.toml:5`.
+    pub place: Option<String>,
+    /// The name by which the user set it: `--disk` or `LARDER_DISK`, or `disk` in a file. It may be empty in a file.
     pub setting: String,
     pub fault: Fault,
     pub problem: String,
@@ -22,14 +24,27 @@ pub enum Fault {
     Conflict,
 }
 
+impl ConfigError {
+    /// Returns the line in the file, or 0.
+    pub(super) fn line(&self) -> usize {
+        let line = self.place.as_deref().and_then(|place| place.rsplit(':').next()?.parse().ok());
+        line.unwrap_or_default()
+    }
+}
+
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ConfigError { setting, fault, problem } = self;
-        match fault {
-            Fault::Missing => write!(f, "missing {setting}: {problem}"),
-            Fault::Invalid(None) => write!(f, "invalid {setting}: {problem}"),
-            Fault::Invalid(Some(value)) => write!(f, "invalid {setting} {value:?}: {problem}"),
-            Fault::Conflict => write!(f, "{setting}: {problem}"),
+        let ConfigError { place, setting, fault, problem } = self;
+        if let Some(place) = place {
+            write!(f, "{place}: ")?;
+        }
+        match (fault, place) {
+            (Fault::Missing, _) => write!(f, "missing {setting}: {problem}"),
+            (Fault::Invalid(None), None) => write!(f, "invalid {setting}: {problem}"),
+            (Fault::Invalid(Some(value)), None) => write!(f, "invalid {setting} {value:?}: {problem}"),
+            (Fault::Invalid(Some(value)), Some(_)) => write!(f, "{setting} {value:?}: {problem}"),
+            _ if setting.is_empty() => f.write_str(problem),
+            _ => write!(f, "{setting}: {problem}"),
         }
     }
 }

@@ -1,15 +1,17 @@
 //! Reads a [`Config`] out of the arguments.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{cell::RefCell, path::PathBuf, time::Duration};
 
 use super::{
-    Config, Folders, Listen, Site,
+    Config, Folders, Listen,
     error::{ConfigError, Fault},
+    file::File,
     folder::{self, Surroundings},
     origin::{self, Origin},
+    values,
 };
 use crate::{
-    cli::Arguments,
+    cli::{Arguments, Command, Source},
     client,
     clock::Seconds,
     default,
@@ -30,63 +32,69 @@ mod fixed {
     pub const MOST_WORKERS: u64 = 1024;
 }
 
-/// Reads a [`Config`] out of the arguments.
+/// Reads a [`Config`] out of the arguments and the file. Each setting that is not valid is noted, and stands for some valid
+/// value until all are read.
 pub(super) struct Reader<'a> {
     pub arguments: &'a Arguments,
     pub surroundings: &'a Surroundings,
+    pub file: Option<&'a File>,
+    errors: RefCell<Vec<ConfigError>>,
 }
 
-impl Reader<'_> {
-    pub(super) fn config(&self) -> Result<Config, ConfigError> {
-        let a = self.arguments;
-        let site = self.site()?;
-        let listen = Listen { host: self.listen_host()?, port: self.number("port", &a.port, 0, 65535)? as u16 };
-        Ok(Config {
-            listen,
-            allow_hosts: self.allow_hosts()?,
-            store: self.store(&site.origin)?,
-            client: self.client()?,
-            sites: vec![site],
-        })
+impl<'a> Reader<'a> {
+    pub fn new(arguments: &'a Arguments, surroundings: &'a Surroundings, file: Option<&'a File>) -> Reader<'a> {
+        Reader { arguments, surroundings, file, errors: RefCell::default() }
     }
 
-    fn site(&self) -> Result<Site, ConfigError> {
-        let origin = self
-            .origin()?
-            .ok_or_else(|| self.missing("origin", "the site to cache, for example --origin http://example.com"))?;
-        self.reject_link_local(&origin)?;
-        Ok(Site {
-            hosts: Vec::new(),
-            path: String::new(),
-            host_mode: self.host_mode(&origin)?,
-            forward_client: self.arguments.forward_client,
-            origin_client: self.origin_client(&origin)?,
-            policy: self.policy()?,
-            rules: Arc::default(),
-            origin,
-        })
-    }
-
-    fn reject_link_local(&self, origin: &Origin) -> Result<(), ConfigError> {
-        match origin.host.trim_matches(['[', ']']).parse() {
-            Ok(address) if is_link_local(address) && !self.arguments.allow_link_local_origin => {
-                let problem = "link-local and cloud metadata addresses can give away credentials; choose another \
-                               address, or allow this one with --allow-link-local-origin";
-                Err(self.invalid("origin", &origin.url, problem))
-            }
-            _ => Ok(()),
+    /// Notes an error, once.
+    pub fn note(&self, error: ConfigError) {
+        let mut errors = self.errors.borrow_mut();
+        if !errors.contains(&error) {
+            errors.push(error);
         }
     }
 
-    fn store(&self, origin: &Origin) -> Result<store::Options, ConfigError> {
+    /// Notes the error, if there is one.
+    pub fn noted<T: Default>(&self, read: Result<T, ConfigError>) -> T {
+        read.unwrap_or_else(|error| {
+            self.note(error);
+            T::default()
+        })
+    }
+
+    pub fn config(&self) -> Result<Config, Vec<ConfigError>> {
         let a = self.arguments;
-        let disk = self.size("disk", &a.disk)?;
+        let (sites, rules) = self.sites();
+        let listen =
+            Listen { host: self.noted(self.listen_host()), port: self.number("port", &a.port, 0, 65535) as u16 };
+        let (allow_hosts, client) = (self.noted(self.allow_hosts()), self.client());
+        let folder = match (self.noted(self.cache_dir()), &sites[..]) {
+            (Some(folder), _) => folder,
+            (None, []) => PathBuf::new(),
+            (None, [first, ..]) => self.noted(self.default_folder(&first.origin)),
+        };
+        let store = self.store(folder);
+        let config = Config { listen, allow_hosts, store, client, rules, warnings: self.warnings(&sites), sites };
+        let mut errors = self.errors.take();
+        errors.sort_by_key(ConfigError::line);
+        if errors.is_empty() { Ok(config) } else { Err(errors) }
+    }
+
+    fn store(&self, folder: PathBuf) -> store::Options {
+        let ((disk, max_object), memory) = (self.noted(self.disk()), self.noted(self.memory()));
+        store::Options { folder, memory, disk, max_object }
+    }
+
+    /// Returns the space of the cache, and of the largest body in it.
+    fn disk(&self) -> Result<(u64, u64), ConfigError> {
+        let a = self.arguments;
+        let disk = self.read_size("disk", &a.disk)?;
         if disk < fixed::LEAST_DISK {
             let least = show_size(fixed::LEAST_DISK);
             return Err(self.invalid("disk", &a.disk, format!("expected at least {least}")));
         }
         let max_object = match &a.max_object {
-            Some(text) => self.size("max_object", text)?,
+            Some(text) => self.read_size("max_object", text)?,
             None => disk / default::MAX_OBJECT_FRACTION,
         };
         if max_object > disk {
@@ -94,39 +102,32 @@ impl Reader<'_> {
             let problem = format!("expected at most {} ({whole}); lower it, or raise {whole}", show_size(disk));
             return Err(self.invalid("max_object", typed, problem));
         }
-        let memory = self.size("memory", &a.memory)?;
+        Ok((disk, max_object))
+    }
+
+    fn memory(&self) -> Result<u64, ConfigError> {
+        let typed = &self.arguments.memory;
+        let memory = self.read_size("memory", typed)?;
         if (1..store::LEAST_MEMORY).contains(&memory) {
             let least = show_size(store::LEAST_MEMORY);
             let problem = format!("expected at least {least}, or 0B to keep all responses on disk");
-            return Err(self.invalid("memory", &a.memory, problem));
+            return Err(self.invalid("memory", typed, problem));
         }
-        Ok(store::Options {
-            folder: match self.cache_dir()? {
-                Some(folder) => folder,
-                None => folder::of_origin(&self.caches()?, origin),
-            },
-            memory,
-            disk,
-            max_object,
-        })
+        Ok(memory)
     }
 
     /// Parses a time of whole seconds.
-    fn seconds(&self, field: &'static str, text: &str) -> Result<Seconds, ConfigError> {
-        let time = self.duration(field, text)?;
-        if time.subsec_millis() != 0 {
-            return Err(self.invalid(field, text, "expected whole seconds, for example 1s or 0s"));
-        }
-        Ok(Seconds(time.as_secs()))
+    fn seconds(&self, field: &'static str, text: &str) -> Seconds {
+        self.noted(values::seconds(text).map_err(|problem| self.invalid(field, text, problem)))
     }
 
-    fn policy(&self) -> Result<policy::Options, ConfigError> {
+    pub fn policy(&self) -> policy::Options {
         let a = self.arguments;
-        Ok(policy::Options {
+        policy::Options {
             strict: a.strict,
-            default_ttl: self.seconds("default_ttl", &a.default_ttl)?,
-            negative_ttl: self.seconds("negative_ttl", &a.negative_ttl)?,
-            stale_if_error: self.seconds("stale_if_error", &a.stale_if_error)?,
+            default_ttl: self.seconds("default_ttl", &a.default_ttl),
+            negative_ttl: self.seconds("negative_ttl", &a.negative_ttl),
+            stale_if_error: self.seconds("stale_if_error", &a.stale_if_error),
             client_reload: a.client_reload,
             ignore_cookies: a.ignore_cookies,
             max_head: fixed::ORIGIN_MAX_HEAD,
@@ -134,93 +135,141 @@ impl Reader<'_> {
             site: "".into(),
             digest_key: policy::DigestKey::default(),
             steering: policy::Steering::default(),
-        })
+        }
     }
 
-    fn origin_client(&self, origin: &Origin) -> Result<crate::origin::Options, ConfigError> {
+    pub fn origin_client(&self, origin: &Origin) -> crate::origin::Options {
         let a = self.arguments;
-        if let Some(file) = &a.origin_ca {
-            crate::origin::certificates(file).map_err(|problem| {
-                let problem = format!("{problem}; expected a file of PEM certificates");
-                self.invalid("origin_ca", &file.to_string_lossy(), problem)
-            })?;
+        if let Some(file) = &a.origin_ca
+            && let Err(problem) = crate::origin::certificates(file)
+        {
+            let problem = format!("{problem}; expected a file of PEM certificates");
+            self.note(self.invalid("origin_ca", &file.to_string_lossy(), problem));
         }
-        Ok(crate::origin::Options {
+        crate::origin::Options {
             https: origin.https,
             host: origin.host.clone(),
             port: origin.port,
             allow_link_local: a.allow_link_local_origin,
             ca: a.origin_ca.clone(),
             insecure: a.origin_insecure,
-            connect_timeout: self.timeout("connect_timeout", &a.connect_timeout)?,
-            first_byte_timeout: self.timeout("first_byte_timeout", &a.first_byte_timeout)?,
-            between_bytes_timeout: self.timeout("between_bytes_timeout", &a.between_bytes_timeout)?,
-            idle_timeout: self.duration("origin_keep_alive", &a.origin_keep_alive)?,
-            settle: self.duration("origin_settle", &a.origin_settle)?,
+            connect_timeout: self.timeout("connect_timeout", &a.connect_timeout),
+            first_byte_timeout: self.timeout("first_byte_timeout", &a.first_byte_timeout),
+            between_bytes_timeout: self.timeout("between_bytes_timeout", &a.between_bytes_timeout),
+            idle_timeout: self.duration("origin_keep_alive", &a.origin_keep_alive),
+            settle: self.duration("origin_settle", &a.origin_settle),
             max_age: fixed::ORIGIN_MAX_AGE,
-            max_connections: self.number("origin_connections", &a.origin_connections, 1, 1_000_000)? as usize,
-            max_streams: self.number("origin_streams", &a.origin_streams, 0, 1_000_000)? as usize,
+            max_connections: self.number("origin_connections", &a.origin_connections, 1, 1_000_000) as usize,
+            max_streams: self.number("origin_streams", &a.origin_streams, 0, 1_000_000) as usize,
             max_head: fixed::ORIGIN_MAX_HEAD,
             max_fields: fixed::ORIGIN_MAX_FIELDS,
-        })
+        }
     }
 
-    fn client(&self) -> Result<client::Options, ConfigError> {
+    fn client(&self) -> client::Options {
         let a = self.arguments;
-        let max_head = self.bounded_size("max_head", &a.max_head, 1 << 10, 128 << 10)?;
-        let max_target = self.bounded_size("max_target", &a.max_target, 256, 128 << 10)?;
+        let (max_head, max_target) = self.noted(self.head());
+        let max_connections = self.number("max_connections", &a.max_connections, 1, 1_000_000);
+        let per_address = self.number("max_connections_per_address", &a.max_connections_per_address, 1, 1_000_000);
+        client::Options {
+            workers: match &a.workers {
+                Some(text) => self.number("workers", text, 1, fixed::MOST_WORKERS) as usize,
+                None => self.surroundings.cores.max(1),
+            },
+            shutdown_timeout: self.duration("shutdown_timeout", &a.shutdown_timeout),
+            head_timeout: self.timeout("head_timeout", &a.head_timeout),
+            keep_alive: self.timeout("keep_alive", &a.keep_alive),
+            body_timeout: self.timeout("body_timeout", &a.body_timeout),
+            min_rate: self.size("min_rate", &a.min_rate),
+            write_timeout: self.timeout("write_timeout", &a.write_timeout),
+            max_age: self.timeout("max_connection_age", &a.max_connection_age),
+            max_requests: self.number("max_connection_requests", &a.max_connection_requests, 1, 1_000_000_000),
+            max_head: max_head as usize,
+            max_fields: self.number("max_fields", &a.max_fields, 1, client::FIELDS_BOUND as u64) as usize,
+            max_target: max_target as usize,
+            max_method: self.bounded_size("max_method", &a.max_method, 8, 256) as usize,
+            max_chunk_extension: self.bounded_size("max_chunk_extension", &a.max_chunk_extension, 0, 4 << 10) as usize,
+            max_chunk_extensions: self.bounded_size("max_chunk_extensions", &a.max_chunk_extensions, 0, 1 << 20)
+                as usize,
+            max_trailer: self.bounded_size("max_trailer", &a.max_trailer, 2, 64 << 10) as usize,
+            drain_limit: self.size("drain_limit", &a.drain_limit),
+            drain_timeout: self.timeout("drain_timeout", &a.drain_timeout),
+            max_connections: max_connections as usize,
+            max_connections_per_address: per_address.min(max_connections) as usize,
+            trusted_proxies: self.noted(self.trusted_proxies()),
+            direct: !a.without_lane,
+            ..client::Options::default()
+        }
+    }
+
+    /// Returns the largest head of a request, and the longest target in it.
+    fn head(&self) -> Result<(u64, u64), ConfigError> {
+        let a = self.arguments;
+        let max_head = self.read_size_within("max_head", &a.max_head, 1 << 10, 128 << 10)?;
+        let max_target = self.read_size_within("max_target", &a.max_target, 256, 128 << 10)?;
         if max_target > max_head {
             let whole = a.name_of("max_head");
             let problem = format!("expected at most {} ({whole}); lower it, or raise {whole}", show_size(max_head));
             return Err(self.invalid("max_target", &a.max_target, problem));
         }
-        let max_connections = self.number("max_connections", &a.max_connections, 1, 1_000_000)?;
-        let per_address = self.number("max_connections_per_address", &a.max_connections_per_address, 1, 1_000_000)?;
-        Ok(client::Options {
-            workers: match &a.workers {
-                Some(text) => self.number("workers", text, 1, fixed::MOST_WORKERS)? as usize,
-                None => self.surroundings.cores.max(1),
-            },
-            shutdown_timeout: self.duration("shutdown_timeout", &a.shutdown_timeout)?,
-            head_timeout: self.timeout("head_timeout", &a.head_timeout)?,
-            keep_alive: self.timeout("keep_alive", &a.keep_alive)?,
-            body_timeout: self.timeout("body_timeout", &a.body_timeout)?,
-            min_rate: self.size("min_rate", &a.min_rate)?,
-            write_timeout: self.timeout("write_timeout", &a.write_timeout)?,
-            max_age: self.timeout("max_connection_age", &a.max_connection_age)?,
-            max_requests: self.number("max_connection_requests", &a.max_connection_requests, 1, 1_000_000_000)?,
-            max_head: max_head as usize,
-            max_fields: self.number("max_fields", &a.max_fields, 1, client::FIELDS_BOUND as u64)? as usize,
-            max_target: max_target as usize,
-            max_method: self.bounded_size("max_method", &a.max_method, 8, 256)? as usize,
-            max_chunk_extension: self.bounded_size("max_chunk_extension", &a.max_chunk_extension, 0, 4 << 10)? as usize,
-            max_chunk_extensions: self.bounded_size("max_chunk_extensions", &a.max_chunk_extensions, 0, 1 << 20)?
-                as usize,
-            max_trailer: self.bounded_size("max_trailer", &a.max_trailer, 2, 64 << 10)? as usize,
-            drain_limit: self.size("drain_limit", &a.drain_limit)?,
-            drain_timeout: self.timeout("drain_timeout", &a.drain_timeout)?,
-            max_connections: max_connections as usize,
-            max_connections_per_address: per_address.min(max_connections) as usize,
-            trusted_proxies: self.trusted_proxies()?,
-            direct: !a.without_lane,
-            ..client::Options::default()
-        })
+        Ok((max_head, max_target))
     }
 
-    fn origin(&self) -> Result<Option<Origin>, ConfigError> {
-        let Some(typed) = self.arguments.origin.as_deref() else { return Ok(None) };
+    /// Returns the origin of a URL, which may be that of a site in the file.
+    pub fn origin(&self, url: &str, line: Option<usize>) -> Result<Origin, ConfigError> {
         // the part before an @ may be a password
-        let value = Some(typed.to_owned()).filter(|typed| !typed.contains('@'));
-        let wrong = |problem| ConfigError { fault: Fault::Invalid(value), ..self.error("origin", problem) };
-        Origin::parse(typed).map(Some).map_err(wrong)
+        let value = Some(url.to_owned()).filter(|url| !url.contains('@'));
+        let wrong = |problem| ConfigError { fault: Fault::Invalid(value), ..self.error_at("origin", line, problem) };
+        let origin = Origin::parse(url).map_err(wrong)?;
+        match origin.host.trim_matches(['[', ']']).parse() {
+            // an earlier run may have allowed the address and filled the cache
+            Ok(address) if is_link_local(address) && !self.arguments.allow_link_local_origin && self.serves() => {
+                let problem = "link-local and cloud metadata addresses can give away credentials; choose another \
+                               address, or allow this one with --allow-link-local-origin";
+                let fault = Fault::Invalid(Some(origin.url));
+                Err(ConfigError { fault, ..self.error_at("origin", line, problem) })
+            }
+            _ => Ok(origin),
+        }
     }
 
-    pub(super) fn folders(&self) -> Result<Folders, ConfigError> {
-        Ok(match (self.cache_dir()?, self.origin()?) {
-            (Some(folder), _) => Folders::One(folder),
-            (None, Some(origin)) => Folders::One(folder::of_origin(&self.caches()?, &origin)),
-            (None, None) => Folders::Below(self.caches()?),
-        })
+    fn serves(&self) -> bool {
+        !self.arguments.clear_cache && !matches!(self.arguments.command, Some(Command::Stats { .. }))
+    }
+
+    /// Returns the error of a setting at this line of the file, or of a flag.
+    fn error_at(&self, key: &str, line: Option<usize>, problem: impl Into<String>) -> ConfigError {
+        let error = self.error(key, problem);
+        match (line, self.file) {
+            (Some(line), Some(file)) => ConfigError { place: Some(file.place(line)), setting: key.to_owned(), ..error },
+            _ => error,
+        }
+    }
+
+    pub fn folders(&self) -> Result<Folders, ConfigError> {
+        if let Some(folder) = self.cache_dir()? {
+            return Ok(Folders::One(folder));
+        }
+        let (url, sites) = (&self.arguments.origin, self.file.map_or(0, |file| file.sites.len()));
+        match url {
+            Some(url) => self.default_folder(&self.origin(url, None)?).map(Folders::One),
+            None if sites > 0 => self.folder_of_file().map(Folders::One),
+            None => self.caches().map(Folders::Below),
+        }
+    }
+
+    /// Returns the folder of the cache where the user names none.
+    fn default_folder(&self, origin: &Origin) -> Result<PathBuf, ConfigError> {
+        match self.file {
+            Some(file) if !file.sites.is_empty() => self.folder_of_file(),
+            _ => Ok(folder::of_origin(&self.caches()?, origin)),
+        }
+    }
+
+    fn folder_of_file(&self) -> Result<PathBuf, ConfigError> {
+        let file = self.file.map_or("", |file| &file.path);
+        let caches = self.caches()?;
+        Ok(std::path::absolute(file).map(|file| folder::of_file(&caches, &file)).unwrap_or(caches))
     }
 
     fn caches(&self) -> Result<PathBuf, ConfigError> {
@@ -251,22 +300,25 @@ impl Reader<'_> {
     }
 
     fn allow_hosts(&self) -> Result<Vec<String>, ConfigError> {
-        let one = |typed: &String| {
-            let (host, port) = origin::host_and_port(typed, 0).map_err(|_| {
-                self.invalid("allow_host", typed, "expected a host name, for example example.com or example.com:8080")
-            })?;
-            let host = host.trim_end_matches('.');
-            Ok(if port == 0 { host.to_owned() } else { format!("{host}:{port}") })
-        };
+        let expected = "expected a host name, for example example.com or example.com:8080";
+        let one = |typed: &String| values::host(typed).ok_or_else(|| self.invalid("allow_host", typed, expected));
         self.arguments.allow_host.iter().map(one).collect()
     }
 
-    fn size(&self, field: &str, text: &str) -> Result<u64, ConfigError> {
+    fn size(&self, field: &str, text: &str) -> u64 {
+        self.noted(self.read_size(field, text))
+    }
+
+    fn read_size(&self, field: &str, text: &str) -> Result<u64, ConfigError> {
         units::size(text).map_err(|problem| self.invalid(field, text, problem))
     }
 
-    fn bounded_size(&self, field: &str, text: &str, least: u64, most: u64) -> Result<u64, ConfigError> {
-        let size = self.size(field, text)?;
+    fn bounded_size(&self, field: &str, text: &str, least: u64, most: u64) -> u64 {
+        self.noted(self.read_size_within(field, text, least, most))
+    }
+
+    fn read_size_within(&self, field: &str, text: &str, least: u64, most: u64) -> Result<u64, ConfigError> {
+        let size = self.read_size(field, text)?;
         if !(least..=most).contains(&size) {
             let problem = format!("expected a size from {} to {}", show_size(least), show_size(most));
             return Err(self.invalid(field, text, problem));
@@ -274,34 +326,38 @@ impl Reader<'_> {
         Ok(size)
     }
 
-    fn duration(&self, field: &str, text: &str) -> Result<Duration, ConfigError> {
-        units::duration(text).map_err(|problem| self.invalid(field, text, problem))
+    fn duration(&self, field: &str, text: &str) -> Duration {
+        self.noted(units::duration(text).map_err(|problem| self.invalid(field, text, problem)))
     }
 
     /// Parses a duration that must not be zero.
-    fn timeout(&self, field: &str, text: &str) -> Result<Duration, ConfigError> {
-        let duration = self.duration(field, text)?;
-        if duration.is_zero() {
-            return Err(self.invalid(field, text, "expected more than 0s, for example 30s"));
-        }
-        Ok(duration)
+    fn timeout(&self, field: &str, text: &str) -> Duration {
+        let duration = units::duration(text).and_then(|duration| match duration.is_zero() {
+            true => Err("expected more than 0s, for example 30s".to_owned()),
+            false => Ok(duration),
+        });
+        self.noted(duration.map_err(|problem| self.invalid(field, text, problem)))
     }
 
-    fn number(&self, field: &str, text: &str, least: u64, most: u64) -> Result<u64, ConfigError> {
+    fn number(&self, field: &str, text: &str, least: u64, most: u64) -> u64 {
         let plain = text.bytes().all(|b| b.is_ascii_digit());
         let number = text.parse().ok().filter(|n| plain && (least..=most).contains(n));
-        number.ok_or_else(|| self.invalid(field, text, format!("expected {least} to {most}")))
+        self.noted(number.ok_or_else(|| self.invalid(field, text, format!("expected {least} to {most}"))))
     }
 
-    fn missing(&self, field: &str, problem: impl Into<String>) -> ConfigError {
+    pub fn missing(&self, field: &str, problem: impl Into<String>) -> ConfigError {
         ConfigError { fault: Fault::Missing, ..self.error(field, problem) }
     }
 
-    pub(super) fn invalid(&self, field: &str, value: &str, problem: impl Into<String>) -> ConfigError {
+    pub fn invalid(&self, field: &str, value: &str, problem: impl Into<String>) -> ConfigError {
         ConfigError { fault: Fault::Invalid(Some(value.to_owned())), ..self.error(field, problem) }
     }
 
-    pub(super) fn error(&self, field: &str, problem: impl Into<String>) -> ConfigError {
-        ConfigError { setting: self.arguments.name_of(field), fault: Fault::Conflict, problem: problem.into() }
+    pub fn error(&self, field: &str, problem: impl Into<String>) -> ConfigError {
+        let (place, setting) = match self.arguments.source(field) {
+            Source::File { place, key } => (Some(place.clone()), key.clone()),
+            _ => (None, self.arguments.name_of(field)),
+        };
+        ConfigError { place, setting, fault: Fault::Conflict, problem: problem.into() }
     }
 }

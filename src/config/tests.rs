@@ -6,7 +6,7 @@ use crate::{
     units::{self, show_size},
 };
 
-fn task(words: &[&str]) -> Result<Task, ConfigError> {
+fn task(words: &[&str]) -> Result<Task, Vec<ConfigError>> {
     let arguments = Arguments::read([&["larder"], words].concat()).unwrap();
     Task::new(&arguments, &Surroundings { home: Some("/home/a".into()), cores: 6, ..Surroundings::default() })
 }
@@ -19,9 +19,10 @@ fn config(words: &[&str]) -> Config {
 }
 
 fn error(words: &[&str]) -> String {
-    let error = task(&[&["--origin", "http://a.example"], words].concat()).unwrap_err().to_string();
-    assert_eq!(error.lines().count(), 1, "{error}");
-    error
+    let errors = task(&[&["--origin", "http://a.example"], words].concat()).unwrap_err();
+    let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    assert!(errors.len() == 1 && errors[0].lines().count() == 1, "{errors:?}");
+    errors.concat()
 }
 
 #[test]
@@ -188,7 +189,7 @@ fn what_is_not_valid_names_the_flag_what_is_wrong_and_what_would_be_right() {
 fn an_origin_at_a_link_local_address_is_refused_unless_it_is_allowed() {
     for address in ["169.254.169.254", "169.254.0.1:8080", "[fe80::1]", "[fd00:ec2::254]", "[::ffff:169.254.1.1]:80"] {
         let url = format!("http://{address}/base");
-        let refused = task(&["--origin", &url]).unwrap_err();
+        let refused = task(&["--origin", &url]).unwrap_err().remove(0);
         assert_eq!(refused.setting, "--origin");
         assert!(refused.problem.ends_with("allow this one with --allow-link-local-origin"), "{}", refused.problem);
         let allowed = task(&["--origin", &url, "--allow-link-local-origin"]).unwrap();
@@ -201,7 +202,7 @@ fn an_origin_at_a_link_local_address_is_refused_unless_it_is_allowed() {
 
 #[test]
 fn an_origin_is_required_for_serving_only() {
-    let missing = task(&["--strict"]).unwrap_err();
+    let missing = task(&["--strict"]).unwrap_err().remove(0);
     assert_eq!(missing.setting, "--origin");
     assert_eq!(missing.to_string(), "missing --origin: the site to cache, for example --origin http://example.com");
     assert!(
@@ -211,7 +212,7 @@ fn an_origin_is_required_for_serving_only() {
         task(&["stats", "--json"]).unwrap(),
         Task::Stats { folders: Folders::Below(_), json: true, all: false }
     ));
-    assert_eq!(task(&["--origin", "dummyjson.com", "--clear-cache"]).unwrap_err().setting, "--origin");
+    assert_eq!(task(&["--origin", "dummyjson.com", "--clear-cache"]).unwrap_err()[0].setting, "--origin");
 }
 
 #[test]
@@ -230,7 +231,7 @@ fn clearing_an_origin_means_the_folder_that_serving_it_uses() {
 #[test]
 fn without_a_place_for_caches_the_user_is_told_to_name_one() {
     let arguments = Arguments::read(["larder", "--origin", "http://a"]).unwrap();
-    let error = Task::new(&arguments, &Surroundings::default()).unwrap_err();
+    let error = Task::new(&arguments, &Surroundings::default()).unwrap_err().remove(0);
     assert_eq!(
         error.to_string(),
         "missing --cache-dir: neither XDG_CACHE_HOME nor HOME is set; name a folder, for example --cache-dir /var/cache/larder"

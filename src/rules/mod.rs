@@ -10,6 +10,7 @@
 //! | `matching`, `matched` | which rules a request and its answer match |
 //! | `merged` | what they set together, and who set what |
 //! | `rewriting` | a change of the path |
+//! | `written` | conditions as the file writes them |
 //!
 //! Every rule that matches applies; if two set the same thing, the later one wins. A path can be read in several ways. What
 //! forbids applies if one reading matches, what permits if all do: a careless origin may take `/static/../account` for
@@ -28,6 +29,7 @@ mod spec;
 #[cfg(test)]
 mod tests;
 mod values;
+mod written;
 
 pub use compile::{Fault, MOST_PATTERNS, MOST_RULES};
 pub use matched::{How, Matched};
@@ -39,3 +41,4 @@ pub use rewriting::Rewriting;
 pub use settings::{Setting, Settings, Stage};
 pub use spec::{Conditions, RuleSpec};
 pub use values::{Edits, Ignore, Rewrite};
+pub use written::quoted;

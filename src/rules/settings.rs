@@ -154,7 +154,7 @@ impl Settings {
 }
 
 /// A value as TOML writes it.
-trait Written {
+pub(super) trait Written {
     fn write(&self, out: &mut String);
 }
 

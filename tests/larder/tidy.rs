@@ -54,6 +54,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("actix_", &["client/", "origin/", "server.rs", "server/", "main.rs"]),
     ("env_logger", &["logging.rs"]),
     ("jiff", &["terminal.rs"]),
+    ("toml", &["config/file/document.rs"]),
     ("ipnet", &["client/trusted.rs"]),
 ];
 
