@@ -22,8 +22,8 @@ pub struct Keying {
     headers: Vec<FieldName>,
     cookies: Option<Vec<String>>,
     pub ignores_host: bool,
-    /// The settings as text: responses that were stored under others are not found.
-    text: String,
+    /// The digest of the settings: responses that were stored under others are not found. `None` if no rule is about the key.
+    digest: Option<[u8; 16]>,
 }
 
 impl Keying {
@@ -51,7 +51,7 @@ impl Keying {
             headers: set.key_headers.clone().unwrap_or_default(),
             cookies: set.key_cookies.clone(),
             ignores_host: set.ignore_host == Some(true),
-            text: written.collect::<Vec<_>>().join("\n"),
+            digest: digest(&written.collect::<Vec<_>>()),
         }
     }
 
@@ -121,10 +121,7 @@ impl Keying {
     /// Returns what the key holds besides the URL: the settings, and digests of the values of fields and cookies. `None`
     /// if no rule is about the key.
     pub fn besides(&self, fields: &Fields, secret: &DigestKey) -> Option<Vec<u8>> {
-        if self.text.is_empty() {
-            return None;
-        }
-        let mut besides = self.text.clone().into_bytes();
+        let mut besides = self.digest?.to_vec();
         let mut add = |kind: u8, value: Option<&[u8]>| {
             besides.push(kind);
             besides.extend(value.map_or([0; 32], |value| secret.digest(value)));
@@ -138,6 +135,13 @@ impl Keying {
         }
         Some(besides)
     }
+}
+
+/// Returns the digest of settings as the file writes them. `None` if there are none.
+fn digest(written: &[String]) -> Option<[u8; 16]> {
+    let digest = blake3::hash(written.join("\n").as_bytes());
+    let first = digest.as_bytes().first_chunk().copied();
+    first.filter(|_| !written.is_empty())
 }
 
 #[cfg(test)]

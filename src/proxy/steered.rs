@@ -4,13 +4,23 @@ use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
 
 use super::keying::Keying;
 use crate::{
-    message::{Fields, Request, ResponseHead},
+    message::{Fields, Method, Request, ResponseHead},
     policy::{self, Ignored, Reason, Steering},
-    rules::{Asked, Edits, Ignore, Matched, Merged, Rules, Setting},
+    rules::{Asked, Edits, Ignore, Matched, Merged, Rules, Setting, media_type},
 };
 
 /// The most sets of rules whose result is remembered. A site's requests match few different sets.
 const SETS: usize = 256;
+
+/// The most targets for which it is remembered what the rules make of a GET. Asking the rules costs more than all else of a
+/// hit.
+const TARGETS: usize = 4096;
+
+/// The most answers of a target for which it is remembered.
+const ANSWERS: usize = 8;
+
+/// The longest target that is remembered, in bytes.
+const LONGEST: usize = 256;
 
 /// The rules of a site, with what each set of them makes. Each worker has its own.
 pub struct Book {
@@ -18,7 +28,18 @@ pub struct Book {
     /// The options where no rule applies.
     base: Arc<policy::Options>,
     sets: RefCell<HashMap<Matched, Rc<Effective>>>,
-    none: Rc<Effective>,
+    targets: RefCell<HashMap<Box<str>, Rc<Known>>>,
+    /// What is remembered of a target holds whatever the fields of the request are.
+    remembers: bool,
+    none: Rc<Known>,
+}
+
+/// What the rules make of a request.
+struct Known {
+    matched: Matched,
+    request: Rc<Effective>,
+    /// What they make of the answers so far: status, media type, and the result.
+    answers: RefCell<Vec<(u16, Option<Box<str>>, Rc<Effective>)>>,
 }
 
 /// What the rules that apply set together.
@@ -32,14 +53,16 @@ pub struct Effective {
 #[derive(Clone)]
 pub struct Steered {
     book: Rc<Book>,
-    matched: Rc<Matched>,
-    request: Rc<Effective>,
+    known: Rc<Known>,
 }
 
 impl Book {
     pub fn new(rules: Arc<Rules>, base: Arc<policy::Options>) -> Rc<Book> {
-        let none = Rc::new(Effective::new(Merged::default(), &base));
-        Rc::new(Book { rules, base, sets: RefCell::default(), none })
+        let request = Rc::new(Effective::new(Merged::default(), &base));
+        let none = Rc::new(Known { matched: Matched::default(), request, answers: RefCell::default() });
+        let (sets, targets) = (RefCell::default(), RefCell::default());
+        let remembers = !rules.look_at_fields();
+        Rc::new(Book { rules, base, sets, targets, remembers, none })
     }
 
     /// Returns the options where no rule applies.
@@ -56,13 +79,29 @@ impl Book {
 
     /// The same for another URL than the one that was asked for.
     pub fn asked(self: &Rc<Book>, asked: Asked<'_>) -> Steered {
-        if self.rules.is_empty() {
-            return Steered { book: self.clone(), matched: Rc::default(), request: self.none.clone() };
+        let known = match self.rules.is_empty() {
+            true => self.none.clone(),
+            false => self.known(asked),
+        };
+        Steered { book: self.clone(), known }
+    }
+
+    fn known(&self, asked: Asked<'_>) -> Rc<Known> {
+        let remembers = self.remembers && *asked.method == Method::GET && asked.path_and_query.len() <= LONGEST;
+        if remembers && let Some(known) = self.targets.borrow().get(asked.path_and_query) {
+            return known.clone();
         }
         let matched = self.rules.asked(asked);
-        let without_answer = self.rules.unanswered(&matched);
-        let request = self.effective(without_answer);
-        Steered { book: self.clone(), matched: Rc::new(matched), request }
+        let request = self.effective(self.rules.unanswered(&matched));
+        let known = Rc::new(Known { matched, request, answers: RefCell::default() });
+        if remembers {
+            let mut targets = self.targets.borrow_mut();
+            if targets.len() >= TARGETS {
+                targets.clear();
+            }
+            targets.insert(asked.path_and_query.into(), known.clone());
+        }
+        known
     }
 
     fn effective(&self, matched: Matched) -> Rc<Effective> {
@@ -82,15 +121,27 @@ impl Book {
 impl Steered {
     /// Returns what the rules set before there is an answer.
     pub fn request(&self) -> &Effective {
-        &self.request
+        &self.known.request
     }
 
     /// Returns what the rules set for this answer.
     pub fn answer(&self, answer: &ResponseHead) -> Rc<Effective> {
-        if self.book.rules.is_decided(&self.matched, answer) {
-            return self.request.clone();
+        let (Known { matched, request, answers }, rules) = (&*self.known, &self.book.rules);
+        if rules.is_decided(matched, answer) {
+            return request.clone();
         }
-        self.book.effective(self.book.rules.answered(&self.matched, answer))
+        let (status, media_type) = (answer.status.as_u16(), media_type(&answer.fields));
+        let is_same = |(known, of, _): &&(u16, Option<Box<str>>, _)| *known == status && of.as_deref() == media_type;
+        if let Some((.., effective)) = answers.borrow().iter().find(is_same) {
+            return effective.clone();
+        }
+        let effective = self.book.effective(rules.answered(matched, answer));
+        let mut answers = answers.borrow_mut();
+        if answers.len() >= ANSWERS {
+            answers.clear();
+        }
+        answers.push((status, media_type.map(Box::from), effective.clone()));
+        effective
     }
 }
 

@@ -116,6 +116,11 @@ impl Rules {
         self.compiled.iter().zip(found).map(how).collect()
     }
 
+    /// Returns true if other fields of a request to the same URL could make a difference to which rules it matches.
+    pub fn look_at_fields(&self) -> bool {
+        self.compiled.iter().any(|compiled| !compiled.header.is_empty())
+    }
+
     /// Returns true if the answer makes no difference to what these rules set.
     pub fn is_decided(&self, matched: &Matched, answer: &ResponseHead) -> bool {
         let looks = |(rule, _): &(u16, How)| self.specs[usize::from(*rule)].when.are_about_answer();
@@ -196,7 +201,7 @@ fn query_matches(compiled: &Compiled, path_and_query: &str) -> Option<How> {
 }
 
 /// Returns the media type of an answer, without its parameters.
-fn media_type(fields: &Fields) -> Option<&str> {
+pub fn media_type(fields: &Fields) -> Option<&str> {
     let value = fields.only(&CONTENT_TYPE)?.to_str().ok()?;
     value.split(';').next().map(str::trim)
 }

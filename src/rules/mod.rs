@@ -33,7 +33,7 @@ mod written;
 
 pub use compile::{Fault, MOST_PATTERNS, MOST_RULES};
 pub use matched::{How, Matched};
-pub use matching::{Asked, Rules};
+pub use matching::{Asked, Rules, media_type};
 pub use merged::Merged;
 pub use pattern::Words;
 pub use query::{Parameter, select};
