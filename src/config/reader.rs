@@ -3,11 +3,11 @@
 use std::{cell::RefCell, path::PathBuf, time::Duration};
 
 use super::{
-    Config, Folders, Listen,
     error::{ConfigError, Fault},
     file::File,
     folder::{self, Surroundings},
     origin::{self, Origin},
+    types::{Config, Folders, Listen},
     values,
 };
 use crate::{
@@ -68,11 +68,11 @@ impl<'a> Reader<'a> {
         let listen =
             Listen { host: self.noted(self.listen_host()), port: self.number("port", &a.port, 0, 65535) as u16 };
         let (allow_hosts, client) = (self.noted(self.allow_hosts()), self.client());
-        let folder = match (self.noted(self.cache_dir()), &sites[..]) {
-            (Some(folder), _) => folder,
-            (None, []) => PathBuf::new(),
-            (None, [first, ..]) => self.noted(self.default_folder(&first.origin)),
-        };
+        let folder = self.noted(self.cache_dir().and_then(|named| match (named, sites.first()) {
+            (Some(folder), _) => Ok(folder),
+            (None, Some(first)) => self.default_folder(&first.origin),
+            (None, None) => Ok(PathBuf::new()),
+        }));
         let store = self.store(folder);
         let config = Config { listen, allow_hosts, store, client, rules, warnings: self.warnings(&sites), sites };
         let mut errors = self.errors.take();

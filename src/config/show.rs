@@ -1,6 +1,9 @@
 //! Every setting and who set it, as a configuration file that sets the same.
 
-use super::{Config, Site, file::File};
+use super::{
+    file::File,
+    types::{Config, Site},
+};
 use crate::{
     cli::{Arguments, Given, Source, Takes},
     rules::{RuleSpec, quoted},

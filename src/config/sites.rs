@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::{
-    Site,
     error::{ConfigError, Fault},
     file::{self, Draft, rule_of_words},
     reader::Reader,
+    types::Site,
 };
 use crate::{
     cli::Source,

@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
+    cli::Arguments,
     clock::Seconds,
+    proxy::HostMode,
     units::{self, show_size},
 };
 

@@ -39,8 +39,16 @@ fn what_is_not_valid_is_one_line_and_exit_code_2() {
             &[],
             "error: invalid --origin \"http://unix:/run/app.sock\": Unix sockets are not supported; ",
         ),
-        (&[origin[0], origin[1], "--disk", "10"], &[], "error: invalid --disk \"10\": missing unit "),
-        (&origin, &[("LARDER_DISK", "10")], "error: invalid LARDER_DISK \"10\": missing unit "),
+        (
+            &[origin[0], origin[1], "--cache-dir", "/x", "--disk", "10"],
+            &[],
+            "error: invalid --disk \"10\": missing unit ",
+        ),
+        (
+            &origin,
+            &[("LARDER_CACHE_DIR", "/x"), ("LARDER_DISK", "10")],
+            "error: invalid LARDER_DISK \"10\": missing unit ",
+        ),
         (&[], &[("LARDER_ORIGIN", "ftp://a")], "error: invalid LARDER_ORIGIN \"ftp://a\": unknown scheme "),
         (&["x://a"], &[("LARDER_ORIGIN", "http://a")], "error: invalid --origin \"x://a\": unknown scheme "),
         (
@@ -99,7 +107,7 @@ fn what_cannot_be_understood_is_one_line_too_that_names_the_flag_or_the_variable
         (&["--port"], &[], "missing value of --port: write --port N".to_owned()),
         (&["--origin", "--strict"], &[], "missing value of --origin: write --origin URL".to_owned()),
         (&["stats", "--port", "1"], &[], "unknown flag --port: larder stats --help lists all".to_owned()),
-        (&["http://a", "--port", "-1"], &[], negative("--port", "-1", "0 to 65535")),
+        (&["http://a", "--cache-dir", "/x", "--port", "-1"], &[], negative("--port", "-1", "0 to 65535")),
         (&["http://a", "--cache-dir", "/x", "--workers", "-2"], &[], negative("--workers", "-2", "1 to 1024")),
         (&["http://a", "--cache-dir", "/x", "--default-ttl", "-1s"], &[], negative("--default-ttl", "-1s", time)),
         (&["http://a", "--cache-dir", "/x", "--stale-if-error", "-1s"], &[], negative("--stale-if-error", "-1s", time)),

@@ -121,7 +121,7 @@ fn edits(value: &Written) -> Result<Edits, Wrong> {
     let expected = "a table, for example { remove = [\"X-Powered-By\"] }";
     let mut edits = Edits::default();
     for entry in value.table(expected)? {
-        let within = |wrong: Wrong| wrong.of(&format!("response.{}", entry.key));
+        let within = |wrong: Wrong| wrong.of(&format!("response.{}", entry.key.escape_debug()));
         match &*entry.key {
             "remove" => edits.remove = entry.value.list(field).map_err(within)?,
             "set" => edits.set = lines(&entry.value).map_err(within)?,

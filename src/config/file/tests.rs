@@ -205,6 +205,7 @@ fn every_error_of_the_form_is_one_line_with_its_place_and_the_way_out() {
             "larder.toml:2: header \"a\": expected a table, for example header = { accept = \"*json*\" }",
         ),
         ("[response]\nremoves = []", "larder.toml:2: response.removes: expected remove, set or add"),
+        ("[response]\n\"a\\nb\" = []", "larder.toml:2: response.a\\nb: expected remove, set or add"),
         ("[response.set]\nX = \"ä\"", "larder.toml:2: response.set \"ä\": expected printable ASCII"),
         (
             "[[rule]]\nrewrite = { from = 'a' }",
@@ -277,4 +278,29 @@ fn what_is_no_file_of_text_is_told_with_its_name() {
     let path = folder.path().join("largest.toml");
     std::fs::write(&path, &large[1..]).unwrap();
     assert!(File::read(&path, "--config").is_ok());
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_breaks_the_reader_and_every_error_is_one_line_with_its_place(
+        lines in proptest::collection::vec(
+            "(\\[\\[?(rule|site|site\\.rule|response|x)\\]?\\]|(path|ttl|hosts|origin|disk|strict|verbose|status|methods|header|query|\
+             ignore|ignore-query|key-headers|response|rewrite|preset|rule|site|listen|\\PC{1,3}) = (\"(/a|60s|\\*|@tracking|\\PC{0,4})\"|\
+             -?[0-9]{1,20}|true|1\\.5|1979-05-27|\\[\"a\", 1\\]|\\{ a = \"b\" \\}|\\[\\[\\]\\]))",
+            0..8,
+        )
+    ) {
+        if let Err(errors) = File::parse("larder.toml", &lines.join("\n")) {
+            for error in errors {
+                let text = error.to_string();
+                proptest::prop_assert!(text.starts_with("larder.toml:") && text.lines().count() == 1, "{text:?}");
+                proptest::prop_assert!((1..=lines.len().max(1)).contains(&error.line()), "{text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_rule_of_a_flag_breaks_its_reader(text in "[/a-z.={},*@ 0-9-]{0,40}") {
+        rule_of_words(&text, "--rule".into(), &mut |_| {});
+    }
 }
