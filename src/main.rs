@@ -8,7 +8,8 @@ use std::{
 };
 
 use larder::{
-    admin, allocator, blocking,
+    admin::{self, AskError},
+    allocator, blocking,
     cli::{self, Arguments, CliError},
     config::{Config, ConfigError, Folders, Sources, Surroundings, Task},
     logging, server,
@@ -73,6 +74,7 @@ fn run() -> ExitCode {
         Ok(Task::Show(lines)) => print(&lines),
         Ok(Task::Clear(folders)) => clear(&folders),
         Ok(Task::Stats { folders, json, all }) => stats(&folders, json, all),
+        Ok(Task::Reload(folders)) => reload(&folders),
     }
 }
 
@@ -147,6 +149,34 @@ fn clear(folders: &Folders) -> ExitCode {
         Ok(true)
     });
     output.end(code)
+}
+
+/// Has each running Larder read its settings once more. The exit code is 2 if one of them refuses, and 1 if none runs.
+fn reload(folders: &Folders) -> ExitCode {
+    let (place, paths) = match folders {
+        Folders::One(folder) => (folder, Ok(vec![folder.clone()])),
+        Folders::Below(parent) => (parent, below(parent)),
+    };
+    let paths = match paths {
+        Ok(paths) => paths,
+        Err(error) => return fail(1, &format!("cannot list {}: {error}", place.display())),
+    };
+    let (mut output, mut code, mut reloaded) = (Output::default(), ExitCode::SUCCESS, false);
+    for path in paths {
+        match admin::ask(&path, admin::Command::Reload) {
+            Ok(changes) => output.say(&format!("reloaded: {}", changes.as_str().unwrap_or_default())),
+            Err(AskError::NotRunning) => continue,
+            Err(AskError::Refused(problems)) => {
+                code = problems.lines().map(|line| fail(2, &line)).last().unwrap_or(code)
+            }
+            Err(error) => code = fail(1, &format!("{}: {error}", path.display())),
+        }
+        reloaded = true;
+    }
+    match reloaded {
+        true => output.end(code),
+        false => fail(1, &format!("no Larder is running on {}", place.display())),
+    }
 }
 
 fn stats(folders: &Folders, json: bool, all: bool) -> ExitCode {

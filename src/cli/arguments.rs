@@ -312,6 +312,8 @@ pub enum Command {
         #[arg(long)]
         all: bool,
     },
+    /// Have the running Larder read its file once more
+    Reload,
     /// Check the configuration file and the flags, and end
     Check {
         /// The file, in place of --config
@@ -327,6 +329,7 @@ impl Command {
     pub fn name(&self) -> &'static str {
         match self {
             Command::Stats { .. } => "stats",
+            Command::Reload => "reload",
             Command::Check { .. } => "check",
             Command::Config(ConfigCommand::Show) => "config show",
         }
