@@ -185,7 +185,7 @@ impl Asking {
     /// Handles a 304 about a response that another request began to store.
     fn confirmed(&self, begun: Filling, reader: FillReader, answered: &Answered) -> Result<Fetched, AskAnew> {
         let asked = &self.question.asked;
-        if asked.cx.store.standing_of(&asked.primary, &begun.head).liveness == Liveness::Dead {
+        if asked.cx.store.standing_of(&begun.head).liveness == Liveness::Dead {
             return Err(AskAnew);
         }
         let Answered { response, times } = answered;

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use futures_util::future::join_all;
-
 use super::{context::Asked, shared::Changed};
 use crate::{
     fields::method::{is_safe, query},
@@ -32,11 +30,9 @@ pub async fn after_effects(
         let keys: Vec<CacheKey> =
             targets.iter().flat_map(|target| methods.each_ref().map(|method| asked.key(method, target))).collect();
         keys.iter().for_each(|key| cx.shared.note_invalidated(*key, times.response));
-        if response.status.is_success() || response.status == StatusCode::SEE_OTHER {
-            purge_other_queries(asked);
-        }
-        // all at once, so that a disk that does not answer is waited for only once
-        join_all(keys.iter().map(|key| cx.store.invalidate_durably(key))).await;
+        let has_changed = response.status.is_success() || response.status == StatusCode::SEE_OTHER;
+        let path = has_changed.then(|| purge_other_queries(asked));
+        cx.store.invalidate_durably(&keys, path).await;
     } else if request.method == Method::HEAD
         && let Some(stored) = stored
     {
@@ -51,25 +47,29 @@ pub async fn after_effects(
 
 /// Marks the responses with an invented lifetime for the path of an unsafe request, with any query, as ones that must
 /// be validated: a list is likely to have changed with one of its members. This is done at most once a second for a
-/// path. A change that comes sooner takes effect when that second is over.
-fn purge_other_queries(asked: &Asked) {
+/// path. A change that comes sooner takes effect when that second is over, or after a crash. Returns the target of the rule.
+fn purge_other_queries(asked: &Asked) -> Target {
     let target = Target::path(&asked.policy().site, &asked.request.target.path_and_query);
     let purge = move |asked: &Asked| {
         asked.cx.store.purge_behind(target, Strength::Hard, asked.cx.clock.wall());
     };
-    match asked.cx.shared.note_changed(target, asked.cx.clock.now()) {
+    let changed = asked.cx.shared.note_changed(target, asked.cx.clock.now());
+    match changed {
         Changed::Now => purge(asked),
-        Changed::Later(after) => {
-            let (asked, held) = (asked.clone(), asked.worker.hold());
-            tokio::task::spawn_local(async move {
-                tokio::time::sleep(after).await;
-                asked.cx.shared.note_changed_late(target, asked.cx.clock.now());
-                purge(&asked);
-                drop(held);
-            });
+        Changed::Later(_) | Changed::Awaited => {
+            asked.cx.store.purge_after_a_crash(target, Strength::Hard, asked.cx.clock.wall());
         }
-        Changed::Awaited => {}
     }
+    if let Changed::Later(after) = changed {
+        let (asked, held) = (asked.clone(), asked.worker.hold());
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(after).await;
+            asked.cx.shared.note_changed_late(target, asked.cx.clock.now());
+            purge(&asked);
+            drop(held);
+        });
+    }
+    target
 }
 
 /// Stores the new fields of a stored response, unless it was invalidated since the origin was asked.
