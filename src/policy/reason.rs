@@ -259,6 +259,14 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_explains_why_a_request_was_forwarded() {
+        let readme = include_str!("../../README.md");
+        for fwd in [Fwd::Bypass, Fwd::Method, Fwd::UriMiss, Fwd::VaryMiss, Fwd::Request, Fwd::Stale, Fwd::Partial] {
+            assert!(readme.contains(&format!("`fwd={}`", fwd.as_str())), "{}", fwd.as_str());
+        }
+    }
+
+    #[test]
     fn each_reason_in_the_readme_begins_like_one_that_there_is() {
         let (_, section) = include_str!("../../README.md").split_once("### Find out why").unwrap();
         let (section, _) = section.split_once("\n### ").unwrap();
