@@ -38,8 +38,15 @@ pub struct Book {
 struct Known {
     matched: Matched,
     request: Rc<Effective>,
-    /// What they make of the answers so far: status, media type, and the result.
-    answers: RefCell<Vec<(u16, Option<Box<str>>, Rc<Effective>)>>,
+    /// What they make of the answers so far.
+    answers: RefCell<Vec<Answered>>,
+}
+
+/// What the rules make of an answer.
+struct Answered {
+    status: u16,
+    media_type: Option<Box<str>>,
+    effective: Rc<Effective>,
 }
 
 /// What the rules that apply set together.
@@ -131,16 +138,16 @@ impl Steered {
             return request.clone();
         }
         let (status, media_type) = (answer.status.as_u16(), media_type(&answer.fields));
-        let is_same = |(known, of, _): &&(u16, Option<Box<str>>, _)| *known == status && of.as_deref() == media_type;
-        if let Some((.., effective)) = answers.borrow().iter().find(is_same) {
-            return effective.clone();
+        let is_same = |known: &&Answered| known.status == status && known.media_type.as_deref() == media_type;
+        if let Some(known) = answers.borrow().iter().find(is_same) {
+            return known.effective.clone();
         }
         let effective = self.book.effective(rules.answered(matched, answer));
         let mut answers = answers.borrow_mut();
         if answers.len() >= ANSWERS {
             answers.clear();
         }
-        answers.push((status, media_type.map(Box::from), effective.clone()));
+        answers.push(Answered { status, media_type: media_type.map(Box::from), effective: effective.clone() });
         effective
     }
 }

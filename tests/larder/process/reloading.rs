@@ -49,7 +49,10 @@ fn the_file_is_read_once_more_when_it_is_asked_for_and_what_is_wrong_in_it_chang
     spawned.await_line("reloaded: 1 rule added");
     write(folder.path(), &origin.url(), &format!("memory = \"64MiB\"\n{BYPASS}"));
     let (code, _, problems) = reload();
-    assert_eq!((code, problems.as_str()), (Some(2), "error: memory: a change needs a restart of Larder; nothing has changed\n"));
+    assert_eq!(
+        (code, problems.as_str()),
+        (Some(2), "error: memory: a change needs a restart of Larder; nothing has changed\n")
+    );
     spawned.signal(Signal::HUP);
     spawned.await_line("not reloaded: memory: a change needs a restart");
     assert_eq!(spawned.get("/a").x_cache(), "MISS");
