@@ -166,9 +166,7 @@ fn reload(folders: &Folders) -> ExitCode {
         match admin::ask(&path, admin::Command::Reload) {
             Ok(changes) => output.say(&format!("reloaded: {}", changes.as_str().unwrap_or_default())),
             Err(AskError::NotRunning) => continue,
-            Err(AskError::Refused(problems)) => {
-                code = problems.lines().map(|line| fail(2, &line)).last().unwrap_or(code)
-            }
+            Err(AskError::Refused(problems)) => code = problems.lines().fold(code, |_, line| fail(2, &line)),
             Err(error) => code = fail(1, &format!("{}: {error}", path.display())),
         }
         reloaded = true;
