@@ -36,7 +36,9 @@ fn request() -> Request {
         content: None,
         peer: None,
         version: Version::Http11,
+        as_query: false,
         forwarded: false,
+        claims_https: false,
     }
 }
 
@@ -67,6 +69,7 @@ fn options() -> Options {
         max_fields: 256,
         site: "".into(),
         digest_key: DigestKey::default(),
+        steering: larder::policy::Steering::default(),
     }
 }
 

@@ -89,8 +89,7 @@ impl Arguments {
             self.origin = self.origins.pop();
             return if self.origins.is_empty() { Ok(()) } else { Err(errors::several_origins()) };
         };
-        // a URL without its scheme has one of these
-        if !word.contains([':', '/', '.']) && word != "localhost" {
+        if !errors::looks_like_origin(&word) {
             return Err(errors::unknown_command(&word, words));
         }
         if self.source("origin") == &Source::Flag {

@@ -8,9 +8,10 @@ use std::{
 };
 
 use larder::{
-    admin, allocator, blocking,
+    admin::{self, AskError},
+    allocator, blocking,
     cli::{self, Arguments, CliError},
-    config::{ConfigError, Folders, Sources, Surroundings, Task},
+    config::{Config, ConfigError, Folders, Sources, Surroundings, Task},
     logging, server,
     store::{self, Cleared, OpenError},
     terminal,
@@ -58,7 +59,7 @@ fn run() -> ExitCode {
         Err(errors) => fail_all(&errors),
         Ok(Task::Serve(config)) => {
             config.warnings.iter().for_each(|line| log::warn!("{line}"));
-            match server::run(*config) {
+            match server::run(*config, Box::new(reread)) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => match error.setting() {
                     Some(field) => fail(error.exit_code(), &format!("{}: {error}", arguments.name_of(field))),
@@ -73,6 +74,21 @@ fn run() -> ExitCode {
         Ok(Task::Show(lines)) => print(&lines),
         Ok(Task::Clear(folders)) => clear(&folders),
         Ok(Task::Stats { folders, json, all }) => stats(&folders, json, all),
+        Ok(Task::Reload(folders)) => reload(&folders),
+    }
+}
+
+/// Reads the command line, the environment and the file once more.
+fn reread() -> Result<Config, String> {
+    let arguments = match Arguments::read(std::env::args_os()) {
+        Ok(arguments) => arguments,
+        Err(CliError::Wrong(line)) => return Err(line.to_string()),
+        Err(_) => return Err("the command line does not start Larder".to_owned()),
+    };
+    match Task::new(&arguments, &Surroundings::read()) {
+        Ok(Task::Serve(config)) => Ok(*config),
+        Ok(_) => Err("the command line does not start Larder".to_owned()),
+        Err(errors) => Err(errors.iter().map(ConfigError::to_string).collect::<Vec<_>>().join("\n")),
     }
 }
 
@@ -135,6 +151,34 @@ fn clear(folders: &Folders) -> ExitCode {
     output.end(code)
 }
 
+/// Has each running Larder read its settings once more. The exit code is 2 if one of them refuses, and 1 if none runs.
+fn reload(folders: &Folders) -> ExitCode {
+    let (place, paths) = match folders {
+        Folders::One(folder) => (folder, Ok(vec![folder.clone()])),
+        Folders::Below(parent) => (parent, below(parent)),
+    };
+    let paths = match paths {
+        Ok(paths) => paths,
+        Err(error) => return fail(1, &format!("cannot list {}: {error}", place.display())),
+    };
+    let (mut output, mut code, mut reloaded) = (Output::default(), ExitCode::SUCCESS, false);
+    for path in paths {
+        match admin::ask(&path, admin::Command::Reload) {
+            Ok(changes) => output.say(&format!("reloaded: {}", changes.as_str().unwrap_or_default())),
+            Err(AskError::NotRunning) => continue,
+            Err(AskError::Refused(problems)) => {
+                code = problems.lines().map(|line| fail(2, &line)).last().unwrap_or(code)
+            }
+            Err(error) => code = fail(1, &format!("{}: {error}", path.display())),
+        }
+        reloaded = true;
+    }
+    match reloaded {
+        true => output.end(code),
+        false => fail(1, &format!("no Larder is running on {}", place.display())),
+    }
+}
+
 fn stats(folders: &Folders, json: bool, all: bool) -> ExitCode {
     let hides = matches!(folders, Folders::Below(_)) && !all;
     let (mut numbers, mut shown, mut hidden) = (Map::new(), 0, 0);
@@ -165,8 +209,11 @@ fn stats(folders: &Folders, json: bool, all: bool) -> ExitCode {
     output.end(code)
 }
 
+/// The exit code if there is no cache to show or to clear.
+const NO_CACHE: u8 = 3;
+
 /// Does `work` for each cache folder, and says so if there is none. `work` returns false if the folder is gone. The exit
-/// code is 1 if `work` failed for one of them.
+/// code is 1 if `work` failed for one of them, and [`NO_CACHE`] if there is none.
 fn each(folders: &Folders, mut work: impl FnMut(&Path) -> Result<bool, String>) -> ExitCode {
     let (place, paths) = match folders {
         Folders::One(folder) => (folder, vec![folder.clone()]),
@@ -187,7 +234,8 @@ fn each(folders: &Folders, mut work: impl FnMut(&Path) -> Result<bool, String>) 
         }
     }
     if !found {
-        logging::say(&format!("there is no cache at {}", place.display()));
+        logging::say(&format!("there is no cache at {}; --cache-dir names another folder", place.display()));
+        return ExitCode::from(NO_CACHE);
     }
     code
 }

@@ -162,7 +162,9 @@ pub struct Arguments {
     #[arg(help_heading = CACHED, long, env = "LARDER_IGNORE_COOKIES", value_parser = switch)]
     pub ignore_cookies: bool,
 
-    /// Follow RFC 9111 to the letter: no default TTL, Set-Cookie stored like any header
+    /// Follow RFC 9111 to the letter: a tenth of the time since Last-Modified is the only invented TTL, Set-Cookie is
+    /// stored like any header, clients' no-cache is obeyed, and nothing stale is served unless the origin or the client
+    /// allows it
     #[arg(help_heading = CACHED, long, env = "LARDER_STRICT", value_parser = switch)]
     pub strict: bool,
 
@@ -310,6 +312,8 @@ pub enum Command {
         #[arg(long)]
         all: bool,
     },
+    /// Have the running Larder read its file once more
+    Reload,
     /// Check the configuration file and the flags, and end
     Check {
         /// The file, in place of --config
@@ -325,6 +329,7 @@ impl Command {
     pub fn name(&self) -> &'static str {
         match self {
             Command::Stats { .. } => "stats",
+            Command::Reload => "reload",
             Command::Check { .. } => "check",
             Command::Config(ConfigCommand::Show) => "config show",
         }

@@ -74,6 +74,7 @@ pub(super) fn short() -> Command {
             arg.hide_env(true).hide_default_value(has_value)
         })
         .mut_subcommand("stats", |stats| stats.about("hit ratio, why requests went to the origin, room"))
+        .mut_subcommand("reload", |reload| reload.about("read the configuration file once more"))
         .mut_subcommand("check", |check| check.about("what is wrong in a configuration file"))
         .mut_subcommand("config", |config| config.about("config show: every setting, and who set it"))
         .disable_help_flag(true)

@@ -39,6 +39,44 @@ fn the_page_of_flags_lists_every_flag_with_its_default() {
 }
 
 #[test]
+fn the_flags_in_the_readme_have_the_defaults_that_they_have() {
+    let (_, section) = include_str!("../../README.md").split_once("\n## Flags\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let definition = Arguments::command();
+    let rows = section.lines().filter(|row| row.starts_with("| `--"));
+    let mut seen = 0;
+    for row in rows {
+        let (flags, rest) = row.split_once("` | ").unwrap();
+        for name in flags.split("`--").skip(1) {
+            let name = name.split([' ', '`']).next().unwrap();
+            let arg = definition.get_arguments().find(|arg| arg.get_long() == Some(name));
+            let arg = arg.unwrap_or_else(|| panic!("README.md names --{name}, which there is not"));
+            if let ([default], true) = (arg.get_default_values(), arg.get_action().takes_values()) {
+                let default = default.to_string_lossy();
+                assert!(rest.split(" | ").next().unwrap().split(", ").any(|shown| shown == default), "{name}: {row}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen >= 7, "{seen} defaults were compared");
+}
+
+#[test]
+fn strict_is_described_in_the_same_sentence_everywhere() {
+    let definition = Arguments::command();
+    let strict = definition.get_arguments().find(|arg| arg.get_id() == "strict").unwrap();
+    let help = strict.get_help().unwrap().to_string().to_lowercase();
+    // the rest is the same, whoever it is that follows
+    let sentence = help.strip_prefix("follow ").unwrap();
+    for (name, page) in
+        [("README.md", include_str!("../../README.md")), ("docs/flags.md", include_str!("../../docs/flags.md"))]
+    {
+        let words: Vec<&str> = page.split_whitespace().collect();
+        assert!(words.join(" ").to_lowercase().contains(sentence), "{name} says something else than: {sentence}");
+    }
+}
+
+#[test]
 fn help_begins_with_examples() {
     assert!(matches!(Arguments::read(["larder", "--help"]), Err(CliError::Asked(errors::Answer::Long))));
     let help = help::long().term_width(100).render_help().to_string();

@@ -32,6 +32,7 @@ pub enum Task {
         json: bool,
         all: bool,
     },
+    Reload(Folders),
 }
 
 impl Sources {
@@ -73,6 +74,7 @@ impl Task {
                 let folders = reader.folders().map_err(one)?;
                 Ok(Task::Stats { folders, json: *json, all: *all })
             }
+            Some(Command::Reload) => reader.folders().map(Task::Reload).map_err(one),
             Some(Command::Check { .. }) => reader.config().map(|config| Task::Check(Box::new(config))),
             Some(Command::Config(ConfigCommand::Show)) => {
                 reader.config().map(|config| Task::Show(show::lines(arguments, file.as_ref(), &config)))

@@ -81,6 +81,10 @@ reasons! {
     LastModified => "a tenth of the time since Last-Modified",
     DefaultTtl => "default lifetime (see --default-ttl)",
     NegativeTtl => "lifetime of redirects and of what is missing (see --negative-ttl)",
+    /// In place of what the response says.
+    TtlByRule => "ttl of a rule",
+    MinTtlByRule => "min-ttl of a rule",
+    MaxTtlByRule => "max-ttl of a rule",
     NoFreshness => "no lifetime in the response",
 
     // Why a stored response is used.
@@ -88,6 +92,8 @@ reasons! {
     FreshDirectivesIgnored => "fresh; the request's directives are ignored (see --client-reload)",
     JustAsked => "fresh; the origin was asked less than a second ago",
     StaleWhileRevalidate => "stale-while-revalidate",
+    /// The response says nothing of it.
+    RefreshedByRule => "stale-while-revalidate of a rule",
     MaxStale => "max-stale in the request",
     StaleIfError => "stale-if-error",
     /// Because of `--stale-if-error`.
@@ -115,12 +121,15 @@ reasons! {
     Precondition => "If-Match or If-Unmodified-Since in the request",
     UnsafeMethod => "this method is not cached: it may change something",
     MethodNotCached => "this method is not cached",
+    HeadRequest => "a HEAD brings no content to store; a GET does",
 
+    BypassByRule => "bypass of a rule",
     RangeUnit => "a range in a unit other than bytes is answered by the origin",
     RequestContent => "the request has content, which is not in the key",
     ContentTooLong => "the request's content is too long for the key (64 KiB)",
 
     // Why a response is not stored.
+    NoStoreByRule => "no-store of a rule",
     OriginError => "an error does not replace the stored response",
     RequestNoStore => "no-store in the request",
     NoStore => "Cache-Control: no-store",
@@ -154,7 +163,7 @@ reasons! {
     VaryByClient => "Vary names a field that tells the client's address",
     VaryTooLong => "Vary names more than 8 fields",
     NeverReusable => "no lifetime and no validator",
-    LifetimeUsedUp => "the lifetime was used up on the way (Age, Date)",
+    LifetimeUsedUp => "its lifetime was over when it arrived (Age, Date, or a slow origin)",
 
     // Why the store does not take a response.
     TooLarge => "larger than --max-object",
@@ -170,6 +179,7 @@ reasons! {
     TargetInvalid => "the request target is invalid",
     HostInvalid => "the Host field is invalid",
     HostNotServed => "Host not allowed (see --allow-host)",
+    PathNotServed => "no site has this path",
     ForeignTarget => "a URL of another host: Larder is no forward proxy",
     TooManyForClient => "too many requests at once from this address (see --max-connections-per-address)",
     ConnectionNominates => "Connection names a field that must stay",
@@ -229,6 +239,59 @@ mod tests {
             assert!(words.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b'"' && b != b'\\'), "{words}");
             let name = reason.name();
             assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') && seen_names.insert(name));
+        }
+    }
+
+    /// Returns the texts in backticks at the beginning of the rows and list items of a page.
+    fn listed(page: &str) -> Vec<&str> {
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| `").or(line.strip_prefix("- `")));
+        rows.filter_map(|row| Some(row.split_once('`')?.0)).collect()
+    }
+
+    #[test]
+    fn the_page_of_reasons_lists_each_of_them_once_and_nothing_else() {
+        let page = listed(include_str!("../../docs/reasons.md"));
+        for reason in Reason::ALL {
+            let rows = page.iter().filter(|words| **words == reason.as_str()).count();
+            assert_eq!(rows, 1, "docs/reasons.md: {}", reason.as_str());
+        }
+        assert_eq!(page.len(), Reason::ALL.len());
+    }
+
+    #[test]
+    fn the_readme_explains_why_a_request_was_forwarded() {
+        let readme = include_str!("../../README.md");
+        for fwd in [Fwd::Bypass, Fwd::Method, Fwd::UriMiss, Fwd::VaryMiss, Fwd::Request, Fwd::Stale, Fwd::Partial] {
+            assert!(readme.contains(&format!("`fwd={}`", fwd.as_str())), "{}", fwd.as_str());
+        }
+    }
+
+    #[test]
+    fn each_reason_in_the_readme_begins_like_one_that_there_is() {
+        let (_, section) = include_str!("../../README.md").split_once("### Find out why").unwrap();
+        let (section, _) = section.split_once("\n### ").unwrap();
+        let rows = listed(section);
+        for words in &rows {
+            let is_one = |reason: &&Reason| reason.as_str().starts_with(words.trim_end_matches(" ..."));
+            assert!(Reason::ALL.iter().any(|reason| is_one(&reason)), "README.md: {words}");
+        }
+        // these surprise people
+        for reason in [
+            Reason::CookieWithoutFreshness,
+            Reason::AuthorizationWithoutFreshness,
+            Reason::KeyWithoutFreshness,
+            Reason::SetCookie,
+            Reason::HeadRequest,
+            Reason::Stream,
+            Reason::LifetimeUsedUp,
+            Reason::RedirectToItself,
+            Reason::OneRequestsError,
+            Reason::StatusWithoutFreshness,
+            Reason::NeverReusable,
+            Reason::TooLarge,
+        ] {
+            let has_row = rows.iter().any(|words| reason.as_str().starts_with(words.trim_end_matches(" ...")));
+            assert!(has_row, "README.md has no row for: {}", reason.as_str());
         }
     }
 

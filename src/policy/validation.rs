@@ -5,7 +5,7 @@ use http::header::*;
 pub use super::validators::conditions;
 use super::{
     Options, Reason, Times,
-    directives::{Governing, followed, is_refusal_to, retain_storable},
+    directives::{Governing, followed, is_authorized, is_refusal_to, retain_storable},
     freshness::{Freshness, initial_age, liveness},
     selection::{content_length, is_covered},
     validators::entity_tag,
@@ -52,7 +52,7 @@ pub fn freshen_unasked(
 /// has Authorization, a directive must allow it (RFC 9111 §3.5). If the request says no-store, they may not (§5.2.1.5).
 pub fn may_be_shared(request: &Request, freshened: &StoredHead, options: &Options) -> bool {
     let allows = || Governing::of(&freshened.head.fields, options).allows_authorized();
-    let authorized = !request.fields.contains(&AUTHORIZATION) || allows();
+    let authorized = !is_authorized(&request.fields, options) || allows();
     authorized && !RequestDirectives::parse(&request.fields).no_store
 }
 
@@ -93,6 +93,10 @@ fn updated(
     if grows_beyond(&fields, &stored.head.fields, options) {
         return None;
     }
+    let tags = match options.steering.has_tags() {
+        true => options.steering.tag_hashes(&fields),
+        false => stored.tags.clone(),
+    };
     let forbidden = nominated.is_err()
         || after.forbids_storing().is_some()
         || (stored.credentials && before.allows_authorized() && !after.allows_authorized());
@@ -105,7 +109,8 @@ fn updated(
         position: times.position,
         nominated: nominated.unwrap_or_else(|_| stored.nominated.clone()),
         invalidated: forbidden,
-        credentials: stored.credentials || (request.fields.contains(&AUTHORIZATION) && !options.strict),
+        credentials: stored.credentials || (is_authorized(&request.fields, options) && !options.strict),
+        tags,
         ..stored.clone()
     })
 }
@@ -163,12 +168,12 @@ pub fn freshen_by_head(
     }
 }
 
-/// Returns true if a stale response may be served in place of a failure although the origin says nothing about it. A
-/// 500 is passed on, because the application's developer must see it.
-fn may_outlive_a_failure(stored: &StoredHead, status: Option<u16>) -> bool {
-    let stands = stored.head.status;
-    let is_answer = stands.is_success() || matches!(stands.as_u16(), 301 | 308);
-    is_answer && matches!(status, None | Some(502..=504))
+/// Returns true if a stale response may be served in place of a failure although the origin says nothing about it
+/// (`--stale-if-error`).
+pub(super) fn stands_in_by_default(stored: &StoredHead, governing: &Governing, options: &Options) -> bool {
+    let says_nothing = governing.directives.stale_if_error.is_none() && !governing.forbids_stale_unasked();
+    let status = stored.head.status;
+    says_nothing && !options.strict && (status.is_success() || matches!(status.as_u16(), 301 | 308))
 }
 
 /// Decides whether a stale stored response may answer in place of this failed exchange (RFC 9111 §4.2.4, RFC 5861 §4).
@@ -207,10 +212,12 @@ pub fn on_error(
     let by_client = asked.stale_if_error.filter(|_| !unasked);
     let allowed = by_origin.max(by_client);
     if allowed.is_some_and(|limit| freshness.stale_within(limit)) {
-        return Ok(Reason::StaleIfError);
+        let by_rule = options.steering.force_stale;
+        return Ok(if by_rule { Reason::StaleByDefault } else { Reason::StaleIfError });
     }
-    let says_nothing = governing.directives.stale_if_error.is_none() && !unasked;
-    let by_default = says_nothing && may_outlive_a_failure(stored, status) && !options.strict;
+    // a 500 is passed on, because the application's developer must see it
+    let outlived = matches!(status, None | Some(502..=504));
+    let by_default = outlived && stands_in_by_default(stored, &governing, options);
     if by_default && freshness.stale_within(options.stale_if_error) {
         return Ok(Reason::StaleByDefault);
     }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use futures_util::future::join_all;
 use http::header::SET_COOKIE;
 
 use super::{
     context::Asked,
+    effects::{after_effects, freshen},
     exchange::{self, Answered},
     failure::status_of,
     fetched::Fetched,
@@ -15,21 +15,20 @@ use super::{
     keep::{Kept, SHARED_ERROR, announced_length, few, keep, share},
     landing::{Audience, Filling, Flying, Landing},
     question::{Content, Question},
-    shared::Changed,
 };
 use crate::{
-    fields::method::{is_safe, query},
-    key::CacheKey,
-    message::{FieldName, FieldValue, Fields, Method, ResponseHead, StatusCode, StoredHead},
+    clock::Timestamp,
+    fields::method::is_safe_request,
+    message::{FieldName, FieldValue, Fields, Method, StoredHead},
     origin::{OriginError, OriginResponse},
     policy::{
-        Reason, Times, invalidation, parts,
+        Reason, parts,
         reuse::{Mode, unkeyed_content},
         selection, sharing,
         storing::storing,
-        validation::{self, HeadSays},
+        validation,
     },
-    purge::{Liveness, Strength, Target},
+    purge::Liveness,
     store::{AdmitError, Epoch, Store, StoredResponse},
 };
 
@@ -41,7 +40,7 @@ struct AskAnew;
 pub async fn ask(question: Question, lead: Option<Flying>) -> Fetched {
     let mut asking = Asking {
         epoch: question.asked.cx.store.epoch(),
-        unkeyed: matches!(question.content, Content::Stream(_)) && is_safe(&question.asked.request.method),
+        unkeyed: matches!(question.content, Content::Stream(_)) && is_safe_request(&question.asked.request),
         question,
         lead,
     };
@@ -174,9 +173,15 @@ impl Asking {
             return Err(AskAnew);
         }
         let Answered { response, times } = &answered;
-        let head = validation::freshen(&asked.request, &stored.head, &response.head, *times, asked.policy())
-            // the stored part belongs to a representation that If-Range no longer names
-            .filter(|head| selection::is_covered(&asked.request, head));
+        let head = validation::freshen(
+            &asked.request,
+            &stored.head,
+            &response.head,
+            *times,
+            &asked.policy_on(&stored.head.head),
+        )
+        // the stored part belongs to a representation that If-Range no longer names
+        .filter(|head| selection::is_covered(&asked.request, head));
         match head {
             Some(head) => Ok(self.freshened(stored, head, answered)),
             None => Err(AskAnew),
@@ -186,11 +191,17 @@ impl Asking {
     /// Handles a 304 about a response that another request began to store.
     fn confirmed(&self, begun: Filling, reader: FillReader, answered: &Answered) -> Result<Fetched, AskAnew> {
         let asked = &self.question.asked;
-        if asked.cx.store.standing_of(&asked.primary, &begun.head).liveness == Liveness::Dead {
+        if asked.cx.store.standing_of(&begun.head).liveness == Liveness::Dead {
             return Err(AskAnew);
         }
         let Answered { response, times } = answered;
-        let head = validation::freshen(&asked.request, &begun.head, &response.head, *times, asked.policy());
+        let head = validation::freshen(
+            &asked.request,
+            &begun.head,
+            &response.head,
+            *times,
+            &asked.policy_on(&begun.head.head),
+        );
         let head = head.ok_or(AskAnew)?;
         let cookies = own_cookies(&response.head.fields, &head.head.fields);
         let filling = Filling { head: Arc::new(head), ..begun };
@@ -201,7 +212,7 @@ impl Asking {
     /// 304 to it means that nothing was changed.
     fn is_unasked(&self) -> bool {
         let request = &*self.question.asked.request;
-        is_safe(&request.method) && (self.question.mode != Mode::Pass || !forward::has_conditions(request))
+        is_safe_request(request) && (self.question.mode != Mode::Pass || !forward::has_conditions(request))
     }
 
     /// Handles a 304 to a request without conditions. The 304 may still be about the only response that is stored for
@@ -213,8 +224,8 @@ impl Asking {
         let is_dead = |stored: &StoredResponse| asked.cx.store.standing(stored).liveness == Liveness::Dead;
         let stored = self.question.stored.as_ref().filter(|stored| stored.key == asked.primary && !is_dead(stored));
         let head = stored.and_then(|stored| {
-            let (request, options) = (&asked.request, asked.policy());
-            validation::freshen_unasked(request, &stored.head, &response.head, *times, options)
+            let (request, options) = (&asked.request, asked.policy_on(&stored.head.head));
+            validation::freshen_unasked(request, &stored.head, &response.head, *times, &options)
                 .filter(|head| selection::is_covered(request, head))
         });
         match stored.zip(head) {
@@ -230,7 +241,8 @@ impl Asking {
         let (cx, request) = (&asked.cx, &*asked.request);
         // an answer to one user freshens no response for others
         let bound = response.bound.is_some();
-        let shared = !bound && !head.invalidated && validation::may_be_shared(request, &head, asked.policy());
+        let shared =
+            !bound && !head.invalidated && validation::may_be_shared(request, &head, &asked.policy_on(&head.head));
         if head.invalidated && !bound {
             // the 304 says that the response is for this client alone
             cx.store.invalidate(&asked.primary);
@@ -263,17 +275,21 @@ impl Asking {
     fn not_stored(&mut self, answered: Answered, reason: Reason) -> Fetched {
         let Question { asked, flight, .. } = &self.question;
         let Answered { response, times } = &answered;
-        let Some(lead) = &self.lead else { return Fetched::Relay { answered, reason } };
+        let Some(lead) = &self.lead else {
+            self.note_still_alone(reason, times.response);
+            return Fetched::Relay { answered, reason };
+        };
         let head = &response.head;
+        let options = asked.policy_on(head);
         let failure = sharing::is_failure(head.status.as_u16());
         let may_share = response.bound.is_none() && !self.unkeyed;
         let shared = match (failure, reason) {
             _ if !may_share => None,
             (true, _) if announced_length(response).is_none_or(|length| length <= SHARED_ERROR) => {
-                sharing::error_for_all(&asked.request, head, *times, asked.policy()).map(|h| (h, Audience::Anonymous))
+                sharing::error_for_all(&asked.request, head, *times, &options).map(|h| (h, Audience::Anonymous))
             }
             (false, Reason::LifetimeUsedUp) => {
-                sharing::outrun(&asked.request, head, *times, asked.policy()).map(|h| (h, Audience::Waiting))
+                sharing::outrun(&asked.request, head, *times, &options).map(|h| (h, Audience::Waiting))
             }
             _ => None,
         };
@@ -296,6 +312,16 @@ impl Asking {
         }
     }
 
+    /// Remembers for longer that the answers for this URL are for one client each, so that the next burst does not wait
+    /// either. A 304 to a client's own condition is no such answer: a request without conditions may get one for all.
+    fn note_still_alone(&self, reason: Reason, now: Timestamp) {
+        let Question { asked, flight, .. } = &self.question;
+        let is_of_one = asked.request.method == Method::GET && reason != Reason::StatusNeverStored;
+        if is_of_one && asked.cx.shared.goes_alone(&flight.variant, now) {
+            asked.cx.shared.note_alone(flight.variant, now);
+        }
+    }
+
     /// Handles any other answer: stores it if that is allowed, and relays it if not.
     async fn kept_or_relayed(&mut self, answered: Answered) -> Result<Fetched, AskAnew> {
         let Question { asked, stored, mode, gap, flight, .. } = &self.question;
@@ -307,10 +333,11 @@ impl Asking {
         let stored = stored.as_ref().filter(living);
         let freshened = stored.filter(|_| response.bound.is_none());
         after_effects(asked, freshened, &response.head, *times, self.epoch).await;
+        let options = asked.policy_on(&response.head);
         let storable = match self.unkeyed {
-            true => Err(unkeyed_content(&request.method)),
+            true => Err(unkeyed_content(request)),
             false if let Some(scheme) = response.bound => Err(scheme.into()),
-            false => storing(request, &response.head, *times, asked.policy())
+            false => storing(request, &response.head, *times, &options)
                 .and_then(|head| admitted(&asked.cx.store, response).map(|()| head)),
         };
         let completes = *mode == Mode::Complete;
@@ -326,8 +353,8 @@ impl Asking {
                 }
                 let kept = Kept::new(head, stored, completed);
                 asked.cx.shared.note_shareable(&flight.variant);
-                let came_stale = !sharing::is_fresh(&kept.head, times.response, asked.policy());
-                let outrun = || sharing::outrun(request, &response.head, *times, asked.policy());
+                let came_stale = !sharing::is_fresh(&kept.head, times.response, &options);
+                let outrun = || sharing::outrun(request, &response.head, *times, &options);
                 let audience = if came_stale && outrun().is_some() { Audience::Waiting } else { Audience::All };
                 Ok(keep(asked, answered, kept, audience, self.lead.take(), self.epoch))
             }
@@ -337,77 +364,6 @@ impl Asking {
             }
             Err(reason) => Ok(self.not_stored(answered, reason)),
         }
-    }
-}
-
-/// Updates other stored responses by an answer: invalidation (RFC 9111 §4.4), freshening by HEAD (§4.3.5).
-async fn after_effects(
-    asked: &Asked,
-    stored: Option<&Arc<StoredResponse>>,
-    response: &ResponseHead,
-    times: Times,
-    epoch: Epoch,
-) {
-    let (cx, request) = (&asked.cx, &*asked.request);
-    if !is_safe(&request.method) {
-        let targets = invalidation::invalidates(request, response);
-        let methods = [Method::GET, query()];
-        let keys: Vec<CacheKey> =
-            targets.iter().flat_map(|target| methods.each_ref().map(|method| asked.key(method, target))).collect();
-        keys.iter().for_each(|key| cx.shared.note_invalidated(*key, times.response));
-        if response.status.is_success() || response.status == StatusCode::SEE_OTHER {
-            purge_other_queries(asked);
-        }
-        // all at once, so that a disk that does not answer is waited for only once
-        join_all(keys.iter().map(|key| cx.store.invalidate_durably(key))).await;
-    } else if request.method == Method::HEAD
-        && let Some(stored) = stored
-    {
-        let length = stored.length();
-        match validation::freshen_by_head(request, &stored.head, length, response, times, asked.policy()) {
-            HeadSays::Freshened(head) => freshen(asked, stored, *head, times, epoch),
-            HeadSays::Changed => cx.store.invalidate(&asked.primary),
-            HeadSays::Nothing => {}
-        }
-    }
-}
-
-/// Marks the responses with an invented lifetime for the path of an unsafe request, with any query, as ones that must
-/// be validated: a list is likely to have changed with one of its members. This is done at most once a second for a
-/// path. A change that comes sooner takes effect when that second is over.
-fn purge_other_queries(asked: &Asked) {
-    let target = Target::path(&asked.policy().site, &asked.request.target.path_and_query);
-    let purge = move |asked: &Asked| {
-        asked.cx.store.purge_behind(target, Strength::Hard, asked.cx.clock.wall());
-    };
-    match asked.cx.shared.note_changed(target, asked.cx.clock.now()) {
-        Changed::Now => purge(asked),
-        Changed::Later(after) => {
-            let (asked, held) = (asked.clone(), asked.worker.hold());
-            tokio::task::spawn_local(async move {
-                tokio::time::sleep(after).await;
-                asked.cx.shared.note_changed_late(target, asked.cx.clock.now());
-                purge(&asked);
-                drop(held);
-            });
-        }
-        Changed::Awaited => {}
-    }
-}
-
-/// Stores the new fields of a stored response, unless it was invalidated since the origin was asked.
-fn freshen(asked: &Asked, stored: &StoredResponse, head: StoredHead, times: Times, epoch: Epoch) {
-    let (cx, primary) = (&asked.cx, asked.primary);
-    if !cx.shared.invalidated_since(&primary, times.request) {
-        match &stored.parts {
-            // the newest part is the one that counts
-            Some(parts) => {
-                let head = parts::of_part(head, &parts.newest.head);
-                cx.store.freshen(primary, &parts.newest, head, epoch);
-            }
-            None => cx.store.freshen(primary, stored, head, epoch),
-        }
-        cx.shared.forget_if_invalidated(&cx.store, &primary, times.request);
     }
 }
 
@@ -426,7 +382,8 @@ pub fn stand_in(asked: &Asked, stored: Option<&Arc<StoredResponse>>, status: Opt
     let (stored, now) = (stored?, asked.cx.clock.now());
     // a purge may have come since the response was found
     asked.cx.store.standing(stored);
-    let reason = validation::on_error(&asked.request, &**stored, status, now, asked.policy()).ok()?;
+    let reason =
+        validation::on_error(&asked.request, &**stored, status, now, &asked.policy_on(&stored.head.head)).ok()?;
     Some(Fetched::StoodIn { stored: stored.clone(), reason, status, failure: None })
 }
 

@@ -4,9 +4,10 @@ use regex::Regex;
 
 use super::{
     pattern::{Words, path_globs},
-    rewriting::Rewriting,
+    rewriting::{Rewriting, last_line},
     settings::{Setting, Settings, Stage},
-    spec::{Conditions, Edits, RuleSpec},
+    spec::{Conditions, RuleSpec},
+    values::Edits,
 };
 use crate::message::{FieldName, Method};
 
@@ -170,11 +171,4 @@ fn check_query(set: &Settings, fault: &mut dyn FnMut(&'static str, String)) {
             fault(setting.as_str(), format!("it has more than {MOST_PATTERNS} patterns"));
         }
     }
-}
-
-/// Returns the line of a regular expression's error that says what is wrong.
-pub(super) fn last_line(error: &regex::Error) -> String {
-    let text = error.to_string();
-    let last = text.lines().last().unwrap_or_default();
-    last.trim().trim_start_matches("error: ").to_owned()
 }

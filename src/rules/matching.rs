@@ -4,13 +4,17 @@ use http::header::CONTENT_TYPE;
 
 use super::{
     compile::{Compiled, Fault, MOST_RULES, compile},
+    matched::{How, Matched},
     merged::Merged,
     path::Path,
     pattern::Paths,
     query::{Parameter, parameters},
     spec::RuleSpec,
 };
-use crate::message::{Fields, Method, ResponseHead};
+use crate::{
+    clock::Seconds,
+    message::{Fields, Method, ResponseHead},
+};
 
 /// The rules of a site, in order.
 #[derive(Debug, Clone, Default)]
@@ -27,23 +31,6 @@ pub struct Asked<'a> {
     /// As the client sent it.
     pub path_and_query: &'a str,
     pub fields: &'a Fields,
-}
-
-/// How a rule matches a request whose path and query can be read in several ways.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum How {
-    /// One reading matches: what the rule forbids is forbidden.
-    Partly,
-    /// All readings match: the rule applies.
-    Wholly,
-}
-
-/// The rules that apply, in order.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct Matched {
-    pub(super) rules: Vec<(u16, How)>,
-    /// The answer's status is one for which rules without `status` give no lifetime.
-    pub(super) without_lifetime: bool,
 }
 
 impl Rules {
@@ -74,6 +61,18 @@ impl Rules {
 
     pub fn is_empty(&self) -> bool {
         self.specs.is_empty()
+    }
+
+    /// Returns the longest time for which a rule may let a response be used.
+    pub fn longest(&self) -> Seconds {
+        let times = self.specs.iter().flat_map(|spec| {
+            let set = &spec.set;
+            let lifetimes = [set.ttl, set.min_ttl, set.default_ttl, set.negative_ttl];
+            lifetimes.into_iter().chain([set.stale_while_revalidate, set.stale_if_error]).flatten()
+        });
+        // a lifetime and the time beyond it
+        let longest = times.max().unwrap_or_default();
+        longest.saturating_add(longest)
     }
 
     /// Returns the rules whose conditions on the request hold. Those on the answer are not asked yet.
@@ -117,6 +116,17 @@ impl Rules {
         self.compiled.iter().zip(found).map(how).collect()
     }
 
+    /// Returns true if other fields of a request to the same URL could make a difference to which rules it matches.
+    pub fn look_at_fields(&self) -> bool {
+        self.compiled.iter().any(|compiled| !compiled.header.is_empty())
+    }
+
+    /// Returns true if the answer makes no difference to what these rules set.
+    pub fn is_decided(&self, matched: &Matched, answer: &ResponseHead) -> bool {
+        let looks = |(rule, _): &(u16, How)| self.specs[usize::from(*rule)].when.are_about_answer();
+        matched.is_empty() || (has_lifetime(answer) && !matched.rules.iter().any(looks))
+    }
+
     /// Returns which of these rules apply to this answer.
     pub fn answered(&self, matched: &Matched, answer: &ResponseHead) -> Matched {
         let status = answer.status.as_u16();
@@ -127,14 +137,26 @@ impl Rules {
         };
         Matched {
             rules: matched.rules.iter().filter(applies).copied().collect(),
-            without_lifetime: !matches!(status, 200 | 203 | 204 | 206 | 301 | 308),
+            without_lifetime: !has_lifetime(answer),
         }
+    }
+
+    /// Returns which of these rules do not look at the answer.
+    pub fn unanswered(&self, matched: &Matched) -> Matched {
+        let applies = |(rule, _): &&(u16, How)| !self.specs[usize::from(*rule)].when.are_about_answer();
+        Matched { rules: matched.rules.iter().filter(applies).copied().collect(), without_lifetime: false }
     }
 
     /// Returns what these rules set together.
     pub fn merged(&self, matched: &Matched) -> Merged {
         Merged::new(&self.specs, matched)
     }
+}
+
+/// Returns true if rules without `status` give the answer a lifetime. They give none to errors, nor to redirects that may lead
+/// to a signed URL.
+fn has_lifetime(answer: &ResponseHead) -> bool {
+    matches!(answer.status.as_u16(), 200 | 203 | 204 | 206 | 301 | 308)
 }
 
 fn method_matches(compiled: &Compiled, method: &Method) -> bool {
@@ -179,7 +201,7 @@ fn query_matches(compiled: &Compiled, path_and_query: &str) -> Option<How> {
 }
 
 /// Returns the media type of an answer, without its parameters.
-fn media_type(fields: &Fields) -> Option<&str> {
+pub fn media_type(fields: &Fields) -> Option<&str> {
     let value = fields.only(&CONTENT_TYPE)?.to_str().ok()?;
     value.split(';').next().map(str::trim)
 }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::{
-    matching::{How, Matched},
+    matched::{How, Matched},
     settings::{Setting, Settings},
-    spec::{Edits, RuleSpec},
+    spec::RuleSpec,
+    values::Edits,
 };
 
 /// The settings of all rules that apply, and who set each.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use regex::Regex;
 
-use super::{compile::last_line, spec::Rewrite};
+use super::values::Rewrite;
 
 /// A change of the path, ready to be used.
 #[derive(Debug, Clone)]
@@ -38,6 +38,13 @@ impl Rewriting {
 
 fn is_path(text: &str) -> bool {
     text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte))
+}
+
+/// Returns the line of a regular expression's error that says what is wrong.
+pub(super) fn last_line(error: &regex::Error) -> String {
+    let text = error.to_string();
+    let last = text.lines().last().unwrap_or_default();
+    last.trim().trim_start_matches("error: ").to_owned()
 }
 
 #[cfg(test)]

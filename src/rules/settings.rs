@@ -2,7 +2,7 @@
 
 use std::{fmt, fmt::Write};
 
-use super::spec::{Edits, Ignore, Rewrite};
+use super::values::{Edits, Ignore, Rewrite};
 use crate::{clock::Seconds, message::FieldName};
 
 /// Declares the settings: each with its type, its word in the file, and the stage at which it is decided.
@@ -127,6 +127,18 @@ impl Settings {
     /// Returns true if the settings give a lifetime.
     pub fn give_lifetime(&self) -> bool {
         self.ttl.is_some() || self.min_ttl.is_some() || self.default_ttl.is_some()
+    }
+
+    /// Returns true if both say the same of the key.
+    pub fn same_key(&self, other: &Settings) -> bool {
+        self.ignore_query == other.ignore_query
+            && self.only_query == other.only_query
+            && self.sort_query == other.sort_query
+            && self.forward_ignored_query == other.forward_ignored_query
+            && self.key_headers == other.key_headers
+            && self.key_cookies == other.key_cookies
+            && self.ignore_host == other.ignore_host
+            && self.rewrite == other.rewrite
     }
 
     /// Returns true if one of these settings changes the key or what reaches the origin.

@@ -39,8 +39,8 @@ const FENCES: &[(&str, &[&str])] = &[
     (
         "proxy",
         &[
-            "client", "clock", "fields", "key", "logging", "message", "origin", "policy", "purge", "store", "terminal",
-            "units",
+            "client", "clock", "fields", "key", "logging", "message", "origin", "policy", "purge", "rules", "store",
+            "terminal", "units",
         ],
     ),
 ];

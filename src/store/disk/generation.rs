@@ -1,5 +1,5 @@
 //! One generation of the disk: a database and files of bodies in a folder of its own. When it has its share it is sealed, and
-//! later dropped as a whole. That is how the disk limit holds, and how the disk is given back.
+//! later removed as a whole. That keeps the disk limit, and gives disk space back.
 
 use std::{
     collections::HashMap,
@@ -38,11 +38,11 @@ use crate::{
 const READ_WHOLE: u64 = 256 * 1024;
 /// The most bodies of a generation of which it is known which pieces are right.
 const KNOWN: usize = 4096;
-/// sled reads and holds records by the page: so many are on one.
+/// Records on one page of sled, which reads and holds whole pages.
 const OF_A_PAGE: u64 = 11;
 /// Bytes that a record on a page costs beside its own.
 const OVERHEAD: u64 = 112;
-/// Bytes that an open database costs, whatever is in it; one that is written to costs more. Measured.
+/// Bytes of memory that an open database costs, whatever is in it. One that is written to costs `WRITTEN` more. Measured.
 const OPEN: u64 = 1536 << 10;
 const WRITTEN: u64 = 4 << 20;
 /// Bytes of pages that are worth opening a database anew when nothing more is written to it.
@@ -52,17 +52,17 @@ const PROVEN: &str = "proven-";
 
 pub struct Generation {
     pub number: u32,
-    /// The class that its folder is named after.
+    /// The class that the folder is named after.
     class: Class,
     state: AtomicU8,
-    /// Records that were written to it since it was opened.
+    /// Records that were written since the opening.
     pub written: AtomicU64,
     pub folder: PathBuf,
-    /// Bytes of the database and of the segment that is written to, when they were measured.
+    /// Bytes of the database and of the segment that is written to, as they were measured last.
     measured: AtomicU64,
     /// Bytes of all other files: those of large bodies, and segments that are full.
     beside: AtomicU64,
-    /// Bytes of what was found dead since it was opened.
+    /// Bytes of the responses that were found dead since the opening.
     pub dead: AtomicU64,
     records: RwLock<Records>,
     /// Bytes of the pages that were read or written since the database was opened, about.
@@ -83,7 +83,7 @@ pub enum Class {
     Proven,
 }
 
-/// What happens to a generation. It begins as active or, if an opening finds it, as sealed.
+/// The state of a generation. It begins as active or, if an opening finds it, as sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum State {
@@ -91,10 +91,10 @@ pub enum State {
     Active,
     /// It is full, or was found by an opening: nothing more is written to it.
     Sealed,
-    /// It was to make room, but most of it is worth keeping: from now on it counts as proven. The next opening does not know
-    /// of that.
+    /// It was to be removed, but most of it is worth keeping: from now on it counts as proven. The next opening does not know
+    /// that.
     Spared,
-    /// It makes room: what survives of it is copied, then it is removed.
+    /// It is about to be removed, after what survives of it was copied.
     Leaving,
 }
 
@@ -112,7 +112,7 @@ impl Generation {
         }
     }
 
-    /// The generations in a folder, by number.
+    /// Lists the generations in a folder, by number.
     pub fn list(live: &Path) -> io::Result<Vec<(u32, Class)>> {
         let mut found = Vec::new();
         for (prefix, class) in [(FRESH, Class::Fresh), (PROVEN, Class::Proven)] {
@@ -122,8 +122,8 @@ impl Generation {
         Ok(found)
     }
 
-    /// Opens it, or begins it where nothing is there. `share`: bytes that it is meant to have. What bodies with files of
-    /// their own occupy is not counted: that would take as long as there are many.
+    /// Opens a generation, or begins it if it is not there. `share`: the bytes that it is meant to have. Does not count the
+    /// files of large bodies, because many of them take long.
     pub fn open(
         live: &Path,
         class: Class,
@@ -174,7 +174,7 @@ impl Generation {
         }
     }
 
-    /// Returns true if it may be dropped to make room.
+    /// Returns true if the generation may be removed to make room.
     pub fn may_leave(&self) -> bool {
         matches!(self.state(), State::Sealed | State::Spared)
     }
@@ -183,7 +183,7 @@ impl Generation {
         self.state.store(state as u8, Relaxed);
     }
 
-    /// Its database.
+    /// Returns the database.
     pub fn records(&self) -> RwLockReadGuard<'_, Records> {
         self.records.read().unwrap_or_else(|poison| poison.into_inner())
     }
@@ -199,7 +199,7 @@ impl Generation {
         database.write(records, journal)
     }
 
-    /// The record of a key. An error: there is one, but it cannot be believed.
+    /// Returns the record of a key. An error: there is one, but it is damaged.
     pub fn find(&self, key: &CacheKey) -> Result<Option<Record>, StoreError> {
         let found = self.records().find(key, |record| {
             self.has_read(record.len());
@@ -208,31 +208,31 @@ impl Generation {
         found?.map(|record| record.ok_or(StoreError::Damaged("a record"))).transpose()
     }
 
-    /// The key and the record that begin with this print.
+    /// Returns the key that begins with this print, and its record.
     pub fn find_print(&self, print: Print) -> Result<Option<(CacheKey, Vec<u8>)>, StoreError> {
         let found = self.records().find_print(print)?;
         self.has_read(found.as_ref().map_or(0, |(_, record)| record.len()));
         Ok(found)
     }
 
-    /// Its neighbours are likely to be as long.
+    /// Counts the page of a record that was read. Its neighbours are likely to be as long.
     fn has_read(&self, length: usize) {
         self.pages.fetch_add(OF_A_PAGE * (length as u64 + OVERHEAD), Relaxed);
     }
 
-    /// How far the journal must have come at least.
+    /// Returns how far the journal must have come at least.
     pub fn journal(&self) -> Result<Mark, StoreError> {
         self.records().journal()
     }
 
-    /// Ends the writing to it. Opens the database anew if that gives much memory back.
+    /// Ends the writing. Opens the database anew if that gives much memory back.
     pub fn seal(&self) -> Result<(), DatabaseError> {
         self.set_state(State::Sealed);
         if self.pages() < WORTH_A_REOPENING { Ok(()) } else { self.let_go_of_pages() }
     }
 
-    /// Opens the database anew: sled keeps most of what was written to it in memory, whatever it is told. Where readers do
-    /// not make way it stays as it is: one of them may be waiting for a disk that hangs.
+    /// Opens the database anew, because sled keeps most of what was written to it in memory. If readers do not make way, does
+    /// nothing: one of them may be waiting for a disk that hangs.
     pub fn let_go_of_pages(&self) -> Result<(), DatabaseError> {
         let mut tries = (0..100).map(|_| self.records.try_write().inspect_err(|_| std::thread::yield_now()));
         if let Some(Ok(mut records)) = tries.find(Result::is_ok) {
@@ -242,17 +242,17 @@ impl Generation {
         Ok(())
     }
 
-    /// Bytes of memory that its database holds, beside its pages and what each record costs.
+    /// Returns the bytes of memory that the database holds, beside its pages and what each record costs.
     pub fn memory(&self) -> u64 {
         OPEN + if self.state() == State::Active { WRITTEN } else { 0 }
     }
 
-    /// Bytes of pages that its database holds in memory, about: all of them at most.
+    /// Returns the bytes of pages that the database holds in memory, about. They are no more than all of its pages.
     pub fn pages(&self) -> u64 {
         self.pages.load(Relaxed).min(self.measured.load(Relaxed))
     }
 
-    /// Bytes that it occupies, as far as was measured.
+    /// Returns the bytes that the generation occupies on the disk, as they were measured last.
     pub fn bytes(&self) -> u64 {
         self.measured.load(Relaxed) + self.beside.load(Relaxed)
     }
@@ -273,7 +273,7 @@ impl Generation {
         let _ = self.beside.fetch_update(Relaxed, Relaxed, corrected);
     }
 
-    /// Where the body of a record is, if it is in a file. The print is that of the record's key.
+    /// Returns where the body of a record is, if it is in a file. The print is that of the record's key.
     pub fn home(&self, print: Print) -> Result<Option<Home>, StoreError> {
         let Some((key, record)) = self.find_print(print)? else { return Ok(None) };
         Ok(record::parts(&key, &record).and_then(|parts| parts.home()))
@@ -285,13 +285,13 @@ impl Generation {
         Ok(if location.length <= READ_WHOLE {
             FoundBody::Memory(body.read_whole()?)
         } else {
-            // damage that is seen now is a miss, later it is a broken answer
+            // damage that is seen now is a miss, damage that is seen later breaks an answer off
             body.read_first()?;
             FoundBody::Disk(body)
         })
     }
 
-    /// A body, with its sums.
+    /// Returns a body with its sums.
     pub fn body(&self, location: Location) -> Result<DiskBody, StoreError> {
         let (file, right) = (self.file(location.file)?, self.right(location.file));
         let body = DiskBody::stored(file, self.number, location, right, self.remover.clone())?;
@@ -299,18 +299,18 @@ impl Generation {
         Ok(body)
     }
 
-    /// Which pieces of the body in this file are known to be right, if that is known.
+    /// Returns which pieces of the body in this file are known to be right, if that is known.
     pub fn right(&self, file: FileName) -> Option<Arc<Right>> {
         let FileName::Body(number) = file else { return None };
         self.verified().get(&number).cloned()
     }
 
-    /// From now on these pieces of the body in this file are known to be right.
+    /// Remembers which pieces of the body in this file are right.
     pub fn note_right(&self, file: FileName, right: Option<Arc<Right>>) {
         let (FileName::Body(number), Some(right)) = (file, right) else { return };
         let mut verified = self.verified();
         if verified.len() >= KNOWN {
-            // those of bodies that nobody reads are verified once more
+            // the bodies that nobody reads now will be verified once more
             verified.retain(|_, right| Arc::strong_count(right) > 1);
         }
         if verified.len() < KNOWN {
@@ -322,7 +322,7 @@ impl Generation {
         self.right.lock().unwrap_or_else(|poison| poison.into_inner())
     }
 
-    /// The file of bodies, open for reading.
+    /// Opens a file of bodies for reading.
     fn file(&self, name: FileName) -> Result<Arc<File>, StoreError> {
         let open = || match File::open(name.path(&self.folder)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::Damaged("a file of bodies")),
@@ -342,7 +342,7 @@ impl Generation {
         }
     }
 
-    /// A number that no file of bodies has yet.
+    /// Returns a number that no file of bodies has yet.
     pub fn unused_file_number(&self) -> io::Result<u32> {
         let mut last = 0;
         for file in std::fs::read_dir(&self.folder)? {
@@ -351,11 +351,11 @@ impl Generation {
         Ok(last.saturating_add(1))
     }
 
-    /// Removes the file of a body that nothing names any more, behind.
+    /// Lets the remover's thread remove the file of a body that nothing names any more.
     pub fn remove_body(self: &Arc<Self>, file: FileName) {
         let FileName::Body(number) = file else { return };
         self.verified().remove(&number);
-        // not to keep the database open
+        // a weak reference does not keep the database open
         let (generation, path) = (Arc::downgrade(self), file.path(&self.folder));
         self.remover.work(move || {
             let bytes = folder::occupied(&path);
@@ -367,7 +367,7 @@ impl Generation {
     }
 }
 
-/// Bytes that a generation's segments occupy, and its folder itself.
+/// Returns the bytes that a generation's segments and its folder itself occupy.
 fn segments(folder: &Path) -> u64 {
     let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|file| file.path());
     let segments = files.filter(|path| path.extension().is_some_and(|extension| extension == "seg"));
@@ -375,10 +375,10 @@ fn segments(folder: &Path) -> u64 {
     own + segments.map(|path| folder::occupied(&path)).sum::<u64>()
 }
 
-/// Bytes of sled's cache for one generation, and its segment size.
+/// Returns the bytes of sled's cache for one generation, and sled's segment size in bytes.
 fn database(options: &Options, share: u64) -> (u64, usize) {
     let cache = (options.memory / 8).min(64 << 20) / 8;
-    // a power of two, small where little room is
+    // a power of two, small if the share is small
     let segment = 1 << (share / 16).clamp(128 << 10, 512 << 10).ilog2();
     (cache.max(256 << 10), segment)
 }

@@ -1,4 +1,4 @@
-//! The generations of the disk as the writer sees them: it alone changes them.
+//! The generations of the disk as the writer sees them. The writer alone changes them.
 
 use std::{
     io,
@@ -35,34 +35,34 @@ use crate::{
     },
 };
 
-/// A body up to this length, in bytes, stands in the record. Measured, see benches/store.rs.
+/// The most bytes of a body that is in its record. Measured, see benches/store.rs.
 pub const INLINE: u64 = 256;
 
-/// Bytes of the longest head whose record is read to see if a new body is the one that is there already.
+/// The longest head, in bytes, whose record is read to see if a new body is the stored one.
 const LONG_HEAD: u64 = 64 << 10;
 
 pub struct Generations {
     pub shared: Arc<Shared>,
     pub journal: Journal,
-    /// What is put goes here.
+    /// The generation for what is put.
     pub fresh: Active,
-    /// What survived a generation goes here; begun when something did.
+    /// The generation for what survives others. It begins with the first survivor.
     pub proven: Option<Active>,
     pub next_number: u32,
-    /// What was written and may not be in the journal on the disk yet.
+    /// The keys that were written and may not be in the journal on the disk yet.
     unsynced: Vec<Print>,
-    /// The high-water mark of the purge log's positions that was written last.
+    /// The last high-water mark that was written.
     marked: Position,
 }
 
-/// What is to be written of a key.
+/// The change of a key that is to be written.
 struct Write {
     print: Print,
     turn: u64,
     is_on_disk: bool,
-    /// `None`: it is forgotten.
+    /// `None`: the key is forgotten.
     record: Option<Encoded>,
-    /// A body with a place on the disk.
+    /// The body, if it is in a file, and its place.
     body: Option<(CacheKey, DiskBody, Home)>,
     /// The body that loses its record.
     replaced: Option<Home>,
@@ -72,7 +72,7 @@ struct Encoded {
     key: CacheKey,
     primary: Print,
     record: Vec<u8>,
-    /// With the body.
+    /// The size of the response, with the body.
     size: Size,
     /// The generation of a body that is in a file.
     body: Option<u32>,
@@ -83,7 +83,7 @@ impl Generations {
         Generations { shared, journal, fresh, proven, next_number, unsynced: Vec::new(), marked: Position::ZERO }
     }
 
-    /// Writes changes. They have left the process on return, but need not have reached the disk.
+    /// Writes changes. On return the kernel has them, but the disk may not.
     pub fn write(&mut self, changes: Vec<(Print, Waiting)>) -> Result<(), StoreError> {
         let shared = self.shared.clone();
         let mut writes = Vec::with_capacity(changes.len());
@@ -129,9 +129,9 @@ impl Generations {
         Ok(())
     }
 
-    /// From here on it is so: in the journal, and in the index.
+    /// Applies lines to the journal and the index. From here on they are true.
     pub fn record(&mut self, lines: &[Line]) {
-        // before them: no record may be there whose position the next process could hand out once more
+        // before the lines: the next process must not hand out the position of a record once more
         let newest = self.shared.purges.newest();
         if newest > self.marked && !lines.is_empty() {
             self.journal.append(&[Line::HighWater(newest)]);
@@ -146,7 +146,7 @@ impl Generations {
         }
     }
 
-    /// Makes what was written reach the disk: bodies, then records, then the journal that names them.
+    /// Waits until what was written is on the disk: bodies, then records, then the journal that names them.
     pub fn sync(&mut self) -> io::Result<()> {
         self.fresh.sync()?;
         if let Some(proven) = &mut self.proven {
@@ -164,7 +164,7 @@ impl Generations {
         Ok(())
     }
 
-    /// Makes the journal reach the disk, with the rules that wait for it.
+    /// Syncs the journal, with the rules that wait for it.
     fn sync_journal(&mut self) -> io::Result<()> {
         let Some((rules, last)) = self.shared.purges.waiting() else { return self.journal.sync() };
         self.journal.append(&rules);
@@ -173,8 +173,8 @@ impl Generations {
         Ok(())
     }
 
-    /// Opens those databases anew that hold most pages, where those that are read only hold more than they may, and gives the
-    /// memory tier what is left of `--memory`.
+    /// If the databases that are only read hold more pages than they may, opens those anew that hold most. Gives the memory tier
+    /// what is left of `--memory`.
     pub fn ease(&self) -> io::Result<()> {
         let shared = &self.shared;
         let mut generations = shared.catalog.generations().clone();
@@ -194,7 +194,7 @@ impl Generations {
         Ok(())
     }
 
-    /// The disk failed: what its journal does not say would come back as it was before.
+    /// Forgets what was not synced before the disk failed: the journal on the disk may name an older version.
     pub fn forget_unsynced(self) {
         self.shared.catalog.generations_mut().clear();
         for print in &self.unsynced {
@@ -205,7 +205,8 @@ impl Generations {
         }
     }
 
-    /// Closes the databases, so that they open quickly, and so that a journal that loses its end from now on is noticed.
+    /// Closes the databases so that they open quickly, and notes in one how far the journal is, so that the loss of its end is
+    /// noticed.
     pub fn close(mut self) {
         let synced = self.journal.synced();
         let known = self.fresh.generation.journal().unwrap_or_default();
@@ -235,14 +236,14 @@ impl Generations {
         Active::begin(&self.shared, class, number)
     }
 
-    /// Measures what is written to, and tells the limit. An error: the folder was removed.
+    /// Measures what is written to, and tells `Space`. An error: the folder was removed.
     pub fn measure(&self) -> Result<(), StoreError> {
         self.fresh.measure();
         self.proven.iter().for_each(Active::measure);
         let folder = &self.shared.options.folder;
         let journal = std::fs::metadata(folder.join("live/journal")).map_err(StoreError::Io)?;
-        let beside = journal.blocks() * 512 + self.shared.space.beside();
-        self.shared.space.set_measured(self.shared.catalog.bytes() + beside, folder);
+        let bytes = self.shared.catalog.bytes() + journal.blocks() * 512 + self.shared.space.set_aside();
+        self.shared.space.set_measured(bytes, folder);
         Ok(())
     }
 
@@ -250,8 +251,8 @@ impl Generations {
         let old = self.shared.catalog.index.find(print);
         let mut write = Write { print, turn, is_on_disk: old.is_some(), record: None, body: None, replaced: None };
         let response = match &change {
-            // one that was purged while it waited is as good as forgotten
-            Change::Response(response) if !self.shared.purges.is_dead(&response.primary, &response.head) => response,
+            // a response that was purged while it waited counts as forgotten
+            Change::Response(response) if !self.shared.purges.is_dead(&response.head) => response,
             Change::Response(_) | Change::Forgotten => {
                 write.replaced = old.and_then(|entry| self.old_body(print, entry, 0));
                 return Ok(write);
@@ -262,7 +263,7 @@ impl Generations {
         let old = old.and_then(|entry| self.old_body(print, entry, length));
         let form = match body {
             StoredBody::Memory(bytes) if length <= INLINE => BodyForm::Inline(bytes),
-            // the origin confirmed it, or sent the same once more: it stays where it is
+            // the origin confirmed the body, or sent the same once more: it stays where it is
             StoredBody::Memory(bytes) => match old.filter(|old| self.may_keep(old) && is_the_body(old, bytes)) {
                 Some(old) => BodyForm::Beside(old),
                 None => BodyForm::Beside(self.fresh.append(bytes)?),
@@ -299,8 +300,8 @@ impl Generations {
         Ok(write)
     }
 
-    /// The place of the body that the record of a key names, if it matters: its file goes with the record, or a new body
-    /// of this length may be the same one.
+    /// Returns the place of the body that the record of a key names, if it matters: the body has a file of its own, or a new
+    /// body of this length may be the same.
     fn old_body(&self, print: Print, entry: Entry, length: u64) -> Option<Home> {
         let rest = entry.size.bytes().checked_sub(length).filter(|_| length > INLINE);
         if !entry.size.has_own_file() && rest.is_none_or(|head| head > LONG_HEAD) {

@@ -1,10 +1,10 @@
-//! The one thread that opens, writes, syncs and clears the disk, and that tries again where the disk failed.
+//! The one thread that opens, writes, syncs and clears the disk, and tries again if the disk failed.
 //!
 //! | file | what it does |
 //! |---|---|
 //! | this file | takes commands and does what is due: write, sync, measure, rotate, sweep, try again |
-//! | [`command`] | what the writer is asked to do |
-//! | [`states`] | opens, clears and closes the disk, and goes on without it where it fails |
+//! | [`command`] | the commands of the writer |
+//! | [`states`] | opens, clears and closes the disk, and goes on without it if it fails |
 //! | [`opening`] | makes generations of a folder, in whatever state it is |
 //! | [`generations`] | writes changes: bodies, records, lines of the journal, the index |
 //! | [`active`] | the generation that is written to |
@@ -44,39 +44,39 @@ use super::{
 };
 use crate::{clock, key::CacheKey};
 
-/// What waits is gathered so long before it is written.
+/// The time for which changes are gathered before they are written.
 const GATHER: Duration = Duration::from_millis(50);
-/// What was written reaches the disk at the latest so long after.
+/// The time after which what was written is synced, at the latest.
 const SYNC: Duration = Duration::from_millis(400);
-/// How long after a failure the disk is tried again: at first, and at most.
+/// The time after which the disk is tried again: at first, and at most.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(4));
-/// When stored responses are looked through for what is dead: after opening, after each pass, between its steps.
+/// The times before a sweep: after an opening, after the last sweep, between the steps of one.
 const FIRST_SWEEP: Duration = Duration::from_secs(60);
 const SWEEP: Duration = Duration::from_secs(6 * 3600);
 const SWEEP_STEP: Duration = Duration::from_millis(50);
-/// What the disk holds and has left is measured so long after the last time at the latest, also if nothing is written: others
-/// may fill the disk. (The store's own tests do not wait for a minute.)
+/// The time after which the disk is measured again, also if nothing is written: others may fill it. (The store's own tests do
+/// not wait for a minute.)
 const MEASURE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 60 });
-/// How long the end waits for room for what is not written yet.
+/// The time for which the end waits for room for what is not written yet.
 const LAST_ROOM: Duration = Duration::from_secs(1);
-/// Bytes that are written together: at least, and at most.
+/// The least and the most bytes that are written together.
 const BATCH: (u64, u64) = (64 << 10, 1 << 20);
 
 struct Writer {
     shared: Arc<Shared>,
-    /// For what is done behind an opening.
+    /// Takes the commands of the thread that counts files after an opening.
     commands: Sender<Command>,
     lock: Option<FolderLock>,
     open: Option<Open>,
-    /// The number of the next generation, at least: a database that is still being closed never shares a folder with
-    /// another. `None` before the first opening.
+    /// The least number of the next generation. A database that is still being closed never shares a folder with another.
+    /// `None` before the first opening.
     next_number: Option<u32>,
     /// Those who wait for everything to be written, and for room.
     flushes: Vec<oneshot::Sender<()>>,
     rooms: Vec<oneshot::Sender<()>>,
-    /// What waits cannot be written before something was removed.
+    /// True if what waits cannot be written before something was removed.
     waits_for_room: bool,
-    /// When the disk is tried again, and how long after that if it fails.
+    /// When the disk is tried again, and the time to the next try if that fails.
     retry: Option<(Instant, Duration)>,
     write_at: Option<Instant>,
     sync_at: Option<Instant>,
@@ -92,7 +92,7 @@ struct Open {
     sweeping: Sweeping,
 }
 
-/// Runs until it is told to close.
+/// Runs the writer until it is told to close.
 pub fn run(shared: Arc<Shared>, (commands, received): (Sender<Command>, Receiver<Command>), lock: Option<FolderLock>) {
     let (retry, write_at, sync_at, rotate_at, measure_at, sweep_at) = Default::default();
     let (open, next_number, flushes, rooms, waits_for_room) = Default::default();
@@ -167,7 +167,7 @@ pub fn run(shared: Arc<Shared>, (commands, received): (Sender<Command>, Receiver
 }
 
 impl Writer {
-    /// The next command, or a timeout when something is due.
+    /// Returns the next command, or a timeout when something is due.
     fn next(&self, commands: &Receiver<Command>) -> Result<Command, RecvTimeoutError> {
         let retry_at = self.retry.map(|(at, _)| at);
         let due = [retry_at, self.write_at, self.sync_at, self.rotate_at, self.measure_at, self.sweep_at];
@@ -200,8 +200,8 @@ impl Writer {
         }
     }
 
-    /// Writes what waits; not for ever where more and more does, as others wait too. While there is room only for what was
-    /// forgotten, the rest waits until something was removed.
+    /// Writes what waits, for 50 ms at most, because other commands wait, too. If there is room only for what was forgotten, the
+    /// rest waits until something was removed.
     fn write(&mut self) {
         self.write_at = None;
         let enough = clock::instant() + GATHER;
@@ -212,7 +212,7 @@ impl Writer {
             }
             let share = self.shared.space.share();
             let (mut some, bytes) = self.shared.pending.batch((share / 8).clamp(BATCH.0, BATCH.1));
-            // sled needs twice what small records have; large bodies stand as they are
+            // sled needs twice the bytes of small records; large bodies are in files already
             self.waits_for_room = !self.make_room(bytes + bytes.min(share / 4));
             if self.waits_for_room {
                 some = self.shared.pending.all(|change| matches!(change, Change::Forgotten));
@@ -260,10 +260,10 @@ impl Writer {
         }
     }
 
-    /// Writes what was forgotten. It has reached the disk on return.
+    /// Writes what was forgotten. It is on the disk on return, with the rules that waited.
     fn write_forgotten(&mut self) {
         let waiting = self.shared.pending.all(|change| matches!(change, Change::Forgotten));
-        // it may have been written a moment ago
+        // even if nothing waits, a line that was written a moment ago may need the sync
         let written = self.open.as_mut().map_or(Ok(()), |open| open.set.write(waiting));
         match written {
             Ok(()) => self.sync(),
@@ -278,7 +278,7 @@ impl Writer {
         }
     }
 
-    /// Makes the rules that wait reach the disk, and what they kill give its room back soon.
+    /// Makes the rules that wait reach the disk, and lets a sweep soon give back the room of what they kill.
     fn purge(&mut self) -> Result<(), StoreError> {
         if self.shared.purges.waiting().is_some() {
             self.sync();
@@ -344,7 +344,7 @@ impl Writer {
         self.sync_at.get_or_insert_with(|| clock::instant() + SYNC);
     }
 
-    /// Looks through a part of what is stored for what is dead. Is there more of this pass?
+    /// Does a step of a sweep. Returns true if there is more of it.
     fn sweep(&mut self) -> bool {
         let swept = self.open.as_mut().map(|open| open.sweeping.step(&mut open.set, &mut open.rotation));
         self.sync_at.get_or_insert_with(|| clock::instant() + SYNC);
@@ -364,8 +364,8 @@ impl Writer {
         self.shared.counters.swept.load(Relaxed) - before
     }
 
-    /// Makes room for so many bytes, as far as there is anything to drop. Returns false if the room will be there when what
-    /// was dropped is removed: a notice says so.
+    /// Makes room for so many bytes, as far as a generation is left to remove. Returns false if the room will be there only when
+    /// what was moved away is removed: a notice says so.
     fn make_room(&mut self, bytes: u64) -> bool {
         let space = self.shared.space.clone();
         while let Some(open) = &mut self.open {

@@ -1,5 +1,7 @@
 //! What rules match and set, and a comparison with a naive matcher.
 
+mod naive;
+
 use std::sync::Arc;
 
 use super::*;
