@@ -39,6 +39,8 @@
 //!   of the RFC, give its "no" a `Reason`, and add rows to that file's table test.
 //! - *a flag*: a field of [`cli::Arguments`] with its variable, its default in [`default`], its check in `config`, a row in README.md
 //!   (a test compares them), and the field of the options it ends up in.
+//! - *a setting of rules*: a line in `rules/settings.rs`, its value in `config/file/setting.rs`, a row in docs/configuration.md (a test
+//!   compares them).
 //! - *more in a record*: give it a section in `store/format/head.rs`; old readers keep it. Where they must not overlook it, a
 //!   flag in `store/format/prefix.rs`. Where neither will do, raise the version there, and add golden files of it to
 //!   `tests/golden/`; the old ones stay.

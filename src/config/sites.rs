@@ -98,12 +98,16 @@ impl Reader<'_> {
         for (nth, text) in a.rule.iter().enumerate() {
             let name = a.name_of("rule");
             let name = if a.rule.len() > 1 { format!("{name} {}", nth + 1) } else { name };
+            let mut is_valid = true;
             let draft = rule_of_words(text, name.into(), &mut |wrong| {
+                is_valid = false;
                 let value = wrong.value.map(|value| format!(" {value:?}")).unwrap_or_default();
                 let named = if wrong.key.is_empty() { String::new() } else { format!("{}{value}: ", wrong.key) };
                 self.note(self.invalid("rule", text, format!("{named}{}", wrong.problem)));
             });
-            placed.push(Placed { spec: draft.spec, origin: Origin::Flag("rule", text) });
+            if is_valid {
+                placed.push(Placed { spec: draft.spec, origin: Origin::Flag("rule", text) });
+            }
         }
         placed
     }

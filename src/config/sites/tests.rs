@@ -252,7 +252,6 @@ fn what_is_wrong_with_rules_and_sites_is_told_with_its_line() {
                 "invalid --ignore-query \"{\": unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)",
                 "invalid --rule \"/a{b bypass\": path \"/a{b\": unclosed alternate group; missing '}' (maybe escape '{' with \
                  '[{]'?)",
-                "invalid --rule \"ttl=60\": it sets nothing; expected a setting, for example ttl = \"10m\" or bypass = true",
             ],
         ),
         (
