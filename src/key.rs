@@ -13,24 +13,25 @@ pub struct CacheKey(pub [u8; 32]);
 /// found.
 const VERSION: u8 = 3;
 
-/// Feeds parts to blake3, each behind its length.
-struct Parts(blake3::Hasher);
+/// The parts of a key, each behind its length. They are short, so that hashing them at once costs less than feeding them to
+/// a hasher.
+struct Parts(Vec<u8>);
 
 impl Parts {
     fn new(kind: u8) -> Parts {
-        let mut parts = Parts(blake3::Hasher::new());
-        parts.0.update(&[VERSION, kind]);
-        parts
+        let mut parts = Vec::with_capacity(256);
+        parts.extend([VERSION, kind]);
+        Parts(parts)
     }
 
     fn add(mut self, part: &[u8]) -> Parts {
-        self.0.update(&(part.len() as u64).to_le_bytes());
-        self.0.update(part);
+        self.0.extend((part.len() as u64).to_le_bytes());
+        self.0.extend(part);
         self
     }
 
     fn key(self) -> CacheKey {
-        CacheKey(*self.0.finalize().as_bytes())
+        CacheKey(*blake3::hash(&self.0).as_bytes())
     }
 }
 

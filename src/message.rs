@@ -1,5 +1,6 @@
 //! Requests and responses as the policy and the proxy see them: plain data, with the names and values of `http` 0.2.
 
+use bytes::Bytes;
 use std::net::IpAddr;
 
 pub use http::{
@@ -16,6 +17,14 @@ use crate::{
 /// Field lines in the order in which they came (RFC 9110 §5.3). A name may have several lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fields(Vec<(FieldName, FieldValue)>);
+
+/// Field lines as bytes, written once for many answers. They are made of `Fields` alone, so that no value holds a line end.
+#[derive(Debug, Clone)]
+pub struct WrittenFields {
+    pub lines: Bytes,
+    /// One of them is Date.
+    pub dated: bool,
+}
 
 impl Fields {
     pub fn new() -> Fields {

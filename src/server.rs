@@ -1,4 +1,4 @@
-//! Composition: the store, the workers, the listener, the control socket and the signals.
+//! Puts the program together: the store, the workers, the listener, the control socket and the signals.
 
 mod control;
 mod origin;
@@ -44,10 +44,10 @@ const BACKLOG: i32 = 4096;
 /// How long the start-up lines wait until the store is open. Requests do not wait.
 const OPENING: Duration = Duration::from_secs(1);
 
-/// How long the end waits for the store to write what it still has.
+/// How long the end waits for the store to write its queue.
 const CLOSING: Duration = Duration::from_secs(10);
 
-/// Why Larder cannot run. The text is one line.
+/// The error of a Larder that cannot run. The text is one line.
 #[derive(Debug)]
 pub enum RunError {
     Listen {
@@ -91,22 +91,37 @@ impl fmt::Display for RunError {
         match self {
             RunError::Listen { host, port, error } => match error.kind() {
                 io::ErrorKind::AddrInUse => {
-                    write!(f, "{port} is taken on {host}; stop what listens there or name another port")
+                    let other = if *port < 65535 { port + 1 } else { 3000 };
+                    write!(
+                        f,
+                        "another program listens on {host}:{port}; stop it, or choose another port, for example {other}"
+                    )
                 }
                 io::ErrorKind::PermissionDenied => {
                     write!(
                         f,
-                        "this user may not listen on {port}; name a port from 1024 on, or let it (setcap cap_net_bind_service=+ep)"
+                        "this user may not listen on port {port}; choose one from 1024 on, for example 3000, or allow it \
+                         with setcap cap_net_bind_service=+ep"
                     )
                 }
                 io::ErrorKind::AddrNotAvailable => {
-                    write!(f, "{host} is no address of this machine; write one of its own, like 127.0.0.1 or 0.0.0.0")
+                    write!(
+                        f,
+                        "this machine does not have the address {host}; choose one that it has, for example 127.0.0.1 or \
+                         0.0.0.0"
+                    )
                 }
-                _ => write!(f, "cannot listen on {host} ({error}); write an address of this machine, like 127.0.0.1"),
+                _ => write!(
+                    f,
+                    "cannot listen on {host}: {error}; choose an address of this machine, for example 127.0.0.1"
+                ),
             },
             RunError::Folder(error) => error.fmt(f),
             RunError::Itself(url) => {
-                write!(f, "{url} is the address that Larder itself listens on; name the site's, or another --port")
+                write!(
+                    f,
+                    "{url} is the address that Larder itself listens on; name the site's own, or choose another --port"
+                )
             }
             RunError::Origin(error) => f.write_str(error),
             RunError::Server(error) => write!(f, "the server could not run: {error}"),
@@ -116,7 +131,7 @@ impl fmt::Display for RunError {
 
 impl std::error::Error for RunError {}
 
-/// Runs until a signal asks it to stop, and then until the requests under way have ended.
+/// Runs until a signal asks it to stop, and then until the running requests have ended.
 pub fn run(config: Config) -> Result<(), RunError> {
     let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Server)?;
     let mut signals = {
@@ -135,7 +150,7 @@ pub fn run(config: Config) -> Result<(), RunError> {
     let (handle, shared) = (running.handle.clone(), running.shared.clone());
     let requests = Requests {
         under_way: || shared.counts.under_way(),
-        // a worker that ends may not have come to all of its requests
+        // a worker may end before it has counted all of its requests
         cut_off: || shared.counts.cut_off() + shared.counts.under_way(),
     };
     let lines = start_up_lines(&config, running.addr, running.store.clone(), running.origin.clone());
@@ -158,14 +173,14 @@ async fn start_up_lines(config: &Config, listening: SocketAddr, store: Store, or
     let both = async {
         tokio::join!(store.opened(), async { known = reaching.as_mut().await });
     };
-    // what is not known by then is not said
+    // facts that are not known by then are left out
     let _ = tokio::time::timeout(OPENING, both).await;
     let (holdings, style) = (holdings(&store), terminal::stderr());
     let home = std::env::var_os("HOME").map(PathBuf::from);
     for line in announce(config, listening, holdings, &known, home.as_deref(), style) {
         logging::say(&line);
     }
-    // a terminal has it among these lines
+    // on a terminal this hint is one of these lines
     if let Some(hint) = exposed(config, listening).filter(|_| !style.columns) {
         log::info!("{hint}");
     }
@@ -207,7 +222,7 @@ pub fn start(mut config: Config, clock: Clock) -> Result<Running, RunError> {
     let origin = Origin::prepare(config.origin_client.clone()).map_err(RunError::Origin)?;
     let lock = match Store::lock(&config.store.folder) {
         Ok(lock) => Some(lock),
-        // the store says why, and tries again: the disk may recover
+        // the store logs the reason, and tries again: the disk may recover
         Err(OpenError::Io(..)) => None,
         Err(error) => return Err(RunError::Folder(error)),
     };
@@ -339,14 +354,19 @@ fn pseudonym() -> String {
 }
 
 impl Running {
+    /// The number of requests that wait for the answer to another one.
+    pub fn following(&self) -> usize {
+        self.shared.following()
+    }
+
     async fn ended(mut self) {
         if let Some(done) = self.done.take() {
             let _ = done.await;
         }
     }
 
-    /// Stops accepting connections, and waits until the store has written everything. `graceful`: waits for the requests
-    /// under way, too.
+    /// Stops accepting connections, and waits until the store has written everything. If `graceful`, it also waits for
+    /// the running requests.
     pub fn stop(mut self, graceful: bool) {
         drop(self.handle.stop(graceful));
         if let Some(thread) = self.thread.take() {
@@ -362,10 +382,15 @@ mod tests {
     #[test]
     fn an_address_that_cannot_be_listened_on_is_told_with_what_would_be_right() {
         for (host, kind, setting, right) in [
-            ("127.0.0.1", io::ErrorKind::AddrInUse, "port", "name another port"),
-            ("127.0.0.1", io::ErrorKind::PermissionDenied, "port", "name a port from 1024 on"),
-            ("[2001:db8::1]", io::ErrorKind::AddrNotAvailable, "host", "write one of its own"),
-            ("nosuch.invalid", io::ErrorKind::Other, "host", "write an address of this machine"),
+            ("127.0.0.1", io::ErrorKind::AddrInUse, "port", "choose another port, for example 81"),
+            ("127.0.0.1", io::ErrorKind::PermissionDenied, "port", "choose one from 1024 on, for example 3000"),
+            ("[2001:db8::1]", io::ErrorKind::AddrNotAvailable, "host", "choose one that it has, for example 127.0.0.1"),
+            (
+                "nosuch.invalid",
+                io::ErrorKind::Other,
+                "host",
+                "choose an address of this machine, for example 127.0.0.1",
+            ),
         ] {
             let error = RunError::Listen { host: host.to_owned(), port: 80, error: kind.into() };
             let text = error.to_string();

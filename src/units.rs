@@ -21,7 +21,7 @@ const SIZES: [(&str, u64); 14] = [
 
 const SIZE_FORMS: &str = "expected a size such as 512K, 1.5G or 10GiB";
 
-const SIZE_UNITS: &str = "use K, M, G or T; 1K is 1024";
+const SIZE_UNITS: &str = "use B, K, M, G or T";
 
 const DURATIONS: [(&str, u64); 6] =
     [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000), ("w", 604_800_000)];
@@ -53,7 +53,7 @@ pub fn size(text: &str) -> Result<u64, String> {
     let whole = whole.parse::<u64>().ok().and_then(|whole| u128::from(whole).checked_mul(u128::from(factor)));
     // with this limit no sum or product of sizes overflows
     let bytes = whole.map(|whole| whole + fraction).filter(|bytes| *bytes <= 1 << 60);
-    bytes.and_then(|bytes| u64::try_from(bytes).ok()).ok_or_else(|| "more than any disk holds".to_owned())
+    bytes.and_then(|bytes| u64::try_from(bytes).ok()).ok_or_else(|| "expected at most 1048576T".to_owned())
 }
 
 /// Parses a duration such as `500ms`, `30s`, `1h30m`, `2d` or `0s`: whole numbers with units, the largest first. The error
@@ -77,7 +77,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         }
         smaller_than = at;
         let part = number.parse::<u64>().ok().and_then(|number| number.checked_mul(DURATIONS[at].1));
-        ms = part.and_then(|part| part.checked_add(ms)).filter(|ms| *ms <= LONGEST).ok_or("longer than 68 years")?;
+        ms = part.and_then(|part| part.checked_add(ms)).filter(|ms| *ms <= LONGEST).ok_or("expected at most 24855d")?;
         rest = &behind[next..];
         if rest.is_empty() {
             return Ok(Duration::from_millis(ms));
@@ -96,7 +96,7 @@ fn number_and_unit(text: &str) -> Option<(&str, &str)> {
 
 fn no_unit(unit: &str, units: &str) -> String {
     match unit {
-        "" => format!("the unit is missing ({units})"),
+        "" => format!("missing unit ({units})"),
         _ => format!("unknown unit {unit} ({units})"),
     }
 }
@@ -194,9 +194,9 @@ mod tests {
 
     #[test]
     fn a_size_that_is_invalid_says_what_would_be_right() {
-        let units = "(use K, M, G or T; 1K is 1024)";
+        let units = "(use B, K, M, G or T)";
         for (text, problem) in [
-            ("256", format!("the unit is missing {units}")),
+            ("256", format!("missing unit {units}")),
             ("10X", format!("unknown unit X {units}")),
             ("1.5.1G", SIZE_FORMS.to_owned()),
             ("1.G", SIZE_FORMS.to_owned()),
@@ -206,8 +206,8 @@ mod tests {
             ("-1G", SIZE_FORMS.to_owned()),
             ("", SIZE_FORMS.to_owned()),
             ("G", SIZE_FORMS.to_owned()),
-            ("99999999999999999999G", "more than any disk holds".to_owned()),
-            ("9999999T", "more than any disk holds".to_owned()),
+            ("99999999999999999999G", "expected at most 1048576T".to_owned()),
+            ("9999999T", "expected at most 1048576T".to_owned()),
         ] {
             assert_eq!(size(text), Err(problem), "{text}");
         }
@@ -239,10 +239,10 @@ mod tests {
         }
         for (text, problem) in [
             ("1M", "unknown unit M (use ms, s, m, h, d or w)"),
-            ("60", "the unit is missing (use ms, s, m, h, d or w)"),
-            ("1h30", "the unit is missing (use ms, s, m, h, d or w)"),
-            ("99999999999d", "longer than 68 years"),
-            ("99999999999999999999d", "longer than 68 years"),
+            ("60", "missing unit (use ms, s, m, h, d or w)"),
+            ("1h30", "missing unit (use ms, s, m, h, d or w)"),
+            ("99999999999d", "expected at most 24855d"),
+            ("99999999999999999999d", "expected at most 24855d"),
         ] {
             assert_eq!(duration(text), Err(problem.to_owned()), "{text}");
         }

@@ -278,7 +278,10 @@ mod tests {
 
     #[test]
     fn the_readme_shows_what_a_terminal_shows() {
-        let lines = show(Path::new(FOLDER), &busy(), COLUMNS);
+        // the numbers that the Larder of the README gave with --json
+        let numbers: Value = serde_json::from_str(include_str!("../../tests/golden/stats.json")).unwrap();
+        let (folder, stats) = numbers.as_object().unwrap().iter().next().unwrap();
+        let lines = show(Path::new(folder), stats, COLUMNS);
         let indented: Vec<String> = lines.iter().map(|line| format!("    {line}").trim_end().to_owned()).collect();
         let readme = include_str!("../../README.md");
         assert!(readme.contains(&indented.join("\n")), "README.md shows something else:\n{}", lines.join("\n"));

@@ -1,4 +1,4 @@
-//! What is wrong with the words of the command line, in one line each.
+//! Says in one line what is wrong with the command line.
 
 use std::{ffi::OsString, io};
 
@@ -8,7 +8,7 @@ use clap::{
 };
 
 use super::{
-    arguments::{Arguments, variable},
+    arguments::{self, Arguments, variable},
     help, hints,
     warnings::nearest,
 };
@@ -18,51 +18,67 @@ use super::{
 pub enum CliError {
     /// Help or the version was asked for.
     Asked(Answer),
-    /// Nothing was asked for: the short help, for stderr. The exit code is 2.
+    /// The command line is empty. The text is the short help, for stderr; the exit code is 2.
     Nothing(String),
-    /// One line that says what is wrong and what would be right. The exit code is 2.
+    /// The command line is wrong. The text is one line that says what is wrong and what was expected; the exit code is
+    /// 2.
     Wrong(String),
 }
 
-/// What is printed because it was asked for. The program ends then.
+/// The text that the user asked for. The program prints it and ends.
 #[derive(Debug)]
 pub enum Answer {
-    /// The program's own short help: `-h`.
+    /// The short help: `-h`.
     Short,
-    Long(Box<clap::Error>),
+    /// The whole help: `--help`.
+    Long,
+    /// The version, or the help of a command.
+    Other(Box<clap::Error>),
 }
 
 impl Answer {
     /// Writes the answer to stdout.
     pub fn print(&self) -> io::Result<()> {
         match self {
-            Answer::Short => help::print(),
-            Answer::Long(error) => error.print(),
+            Answer::Short => help::short().print_help(),
+            Answer::Long => help::long().print_help(),
+            Answer::Other(error) => error.print(),
         }
     }
 }
 
 impl CliError {
     pub(super) fn of(error: clap::Error, words: &[OsString]) -> CliError {
-        // the help of a command is short anyway
-        let is_command = |word: &OsString| Arguments::command().get_subcommands().any(|c| *word == *c.get_name());
-        let is_long = |word: &OsString| word == "--help" || word == "help" || is_command(word);
+        let is_long = |word: &OsString| word == "--help" || word == "help";
         match error.kind() {
-            ErrorKind::DisplayHelp if !words.iter().skip(1).any(is_long) => CliError::Asked(Answer::Short),
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => CliError::Asked(Answer::Long(Box::new(error))),
-            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => CliError::Nothing(help::short()),
+            ErrorKind::DisplayHelp if command(words).is_some() => CliError::Asked(Answer::Other(Box::new(error))),
+            ErrorKind::DisplayHelp if words.iter().skip(1).any(is_long) => CliError::Asked(Answer::Long),
+            ErrorKind::DisplayHelp => CliError::Asked(Answer::Short),
+            ErrorKind::DisplayVersion => CliError::Asked(Answer::Other(Box::new(error))),
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                CliError::Nothing(help::short().render_help().to_string())
+            }
             _ => CliError::Wrong(in_one_line(&error, words)),
         }
     }
 }
 
+/// Returns the command that these words name, if any.
+fn command(words: &[OsString]) -> Option<String> {
+    let definition = Arguments::command();
+    let mut names = definition.get_subcommands().map(|command| command.get_name());
+    names.find(|name| words.iter().skip(1).any(|word| word == name)).map(str::to_owned)
+}
+
 pub(super) fn several_origins() -> String {
-    "--origin is given more than once: one Larder has one origin; start one for each, with a --port of its own"
-        .to_owned()
+    "several values of --origin: one Larder has one origin; start one Larder for each, with its own --port".to_owned()
 }
 
 /// Says that there is no such command, and which one may be meant.
-pub(super) fn unknown_command(name: &str) -> String {
+pub(super) fn unknown_command(name: &str, words: &[OsString]) -> String {
+    if let Some(flag) = switch_before(name, words) {
+        return needs_no_value(&flag, name);
+    }
     let definition = Arguments::command();
     let known: Vec<&str> = definition.get_subcommands().map(|command| command.get_name()).chain(["help"]).collect();
     match hints::of_command(name).or_else(|| nearest(name, known)) {
@@ -73,7 +89,19 @@ pub(super) fn unknown_command(name: &str) -> String {
     }
 }
 
-/// Puts clap's error into the form of all other errors: the setting, what is wrong with it, what would be right.
+/// Returns the flag without a value that stands before this word, if the word looks like its value: `--strict yes`.
+fn switch_before(name: &str, words: &[OsString]) -> Option<String> {
+    arguments::switch(name).ok().filter(|_| !name.is_empty())?;
+    let before = words.iter().zip(&words[1..]).find(|(_, word)| *word == name)?.0.to_str()?;
+    let is_switch = |arg: &clap::Arg| arg.get_long() == before.strip_prefix("--") && !arg.get_action().takes_values();
+    Arguments::command().get_arguments().any(is_switch).then(|| before.to_owned())
+}
+
+fn needs_no_value(flag: &str, value: &str) -> String {
+    format!("invalid {flag} \"{value}\": expected no value; write {flag} alone, or leave it out")
+}
+
+/// Puts clap's error into the form of all other errors: the setting, what is wrong with it, what was expected.
 fn in_one_line(error: &clap::Error, words: &[OsString]) -> String {
     let said = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => text.escape_debug().to_string(),
@@ -87,24 +115,28 @@ fn in_one_line(error: &clap::Error, words: &[OsString]) -> String {
     let usage = said(ContextKind::InvalidArg);
     let flag = usage.split([' ', '.', '[']).next().unwrap_or_default();
     let value = said(ContextKind::InvalidValue);
-    let command = words.iter().skip(1).filter_map(|word| word.to_str()).find(|word| hints::of_command(word).is_some());
+    let of_others =
+        words.iter().skip(1).filter_map(|word| word.to_str()).find(|word| hints::of_command(word).is_some());
     match error.kind() {
         ErrorKind::UnknownArgument if flag.starts_with('-') => {
             // clap also suggests to pass it as a value
             let is_name = |meant: &String| !meant.is_empty() && !meant.starts_with("to pass ");
             let meant = [ContextKind::SuggestedArg, ContextKind::Suggested].map(said).into_iter().find(is_name);
-            let meant = meant.map(|meant| format!("did you mean {meant}? ")).unwrap_or_default();
-            format!("unknown flag {flag}: {meant}(larder --help lists all)")
+            let program = command(words).map_or("larder".to_owned(), |name| format!("larder {name}"));
+            match meant {
+                Some(meant) => format!("unknown flag {flag}: did you mean {meant}? ({program} --help lists all)"),
+                None => format!("unknown flag {flag}: {program} --help lists all"),
+            }
         }
-        // the second word that is no flag: `purge /a`, or another URL
-        ErrorKind::UnknownArgument if command.is_some() => unknown_command(command.unwrap_or_default()),
+        // a second word that is not a flag: `purge /a`, or another URL
+        ErrorKind::UnknownArgument if let Some(of_others) = of_others => unknown_command(of_others, words),
         ErrorKind::UnknownArgument if usage.contains("://") => several_origins(),
-        ErrorKind::UnknownArgument => unknown_command(&usage),
-        ErrorKind::InvalidSubcommand => unknown_command(&said(ContextKind::InvalidSubcommand)),
-        ErrorKind::InvalidValue if value.is_empty() => format!("missing value of {flag}: write {usage}"),
-        ErrorKind::TooManyValues => {
-            format!("invalid {flag} \"{value}\": expected no value; write {flag} alone, or leave it out")
+        ErrorKind::UnknownArgument => unknown_command(&usage, words),
+        ErrorKind::InvalidSubcommand => unknown_command(&said(ContextKind::InvalidSubcommand), words),
+        ErrorKind::InvalidValue if value.is_empty() => {
+            format!("missing value of {flag}: write {}", usage.replace(['<', '>'], ""))
         }
+        ErrorKind::TooManyValues => needs_no_value(flag, &value),
         // clap checks the values of variables only
         ErrorKind::ValueValidation => {
             let problem = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();

@@ -1,8 +1,8 @@
-//! The short help: what fits on a screen of 80 columns and 24 lines.
+//! The help: a short one that fits on a screen of 80 columns and 24 lines, and the whole one.
 
-use clap::{Command, CommandFactory};
+use clap::{Arg, ArgAction, Command, CommandFactory};
 
-use super::arguments::Arguments;
+use super::arguments::{Arguments, LOG};
 use crate::default;
 
 const TEMPLATE: &str = "\
@@ -32,28 +32,46 @@ fn shown() -> [(&'static str, String); 7] {
     ]
 }
 
-/// Returns the short help of the program.
-pub(super) fn short() -> String {
-    definition().render_help().to_string()
+/// Adds the flags for help and for the version, in a group of flags instead of one of their own.
+pub(super) fn with_help(definition: Command) -> Command {
+    let arg = |id: &'static str, short: char, action, help: &'static str| {
+        Arg::new(id).long(id).short(short).action(action).help(help).help_heading(LOG)
+    };
+    definition
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .arg(arg("help", 'h', ArgAction::Help, "Show this help; -h: the short one").global(true))
+        .arg(arg("version", 'V', ArgAction::Version, "Show the version"))
+        .mut_args(|arg| arg.hide_env(true))
 }
 
-/// Writes the short help to stdout.
-pub(super) fn print() -> std::io::Result<()> {
-    definition().print_help()
+/// Returns a definition that prints the whole help, with each default in brackets.
+pub(super) fn long() -> Command {
+    with_help(Arguments::command()).mut_args(|arg| {
+        let default = match arg.get_default_values() {
+            [default] if arg.get_action().takes_values() => format!(" [{}]", default.to_string_lossy()),
+            _ => return arg,
+        };
+        let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+        arg.help(help + &default).hide_default_value(true)
+    })
 }
 
-fn definition() -> Command {
+/// Returns a definition that prints the short help.
+pub(super) fn short() -> Command {
     let shown = shown();
-    let text =
-        |arg: &clap::Arg| shown.iter().find(|(id, _)| *id == arg.get_id().as_str()).map(|(_, text)| text.clone());
+    let place = |arg: &Arg| shown.iter().position(|(id, _)| *id == arg.get_id().as_str());
+    let text = |arg: &Arg| place(arg).map(|place| shown[place].1.clone());
     let all = Arguments::command();
-    // --help and --version are not among them yet
-    let more = all.get_arguments().filter(|arg| arg.get_long().is_some() && text(arg).is_none()).count();
+    // the definition has no --help and --version yet
+    let more =
+        all.get_arguments().filter(|arg| arg.get_long().is_some() && !arg.is_hide_set() && text(arg).is_none()).count();
     all.help_template(TEMPLATE)
         .mut_args(|arg| {
-            let text = text(&arg);
+            let (place, text) = (place(&arg).unwrap_or_default(), text(&arg));
             let has_value = arg.get_action().takes_values();
-            arg.hide(text.is_none()).help(text.unwrap_or_default()).hide_env(true).hide_default_value(has_value)
+            let arg = arg.display_order(place).hide(text.is_none()).help(text.unwrap_or_default());
+            arg.hide_env(true).hide_default_value(has_value)
         })
         .mut_subcommand("stats", |stats| stats.about("hit ratio, why requests went to the origin, room"))
         .disable_help_flag(true)

@@ -1,4 +1,4 @@
-//! The names that other programs have for what Larder can do. Each is an error that names the right flag.
+//! The names that other programs have for flags and commands of Larder. Each is an error that names the right flag.
 
 use clap::{Arg, builder::UnknownArgumentValueParser};
 

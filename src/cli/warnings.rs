@@ -1,4 +1,4 @@
-//! What is typed and probably not meant: variables that nobody reads, a `~` that no shell has replaced.
+//! Warns of settings that are probably mistakes: unknown variables, and a `~` that no shell has replaced.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -17,7 +17,7 @@ const PREFIX: &str = "LARDER_";
 /// Names that are less similar than this, from 0 to 1, are not suggested.
 const SIMILAR: f64 = 0.7;
 
-/// Returns one line for each variable that looks like one of Larder's and is none.
+/// Returns one line for each variable that begins with `LARDER_` and is unknown.
 pub fn variables(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<String> {
     let definition = Arguments::command();
     let known: Vec<&str> =
@@ -38,13 +38,15 @@ fn unknown(rest: &str, known: &[&str]) -> String {
     let name = format!("{PREFIX}{rest}").escape_debug().to_string();
     let flag = rest.to_ascii_lowercase().replace('_', "-");
     if flag == "clear-cache" {
-        return format!("unknown variable {name}: it is ignored; only the flag --clear-cache clears");
+        return format!("unknown variable {name}: ignored; only the flag --clear-cache clears the cache");
     }
     match hints::of_flag(&flag) {
-        Some(ours) => format!("unknown variable {name}: it is ignored; did you mean {}?", of_flags(ours)),
+        Some(ours) => format!("unknown variable {name}: ignored; did you mean {}?", of_flags(ours)),
         None => match nearest(&rest.to_ascii_uppercase(), known.iter().copied()) {
-            Some(meant) => format!("unknown variable {name}: it is ignored; did you mean {PREFIX}{meant}?"),
-            None => format!("unknown variable {name}: it is ignored; larder --help lists the flags, and each has one"),
+            Some(meant) => format!("unknown variable {name}: ignored; did you mean {PREFIX}{meant}?"),
+            None => format!(
+                "unknown variable {name}: ignored; each flag of larder --help has a variable, for example LARDER_PORT"
+            ),
         },
     }
 }
@@ -76,7 +78,7 @@ pub(super) fn nearest<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>)
 }
 
 impl Arguments {
-    /// Returns one line for each path that begins with `~`: it names a folder of that name.
+    /// Returns one line for each path that begins with `~`. Such a path names a folder called `~`.
     pub fn unexpanded(&self) -> Vec<String> {
         let paths = [("cache_dir", &self.cache_dir), ("origin_ca", &self.origin_ca)];
         let named = paths.into_iter().filter_map(|(field, path)| Some((field, path.as_deref()?)));
@@ -85,9 +87,7 @@ impl Arguments {
 
     fn tilde(&self, field: &str, path: &Path) -> String {
         let name = self.name_of(field);
-        format!(
-            "{name} {path:?}: ~ is taken as the name of a folder, for no shell has replaced it; write $HOME instead"
-        )
+        format!("{name} {path:?}: no shell has replaced the ~, so it is the name of a folder; write $HOME instead")
     }
 }
 

@@ -80,7 +80,7 @@ pub(super) struct State {
     pub input: BytesMut,
     scan: Scan,
     pub output: Output,
-    /// The head of the running exchange, until the adapter takes it.
+    /// The head of the running exchange, until the core gets it.
     pub head: Option<Head>,
     /// The number of the running exchange. Handles of an earlier one have no effect.
     pub exchange: u64,
@@ -163,6 +163,11 @@ impl State {
         if phase == Phase::Head {
             self.begun = None;
         }
+    }
+
+    /// Returns true if no exchange is under way and the connection goes on.
+    pub fn is_idle(&self) -> bool {
+        self.phase == Phase::Head && !self.closed
     }
 
     pub fn wake(&self) {
@@ -305,6 +310,11 @@ impl State {
         match self.body.next(&mut self.input, &self.worker.options) {
             Ok(Step::Piece(piece)) => Poll::Ready(Some(Ok(piece))),
             Ok(Step::Done) => Poll::Ready(None),
+            // the client has ended its side within the content
+            Ok(Step::More) if self.eof => {
+                self.abort();
+                Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into())))
+            }
             Ok(Step::More) => {
                 if std::mem::take(&mut self.body.expects_continue) && self.phase == Phase::Handling {
                     self.send(encode::CONTINUE);
@@ -330,8 +340,8 @@ impl State {
         }
     }
 
-    /// Notes that all bytes of actix's were written, and ends the exchange if they were its last.
-    fn flushed(&mut self) {
+    /// Ends the exchange if all bytes of its response were written.
+    pub fn end_exchange(&mut self) {
         if self.phase != Phase::Flushing || self.closed {
             return;
         }
@@ -347,6 +357,14 @@ impl State {
         } else {
             self.enter(if unread { Phase::Draining } else { Phase::Head });
         }
+    }
+
+    /// Notes that all bytes of actix's were written.
+    fn flushed(&mut self) {
+        if self.phase != Phase::Flushing || self.closed {
+            return;
+        }
+        self.end_exchange();
         if !self.parked || !self.input.is_empty() || self.worker.stopping() {
             self.wake();
         }

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use http::header;
 
 use crate::{
-    fields::spelling,
-    message::{FieldName, FieldValue, Fields, StatusCode, Version},
+    fields::lines,
+    message::{Fields, StatusCode, Version, WrittenFields},
 };
 
 /// A date of RFC 9110 §5.6.7.
@@ -53,13 +53,17 @@ impl Frame {
     }
 }
 
-/// Encodes the head of a final response. `date` is used where the fields have no Date.
-pub(super) fn head(frame: Frame, status: StatusCode, fields: &Fields, date: &Date) -> Vec<u8> {
-    let (mut size, mut dated) = (0, false);
-    for (name, value) in fields.iter().filter(|(name, _)| !is_framing(name)) {
-        size += line_size(name.as_str(), value.len());
-        dated |= *name == header::DATE;
-    }
+/// Encodes the head of a final response. The `written` ones stand before the others. `date` is used where none is a Date.
+pub(super) fn head(
+    frame: Frame,
+    status: StatusCode,
+    written: Option<&WrittenFields>,
+    fields: &Fields,
+    date: &Date,
+) -> Vec<u8> {
+    let dated = written.is_some_and(|written| written.dated) || fields.contains(&header::DATE);
+    let written = written.map_or(&[][..], |written| &written.lines);
+    let mut size = written.len() + lines::size(fields);
     let (mut digits, connection) = ([0; 20], frame.connection(fields.contains(&header::UPGRADE)));
     let length: Option<(&str, &[u8])> = match frame.length {
         Length::Untold => None,
@@ -78,6 +82,7 @@ pub(super) fn head(frame: Frame, status: StatusCode, fields: &Fields, date: &Dat
             out.extend_from_slice(part);
         }
     }
+    out.extend_from_slice(written);
     end(out, fields)
 }
 
@@ -87,9 +92,7 @@ pub(super) fn interim(status: StatusCode, fields: &Fields) -> Option<Vec<u8>> {
     if !status.is_informational() || matches!(status.as_u16(), 100 | 101) {
         return None;
     }
-    let lines = fields.iter().filter(|(name, _)| !is_framing(name));
-    let size = lines.map(|(name, value)| line_size(name.as_str(), value.len())).sum();
-    Some(end(begin(Version::Http11, status, size), fields))
+    Some(end(begin(Version::Http11, status, lines::size(fields)), fields))
 }
 
 /// Encodes the last chunk and the trailer section (RFC 9112 §7.1.2).
@@ -124,27 +127,13 @@ fn begin(version: Version, status: StatusCode, lines: usize) -> Vec<u8> {
 
 /// Writes the fields but for those of the framing, in their order, and the empty line.
 fn end(mut out: Vec<u8>, fields: &Fields) -> Vec<u8> {
-    for (name, value) in fields.iter().filter(|(name, _)| !is_framing(name)) {
-        line(name, value, &mut out);
-    }
+    lines::write(fields, &mut out);
     out.extend_from_slice(b"\r\n");
     out
 }
 
-fn line(name: &FieldName, value: &FieldValue, out: &mut Vec<u8>) {
-    spelling::write(name, out);
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value.as_bytes());
-    out.extend_from_slice(b"\r\n");
-}
-
 fn line_size(name: &str, value: usize) -> usize {
     name.len() + ": ".len() + value + "\r\n".len()
-}
-
-/// The fields that follow from the body and the connection: nobody else may set them.
-fn is_framing(name: &FieldName) -> bool {
-    matches!(*name, header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::CONNECTION)
 }
 
 /// Writes `number` at the end of `digits` and returns what it wrote.
@@ -163,6 +152,7 @@ fn decimal(mut number: u64, digits: &mut [u8; 20]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::{FieldName, FieldValue};
 
     const DATE: &Date = b"Thu, 01 Jan 1970 00:00:00 GMT";
 
@@ -171,7 +161,10 @@ mod tests {
     }
 
     fn text(frame: Frame, status: u16, lines: &[(&'static str, &'static str)]) -> String {
-        let head = head(frame, StatusCode::from_u16(status).unwrap(), &fields(lines), DATE);
+        let (status, fields) = (StatusCode::from_u16(status).unwrap(), fields(lines));
+        let at_once = head(frame, status, Some(&lines::written(&fields)), &Fields::new(), DATE);
+        let head = head(frame, status, None, &fields, DATE);
+        assert!(at_once == head || fields.contains(&header::UPGRADE));
         assert_eq!(head.capacity(), head.len(), "one allocation, without room to spare");
         String::from_utf8(head).unwrap()
     }

@@ -12,10 +12,11 @@
 //! | `refusal`, `limits` | the client side's own answers, and how many connections there may be |
 //! | `trusted` | the peers that are believed when they say whose request they forward |
 //! | `worker`, `deadline` | what all connections of a thread use, and the tick that ends what takes too long |
+//! | `lane` | asks the core, and sends what it answers at once |
 //! | `adapter` | actix's types |
 //!
-//! actix parses no head of a client's and writes none that a client gets: it is handed one constant request at a time,
-//! and the constant head of its response is dropped.
+//! actix parses no head of a client's and writes none that a client gets: it is handed one constant request for each that
+//! is not answered at once, and the constant head of its response is dropped.
 
 mod adapter;
 mod connection;
@@ -27,6 +28,7 @@ mod framing;
 pub mod fuzzing;
 mod head;
 mod incoming;
+mod lane;
 mod limits;
 mod options;
 mod output;
@@ -62,6 +64,7 @@ use tokio::net::TcpStream;
 use self::{
     connection::State,
     deadline::Deadlines,
+    lane::{Core, Handler, Lane},
     limits::{Admissions, Full},
     stream::ClientStream,
     worker::Worker,
@@ -110,10 +113,11 @@ where
     for listener in listeners {
         let (options, admissions, stop, factory) = (options.clone(), admissions.clone(), stop.clone(), factory.clone());
         server = server.listen("larder", listener, move || {
+            let handler = factory();
+            let core: Rc<dyn Core> = Rc::new(Handler::new(handler, &options));
             let worker = Worker::new(options.clone());
             let deadlines = Deadlines::new(worker.clone());
-            let handler = factory();
-            let app = App::new().default_service(fn_service(move |request| adapter::answer(request, handler.clone())));
+            let app = App::new().default_service(fn_service(adapter::answer));
             // deadlines, keep-alive and the end of connections are the client side's own
             let http = HttpService::build()
                 .keep_alive(KeepAlive::Os)
@@ -121,22 +125,25 @@ where
                 .client_disconnect_timeout(Duration::ZERO)
                 .h1_allow_half_closed(false)
                 .on_connect_ext(|io: &ClientStream, data| {
-                    data.insert(Rc::downgrade(&io.0));
+                    data.insert(Rc::downgrade(&io.state));
+                    data.insert(io.lane.clone());
                 })
                 .h1(map_config(app.into_factory(), |_| AppConfig::default()));
             let (admissions, stop, serving) = (admissions.clone(), stop.clone(), worker.clone());
             fn_service(move |io: TcpStream| {
                 deadlines.start(&stop);
-                let opened = open(io, &worker, &admissions);
+                let opened = open(io, &worker, &core, &admissions);
                 if let Ok((stream, _)) = &opened {
-                    deadlines.watch(&stream.0);
+                    deadlines.watch(&stream.state);
                 }
                 std::future::ready(opened)
             })
             .and_then(apply_fn_factory(http, move |opened, http| {
-                let (served, worker) = (http.call(opened), serving.clone());
+                let (opened, worker): (Opened, _) = (opened, serving.clone());
+                let (state, lane) = (opened.0.state.clone(), opened.0.lane.clone());
+                let dispatcher = http.call(opened);
                 async move {
-                    let served = served.await;
+                    let served = lane.drive(state, dispatcher).await;
                     worker.released().await;
                     served
                 }
@@ -149,7 +156,12 @@ where
 type Opened = (ClientStream, Option<std::net::SocketAddr>);
 
 /// Accepts a connection, or refuses it with a response.
-fn open(io: TcpStream, worker: &Rc<Worker>, admissions: &Arc<Admissions>) -> Result<Opened, DispatchError> {
+fn open(
+    io: TcpStream,
+    worker: &Rc<Worker>,
+    core: &Rc<dyn Core>,
+    admissions: &Arc<Admissions>,
+) -> Result<Opened, DispatchError> {
     let peer = io.peer_addr().ok();
     let counters = &worker.options.counters;
     match admissions.admit(peer.map(|peer| peer.ip())) {
@@ -160,8 +172,8 @@ fn open(io: TcpStream, worker: &Rc<Worker>, admissions: &Arc<Admissions>) -> Res
             #[cfg(any(target_os = "linux", target_os = "android"))]
             let _ = SockRef::from(&io).set_tcp_notsent_lowat(UNSENT);
             let state = State::new(io, worker.clone(), peer.map(|peer| peer.ip()), admission);
-            let shared = Rc::new(RefCell::new(state));
-            Ok((ClientStream(shared), peer))
+            let lane = Rc::new(Lane::new(core.clone()));
+            Ok((ClientStream { state: Rc::new(RefCell::new(state)), lane }, peer))
         }
         Err(full) => {
             match full {

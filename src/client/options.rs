@@ -67,6 +67,8 @@ pub struct Options {
     /// them, but for the clients that they name. None.
     pub trusted_proxies: TrustedProxies,
 
+    /// Answers that are ready at once do not go through actix; true.
+    pub direct: bool,
     /// The function that is called for each request and connection that the client side refuses by itself; none.
     pub on_refusal: Option<OnRefusal>,
     /// The counters of the client side.
@@ -101,6 +103,7 @@ impl Default for Options {
             max_connections: 10_000,
             max_connections_per_address: 1_024,
             trusted_proxies: TrustedProxies::default(),
+            direct: true,
             on_refusal: None,
             counters: Arc::default(),
         }

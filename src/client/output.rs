@@ -35,6 +35,11 @@ impl Output {
         self.ours.len() > BOUND
     }
 
+    /// Returns true if bytes of the client side's own wait.
+    pub fn waits(&self) -> bool {
+        !self.ours.is_empty()
+    }
+
     /// Sends what the socket takes at once. Returns true if something is left for the next flush.
     pub fn send(&mut self, io: &TcpStream, bytes: &[u8]) -> io::Result<bool> {
         self.ours.extend_from_slice(bytes);

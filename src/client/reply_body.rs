@@ -62,8 +62,8 @@ pub(super) enum Chunk {
 struct Incomplete;
 
 impl Outgoing {
-    pub fn new(connection: Handle, exchange: u64, head: Vec<u8>, content: Content) -> Outgoing {
-        Outgoing { connection, exchange, head: Bytes::from(head), content, over: false }
+    pub fn new(connection: Handle, exchange: u64, head: Bytes, content: Content) -> Outgoing {
+        Outgoing { connection, exchange, head, content, over: false }
     }
 }
 

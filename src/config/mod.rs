@@ -1,4 +1,4 @@
-//! What is valid: every bound and every cross-check. Each part of the program gets its own options out of it.
+//! Checks the settings: every bound and every cross-check. Makes the options for each part of the program.
 
 mod folder;
 #[doc(hidden)]
@@ -35,7 +35,7 @@ mod fixed {
     pub const MOST_WORKERS: u64 = 1024;
 }
 
-/// An invalid or missing setting. Its text is one line: the setting, its value, what is wrong with it or was expected, an
+/// An invalid or missing setting. Its text is one line: the setting, its value, what is wrong or was expected, an
 /// example. The exit code is 2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
@@ -51,7 +51,7 @@ pub enum Fault {
     Missing,
     /// The value is shown, unless it may hold a password.
     Invalid(Option<String>),
-    /// It does not go together with another one.
+    /// It cannot be combined with another setting.
     Conflict,
 }
 
@@ -81,7 +81,7 @@ pub enum Task {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Folders {
     One(PathBuf),
-    /// The folders of all origins; they stand below this folder.
+    /// All folders of origins below this folder.
     Below(PathBuf),
 }
 
@@ -92,9 +92,9 @@ pub struct Config {
     pub origin: Origin,
     /// The hosts that are served, in lower case, with a port only if one was typed. If empty, every host is served.
     pub allow_hosts: Vec<String>,
-    /// Which Host the origin hears.
+    /// Which Host the origin gets.
     pub host_mode: HostMode,
-    /// The origin is told who the client is also where it hears its own Host.
+    /// True if the origin is told who the client is even if it gets its own Host.
     pub forward_client: bool,
     pub store: store::Options,
     pub policy: policy::Options,
@@ -105,7 +105,7 @@ pub struct Config {
 /// The address to listen on. Port 0 lets the system choose a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listen {
-    /// A name or an address. An IPv6 address has no brackets.
+    /// A name or an address. An IPv6 address is without brackets.
     pub host: String,
     pub port: u16,
 }
@@ -116,7 +116,7 @@ impl Task {
         let reader = Reader { arguments, surroundings };
         if let Some(Command::Stats { json, all }) = arguments.command {
             if arguments.clear_cache {
-                return Err(reader.error("clear_cache", "it does not go together with stats; run one, then the other"));
+                return Err(reader.error("clear_cache", "cannot be combined with stats; run one, then the other"));
             }
             return Ok(Task::Stats { folders: reader.folders()?, json, all });
         }
@@ -157,8 +157,8 @@ impl Reader<'_> {
     fn reject_link_local(&self, origin: &Origin) -> Result<(), ConfigError> {
         match origin.host.trim_matches(['[', ']']).parse() {
             Ok(address) if is_link_local(address) && !self.arguments.allow_link_local_origin => {
-                let problem = "the address is link-local, or one where a cloud keeps the credentials of its machines; \
-                               name another one, or allow it with --allow-link-local-origin";
+                let problem = "link-local and cloud metadata addresses can give away credentials; choose another \
+                               address, or allow this one with --allow-link-local-origin";
                 Err(self.invalid("origin", &origin.url, problem))
             }
             _ => Ok(()),
@@ -170,20 +170,21 @@ impl Reader<'_> {
         let disk = self.size("disk", &a.disk)?;
         if disk < fixed::LEAST_DISK {
             let least = show_size(fixed::LEAST_DISK);
-            return Err(self.invalid("disk", &a.disk, format!("a cache needs at least {least}")));
+            return Err(self.invalid("disk", &a.disk, format!("expected at least {least}")));
         }
         let max_object = match &a.max_object {
             Some(text) => self.size("max_object", text)?,
             None => disk / default::MAX_OBJECT_FRACTION,
         };
         if max_object > disk {
-            let problem = format!("the whole cache may take {}; lower it or raise --disk", show_size(disk));
-            return Err(self.invalid("max_object", &show_size(max_object), problem));
+            let (typed, whole) = (a.max_object.as_deref().unwrap_or_default(), a.name_of("disk"));
+            let problem = format!("expected at most {} ({whole}); lower it, or raise {whole}", show_size(disk));
+            return Err(self.invalid("max_object", typed, problem));
         }
         let memory = self.size("memory", &a.memory)?;
         if (1..store::LEAST_MEMORY).contains(&memory) {
             let least = show_size(store::LEAST_MEMORY);
-            let problem = format!("a cache needs at least {least}, or 0B to keep all on disk");
+            let problem = format!("expected at least {least}, or 0B to keep all responses on disk");
             return Err(self.invalid("memory", &a.memory, problem));
         }
         Ok(store::Options {
@@ -197,7 +198,7 @@ impl Reader<'_> {
         })
     }
 
-    /// Reads a time of whole seconds.
+    /// Parses a time of whole seconds.
     fn seconds(&self, field: &'static str, text: &str) -> Result<Seconds, ConfigError> {
         let time = self.duration(field, text)?;
         if time.subsec_millis() != 0 {
@@ -227,7 +228,7 @@ impl Reader<'_> {
         if let Some(file) = &a.origin_ca {
             crate::origin::certificates(file).map_err(|problem| {
                 let problem = format!("{problem}; expected a file of PEM certificates");
-                ConfigError { fault: Fault::Invalid(None), ..self.error("origin_ca", problem) }
+                self.invalid("origin_ca", &file.to_string_lossy(), problem)
             })?;
         }
         Ok(crate::origin::Options {
@@ -255,8 +256,9 @@ impl Reader<'_> {
         let max_head = self.bounded_size("max_head", &a.max_head, 1 << 10, 128 << 10)?;
         let max_target = self.bounded_size("max_target", &a.max_target, 256, 128 << 10)?;
         if max_target > max_head {
-            let problem = format!("the whole head may have {}; lower it or raise --max-head", show_size(max_head));
-            return Err(self.invalid("max_target", &show_size(max_target), problem));
+            let whole = a.name_of("max_head");
+            let problem = format!("expected at most {} ({whole}); lower it, or raise {whole}", show_size(max_head));
+            return Err(self.invalid("max_target", &a.max_target, problem));
         }
         let max_connections = self.number("max_connections", &a.max_connections, 1, 1_000_000)?;
         let per_address = self.number("max_connections_per_address", &a.max_connections_per_address, 1, 1_000_000)?;
@@ -286,13 +288,14 @@ impl Reader<'_> {
             max_connections: max_connections as usize,
             max_connections_per_address: per_address.min(max_connections) as usize,
             trusted_proxies: self.trusted_proxies()?,
+            direct: !a.without_lane,
             ..client::Options::default()
         })
     }
 
     fn origin(&self) -> Result<Option<Origin>, ConfigError> {
         let Some(typed) = self.arguments.origin.as_deref() else { return Ok(None) };
-        // what stands before an @ may be a password
+        // the part before an @ may be a password
         let value = Some(typed.to_owned()).filter(|typed| !typed.contains('@'));
         let wrong = |problem| ConfigError { fault: Fault::Invalid(value), ..self.error("origin", problem) };
         Origin::parse(typed).map(Some).map_err(wrong)
@@ -307,7 +310,8 @@ impl Reader<'_> {
     }
 
     fn caches(&self) -> Result<PathBuf, ConfigError> {
-        let unknown = "neither XDG_CACHE_HOME nor HOME names a place; write --cache-dir /path/to/a/folder";
+        let unknown =
+            "neither XDG_CACHE_HOME nor HOME is set; name a folder, for example --cache-dir /var/cache/larder";
         self.surroundings.caches().ok_or_else(|| self.missing("cache_dir", unknown))
     }
 
@@ -315,7 +319,7 @@ impl Reader<'_> {
         let Some(typed) = &self.arguments.cache_dir else { return Ok(None) };
         let wrong = |error| {
             let why = if typed.as_os_str().is_empty() { String::new() } else { format!("{error}; ") };
-            let problem = format!("{why}expected a folder such as /var/cache/larder");
+            let problem = format!("{why}expected a folder, for example /var/cache/larder");
             self.invalid("cache_dir", &typed.to_string_lossy(), problem)
         };
         std::path::absolute(typed).map(Some).map_err(wrong)
@@ -327,15 +331,16 @@ impl Reader<'_> {
         let bracketed =
             if typed.contains(':') && !typed.starts_with('[') { format!("[{typed}]") } else { typed.clone() };
         let host = origin::host(&bracketed).map_err(|_| {
-            self.invalid("host", typed, "expected an address of this machine, like 127.0.0.1, 0.0.0.0 or ::1")
+            self.invalid("host", typed, "expected an address of this machine, for example 127.0.0.1, 0.0.0.0 or ::1")
         })?;
         Ok(host.trim_matches(['[', ']']).to_owned())
     }
 
     fn allow_hosts(&self) -> Result<Vec<String>, ConfigError> {
         let one = |typed: &String| {
-            let (host, port) = origin::host_and_port(typed, 0)
-                .map_err(|_| self.invalid("allow_host", typed, "expected a name like example.com, or name:port"))?;
+            let (host, port) = origin::host_and_port(typed, 0).map_err(|_| {
+                self.invalid("allow_host", typed, "expected a host name, for example example.com or example.com:8080")
+            })?;
             let host = host.trim_end_matches('.');
             Ok(if port == 0 { host.to_owned() } else { format!("{host}:{port}") })
         };
@@ -363,7 +368,7 @@ impl Reader<'_> {
     fn timeout(&self, field: &str, text: &str) -> Result<Duration, ConfigError> {
         let duration = self.duration(field, text)?;
         if duration.is_zero() {
-            return Err(self.invalid(field, text, "expected some time, for example 30s"));
+            return Err(self.invalid(field, text, "expected more than 0s, for example 30s"));
         }
         Ok(duration)
     }

@@ -2,16 +2,16 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-const FORM: &str = "expected http(s)://host[:port][/base], like http://127.0.0.1:8080";
+const FORM: &str = "expected http(s)://host[:port][/base], for example http://127.0.0.1:8080";
 
-const SOCKET: &str = "Larder reaches an origin by TCP alone, and not by a Unix socket; let it listen on a port, like \
-                      http://127.0.0.1:8080";
+const SOCKET: &str =
+    "Unix sockets are not supported; let the origin listen on a port, for example http://127.0.0.1:8080";
 
 /// The parts of the origin's URL, `http(s)://host[:port][/base]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     pub https: bool,
-    /// In lower case. An IPv6 address has brackets.
+    /// The host in lower case. An IPv6 address has brackets.
     pub host: String,
     pub port: u16,
     /// The path that is put before the path of each request. It is empty, or begins with `/` and does not end with `/`.
@@ -21,11 +21,10 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Parses a URL. The error says in one line what is wrong and what would be right.
+    /// Parses a URL. The error says in one line what is wrong and what was expected.
     pub fn parse(text: &str) -> Result<Origin, String> {
         // the error does not repeat the URL, which may hold a password
-        let personal =
-            || "a user name or a password in the URL is not supported; leave out what stands before the @".to_owned();
+        let personal = || "a user name or a password is not supported; leave out the part before the @".to_owned();
         if is_socket(text) {
             return Err(SOCKET.to_owned());
         }
@@ -55,8 +54,8 @@ impl Origin {
     }
 }
 
-/// Returns true for the ways in which other programs name a Unix socket: `http://unix:/run/app.sock`, `unix:...`,
-/// `http+unix://...`, `/run/app.sock`.
+/// Returns true if the text names a Unix socket in a way that other programs know: `http://unix:/run/app.sock`,
+/// `unix:...`, `http+unix://...`, `/run/app.sock`.
 fn is_socket(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     let rest = text.strip_prefix("http://").or(text.strip_prefix("https://")).unwrap_or(&text);
@@ -73,7 +72,8 @@ fn scheme(text: &str) -> Result<(bool, &str), String> {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => Ok((false, rest)),
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => Ok((true, rest)),
         Some((scheme, _)) => Err(format!("unknown scheme {scheme:?}; {FORM}")),
-        None => Err(FORM.to_owned()),
+        None if text.starts_with("http") || !text.bytes().all(|b| b.is_ascii_graphic()) => Err(FORM.to_owned()),
+        None => Err(format!("missing scheme; write http://{text} or https://{text}")),
     }
 }
 
@@ -97,43 +97,44 @@ pub fn host_and_port(authority: &str, default_port: u16) -> Result<(String, u16)
 /// Parses a name or an address, and returns it in lower case.
 pub fn host(text: &str) -> Result<String, String> {
     if text.is_empty() {
-        return Err(format!("the host is missing; {FORM}"));
+        return Err(format!("missing host; {FORM}"));
     }
     if let Some(address) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        let address: Ipv6Addr =
-            address.parse().map_err(|_| format!("invalid IPv6 address {address:?}; write one like [2001:db8::1]"))?;
+        let address: Ipv6Addr = address
+            .parse()
+            .map_err(|_| format!("invalid IPv6 address {address:?}; expected one like [2001:db8::1]"))?;
         return Ok(format!("[{address}]"));
     }
     if text.contains(':') {
-        return Err(format!("invalid host {text:?}; an IPv6 address stands in brackets, like [2001:db8::1]"));
+        return Err(format!("invalid host {text:?}; an IPv6 address needs brackets, for example [2001:db8::1]"));
     }
     if !text.is_ascii() {
-        return Err(format!("invalid host {text:?}: it is not ASCII; write the name in its xn-- form"));
+        return Err(format!("invalid host {text:?}; write the name in ASCII, in its xn-- form"));
     }
     let known = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
     if !text.bytes().all(known) || text.starts_with('.') || text.contains("..") || text.len() > 253 {
-        return Err(format!("invalid host {text:?}; write a name like example.com, or an address"));
+        return Err(format!("invalid host {text:?}; expected a name or an address, for example example.com"));
     }
     // resolvers take a name that ends in a number for an address in an unusual form (RFC 3986 §7.4)
     let last = text.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
     if last.bytes().all(|b| b.is_ascii_digit()) && text.parse::<Ipv4Addr>().is_err() {
-        return Err(format!("invalid IPv4 address {text:?}; write four numbers like 192.0.2.1"));
+        return Err(format!("invalid IPv4 address {text:?}; expected four numbers, for example 192.0.2.1"));
     }
     Ok(text.to_ascii_lowercase())
 }
 
 fn base(path: &str) -> Result<String, String> {
     if path.contains('#') {
-        return Err("a fragment (#...) never reaches an origin; leave it out".to_owned());
+        return Err("a fragment (#...) is not supported; leave it out".to_owned());
     }
     if path.contains('?') {
-        return Err("a query (?...) is not supported; leave it out, each request brings its own".to_owned());
+        return Err("a query (?...) is not supported; leave it out, since each request has its own".to_owned());
     }
     // the characters of a path (RFC 3986 §3.3)
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@%".contains(&b);
     if let Some(bad) = path.bytes().position(|b| !allowed(b)) {
         let bad = path[path.floor_char_boundary(bad)..].chars().next().unwrap_or_default();
-        return Err(format!("{bad:?} cannot stand in a path; write it percent-encoded"));
+        return Err(format!("invalid character {bad:?} in the path; write it percent-encoded"));
     }
     Ok(path.trim_end_matches('/').to_owned())
 }
@@ -168,12 +169,12 @@ mod tests {
     fn what_is_no_origin_is_refused_in_words() {
         for (text, words) in [
             ("", "expected http(s)://host"),
-            ("dummyjson.com", "expected http(s)://host"),
-            ("localhost:3000", "expected http(s)://host"),
+            ("dummyjson.com", "missing scheme; write http://dummyjson.com or https://dummyjson.com"),
+            ("localhost:3000", "missing scheme; write http://localhost:3000 or "),
             ("ftp://a", "unknown scheme \"ftp\""),
-            ("http://", "the host is missing"),
-            ("http:///path", "the host is missing"),
-            ("http://:80", "the host is missing"),
+            ("http://", "missing host"),
+            ("http:///path", "missing host"),
+            ("http://:80", "missing host"),
             ("http://u:secret@a", "a user name or a password"),
             ("u:secret@a", "a user name or a password"),
             ("u:secret@a://b", "a user name or a password"),
@@ -183,23 +184,23 @@ mod tests {
             ("http://a:0", "invalid port \"0\""),
             ("http://a:+80", "invalid port \"+80\""),
             ("http://a:65536", "invalid port \"65536\""),
-            ("http://::1", "stands in brackets"),
+            ("http://::1", "needs brackets"),
             ("http://[::g]", "invalid IPv6 address"),
             ("http://a b", "invalid host"),
             ("http://a..b", "invalid host"),
             ("http://1.2.3", "invalid IPv4 address"),
             ("http://0x7f.1", "invalid IPv4 address"),
             ("http://bücher.example", "xn--"),
-            ("http://a/b c", "' ' cannot stand in a path"),
-            ("http://a/ü", "'ü' cannot stand in a path"),
-            ("http://a/b\r\nX: y", "cannot stand in a path"),
-            ("http://unix:/run/app.sock", "not by a Unix socket"),
-            ("http://unix:/run/app.sock:/base", "not by a Unix socket"),
-            ("HTTP://Unix:app.sock", "not by a Unix socket"),
-            ("unix:/run/app.sock", "not by a Unix socket"),
-            ("unix:///run/app.sock", "not by a Unix socket"),
-            ("http+unix://%2Frun%2Fapp.sock", "not by a Unix socket"),
-            ("/run/app.sock", "not by a Unix socket"),
+            ("http://a/b c", "' ' in the path"),
+            ("http://a/ü", "'ü' in the path"),
+            ("http://a/b\r\nX: y", "in the path"),
+            ("http://unix:/run/app.sock", "Unix sockets are not supported"),
+            ("http://unix:/run/app.sock:/base", "Unix sockets are not supported"),
+            ("HTTP://Unix:app.sock", "Unix sockets are not supported"),
+            ("unix:/run/app.sock", "Unix sockets are not supported"),
+            ("unix:///run/app.sock", "Unix sockets are not supported"),
+            ("http+unix://%2Frun%2Fapp.sock", "Unix sockets are not supported"),
+            ("/run/app.sock", "Unix sockets are not supported"),
         ] {
             let error = Origin::parse(text).unwrap_err();
             assert!(error.contains(words), "{text}: {error}");

@@ -58,7 +58,7 @@ fn the_largest_object_follows_the_disk() {
     assert_eq!(config(&["--disk", "1G", "--max-object", "1G"]).store.max_object, 1 << 30);
     assert_eq!(
         error(&["--disk", "1G", "--max-object", "2G"]),
-        "invalid --max-object \"2 GiB\": the whole cache may take 1 GiB; lower it or raise --disk"
+        "invalid --max-object \"2G\": expected at most 1 GiB (--disk); lower it, or raise --disk"
     );
 }
 
@@ -134,15 +134,15 @@ fn what_is_not_valid_names_the_flag_what_is_wrong_and_what_would_be_right() {
         (&["--workers", "0"], "invalid --workers \"0\": expected 1 to 1024"),
         (
             &["--host", "a b"],
-            "invalid --host \"a b\": expected an address of this machine, like 127.0.0.1, 0.0.0.0 or ::1",
+            "invalid --host \"a b\": expected an address of this machine, for example 127.0.0.1, 0.0.0.0 or ::1",
         ),
-        (&["--memory", "256"], "invalid --memory \"256\": the unit is missing (use K, M, G or T; 1K is 1024)"),
+        (&["--memory", "256"], "invalid --memory \"256\": missing unit (use B, K, M, G or T)"),
         (
             &["--memory", "63MiB"],
-            "invalid --memory \"63MiB\": a cache needs at least 64 MiB, or 0B to keep all on disk",
+            "invalid --memory \"63MiB\": expected at least 64 MiB, or 0B to keep all responses on disk",
         ),
-        (&["--disk", "1M"], "invalid --disk \"1M\": a cache needs at least 16 MiB"),
-        (&["--disk", "10X"], "invalid --disk \"10X\": unknown unit X (use K, M, G or T; 1K is 1024)"),
+        (&["--disk", "1M"], "invalid --disk \"1M\": expected at least 16 MiB"),
+        (&["--disk", "10X"], "invalid --disk \"10X\": unknown unit X (use B, K, M, G or T)"),
         (&["--disk", "much"], "invalid --disk \"much\": expected a size such as 512K, 1.5G or 10GiB"),
         (&["--default-ttl", "1M"], "invalid --default-ttl \"1M\": unknown unit M (use ms, s, m, h, d or w)"),
         (&["--default-ttl=-1s"], "invalid --default-ttl \"-1s\": expected a time such as 500ms, 30s, 1h30m, 2d or 1w"),
@@ -150,9 +150,12 @@ fn what_is_not_valid_names_the_flag_what_is_wrong_and_what_would_be_right() {
             &["--default-ttl", "1500ms"],
             "invalid --default-ttl \"1500ms\": expected whole seconds, for example 1s or 0s",
         ),
-        (&["--connect-timeout", "0s"], "invalid --connect-timeout \"0s\": expected some time, for example 30s"),
-        (&["--drain-timeout", "0s"], "invalid --drain-timeout \"0s\": expected some time, for example 30s"),
-        (&["--max-connection-age", "0s"], "invalid --max-connection-age \"0s\": expected some time, for example 30s"),
+        (&["--connect-timeout", "0s"], "invalid --connect-timeout \"0s\": expected more than 0s, for example 30s"),
+        (&["--drain-timeout", "0s"], "invalid --drain-timeout \"0s\": expected more than 0s, for example 30s"),
+        (
+            &["--max-connection-age", "0s"],
+            "invalid --max-connection-age \"0s\": expected more than 0s, for example 30s",
+        ),
         (&["--max-connection-requests", "0"], "invalid --max-connection-requests \"0\": expected 1 to 1000000000"),
         (&["--origin-connections", "0"], "invalid --origin-connections \"0\": expected 1 to 1000000"),
         (&["--origin-streams", "many"], "invalid --origin-streams \"many\": expected 0 to 1000000"),
@@ -160,12 +163,15 @@ fn what_is_not_valid_names_the_flag_what_is_wrong_and_what_would_be_right() {
         (&["--max-head", "1M"], "invalid --max-head \"1M\": expected a size from 1 KiB to 128 KiB"),
         (
             &["--max-head", "4K"],
-            "invalid --max-target \"8 KiB\": the whole head may have 4 KiB; lower it or raise --max-head",
+            "invalid --max-target \"8KiB\": expected at most 4 KiB (--max-head); lower it, or raise --max-head",
         ),
-        (&["--allow-host", "a/b"], "invalid --allow-host \"a/b\": expected a name like example.com, or name:port"),
+        (
+            &["--allow-host", "a/b"],
+            "invalid --allow-host \"a/b\": expected a host name, for example example.com or example.com:8080",
+        ),
         (
             &["--origin-ca", "/no/such.pem"],
-            "invalid --origin-ca: cannot read /no/such.pem: No such file or directory (os error 2); expected a file of PEM certificates",
+            "invalid --origin-ca \"/no/such.pem\": cannot be read: No such file or directory (os error 2); expected a file of PEM certificates",
         ),
     ] {
         assert_eq!(error(words), expected);
@@ -178,7 +184,7 @@ fn an_origin_at_a_link_local_address_is_refused_unless_it_is_allowed() {
         let url = format!("http://{address}/base");
         let refused = task(&["--origin", &url]).unwrap_err();
         assert_eq!(refused.setting, "--origin");
-        assert!(refused.problem.ends_with("allow it with --allow-link-local-origin"), "{}", refused.problem);
+        assert!(refused.problem.ends_with("allow this one with --allow-link-local-origin"), "{}", refused.problem);
         let allowed = task(&["--origin", &url, "--allow-link-local-origin"]).unwrap();
         assert!(matches!(allowed, Task::Serve(config) if config.origin_client.allow_link_local), "{address}");
         // an earlier run may have allowed the address and filled the cache
@@ -221,7 +227,7 @@ fn without_a_place_for_caches_the_user_is_told_to_name_one() {
     let error = Task::new(&arguments, &Surroundings::default()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "missing --cache-dir: neither XDG_CACHE_HOME nor HOME names a place; write --cache-dir /path/to/a/folder"
+        "missing --cache-dir: neither XDG_CACHE_HOME nor HOME is set; name a folder, for example --cache-dir /var/cache/larder"
     );
 }
 

@@ -13,8 +13,8 @@ const WORDS: [(&str, ConnectionScheme); 5] = [
     ("credssp", ConnectionScheme::Negotiate),
 ];
 
-/// Returns the scheme that credentials or a challenge name. A malformed value counts as well: whatever a server may read
-/// there authenticates the connection.
+/// Returns the scheme that credentials or a challenge name. A malformed value counts as well, because a server may
+/// accept it and authenticate the connection.
 pub fn connection_scheme(value: &[u8]) -> Option<ConnectionScheme> {
     let mut words = value.split(|byte| !byte.is_ascii_alphanumeric());
     words.find_map(|word| {

@@ -1,6 +1,6 @@
-//! Cache-Control (RFC 9111 §5.2), CDN-Cache-Control (RFC 9213) and Surrogate-Control. Names may have any case, and arguments may be
-//! quoted. An invalid value affects its own directive only, and is read as the most restrictive one. Of several equal
-//! directives the most restrictive one counts.
+//! Cache-Control (RFC 9111 §5.2), CDN-Cache-Control (RFC 9213) and Surrogate-Control. Names may have any case, and
+//! arguments may be quoted. An invalid value affects its own directive only, and is read as the most restrictive one.
+//! Of several equal directives the most restrictive one counts.
 
 use std::borrow::Cow;
 
@@ -65,8 +65,8 @@ impl ResponseDirectives {
         directives
     }
 
-    /// Parses Surrogate-Control, which has the form of Cache-Control. Returns `None` if it is missing. A directive with a
-    /// parameter is for the surrogate that the parameter names, and is left out. Of `max-age=60+600` only the first
+    /// Parses Surrogate-Control, which has the form of Cache-Control. Returns `None` if it is missing. A directive with
+    /// a parameter is for the surrogate that the parameter names, and is left out. Of `max-age=60+600` only the first
     /// number counts: the other one is for how long the response may be used stale.
     pub fn parse_surrogate(fields: &Fields) -> Option<ResponseDirectives> {
         let mut lines = fields.values(&SURROGATE_CONTROL).peekable();

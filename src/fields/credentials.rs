@@ -1,5 +1,5 @@
-//! Names that speak of credentials: of parameters, which the log masks, and of request fields, by which an origin knows
-//! who asks.
+//! Finds names that mean credentials: parameters, whose values the log masks, and request fields, by which an origin
+//! knows who asks.
 
 use crate::message::FieldName;
 
@@ -34,18 +34,18 @@ const BEGINNINGS: [u16; 256] = {
     beginnings
 };
 
-/// Fields that hold one of the words and do not tell who asks.
+/// Fields whose names hold one of the words although they do not tell who asks.
 const HARMLESS: [&str; 6] =
     ["authority", "idempotency-key", "npm-auth-type", "sec-fetch-user", "sec-websocket-key", "x-idempotency-key"];
 
-/// Returns true if a request field of this name tells the origin who asks. An unknown name counts if it holds one of the
-/// words: a page that is cached too seldom harms less than the page of another. Cookie does not count.
+/// Returns true if a request field of this name tells the origin who asks. An unknown name counts if it holds one of
+/// the words: a page that is cached too seldom harms less than the page of another. Cookie does not count.
 pub fn is_in_field(name: &FieldName) -> bool {
     let name = name.as_str();
     if !holds_word(name) {
         return false;
     }
-    // with these the client says what it is and what it can read
+    // these fields describe the program and the formats that it can read
     let about_the_client = ["accept-", "access-control-", "sec-ch-"].iter().any(|prefix| name.starts_with(prefix));
     let without_agent = name.replacen("user-agent", "", 1);
     !about_the_client && !HARMLESS.contains(&name) && holds_word(&without_agent)

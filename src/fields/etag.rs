@@ -19,12 +19,12 @@ impl<'a> EntityTag<'a> {
         }
     }
 
-    /// RFC 9110 §8.8.3.2.
+    /// Compares strongly (RFC 9110 §8.8.3.2).
     pub fn matches_strongly(&self, other: &EntityTag<'_>) -> bool {
         !self.weak && !other.weak && self.opaque == other.opaque
     }
 
-    /// RFC 9110 §8.8.3.2.
+    /// Compares weakly (RFC 9110 §8.8.3.2).
     pub fn matches_weakly(&self, other: &EntityTag<'_>) -> bool {
         self.opaque == other.opaque
     }

@@ -1,8 +1,8 @@
-//! Forwarded (RFC 7239): who asked a proxy, for which host, by which scheme.
+//! Forwarded (RFC 7239): the client of a proxy, the host that it asked, and the scheme.
 
 use super::list::{members, pieces, unquoted};
 
-/// What one proxy says about the request that it got.
+/// The facts that one proxy gives about a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Element {
     pub forwarded_for: Option<String>,

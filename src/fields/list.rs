@@ -6,7 +6,7 @@ pub fn members(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     pieces(line, b',')
 }
 
-/// The same with another character in place of the comma.
+/// Splits a field line like [`members`], at another character than the comma.
 pub(super) fn pieces(line: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(line);
     std::iter::from_fn(move || {

@@ -1,4 +1,4 @@
-//! What is known about a method (RFC 9110 §9.2, RFC 10008).
+//! The properties of methods (RFC 9110 §9.2, RFC 10008).
 //!
 //! These are functions and not methods of a trait, because `http` has an `is_safe` of its own that does not know QUERY.
 
@@ -6,17 +6,17 @@ use crate::message::Method;
 
 /// QUERY (RFC 10008).
 pub fn query() -> Method {
-    // only what is not a token cannot be a method
+    // every token is a valid method, so the default is never used
     Method::from_bytes(b"QUERY").unwrap_or_default()
 }
 
-/// Returns true for QUERY, which is like GET, with content that is part of the question (RFC 10008).
+/// Returns true for QUERY, which is like a GET with content. The content is part of the question (RFC 10008).
 pub fn is_query(method: &Method) -> bool {
     method.as_str() == "QUERY"
 }
 
-/// Returns true if the method changes nothing at the origin, so that its answer invalidates nothing (RFC 9110 §9.2.1, and
-/// the IANA registry of methods: RFC 4918, RFC 3253, RFC 5323). Unknown methods are not safe.
+/// Returns true if the method changes nothing at the origin, so that its answer invalidates nothing (RFC 9110 §9.2.1,
+/// and the IANA registry of methods: RFC 4918, RFC 3253, RFC 5323). Unknown methods are not safe.
 pub fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE)
         || matches!(method.as_str(), "QUERY" | "PROPFIND" | "REPORT" | "SEARCH")

@@ -11,6 +11,7 @@ pub mod forwarded;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod hop_by_hop;
+pub mod lines;
 mod list;
 pub mod method;
 pub mod range;
@@ -32,7 +33,7 @@ pub static CACHE_STATUS: FieldName = FieldName::from_static("cache-status");
 pub static CONTENT_DIGEST: FieldName = FieldName::from_static("content-digest");
 pub static CONTENT_MD5: FieldName = FieldName::from_static("content-md5");
 pub static SET_COOKIE2: FieldName = FieldName::from_static("set-cookie2");
-/// Fields that an origin may read the method from, in place of the method that was sent.
+/// The fields from which an origin may read another method than the one that was sent.
 pub const METHOD_OVERRIDES: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
 
 /// Returns true if the field holds a digest of the content that a message carries (RFC 9530 §2). The digest is wrong

@@ -11,7 +11,7 @@ pub enum ByteRange {
     From(u64),
     /// The first and the last byte, both included. The first is never behind the last.
     Between(u64, u64),
-    /// This many bytes at the end.
+    /// The last so many bytes.
     Suffix(u64),
 }
 
@@ -48,7 +48,7 @@ pub fn are_ascending(ranges: &[ByteRange]) -> bool {
     })
 }
 
-/// Returns true if a request asks for a range in a unit other than bytes: only the origin knows what that is.
+/// Returns true if a request asks for a range in a unit other than bytes. Only the origin knows the unit.
 pub fn has_other_unit(request: &Fields) -> bool {
     let unit = |value: &[u8]| split_once(value, b'=').is_some_and(|(unit, _)| !unit.eq_ignore_ascii_case(b"bytes"));
     request.only(&RANGE).is_some_and(|value| unit(value.as_bytes()))

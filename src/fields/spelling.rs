@@ -16,7 +16,7 @@ pub fn write(name: &FieldName, out: &mut Vec<u8>) {
     }
 }
 
-/// The words that people spell with more capitals than the first. Each is as long as what it replaces.
+/// Returns the spelling of a word that people write with more capitals than the first. Its length is the same.
 fn word(lower: &[u8]) -> Option<&'static [u8]> {
     Some(match lower {
         b"ch" => b"CH",

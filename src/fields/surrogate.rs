@@ -1,4 +1,4 @@
-//! The fields by which an origin speaks to the cache in front of it alone: Surrogate-Control, X-Accel-Expires and
+//! The fields that an origin sends only to the cache in front of it: Surrogate-Control, X-Accel-Expires and
 //! Edge-Control.
 
 use super::list;
@@ -12,7 +12,7 @@ pub static SURROGATE_CONTROL: FieldName = FieldName::from_static("surrogate-cont
 static X_ACCEL_EXPIRES: FieldName = FieldName::from_static("x-accel-expires");
 static EDGE_CONTROL: FieldName = FieldName::from_static("edge-control");
 
-/// What X-Accel-Expires says.
+/// The meaning of X-Accel-Expires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccelExpires {
     /// `0` or `off`: the response must not be stored.

@@ -1,4 +1,4 @@
-//! The bytes of which names and values consist.
+//! The bytes that names and values may consist of.
 
 /// Returns true if a token may hold this byte (RFC 9110 §5.6.2).
 pub fn is_token(byte: u8) -> bool {

@@ -5,8 +5,8 @@ use http::header;
 use super::{hop_by_hop::is_hop_by_hop, list::members};
 use crate::message::{FieldName, Fields};
 
-/// Fields that say how a message is framed, routed, cached, authenticated or read: nobody may learn that behind the content
-/// (RFC 9110 §6.5.1).
+/// The fields that say how a message is framed, routed, cached, authenticated or read. They must not come after the
+/// content (RFC 9110 §6.5.1).
 const NEVER: [FieldName; 21] = [
     header::CONTENT_LENGTH,
     header::CONTENT_TYPE,

@@ -31,7 +31,8 @@ impl Tls {
     pub(super) fn new(host: &str, ca: Option<&Path>, insecure: bool) -> Result<Tls, String> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| format!("the origin's host {host:?} is neither a DNS name nor an address"))?;
-        let extra = ca.map(certificates).transpose()?.unwrap_or_default();
+        let read = |file: &Path| certificates(file).map_err(|error| format!("{}: {error}", file.display()));
+        let extra = ca.map(read).transpose()?.unwrap_or_default();
         let provider = Arc::new(ring::default_provider());
         let verifier = match insecure {
             true => Arc::new(Anything(provider.clone())),
@@ -55,19 +56,17 @@ impl Tls {
     }
 }
 
-/// Reads the certificates in a PEM file. The error names the file and what is wrong with it.
+/// Reads the certificates in a PEM file. The error says what is wrong with the file, without its name.
 pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let name = file.display();
-    let bytes = std::fs::read(file).map_err(|error| format!("cannot read {name}: {error}"))?;
-    let found: Vec<_> = CertificateDer::pem_slice_iter(&bytes)
-        .collect::<Result<_, _>>()
-        .map_err(|_| format!("{name} is not a PEM file"))?;
+    let bytes = std::fs::read(file).map_err(|error| format!("cannot be read: {error}"))?;
+    let found: Vec<_> =
+        CertificateDer::pem_slice_iter(&bytes).collect::<Result<_, _>>().map_err(|_| "not a PEM file".to_owned())?;
     if found.is_empty() {
-        return Err(format!("{name} holds no certificate"));
+        return Err("no certificate in it".to_owned());
     }
     let mut roots = RootCertStore::empty();
     for certificate in &found {
-        roots.add(certificate.clone()).map_err(|error| format!("cannot trust the certificates in {name}: {error}"))?;
+        roots.add(certificate.clone()).map_err(|error| format!("cannot be trusted: {error}"))?;
     }
     Ok(found)
 }

@@ -1,14 +1,14 @@
-//! The kinds of content that change with each moment.
+//! The types of content that change all the time.
 
 use http::header::CONTENT_TYPE;
 
 use crate::message::Fields;
 
-/// Content without an end: events, frames of a camera, messages.
+/// Types without an end: events, frames of a camera, messages.
 const STREAMS: [&str; 3] = ["text/event-stream", "multipart/x-mixed-replace", "application/x-ndjson"];
 const GRPC: &str = "application/grpc";
 
-/// Lists of what can be played now: HLS, under its registered name and its usual ones, and DASH.
+/// The types of playlists: HLS, under its registered name and its usual ones, and DASH.
 const PLAYLISTS: [&str; 5] = [
     "application/vnd.apple.mpegurl",
     "application/x-mpegurl",

@@ -1,7 +1,7 @@
-//! Digests that stand for the values of credentials where a stored response depends on them.
+//! Digests that stand for the values of credentials if a stored response depends on them.
 
-/// The key of the digests: a secret of the cache folder. Without the key nobody can test which value a digest stands for. With
-/// another key no stored response that depends on a credential matches any more.
+/// The key of the digests: a secret of the cache folder. Without the key nobody can test which value a digest stands
+/// for. If the key changes, no stored response that depends on a credential matches any more.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct DigestKey([u8; 32]);
 

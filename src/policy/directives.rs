@@ -1,4 +1,4 @@
-//! The directives that govern a response in this cache, and what they remove from it.
+//! The directives that govern a response in this cache, and the fields that they remove from it.
 
 use http::header::{AUTHORIZATION, COOKIE, DATE, SET_COOKIE, UPGRADE_INSECURE_REQUESTS};
 
@@ -20,13 +20,13 @@ use crate::{
 /// no-cache.
 pub(super) struct Governing {
     pub directives: ResponseDirectives,
-    /// The directives come from CDN-Cache-Control, so that Expires is ignored, too.
+    /// True if the directives come from CDN-Cache-Control. Then Expires is ignored, too.
     pub targeted: bool,
     /// The lifetime that replaces those of Cache-Control and Expires.
     pub replaced: Option<Replaced>,
-    /// Surrogate-Control says no-cache.
+    /// True if Surrogate-Control says no-cache.
     surrogate_no_cache: bool,
-    /// Why the response must not be stored, beside any lifetime.
+    /// Why the response must not be stored, whatever its lifetime.
     forbidden: Option<Reason>,
 }
 
@@ -54,7 +54,7 @@ impl Governing {
         governing
     }
 
-    /// Follows X-Accel-Expires and Edge-Control. RFC 9111 knows neither, so that with `strict` they only forbid.
+    /// Follows X-Accel-Expires and Edge-Control. RFC 9111 knows neither, so with `strict` they can only forbid storing.
     fn follow_accel(&mut self, response: &Fields, options: &Options) {
         let lifetime = match accel_expires(response) {
             Some(AccelExpires::Off) => {
@@ -73,7 +73,8 @@ impl Governing {
         }
     }
 
-    /// Follows Surrogate-Control, which goes before X-Accel-Expires. With `strict` it only forbids.
+    /// Follows Surrogate-Control, which overrides X-Accel-Expires. RFC 9111 does not know it, so with `strict` it gives
+    /// no lifetime and only forbids.
     fn follow_surrogate(&mut self, response: &Fields, options: &Options) {
         let Some(surrogate) = ResponseDirectives::parse_surrogate(response) else { return };
         if surrogate.no_store {
@@ -96,7 +97,7 @@ impl Governing {
         }
     }
 
-    /// Replaces the lifetime, and no-cache but for that which names fields.
+    /// Replaces the lifetime, and removes a no-cache that names no fields.
     fn replace(&mut self, lifetime: Replaced) {
         self.replaced = Some(lifetime);
         self.directives.no_cache.take_if(|scope| *scope == Scope::Response);
@@ -146,8 +147,8 @@ impl Governing {
         self.forbids_stale() || (strict && self.directives.s_maxage.is_some())
     }
 
-    /// Returns true if serving stale is forbidden where the origin did not offer it (the client's max-stale, a
-    /// disconnected cache).
+    /// Returns true if serving stale is forbidden where the origin did not offer it (the client's max-stale,
+    /// `--stale-if-error`).
     pub fn forbids_stale_unasked(&self) -> bool {
         self.forbids_stale() || self.directives.s_maxage.is_some()
     }
@@ -160,17 +161,18 @@ impl Governing {
     }
 }
 
-/// What a request says to caches.
+/// The directives of a request, as far as Larder follows them.
 pub(super) struct Followed {
     /// The directives that are followed.
     pub directives: RequestDirectives,
-    /// Others are ignored.
+    /// True if the request has other directives, which are ignored.
     pub ignored: bool,
-    /// They are ignored, but the client wishes to reload. It is followed where the lifetime is invented.
+    /// The directive by which the client wishes to reload, if it is among the ignored ones. It is followed only if the
+    /// lifetime is invented.
     pub reload: Option<Reason>,
 }
 
-/// Returns what is followed of the request's directives.
+/// Returns the directives of a request that are followed.
 pub(super) fn followed(request: &Fields, options: &Options) -> Followed {
     let asked = RequestDirectives::parse(request);
     if options.strict || options.client_reload {
@@ -185,8 +187,9 @@ pub(super) fn followed(request: &Fields, options: &Options) -> Followed {
 }
 
 /// Returns the directive by which the client wishes to reload, if it does. Browsers (their hard reload), Maven and wget
-/// send no-cache in both fields, git in Pragma alone. Programs such as apt and pip send max-age=0. A browser's plain reload sends that as
-/// well, and a program that sends a lone Cache-Control: no-cache may do so with every request: both are no such wish.
+/// send no-cache in both fields, git in Pragma alone. Programs such as apt and pip send max-age=0. Two requests express
+/// no such wish: a browser's plain reload, which sends max-age=0 as well, and a lone Cache-Control: no-cache, which
+/// some programs send each time.
 fn reload(request: &Fields, asked: &RequestDirectives) -> Option<Reason> {
     if asked.no_cache && is_pragma_no_cache(request) {
         return Some(Reason::RequestNoCache);
@@ -197,8 +200,8 @@ fn reload(request: &Fields, asked: &RequestDirectives) -> Option<Reason> {
     by_program.then_some(Reason::RequestMaxAge)
 }
 
-/// Returns which credentials of a request tell the origin who asks, if any, as the reason why no lifetime is invented for
-/// the answer. With `strict` none count.
+/// Returns the reason why no lifetime is invented for the answer, if the request has credentials that tell the origin
+/// who asks. With `strict` no credentials count.
 pub(super) fn credentials(request: &Fields, options: &Options) -> Option<Reason> {
     if options.strict {
         return None;

@@ -1,8 +1,8 @@
 //! Age and lifetime (RFC 9111 §4.2).
 //!
 //! The first of these gives the lifetime: CDN-Cache-Control, Surrogate-Control, X-Accel-Expires, s-maxage, max-age,
-//! Expires; then the invented ones: the one for redirects and for what is missing, a tenth since Last-Modified, the
-//! default. What forbids storing goes before all of them (`storing`).
+//! Expires; then the invented ones: the one for redirects and missing resources, a tenth of the time since
+//! Last-Modified, the default. Directives that forbid storing come before all of them (`storing`).
 
 use http::header::{DATE, EXPIRES, LAST_MODIFIED};
 
@@ -22,12 +22,12 @@ use crate::{
 /// How long a response that may not be used stale any more is kept: thirty days.
 const KEPT: Seconds = Seconds(30 * 24 * 3600);
 
-/// Returns how long a response is fresh, and what determines that (RFC 9111 §4.2.1, §4.2.2, RFC 9213).
+/// Returns how long a response is fresh, and the reason (RFC 9111 §4.2.1, §4.2.2, RFC 9213).
 pub fn freshness_lifetime(stored: &StoredHead, options: &Options) -> (Seconds, Reason) {
     lifetime(stored, &Governing::of(&stored.head.fields, options), options)
 }
 
-/// Returns for how long a response that is stored now can be used without validation, and what determines that.
+/// Returns for how long a response that is stored now can be used without validation, and the reason.
 pub fn usable_for(stored: &StoredHead, options: &Options) -> (Seconds, Reason) {
     let governing = Governing::of(&stored.head.fields, options);
     match lifetime(stored, &governing, options) {
@@ -41,8 +41,8 @@ pub(super) fn lifetime(stored: &StoredHead, governing: &Governing, options: &Opt
         .unwrap_or_else(|| invented_lifetime(stored, governing, options))
 }
 
-/// Returns the lifetime that the response itself gives, if it gives one (RFC 9111 §4.2.1). `received` is the wall clock
-/// when the response came in.
+/// Returns the lifetime that the response itself gives, if any (RFC 9111 §4.2.1). `received` is the wall clock when the
+/// response came in.
 pub(super) fn explicit_lifetime(
     response: &Fields,
     governing: &Governing,
@@ -73,7 +73,8 @@ pub(super) fn explicit_lifetime(
     Some((lifetime, Reason::Expires))
 }
 
-/// Returns the lifetime of a response that gives none itself (RFC 9111 §4.2.2). The option `default_ttl` is the longest.
+/// Returns the lifetime that is invented for a response that gives none itself (RFC 9111 §4.2.2). It is at most the
+/// option `default_ttl`.
 fn invented_lifetime(stored: &StoredHead, governing: &Governing, options: &Options) -> (Seconds, Reason) {
     const NONE: (Seconds, Reason) = (Seconds(0), Reason::NoFreshness);
     let ResponseHead { status, fields } = &stored.head;
@@ -120,9 +121,9 @@ fn tenth(stored: &StoredHead, longest: Seconds) -> Option<(Seconds, Reason)> {
 
 /// Which lifetime is invented for a status.
 enum Invented {
-    /// The one for content.
+    /// The lifetime for content.
     Default,
-    /// The short one for redirects and for what is missing.
+    /// The short lifetime for redirects and missing resources.
     Negative,
 }
 
@@ -172,7 +173,7 @@ pub fn is_dead(stored: &StoredHead, now: Timestamp, options: &Options) -> bool {
     !freshness.clock_went_back && !freshness.stale_within(KEPT.saturating_add(windows))
 }
 
-/// Returns what the purge rules say about a stored response, now that it is known whether its lifetime was invented.
+/// Returns the verdict of the purge rules on a stored response. It may depend on whether the lifetime was invented.
 pub(super) fn liveness(stored: &StoredHead, standing: Standing, governing: &Governing) -> Liveness {
     if standing.if_invented == standing.liveness {
         return standing.liveness;
@@ -188,7 +189,7 @@ pub(super) fn liveness(stored: &StoredHead, standing: Standing, governing: &Gove
 pub(super) struct Freshness {
     pub age: Seconds,
     pub lifetime: Seconds,
-    /// What determines the lifetime.
+    /// The reason for the lifetime.
     pub lifetime_by: Reason,
     /// The response was stored at a time that lies in the future now. The clock went back across a restart, and the age
     /// is unknown.
@@ -206,10 +207,10 @@ impl Freshness {
         }
     }
 
-    /// The same after a soft purge: the response is stale from then on.
+    /// Returns the freshness after the purge rules: a soft purge makes the response stale from then on.
     pub fn purged(self, stored: &StoredHead, standing: Standing, now: Timestamp) -> Freshness {
         let Some(since) = standing.soft_since else { return self };
-        // the purge tells the wall clock's time, which went on from `received` as the timeline from `response_time`
+        // the purge names a time of the wall clock: `received` and `response_time` are the same moment on both clocks
         let wall = stored.received.0.saturating_add(now.0.saturating_sub(stored.response_time.0));
         let ago = Timestamp(wall).since(Timestamp(i64::try_from(since).unwrap_or(i64::MAX)));
         Freshness { lifetime: self.lifetime.min(self.age.saturating_sub(ago)), ..self }

@@ -12,6 +12,7 @@ pub mod fuzzing;
 pub mod invalidation;
 mod negotiation;
 mod reason;
+mod remembered;
 pub mod resuming;
 pub mod reuse;
 pub mod selection;
@@ -37,13 +38,15 @@ use crate::{
 /// The choices of the operator about the policy.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Follows RFC 9111 to the letter: no lifetime is invented but a tenth since Last-Modified, Set-Cookie is stored like
-    /// any field, a Cookie prevents nothing, and the directives of requests are followed.
+    /// Follows RFC 9111 to the letter. The only invented lifetime is a tenth of the time since Last-Modified.
+    /// Set-Cookie is stored like any field, a Cookie prevents nothing, and the directives of requests are followed.
+    /// Fields that RFC 9111 does not know (Surrogate-Control, X-Accel-Expires) give no lifetime, and still forbid
+    /// storing.
     pub strict: bool,
     /// The longest lifetime that is ever invented for a response that has none of its own. Zero means that none is
     /// invented.
     pub default_ttl: Seconds,
-    /// The lifetime that is invented for redirects and for what is missing. It counts from when the response came in.
+    /// The lifetime that is invented for 301, 308, 404, 405 and 410. It begins when the response comes in.
     pub negative_ttl: Seconds,
     /// How long a stale response may stand in for a failing origin that says nothing about it. Zero: not at all.
     pub stale_if_error: Seconds,
@@ -51,13 +54,14 @@ pub struct Options {
     pub client_reload: bool,
     /// Stores a response without explicit freshness even if the request carried a Cookie.
     pub ignore_cookies: bool,
-    /// The bytes of a head, above which no 304 makes a stored one larger.
+    /// The most bytes of a head. A 304 must not make a stored head larger than this.
     pub max_head: usize,
-    /// The field lines of a head, above which no 304 makes a stored one longer.
+    /// The most field lines of a head. A 304 must not make a stored head longer than this.
     pub max_fields: usize,
-    /// What the origin is called in the keys of its URLs. The server knows it.
+    /// The origin's name in the keys of its URLs. The server sets it.
     pub site: Arc<str>,
-    /// The key of the digests that stand for credentials. Not the operator's: the server takes it from the cache folder.
+    /// The key of the digests that stand for credentials. It is no choice of the operator: the server reads it from the
+    /// cache folder.
     pub digest_key: DigestKey,
 }
 

@@ -48,7 +48,8 @@ pub(super) fn codings(request: &Fields) -> Option<Vec<u8>> {
     Some(normal.join(&ALIKE))
 }
 
-/// Returns the name of a coding in lower case. The old names of gzip and compress stand for the new ones (RFC 9110 §8.4.1).
+/// Returns the name of a coding in lower case. The old names of gzip and compress stand for the new ones (RFC 9110
+/// §8.4.1).
 pub(super) fn coding(name: &[u8]) -> Vec<u8> {
     let name = name.to_ascii_lowercase();
     match &name[..] {
@@ -64,8 +65,8 @@ pub(super) fn accepts(normal: &[u8], coding: &[u8]) -> bool {
     has(coding) || (has(b"*") && !has(&[&[EXCLUDED], coding].concat()))
 }
 
-/// Returns the languages that a request asks for, the most preferred first. Those with the same weight keep their order:
-/// some origins prefer the first of them (RFC 9110 §12.5.4). Returns `None` if the field is malformed.
+/// Returns the languages that a request asks for, the most preferred first. Those with the same weight keep their
+/// order: some origins prefer the first of them (RFC 9110 §12.5.4). Returns `None` if the field is malformed.
 pub(super) fn languages(request: &Fields) -> Option<Vec<u8>> {
     let mut said = weighted(request, &ACCEPT_LANGUAGE)?;
     said.sort_by_key(|(_, weight)| Reverse(*weight));

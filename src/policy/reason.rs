@@ -92,7 +92,6 @@ reasons! {
     StaleIfError => "stale-if-error",
     /// Because of `--stale-if-error`.
     StaleByDefault => "stale, since the origin fails (see --stale-if-error)",
-    Disconnected => "the origin cannot be reached",
 
     Validated => "validated",
 
@@ -166,7 +165,7 @@ reasons! {
     UnaskedNotModified => "the origin answered 304 to a request without conditions",
 
     // Why the origin was not asked at all.
-    /// Refused by the client side, which says more in its answer.
+    /// The client side refused the request. Its answer says more.
     Refused => "refused",
     TargetInvalid => "the request target is invalid",
     HostInvalid => "the Host field is invalid",

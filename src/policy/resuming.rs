@@ -1,4 +1,4 @@
-//! Decides how a body that broke off goes on (RFC 9110 §14.2, RFC 9111 §3.4).
+//! Decides how the rest of a body that broke off is asked for (RFC 9110 §14.2, RFC 9111 §3.4).
 
 use http::header::{IF_RANGE, RANGE};
 
@@ -8,8 +8,8 @@ use crate::{
     message::{FieldName, FieldValue, ResponseHead, StatusCode, StoredHead},
 };
 
-/// Returns the fields that ask for the rest of a whole response, of which `came` bytes have come. Returns `None` if nothing
-/// could prove that the rest is of the same representation.
+/// Returns the fields that ask for the rest of a whole response, of which `came` bytes have come. Returns `None` if it
+/// has no strong validator, which proves that the rest is of the same representation.
 pub fn rest(head: &StoredHead, came: u64) -> Option<Vec<(FieldName, FieldValue)>> {
     if head.head.status != StatusCode::OK || head.part.is_some() || came == 0 {
         return None;
@@ -19,8 +19,8 @@ pub fn rest(head: &StoredHead, came: u64) -> Option<Vec<(FieldName, FieldValue)>
     Some(vec![(RANGE, range), (IF_RANGE, validator)])
 }
 
-/// Returns true if this answer is the rest of the response: a part that begins where that broke off and ends where it ends,
-/// with the same strong validator. `length`: of the whole, if it is known.
+/// Returns true if this answer is the rest of the response: a part from the byte where the body broke off to its end,
+/// with the same strong validator. `length` is the length of the whole, if it is known.
 pub fn continues(head: &StoredHead, came: u64, length: Option<u64>, response: &ResponseHead) -> bool {
     let Some(part) = content_range(&response.fields).filter(|_| response.status == StatusCode::PARTIAL_CONTENT) else {
         return false;

@@ -21,15 +21,15 @@ use crate::{
     purge::{Judged, Liveness},
 };
 
-/// The answer to a request: from the stored response, from the origin, or neither (RFC 9111 §4).
+/// The decision on a request: answer from the stored response, ask the origin, or refuse (RFC 9111 §4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reuse<S> {
     /// Answer from the stored response. The reason says which kind of reuse it is (fresh, stale but allowed ...).
     Serve(S, Reason),
     /// Answer from the stored response and validate it in the background (stale-while-revalidate, RFC 5861 §3).
     Refresh(S, Reason),
-    /// Ask the origin, because the client wishes to reload. Where the URL was reloaded less than a second ago, answer from
-    /// the stored response with [`Reason::JustAsked`].
+    /// Ask the origin, because the client wishes to reload. Where the URL was reloaded less than a second ago, answer
+    /// from the stored response with [`Reason::JustAsked`].
     Reload(S, Forward),
     /// Ask the origin.
     Forward(Forward),
@@ -45,10 +45,10 @@ pub struct Forward {
     pub reason: Reason,
 }
 
-/// What the origin is asked for.
+/// The question that the origin is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Whether the stored response is still current (RFC 9111 §4.3).
+    /// Is the stored response still current (RFC 9111 §4.3)?
     Validate,
     /// The rest of the representation that the stored part belongs to (RFC 9111 §3.4).
     Complete,
@@ -58,15 +58,15 @@ pub enum Mode {
     Pass,
 }
 
-/// How long after the origin was asked a client's wish to reload brings nothing new.
+/// How long after the origin was asked a client's wish to reload is not followed.
 pub const RELOADED: Seconds = Seconds(1);
 
 fn forward<S>(mode: Mode, fwd: Fwd, reason: Reason) -> Reuse<S> {
     Reuse::Forward(Forward { mode, fwd, reason })
 }
 
-/// Decides whether a stored response may answer a request (RFC 9111 §4). `stored` is the selected stored response, if any.
-/// `variants` is true where responses are stored for this URL, but none for this request's nominated fields.
+/// Decides whether a stored response may answer a request (RFC 9111 §4). `stored` is the selected stored response, if
+/// any. `variants` is true where responses are stored for this URL, but none for this request's nominated fields.
 pub fn reuse<S: AsRef<StoredHead> + Judged>(
     request: &Request,
     stored: Option<S>,
@@ -104,8 +104,8 @@ pub fn reuse<S: AsRef<StoredHead> + Judged>(
     }
 }
 
-/// What is to be done with a request whose connection to the origin is authenticated: its answer is for this client alone,
-/// and validates nothing for others.
+/// Changes the decision for a request whose connection to the origin is authenticated. The answer is for this client
+/// alone, and validates no stored response.
 pub fn alone<S>(decided: Reuse<S>) -> Reuse<S> {
     match decided {
         Reuse::Refresh(stored, reason) => Reuse::Serve(stored, reason),
@@ -115,8 +115,8 @@ pub fn alone<S>(decided: Reuse<S>) -> Reuse<S> {
     }
 }
 
-/// What is to be done with a safe request whose content is part of no key: it may change the answer, which is then for
-/// this request alone (cache poisoning by fat GET).
+/// Decides on a safe request whose content is part of no key. The content may change the answer, so the answer is for
+/// this request alone (it could poison the cache).
 pub fn with_content<S>(request: &Request) -> Reuse<S> {
     if !is_cached(&request.method) {
         return forward(Mode::Pass, Fwd::Method, Reason::MethodNotCached);
@@ -192,7 +192,7 @@ fn decide<S: AsRef<StoredHead> + Judged>(
         return validate(Fwd::Request, Reason::RequestMinFresh);
     }
     let invented = explicit_lifetime(&stored.head.fields, &governing, stored.received).is_none();
-    // where the origin gave no lifetime, it may send another page to a client that it knows
+    // if the origin gave no lifetime, it may send another page to a client that it knows
     if invented && let Some(reason) = credentials(&request.fields, options) {
         return match validate(Fwd::Request, reason) {
             Reuse::Forward(Forward { mode: Mode::Fetch, fwd, reason }) => forward(Mode::Pass, fwd, reason),
@@ -214,7 +214,7 @@ fn decide<S: AsRef<StoredHead> + Judged>(
             false => forward(Mode::Fetch, Fwd::Partial, Reason::PartMissing),
         };
     }
-    // the response is stale, and yet stale use is allowed (RFC 9111 §4.2.4)
+    // the response is stale, but stale use may be allowed (RFC 9111 §4.2.4)
     if covered
         && asked.max_stale.is_some_and(|limit| freshness.stale_within(limit))
         && !governing.forbids_stale_unasked()

@@ -15,8 +15,8 @@ use crate::{
 /// The most ranges in one request, in any order. If it has more, the whole is sent.
 const MOST_RANGES: usize = 8;
 
-/// The most ranges in one request if they are in ascending order and none overlaps another, as programs send them that
-/// fetch the parts of a file that changed.
+/// The most ranges in one request if they are in ascending order and none overlaps another. Programs that fetch the
+/// changed parts of a file send them so.
 const MOST_ASCENDING: usize = 256;
 
 /// The part of a response that answers the request's conditions and ranges (RFC 9110 §13.2.2, §14.2).
@@ -33,10 +33,12 @@ pub enum Selection {
     NotSatisfiable,
 }
 
-/// Selects what answers the request. `length` is that of the whole representation; `None` if it is not known yet. If
-/// only a part is stored, `reuse` has already checked that the part answers the request.
+/// Selects the part of a response that answers the request. `length` is the length of the whole representation, or
+/// `None` if it is not known yet. If only a part is stored, `reuse` has already checked that the part answers the
+/// request.
 pub fn select(request: &Request, stored: &StoredHead, length: Option<u64>) -> Selection {
-    // a response to another method says what was done, which a 304 or a 206 would hide (RFC 9110 §13.1.2, §14.2)
+    // a response to another method tells the result of an action, which a 304 or a 206 would hide (RFC 9110 §13.1.2,
+    // §14.2)
     if !is_cached(&request.method) {
         return Selection::Whole;
     }

@@ -1,4 +1,4 @@
-//! Decides which responses that cannot be stored are shared by requests that wait for the same one.
+//! Decides which responses are shared by the requests that wait for them, although they cannot be stored.
 
 use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
 
@@ -14,9 +14,9 @@ use crate::{
     message::{Method, Request, ResponseHead, StoredHead},
 };
 
-/// Returns the head of a response whose lifetime was used up by the time that the origin took, if those who asked before it
-/// came may have it: at an origin they would have got it fresh. RFC 9111 counts that time as age (§4.2.3), so that this is
-/// not done if `strict`.
+/// Returns the head of a response whose lifetime was shorter than the time that the origin took to answer, if the
+/// requests that waited for it may share it. From the origin itself each of them would have got it fresh. RFC 9111
+/// counts that time as age (§4.2.3), so this is not done if `strict`.
 pub fn outrun(request: &Request, response: &ResponseHead, times: Times, options: &Options) -> Option<StoredHead> {
     let governing = Governing::of(&response.fields, options);
     let explicit = explicit_lifetime(&response.fields, &governing, times.received)?;
@@ -33,7 +33,8 @@ pub fn is_fresh(stored: &StoredHead, now: Timestamp, options: &Options) -> bool 
     Freshness::of(stored, &Governing::of(&stored.head.fields, options), now, options).is_fresh()
 }
 
-/// Returns the head of a server error, if all who wait for it may have it: it tells nobody's secrets. Nothing is stored.
+/// Returns the head of a server error if all requests that wait for it may share it. Then neither the error nor the
+/// request is personal. Nothing is stored.
 pub fn error_for_all(
     request: &Request,
     response: &ResponseHead,

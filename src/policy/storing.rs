@@ -37,7 +37,7 @@ pub fn storing(
     reusable(storable(request, response, &governing, times, options)?, &governing, times, options)
 }
 
-/// Decides the same without a look at how long the response could be used.
+/// Decides whether this response may be stored, without regard to how long it could be used.
 pub(super) fn storable(
     request: &Request,
     response: &ResponseHead,
@@ -47,7 +47,7 @@ pub(super) fn storable(
 ) -> Result<StoredHead, Reason> {
     let said = &governing.directives;
     let explicit = explicit_lifetime(&response.fields, governing, times.received).is_some();
-    // the range may have chosen the content of a 200, too
+    // the range may have selected the content of a 200, too
     if range::has_other_unit(&request.fields) {
         return Err(Reason::RangeUnit);
     }
@@ -74,7 +74,7 @@ pub(super) fn storable(
     if let Some(reason) = governing.forbids_storing() {
         return Err(reason);
     }
-    // whatever made the origin send the client in a circle, a cache would keep it there
+    // a cached redirect to itself would keep the client in a circle after the origin's reason for it is gone
     if is_redirect_to_itself(request, response) {
         return Err(Reason::RedirectToItself);
     }
@@ -83,7 +83,7 @@ pub(super) fn storable(
     if authorization && !governing.allows_authorized() {
         return Err(Reason::Authorization);
     }
-    // each client of a stream wants it from its beginning, and as it comes
+    // each client of a stream wants its own, from the beginning and as it comes
     if !explicit && is_stream(&response.fields) {
         return Err(Reason::Stream);
     }
@@ -99,7 +99,7 @@ pub(super) fn storable(
     head(request, response, method, part, governing, times, options)
 }
 
-/// Makes the head that is kept of a response.
+/// Makes the head that is stored for a response.
 pub(super) fn head(
     request: &Request,
     response: &ResponseHead,
@@ -167,13 +167,14 @@ fn part(response: &ResponseHead, options: &Options) -> Result<Option<Part>, Reas
     if lies && !options.strict { Err(Reason::PartLength) } else { Ok(Some(part)) }
 }
 
-/// Returns false for statuses that only answer conditions or ranges. Such a response is of no use to a request without
-/// them, whatever lifetime it has.
+/// Returns false for statuses that answer conditions or ranges. Such a response is of no use to a request without them,
+/// whatever its lifetime.
 fn answers_more_than_this_request(status: StatusCode) -> bool {
     !matches!(status.as_u16(), 304 | 412 | 416)
 }
 
-/// Returns true for errors that the odd request of one client provokes: all clients would get them.
+/// Returns true for errors that an odd request of one client can provoke. If they were stored, all clients would get
+/// them.
 fn is_about_one_request(status: StatusCode) -> bool {
     matches!(status.as_u16(), 400 | 401 | 407 | 411..=417 | 421 | 426 | 428 | 429 | 431 | 501)
 }
@@ -197,7 +198,7 @@ fn is_understood(status: StatusCode) -> bool {
     )
 }
 
-/// Refuses more than the RFC asks for, so that no client gets the page of another.
+/// Refuses some responses that the RFC allows to store, so that no client gets the page of another one.
 fn careful(
     request: &Request,
     response: &ResponseHead,

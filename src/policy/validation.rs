@@ -48,10 +48,10 @@ pub fn completion(request: &Request, stored: &StoredHead, options: &Options) -> 
     Some([Some(range), validator.map(|value| (IF_RANGE, value))].into_iter().flatten().collect())
 }
 
-/// Updates a stored response with a 304 (RFC 9111 §3.2, §4.3.4). Returns `None` if the 304 is about another response, or
-/// would make the head larger than an origin may send one.
-/// If the 304 forbids storing, or its Vary matches no other request, the result is `invalidated`: it may answer this
-/// request, and no other. If its Vary has new names, the result is the variant that this request asks for.
+/// Updates a stored response with a 304 (RFC 9111 §3.2, §4.3.4). Returns `None` if the 304 is about another response,
+/// or would make the head larger than an origin may send one. If the 304 forbids storing, or its Vary matches no other
+/// request, the result is `invalidated`: it may answer this request, and no other. If its Vary has new names, the
+/// result is the variant that this request asks for.
 pub fn freshen(
     request: &Request,
     stored: &StoredHead,
@@ -62,8 +62,8 @@ pub fn freshen(
     is_about(stored, &response.fields).then(|| updated(request, stored, response, times, options))?
 }
 
-/// Updates a stored response with a 304 to a request without conditions. Of the rules of RFC 9111 §4.3.4 only the last can
-/// name it: it is the only response that is stored for its URL, and neither it nor the 304 has a validator. Returns
+/// Updates a stored response with a 304 to a request without conditions. Of the rules of RFC 9111 §4.3.4 only the last
+/// can name it: it is the only response that is stored for its URL, and neither it nor the 304 has a validator. Returns
 /// `None` if the rule does not fit.
 pub fn freshen_unasked(
     request: &Request,
@@ -149,7 +149,7 @@ fn grows_beyond(updated: &Fields, stored: &Fields, options: &Options) -> bool {
     is_longer || bytes(updated) > options.max_head.max(bytes(stored))
 }
 
-/// What the answer to a HEAD means for the stored response to GET (RFC 9111 §4.3.5).
+/// The meaning of an answer to HEAD for the stored response to GET (RFC 9111 §4.3.5).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeadSays {
     Freshened(Box<StoredHead>),
@@ -228,8 +228,8 @@ pub fn combine(stored: &StoredHead, new: &StoredHead) -> Option<StoredHead> {
     })
 }
 
-/// Returns true if a stale response may stand in for a failure though the origin says nothing about it. A 500 is
-/// passed on: its developer must see it.
+/// Returns true if a stale response may be served in place of a failure although the origin says nothing about it. A
+/// 500 is passed on, because the application's developer must see it.
 fn may_outlive_a_failure(stored: &StoredHead, status: Option<u16>) -> bool {
     let stands = stored.head.status;
     let is_answer = stands.is_success() || matches!(stands.as_u16(), 301 | 308);
@@ -279,14 +279,8 @@ pub fn on_error(
     if by_default && freshness.stale_within(options.stale_if_error) {
         return Ok(Reason::StaleByDefault);
     }
-    if status.is_none() && !unasked {
-        if asked.max_stale.is_some_and(|limit| freshness.stale_within(limit)) {
-            return Ok(Reason::MaxStale);
-        }
-        // a disconnected cache may use what it has (RFC 9111 §4.2.4)
-        if options.strict {
-            return Ok(Reason::Disconnected);
-        }
+    if status.is_none() && !unasked && asked.max_stale.is_some_and(|limit| freshness.stale_within(limit)) {
+        return Ok(Reason::MaxStale);
     }
     Err(match allowed {
         Some(_) => Reason::StaleTooLong,

@@ -5,7 +5,7 @@ use http::header::{
     ACCESS_CONTROL_REQUEST_HEADERS, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, COOKIE, ORIGIN, VARY, VIA,
 };
 
-use super::{Options, Reason, negotiation};
+use super::{Options, Reason, negotiation, remembered::normal_form};
 use crate::{
     fields::{credentials, members},
     message::{FieldName, Fields, Nominated, Request, Version},
@@ -14,8 +14,8 @@ use crate::{
 /// The most nominated fields. A response with more is not stored.
 const MOST_NAMES: usize = 8;
 
-/// The fields in which Larder tells the origin the client's address. A response that varies by them is for one client
-/// alone.
+/// The fields in which Larder tells the origin the client's address. A response that varies by one of them is for one
+/// client alone.
 const BY_CLIENT: [&str; 2] = ["forwarded", "x-forwarded-for"];
 
 /// The name that stands for the content of a QUERY among the nominated fields: the responses to QUERY are variants of
@@ -50,9 +50,10 @@ pub fn nominate(response: &Fields, request: &Request, options: &Options) -> Resu
 }
 
 /// Returns the nominated fields of a stored response that the answer to this request has validated (RFC 9111 §4.3.4).
-/// `answer` is what the origin sent now, `fields` is what the stored response has from now on. Names that the answer adds
-/// take the values of this request, and the lines of Vary that hold them are added to `fields`. Names that the answer
-/// leaves out stay: many origins send a shorter Vary with a 304. Fails if the response matches no other request any more.
+/// `answer` is what the origin sent now, `fields` is what the stored response has from now on. Names that the answer
+/// adds take the values of this request, and the lines of Vary that hold them are added to `fields`. Names that the
+/// answer leaves out stay: many origins send a shorter Vary with a 304. Fails if the response matches no other request
+/// any more.
 pub(super) fn nominate_more(
     stored: &[Nominated],
     answer: &Fields,
@@ -79,8 +80,8 @@ pub(super) fn nominate_more(
     Ok(all)
 }
 
-/// Returns a field that a response nominates, with the value that the request gives it. A coded response whose Vary leaves
-/// Accept-Encoding out was not chosen by the rest of what the client accepts: its codings alone are the value.
+/// Returns a field that a response nominates, with the value that the request gives it. If a coded response has no
+/// Accept-Encoding in its Vary, only the codings of the response are the value.
 fn nominated(name: FieldName, request: &Request, response: &Fields, options: &Options) -> Nominated {
     let mut value = normalised(&name, request, options);
     if name == ACCEPT_ENCODING && !is_named(&name, response) {
@@ -108,7 +109,7 @@ pub(super) fn answers_query(nominated: &[Nominated]) -> bool {
     nominated.iter().any(|(name, _)| *name == CONTENT)
 }
 
-/// Returns true if a response varies by fields of the request. The content of a QUERY is none.
+/// Returns true if a response varies by fields of the request. The content of a QUERY does not count.
 pub fn varies(nominated: &[Nominated]) -> bool {
     nominated.iter().any(|(name, _)| *name != CONTENT)
 }
@@ -132,9 +133,9 @@ pub fn matches(nominated: &[Nominated], request: &Request, options: &Options) ->
     is_for_content(nominated, request) && nominated.iter().filter(|(name, _)| *name != CONTENT).all(fits)
 }
 
-/// Returns true if both of these normal forms of Accept-Language prefer the language of the response to all others. Then
-/// the origin would send either client the same. A page in a language that its client did not like best may still be made
-/// for that client: its prices, its links.
+/// Returns true if both of these normal forms of Accept-Language prefer the language of the response to all others.
+/// Then the origin would send the same page to either client. A page in another language may be made for its own
+/// client: its prices, its links.
 fn both_prefer(language: &[u8], normal: [&[u8]; 2]) -> bool {
     normal
         .iter()
@@ -160,7 +161,7 @@ fn content(request: &Request) -> Option<Nominated> {
     request.content.map(|digest| (CONTENT, Some(digest.to_vec())))
 }
 
-/// Returns the names in Vary, and those that most likely should be there, sorted, each of them once.
+/// Returns the names in Vary, and names that most likely are missing from it, sorted, each of them once.
 fn names(response: &Fields, options: &Options) -> Result<Vec<FieldName>, Reason> {
     let mut names = Vec::new();
     for member in response.values(&VARY).flat_map(|line| members(line.as_bytes())) {
@@ -192,8 +193,8 @@ fn is_named(name: &FieldName, response: &Fields) -> bool {
     named.any(|member| member.eq_ignore_ascii_case(name.as_str().as_bytes()))
 }
 
-/// Returns the codings of a response, which a client may not understand. Most likely Accept-Encoding asked for them. Empty
-/// if there are none.
+/// Returns the codings of a response, which a client may not understand. Most likely Accept-Encoding asked for them.
+/// Empty if there are none.
 fn codings(response: &Fields) -> Vec<u8> {
     let mut codings: Vec<Vec<u8>> = response
         .values(&CONTENT_ENCODING)
@@ -222,9 +223,9 @@ fn language(response: &Fields) -> Option<Vec<u8>> {
 /// Returns `None` if the field is missing.
 fn normalised(name: &FieldName, request: &Request, options: &Options) -> Option<Vec<u8>> {
     let fields = &request.fields;
-    // of all that Larder writes, only Via differs among requests that share a key
+    // of the fields that Larder writes, only Via differs between requests with the same key
     if *name == VIA {
-        // these bytes stand in stored records
+        // stored records contain these bytes, so they must not change
         let version = if request.version == Version::Http10 { b"0" } else { b"1" };
         return Some([&lines(name, fields), &version[..]].concat());
     }
@@ -232,8 +233,8 @@ fn normalised(name: &FieldName, request: &Request, options: &Options) -> Option<
         return None;
     }
     let preferences = match name {
-        name if *name == ACCEPT_ENCODING => negotiation::codings(fields),
-        name if *name == ACCEPT_LANGUAGE => negotiation::languages(fields),
+        name if *name == ACCEPT_ENCODING => normal_form(name, fields, negotiation::codings),
+        name if *name == ACCEPT_LANGUAGE => normal_form(name, fields, negotiation::languages),
         _ => None,
     };
     let normal = match preferences {

@@ -1,4 +1,5 @@
-//! One line in the log for each request: columns and colours on a terminal, one stable form in a pipe or a file.
+//! Writes one line to the log for each request: in columns and colours on a terminal, in one stable form in a pipe or a
+//! file.
 
 use std::fmt::{self, Write as _};
 
@@ -36,15 +37,15 @@ pub fn log(outcome: &Outcome, level: log::Level) {
     }
 }
 
-/// The line of one request.
+/// The log line of one request.
 struct Line<'a> {
     outcome: &'a Outcome,
-    /// True with `-v`.
+    /// True if `-v` is given: the line says more.
     verbose: bool,
 }
 
 impl<'a> Line<'a> {
-    /// The stable form: `HIT 200 GET /a 0.1 ms 63 B 5s left`.
+    /// Writes the stable form: `HIT 200 GET /a 0.1 ms 63 B 5s left`.
     fn plain(&self) -> impl fmt::Display + use<'a> {
         let Line { outcome, verbose } = *self;
         fmt::from_fn(move |f| {
@@ -63,7 +64,7 @@ impl<'a> Line<'a> {
         })
     }
 
-    /// The form of a terminal: `19:29:43  HIT   200   0.1 ms    63 B   GET /a                5s left`.
+    /// Writes the form for a terminal: `19:29:43  HIT   200   0.1 ms    63 B   GET /a                5s left`.
     fn in_columns(&self, at: Timestamp, style: Style) -> impl fmt::Display + use<'a> {
         let Line { outcome, verbose } = *self;
         fmt::from_fn(move |f| {
@@ -98,7 +99,7 @@ fn colours(word: &str, status: Option<StatusCode>) -> (Option<Colour>, Option<Co
     (of_word, failed.then_some(Colour::Red))
 }
 
-/// The status, or `left` where no answer was begun.
+/// Returns the status, or `left` if no answer was begun.
 fn status(outcome: &Outcome) -> &str {
     match (&outcome.status, outcome.end) {
         (Some(status), _) => status.as_str(),
@@ -107,7 +108,7 @@ fn status(outcome: &Outcome) -> &str {
     }
 }
 
-/// The method and the target, fit for a log that others read.
+/// Returns the method and the target, escaped and without credentials.
 fn request(outcome: &Outcome) -> impl fmt::Display + '_ {
     fmt::from_fn(|f| {
         let method = outcome.method.as_ref().map_or("-".into(), |method| escape(method.as_str()));
@@ -118,7 +119,7 @@ fn request(outcome: &Outcome) -> impl fmt::Display + '_ {
     })
 }
 
-/// What ended an answer before its end.
+/// Returns the words for an answer that ended before its end, such as ` (left)`.
 fn ending(outcome: &Outcome) -> impl fmt::Display {
     let how = match (outcome.end, outcome.status) {
         (End::Left, Some(_)) => Some("left"),

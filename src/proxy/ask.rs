@@ -1,4 +1,4 @@
-//! One question to the origin, and what its answer does to the store.
+//! Asks the origin once for one request, and updates the store by its answer.
 
 use std::sync::Arc;
 
@@ -33,11 +33,11 @@ use crate::{
     store::{AdmitError, Epoch, Store, StoredResponse},
 };
 
-/// The origin's answer is of no use: a whole response has to be asked for.
+/// The origin's answer cannot be used. The origin must be asked again, for a whole response.
 struct AskAnew;
 
-/// Asks the origin, and does to the store what its answer says. Those who follow `lead` are told what landed; the lead ends
-/// when that is stored.
+/// Asks the origin, and updates the store by its answer. Tells the followers of `lead` what landed. The lead ends when
+/// the response is stored.
 pub async fn ask(question: Question, lead: Option<Flying>) -> Fetched {
     let mut asking = Asking {
         epoch: question.asked.cx.store.epoch(),
@@ -61,13 +61,14 @@ pub async fn ask(question: Question, lead: Option<Flying>) -> Fetched {
     }
 }
 
-/// A question under way.
+/// A question to the origin that has not been answered yet.
 struct Asking {
     question: Question,
     lead: Option<Flying>,
     /// The request is safe and has content that is part of no key. Its answer is for this client alone.
     unkeyed: bool,
-    /// The store's, as of the beginning: after a clearing the answer is not stored.
+    /// The epoch of the store, taken before the origin is asked. If the store is cleared afterwards, the answer is not
+    /// stored.
     epoch: Epoch,
 }
 
@@ -78,7 +79,7 @@ impl Asking {
         }
     }
 
-    /// While the origin fails it is not asked by every request for which it has allowed a stale answer.
+    /// Returns a stale answer without asking the origin, if the origin has been failing and a stale answer is allowed.
     fn spare_a_failing_origin(&self) -> Option<Fetched> {
         let asked = &self.question.asked;
         if asked.site.health.may_ask(&asked.primary, asked.cx.clock.now()) {
@@ -89,8 +90,8 @@ impl Asking {
         Some(spared)
     }
 
-    /// Which conditions of the client go out, and those that Larder adds. Where there is nothing to add, a whole response is
-    /// asked for.
+    /// Returns which conditions of the client are sent, and the conditions that Larder adds. If there is none to add,
+    /// the mode becomes [`Mode::Fetch`]: a whole response is asked for.
     fn conditions(&mut self) -> (Conditions, Vec<(FieldName, FieldValue)>) {
         let Question { asked, stored, begun, mode, .. } = &mut self.question;
         if let Some((begun, _)) = begun {
@@ -117,7 +118,7 @@ impl Asking {
         added: &[(FieldName, FieldValue)],
     ) -> Result<Answered, OriginError> {
         let Question { asked, content, client, .. } = &mut self.question;
-        // a second question has the same content, where it was kept
+        // a second question sends the same content, if that was read into memory
         let again = match content {
             Content::Read(bytes) => Content::Read(bytes.clone()),
             _ => Content::None,
@@ -126,12 +127,12 @@ impl Asking {
         let sent = exchange::send(asked, content, conditions, added, client.clone()).await;
         let (health, now) = (&asked.site.health, asked.cx.clock.now());
         match &sent {
-            // the origin cannot answer now, and says so itself or a gateway does
+            // the origin, or a gateway in front of it, says that it cannot answer now
             Ok(answered) if matches!(answered.response.head.status.as_u16(), 502..=504) => {
                 health.erred(&asked.primary, now)
             }
             Ok(_) => health.answered(&asked.primary),
-            // a failure on this side says nothing about the origin
+            // these failures are Larder's or the client's, and say nothing about the origin
             Err(OriginError::Upload | OriginError::Exhausted | OriginError::NoThread) => {}
             Err(_) => health.failed(now),
         }
@@ -150,7 +151,7 @@ impl Asking {
     async fn judge(&mut self, answered: Answered) -> Result<Fetched, AskAnew> {
         let status = answered.response.head.status.as_u16();
         if let Some((filling, reader)) = self.question.begun.take() {
-            // in any other case the question is one as if nothing had begun
+            // any other answer is treated as if no other request had begun to store a response
             self.question.mode = Mode::Fetch;
             if status == 304 {
                 return self.confirmed(filling, reader, &answered);
@@ -165,11 +166,11 @@ impl Asking {
         }
     }
 
-    /// A 304 to Larder's own conditions (RFC 9111 §4.3.4).
+    /// Handles a 304 to Larder's own conditions (RFC 9111 §4.3.4).
     fn validated(&self, stored: &StoredResponse, answered: Answered) -> Result<Fetched, AskAnew> {
         let asked = &self.question.asked;
         if asked.cx.store.standing(stored).liveness == Liveness::Dead {
-            // it was purged since it was found: its bytes are not to come back
+            // the response was purged since it was found, so its bytes must not be used again
             return Err(AskAnew);
         }
         let Answered { response, times } = &answered;
@@ -182,7 +183,7 @@ impl Asking {
         }
     }
 
-    /// A 304 about a response that another request began to store.
+    /// Handles a 304 about a response that another request began to store.
     fn confirmed(&self, begun: Filling, reader: FillReader, answered: &Answered) -> Result<Fetched, AskAnew> {
         let asked = &self.question.asked;
         if asked.cx.store.standing_of(&asked.primary, &begun.head).liveness == Liveness::Dead {
@@ -196,18 +197,19 @@ impl Asking {
         Ok(Fetched::Confirmed { filling, reader, status: 304, times: *times, cookies })
     }
 
-    /// Returns true if no condition was sent that a 304 could answer. Methods that change something have a 304 of their
-    /// own in some APIs: nothing was changed.
+    /// Returns true if no condition was sent that a 304 could answer. An unsafe method does not count: in some APIs a
+    /// 304 to it means that nothing was changed.
     fn is_unasked(&self) -> bool {
         let request = &*self.question.asked.request;
         is_safe(&request.method) && (self.question.mode != Mode::Pass || !forward::has_conditions(request))
     }
 
-    /// A 304 to a request without conditions: it may still mean the one response that is stored.
+    /// Handles a 304 to a request without conditions. The 304 may still be about the only response that is stored for
+    /// the URL.
     fn not_modified_unasked(&self, answered: Answered) -> Fetched {
         let asked = &self.question.asked;
         let Answered { response, times } = &answered;
-        // a variant is one of several
+        // a variant is never the only response
         let is_dead = |stored: &StoredResponse| asked.cx.store.standing(stored).liveness == Liveness::Dead;
         let stored = self.question.stored.as_ref().filter(|stored| stored.key == asked.primary && !is_dead(stored));
         let head = stored.and_then(|stored| {
@@ -221,16 +223,16 @@ impl Asking {
         }
     }
 
-    /// A stored response, which the origin has confirmed, with the fields that it has now.
+    /// Answers with a stored response that the origin has validated, and stores its new fields.
     fn freshened(&self, stored: &StoredResponse, head: StoredHead, answered: Answered) -> Fetched {
         let Answered { response, times } = answered;
         let asked = &self.question.asked;
         let (cx, request) = (&asked.cx, &*asked.request);
-        // an answer to one user freshens nothing for others
+        // an answer to one user freshens no response for others
         let bound = response.bound.is_some();
         let shared = !bound && !head.invalidated && validation::may_be_shared(request, &head, asked.policy());
         if head.invalidated && !bound {
-            // the 304 says that what it validates is for this client alone
+            // the 304 says that the response is for this client alone
             cx.store.invalidate(&asked.primary);
         } else if shared {
             freshen(asked, stored, head.clone(), times, self.epoch);
@@ -245,7 +247,7 @@ impl Asking {
         Fetched::Stored { stored, reason: Reason::Validated, validated: Some((status, times)), cookies }
     }
 
-    /// An error of the origin, where a response is stored: it does not displace that.
+    /// Handles an error of the origin where a response is stored. The error does not replace the stored response.
     fn stood_in(&mut self, answered: Answered) -> Fetched {
         let status = answered.response.head.status.as_u16();
         match stand_in(&self.question.asked, self.question.stored.as_ref(), Some(status)) {
@@ -257,7 +259,7 @@ impl Asking {
         }
     }
 
-    /// An answer that is not stored. Those who wait for it get it too, if they may.
+    /// Handles an answer that is not stored. The requests that wait for it get it too, if it may be shared.
     fn not_stored(&mut self, answered: Answered, reason: Reason) -> Fetched {
         let Question { asked, flight, .. } = &self.question;
         let Answered { response, times } = &answered;
@@ -294,13 +296,13 @@ impl Asking {
         }
     }
 
-    /// Any other answer: it is stored where that is allowed.
+    /// Handles any other answer: stores it if that is allowed, and relays it if not.
     async fn kept_or_relayed(&mut self, answered: Answered) -> Result<Fetched, AskAnew> {
         let Question { asked, stored, mode, flight, .. } = &self.question;
         let Answered { response, times } = &answered;
         let request = &asked.request;
-        // an answer to one user freshens nothing
-        // what was purged since it was found is neither freshened nor completed
+        // an answer to one user freshens nothing; a response that was purged since it was found is neither freshened
+        // nor completed
         let living = |stored: &&Arc<StoredResponse>| asked.cx.store.standing(stored).liveness != Liveness::Dead;
         let stored = stored.as_ref().filter(living);
         let freshened = stored.filter(|_| response.bound.is_none());
@@ -315,7 +317,8 @@ impl Asking {
         match storable {
             Ok(head) => {
                 let joined = join_parts(request, stored, head).await;
-                // asked for the rest of the stored part: this is of another representation, or too little
+                // the origin was asked for the rest of the stored part, and sent a part of another representation, or
+                // too little
                 if completes && joined.head.part.is_some() && !joined.combined {
                     return Err(AskAnew);
                 }
@@ -334,7 +337,7 @@ impl Asking {
     }
 }
 
-/// What an answer does to other stored responses: invalidation (RFC 9111 §4.4), freshening by HEAD (§4.3.5).
+/// Updates other stored responses by an answer: invalidation (RFC 9111 §4.4), freshening by HEAD (§4.3.5).
 async fn after_effects(
     asked: &Asked,
     stored: Option<&Arc<StoredResponse>>,
@@ -352,7 +355,7 @@ async fn after_effects(
         if response.status.is_success() || response.status == StatusCode::SEE_OTHER {
             purge_other_queries(asked);
         }
-        // side by side: a disk that does not answer is waited for once
+        // all at once, so that a disk that does not answer is waited for only once
         join_all(keys.iter().map(|key| cx.store.invalidate_durably(key))).await;
     } else if request.method == Method::HEAD
         && let Some(stored) = stored
@@ -366,9 +369,9 @@ async fn after_effects(
     }
 }
 
-/// Makes what has an invented lifetime for the path of an unsafe request, with whatever query, a response that must be
-/// validated: a list is likely to have changed with one of its members. At most once a second for a path: what comes sooner
-/// takes effect when that second is over.
+/// Marks the responses with an invented lifetime for the path of an unsafe request, with any query, as ones that must
+/// be validated: a list is likely to have changed with one of its members. This is done at most once a second for a
+/// path. A change that comes sooner takes effect when that second is over.
 fn purge_other_queries(asked: &Asked) {
     let target = Target::path(&asked.policy().site, &asked.request.target.path_and_query);
     let purge = move |asked: &Asked| {
@@ -389,7 +392,7 @@ fn purge_other_queries(asked: &Asked) {
     }
 }
 
-/// Stores the fields that the origin sent for a stored response, unless that was invalidated since the origin was asked.
+/// Stores the new fields of a stored response, unless it was invalidated since the origin was asked.
 fn freshen(asked: &Asked, stored: &StoredResponse, head: StoredHead, times: Times, epoch: Epoch) {
     let (cx, primary) = (&asked.cx, asked.primary);
     if !cx.shared.invalidated_since(&primary, times.request) {
@@ -398,7 +401,7 @@ fn freshen(asked: &Asked, stored: &StoredResponse, head: StoredHead, times: Time
     }
 }
 
-/// Whether the store would take the body of a response now.
+/// Returns why the store would not take the body of a response now.
 fn admitted(store: &Store, response: &OriginResponse) -> Result<(), Reason> {
     store.admits(announced_length(response)).map_err(|refused| match refused {
         AdmitError::LargerThanMaxObject(_) => Reason::TooLarge,
@@ -407,17 +410,17 @@ fn admitted(store: &Store, response: &OriginResponse) -> Result<(), Reason> {
     })
 }
 
-/// A stale stored response in place of a failed exchange, where that is allowed (RFC 5861 §4). `status`: the origin's
-/// answer, where there was one.
+/// Returns a stale stored response in place of a failed exchange, if that is allowed (RFC 5861 §4). `status` is the
+/// status of the origin's answer, if there was one.
 pub fn stand_in(asked: &Asked, stored: Option<&Arc<StoredResponse>>, status: Option<u16>) -> Option<Fetched> {
     let (stored, now) = (stored?, asked.cx.clock.now());
-    // a purge may have come since it was found
+    // a purge may have come since the response was found
     asked.cx.store.standing(stored);
     let reason = validation::on_error(&asked.request, &**stored, status, now, asked.policy()).ok()?;
     Some(Fetched::StoodIn { stored: stored.clone(), reason, status, failure: None })
 }
 
-/// A stale stored response without a question to an origin that has been failing, where that is allowed (RFC 5861 §4).
+/// Returns a stale stored response without asking an origin that has been failing, if that is allowed (RFC 5861 §4).
 pub fn spared(asked: &Asked, stored: Option<&Arc<StoredResponse>>) -> Option<Fetched> {
     match stand_in(asked, stored, None)? {
         Fetched::StoodIn { stored, reason: reason @ (Reason::StaleIfError | Reason::StaleByDefault), .. } => {
@@ -427,7 +430,7 @@ pub fn spared(asked: &Asked, stored: Option<&Arc<StoredResponse>>) -> Option<Fet
     }
 }
 
-/// The cookies that the origin sent to this client, where they are not among the stored fields.
+/// Returns the cookies that the origin sent to this client. They are empty if the stored fields have cookies.
 fn own_cookies(sent: &Fields, stored: &Fields) -> Vec<FieldValue> {
     let sent = sent.values(&SET_COOKIE).filter(|_| !stored.contains(&SET_COOKIE));
     sent.cloned().collect()

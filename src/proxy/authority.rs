@@ -25,7 +25,11 @@ pub fn normal_authority(authority: &str, scheme: Scheme) -> Option<String> {
             {
                 return None;
             }
-            (name.to_ascii_lowercase(), port)
+            // with room for the port
+            let mut host = String::with_capacity(authority.len());
+            host.push_str(name);
+            host.make_ascii_lowercase();
+            (host, port)
         }
     };
     if !port.bytes().all(|b| b.is_ascii_digit()) {
@@ -35,7 +39,7 @@ pub fn normal_authority(authority: &str, scheme: Scheme) -> Option<String> {
         "" => Some(host),
         port => match port.parse::<u16>().ok()? {
             port if port == scheme.default_port() => Some(host),
-            port => Some(format!("{host}:{port}")),
+            port => Some(host + ":" + &port.to_string()),
         },
     }
 }
@@ -127,6 +131,9 @@ mod tests {
             ("[::1]:3000", "[::1]:3000"),
             ("[0:0::1]", "[::1]"),
             ("127.0.0.1:3000", "127.0.0.1:3000"),
+            ("example.com:0080", "example.com"),
+            ("example.com:08080", "example.com:8080"),
+            ("example.com:0", "example.com:0"),
         ] {
             assert_eq!(normal_authority(written, Scheme::Http).as_deref(), Some(normal), "{written}");
         }

@@ -1,5 +1,5 @@
-//! One fetch for many requests. This file knows no HTTP: it has a key, one request that leads, those that follow, and what
-//! the leader lands.
+//! Lets many requests share one fetch. This file knows nothing of HTTP. It has a key, one request that leads, the
+//! requests that follow it, and the result that the leader lands.
 
 use std::{
     collections::HashMap,
@@ -15,7 +15,7 @@ use std::{
 
 use tokio::sync::watch;
 
-/// The flights under way, shared by all workers.
+/// The flights that have not ended, shared by all workers.
 pub struct Flights<K, T>(Arc<UnderWay<K, T>>);
 
 struct UnderWay<K, T> {
@@ -46,8 +46,8 @@ pub enum Join<K: Eq + Hash + Clone, T> {
     Follow(Follow<T>),
 }
 
-/// The duty to land something. While it lives, others follow. When it is dropped without landing, the next request to join
-/// leads.
+/// The right to fetch, with the duty to land a result. While this value lives, other requests with the key follow. If
+/// it is dropped without landing, the next request to join leads.
 pub struct Lead<K: Eq + Hash + Clone, T> {
     flights: Flights<K, T>,
     key: K,
@@ -55,10 +55,10 @@ pub struct Lead<K: Eq + Hash + Clone, T> {
     began: Moment,
 }
 
-/// The requests that follow a lead. While this value lives, they are not told that the lead was given up.
+/// The requests that follow a lead. While this value lives, the followers are not told that the lead was given up.
 pub struct Followers<T>(watch::Sender<Option<T>>);
 
-/// A place behind a leader.
+/// The place of a request that follows a leader.
 pub struct Follow<T>(watch::Receiver<Option<T>>);
 
 impl<K: Eq + Hash + Clone, T: Clone> Flights<K, T> {
@@ -79,26 +79,32 @@ impl<K: Eq + Hash, T> Flights<K, T> {
         self.lock().contains_key(key)
     }
 
-    /// Requests that join from now on do not follow these flights. Those that follow already still do.
+    /// The number of requests that wait for what another one lands.
+    pub fn following(&self) -> usize {
+        self.lock().values().map(watch::Sender::receiver_count).sum()
+    }
+
+    /// Removes the flights whose key `gone` accepts. Requests that join later do not follow them; present followers
+    /// still do.
     pub fn forget(&self, gone: impl Fn(&K) -> bool) {
         self.lock().retain(|key, _| !gone(key));
     }
 }
 
 impl<K, T> Flights<K, T> {
-    /// The current moment. Take it before a lookup, for [`Lead::is_late`].
+    /// Returns the current moment. Take it before a lookup, for [`Lead::is_late`].
     pub fn now(&self) -> Moment {
         Moment(self.0.ended.load(Acquire))
     }
 
-    // a panic while the lock was held left the map whole: every change to it is one call
+    // a panic while the lock was held cannot have left the map half changed: every change is one call
     fn lock(&self) -> MutexGuard<'_, HashMap<K, watch::Sender<Option<T>>>> {
         self.0.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<K: Eq + Hash + Clone, T> Lead<K, T> {
-    /// Tells all followers, and those that join later while the lead lives.
+    /// Tells the result to all followers, and to the requests that join later while the lead lives.
     pub fn land(&self, landed: T) {
         self.landing.send_replace(Some(landed));
     }
@@ -111,8 +117,8 @@ impl<K: Eq + Hash + Clone, T> Lead<K, T> {
         Followers(self.landing.clone())
     }
 
-    /// Returns true if any flight ended after `looked` and before this one began. The earlier lookup may have missed what it
-    /// stored, so look again before asking the origin.
+    /// Returns true if any flight ended after `looked` and before this one began. The earlier lookup may have missed
+    /// what it stored, so look again before asking the origin.
     pub fn is_late(&self, looked: Moment) -> bool {
         self.began != looked
     }
@@ -124,14 +130,14 @@ impl<K: Eq + Hash + Clone, T> Drop for Lead<K, T> {
         // the key may belong to another flight by now: flights can be forgotten
         if flights.get(&self.key).is_some_and(|flight| flight.same_channel(&self.landing)) {
             flights.remove(&self.key);
-            // within the lock, so that the next leader of this key knows of it
+            // within the lock, so that the next leader of this key sees the new count
             self.flights.0.ended.fetch_add(1, Release);
         }
     }
 }
 
 impl<T> Followers<T> {
-    /// Waits until there are none. Others may join afterwards.
+    /// Waits until there are no followers. Other requests may join afterwards.
     pub async fn gone(&self) {
         self.0.closed().await;
     }
@@ -143,7 +149,7 @@ impl<T: Clone> Follow<T> {
         self.0.borrow().is_some()
     }
 
-    /// Waits for what the leader lands; `None`: it gave up, join again.
+    /// Waits for the result that the leader lands. Returns `None` if the leader gave up: join again.
     pub async fn landed(mut self) -> Option<T> {
         self.0.wait_for(Option::is_some).await.ok().and_then(|landed| landed.clone())
     }
@@ -174,6 +180,7 @@ mod tests {
         let early = follow(&flights);
         leader.land(7);
         let late = follow(&flights);
+        assert_eq!(flights.following(), 2);
         assert_eq!((early.landed().await, late.landed().await), (Some(7), Some(7)));
     }
 

@@ -1,4 +1,4 @@
-//! The bytes of an answer: from memory, from disk, from a fill or from the origin.
+//! Reads the bytes of an answer from memory, from disk, from a fill or from the origin.
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -11,10 +11,10 @@ use crate::{
     store::{self, StoredBody},
 };
 
-/// Bytes of a stored body handed to a socket at a time.
+/// The most bytes of a stored body that are handed to a socket at a time.
 const PIECE: u64 = 64 * 1024;
 
-/// Where an answer's bytes come from.
+/// The source of an answer's bytes.
 pub enum Source {
     Stored(StoredBody),
     Fill(FillReader),
@@ -23,7 +23,7 @@ pub enum Source {
 /// A part of an answer's body.
 pub enum Segment {
     Text(Bytes),
-    /// Bytes of the source: from which offset, and how many.
+    /// Bytes of the source: the offset of the first, and how many.
     Body(u64, u64),
 }
 
@@ -36,7 +36,8 @@ impl Segment {
     }
 }
 
-/// `length` bytes from `from` on; to the end where the length is unknown.
+/// Returns the body with `length` bytes of the source from offset `from`. If `length` is `None`, the body goes to the
+/// end.
 pub fn body(request: &Request, source: Source, from: u64, length: Option<u64>) -> ReplyBody {
     match (source, length) {
         (Source::Stored(StoredBody::Memory(bytes)), Some(length))
@@ -48,6 +49,7 @@ pub fn body(request: &Request, source: Source, from: u64, length: Option<u64>) -
     }
 }
 
+/// Returns the body with all segments, in order. `length` is the sum of their lengths, if it is known.
 pub fn stream(request: &Request, source: Source, segments: Vec<Segment>, length: Option<u64>) -> ReplyBody {
     if request.method == Method::HEAD {
         return ReplyBody::Empty(length);
@@ -58,7 +60,7 @@ pub fn stream(request: &Request, source: Source, segments: Vec<Segment>, length:
     ReplyBody::Stream { length, pieces: Box::pin(pieces(source, segments)) }
 }
 
-/// The bytes of all segments, in order. A source that ends too early is an error.
+/// Returns the bytes of all segments, in order. A source that ends too early is an error.
 fn pieces(source: Source, segments: Vec<Segment>) -> impl Stream<Item = std::io::Result<Bytes>> {
     let started = (source, segments.into_iter(), None);
     futures_util::stream::unfold(started, |(mut source, mut segments, mut segment)| async move {
@@ -78,7 +80,8 @@ fn pieces(source: Source, segments: Vec<Segment>) -> impl Stream<Item = std::io:
                         return Some((Ok(bytes), (source, segments, Some((from + n, left - n)))));
                     }
                     Some(Err(error)) => return Some((Err(error), (source, Vec::new().into_iter(), None))),
-                    // the end of a body of unknown length; of a known one it is a break, and the length will tell
+                    // the end of a body of unknown length; if the length is known, the client sees that bytes are
+                    // missing
                     None => {}
                 },
             }
@@ -111,7 +114,7 @@ impl Source {
     }
 }
 
-/// The origin's bytes as they come, and then its trailers.
+/// Returns the origin's bytes as they come, and sets `trailers` at the end.
 pub fn relay(body: OriginBody, trailers: Trailers) -> impl Stream<Item = std::io::Result<Bytes>> {
     futures_util::stream::unfold(Some((body, trailers)), |state| async move {
         let (mut body, trailers) = state?;

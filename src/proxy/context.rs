@@ -1,4 +1,4 @@
-//! The parts that one worker answers with, and those that were chosen for one request.
+//! The values that all requests of one worker share, and those that were chosen for one request.
 
 use std::{net::SocketAddr, rc::Rc, sync::Arc};
 
@@ -12,16 +12,17 @@ use crate::{
     store::Store,
 };
 
-/// The parts of one worker that all its requests share.
+/// The values that all requests of one worker share.
 pub struct Context {
     pub site: Rc<Site>,
-    /// The hosts that are served; empty: any.
+    /// The hosts that are served. If empty, every host is.
     pub hosts: Vec<String>,
     /// The port that Larder listens on.
     pub port: u16,
-    /// The peers that are believed when they say whose request they forward.
+    /// The peers that are believed about the client whose request they forward.
     pub trusted: TrustedProxies,
-    /// Larder's name in Via, one for each process. A request that bears it has come through Larder before.
+    /// Larder's name in Via, one for each process. A request with this name in its Via has come through this Larder
+    /// before.
     pub pseudonym: Arc<str>,
     /// The Via line of every answer.
     pub via: FieldValue,
@@ -32,13 +33,14 @@ pub struct Context {
 }
 
 impl Context {
-    /// Returns the names under which a client may reach Larder. `local`: the address that it has connected to.
+    /// Returns the names under which a client may reach Larder. `local` is the address that the client has connected
+    /// to.
     pub fn names(&self, local: Option<SocketAddr>) -> Names<'_> {
         Names { allowed: &self.hosts, port: self.port, local }
     }
 }
 
-/// A request that was admitted, with what was chosen for it. Cheap to clone.
+/// An admitted request, with the site and the key that were chosen for it. Cheap to clone.
 #[derive(Clone)]
 pub struct Asked {
     pub cx: Rc<Context>,
@@ -48,7 +50,7 @@ pub struct Asked {
     pub local: Option<SocketAddr>,
     /// The worker that handles the request.
     pub worker: WorkerHandle,
-    /// The key of the URL. QUERY has keys of its own.
+    /// The key of the URL. GET and HEAD share a key; QUERY has a key of its own.
     pub primary: CacheKey,
 }
 

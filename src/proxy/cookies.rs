@@ -1,17 +1,17 @@
-//! Set-Cookie as the client's browser can take it: an origin speaks of its own host and of https, which are not the
-//! client's.
+//! Rewrites Set-Cookie so that the client's browser accepts it. An origin names its own host and may require https; the
+//! client asked another host, maybe by http.
 
 use super::authority::{host_and_port, is_loopback_name};
 use crate::message::{FieldValue, Scheme, Target};
 
-/// Returns the Set-Cookie line that fits the host that the client asked. `None`: it fits as it is. A Domain that does not
-/// match that host is dropped. Secure is dropped where the client asks one of this machine's names for Larder without TLS,
-/// and with it all that needs it. `port`: the one that Larder listens on.
+/// Returns the Set-Cookie line that fits the host that the client asked. Returns `None` if the line fits as it is. A
+/// Domain that does not match that host is dropped. Secure, and the attributes that need it, are dropped if the client
+/// asked a loopback name of Larder without TLS. `port` is the port that Larder listens on.
 pub fn fitting(line: &FieldValue, target: &Target, port: u16) -> Option<FieldValue> {
     let text = line.to_str().ok()?;
     let (pair, attributes) = text.split_once(';')?;
     let is_plain = target.scheme == Scheme::Http && is_loopback_name(&target.authority, target.scheme, port);
-    // a browser takes no cookie of such a name without Secure
+    // a browser rejects a cookie with such a name and without Secure
     let name = pair.trim_start().to_ascii_lowercase();
     let drops_secure = is_plain && !name.starts_with("__secure-") && !name.starts_with("__host-");
     let (host, _) = host_and_port(&target.authority);

@@ -1,4 +1,4 @@
-//! A number that one thread adds to and others read. To add costs a load and a store, and no lock.
+//! A number that one thread adds to and other threads read. Adding costs a load and a store, and no lock.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 

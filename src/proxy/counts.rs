@@ -1,6 +1,6 @@
-//! Counts of what became of requests, since the start. Each worker counts for itself, and whoever asks adds them up.
+//! Counts the outcomes of requests since the start. Each worker has its own counts; a reader adds them up.
 //!
-//! To count costs a few loads and stores that no other thread writes to: no lock, no allocation, no clock.
+//! Counting costs a few loads and stores to memory that no other thread writes to: no lock, no allocation, no clock.
 
 use std::{
     sync::{
@@ -20,11 +20,11 @@ use crate::{clock, policy::Reason};
 const KINDS: usize = Kind::ALL.len();
 const REASONS: usize = Reason::ALL.len();
 
-/// What one worker has counted. Only its thread writes to it.
+/// The counts of one worker. Only its own thread writes to them.
 pub struct WorkerCounts {
     /// The number of outcomes, by kind and reason.
     outcomes: [[Count; REASONS]; KINDS],
-    /// The bytes of their answers' bodies, by kind.
+    /// The bytes of the answers' bodies, by kind.
     bytes: [Count; KINDS],
     begun: Count,
     ended: Count,
@@ -32,9 +32,10 @@ pub struct WorkerCounts {
     cut_off: Count,
     /// The number of requests that were answered without asking the origin.
     unasked: Count,
-    /// From the head of a request to the head of its answer, where that came from the cache without asking the origin.
+    /// The times from the head of a request to the head of an answer that came from the cache without asking the
+    /// origin.
     hits: Histogram,
-    /// From a request to the origin to the head of its answer.
+    /// The times from sending a request to the origin to the head of its answer.
     origin: Histogram,
 }
 
@@ -57,7 +58,7 @@ impl WorkerCounts {
         self.begun.add(1);
     }
 
-    /// Counts what became of a request that was begun. `waited`: the time to the head of the answer, if there is one.
+    /// Counts the outcome of a request that was begun. `waited` is the time to the head of the answer, if there is one.
     pub fn end(&self, outcome: &Outcome, waited: Option<Duration>) {
         let kind = Kind::of(outcome);
         let reason = outcome.verdict.as_ref().map_or(Reason::Refused, |verdict| verdict.reason);
@@ -68,7 +69,7 @@ impl WorkerCounts {
                 self.unasked.add(1);
                 waited.into_iter().for_each(|waited| self.hits.add(waited));
             }
-            // those who waited for another request would count its time again
+            // a request that waited for another one would count the same exchange twice
             if !verdict.collapsed {
                 verdict.origin_time.into_iter().for_each(|time| self.origin.add(time));
             }
@@ -84,7 +85,8 @@ impl WorkerCounts {
 pub struct Counts {
     since: Instant,
     workers: Mutex<Vec<Arc<WorkerCounts>>>,
-    /// The number and the bytes of the client side's refusals. All workers add to them, because refusals are rare.
+    /// The number and the bytes of the client side's refusals. All workers share these counts, because refusals are
+    /// rare.
     refused: (AtomicU64, AtomicU64),
 }
 
@@ -95,7 +97,7 @@ impl Default for Counts {
 }
 
 impl Counts {
-    /// Returns the counts of a new worker. To be called by the worker itself.
+    /// Returns the counts of a new worker. The worker itself must call this.
     pub fn of_worker(&self) -> Arc<WorkerCounts> {
         let counts = Arc::new(WorkerCounts::new());
         self.lock().push(counts.clone());
@@ -118,7 +120,7 @@ impl Counts {
         self.lock().iter().map(|worker| worker.cut_off.get()).sum()
     }
 
-    /// Adds up what all workers have counted.
+    /// Returns the sums of the counts of all workers.
     pub fn total(&self) -> Total {
         let mut total = Total { running: self.since.elapsed(), ..Total::default() };
         total.outcomes[Kind::Refused as usize][Reason::Refused as usize] = self.refused.0.load(Relaxed);
@@ -142,7 +144,7 @@ impl Counts {
     }
 }
 
-/// What all workers have counted.
+/// The sums of the counts of all workers.
 pub struct Total {
     pub running: Duration,
     pub outcomes: [[u64; REASONS]; KINDS],

@@ -25,13 +25,14 @@ use crate::{
     policy::Times,
 };
 
-/// The origin's response, and when it came.
+/// The origin's response, and the times of the exchange.
 pub struct Answered {
     pub response: OriginResponse,
     pub times: Times,
 }
 
-/// Asks the origin. `added` replaces the client's fields of the same names.
+/// Asks the origin. The fields in `added` replace the client's fields of the same names. Follows one redirect from http
+/// to https if it leads to the same URL.
 pub async fn send(
     asked: &Asked,
     content: Content,
@@ -43,7 +44,8 @@ pub async fn send(
     let heard = site.heard_as(&request.target);
     let mut fields = outgoing(asked, &heard, conditions, added);
     if !matches!(content, Content::None) && !forward::is_made_for_content(&request.method) {
-        // an origin that ignores such a body takes it for the next request: there must be none on that connection
+        // an origin that ignores such a body takes it for the next request, so no further request may use the
+        // connection
         fields.append(header::CONNECTION, FieldValue::from_static("close"));
     }
     let may_follow = matches!(content, Content::None) && matches!(request.method, Method::GET | Method::HEAD);
@@ -57,7 +59,7 @@ pub async fn send(
     let url = OriginUrl { https: true, ..site.url.clone() };
     urls.extend([url.clone(), OriginUrl { https: true, ..heard.clone() }]);
     let fields = outgoing(asked, &OriginUrl { https: true, ..heard }, conditions, added);
-    // what an owner keeps is a connection of the first origin
+    // an owner keeps connections to the first origin only
     let followed = ask(asked, secure, &urls, fields, None, client.interim).await;
     Ok(followed.unwrap_or_else(|error| {
         static NOT_FOLLOWED: Warning = Warning::new();
@@ -66,7 +68,7 @@ pub async fn send(
     }))
 }
 
-/// The fields of the request as the origin gets them, which hears of itself by this URL.
+/// Returns the fields of the request as the origin gets them. `heard` is the URL by which the origin is addressed.
 fn outgoing(asked: &Asked, heard: &OriginUrl, conditions: Conditions, added: &[(FieldName, FieldValue)]) -> Fields {
     let (request, site) = (&*asked.request, &asked.site);
     let mut fields = forward::fields(request, heard, &asked.cx.pseudonym, conditions);
@@ -82,7 +84,7 @@ fn outgoing(asked: &Asked, heard: &OriginUrl, conditions: Conditions, added: &[(
     fields
 }
 
-/// References to `urls` in the response are turned into references to Larder.
+/// Sends one request to the origin. Turns references to `urls` in the response into references to Larder.
 async fn ask(
     asked: &Asked,
     origin: &Origin,
@@ -93,7 +95,7 @@ async fn ask(
 ) -> Result<Answered, OriginError> {
     let (cx, request, site) = (&asked.cx, &asked.request, &asked.site);
     let outgoing = OriginRequest { method: request.method.clone(), target: site.url.target(request), fields, body };
-    // before the origin is asked: a purge that comes from now on reaches what it answers
+    // taken before the origin is asked: a purge that comes later applies to the answer
     let (position, sent) = (cx.store.position(cx.clock.wall()), cx.clock.now());
     let interim = interim.map(|client| (client, urls.to_vec()));
     let mut response = origin
@@ -115,15 +117,15 @@ async fn ask(
     Ok(Answered { response, times })
 }
 
-/// Says once how to name an origin that sends its clients past Larder.
+/// Logs once how to name an origin whose redirects lead its clients past Larder.
 fn hint(site: &Site, response: &ResponseHead) {
     let location = response.fields.only(&header::LOCATION).filter(|_| response.status.is_redirection());
     if let Some(url) = location.and_then(|value| site.url.other_name(value.to_str().ok()?)) {
-        site.hinted.call_once(|| log::warn!("the origin redirects to another name of its: name it as --origin {url}"));
+        site.hinted.call_once(|| log::warn!("the origin redirects to another name of its own; write --origin {url}"));
     }
 }
 
-/// Returns true if an http origin says that the same URL is to be had by https.
+/// Returns true if an http origin redirects to the same URL by https.
 fn points_to_https(url: &OriginUrl, request: &Request, response: &ResponseHead) -> bool {
     let moved = matches!(response.status.as_u16(), 301 | 302 | 307 | 308);
     let location = response.fields.only(&header::LOCATION).and_then(|value| value.to_str().ok());

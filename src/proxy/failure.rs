@@ -1,10 +1,10 @@
-//! A failed exchange with the origin, in words: a reason, and what to check.
+//! Says in words why an exchange with the origin failed, and what to check.
 
 use std::net::IpAddr;
 
 use crate::{origin::OriginError, policy::Reason};
 
-/// The reason that Cache-Status, the log and the answer's body give for a failed exchange.
+/// Returns the reason that Cache-Status, the log and the answer's body give for a failed exchange.
 pub fn reason(error: &OriginError) -> Reason {
     match error {
         OriginError::Resolve(_) => Reason::NameNotResolved,
@@ -27,12 +27,13 @@ pub fn reason(error: &OriginError) -> Reason {
     }
 }
 
-/// The status of the origin's answer, where the error means that there was one.
+/// Returns the status of the origin's answer, if the error means that there was one.
 pub fn status_of(error: &OriginError) -> Option<u16> {
     (*error == OriginError::UnaskedNotModified).then_some(304)
 }
 
-/// What the client is told: what failed and what to check. Only a client on this machine learns where the origin is.
+/// Returns the sentences for the client: what failed, and what to check. Only a client on this machine learns the
+/// origin's URL.
 pub fn detail(error: &OriginError, origin: &str, peer: Option<IpAddr>) -> String {
     let what = reason(error).as_str();
     let check = match error {

@@ -1,4 +1,4 @@
-//! Answers from the origin, for one client or for many at once.
+//! Answers requests from the origin, for one client or for many at once.
 
 use std::time::Duration;
 
@@ -32,7 +32,8 @@ use crate::{
     purge::Liveness,
 };
 
-/// How long a range waits for its first byte from a body that is on its way. Otherwise it is asked for alone.
+/// How long a range request waits for its first byte from a body that another request fetches. If the byte is expected
+/// later, the range is asked for alone.
 const DUE: Duration = Duration::from_secs(1);
 
 /// Answers a request from the origin.
@@ -40,8 +41,8 @@ pub async fn fetch(asked: Asked, content: Content, connection: Connection, found
     lead_or_follow(asked, content, connection, found, forward, |_| None).await
 }
 
-/// Answers a request whose client wishes to reload: from the origin, or from what is stored where the URL was reloaded
-/// a moment ago.
+/// Answers a request whose client wishes to reload: from the origin, or from the stored response if the URL was
+/// reloaded a moment ago.
 pub async fn reload(asked: Asked, content: Content, connection: Connection, found: Found, forward: Forward) -> Answer {
     let tier = found.tier;
     let just_asked = move |question: &Question| {
@@ -53,8 +54,8 @@ pub async fn reload(asked: Asked, content: Content, connection: Connection, foun
     lead_or_follow(asked, content, connection, found, forward, just_asked).await
 }
 
-/// Answers a request from the origin, together with those who ask for the same. `instead` may give another answer before
-/// the origin is asked; those who follow are not asked.
+/// Answers a request from the origin, together with other requests for the same. `instead` may give another answer
+/// before the origin is asked. It is not called for a request that follows another one.
 async fn lead_or_follow(
     asked: Asked,
     content: Content,
@@ -68,9 +69,9 @@ async fn lead_or_follow(
     let alone = goes_alone(&found.key) || (asked.request.fields.contains(&RANGE) && goes_alone(&ranged_key(&asked)));
     let is_large = || asked.cx.shared.is_abandoned(&asked.primary, asked.cx.clock.now());
     let mode = match forward.mode {
-        // where nothing is to be shared the client's own conditions are worth more than a whole response
+        // the answer is not shared, so the client's own conditions are sent and may save a whole response
         Mode::Fetch if alone && found.stored.is_none() => Mode::Pass,
-        // the client has it: the origin need not begin a transfer again that was given up before
+        // the client may have the response already; its condition saves a transfer that was given up before
         Mode::Fetch if found.stored.is_none() && asked.request.fields.contains(&IF_NONE_MATCH) && is_large() => {
             Mode::Pass
         }
@@ -91,7 +92,7 @@ async fn lead_or_follow(
         Joined::Answered(answer) => *answer,
         Joined::Leads(lead) => {
             let (told, tell) = oneshot::channel();
-            tokio::task::spawn_local(lead_flight(question, lead, Some(told)));
+            tokio::task::spawn_local(Box::pin(lead_flight(question, lead, Some(told))));
             let fetched = tell.await.unwrap_or(Fetched::Failed(OriginError::Closed));
             answer(&asked, fetched, verdict)
         }
@@ -103,8 +104,8 @@ async fn lead_or_follow(
     }
 }
 
-/// Validates a stored response after an answer was given from it (RFC 5861 §3). Behind a HEAD goes a HEAD: a GET could begin
-/// a large transfer that nobody wants.
+/// Validates a stored response after it was used for an answer (RFC 5861 §3). After a HEAD this is done by HEAD: a GET
+/// could begin a large transfer that nobody wants.
 pub fn refresh(asked: Asked, content: Content, found: Found) {
     let variant = match asked.request.method == Method::HEAD {
         true => head_key(&asked),
@@ -140,19 +141,19 @@ fn question(asked: Asked, content: Content, connection: Option<Connection>, foun
     }
 }
 
-/// What became of joining the flight of a question.
+/// The result of joining the flight of a question.
 enum Joined {
     Leads(Flying),
     Answered(Box<Answer>),
-    /// It asks for itself. The place is one of a few.
+    /// The request asks for itself. The permit is its place, if only a few may ask at once.
     Alone(Option<OwnedSemaphorePermit>),
 }
 
-/// Joins those who ask for the same. The flight's key follows what is learned of the variants on the way, once: an origin
-/// that varies otherwise each time is asked by each.
+/// Joins other requests for the same. When an answer shows by which fields the URL varies, the flight's key is changed
+/// to that variant, but only once: if an origin varies by other fields each time, each request asks for itself.
 async fn join(question: &mut Question, verdict: &Verdict) -> Joined {
     let (mut rejoined, began) = (false, clock::instant());
-    // a range follows the whole, if that is on its way, or another range
+    // a range request follows a request for the whole, if there is one, or another range request
     if question.is_ranged() && !question.asked.cx.shared.flights.has(&question.flight) {
         question.flight.variant = ranged_key(&question.asked);
     }
@@ -181,11 +182,11 @@ async fn join(question: &mut Question, verdict: &Verdict) -> Joined {
                     log::debug!("a flight was given up; joining again");
                     continue;
                 };
-                // the leader's time was over, but this request's is not
+                // the leader has waited for its whole timeout, but this request has not
                 if matches!(landing, Landing::Failed(OriginError::FirstByteTimeout | OriginError::ConnectTimeout))
                     && began.elapsed() < question.asked.site.origin.patience().mul_f64(0.9)
                 {
-                    // whoever leads may be about to end
+                    // the leader may be about to end
                     tokio::task::yield_now().await;
                     continue;
                 }
@@ -213,7 +214,7 @@ async fn join(question: &mut Question, verdict: &Verdict) -> Joined {
                 }
                 let variant = varies.filter(|_| !rejoined).map(|values| question.flight.primary.variant(&values));
                 match variant {
-                    // others may ask for the same variant
+                    // other requests may ask for the same variant
                     Some(variant) if variant != question.flight.variant => question.flight.variant = variant,
                     _ => return Joined::Alone(None),
                 }
@@ -224,11 +225,11 @@ async fn join(question: &mut Question, verdict: &Verdict) -> Joined {
     Joined::Alone(None)
 }
 
-/// Returns the response that is on its way, if this request may have it once the origin has validated it.
+/// Returns the response that another request is storing, if this request may use it once the origin has validated it.
 fn validatable(question: &Question, landing: &Landing) -> Option<(Filling, FillReader)> {
     let Landing::Filling(filling) = landing else { return None };
     let Question { asked, stored, .. } = question;
-    // a range that is not due is not to wait for the whole
+    // a range whose first byte is not due must not wait for the whole
     let fits = stored.is_none()
         && !asked.request.fields.contains(&RANGE)
         && filling.audience != Audience::Anonymous
@@ -239,8 +240,8 @@ fn validatable(question: &Question, landing: &Landing) -> Option<(Filling, FillR
     Some((filling.clone(), reader))
 }
 
-/// Asks for all who follow, and for the one who is told. Where they have all left before the answer comes the question is
-/// given up, but for a few: the next to ask may be glad of the answer.
+/// Asks the origin for all followers, and for the request behind `told`. If all of them leave before the answer comes,
+/// the question is given up. A few such questions go on, because the next request may use the answer.
 async fn lead_flight(question: Question, lead: Flying, told: Option<oneshot::Sender<Fetched>>) {
     // followers may be on other workers
     let _held = question.asked.worker.hold();
@@ -264,7 +265,7 @@ async fn lead_flight(question: Question, lead: Flying, told: Option<oneshot::Sen
     }
 }
 
-/// The answer for the client whose request went to the origin.
+/// Makes the answer for the client whose request went to the origin.
 fn answer(asked: &Asked, fetched: Fetched, verdict: Verdict) -> Answer {
     match fetched {
         Fetched::Stored { stored, reason, validated, cookies } => {
@@ -303,7 +304,8 @@ fn answer(asked: &Asked, fetched: Fetched, verdict: Verdict) -> Answer {
     }
 }
 
-/// Returns true if the bytes that a request asks for are there, or are expected within [`DUE`] at the pace of those that came.
+/// Returns true if the bytes that a request asks for are there, or are expected within [`DUE`] at the pace of those
+/// that came.
 fn is_due(asked: &Asked, filling: &Filling) -> bool {
     let Filling { head, fill, length, times, .. } = filling;
     if !asked.request.fields.contains(&RANGE) {
@@ -313,7 +315,7 @@ fn is_due(asked: &Asked, filling: &Filling) -> bool {
     let first = match selection::select(&asked.request, head, whole) {
         Selection::Part(first, _) => first,
         Selection::Parts(ranges) => ranges.iter().map(|(first, _)| *first).min().unwrap_or(0),
-        // of a body of unknown length no part can be told yet
+        // as long as the length is unknown, no range can be selected
         Selection::Whole => return whole.is_some(),
         Selection::NotModified | Selection::NotSatisfiable => 0,
     };
@@ -322,14 +324,14 @@ fn is_due(asked: &Asked, filling: &Filling) -> bool {
     u128::from(first.saturating_sub(came)) * took <= u128::from(came) * DUE.as_millis()
 }
 
-/// Decides whether a response that another request brought may be used. A purge may have come since that one asked.
+/// Decides whether a response that another request fetched may be used. A purge may have come since that request asked.
 fn decide<'a>(asked: &Asked, head: &'a StoredHead, now: Timestamp) -> Reuse<Looked<'a>> {
     let head = Looked { head, standing: asked.cx.store.standing_of(&asked.primary, head) };
     reuse(&asked.request, Some(head), false, now, asked.policy())
 }
 
-/// The answer for a client that followed another's request; `None`: it has to go alone. `waited`: it followed before
-/// anything landed.
+/// Makes the answer for a client that followed another request. Returns `None` if the client's request must ask for
+/// itself. `waited` is true if it followed before the leader landed anything.
 fn followed(question: &Question, landing: Landing, waited: bool, verdict: &Verdict) -> Option<Answer> {
     let (asked, now) = (&question.asked, question.asked.cx.clock.now());
     let is_purged = |head: &StoredHead| asked.cx.store.standing_of(&asked.primary, head).liveness > Liveness::Stale;
@@ -337,7 +339,7 @@ fn followed(question: &Question, landing: Landing, waited: bool, verdict: &Verdi
         Reuse::Serve(_, reason) | Reuse::Refresh(_, reason) => Some(reason),
         _ => None,
     };
-    // what the origin sent while the request waited is what a client that reloads wishes for
+    // a response that the origin sent while the request waited is new enough for a client that reloads
     let usable = |head: &StoredHead| {
         let reloaded = || matches!(decide(asked, head, now), Reuse::Reload(..));
         vary::matches(&head.nominated, &asked.request, asked.policy()) && (used(head).is_some() || reloaded())

@@ -1,4 +1,4 @@
-//! What came of asking the origin.
+//! The results of asking the origin.
 
 use std::sync::Arc;
 
@@ -10,9 +10,9 @@ use crate::{
     store::StoredResponse,
 };
 
-/// What came of asking.
+/// The result of asking the origin.
 pub enum Fetched {
-    /// A stored response answers. `validated`: the origin said so, with this status.
+    /// A stored response answers. `validated` is the status and the times of the origin's answer, if that validated it.
     Stored {
         stored: Arc<StoredResponse>,
         reason: Reason,
@@ -25,25 +25,26 @@ pub enum Fetched {
         stored: Arc<StoredResponse>,
         reason: Reason,
     },
-    /// A stale stored response answers because the origin failed, with this status if it answered at all.
+    /// A stale stored response answers because the origin failed. `status` is that of the origin's answer, if there was
+    /// one.
     StoodIn {
         stored: Arc<StoredResponse>,
         reason: Reason,
         status: Option<u16>,
-        /// The error, where there is no answer.
+        /// The error, if the origin gave no answer.
         failure: Option<Box<OriginError>>,
     },
-    /// The response is being stored, or shared with those who wait for it. `combined`: it continues a stored part, and answers
-    /// together with that.
+    /// The response is being stored, or shared with the requests that wait for it. If `combined`, it continues a stored
+    /// part, and both together answer.
     Filling {
         head: ResponseHead,
         filling: Filling,
         reader: FillReader,
         combined: bool,
-        /// Why it is not stored.
+        /// Why the response is not stored. `None` means that it is.
         not_stored: Option<Reason>,
     },
-    /// A response that another request began to store answers: the origin has validated it for this one.
+    /// A response that another request began to store answers. The origin has validated it for this request.
     Confirmed {
         filling: Filling,
         reader: FillReader,

@@ -1,4 +1,4 @@
-//! The request as it is sent to the origin.
+//! Makes the request that is sent to the origin.
 
 use std::net::IpAddr;
 
@@ -6,23 +6,23 @@ use http::header;
 
 use crate::message::{FieldName, FieldValue, Fields, Method, Request, Scheme};
 
-/// The origin's URL, in the parts that requests and responses are made from.
+/// The origin's URL, in parts.
 #[derive(Debug, Clone)]
 pub struct OriginUrl {
     pub https: bool,
-    /// The host, and the port unless it is the scheme's own, as in Host.
+    /// The host, and the port unless it is the scheme's default, as in Host.
     pub authority: String,
     /// The base path. It begins with `/` and does not end with one. Empty if there is none.
     pub base: String,
 }
 
 impl OriginUrl {
-    /// `http://host:port/base`.
+    /// Returns the URL: `http://host:port/base`.
     pub fn url(&self) -> String {
         format!("{}://{}{}", self.scheme().as_str(), self.authority, self.base)
     }
 
-    /// `http://host:port`, as Origin names a site.
+    /// Returns the value of Origin for this site: `http://host:port`.
     pub fn origin(&self) -> String {
         format!("{}://{}", self.scheme().as_str(), self.authority)
     }
@@ -31,13 +31,13 @@ impl OriginUrl {
         if self.https { Scheme::Https } else { Scheme::Http }
     }
 
-    /// The target as the origin sees it.
+    /// Returns the target that is sent to the origin: the base path, then the path and query of the request.
     pub fn target(&self, request: &Request) -> String {
         format!("{}{}", self.base, request.target.path_and_query)
     }
 
-    /// Turns a reference to the origin into a reference to the same place through Larder; `None`: the reference points elsewhere,
-    /// or is relative already.
+    /// Turns a reference to the origin into a reference that leads to the same place through Larder. Returns `None` if
+    /// the reference leads elsewhere, or is relative already.
     pub fn inward(&self, reference: &str) -> Option<String> {
         let path = if let Some((scheme, rest)) = reference.split_once("://") {
             let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -57,7 +57,8 @@ impl OriginUrl {
         };
         let inside = path.strip_prefix(self.base.as_str())?;
         match inside.as_bytes() {
-            // alone it would be read as the beginning of a host (RFC 3986 §4.2; WHATWG URL reads the others like it)
+            // such a path alone would be read as a host (RFC 3986 §4.2; the WHATWG URL standard reads backslashes so,
+            // too)
             [b'/', b'/' | b'\\' | b'\t', ..] => Some(format!("/.{inside}")),
             [b'/', ..] => Some(inside.to_owned()),
             [] | [b'?' | b'#', ..] => Some(format!("/{inside}")),
@@ -65,8 +66,8 @@ impl OriginUrl {
         }
     }
 
-    /// Returns the URL that --origin should name, if the reference points at the same site under another scheme or port, or with
-    /// or without `www.`.
+    /// Returns the URL that --origin should name, if the reference points at the same site under another scheme or
+    /// port, or with or without `www.`.
     pub fn other_name(&self, reference: &str) -> Option<String> {
         let (scheme, rest) = reference.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https"))?;
         let authority = rest.split(['/', '?', '#']).next()?;
@@ -78,14 +79,14 @@ impl OriginUrl {
     }
 }
 
-/// Which of the client's own conditions go out (RFC 9110 §13.1, §14.2).
+/// Which conditions of the client are sent to the origin (RFC 9110 §13.1, §14.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Conditions {
-    /// All: the answer is for this client alone.
+    /// All are sent: the answer is for this client alone.
     AsAsked,
-    /// Range and If-Range: a part may be stored as a part.
+    /// Range and If-Range are sent: a part may be stored as a part.
     RangeOnly,
-    /// None: the answer is to be shared.
+    /// None is sent: the answer is shared.
     None,
 }
 
@@ -97,8 +98,8 @@ pub fn has_conditions(request: &Request) -> bool {
     CONDITIONAL.iter().any(|name| request.fields.contains(name))
 }
 
-/// The fields of the outgoing request: Host, those of the client, then those that Larder writes. `heard`: the URL by which
-/// the origin hears of itself.
+/// Returns the fields of the outgoing request: Host, the client's fields, then the fields that Larder writes. `heard`
+/// is the URL by which the origin is addressed.
 pub fn fields(request: &Request, heard: &OriginUrl, pseudonym: &str, conditions: Conditions) -> Fields {
     let mut out = Fields::with_capacity(request.fields.len() + 8);
     out.append(header::HOST, value(&heard.authority));
@@ -116,8 +117,8 @@ pub fn fields(request: &Request, heard: &OriginUrl, pseudonym: &str, conditions:
     out
 }
 
-/// Appends the fields that describe the client: its address, the host that it asked, and the scheme that the origin is to
-/// write into its URLs.
+/// Appends the fields that describe the client: its address, the host that it asked, and the scheme that the origin
+/// should write into its URLs.
 pub fn describe_client(out: &mut Fields, request: &Request, scheme: Scheme) {
     let mut forwarded = String::new();
     if let Some(peer) = request.peer {
@@ -145,7 +146,7 @@ pub fn is_made_for_content(method: &Method) -> bool {
     expects_content(method) || method.as_str() == "QUERY"
 }
 
-// what is written here was parsed before: an authority, an address, a pseudonym
+// only text that was parsed before comes here: an authority, an address, a pseudonym
 fn value(text: &str) -> FieldValue {
     FieldValue::from_str(text).unwrap_or_else(|_| FieldValue::from_static(""))
 }

@@ -1,5 +1,5 @@
-//! Whether the origin answers, and for which URLs it fails. Meanwhile stale responses stand in for its answers, and one
-//! request at a time asks whether it answers again, each time after a longer pause.
+//! Knows whether the origin answers, and for which URLs it fails. While it fails, stale responses are served in place
+//! of its answers, and one request at a time tries whether it answers again, each time after a longer pause.
 
 use std::{
     collections::HashMap,
@@ -11,36 +11,36 @@ use crate::{
     key::CacheKey,
 };
 
-/// The first pause, and the longest.
+/// The first pause, and the longest one.
 const PAUSES: (Seconds, Seconds) = (Seconds(1), Seconds(30));
 
-/// The most URLs that are known to fail. Of a further one nothing is noted.
+/// The most URLs that are remembered as failing. Further ones are not remembered.
 const URLS: usize = 16 * 1024;
 
-/// What all workers know about the origin.
+/// The health of the origin, shared by all workers.
 #[derive(Default)]
 pub struct Health(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
-    /// The origin cannot be reached, or does not answer in time.
+    /// Set if the origin cannot be reached, or does not answer in time.
     origin: Option<Failing>,
-    /// The origin answers these URLs with an error.
+    /// The URLs for which the origin answers with an error.
     urls: HashMap<CacheKey, Failing>,
 }
 
 #[derive(Clone, Copy)]
 struct Failing {
     pause: Seconds,
-    /// When the next request may ask.
+    /// The time from which the next request may ask.
     probe_at: Timestamp,
-    /// One request is asking.
+    /// True while one request asks.
     probing: bool,
 }
 
 impl Health {
-    /// Returns true if a request for this URL that has another answer may ask the origin now. While the origin fails, one
-    /// may in each pause.
+    /// Returns true if a request for this URL may ask the origin although a stale response could answer it. While the
+    /// origin fails, one request may ask after each pause.
     pub fn may_ask(&self, url: &CacheKey, now: Timestamp) -> bool {
         let mut known = self.lock();
         let Known { origin, urls } = &mut *known;
@@ -74,7 +74,7 @@ impl Health {
         known.origin = Some(Failing::again(known.origin, now));
     }
 
-    // a panic while the lock was held left it whole: every change is one call
+    // a panic while the lock was held cannot have left the maps half changed: every change is one call
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -89,12 +89,12 @@ impl Failing {
         true
     }
 
-    /// What is known after a further failure.
+    /// Returns the state after a further failure.
     fn again(known: Option<Failing>, now: Timestamp) -> Failing {
         let pause = match known {
             None => PAUSES.0,
             Some(failing) if failing.probing => Seconds(failing.pause.0 * 2).min(PAUSES.1),
-            // requests that fail together are one failure
+            // requests that fail together count as one failure
             Some(failing) => return failing,
         };
         Failing { pause, probe_at: now.plus(pause), probing: false }

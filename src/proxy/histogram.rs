@@ -1,10 +1,10 @@
-//! How long something takes: a fixed number of buckets, from which the median and the 95th percentile can be read.
+//! Counts times in a fixed number of buckets, from which the median and the 95th percentile can be read.
 
 use std::time::Duration;
 
 use super::count::Count;
 
-/// The buckets: four for each doubling of a microsecond, up to 19 hours.
+/// The number of buckets: four for each doubling, from a microsecond to 19 hours.
 const BUCKETS: usize = 4 * 36;
 
 /// The times that one worker has measured.
@@ -43,7 +43,8 @@ impl Times {
         self.0.iter().sum()
     }
 
-    /// Returns the time that `part` of all times do not exceed, to within an eighth. `None`: there is no time.
+    /// Returns the time that a `part` (0 to 1) of all times do not exceed, to within an eighth. Returns `None` if there
+    /// is no time.
     pub fn quantile(&self, part: f64) -> Option<Duration> {
         let count = self.count();
         let rank = ((count as f64 * part).ceil() as u64).clamp(1, count.max(1));
@@ -56,7 +57,7 @@ impl Times {
     }
 }
 
-/// The bucket of a number of microseconds.
+/// Returns the bucket of a number of microseconds.
 fn bucket(us: u64) -> usize {
     // below four each number has a bucket of its own
     if us < 4 {
@@ -67,7 +68,7 @@ fn bucket(us: u64) -> usize {
     (4 * (exponent - 1) + quarter).min(BUCKETS - 1)
 }
 
-/// The middle of a bucket, in microseconds.
+/// Returns the middle of a bucket, in microseconds.
 fn middle(bucket: usize) -> u64 {
     if bucket < 4 {
         return bucket as u64;

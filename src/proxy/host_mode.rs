@@ -1,19 +1,19 @@
-//! Which Host the origin hears.
+//! Decides which Host the origin gets.
 
-/// The Host that the origin hears, and with it whose site Larder serves.
+/// Which Host the origin gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HostMode {
-    /// The client's. The origin is an application beside Larder, and builds its URLs from what it hears.
+    /// The client's Host. The origin is an application beside Larder, and builds its URLs from this Host.
     Client,
-    /// The origin's own. Larder is a client of somebody's site.
+    /// The origin's own Host. Larder is a client of somebody's site.
     Origin,
-    /// This one. All else is as with `Origin`.
+    /// The Host given here. All else is as with `Origin`.
     Named(String),
 }
 
 impl HostMode {
-    /// Returns the mode that fits an origin of this host: `Client` where it is an address or a name that only a machine or
-    /// a network of one's own knows, else `Origin`. `host` is in lower case; an IPv6 address has brackets.
+    /// Returns the mode for `--host-header auto`: `Client` if the origin's host is an address or a private name, else
+    /// `Origin`. `host` is in lower case; an IPv6 address has brackets.
     pub fn of_origin(host: &str) -> HostMode {
         const OWN: [&str; 7] = [".localhost", ".local", ".internal", ".lan", ".test", ".home.arpa", ".svc"];
         let name = host.trim_end_matches('.');

@@ -1,4 +1,4 @@
-//! References to the origin in its responses, turned into references that lead through Larder.
+//! Turns references to the origin in its responses into references that lead through Larder.
 
 use http::header::{CONTENT_LOCATION, LINK, LOCATION, REFRESH};
 
@@ -24,12 +24,14 @@ pub fn turn_inward(urls: &[OriginUrl], fields: &mut Fields) {
     *fields = std::mem::take(fields).into_iter().map(turned).collect();
 }
 
-/// Returns the reference that leads through Larder. `None`: it leads elsewhere, or is relative already.
+/// Returns the reference that leads through Larder. Returns `None` if the reference leads elsewhere, or is relative
+/// already.
 fn reference(urls: &[OriginUrl], reference: &str) -> Option<String> {
     urls.iter().find_map(|url| url.inward(reference))
 }
 
-/// Turns the targets of links (RFC 8288 §3): `<http://origin/a>; rel=next, <b>`. `None`: nothing is to be turned.
+/// Turns the targets of links (RFC 8288 §3): `<http://origin/a>; rel=next, <b>`. Returns `None` if
+/// no target must be turned.
 fn link(urls: &[OriginUrl], links: &str) -> Option<String> {
     let (mut turned, mut rest, mut any) = (String::with_capacity(links.len()), links, false);
     while let Some(at) = rest.find(['<', '"']) {

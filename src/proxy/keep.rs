@@ -1,4 +1,4 @@
-//! Storing a response while all who wait for it read it.
+//! Stores a response while all clients that wait for it read it.
 
 use std::{rc::Rc, sync::Arc};
 
@@ -28,21 +28,23 @@ use crate::{
     store::{Epoch, StoredBody, StoredResponse},
 };
 
-/// Bytes of a stored part up to which it is completed. A longer one is fetched anew.
+/// The longest stored part, in bytes, that is completed. If the part is longer, the response is fetched anew.
 pub const COMPLETED: u64 = 8 * 1024 * 1024;
 
-/// A response to be stored, with the bytes of a stored part that stand on both sides of its own.
+/// A response that will be stored, with the bytes of a stored part on both sides of its own bytes.
 pub struct Joined {
     pub head: StoredHead,
     sides: [Side; 2],
-    /// True where the response continues the stored part.
+    /// True if the response continues the stored part.
     pub combined: bool,
-    /// The variant that fits the request, where the origin no longer varies. It would be chosen before the new response.
+    /// The stored variant that fits the request, if the new response does not vary any more. It must be invalidated,
+    /// because a lookup would choose it before the new response.
     outdated: Option<CacheKey>,
 }
 
-/// Joins a new part with the stored one that it continues (RFC 9111 §3.4). The new one stays alone where it continues none,
-/// or where even both do not answer the request: an origin may send less than it was asked for (RFC 9110 §15.3.7).
+/// Joins a new part with the stored part that it continues (RFC 9111 §3.4). The new part stays alone if it continues
+/// none, or if even both together do not answer the request: an origin may send less than it was asked for (RFC 9110
+/// §15.3.7).
 pub async fn join_parts(request: &Request, old: Option<&Arc<StoredResponse>>, new: StoredHead) -> Joined {
     let outdated = old.filter(|old| vary::varies(&old.head.nominated) && !vary::varies(&new.nominated));
     let outdated = outdated.map(|old| old.key);
@@ -62,17 +64,17 @@ pub async fn join_parts(request: &Request, old: Option<&Arc<StoredResponse>>, ne
     Joined { head: new, sides: [Side::default(), Side::default()], combined: false, outdated }
 }
 
-/// How many bytes a response's body has, where it says so. A part has as many as its Content-Range says.
+/// Returns the length of a response's body, if the response names it. That of a part is the one in Content-Range.
 pub fn announced_length(response: &OriginResponse) -> Option<u64> {
     let OriginResponse { head, length, .. } = response;
     let part = range::content_range(&head.fields).filter(|_| head.status == StatusCode::PARTIAL_CONTENT);
     length.or(part.map(|part| part.length()))
 }
 
-/// The bytes up to which a server error is shared.
+/// The longest body, in bytes, of a server error that is shared.
 pub const SHARED_ERROR: u64 = 64 * 1024;
 
-/// Begins to store an answer, and to give it to everybody who waits for it.
+/// Begins to store an answer, and gives it to all requests that wait for it.
 pub fn keep(
     asked: &Asked,
     answered: Answered,
@@ -84,7 +86,8 @@ pub fn keep(
     begin(asked, answered, joined, audience, lead, Some(epoch))
 }
 
-/// Gives an answer to everybody who waits for it, and stores nothing. A server error is given when all of it has come.
+/// Gives an answer to all requests that wait for it, and stores nothing. They get a server error when all of it has
+/// come.
 pub fn share(
     asked: &Asked,
     answered: Answered,
@@ -119,25 +122,26 @@ fn begin(
     let Some(reader) = FillReader::of(&fill) else { return Fetched::Failed(OriginError::Closed) };
     let status = head.status.as_u16();
     let filling = Filling { head: Arc::new(joined.head), fill, length, status, times, audience };
-    // who asks for the whole is not to follow a part
+    // a request for the whole must not follow one for a part
     let lead = lead.filter(|lead| {
         filling.head.part.is_none() || request.method != Method::GET || lead.key().variant == ranged_key(asked)
     });
     if let Some(lead) = lead.as_ref().filter(|_| audience != Audience::Anonymous) {
         lead.land(Landing::Filling(filling.clone()));
     }
-    // an unsafe request's answer replaces what the same answer invalidated
+    // the answer to an unsafe request invalidates the URL at its own time, and may be stored all the same
     let since = if is_safe(&request.method) { times.request } else { times.response.plus_millisecond() };
     let (cx, site) = (cx.clone(), asked.site.clone());
     let (primary, outdated) = (asked.primary, joined.outdated);
     let held = asked.worker.hold();
     let goes_on = (request.method == Method::GET && !joined.combined).then(|| asked.clone());
     let storing = Storing { cx, site, goes_on, filling: filling.clone(), primary, outdated, since, epoch, held };
-    tokio::task::spawn_local(storing.run(body, joined.sides, lead));
+    // boxed: tokio copies a task each time that it begins or ends
+    tokio::task::spawn_local(Box::pin(storing.run(body, joined.sides, lead)));
     Fetched::Filling { head, filling, reader, combined: joined.combined, not_stored: None }
 }
 
-/// The rest of a body that broke off after `came` bytes.
+/// Asks for the rest of a body that broke off after `came` bytes. Returns `None` if it cannot be had.
 async fn rest(asked: &Asked, head: &StoredHead, came: u64, length: Option<u64>) -> Option<OriginBody> {
     let added = resuming::rest(head, came)?;
     let sent = exchange::send(asked, Content::None, Conditions::None, &added, ClientSide::default()).await;
@@ -145,19 +149,19 @@ async fn rest(asked: &Asked, head: &StoredHead, came: u64, length: Option<u64>) 
     (response.bound.is_none() && resuming::continues(head, came, length, &response.head)).then_some(response.body)
 }
 
-/// How many ask at a time of those who waited for an error that they cannot share.
+/// How many requests that waited for an error, and cannot share it, ask the origin at a time.
 const FEW: usize = 4;
 
-/// The places of those who ask again.
+/// Returns the places of the requests that ask again.
 pub fn few() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(FEW))
 }
 
-/// A response on its way into the store.
+/// A response that is being stored.
 struct Storing {
     cx: Rc<Context>,
     site: Rc<Site>,
-    /// The request that asks for the rest, once, if the body breaks off.
+    /// The request with which the rest is asked for, once, if the body breaks off.
     goes_on: Option<Asked>,
     filling: Filling,
     primary: CacheKey,
@@ -165,9 +169,9 @@ struct Storing {
     outdated: Option<CacheKey>,
     /// An invalidation at or after this time forbids storing.
     since: Timestamp,
-    /// `None`: it is not stored.
+    /// The epoch of the store when the origin was asked. `None` means that the response is shared and not stored.
     epoch: Option<Epoch>,
-    /// The worker does not end before the body.
+    /// Keeps the worker from ending before the body does.
     held: Hold,
 }
 
@@ -182,7 +186,11 @@ impl Storing {
             let Some(epoch) = epoch.filter(|_| !shared.invalidated_since(&primary, since)) else { return };
             let head = Arc::unwrap_or_clone(head);
             let key = primary.variant(&head.nominated);
-            store.put(primary, StoredResponse { key, primary, head, body, checked: Checked::default() }, epoch);
+            store.put(
+                primary,
+                StoredResponse { key, primary, head, body, checked: Checked::default(), written: Default::default() },
+                epoch,
+            );
             if let Some(outdated) = outdated {
                 store.invalidate(&outdated);
             }
@@ -193,7 +201,7 @@ impl Storing {
             let mut next = body.next().await;
             if let Some(Err(error)) = &next
                 && let Some(asked) = goes_on.take()
-                && let Some(rest) = rest(&asked, &whole.head, came, length).await
+                && let Some(rest) = Box::pin(rest(&asked, &whole.head, came, length)).await
             {
                 log::debug!("{}: it broke off and goes on: {error}", redact(&whole.head.line.to_string()));
                 body = rest;
@@ -219,9 +227,9 @@ impl Storing {
         }
         match filled {
             Ok(Filled::Memory(bytes)) => put(StoredBody::Memory(bytes)),
-            // on a thread of the disk's: this worker may end meanwhile
+            // this runs on a disk thread, because the worker may end meanwhile
             Ok(Filled::Disk(body)) => {
-                if let Err(why) = body.finish(move |body| put(StoredBody::Disk(body))).await {
+                if let Err(why) = Box::pin(body.finish(move |body| put(StoredBody::Disk(body)))).await {
                     log::debug!("{}: not stored: {why}", redact(&named.line.to_string()));
                 }
             }

@@ -1,4 +1,4 @@
-//! What one request to the origin brings, for those who wait for it.
+//! The result of one request to the origin, for the requests that wait for it.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::{
     store::StoredResponse,
 };
 
-/// How long after its head a response of unknown length may still be joined.
+/// How long after its head came a response of unknown length may still be joined.
 const JOINED_WITHIN: Seconds = Seconds(5);
 
 /// A URL's key, and the key of the variant of it that is asked for.
@@ -25,10 +25,10 @@ pub struct FlightKey {
     pub variant: CacheKey,
 }
 
-/// The duty to tell those who follow what became of the request.
+/// The lead of a flight: the duty to tell the followers the result.
 pub type Flying = Lead<FlightKey, Landing>;
 
-/// What the leader of a flight tells those who follow.
+/// The result that the leader of a flight tells its followers.
 #[derive(Clone)]
 pub enum Landing {
     /// The stored response was validated.
@@ -39,9 +39,9 @@ pub enum Landing {
     },
     /// An earlier flight had stored the response already.
     Found(Arc<StoredResponse>),
-    /// The response is on its way.
+    /// The response is being received.
     Filling(Filling),
-    /// The origin answered with a server error that is for the leader alone. Those who ask again do so a few at a time.
+    /// The origin answered with a server error that is for the leader alone. The followers ask again, a few at a time.
     Failing(Arc<Semaphore>),
     /// The answer was for the leader alone.
     Alone,
@@ -52,7 +52,7 @@ pub enum Landing {
     Spared,
 }
 
-/// The head of a response that is on its way or was stored just now, with what the purge rules say about it.
+/// The head of a response that is being received or was stored just now, with the verdict of the purge rules on it.
 pub struct Looked<'a> {
     pub head: &'a StoredHead,
     pub standing: Standing,
@@ -70,12 +70,12 @@ impl Judged for Looked<'_> {
     }
 }
 
-/// A response that is being stored.
+/// A response whose body is being received.
 #[derive(Clone)]
 pub struct Filling {
     pub head: Arc<StoredHead>,
     pub fill: Arc<Fill>,
-    /// In bytes, where it is known.
+    /// The length of the body in bytes, if it is known.
     pub length: Option<u64>,
     /// The status of the origin's answer.
     pub status: u16,
@@ -83,27 +83,27 @@ pub struct Filling {
     pub audience: Audience,
 }
 
-/// Who may get a response that is on its way.
+/// The requests that may get a response that is being received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audience {
-    /// Everybody who may reuse it.
+    /// Every request that may reuse it.
     All,
-    /// Besides, those who asked before it came, though it came stale.
+    /// The same, and also the requests that waited for it, although it was stale when it came.
     Waiting,
-    /// Those who asked before it came and bring nothing that tells who they are: it is a server error.
+    /// Requests that waited for it and carry no credentials: it is a server error.
     Anonymous,
 }
 
 impl Filling {
-    /// Returns true if a request may join now. A body of unknown length may be a stream: whoever comes later wants its present,
-    /// not its history.
+    /// Returns true if a request may join now. A body of unknown length may be a stream: a client that comes later
+    /// wants its present, not its history.
     pub fn may_be_joined(&self, now: Timestamp) -> bool {
         self.length.is_some() || now.since(self.times.response) < JOINED_WITHIN
     }
 }
 
 impl Landing {
-    /// The request's values of the nominated fields, where they differ from those of the response that landed.
+    /// Returns the request's values of the nominated fields, if they differ from those of the response that landed.
     pub fn varies_for(&self, request: &Request, options: &Options) -> Option<Vec<Nominated>> {
         let nominated = match self {
             Landing::Stored { stored, .. } | Landing::Found(stored) => &stored.head.nominated,

@@ -1,4 +1,5 @@
-//! One request, top to bottom. The only orchestrator: methods, sizes and protocols are parameters of what it calls.
+//! Handles one request from its head to its answer. All other modules are called from here; the method, the size and
+//! the protocol are parameters of the calls.
 
 mod access;
 mod ask;
@@ -80,13 +81,13 @@ use crate::{
     policy::reuse::{Forward, Reuse, alone, reuse, with_content},
 };
 
-/// How a host becomes one that is served.
+/// Tells the operator how to have another host served.
 const ALLOW: &str = "it serves one site; --allow-host lets it do so under this name";
 
-/// Bytes of a QUERY's content up to which it is read for its key; a longer one is relayed.
+/// The longest content of a QUERY, in bytes, that is read for the key. Longer content is relayed.
 const QUERY_CONTENT: u64 = 64 * 1024;
 
-/// Answers a request, and sees to it that its outcome is told when the answer has gone.
+/// Answers a request. Its outcome is logged and counted when the answer has been sent.
 pub async fn serve(cx: Rc<Context>, mut presented: Presented) -> Reply {
     let said = believe(&mut presented, &cx.trusted);
     let mut observed = Observed::begin(&cx, &presented);
@@ -115,7 +116,7 @@ async fn handle(admitted: Admitted) -> Answer {
     answer(asked, content, connection, found).await
 }
 
-/// A request that was understood, and what came with it.
+/// A request that was understood, with its content and its connection.
 struct Admitted {
     asked: Asked,
     content: Content,
@@ -169,7 +170,7 @@ fn choose(cx: &Context, request: &Request) -> Result<Rc<Site>, Refusal> {
     Ok(site.clone())
 }
 
-/// Reads a QUERY's content for its key. Where it is too long for that, what was read is put back in front of the rest.
+/// Reads a QUERY's content for its key. If it is too long, the bytes that were read are put back before the rest.
 async fn read_content(body: RequestBody) -> Result<Content, Refusal> {
     let length = body.length();
     let mut pieces = body.into_stream();
@@ -213,7 +214,7 @@ async fn answer(asked: Asked, content: Content, connection: Connection, found: F
             answer
         }
         Reuse::Refuse(reason) => refused(&Refusal::OnlyIfCached(reason)),
-        // boxed: a hit does not carry the state of what it does not do
+        // boxed, so that a hit does not pay for the state of a fetch
         Reuse::Reload(_, forward) => {
             Box::pin(forwarded(fetch::reload, asked, content, connection, found, forward)).await
         }
@@ -221,8 +222,8 @@ async fn answer(asked: Asked, content: Content, connection: Connection, found: F
     }
 }
 
-/// Answers with `fetch`, from the origin. A client that has ended its side of the connection may be gone: only a few of them
-/// may wait.
+/// Answers from the origin, with `fetch`. A client that has ended its side of the connection may have left; only a few
+/// such clients may wait.
 async fn forwarded<F: Future<Output = Answer>>(
     fetch: impl FnOnce(Asked, Content, Connection, Found, Forward) -> F,
     asked: Asked,

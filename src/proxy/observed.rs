@@ -1,4 +1,4 @@
-//! Watches a request to its end, and tells its outcome to the log and to the counts.
+//! Watches a request to its end, and passes its outcome to the log and to the counts.
 
 use std::{
     io,
@@ -26,7 +26,7 @@ use crate::{
     message::Method,
 };
 
-/// A request that is watched. Its outcome is told when this is dropped.
+/// A request that is being watched. Its outcome is logged and counted when this value is dropped.
 pub struct Observed(Observation);
 
 struct Observation {
@@ -50,7 +50,7 @@ impl Observed {
             connection: presented.connection.clone(),
             outcome: Outcome {
                 method: Some(presented.method.clone()),
-                // only the log reads it
+                // only the log needs the target
                 target: if access::is_read() { presented.target.clone() } else { String::new() },
                 version: Some(presented.version),
                 peer: presented.peer,
@@ -60,7 +60,7 @@ impl Observed {
                 received: 0,
                 sent: 0,
                 took: Duration::ZERO,
-                // until the answer has ended, only a client that leaves ends the request
+                // if no answer ends, the client has left
                 end: End::Left,
             },
         })
@@ -71,11 +71,12 @@ impl Observed {
         self.0.outcome.site = Some(site.clone());
     }
 
-    /// Tells the outcome when the last byte of the answer was handed over, or when nobody takes the answer any more.
+    /// Returns the reply. The outcome is logged and counted when the last byte of the reply was sent, or when the
+    /// client takes no more of it.
     pub fn end(self, answer: Answer) -> Reply {
         let Answer { mut reply, verdict } = answer;
         let mut observation = self.0;
-        // the client gets no answer of the core's: it has left, or the client side has answered
+        // the client does not get this answer: it has left, or the client side has answered
         if observation.connection.content_failure().is_some() {
             return reply;
         }
@@ -109,7 +110,7 @@ struct Watched {
     pieces: Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>,
     /// How many bytes are still to come, if the length is known.
     left: Option<u64>,
-    /// Dropped last: by then nobody reads `pieces` any more.
+    /// Dropped last: by then `pieces` is not read any more.
     observation: Observation,
 }
 
@@ -151,7 +152,7 @@ impl Drop for Observation {
 }
 
 impl Observation {
-    /// Tells what Larder itself has ended from a client that has left.
+    /// Notes it if Larder itself ended the answer, and not a client that left.
     fn ended_by_larder(&mut self) {
         let outcome = &mut self.outcome;
         outcome.end = match self.connection.ended_by() {
@@ -169,7 +170,8 @@ impl Observation {
     }
 }
 
-/// Tells that the client side refused a request. If the core has the request already, its own outcome is told instead.
+/// Logs and counts a request that the client side refused. If the core has the request already, nothing is done here:
+/// the outcome of the request is logged and counted.
 pub fn refused(shared: &Shared, refused: &Refused) {
     if refused.handed_over {
         return;
@@ -181,7 +183,7 @@ pub fn refused(shared: &Shared, refused: &Refused) {
         );
     }
     shared.counts.refuse(refused.sent);
-    // a stranger's bytes make no line, unless somebody wants to know more
+    // bytes that are no request are logged only with -v
     let outcome = Outcome {
         method: refused.method.clone(),
         target: refused.target.clone().unwrap_or_default(),

@@ -1,4 +1,4 @@
-//! What became of a request. The log and the counts of answers are fed by this record and by nothing else.
+//! The outcome of a request. The log and the counts of answers are made from this record and from nothing else.
 
 use std::{net::IpAddr, rc::Rc, time::Duration};
 
@@ -11,20 +11,20 @@ use crate::{
     policy::Reason,
 };
 
-/// What became of one request.
+/// The outcome of one request.
 pub struct Outcome {
-    /// The site that was chosen for the request. `None`: the request was refused before that.
+    /// The site that was chosen for the request. `None` if the request was refused before that.
     pub site: Option<Rc<Site>>,
-    /// `None`: the request was refused before its method was known.
+    /// The method. `None` if the request was refused before it was known.
     pub method: Option<Method>,
     /// The request-target as the client sent it.
     pub target: String,
-    /// `None`: what came was not a request of HTTP/1.
+    /// The version. `None` if the bytes were no request of HTTP/1.
     pub version: Option<Version>,
     pub peer: Option<IpAddr>,
-    /// `None`: no answer was begun.
+    /// The status of the answer. `None` if no answer was begun.
     pub status: Option<StatusCode>,
-    /// How the answer came about. `None`: there is no answer, or the client side made it.
+    /// How the answer came about. `None` if there is no answer, or if the client side made it.
     pub verdict: Option<Verdict>,
     /// Bytes of the request's content that were read.
     pub received: u64,
@@ -109,7 +109,7 @@ impl Kind {
         Kind::Lost,
     ];
 
-    /// The name for programs.
+    /// Returns the name for programs.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Fresh => "fresh",
@@ -125,7 +125,7 @@ impl Kind {
         }
     }
 
-    /// The kind of an outcome.
+    /// Returns the kind of an outcome.
     pub fn of(outcome: &Outcome) -> Kind {
         match (&outcome.verdict, outcome.end) {
             (Some(verdict), _) => Kind::of_answer(verdict),
@@ -136,20 +136,20 @@ impl Kind {
     }
 
     fn of_answer(verdict: &Verdict) -> Kind {
-        use Reason::{Disconnected, MaxStale, StaleByDefault, StaleIfError, StaleWhileRevalidate, Validated};
+        use Reason::{MaxStale, StaleByDefault, StaleIfError, StaleWhileRevalidate, Validated};
         match verdict.reason {
             _ if verdict.tier == Tier::Larder && verdict.failure.is_some() => Kind::Error,
             _ if verdict.tier == Tier::Larder => Kind::Refused,
             _ if !verdict.from_cache && verdict.collapsed => Kind::Collapsed,
             _ if !verdict.from_cache && verdict.stored => Kind::Miss,
             _ if !verdict.from_cache => Kind::NotCached,
-            StaleWhileRevalidate | MaxStale | StaleIfError | StaleByDefault | Disconnected => Kind::Stale,
+            StaleWhileRevalidate | MaxStale | StaleIfError | StaleByDefault => Kind::Stale,
             _ if verdict.reason == Validated || verdict.fwd_status == Some(304) => Kind::Validated,
             _ => Kind::Fresh,
         }
     }
 
-    /// The word of the log.
+    /// Returns the word that the log shows.
     pub fn word(self) -> &'static str {
         match self {
             Kind::Fresh | Kind::Validated => "HIT",

@@ -1,5 +1,5 @@
-//! References of a client to Larder, turned into references to the origin as the origin knows itself, and paths that would
-//! leave the origin's base path.
+//! Turns a client's references to Larder into references to the origin, and finds paths that would leave the origin's
+//! base path.
 
 use http::header::{ORIGIN, REFERER};
 
@@ -10,21 +10,21 @@ use super::{
 };
 use crate::message::{FieldName, FieldValue, Fields, Scheme, Target};
 
-/// Where MOVE and COPY lead (RFC 4918 §10.3).
+/// The field that names the target of MOVE and COPY (RFC 4918 §10.3).
 pub static DESTINATION: FieldName = FieldName::from_static("destination");
 
-/// How the origin hears the references of one client.
+/// Rewrites the references of one request to those that the origin expects.
 pub struct Outward<'a> {
     pub host_mode: &'a HostMode,
     pub names: Names<'a>,
-    /// What the client asks for.
+    /// The target that the client asks for.
     pub target: &'a Target,
     /// See [`super::site::Site::heard_as`].
     pub heard: &'a OriginUrl,
 }
 
 impl Outward<'_> {
-    /// Turns Origin, Referer and Destination. An application compares them with the Host that it hears.
+    /// Rewrites Origin, Referer and Destination. An application compares them with the Host that it gets.
     pub fn turn(&self, fields: &mut Fields) {
         for name in [&ORIGIN, &REFERER, &DESTINATION] {
             let Some(text) = fields.only(name).and_then(|value| value.to_str().ok()) else { continue };
@@ -40,7 +40,7 @@ impl Outward<'_> {
         }
     }
 
-    /// Returns what follows the authority of a reference to Larder. `None`: it leads elsewhere.
+    /// Returns the part behind the authority of a reference to Larder. Returns `None` if the reference leads elsewhere.
     fn path<'r>(&self, reference: &'r str) -> Option<&'r str> {
         let (scheme, authority, path) = split(reference)?;
         let authority = normal_authority(authority, scheme)?;
@@ -71,8 +71,8 @@ pub fn destination_climbs(fields: &Fields) -> bool {
     text.is_some_and(|text| climbs(split(text).map_or(text, |(_, _, path)| path)))
 }
 
-/// Returns true if a path leads above its own root, in any of the readings that servers have of it: `%2e` is a dot, `%2f`
-/// and `%5c` may separate segments, several separators may be one, and what follows `;` may be no part of a segment.
+/// Returns true if a server could read a path as one that leads above its own root. For some servers `%2e` is a dot,
+/// `%2f` and `%5c` separate segments, several separators are one, and text behind `;` is no part of a segment.
 pub fn climbs(path_and_query: &str) -> bool {
     let path = path_and_query.split(['?', '#']).next().unwrap_or_default();
     if !path.contains("..") && !path.contains('%') {

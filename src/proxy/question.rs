@@ -1,4 +1,4 @@
-//! A request that goes to the origin, and what is stored for it.
+//! A request that is sent to the origin, and the lookup that comes before it.
 
 use std::{rc::Rc, sync::Arc};
 
@@ -29,20 +29,21 @@ use crate::{
 /// A request's body.
 pub enum Content {
     None,
-    /// It was read for the key (QUERY).
+    /// Content that was read for the key (QUERY).
     Read(Bytes),
-    /// It is part of no key.
+    /// Content that is part of no key.
     Stream(Upload),
 }
 
-/// What is stored for a request.
+/// The result of a lookup for a request.
 pub struct Found {
     pub stored: Option<Arc<StoredResponse>>,
-    /// Where `stored` was found.
+    /// The place where `stored` was found.
     pub tier: Tier,
-    /// True where responses are stored for this URL, but none for this request's nominated fields.
+    /// True if responses are stored for this URL, but none for this request's nominated fields.
     pub variants: bool,
-    /// Where the response to this request would be stored, as far as can be told. Requests with the same key are one flight.
+    /// The key under which the response to this request would be stored, as far as is known. Requests with the same key
+    /// share a flight.
     pub key: CacheKey,
     /// Taken before the lookup. A response stored by a flight that ends after this point may be missing from `stored`.
     pub looked: Moment,
@@ -51,9 +52,9 @@ pub struct Found {
 /// The connection of the client that asks, as the exchange with the origin uses it.
 #[derive(Clone, Default)]
 pub struct ClientSide {
-    /// Where interim responses go.
+    /// The connection that interim responses are sent to, if the client takes them.
     pub interim: Option<Connection>,
-    /// Whose connections to the origin the exchange may use besides those that everybody may.
+    /// The owner whose connections to the origin the exchange may use, besides the shared ones.
     pub owner: Option<Rc<Owner>>,
 }
 
@@ -64,7 +65,7 @@ pub struct Question {
     pub client: ClientSide,
     /// The stored response, if any, that the origin's answer may validate, complete or replace.
     pub stored: Option<Arc<StoredResponse>>,
-    /// A response that another request began to store, if this one may have it once the origin has validated it.
+    /// A response that another request began to store, if this request may use it once the origin has validated it.
     pub begun: Option<(Filling, FillReader)>,
     pub mode: Mode,
     pub flight: FlightKey,
@@ -72,13 +73,13 @@ pub struct Question {
     pub looked: Moment,
 }
 
-/// What a second lookup found.
+/// The result of a second lookup.
 pub struct Again {
     pub key: CacheKey,
     pub looked: Moment,
     /// The stored response that answers the request.
     pub usable: Option<(Arc<StoredResponse>, Reason)>,
-    /// True where `usable` needs no validation in the background.
+    /// True if `usable` needs no validation in the background.
     pub fresh: bool,
 }
 
@@ -97,20 +98,21 @@ pub async fn find(asked: &Asked, content: &Content) -> Found {
         Some((Slot::Response(stored), tier)) => (found.stored, found.tier) = (Some(stored), tier),
         Some((Slot::Variants(variants), _)) => {
             let of_content = || variants.iter().filter(|v| vary::is_for_content(&v.nominated, request));
-            // many origins leave Vary out of their default response, so that those with Vary come first (RFC 9111 §4.1)
+            // many origins send no Vary with their default response, so responses with Vary come first (RFC 9111 §4.1)
             let varying = of_content().filter(|v| vary::varies(&v.nominated));
             let plain = of_content().filter(|v| !vary::varies(&v.nominated));
             let mut variants = varying.chain(plain).peekable();
-            if let Some(newest) = variants.peek() {
-                found.variants = true;
-                found.key = primary.variant(&vary::renominate(&newest.nominated, request, asked.policy()));
-            }
+            let newest = variants.peek().copied();
+            found.variants = newest.is_some();
             for variant in variants.filter(|v| vary::matches(&v.nominated, request, asked.policy())) {
                 if let Some((Slot::Response(stored), tier)) = look_up(asked, &variant.key).await {
                     found.key = variant.key;
                     (found.stored, found.tier) = (Some(stored), tier);
                     break;
                 }
+            }
+            if let Some(newest) = newest.filter(|_| found.stored.is_none()) {
+                found.key = primary.variant(&vary::renominate(&newest.nominated, request, asked.policy()));
             }
         }
     }
@@ -125,28 +127,28 @@ async fn look_up(asked: &Asked, key: &CacheKey) -> Option<(Slot, Tier)> {
     }
 }
 
-/// The key of the flights of ranges: their answers are no use to those who ask for the whole.
+/// Returns the key for flights of range requests. A part is of no use to a request for the whole.
 pub fn ranged_key(asked: &Asked) -> CacheKey {
     key_of(asked, b"GET-RANGE")
 }
 
-/// The key of the HEADs that validate a stored response: their answers are no use to others.
+/// Returns the key for flights of HEAD requests that validate a stored response. Their answers are of no use to others.
 pub fn head_key(asked: &Asked) -> CacheKey {
     key_of(asked, b"HEAD-BEHIND")
 }
 
-/// The key of a kind of requests that no client sends.
+/// Returns a key that no request of a client has.
 fn key_of(asked: &Asked, kind: &[u8]) -> CacheKey {
-    // only what is not a token cannot be a method
+    // every token is a valid method, so the default is never used
     asked.key(&Method::from_bytes(kind).unwrap_or_default(), &asked.request.target)
 }
 
 impl Question {
-    /// Returns true if requests like this one wait for each other: their answers can be shared, as far as can be told before.
+    /// Returns true if requests like this one wait for each other, because their answer can probably be shared.
     pub fn collapses(&self) -> bool {
         let Request { method, fields, .. } = &*self.asked.request;
         match self.mode {
-            // what answers HEAD answers nobody else
+            // an answer to HEAD is of no use to other requests
             _ if *method == Method::HEAD => false,
             Mode::Pass => false,
             Mode::Validate => true,
@@ -164,7 +166,7 @@ impl Question {
         asks && *method == Method::GET && self.mode == Mode::Fetch && !has_whole
     }
 
-    /// Looks up again what is stored, and decides again whether it answers the request.
+    /// Looks up the stored response again, and decides again whether it answers the request.
     pub async fn look_again(&self) -> Again {
         let found = find(&self.asked, &self.content).await;
         let (cx, request) = (&self.asked.cx, &self.asked.request);

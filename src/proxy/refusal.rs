@@ -1,4 +1,4 @@
-//! Answers that are Larder's own: refusals and errors, in words.
+//! The answers that Larder makes itself: refusals and errors.
 
 use bytes::Bytes;
 
@@ -9,14 +9,14 @@ use crate::{
     policy::Reason,
 };
 
-/// Why Larder answers by itself, and not with a response of the origin.
+/// The reason why Larder answers itself, without the origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
     Target(&'static str),
     Host(&'static str),
     /// `--allow-host` does not name the host.
     NotServed,
-    /// The target is a URL of this host, which is none of Larder's own.
+    /// The target is a URL of this host, which is not a name of Larder.
     Foreign(String),
     /// A trusted proxy forwards too much for one client.
     TooManyForClient,
@@ -25,7 +25,7 @@ pub enum Refusal {
     Content,
     Connect,
     Upgrade,
-    /// `OPTIONS *`: about Larder itself.
+    /// The request is `OPTIONS *`, which asks about Larder itself.
     Asterisk,
     Expectation,
     Loop,
@@ -68,7 +68,7 @@ impl Refusal {
         }
     }
 
-    /// The type of RFC 9209 §2.3; `None`: the answer is no error.
+    /// Returns the error type of RFC 9209 §2.3. Returns `None` if the answer is not an error.
     fn proxy_status(&self) -> Option<&'static str> {
         match self {
             Refusal::Target(_) | Refusal::Host(_) | Refusal::Nominated(_) | Refusal::Content | Refusal::Expectation => {
@@ -111,7 +111,7 @@ impl Refusal {
     }
 }
 
-/// Answers in place of the origin.
+/// Makes the answer for a refused request.
 pub fn refused(refusal: &Refusal) -> Answer {
     let status = refusal.status();
     let mut fields = Fields::with_capacity(7);
@@ -125,8 +125,8 @@ pub fn refused(refusal: &Refusal) -> Answer {
     Answer::new(status, fields, body, None, Verdict::refused(refusal.reason()))
 }
 
-/// A problem document (RFC 9457) and its fields. `error`: the type of Proxy-Status (RFC 9209 §2.3). It holds nothing of the
-/// request.
+/// Makes a problem document (RFC 9457), and appends its fields. `error` is the type for Proxy-Status (RFC 9209 §2.3).
+/// The document contains no text of the request.
 pub fn problem(fields: &mut Fields, status: StatusCode, detail: &str, error: Option<&str>) -> ReplyBody {
     append(fields, "content-type", "application/problem+json");
     append(fields, "cache-control", "no-store");

@@ -1,4 +1,4 @@
-//! Turns a presented request into one that can be trusted, or refuses it (RFC 9112 §3.2, RFC 9110 §7).
+//! Checks a client's request and removes fields that must not be forwarded, or refuses it (RFC 9112 §3.2, RFC 9110 §7).
 
 use std::borrow::Cow;
 
@@ -15,8 +15,8 @@ use crate::{
     message::{FieldName, FieldValue, Fields, Method, Request, Scheme, Target, Version},
 };
 
-/// Fields by which a client could change the response without changing the cache key, or make the origin see another request
-/// than the one that was keyed. They are removed; Larder sets its own.
+/// The fields by which a client could change the response without changing the cache key, or make the origin see
+/// another request than the one in the key. They are removed, and Larder sets its own.
 const UNTRUSTED: [&str; 15] = [
     "base-url",
     "cf-connecting-ip",
@@ -35,8 +35,8 @@ const UNTRUSTED: [&str; 15] = [
     "x-url-scheme",
 ];
 
-/// Fields of HTTP itself. In another spelling (`Content_Length`, `Content.Length`) some origins read them though Larder did
-/// not.
+/// The fields of HTTP itself. Some origins also read them in another spelling (`Content_Length`, `Content.Length`),
+/// which Larder does not.
 const OF_HTTP: [&str; 21] = [
     "accept-charset",
     "accept-encoding",
@@ -61,13 +61,16 @@ const OF_HTTP: [&str; 21] = [
     "user-agent",
 ];
 
-/// Returns true if a field must not reach the origin. An override of a safe method must not: it would change an answer that
-/// others share. That of an unsafe method may: its answer is for this client alone.
+/// Returns true if a field must not reach the origin. An override of a safe method must not, because it would change an
+/// answer that others share. An override of an unsafe method may, because its answer is for this client alone.
 fn is_untrusted(name: &FieldName, method: &Method) -> bool {
-    // CGI (RFC 3875 §4.1.18) makes one variable of a name with "-" and with "_", servers before it of other characters, too
+    // CGI (RFC 3875 §4.1.18) makes the same variable of a name with "-" and with "_"; some servers also of other
+    // characters
     let separates = |c: char| c != '-' && !c.is_ascii_alphanumeric();
     let hyphened = match name.as_str() {
-        name if name.contains(separates) => Cow::Owned(name.replace(separates, "-")),
+        name if name.bytes().any(|byte| separates(byte.into())) => Cow::Owned(name.replace(separates, "-")),
+        // most names begin with another letter than all of these
+        name if !name.starts_with(['b', 'c', 'f', 't', 'x']) => return false,
         name => Cow::Borrowed(name),
     };
     UNTRUSTED.contains(&&*hyphened)
@@ -76,17 +79,18 @@ fn is_untrusted(name: &FieldName, method: &Method) -> bool {
         || (matches!(hyphened, Cow::Owned(_)) && OF_HTTP.contains(&&*hyphened))
 }
 
-/// What a request is checked against.
+/// The rules that a request is checked against.
 pub struct Rules<'a> {
     /// The names under which the client may reach Larder.
     pub names: Names<'a>,
     /// Larder's name in Via.
     pub pseudonym: &'a str,
-    /// What a trusted proxy says about its client.
+    /// The facts that a trusted proxy gives about its client.
     pub said: &'a Said,
 }
 
-/// Checks a request, and removes the fields that must not reach the origin. Fails with what is wrong with the request.
+/// Checks a request, and removes the fields that must not reach the origin. The error says what is wrong with the
+/// request.
 pub fn parse(presented: &Presented, fields: Fields, rules: &Rules<'_>) -> Result<Request, Refusal> {
     let mut fields = fields;
     if presented.method == Method::CONNECT {
@@ -97,7 +101,7 @@ pub fn parse(presented: &Presented, fields: Fields, rules: &Rules<'_>) -> Result
     }
     let (scheme, names) = (presented.scheme, rules.names);
     let named = host(&fields, presented.version, scheme)?;
-    // the host that the client asked a trusted proxy for
+    // the host for which the client asked a trusted proxy
     let asked = match &rules.said.host {
         Some(host) => {
             let invalid = Refusal::Host("a proxy says that the client has asked for a host that is invalid");
@@ -111,7 +115,7 @@ pub fn parse(presented: &Presented, fields: Fields, rules: &Rules<'_>) -> Result
         }
         target => target?,
     };
-    // who uses Larder as a forward proxy must not get one site under another one's name
+    // a client that uses Larder as a forward proxy must not get this site under the name of another one
     if !presented.target.starts_with('/') && !names.include(&target.authority, scheme) {
         return Err(Refusal::Foreign(target.authority));
     }
@@ -126,7 +130,7 @@ pub fn parse(presented: &Presented, fields: Fields, rules: &Rules<'_>) -> Result
     if fields.values(&header::VIA).any(|via| mentions(via.as_bytes(), rules.pseudonym)) {
         return Err(Refusal::Loop);
     }
-    // actix has answered 100-continue for us; an expectation never leaves Larder
+    // the client side has answered 100-continue; an expectation is never forwarded
     if fields.values(&header::EXPECT).any(|expect| !expect.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
         return Err(Refusal::Expectation);
     }
@@ -147,7 +151,7 @@ pub fn parse(presented: &Presented, fields: Fields, rules: &Rules<'_>) -> Result
     Ok(Request { method, target, fields, content: None, peer, version, forwarded })
 }
 
-/// The Host field's value, normalised (RFC 9112 §3.2); empty where HTTP/1.0 sent none.
+/// Returns the Host field's value in normal form (RFC 9112 §3.2). It is empty if a client of HTTP/1.0 sent none.
 fn host(fields: &Fields, version: Version, scheme: Scheme) -> Result<String, Refusal> {
     let mut lines = fields.values(&header::HOST);
     match (lines.next(), lines.next()) {
@@ -166,7 +170,7 @@ pub(super) fn target(presented: &str, method: &Method, scheme: Scheme, host: Str
     if presented == "*" && *method == Method::OPTIONS {
         return Err(Refusal::Asterisk);
     }
-    // RFC 3986 has more to forbid, but clients send it; of these no two parsers agree what they mean
+    // RFC 3986 forbids more characters, but clients send them; on the meaning of these no two parsers agree
     if presented.bytes().any(|byte| !byte.is_ascii_graphic() || matches!(byte, b'#' | b'\\')) {
         return Err(Refusal::Target("it holds a character that no target may hold"));
     }
@@ -207,6 +211,14 @@ mod tests {
 
     fn target_of(presented: &str) -> Option<(String, String)> {
         target(presented, &Method::GET, Scheme::Http, "good".to_owned()).ok().map(|t| (t.authority, t.path_and_query))
+    }
+
+    #[test]
+    fn no_name_that_is_untrusted_is_passed_over_for_its_first_letter() {
+        let untrusted = |name: &'static str| is_untrusted(&FieldName::from_static(name), &Method::GET);
+        assert!(UNTRUSTED.iter().chain(&METHOD_OVERRIDES).chain(&["x-forwarded-for"]).all(|name| untrusted(name)));
+        assert!(OF_HTTP.iter().all(|name| !untrusted(name)), "these are trusted in their own spelling");
+        assert!(["accept_encoding", "base_url", "x.host", "user_agent"].into_iter().all(untrusted));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Answers: the fields of a response, and the part of it that was asked for.
+//! Makes answers: the fields of a response, and the part of it that was asked for.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -24,7 +24,7 @@ use super::{
 use crate::{
     client::{ReplyBody, Trailers},
     clock::Timestamp,
-    fields::digests_content,
+    fields::{digests_content, lines},
     message::{FieldName, FieldValue, Fields, Method, ResponseHead, StatusCode, StoredHead},
     origin::{OriginError, OriginResponse},
     policy::{
@@ -35,21 +35,21 @@ use crate::{
     store::StoredResponse,
 };
 
-/// A representation's bytes.
+/// The bytes of a representation.
 struct Body {
     source: Source,
-    /// How many bytes `source` has; `None`: its end has not come yet.
+    /// The number of bytes that `source` has. `None` until its end has come.
     held: Option<u64>,
-    /// The length of the whole representation, where it is known.
+    /// The length of the whole representation, if it is known.
     whole: Option<u64>,
 }
 
-/// An answer from a fresh (or allowed stale) stored response.
+/// Makes an answer from a stored response that is fresh or may be used stale.
 pub fn hit(asked: &Asked, stored: &StoredResponse, reason: Reason, tier: Tier, now: Timestamp) -> Answer {
     self::stored(asked, stored, Vec::new(), Verdict::hit(reason, tier), now)
 }
 
-/// An answer from a stored response. `cookies`: those that the origin sent to this client alone.
+/// Makes an answer from a stored response. `cookies` are the cookies that the origin sent to this client alone.
 pub fn stored(
     asked: &Asked,
     stored: &StoredResponse,
@@ -57,12 +57,26 @@ pub fn stored(
     verdict: Verdict,
     now: Timestamp,
 ) -> Answer {
-    let body = (Source::Stored(stored.body.clone()), Some(stored.body.length()));
-    from_stored_head(asked, &stored.head, body, cookies, verdict, now)
+    let (source, length) = (Source::Stored(stored.body.clone()), stored.body.length());
+    let StoredResponse { head, written, .. } = stored;
+    let plain = cookies.is_empty()
+        && head.part.is_none()
+        && !head.head.fields.contains(&header::SET_COOKIE)
+        && select(&asked.request, head, Some(length)) == Selection::Whole;
+    if !plain {
+        return from_stored_head(asked, head, (source, Some(length)), cookies, verdict, now);
+    }
+    // the same lines for every answer: they are written once
+    let written =
+        written.or_derive(|| lines::written(&relayed_fields(asked, &head.head.fields, |name| *name == header::AGE)));
+    let verdict = aged(asked, head, verdict, now);
+    let body = body(&asked.request, source, 0, Some(length));
+    Answer::new(head.head.status, Fields::with_capacity(4), body, Some(&asked.cx.via), verdict)
+        .with_written(written.clone())
 }
 
-/// An answer from a response that is on its way, for a client that did not cause it. `cookies`: those that the origin sent to
-/// this client alone.
+/// Makes an answer from a response that another request fetches. `cookies` are the cookies that the origin sent to this
+/// client alone.
 pub fn filling(
     asked: &Asked,
     filling: &Filling,
@@ -81,24 +95,10 @@ fn from_stored_head(
     head: &StoredHead,
     (source, held): (Source, Option<u64>),
     cookies: Vec<FieldValue>,
-    mut verdict: Verdict,
+    verdict: Verdict,
     now: Timestamp,
 ) -> Answer {
-    let age = current_age(head, now);
-    let (lifetime, named_by) = freshness_lifetime(head, asked.policy());
-    // a lifetime that the origin did not name is said to come from Larder
-    let invented = matches!(named_by, Reason::DefaultTtl | Reason::LastModified | Reason::NegativeTtl);
-    if verdict.reason == Reason::Fresh && invented {
-        verdict.reason = named_by;
-    }
-    let ttl = (lifetime.0.min(i64::MAX as u64) as i64).saturating_sub(age.0.min(i64::MAX as u64) as i64);
-    // what was purged softly is stale, though its own lifetime is not over
-    let is_stale = matches!(
-        verdict.reason,
-        Reason::StaleWhileRevalidate | Reason::StaleIfError | Reason::StaleByDefault | Reason::MaxStale
-    );
-    let ttl = if is_stale { ttl.min(0) } else { ttl };
-    (verdict.ttl, verdict.age) = (Some(ttl), Some(age.0));
+    let verdict = aged(asked, head, verdict, now);
     let mut fields = relayed_fields(asked, &head.head.fields, |name| *name == header::AGE);
     cookies.into_iter().for_each(|cookie| fields.append(header::SET_COOKIE, fitting_cookie(asked, cookie)));
     let whole = match head.part {
@@ -108,7 +108,27 @@ fn from_stored_head(
     cut(asked, head, fields, Body { source, held, whole }, verdict)
 }
 
-/// The answer for the client that caused a response to be stored: it has the origin's own fields.
+/// The verdict with the age of a stored response, and how long it is fresh.
+fn aged(asked: &Asked, head: &StoredHead, mut verdict: Verdict, now: Timestamp) -> Verdict {
+    let age = current_age(head, now);
+    let (lifetime, named_by) = freshness_lifetime(head, asked.policy());
+    // the client is told where an invented lifetime comes from
+    let invented = matches!(named_by, Reason::DefaultTtl | Reason::LastModified | Reason::NegativeTtl);
+    if verdict.reason == Reason::Fresh && invented {
+        verdict.reason = named_by;
+    }
+    let ttl = (lifetime.0.min(i64::MAX as u64) as i64).saturating_sub(age.0.min(i64::MAX as u64) as i64);
+    // a response that was purged softly is stale, although its lifetime is not over
+    let is_stale = matches!(
+        verdict.reason,
+        Reason::StaleWhileRevalidate | Reason::StaleIfError | Reason::StaleByDefault | Reason::MaxStale
+    );
+    let ttl = if is_stale { ttl.min(0) } else { ttl };
+    (verdict.ttl, verdict.age) = (Some(ttl), Some(age.0));
+    verdict
+}
+
+/// Makes the answer for the client whose request fetched the response. It has the origin's own fields.
 pub fn fresh_from_origin(
     asked: &Asked,
     head: &ResponseHead,
@@ -128,7 +148,7 @@ pub fn fresh_from_origin(
     cut(asked, &filling.head, fields, Body { source, held: length, whole: length }, verdict).with_trailers(trailers)
 }
 
-/// A response for this client alone.
+/// Makes an answer from a response that is for this client alone.
 pub fn relayed(asked: &Asked, response: OriginResponse, verdict: Verdict) -> Answer {
     let OriginResponse { head, length, body, .. } = response;
     let fields = relayed_fields(asked, &head.fields, |_| false);
@@ -142,10 +162,10 @@ pub fn relayed(asked: &Asked, response: OriginResponse, verdict: Verdict) -> Ans
     Answer::new(head.status, fields, body, Some(&asked.cx.via), verdict).with_trailers(trailers)
 }
 
-/// The origin did not answer.
+/// Makes the answer for a request that the origin did not answer, and logs why.
 pub fn failed(asked: &Asked, error: &OriginError, verdict: Verdict) -> Answer {
     static NO_ANSWER: Warning = Warning::new();
-    // it is the client that does not send its content
+    // this error is the client's: it did not send its content
     if *error != OriginError::Upload {
         NO_ANSWER.say(format_args!("{error} ({})", asked.site.name));
     }
@@ -156,8 +176,8 @@ pub fn failed(asked: &Asked, error: &OriginError, verdict: Verdict) -> Answer {
     Answer::new(status, fields, body, Some(&asked.cx.via), verdict.failed(error))
 }
 
-/// A response's fields without its framing, another cache's X-Cache, and those that are `replaced`. Cookies are made to fit
-/// the host that the client asked.
+/// Returns the fields of a response without its framing, another cache's X-Cache, and the fields that `replaced`
+/// accepts. Cookies are made to fit the host that the client asked.
 fn relayed_fields(asked: &Asked, theirs: &Fields, replaced: impl Fn(&FieldName) -> bool) -> Fields {
     let mut fields = Fields::with_capacity(theirs.len() + 5);
     for (name, value) in theirs.iter() {
@@ -174,11 +194,11 @@ fn fitting_cookie(asked: &Asked, cookie: FieldValue) -> FieldValue {
     cookies::fitting(&cookie, &asked.request.target, asked.cx.port).unwrap_or(cookie)
 }
 
-/// The part of a response that answers the request's conditions and ranges.
+/// Makes the answer from the part of a response that the request's conditions and ranges select.
 fn cut(asked: &Asked, stored: &StoredHead, mut fields: Fields, content: Body, verdict: Verdict) -> Answer {
     let (request, Body { source, held, whole }) = (&*asked.request, content);
     let selection = match select(request, stored, whole) {
-        // a fill that turns into a relay goes forward only
+        // a fill may become a relay, which cannot go back
         Selection::Parts(ranges) if matches!(source, Source::Fill(_)) && !ranges.is_sorted() => Selection::Whole,
         selection => selection,
     };
@@ -191,7 +211,7 @@ fn cut(asked: &Asked, stored: &StoredHead, mut fields: Fields, content: Body, ve
         Selection::Whole => (stored.head.status, body(request, source, 0, held)),
         Selection::NotModified => {
             let kept = selection::not_modified_fields(&stored.head);
-            // a cookie is there only where the origin sent it to this client
+            // a cookie is among the fields only if the origin sent it to this client
             fields.retain(|name, _| kept.contains(name) || is_about_the_way(name) || *name == header::SET_COOKIE);
             (StatusCode::NOT_MODIFIED, ReplyBody::Empty(None))
         }
@@ -210,7 +230,7 @@ fn cut(asked: &Asked, stored: &StoredHead, mut fields: Fields, content: Body, ve
             (StatusCode::PARTIAL_CONTENT, stream(request, source, segments, Some(length)))
         }
         Selection::NotSatisfiable => {
-            // about this request alone: a cache must not take it for the representation
+            // the 416 is for this request alone: a cache must not take it for the representation
             let kept = |name: &FieldName| *name == header::DATE || is_about_the_way(name) || is_for_browsers(name);
             fields.retain(|name, _| kept(name));
             append(&mut fields, "cache-control", "no-store");
@@ -222,8 +242,8 @@ fn cut(asked: &Asked, stored: &StoredHead, mut fields: Fields, content: Body, ve
     Answer::new(status, fields, body, Some(&asked.cx.via), verdict)
 }
 
-/// The segments of a multipart/byteranges body (RFC 9110 §14.6). `fields`: those of the representation. `first`: where the
-/// held bytes begin.
+/// Returns the segments of a multipart/byteranges body (RFC 9110 §14.6). `fields` are those of the representation.
+/// `first` is the offset of the first held byte.
 fn multipart(
     fields: &Fields,
     boundary: &str,
@@ -250,23 +270,23 @@ fn multipart(
     segments
 }
 
-/// Fields that are true of the whole alone: digests, and the Content-Range that some APIs send with a 200.
+/// Returns true if a field describes only the whole: a digest, or the Content-Range that some APIs send with a 200.
 fn is_of_the_whole(name: &FieldName) -> bool {
     *name == header::CONTENT_RANGE || digests_content(name)
 }
 
-/// Fields that caches and proxies nearer to the origin have added.
+/// Returns true if caches and proxies nearer to the origin add this field.
 fn is_about_the_way(name: &FieldName) -> bool {
     *name == header::VIA || name.as_str() == "cache-status"
 }
 
-/// Fields without which a page of another site must not see an answer at all.
+/// Returns true if a browser shows the answer to a page of another site only with this field.
 fn is_for_browsers(name: &FieldName) -> bool {
     name.as_str().starts_with("access-control-") || name.as_str().starts_with("cross-origin-")
 }
 
-/// The line between the parts of a multipart/byteranges answer. It cannot be guessed: stored content that held it could
-/// make up parts.
+/// Returns the boundary of a multipart/byteranges answer. It cannot be guessed: stored content that contained it could
+/// forge parts.
 fn boundary() -> String {
     static SEED: LazyLock<[u8; 32]> = LazyLock::new(|| {
         let random = RandomState::new();

@@ -1,5 +1,5 @@
-//! What trusted proxies say about the client whose request they forward: X-Forwarded-For, -Proto and -Host, or where all of
-//! these are absent Forwarded (RFC 7239).
+//! Reads what trusted proxies say about the client whose request they forward: X-Forwarded-For, -Proto and -Host, or,
+//! if none of these is present, Forwarded (RFC 7239).
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,19 +11,19 @@ use crate::{
     message::{FieldName, Fields, Scheme},
 };
 
-/// What is believed of what the peer says about its client.
+/// The facts about the client that are believed, because a trusted proxy gave them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Said {
-    /// The peer is a trusted proxy. Its connection may carry the requests of many users.
+    /// True if the peer is a trusted proxy. Its connection may carry the requests of many users.
     pub by_proxy: bool,
-    /// The address of the client: the rightmost one that is not trusted.
+    /// The address of the client: the rightmost address that is not a trusted proxy's.
     pub client: Option<IpAddr>,
     pub scheme: Option<Scheme>,
-    /// The host that the client asked. It is not checked.
+    /// The host that the client asked. It is not checked yet.
     pub host: Option<String>,
 }
 
-/// What one proxy says about its own client.
+/// The facts that one proxy gives about its own client.
 #[derive(Debug, Default)]
 struct Hop {
     address: Option<String>,
@@ -31,8 +31,8 @@ struct Hop {
     host: Option<String>,
 }
 
-/// Reads what the peer of a request says about its client, and puts the client's address and scheme in place of the
-/// peer's. From a peer that is not trusted nothing is believed.
+/// Reads what the peer of a request says about its client, and replaces the peer's address and scheme by the client's.
+/// A peer that is not trusted is not believed.
 pub fn believe(presented: &mut Presented, trusted: &TrustedProxies) -> Said {
     let Some(peer) = presented.peer.filter(|peer| trusted.contains(*peer)) else { return Said::default() };
     let said = said(&presented.fields, trusted);
@@ -43,7 +43,7 @@ pub fn believe(presented: &mut Presented, trusted: &TrustedProxies) -> Said {
 
 fn said(fields: &Fields, trusted: &TrustedProxies) -> Said {
     let mut said = Said { by_proxy: true, ..Said::default() };
-    // the last one was written by the peer; each one before it by the client of the one behind it
+    // the last entry was written by the peer, each earlier one by the proxy that the next entry names
     for hop in hops(fields).into_iter().rev() {
         said.scheme = hop.scheme.as_deref().and_then(scheme).or(said.scheme);
         said.host = hop.host.or(said.host);
@@ -56,7 +56,7 @@ fn said(fields: &Fields, trusted: &TrustedProxies) -> Said {
     said
 }
 
-/// Returns what each proxy says, in the order of the lists.
+/// Returns the facts that each proxy gives, in the order of the lists.
 fn hops(fields: &Fields) -> Vec<Hop> {
     let list = |name: &'static str| {
         let name = FieldName::from_static(name);

@@ -1,4 +1,4 @@
-//! The origin's host by https, for an http origin that redirects there.
+//! Reaches an http origin by https, for origins that redirect there.
 
 use std::{
     cell::OnceCell,
@@ -7,7 +7,7 @@ use std::{
 
 use crate::origin::{self, Origin, Prepared};
 
-/// The https twin of an http origin on port 80. It is made when it is first needed.
+/// The same host by https, for an http origin on port 80. The client for it is made when it is first needed.
 pub struct Secure {
     plain: Prepared,
     prepared: Arc<OnceLock<Option<Prepared>>>,

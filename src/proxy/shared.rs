@@ -1,4 +1,4 @@
-//! Knowledge about requests under way that all workers of the process share.
+//! The knowledge about running requests that all workers of the process share.
 
 use std::{
     collections::HashMap,
@@ -19,20 +19,20 @@ use crate::{
     store::Store,
 };
 
-/// How long a key is not collapsed again after its answer could not be shared.
+/// How long requests with a key are not collapsed after an answer for it could not be shared.
 const ALONE: Seconds = Seconds(10);
-/// How long it is remembered that a response was given up on its way.
+/// How long it is remembered that the fetching of a response was given up.
 const ABANDONED: Seconds = Seconds(600);
-/// How long an invalidation is remembered. A request to the origin takes less.
+/// How long an invalidation is remembered. It is longer than any request to the origin takes.
 const INVALIDATED: Seconds = Seconds(600);
-/// How long after other queries of a path were purged the next purge of them waits.
+/// The shortest time between two purges of the other queries of a path.
 const CHANGED: Duration = Duration::from_secs(1);
-/// The most keys that each of these memories holds. With more, the oldest half is forgotten.
+/// The most keys that each of these maps holds. If it is full, the older half is forgotten.
 const KEYS: usize = 16 * 1024;
 
 #[derive(Default)]
 pub struct Shared {
-    /// What became of requests, counted by each worker.
+    /// The counts of outcomes, by worker.
     pub counts: Counts,
     pub(super) flights: Flights<FlightKey, Landing>,
     alone: Mutex<HashMap<CacheKey, Timestamp>>,
@@ -40,23 +40,23 @@ pub struct Shared {
     invalidated: Mutex<Invalidated>,
     /// The paths whose other queries were purged a moment ago.
     changed: Mutex<HashMap<Target, Change>>,
-    /// When URLs were reloaded because a client wished it.
+    /// The times at which URLs were reloaded because a client wished it.
     reloaded: Mutex<HashMap<CacheKey, Timestamp>>,
 }
 
-/// When other queries of a path are purged.
+/// The time at which the other queries of a path must be purged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Changed {
     Now,
-    /// After this time, which the caller has to wait for.
+    /// After this time. The caller must wait for it, and purge.
     Later(Duration),
-    /// Somebody waits already.
+    /// Another request waits already, and will purge.
     Awaited,
 }
 
 struct Change {
     at: Timestamp,
-    /// Another change came since.
+    /// True if another change came since, and a request waits to purge.
     awaited: bool,
 }
 
@@ -64,7 +64,7 @@ struct Change {
 #[derive(Default)]
 struct Invalidated {
     keys: HashMap<CacheKey, Timestamp>,
-    /// The time up to which not every invalidated key is known any more.
+    /// The time up to which invalidated keys may have been forgotten.
     forgotten: Option<Timestamp>,
 }
 
@@ -74,12 +74,13 @@ impl Shared {
         remember(&mut lock(&self.alone), key, now);
     }
 
-    /// Notes that the whole of this URL was given up, because nobody waited for it.
+    /// Notes that the fetching of this URL was given up, because no client waited for it.
     pub(super) fn note_abandoned(&self, primary: CacheKey, now: Timestamp) {
         remember(&mut lock(&self.abandoned), primary, now);
     }
 
-    /// Returns true if the whole of this URL was given up lately: a request with conditions should not begin it again.
+    /// Returns true if the fetching of this URL was given up lately. A request with conditions should not begin it
+    /// again.
     pub(super) fn is_abandoned(&self, primary: &CacheKey, now: Timestamp) -> bool {
         lock(&self.abandoned).get(primary).is_some_and(|noted| now.since(*noted) < ABANDONED)
     }
@@ -92,8 +93,8 @@ impl Shared {
         lock(&self.alone).get(key).is_some_and(|noted| now.since(*noted) < ALONE)
     }
 
-    /// Returns true if a client's wish to reload this URL is followed now, and notes that it is. A moment later the next
-    /// one is not: whatever the origin answers, one client cannot make it busy.
+    /// Returns true if a client's wish to reload this URL is followed now, and notes the time. The next wish is not
+    /// followed before a second has passed, so that one client cannot keep the origin busy.
     pub(super) fn may_reload(&self, primary: CacheKey, now: Timestamp) -> bool {
         let mut reloaded = lock(&self.reloaded);
         let just_now = reloaded.get(&primary).is_some_and(|noted| now.since(*noted) < RELOADED);
@@ -122,14 +123,15 @@ impl Shared {
         Changed::Now
     }
 
-    /// Notes that a change which had to wait takes effect.
+    /// Notes that a change which had to wait takes effect now.
     pub(super) fn note_changed_late(&self, path: Target, now: Timestamp) {
         if let Some(change) = lock(&self.changed).get_mut(&path) {
             *change = Change { at: now, awaited: false };
         }
     }
 
-    /// Notes that a URL was invalidated. What was asked for before now is not stored, and later requests do not follow it.
+    /// Notes that a URL was invalidated. Responses that were asked for before now are not stored, and later requests do
+    /// not follow those flights.
     pub(super) fn note_invalidated(&self, primary: CacheKey, now: Timestamp) {
         let mut invalidated = lock(&self.invalidated);
         if invalidated.keys.len() >= KEYS {
@@ -147,14 +149,21 @@ impl Shared {
         invalidated.forgotten.max(invalidated.keys.get(primary).copied()).is_some_and(|noted| noted >= time)
     }
 
-    /// To be called after a put: an invalidation may have come after the check for one and before the put.
+    /// Invalidates a response that was just stored, if the URL was invalidated at or after `since`. Call this after a
+    /// put: an invalidation may have come between the check and the put.
     pub(super) fn forget_if_invalidated(&self, store: &Store, primary: &CacheKey, since: Timestamp) {
         if self.invalidated_since(primary, since) {
             store.invalidate(primary);
         }
     }
 
-    /// To be called when a clearing has begun: no request follows a flight that began before it.
+    /// The number of requests that wait for the answer to another one.
+    pub fn following(&self) -> usize {
+        self.flights.following()
+    }
+
+    /// Ends the sharing of all flights. Call this when a clearing has begun, so that no later request follows an earlier
+    /// flight.
     pub fn forget_flights(&self) {
         self.flights.forget(|_| true);
     }

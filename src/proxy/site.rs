@@ -1,4 +1,4 @@
-//! A site: an origin, and what holds for it.
+//! A site: an origin, and the rules for it.
 
 use std::sync::{Arc, Once};
 
@@ -9,32 +9,32 @@ use crate::{
     policy,
 };
 
-/// One site: its origin, and the rules that hold for it. `admit` chooses it for each request.
+/// One site: its origin, and the rules for it. The site is chosen for each request.
 pub struct Site {
     pub url: OriginUrl,
-    /// `url` as text. It is part of every key.
+    /// The text of `url`. It is part of every key.
     pub name: String,
     pub host_mode: HostMode,
-    /// The origin is told who the client is also where it hears its own Host.
+    /// True if the origin is told who the client is even if it gets its own Host.
     pub forward_client: bool,
     pub origin: Origin,
-    /// The same host by https, for an http origin that redirects there.
+    /// The same host by https, if the origin is an http origin that may redirect there.
     pub secure: Option<Secure>,
     pub policy: Arc<policy::Options>,
     pub health: Arc<Health>,
-    /// The hint to name the origin differently was logged.
+    /// Completed once the hint to name the origin differently was logged.
     pub hinted: Arc<Once>,
 }
 
 impl Site {
-    /// Returns true if the origin hears the client's scheme and authority: by them one client could choose what others get,
-    /// if they were not in the key.
+    /// Returns true if the origin gets the client's scheme and authority. They must be in the key then, or one client
+    /// could choose what others get.
     pub fn tells_client(&self) -> bool {
         self.host_mode == HostMode::Client || self.forward_client
     }
 
-    /// Returns the URL of the origin as the origin hears it from a client that asks for `target`. The scheme is https where
-    /// the client or the origin speaks TLS: an https origin that hears http redirects to itself for ever.
+    /// Returns the URL by which the origin is addressed for a client that asks for `target`. The scheme is https if the
+    /// client or the origin speaks TLS: an https origin that is told http redirects to itself for ever.
     pub fn heard_as(&self, target: &Target) -> OriginUrl {
         match &self.host_mode {
             HostMode::Client => OriginUrl {
@@ -47,7 +47,7 @@ impl Site {
         }
     }
 
-    /// Returns the URLs by which the origin's response to `target` may name the origin: references to them must lead to
+    /// Returns the URLs by which the origin's response to `target` may name the origin. References to them must lead to
     /// Larder.
     pub fn named_as(&self, target: &Target) -> Vec<OriginUrl> {
         let mut urls = vec![self.url.clone()];
@@ -56,14 +56,14 @@ impl Site {
             HostMode::Origin => {}
             HostMode::Named(_) => urls.push(heard),
             HostMode::Client => {
-                // many servers put their own port behind the host that they hear
+                // many servers append their own port to the host that they get
                 let (host, _) = host_and_port(&target.authority);
                 let authority = match host_and_port(&self.url.authority) {
                     (_, Some(port)) => format!("{host}:{port}"),
                     (_, None) => host.to_owned(),
                 };
                 let own_port = OriginUrl { authority, ..self.url.clone() };
-                // what the client can follow as it is stays as it is
+                // a reference that the client can follow as it is stays as it is
                 if heard.scheme() != target.scheme || !heard.base.is_empty() {
                     urls.push(heard);
                 }

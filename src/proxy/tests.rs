@@ -45,8 +45,8 @@ struct Rig {
     _folder: tempfile::TempDir,
 }
 
-/// An origin that answers each request with these fields, and what it was asked for in Accept-Encoding as the body; without
-/// fields it closes the connection.
+/// An origin that answers each request with these fields, and what it was asked for in Accept-Encoding as the body;
+/// without fields it closes the connection.
 fn origin(fields: &'static str, asked: Arc<AtomicUsize>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -153,7 +153,8 @@ impl Rig {
         held
     }
 
-    /// Asks, and returns when the answer is stored: the worker that stores it ends the flight before it does anything else.
+    /// Asks, and returns when the answer is stored: the worker that stores it ends the flight before it does anything
+    /// else.
     async fn store(&self, fields: &str, responses: u64) {
         assert!(self.get(fields).await.unwrap().contains("\r\nX-Cache: MISS\r\n"));
         until(|| self.store.stats().responses == responses).await;

@@ -7,15 +7,15 @@ use crate::{
     client::{Reply, ReplyBody, Trailers},
     clock::Seconds,
     fields::cache_status::CacheStatus,
-    message::{FieldName, FieldValue, Fields, StatusCode},
+    message::{FieldName, FieldValue, Fields, StatusCode, WrittenFields},
     origin::OriginError,
     policy::{Fwd, Reason, Times},
 };
 
-/// How an answer came about. Cache-Status, X-Cache, the log and the counts tell it.
+/// How an answer came about. Cache-Status, X-Cache, the log and the counts are made from it.
 #[derive(Debug, Clone)]
 pub struct Verdict {
-    /// Why the origin was asked. `None`: it was not asked.
+    /// Why the origin was asked. `None` if it was not.
     pub fwd: Option<Fwd>,
     /// The status of the origin's answer.
     pub fwd_status: Option<u16>,
@@ -29,11 +29,12 @@ pub struct Verdict {
     pub tier: Tier,
     /// True if the origin's answer is being stored.
     pub stored: bool,
-    /// The body that is being stored. At the end of the answer it tells whether it was.
+    /// The body that is being stored. At the end of the answer it tells whether the body was stored.
     pub fill: Option<Arc<Fill>>,
     /// True if the request waited for another request's answer from the origin.
     pub collapsed: bool,
-    /// How long the origin's answer will be fresh once it is stored, and what says so. Zero: each use needs validation.
+    /// How long the origin's answer will be fresh once it is stored, and the reason. Zero means that each use needs
+    /// validation.
     pub stored_for: Option<(Seconds, Reason)>,
     /// Why the origin gave no answer.
     pub failure: Option<Box<OriginError>>,
@@ -85,12 +86,12 @@ impl Verdict {
         Verdict { fwd: None, from_cache: true, tier, ..Verdict::forwarded(Fwd::Miss, reason) }
     }
 
-    /// The verdict on a request that Larder answers by itself, without asking the origin.
+    /// Returns the verdict on a request that Larder answers itself, without asking the origin.
     pub fn refused(reason: Reason) -> Verdict {
         Verdict { fwd: None, tier: Tier::Larder, ..Verdict::forwarded(Fwd::Bypass, reason) }
     }
 
-    /// The verdict where Larder answers because the origin could not.
+    /// Returns the verdict for an answer that Larder makes because the origin could not.
     pub fn failed(self, error: &OriginError) -> Verdict {
         let (reason, failure) = (failure::reason(error), Some(Box::new(error.clone())));
         Verdict {
@@ -102,7 +103,7 @@ impl Verdict {
         }
     }
 
-    /// The verdict after an exchange with the origin.
+    /// Returns the verdict after an exchange with the origin.
     pub fn answered(self, status: u16, times: Times) -> Verdict {
         let waited = times.response.0.saturating_sub(times.request.0);
         let origin_time = Some(Duration::from_millis(u64::try_from(waited).unwrap_or(0)));
@@ -139,8 +140,8 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Makes an answer. `fields` are without those that Larder adds to every answer. `via` is Larder's Via line, for what it
-    /// relays.
+    /// Makes an answer. `fields` must be without the fields that Larder adds to every answer. `via` is Larder's Via
+    /// line, for relayed responses.
     pub fn new(
         status: StatusCode,
         mut fields: Fields,
@@ -151,12 +152,18 @@ impl Answer {
         append_own(&mut fields, via, &verdict);
         let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let body = if bodiless { ReplyBody::Empty(None) } else { body };
-        Answer { reply: Reply { status, fields, body, trailers: Trailers::default() }, verdict }
+        Answer { reply: Reply { status, written: None, fields, body, trailers: Trailers::default() }, verdict }
+    }
+
+    /// The same with fields that were written already.
+    pub fn with_written(mut self, written: WrittenFields) -> Answer {
+        self.reply.written = Some(written);
+        self
     }
 }
 
 impl Answer {
-    /// The same with trailers. They matter only where the body is chunked.
+    /// Returns the answer with trailers. They are sent only if the body is chunked.
     pub fn with_trailers(mut self, trailers: Trailers) -> Answer {
         self.reply.trailers = trailers;
         self
@@ -175,7 +182,7 @@ fn append_own(fields: &mut Fields, via: Option<&FieldValue>, verdict: &Verdict) 
     fields.append(FieldName::from_static("x-cache"), FieldValue::from_static(verdict.word()));
 }
 
-/// Appends a field line with a value of Larder's own.
+/// Appends a field line whose value Larder has made.
 pub fn append(fields: &mut Fields, name: &'static str, value: &str) {
     if let Ok(value) = FieldValue::from_str(value) {
         fields.append(FieldName::from_static(name), value);

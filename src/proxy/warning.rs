@@ -1,4 +1,5 @@
-//! Warnings that a failing origin, or a client, would cause with each request. Each kind makes at most one line in a while.
+//! Limits the warnings that a failing origin, or a client, would cause with each request: one line of each kind in a
+//! second or a minute.
 
 use std::{
     fmt,
@@ -20,18 +21,19 @@ struct Said {
 }
 
 impl Warning {
-    /// A warning of which one line a second is written.
+    /// Makes a warning of which at most one line a second is written.
     pub const fn new() -> Warning {
         Warning { said: Mutex::new(Said { last: None, left_out: 0 }), pause: Duration::from_secs(1) }
     }
 
-    /// A warning of which one line a minute is written.
+    /// Makes a warning of which at most one line a minute is written.
     pub const fn each_minute() -> Warning {
         Warning { said: Mutex::new(Said { last: None, left_out: 0 }), pause: Duration::from_secs(60) }
     }
 
+    /// Writes the warning, or counts it if the last line is too recent.
     pub fn say(&self, words: impl fmt::Display) {
-        // two numbers that are replaced: nothing can be half done
+        // a panic while the lock was held cannot have left the two values half changed
         let due = self.said.lock().unwrap_or_else(PoisonError::into_inner).due(instant(), self.pause);
         match due {
             Some(0) => log::warn!("{words}"),
@@ -42,7 +44,7 @@ impl Warning {
 }
 
 impl Said {
-    /// Returns how many lines were left out before this one; `None`: this one is left out too.
+    /// Returns how many lines were left out before this one. Returns `None` if this one is left out, too.
     fn due(&mut self, now: Instant, pause: Duration) -> Option<u64> {
         if self.last.is_some_and(|last| now.duration_since(last) < pause) {
             self.left_out += 1;

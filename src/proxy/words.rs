@@ -1,4 +1,4 @@
-//! The reason of an outcome in words for people: what the log says last.
+//! Writes the reason of an outcome in words for people. It is the last part of a log line.
 
 use std::fmt;
 
@@ -36,7 +36,7 @@ impl fmt::Display for Words<'_> {
     }
 }
 
-/// The answer is a stored response, or is shared with the request that stores it.
+/// Writes the reason of an answer that is a stored response, or is shared with the request that stores it.
 fn left(f: &mut fmt::Formatter<'_>, verdict: &Verdict) -> fmt::Result {
     let source = source(verdict.reason);
     let why = match verdict.reason {
@@ -53,7 +53,7 @@ fn left(f: &mut fmt::Formatter<'_>, verdict: &Verdict) -> fmt::Result {
     source.map_or(Ok(()), |source| write!(f, " ({source})"))
 }
 
-/// The stored response was stale.
+/// Writes the reason of an answer from a stale stored response.
 fn stale(f: &mut fmt::Formatter<'_>, verdict: &Verdict) -> fmt::Result {
     let over = show_seconds(verdict.ttl.unwrap_or(0).min(0).unsigned_abs());
     write!(f, "{over} over; ")?;
@@ -64,7 +64,7 @@ fn stale(f: &mut fmt::Formatter<'_>, verdict: &Verdict) -> fmt::Result {
     }
 }
 
-/// The origin's answer is being stored, was stored, or was not in the end.
+/// Writes the reason of an answer that is being stored, was stored, or could not be stored in the end.
 fn stored(f: &mut fmt::Formatter<'_>, verdict: &Verdict, end: End) -> fmt::Result {
     if verdict.reason != Reason::NotStored {
         write!(f, "{}; ", verdict.reason.as_str())?;
@@ -72,7 +72,7 @@ fn stored(f: &mut fmt::Formatter<'_>, verdict: &Verdict, end: End) -> fmt::Resul
     match (verdict.fill.as_ref().map(|fill| fill.prospect()), end) {
         (Some(Prospect::Refused(why)), _) => return write!(f, "not stored: {}", why.as_str()),
         (Some(Prospect::Broken), _) => return f.write_str("not stored"),
-        // it ends with the process
+        // the fill ends with the process
         (Some(Prospect::Open | Prospect::Deserted), End::CutOff(Cut::Stop)) => return f.write_str("not stored"),
         (Some(Prospect::Deserted), End::Left | End::CutOff(_)) => return f.write_str("not stored yet"),
         (None | Some(Prospect::Open | Prospect::Deserted | Prospect::Whole), _) => {}
@@ -86,7 +86,7 @@ fn stored(f: &mut fmt::Formatter<'_>, verdict: &Verdict, end: End) -> fmt::Resul
     }
 }
 
-/// The origin's answer is not stored.
+/// Writes the reason of an answer that is not stored.
 fn not_stored(f: &mut fmt::Formatter<'_>, verdict: &Verdict, outcome: &Outcome) -> fmt::Result {
     match (verdict.reason, &outcome.method) {
         (Reason::UnsafeMethod | Reason::MethodNotCached, Some(method)) => {
@@ -96,7 +96,7 @@ fn not_stored(f: &mut fmt::Formatter<'_>, verdict: &Verdict, outcome: &Outcome) 
     }
 }
 
-/// Where a lifetime comes from, if not from the origin's own words.
+/// Returns the words for a lifetime that the origin did not give.
 fn source(reason: Reason) -> Option<&'static str> {
     match reason {
         Reason::DefaultTtl => Some("--default-ttl"),

@@ -1,4 +1,4 @@
-//! What the control socket answers, and the numbers of `larder stats`.
+//! Answers the control socket, and collects the numbers of `larder stats`.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -46,7 +46,7 @@ pub(super) fn open(
         Ok(listening) => Some(listening),
         Err(error) => {
             log::warn!(
-                "no control socket in {}: {error}; --clear-cache cannot reach this Larder",
+                "cannot open the control socket in {}: {error}; larder stats and --clear-cache cannot reach this Larder",
                 config.store.folder.display()
             );
             None

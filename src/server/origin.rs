@@ -1,4 +1,4 @@
-//! What is looked at once at the start: whether the origin is Larder itself, and whether it is there.
+//! Two checks at the start: whether the origin is Larder itself, and whether the origin answers.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket},
@@ -27,7 +27,7 @@ pub(super) fn is_larder_itself(origin: &config::Origin, listening: SocketAddr) -
     !own.is_empty() && !others.iter().any(is_elsewhere)
 }
 
-/// Returns the addresses of a host; none if they cannot be found out soon.
+/// Returns the addresses of a host, or none if the look-up takes too long.
 fn addresses(host: &str) -> Vec<IpAddr> {
     if let Ok(address) = host.parse() {
         return vec![address];
@@ -42,9 +42,9 @@ fn addresses(host: &str) -> Vec<IpAddr> {
     thread.ok().and_then(|_| addresses.recv_timeout(LOOK_UP).ok()).unwrap_or_default()
 }
 
-/// Returns true if a connection to `address` reaches who listens on `listening`, on the same port.
+/// Returns true if a connection to `address` reaches the program that listens on `listening`, on the same port.
 fn is_own(address: IpAddr, listening: IpAddr, is_of_this_machine: impl Fn(IpAddr) -> bool) -> bool {
-    // a connection to no address goes to this machine
+    // a connection to the unspecified address goes to this machine
     let address = match address.to_canonical() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
@@ -70,11 +70,11 @@ pub(super) async fn reached(origin: &Prepared) -> Reached {
     }
 }
 
-/// Logs what the start-up lines could not say, and why the origin is not there.
+/// Logs whether the origin answers, if the start-up lines could not say it, and why it does not.
 pub(super) fn log_reached(reached: &Reached, was_announced: bool) {
     match reached {
         Reached::No(error) => {
-            log::warn!("the origin is not reached: {error}; what is not in the cache cannot be answered")
+            log::warn!("cannot reach the origin: {error}; only cached responses can be served")
         }
         Reached::Yes(took) if !was_announced => log::info!("the origin answers, {}", show_took(*took)),
         Reached::Yes(_) | Reached::Unknown => {}

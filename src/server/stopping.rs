@@ -23,7 +23,8 @@ pub(super) struct Requests<U, C> {
     pub cut_off: C,
 }
 
-/// Waits until a signal asks to stop, stops the server, and waits for its end. A second signal ends the process at once.
+/// Waits until a signal asks to stop, stops the server, and waits for its end. A second signal ends the process at
+/// once.
 pub(super) async fn until_stopped(
     server: ServerHandle,
     requests: Requests<impl Fn() -> u64, impl Fn() -> u64>,

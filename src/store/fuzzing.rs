@@ -14,22 +14,51 @@ use super::{
     format::{
         lines::{self, Event, LINE, Line, Mark, RuleKind, RuleLine},
         location::{FileName, Home, Location},
-        prefix::{self, Kind},
+        prefix::{self, Flags, Prefix},
         print::{Entry, Print, Size},
         record::{self, BodyForm, Record, RecordBody, Variant},
-        sums::{sum_of_sums, sums},
+        sums::{behind, sum_of_sums, sums},
     },
     tiers::index::Index,
 };
 use crate::{key::CacheKey, purge::Position};
 
-/// A record of any bytes, and the same with the lengths, the key and the sums put right, so that what stands behind them is
-/// looked at.
+/// Makes a record of any bytes, with the version, the flags, the lengths, the key and the sums that a valid one has. What
+/// stands behind them is from the input.
+pub fn mended(key: &CacheKey, data: &[u8]) -> Vec<u8> {
+    let byte = |at: usize| data.get(at).copied().unwrap_or_default();
+    let number = |at: usize| u64::from_le_bytes(std::array::from_fn(|place| byte(at + place))) >> (byte(at) % 64);
+    let flag = |bit: u8| byte(0) & bit != 0;
+    let flags = Flags { invalidated: flag(1), credentials: flag(2), part: flag(4) };
+    let primary = if flag(8) { CacheKey([!key.0[0]; 32]) } else { *key };
+    let position = Position { milliseconds: number(1), sequence: number(9) };
+    // a head of 64 KiB at most is not too long
+    let rest = data.get(17..).unwrap_or_default();
+    let (head, inline) = rest.split_at(rest.len().min(usize::from(byte(1)) * 256));
+    let file = if flag(32) { FileName::Body } else { FileName::Segment };
+    let location = Location {
+        file: file(number(1) as u32),
+        offset: number(9),
+        length: number(17),
+        piece: 1 << (byte(25) % 32),
+        sums: [byte(26); 16],
+    };
+    let body = match flag(16) {
+        true => BodyForm::Beside(Home { generation: number(17) as u32, location }),
+        false => BodyForm::Inline(inline),
+    };
+    let record = prefix::record(key, &Prefix { flags, primary, position }, body, |record| {
+        record.extend_from_slice(head);
+        Some(())
+    });
+    record.expect("the head is not too long")
+}
+
+/// A record of any bytes, and the same with all put right that stands before the head, so that what is behind is looked at.
 pub fn record(data: &[u8]) {
     let key = CacheKey([7; 32]);
     let _ = record::decode(&key, data);
-    let mut mended = data.to_vec();
-    prefix::mend(&mut mended, &key);
+    let mended = mended(&key, data);
     assert!(record::parts(&key, &mended).is_some(), "prefix and sums are right");
     let Some(Record { primary, head, body }) = record::decode(&key, &mended) else { return };
     let variant = Variant::of(key, &head);
@@ -42,14 +71,14 @@ pub fn record(data: &[u8]) {
     assert!(record::decode(&key, &again).is_some(), "what was written can be read again");
     let home = Home {
         generation: 1,
-        location: Location { file: FileName::Body(2), offset: 3, length: 4, piece: 5, sums: [6; 16] },
+        location: Location { file: FileName::Body(2), offset: 3, length: 4, piece: 8, sums: [6; 16] },
     };
-    let mut moved = again.clone();
-    if prefix::relocate(&mut moved, &home).is_some() {
-        let found = record::parts(&key, &moved).map(|parts| parts.prefix.kind);
-        assert_eq!(found, Some(Kind::Beside(home)), "a moved record says where its body is");
-    } else {
-        assert_eq!(moved, again, "what cannot be moved stays as it is");
+    match prefix::relocated(&key, &again, home) {
+        Some(moved) => {
+            let found = record::parts(&key, &moved).and_then(|parts| parts.home());
+            assert_eq!(found, Some(home), "a moved record says where its body is");
+        }
+        None => assert!(matches!(form, BodyForm::Inline(_)), "a body in a file can be moved"),
     }
 }
 
@@ -76,7 +105,7 @@ pub fn journal(data: &[u8]) {
                 entry: Entry {
                     generation: generation.into(),
                     size: Size(size.into()),
-                    body: (generation ^ size % 2).into(),
+                    body: (generation ^ (size % 2)).into(),
                 },
                 primary: print(generation),
             },
@@ -156,7 +185,7 @@ pub fn body(data: &[u8]) {
     let sums = sums(body, piece);
     let mut bytes = vec![0xaa; usize::from(*offset)];
     bytes.extend_from_slice(body);
-    bytes.extend_from_slice(sums.as_flattened());
+    bytes.extend_from_slice(behind(&sums));
     let end = bytes.len();
     bytes.extend_from_slice(b"what comes next");
     let location = Location {

@@ -1,13 +1,13 @@
 //! A stored response as the store gives it out and takes it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
 use super::{StoreError, disk::body::DiskBody, format::record::Variant};
 use crate::{
     key::CacheKey,
-    message::StoredHead,
+    message::{StoredHead, WrittenFields},
     purge::{Checked, Judged, Standing},
 };
 
@@ -22,6 +22,30 @@ pub struct StoredResponse {
     pub body: StoredBody,
     /// What the purge rules said about it when they were asked last.
     pub checked: Checked,
+    /// The lines of its head, as the first answer has written them.
+    pub written: Memo<WrittenFields>,
+}
+
+/// Something that is derived from a stored response once it is needed. A clone has none: its head may become another.
+#[derive(Debug)]
+pub struct Memo<T>(OnceLock<T>);
+
+impl<T> Memo<T> {
+    pub fn or_derive(&self, derive: impl FnOnce() -> T) -> &T {
+        self.0.get_or_init(derive)
+    }
+}
+
+impl<T> Default for Memo<T> {
+    fn default() -> Memo<T> {
+        Memo(OnceLock::new())
+    }
+}
+
+impl<T> Clone for Memo<T> {
+    fn clone(&self) -> Memo<T> {
+        Memo::default()
+    }
 }
 
 /// The place of a stored response's body.

@@ -113,7 +113,14 @@ impl Store {
         let key = if becomes_variant { primary.variant(&head.nominated) } else { stored.key };
         self.put(
             primary,
-            StoredResponse { key, primary, head, body: stored.body.clone(), checked: Checked::default() },
+            StoredResponse {
+                key,
+                primary,
+                head,
+                body: stored.body.clone(),
+                checked: Checked::default(),
+                written: Default::default(),
+            },
             epoch,
         );
     }

@@ -26,25 +26,29 @@ fn what_is_not_valid_is_one_line_and_exit_code_2() {
         (
             &["--origin", "a.example"],
             &[],
-            "error: invalid --origin \"a.example\": expected http(s)://host[:port][/base], ",
+            "error: invalid --origin \"a.example\": missing scheme; write http://a.example or https://a.example",
         ),
-        (&["a.example"], &[], "error: invalid --origin \"a.example\": expected http(s)://host[:port][/base], "),
-        (&["localhost"], &[], "error: invalid --origin \"localhost\": expected http(s)://host[:port][/base], "),
+        (
+            &["a.example"],
+            &[],
+            "error: invalid --origin \"a.example\": missing scheme; write http://a.example or https://a.example",
+        ),
+        (&["localhost"], &[], "error: invalid --origin \"localhost\": missing scheme; write http://localhost or "),
         (
             &["http://unix:/run/app.sock"],
             &[],
-            "error: invalid --origin \"http://unix:/run/app.sock\": Larder reaches an origin by TCP alone, ",
+            "error: invalid --origin \"http://unix:/run/app.sock\": Unix sockets are not supported; ",
         ),
-        (&[origin[0], origin[1], "--disk", "10"], &[], "error: invalid --disk \"10\": the unit is missing "),
-        (&origin, &[("LARDER_DISK", "10")], "error: invalid LARDER_DISK \"10\": the unit is missing "),
+        (&[origin[0], origin[1], "--disk", "10"], &[], "error: invalid --disk \"10\": missing unit "),
+        (&origin, &[("LARDER_DISK", "10")], "error: invalid LARDER_DISK \"10\": missing unit "),
         (&[], &[("LARDER_ORIGIN", "ftp://a")], "error: invalid LARDER_ORIGIN \"ftp://a\": unknown scheme "),
         (&["x://a"], &[("LARDER_ORIGIN", "http://a")], "error: invalid --origin \"x://a\": unknown scheme "),
         (
             &["--origin", "http://169.254.169.254"],
             &[],
-            "error: invalid --origin \"http://169.254.169.254\": the address is link-local, or one where",
+            "error: invalid --origin \"http://169.254.169.254\": link-local and cloud metadata addresses ",
         ),
-        (&origin, &[], "error: missing --cache-dir: neither XDG_CACHE_HOME nor HOME names a place; "),
+        (&origin, &[], "error: missing --cache-dir: neither XDG_CACHE_HOME nor HOME is set; "),
         (&["--clear-cache"], &[], "error: missing --cache-dir: neither XDG_CACHE_HOME nor HOME "),
     ] {
         let (code, stdout, stderr) = run(words, variables);
@@ -59,9 +63,12 @@ fn what_cannot_be_understood_is_one_line_too_that_names_the_flag_or_the_variable
     let plain = folder.path().join("plain.pem");
     fs::write(&plain, "no certificate").unwrap();
     let plain = plain.to_str().unwrap();
-    let no_switch = "expected 1, true, yes or on, or 0, false, no or off";
+    let no_switch = "expected yes or no (or 1, true, on, 0, false, off)";
+    let no_number = "expected a number, for example 2, or yes or no";
     let one_origin =
-        "--origin is given more than once: one Larder has one origin; start one for each, with a --port of its own";
+        "several values of --origin: one Larder has one origin; start one Larder for each, with its own --port";
+    let negative = |flag: &str, value: &str, expected: &str| format!("invalid {flag} \"{value}\": expected {expected}");
+    let time = "a time such as 500ms, 30s, 1h30m, 2d or 1w";
     let meant = |typed: &str, meant: &str| format!("unknown {typed}: did you mean {meant}? (larder --help lists all)");
     for (words, variables, line) in [
         (&["--orign", "http://a"][..], &[][..], meant("flag --orign", "--origin")),
@@ -76,34 +83,44 @@ fn what_cannot_be_understood_is_one_line_too_that_names_the_flag_or_the_variable
         (&["purge", "http://a/b"], &[], meant("command \"purge\"", "--clear-cache")),
         (&["purge"], &[], meant("command \"purge\"", "--clear-cache")),
         (&["stat"], &[], meant("command \"stat\"", "stats")),
-        (&["--qqq"], &[], "unknown flag --qqq: (larder --help lists all)".to_owned()),
-        (&["-x"], &[], "unknown flag -x: (larder --help lists all)".to_owned()),
+        (&["--qqq"], &[], "unknown flag --qqq: larder --help lists all".to_owned()),
+        (&["-x"], &[], "unknown flag -x: larder --help lists all".to_owned()),
         (&["stats", "xyz"], &[], "unknown command \"xyz\": larder --help lists all; an origin is a URL, like http://example.com".to_owned()),
         (&["http://a", "http://b"], &[], one_origin.to_owned()),
         (&["--origin", "http://a", "--origin", "http://b"], &[], one_origin.to_owned()),
-        (&["--port"], &[], "missing value of --port: write --port <PORT>".to_owned()),
-        (&["--origin", "--strict"], &[], "missing value of --origin: write --origin <URL>".to_owned()),
+        (&["--port"], &[], "missing value of --port: write --port N".to_owned()),
+        (&["--origin", "--strict"], &[], "missing value of --origin: write --origin URL".to_owned()),
+        (&["stats", "--port", "1"], &[], "unknown flag --port: larder stats --help lists all".to_owned()),
+        (&["http://a", "--port", "-1"], &[], negative("--port", "-1", "0 to 65535")),
+        (&["http://a", "--cache-dir", "/x", "--workers", "-2"], &[], negative("--workers", "-2", "1 to 1024")),
+        (&["http://a", "--cache-dir", "/x", "--default-ttl", "-1s"], &[], negative("--default-ttl", "-1s", time)),
+        (&["http://a", "--cache-dir", "/x", "--stale-if-error", "-1s"], &[], negative("--stale-if-error", "-1s", time)),
+        (&["http://a", "--cache-dir", "/x", "--disk", "-1G"], &[], negative("--disk", "-1G", "a size such as 512K, 1.5G or 10GiB")),
+        (&["--origin", "-1"], &[], "invalid --origin \"-1\": missing scheme; write http://-1 or https://-1".to_owned()),
+        (&["-v", "-1"], &[], "unknown flag -1: larder --help lists all".to_owned()),
+        (&["--strict", "yes"], &[], "invalid --strict \"yes\": expected no value; write --strict alone, or leave it out".to_owned()),
+        (&["http://a", "--strict", "1"], &[], "invalid --strict \"1\": expected no value; write --strict alone, or leave it out".to_owned()),
         (&["--strict=yes"], &[], "invalid --strict \"yes\": expected no value; write --strict alone, or leave it out".to_owned()),
-        (&["-v\n=x"], &[], "unknown flag -\\n: (larder --help lists all)".to_owned()),
-        (&[], &[("LARDER_VERBOSE", "loud")], format!("invalid LARDER_VERBOSE \"loud\": {no_switch}, or how often, for example 2")),
-        (&[], &[("LARDER_QUIET", "-1")], format!("invalid LARDER_QUIET \"-1\": {no_switch}, or how often, for example 2")),
+        (&["-v\n=x"], &[], "unknown flag -\\n: larder --help lists all".to_owned()),
+        (&[], &[("LARDER_VERBOSE", "loud")], format!("invalid LARDER_VERBOSE \"loud\": {no_number}")),
+        (&[], &[("LARDER_QUIET", "-1")], format!("invalid LARDER_QUIET \"-1\": {no_number}")),
         (&[], &[("LARDER_STRICT", "maybe")], format!("invalid LARDER_STRICT \"maybe\": {no_switch}")),
         (&[], &[("LARDER_IGNORE_COOKIES", "\n")], format!("invalid LARDER_IGNORE_COOKIES \"\\n\": {no_switch}")),
         (
             &["--origin", "http://a"],
             &[("LARDER_CACHE_DIR", "")],
-            "invalid LARDER_CACHE_DIR \"\": expected a folder such as /var/cache/larder".to_owned(),
+            "invalid LARDER_CACHE_DIR \"\": expected a folder, for example /var/cache/larder".to_owned(),
         ),
-        (&["--clear-cache", "stats"], &[], "--clear-cache: it does not go together with stats; run one, then the other".to_owned()),
+        (&["--clear-cache", "stats"], &[], "--clear-cache: cannot be combined with stats; run one, then the other".to_owned()),
         (
             &["--origin", "http://a", "--cache-dir", "/x", "--origin-ca", plain],
             &[],
-            format!("invalid --origin-ca: {plain} holds no certificate; expected a file of PEM certificates"),
+            format!("invalid --origin-ca \"{plain}\": no certificate in it; expected a file of PEM certificates"),
         ),
         (
             &["--origin", "https://a", "--cache-dir", "/x"],
             &[("LARDER_ORIGIN_CA", "/x/y")],
-            "invalid LARDER_ORIGIN_CA: cannot read /x/y: No such file or directory (os error 2); expected a file of PEM certificates".to_owned(),
+            "invalid LARDER_ORIGIN_CA \"/x/y\": cannot be read: No such file or directory (os error 2); expected a file of PEM certificates".to_owned(),
         ),
     ] {
         let (code, stdout, stderr) = run(words, variables);
@@ -149,9 +166,9 @@ fn a_variable_that_nobody_reads_and_a_tilde_are_warnings_and_what_kubernetes_set
     let log = spawned.log();
     let warned: Vec<_> = log.iter().filter_map(|line| Some(line.split_once(" WARN  ")?.1)).collect();
     for begin in [
-        "unknown variable LARDER_CLEAR_CACHE: it is ignored; only the flag --clear-cache clears",
-        "unknown variable LARDER_DEFUALT_TTL: it is ignored; did you mean LARDER_DEFAULT_TTL?",
-        "--cache-dir \"~/c\": ~ is taken as the name of a folder, ",
+        "unknown variable LARDER_CLEAR_CACHE: ignored; only the flag --clear-cache clears the cache",
+        "unknown variable LARDER_DEFUALT_TTL: ignored; did you mean LARDER_DEFAULT_TTL?",
+        "--cache-dir \"~/c\": no shell has replaced the ~, ",
     ] {
         assert_eq!(warned.iter().filter(|line| line.starts_with(begin)).count(), 1, "{log:#?}");
     }
@@ -195,15 +212,16 @@ fn a_taken_port_is_one_line_that_names_the_flag_and_exit_code_1() {
     let folder = tempfile::tempdir().unwrap();
     let cache = folder.path().to_str().unwrap();
     let words = ["--origin", "http://127.0.0.1:9", "--cache-dir", cache];
-    let taken = format!("{port} is taken on 127.0.0.1; stop what listens there or name another port");
+    let other = taken.local_addr().unwrap().port().checked_add(1).unwrap_or(3000);
+    let taken =
+        format!("another program listens on 127.0.0.1:{port}; stop it, or choose another port, for example {other}");
     let (code, _, stderr) = run(&[&words[..], &["--port", &port]].concat(), &[]);
     assert_eq!((code, stderr), (1, format!("error: --port: {taken}\n")));
     let (code, _, stderr) = run(&words, &[("LARDER_PORT", &port)]);
     assert_eq!((code, stderr), (1, format!("error: LARDER_PORT: {taken}\n")));
     // 192.0.2.1 is nobody's (RFC 5737)
     let (code, _, stderr) = run(&[&words[..], &["--host", "192.0.2.1", "--port", "0"]].concat(), &[]);
-    let foreign =
-        "error: --host: 192.0.2.1 is no address of this machine; write one of its own, like 127.0.0.1 or 0.0.0.0\n";
+    let foreign = "error: --host: this machine does not have the address 192.0.2.1; choose one that it has, for example 127.0.0.1 or 0.0.0.0\n";
     assert_eq!((code, stderr.as_str()), (1, foreign));
 }
 
@@ -262,7 +280,7 @@ fn a_folder_that_is_no_cache_is_not_touched_by_clearing() {
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!((output.status.code(), stderr), (Some(0), format!("there is no cache at {path}\n")), "{words:?}");
     }
-    let refused = output(&mut larder(&["--origin", "http://127.0.0.1:9", "--cache-dir", path]));
+    let refused = output(&mut larder(&["--origin", "http://127.0.0.1:9", "--port", "0", "--cache-dir", path]));
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8(refused.stderr).unwrap().contains("is not a cache folder"));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);

@@ -16,7 +16,8 @@ fn held(gate: &Gate, answer: impl Fn(&crate::support::RecordedRequest) -> Vec<St
     })
 }
 
-/// Asks from this many clients at once; opens the gate when all have asked and `arrived` of them reached the origin.
+/// Asks from this many clients at once; opens the gate when `arrived` of them have reached the origin and all others wait
+/// for them.
 fn at_once(
     proxy: &Proxy,
     origin: &Origin,
@@ -36,7 +37,7 @@ fn at_once(
             })
             .collect();
         origin.await_requests(arrived);
-        proxy.await_received(clients as u64);
+        proxy.await_following(clients - arrived);
         gate.open();
         asking.into_iter().map(|client| client.join().unwrap()).collect()
     })
@@ -169,7 +170,7 @@ fn who_follows_a_client_that_leaves_gets_the_answer_all_the_same() {
     origin.await_requests(1);
     let mut follower = proxy.client();
     follower.send(request("GET", "/a", &[]));
-    proxy.await_received(2);
+    proxy.await_following(1);
     leader.reset();
     gate.open();
     assert_eq!(follower.response("GET").text(), "for all");

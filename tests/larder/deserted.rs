@@ -2,7 +2,7 @@
 
 use larder::clock;
 
-use crate::support::{Client, End, Origin, Proxy, Response, Step, request};
+use crate::support::{Client, End, Origin, Proxy, Response, Step, request, respond, until};
 
 const CHUNKED: &str =
     "HTTP/1.1 200 OK\r\nCache-Control: max-age=600\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
@@ -44,6 +44,27 @@ fn a_slow_body_of_known_length_ends_soon_after_its_last_client_has_left() {
     // the end of its side alone may be a half-close
     ask(&proxy, "/a").0.reset();
     origin.await_no_connections();
+}
+
+#[test]
+fn w34_a_condition_on_a_large_url_that_was_given_up_goes_on_to_the_origin() {
+    let origin = Origin::answering(|request| match request.field("If-None-Match") {
+        Some("\"v\"") => respond(304, &["ETag: \"v\""], ""),
+        _ => {
+            let head =
+                "HTTP/1.1 200 OK\r\nCache-Control: max-age=600\r\nETag: \"v\"\r\nContent-Length: 60000000\r\n\r\n";
+            vec![Step::Send([head.as_bytes(), &[b'x'; 2000]].concat())]
+        }
+    });
+    let proxy = Proxy::start(&origin, &[]);
+    let ask = || proxy.client().ask("GET", "/a", &["If-None-Match: \"v\""]);
+    // for all clients at first: how long the transfer takes is not known yet
+    assert_eq!((ask().status, origin.requests()[0].field("If-None-Match")), (304, None));
+    origin.await_no_connections();
+    until("the transfer to be given up", || {
+        let asked = origin.request_count();
+        ask().status == 304 && origin.requests()[asked].field("If-None-Match") == Some("\"v\"")
+    });
 }
 
 #[test]

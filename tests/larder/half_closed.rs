@@ -64,3 +64,31 @@ fn the_end_of_a_clients_side_within_a_body_of_unknown_length_means_that_it_has_l
     tab.finish();
     origin.await_no_connections();
 }
+
+#[test]
+fn a_client_that_half_closes_behind_its_content_gets_its_answer() {
+    let origin = Origin::answering(|request| respond(200, &[], request.body.len().to_string()));
+    let proxy = Proxy::start(&origin, &[]);
+    for (lines, content, length) in [
+        (&["Content-Length: 4"][..], "body".to_owned(), "4"),
+        (&["Content-Length: 4", "Expect: 100-continue"], "body".to_owned(), "4"),
+        (&["Content-Length: 200000"], "x".repeat(200_000), "200000"),
+        (&["Transfer-Encoding: chunked"], "4\r\nbody\r\n0\r\n\r\n".to_owned(), "4"),
+    ] {
+        let mut client = proxy.client();
+        client.send([request("POST", "/", lines), content.into_bytes()].concat()).finish();
+        assert_eq!(client.response("POST").text(), length, "{lines:?}");
+    }
+}
+
+#[test]
+fn a_client_that_ends_its_side_within_its_content_is_not_waited_for() {
+    let origin = Origin::always(respond(200, &[], ""));
+    let proxy = Proxy::start(&origin, &[]);
+    for lines in ["Content-Length: 5", "Transfer-Encoding: chunked"] {
+        let mut client = proxy.client();
+        client.send([request("POST", "/", &[lines]), b"4\r\n".to_vec()].concat()).finish();
+        client.rest();
+    }
+    assert_eq!(origin.request_count(), 0);
+}

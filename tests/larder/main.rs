@@ -21,6 +21,7 @@ mod herd;
 mod hosts;
 mod interim;
 mod invalidation;
+mod lane;
 mod lifetimes;
 mod logs;
 mod memory;

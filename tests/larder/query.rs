@@ -75,12 +75,25 @@ fn queries_of_different_content_never_share_a_fetch() {
         client
     });
     origin.await_requests(2);
-    proxy.await_received(4);
+    proxy.await_following(2);
     gate.open();
     for (client, content) in clients.iter_mut().zip(contents) {
         assert_eq!(client.response("QUERY").text(), content);
     }
     assert_eq!(origin.request_count(), 2);
+}
+
+#[test]
+fn no_lifetime_is_invented_for_an_answer_to_query() {
+    for fields in [&[][..], &["Last-Modified: Mon, 01 Jan 2024 00:00:00 GMT"]] {
+        let origin = Origin::answering(|request| respond(200, fields, request.index.to_string()));
+        let proxy = Proxy::start(&origin, &[]);
+        let head = request("QUERY", "/q", &["Content-Length: 1"]);
+        for n in 0..2 {
+            let answer = proxy.client().send(&head).send("a").response("QUERY");
+            assert_eq!((answer.x_cache(), answer.text()), ("MISS", n.to_string()), "{fields:?}");
+        }
+    }
 }
 
 #[test]

@@ -59,6 +59,24 @@ def larder_program():
     raise SystemExit("no Larder to test: run `cargo build --release`, or set LARDER=/path/to/larder")
 
 
+def recipe(client, url):
+    """What the README says to write for this client, with this URL of Larder in place of the one there."""
+    rows = (ROOT / "README.md").read_text().splitlines()
+    row = next((row for row in rows if row.startswith(f"| {client} | `")), None)
+    if row is None:
+        raise Failed(f"the README has a recipe for {client}")
+    return row.split("`")[1].replace("127.0.0.1:3000", urllib.parse.urlsplit(url).netloc)
+
+
+def recipe_of_lines(title, url):
+    """The lines of the README behind this comment, with this URL of Larder in place of the one there."""
+    text = (ROOT / "README.md").read_text().replace("127.0.0.1:3000", urllib.parse.urlsplit(url).netloc)
+    _, found, rest = text.partition(f"\n    # {title}\n")
+    if not found:
+        raise Failed(f"the README has lines for {title}")
+    return rest.partition("\n\n")[0]
+
+
 def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

@@ -66,7 +66,8 @@ impl State {
     /// unknown length it means that the client has left: that is all that a closed browser tab sends.
     pub(super) fn end_of_input(&mut self) -> Poll<&'static [u8]> {
         let has_left = match self.phase {
-            Phase::Handling => !self.body.is_over(),
+            // the rest of the content may be among what is not parsed yet
+            Phase::Handling => !self.body.is_over() && self.input.is_empty(),
             Phase::Answering { endless } => endless && !self.half_closed,
             Phase::Draining | Phase::Lingering => true,
             Phase::Head | Phase::Flushing => false,

@@ -18,7 +18,13 @@ fn fields(lines: &[(&'static str, &'static str)]) -> Fields {
 }
 
 fn reply(status: u16, lines: &[(&'static str, &'static str)], body: ReplyBody) -> Reply {
-    Reply { status: StatusCode::from_u16(status).unwrap(), fields: fields(lines), body, trailers: Trailers::default() }
+    Reply {
+        status: StatusCode::from_u16(status).unwrap(),
+        written: None,
+        fields: fields(lines),
+        body,
+        trailers: Trailers::default(),
+    }
 }
 
 fn bytes(text: &'static str) -> ReplyBody {

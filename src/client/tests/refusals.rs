@@ -106,7 +106,7 @@ fn a_body_that_is_refused_behind_the_beginning_of_an_answer_adds_nothing_to_it()
     let (options, told) = told(Options::default());
     let server = Server::start(options, |presented: Presented| async {
         let body = ReplyBody::Stream { length: None, pieces: presented.body.into_stream() };
-        Reply { status: StatusCode::OK, fields: Fields::new(), body, trailers: Trailers::default() }
+        Reply { status: StatusCode::OK, written: None, fields: Fields::new(), body, trailers: Trailers::default() }
     });
     let text = server.ask("POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\nno size\r\n");
     assert!(text.ends_with("1\r\nx\r\n"), "{text}");

@@ -33,7 +33,13 @@ pub(super) fn stream(length: Option<u64>, pieces: &[Result<&'static str, ()>]) -
 }
 
 fn reply(status: u16, body: ReplyBody) -> Reply {
-    Reply { status: StatusCode::from_u16(status).unwrap(), fields: Fields::new(), body, trailers: Trailers::default() }
+    Reply {
+        status: StatusCode::from_u16(status).unwrap(),
+        written: None,
+        fields: Fields::new(),
+        body,
+        trailers: Trailers::default(),
+    }
 }
 
 /// Answers each path with the reply of that name.
@@ -71,6 +77,7 @@ async fn core(presented: Presented) -> Reply {
             }
             Reply {
                 status: StatusCode::OK,
+                written: None,
                 fields,
                 body: ReplyBody::Bytes(Bytes::from_static(b"hello")),
                 trailers: Trailers::default(),

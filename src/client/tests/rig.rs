@@ -110,7 +110,13 @@ pub async fn collect(body: RequestBody) -> io::Result<Vec<u8>> {
 
 pub fn text_reply(status: u16, body: String) -> Reply {
     let status = StatusCode::from_u16(status).unwrap();
-    Reply { status, fields: Fields::new(), body: ReplyBody::Bytes(body.into()), trailers: Trailers::default() }
+    Reply {
+        status,
+        written: None,
+        fields: Fields::new(),
+        body: ReplyBody::Bytes(body.into()),
+        trailers: Trailers::default(),
+    }
 }
 
 pub fn get(target: &str) -> String {

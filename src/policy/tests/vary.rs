@@ -282,7 +282,8 @@ fn strictly_an_unknown_field_of_tokens_is_a_list() {
     }
 }
 
-/// RFC 9111 allows a cache to store the fields of a request. A reader of the disk must not learn a credential from them.
+/// RFC 9111 allows a cache to store the fields of a request. A reader of the disk must not learn a credential from
+/// them.
 #[test]
 fn the_values_of_credentials_are_compared_and_stored_as_keyed_digests() {
     let other_key = Options { digest_key: DigestKey::new([1; 32]), ..usual() };

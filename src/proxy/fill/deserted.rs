@@ -1,23 +1,23 @@
-//! Whether the rest of a body is fetched though nobody waits for it any more.
+//! Decides whether the rest of a body is fetched although no client waits for it any more.
 
 use std::time::Duration;
 
-/// A body is fetched to its end only if the rest is expected within this time.
+/// A deserted body is fetched to its end only if the rest is expected within this time.
 pub const FINISHED_WITHIN: Duration = Duration::from_secs(10);
 
-/// How long a deserted body may go on before its pace is judged, and how long one of unknown length may.
+/// How long the fetching of a deserted body goes on before its pace is judged. If the length is unknown, it ends then.
 pub const JUDGED_AFTER: Duration = Duration::from_secs(1);
 
-/// A body that nobody waits for.
+/// A body that no client waits for.
 #[derive(Debug, Clone, Copy)]
 pub struct Deserted {
-    /// Bytes so far.
+    /// The number of bytes that have come.
     pub total: u64,
-    /// The length, where it is known.
+    /// The length of the body, if it is known.
     pub known: Option<u64>,
-    /// How long the body has been coming.
+    /// The time since the fill began.
     pub coming: Duration,
-    /// For how long nobody has waited for it.
+    /// The time for which no client has waited for it.
     pub alone: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! One client's view of a body on its way.
+//! One client's view of a fill.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use tokio::sync::watch;
 use super::state::{Fill, Progress};
 use crate::client::Trailers;
 
-/// Bytes that a reader takes from disk at a time.
+/// The most bytes that a reader reads from disk at a time.
 const READ: usize = 64 * 1024;
 
-/// The body was broken off before its end.
+/// The error of a body that was broken off before its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Broken;
 
@@ -21,12 +21,12 @@ pub struct FillReader {
     progress: watch::Receiver<Progress>,
     id: u64,
     at: u64,
-    /// Set when all of the body was read.
+    /// Set when the whole body was read.
     trailers: Trailers,
 }
 
 impl FillReader {
-    /// A reader from the first byte on; `None`: the beginning is gone.
+    /// Returns a reader that begins at the first byte. Returns `None` if the fill no longer holds its beginning.
     pub fn of(fill: &Arc<Fill>) -> Option<FillReader> {
         let id = fill.join()?;
         Some(FillReader {
@@ -38,18 +38,18 @@ impl FillReader {
         })
     }
 
-    /// The trailers, which are there once the body is read.
+    /// Returns the trailers. They are set once the body was read.
     pub fn trailers(&self) -> Trailers {
         self.trailers.clone()
     }
 
-    /// Goes on from another offset.
+    /// Continues at another offset.
     pub fn skip_to(&mut self, offset: u64) {
         self.at = offset;
         self.fill.move_reader(self.id, offset);
     }
 
-    /// The next bytes, at most `most` of them; `None`: the body is whole and read.
+    /// Returns the next bytes, at most `most` of them. Returns `None` at the end of a whole body.
     pub async fn next(&mut self, most: u64) -> Option<Result<Bytes, Broken>> {
         loop {
             let progress = *self.progress.borrow_and_update();
@@ -67,12 +67,12 @@ impl FillReader {
                     Ok(bytes) if !bytes.is_empty() => Some(bytes),
                     _ => return Some(Err(Broken)),
                 },
-                // it lagged too far behind in a relay
+                // this reader lagged too far behind in a relay
                 (None, _) if self.at < total => return Some(Err(Broken)),
                 (None, _) => None,
             };
-            // The last bytes are held back until the body is proven whole: a client with Content-Length bytes considers the
-            // response complete.
+            // The last bytes are held back until the body is proven whole: a client with Content-Length bytes considers
+            // the response complete.
             let is_last = |bytes: &Bytes| known.is_some_and(|known| self.at + bytes.len() as u64 >= known);
             let proven = matches!(progress, Progress::Whole(_));
             if let Some(bytes) = bytes.filter(|bytes| proven || !is_last(bytes)) {

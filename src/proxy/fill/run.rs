@@ -20,18 +20,18 @@ use crate::{
 /// A body that came to its end.
 pub enum Filled {
     Memory(Bytes),
-    /// It is still to be finished.
+    /// The body on disk must still be finished.
     Disk(Box<WholeBody>),
 }
 
-/// Why a fill ended without a body to store.
+/// The error of a fill that ended without a body to store.
 #[derive(Debug)]
 pub enum FillError {
     /// The origin did not bring the body to its end. The readers were broken off.
     Origin(OriginError),
     /// The readers got all of the body, but the store could not take it.
     Store(StoreError),
-    /// Nobody waits for the body any more, and its rest is not expected soon.
+    /// No client waits for the body any more, and its rest is not expected soon.
     Abandoned,
 }
 
@@ -45,9 +45,10 @@ impl fmt::Display for FillError {
     }
 }
 
-/// Reads the origin's body (`next` gives its pieces) to its end into a fill. `known`: the length, where it is known; any
-/// other is a break. `before` and `after` are there already, on either side of the origin's bytes. `on_relay` is called when
-/// the store refuses the body. `alone` gives a place among the few bodies that go on though nobody waits for them.
+/// Reads the origin's body into a fill, to its end. `next` returns the pieces of the body. `known` is the length, if it
+/// is known; a body of another length is an error. `before` and `after` are stored bytes on either side of the origin's
+/// bytes. `on_relay` is called when the store refuses the body. `alone` returns a place among the few bodies that are
+/// fetched although no client waits for them.
 pub async fn run<P>(
     fill: &Fill,
     mut next: impl AsyncFnMut() -> Option<Result<Bytes, OriginError>>,
@@ -83,7 +84,7 @@ pub async fn run<P>(
             spill = Spill::Refused(why);
         }
         fill.progress.send_replace(Progress::Growing(total));
-        // the readers of a relay wait for its end when all of it is there
+        // when all bytes of a relay have come, its readers wait only for the proof of the end
         if matches!(spill, Spill::Refused(_)) && known != Some(total) {
             wait_for_readers(fill).await?;
         }
@@ -100,12 +101,12 @@ pub async fn run<P>(
         },
         Spill::Refused(why) => Err(FillError::Store(why)),
     };
-    // the readers need not wait for the disk to have it
+    // the readers need not wait until the disk has the body
     fill.progress.send_replace(Progress::Whole(total));
     filled
 }
 
-/// The reason that the store gives for a body that it does not take.
+/// Returns the reason for a body that the store does not take.
 fn reason(why: &StoreError) -> Reason {
     match why {
         StoreError::TooLarge => Reason::TooLarge,
@@ -114,17 +115,17 @@ fn reason(why: &StoreError) -> Reason {
     }
 }
 
-/// Who waits for a fill, seen from the task that fills it.
+/// Tells the task that runs a fill whether any client waits for it.
 struct Attendance<'a, P, A: Fn() -> Option<P>> {
     fill: &'a Fill,
     began: Instant,
-    /// Since when nobody waits, and the place that allows the fill to go on.
+    /// The time since which no client waits, and the place that allows the fill to go on.
     deserted: Option<(Instant, P)>,
     alone: A,
 }
 
 impl<P, A: Fn() -> Option<P>> Attendance<'_, P, A> {
-    /// Waits for the origin's next bytes for as long as they are worth waiting for.
+    /// Waits for the origin's next bytes. Fails when no client waits any more and the rest is not expected soon.
     async fn attended<T>(&mut self, next: impl Future<Output = T>) -> Result<T, FillError> {
         let mut next = std::pin::pin!(next);
         loop {
@@ -138,7 +139,7 @@ impl<P, A: Fn() -> Option<P>> Attendance<'_, P, A> {
         }
     }
 
-    /// Returns true if nobody waits for the fill, and it may go on all the same.
+    /// Returns true if no client waits for the fill and the fill may go on all the same. Fails if it may not go on.
     fn judge(&mut self) -> Result<bool, FillError> {
         let (total, known) = {
             let state = self.fill.lock();
@@ -158,7 +159,7 @@ impl<P, A: Fn() -> Option<P>> Attendance<'_, P, A> {
     }
 }
 
-/// A relay goes on when its fastest reader is near the end of what came.
+/// Waits until the fastest reader of a relay is near the end of the bytes that have come. Fails if there is no reader.
 async fn wait_for_readers(fill: &Fill) -> Result<(), FillError> {
     loop {
         let moved = fill.readers_moved.notified();
@@ -170,7 +171,7 @@ async fn wait_for_readers(fill: &Fill) -> Result<(), FillError> {
     }
 }
 
-/// Breaks off the readers of a fill that ends any other way than whole.
+/// Breaks off the readers of a fill when it is dropped before the body is whole.
 struct BreakOff<'a>(&'a Fill);
 
 impl Drop for BreakOff<'_> {

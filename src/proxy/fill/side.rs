@@ -1,4 +1,4 @@
-//! Bytes of a stored part that a new part is joined to.
+//! Bytes of a stored part that are joined to a new part.
 
 use std::ops::Range;
 
@@ -6,10 +6,10 @@ use bytes::Bytes;
 
 use crate::store::{self, StoreError, StoredBody};
 
-/// Bytes that are read at a time.
+/// The most bytes that are read at a time.
 const READ: u64 = 64 * 1024;
 
-/// Bytes of a stored part before or behind those that come from the origin. They are read as they are needed.
+/// Bytes of a stored part that stand before or behind the bytes from the origin. They are read when they are needed.
 #[derive(Default)]
 pub struct Side {
     body: Option<StoredBody>,
@@ -25,7 +25,7 @@ impl Side {
         self.range.end - self.range.start
     }
 
-    /// Returns true if its first byte can be read. A later failure breaks the answer off.
+    /// Returns true if the first byte can be read. If a later byte cannot be read, the answer is broken off.
     pub async fn can_be_read(&self) -> bool {
         match &self.body {
             Some(body) if !self.range.is_empty() => store::read(body, self.range.start, 1).await.is_ok(),

@@ -1,28 +1,29 @@
-//! What goes to the disk beside memory.
+//! Writes the bytes of a fill to the disk.
 
 use bytes::Bytes;
 
 use super::state::Fill;
 use crate::store::{BodyWriter, Store, StoreError};
 
-/// Pieces that are written together at most.
+/// The most pieces that are written together.
 const TOGETHER: usize = 64;
 
-/// Where a fill's bytes go beside memory.
+/// Whether the bytes of a fill are written to the disk as well.
 pub enum Spill {
     Memory,
     Disk(Box<Behind>),
     Refused(StoreError),
 }
 
-/// Bytes for the disk, a little behind memory: each write costs a hop to another thread.
+/// The writer of a fill, and the pieces that wait for it. They are written together, because each write is handed to
+/// another thread.
 pub struct Behind {
     pub writer: BodyWriter,
     waiting: Vec<Bytes>,
 }
 
 impl Behind {
-    /// Writes the bytes that wait, and lets memory forget what it need not keep.
+    /// Writes the pieces that wait, and drops the bytes that memory need not keep.
     pub async fn write(&mut self, fill: &Fill) -> Result<(), StoreError> {
         if self.waiting.is_empty() {
             return Ok(());
@@ -37,7 +38,7 @@ impl Behind {
 }
 
 impl Spill {
-    /// Takes the piece that was just pushed to memory. `total`: bytes so far, that piece included.
+    /// Takes the piece that was just pushed to memory. `total` is the number of bytes so far, including the piece.
     pub async fn take(
         &mut self,
         piece: Bytes,
@@ -57,7 +58,7 @@ impl Spill {
             Spill::Disk(behind) => {
                 behind.waiting.push(piece);
                 let waiting: u64 = behind.waiting.iter().map(|piece| piece.len() as u64).sum();
-                // what waits is still in memory
+                // the pieces that wait are still in memory
                 if waiting >= fill.lock().window() / 2 || behind.waiting.len() >= TOGETHER {
                     behind.write(fill).await?;
                 }

@@ -1,4 +1,4 @@
-//! What memory holds of a body on its way, how far it has come, and who reads it.
+//! The state of a fill: the bytes in memory, the progress, and the readers.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -15,10 +15,10 @@ use crate::{
     store::{DiskBody, Incoming},
 };
 
-/// In a relay: windows by which a reader may lag behind what the origin has sent. A reader that lags more is broken off.
+/// The number of windows by which a reader of a relay may lag behind the origin. A reader that lags more is broken off.
 pub const LAG: u64 = 16;
 
-/// How far a fill has come.
+/// The progress of a fill, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
     Growing(u64),
@@ -26,13 +26,13 @@ pub enum Progress {
     Broken,
 }
 
-/// The shared side of a fill.
+/// A fill, as its task and its readers share it.
 pub struct Fill {
     state: Mutex<State>,
     pub(super) progress: watch::Sender<Progress>,
     /// Notified when a reader moved on or left.
     pub(super) readers_moved: Notify,
-    /// Notified when the last reader left, or the first one came again.
+    /// Notified when the last reader left, or when a reader came after that.
     pub(super) attendance: Notify,
 }
 
@@ -42,36 +42,37 @@ pub struct State {
     /// Counts the bytes of `pieces`.
     incoming: Arc<Incoming>,
     pub total: u64,
-    /// The length, where it is known.
+    /// The length of the body, if it is known.
     pub known: Option<u64>,
-    /// The trailers of the body, once it is whole.
+    /// The trailers of the body. They are empty until the body is whole.
     pub trailers: Fields,
-    /// The bytes that were written to disk. It has all bytes that `pieces` has lost, except in a relay.
+    /// The bytes that were written to disk. Except in a relay, these include all bytes that were dropped from `pieces`.
     pub disk: Option<DiskBody>,
     /// The offset of each reader.
     readers: HashMap<u64, u64>,
     next_reader: u64,
-    /// Why the store does not take the body. Readers that come now have missed its beginning.
+    /// Why the store does not take the body, if it does not. The fill is a relay then, and a new reader would miss its
+    /// beginning.
     relay: Option<Reason>,
 }
 
-/// What is known of whether a body will be stored.
+/// Whether a body will be stored, as far as is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Prospect {
-    /// It came whole.
+    /// The body came whole.
     Whole,
-    /// It is on its way, and somebody waits for it.
+    /// The body is still coming, and a client waits for it.
     Open,
-    /// It is on its way, and nobody waits for it: it may be given up.
+    /// The body is still coming, and no client waits for it: it may be given up.
     Deserted,
-    /// It was broken off or given up.
+    /// The body was broken off or given up.
     Broken,
-    /// The store does not take it.
+    /// The store does not take the body.
     Refused(Reason),
 }
 
 impl Fill {
-    /// `incoming` counts the bytes that the fill holds in memory.
+    /// Makes an empty fill. `incoming` counts the bytes that the fill holds in memory.
     pub fn new(incoming: Arc<Incoming>) -> Arc<Fill> {
         let (progress, _) = watch::channel(Progress::Growing(0));
         let (pieces, total, known, trailers, disk, readers, next_reader, relay) = Default::default();
@@ -79,7 +80,8 @@ impl Fill {
         Arc::new(Fill { state, progress, readers_moved: Notify::new(), attendance: Notify::new() })
     }
 
-    /// Adds a reader at the first byte; `None`: the beginning is gone.
+    /// Adds a reader at the first byte, and returns its number. Returns `None` if the fill no longer holds its
+    /// beginning.
     pub(super) fn join(&self) -> Option<u64> {
         let mut state = self.lock();
         if state.relay.is_some() {
@@ -116,7 +118,7 @@ impl Fill {
         self.readers_moved.notify_one();
     }
 
-    /// Adds bytes at the end, and returns how many there are now.
+    /// Adds bytes at the end, and returns how many have come in all.
     pub(super) fn push(&self, piece: Bytes) -> u64 {
         let mut state = self.lock();
         let at = state.total;
@@ -147,7 +149,7 @@ impl Fill {
         self.lock().relay = Some(why);
     }
 
-    /// Returns what is known now of whether the body will be stored.
+    /// Returns whether the body will be stored, as far as is known now.
     pub fn prospect(&self) -> Prospect {
         let progress = *self.progress.borrow();
         let state = self.lock();
@@ -160,14 +162,15 @@ impl Fill {
         }
     }
 
-    // a panic while it was held is a broken fill at worst, and its readers learn that from `progress`
+    // after a panic while the lock was held the fill is broken at worst; its readers learn that from `progress`
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    /// Bytes up to which a body is held in memory alone. Of a longer one memory keeps this many for its readers.
+    /// Returns the window: a body of up to so many bytes stays in memory; of a longer one memory keeps the last so many
+    /// bytes.
     pub fn window(&self) -> u64 {
         self.incoming.window()
     }
@@ -176,8 +179,8 @@ impl State {
         self.readers.is_empty()
     }
 
-    /// In a relay: forgets the bytes that no reader may still want, and returns true if the origin may be read on: the
-    /// fastest reader is near the end of what came. Returns `None` if there is no reader.
+    /// Drops the bytes of a relay that no reader may still need. Returns true if the origin may be read on: the fastest
+    /// reader is near the end of the bytes that have come. Returns `None` if there is no reader.
     pub fn relay_on(&mut self) -> Option<bool> {
         let (slowest, fastest) = (*self.readers.values().min()?, *self.readers.values().max()?);
         let spilled = self.disk.as_ref().map_or(0, DiskBody::length);
@@ -192,7 +195,7 @@ impl State {
         }
     }
 
-    /// The bytes at an offset, if memory holds them.
+    /// Returns the bytes at an offset, if memory holds them.
     pub fn piece_at(&self, offset: u64) -> Option<Bytes> {
         let behind = self.pieces.partition_point(|(at, _)| *at <= offset);
         let (at, piece) = self.pieces.get(behind.checked_sub(1)?)?;

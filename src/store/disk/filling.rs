@@ -12,7 +12,7 @@ use super::{
 };
 use crate::store::{
     StoreError,
-    format::sums::Sums,
+    format::sums::{Sums, behind},
     hop::{hop, patient_hop},
 };
 
@@ -106,7 +106,7 @@ impl WholeBody {
         let body = writer.body;
         hop(move || {
             let length = body.length();
-            body.append(length, sums.as_flattened()).and_then(|()| body.sync()).map_err(StoreError::Io)?;
+            body.append(length, behind(&sums)).and_then(|()| body.sync()).map_err(StoreError::Io)?;
             body.is_whole(sums);
             let done = then(body);
             drop(counted);

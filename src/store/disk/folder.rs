@@ -16,6 +16,7 @@ use std::{
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
 };
 
 use rustix::fs::{FlockOperation, Mode, flock};
@@ -230,9 +231,13 @@ pub fn clear_live(folder: &Path) -> io::Result<Option<PathBuf>> {
     Ok(Some(gone))
 }
 
-/// Takes a file or folder out of the way at once. Where it is then, to be removed.
+/// Takes a file or folder out of the way at once. Where it is then, to be removed. In one process no name comes twice: what
+/// had it before may be on its way to be removed.
 pub fn move_away(folder: &Path, what: &Path) -> io::Result<PathBuf> {
-    let next = numbered(folder, "gone-")?.last().map_or(1, |(number, _)| number.saturating_add(1));
+    static LAST: AtomicU32 = AtomicU32::new(0);
+    let there = numbered(folder, "gone-")?.last().map_or(0, |(number, _)| *number);
+    let next = LAST.fetch_max(there, Relaxed).max(there).saturating_add(1);
+    LAST.fetch_max(next, Relaxed);
     let gone = folder.join(format!("gone-{next}"));
     fs::rename(what, &gone)?;
     Ok(gone)

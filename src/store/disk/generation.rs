@@ -28,7 +28,6 @@ use crate::{
         format::{
             lines::Mark,
             location::{FileName, Home, Location},
-            prefix::Kind,
             print::Print,
             record::{self, Record},
         },
@@ -271,10 +270,7 @@ impl Generation {
     /// Where the body of a record is, if it is in a file. The print is that of the record's key.
     pub fn home(&self, print: Print) -> Result<Option<Home>, StoreError> {
         let Some((key, record)) = self.find_print(print)? else { return Ok(None) };
-        Ok(match record::parts(&key, &record).map(|parts| parts.prefix.kind) {
-            Some(Kind::Beside(home)) => Some(home),
-            Some(Kind::Inline) | None => None,
-        })
+        Ok(record::parts(&key, &record).and_then(|parts| parts.home()))
     }
 
     /// Reads a body up to 256 KiB, or begins to read a longer one.

@@ -1,5 +1,5 @@
 //! Where the bytes of bodies stand on disk. Many small bodies share a segment, a file that is only ever appended to; a
-//! large one has a file of its own. Behind the body's bytes stand the sums of its pieces, 16 bytes each.
+//! large one has a file of its own. Behind the bytes of a body of several pieces stand their sums, 16 bytes each.
 
 use std::{
     fs::{File, OpenOptions},
@@ -13,7 +13,7 @@ use crate::store::{
     StoreError,
     format::{
         location::{FileName, Location},
-        sums::{PIECE, Sum, sum_of_sums, sums},
+        sums::{PIECE, Sum, behind, sum_of_sums, sums},
     },
 };
 
@@ -54,7 +54,7 @@ impl Segment {
             sums: sum_of_sums(&sums),
         };
         self.buffer.extend_from_slice(body);
-        self.buffer.extend_from_slice(sums.as_flattened());
+        self.buffer.extend_from_slice(behind(&sums));
         location
     }
 
@@ -80,7 +80,7 @@ impl Segment {
     }
 }
 
-/// The sums behind a body, verified.
+/// The sums of a body's pieces, as far as they can be verified.
 pub fn read_sums(file: &File, location: &Location) -> Result<Vec<Sum>, StoreError> {
     const WRONG: StoreError = StoreError::Damaged("the sums of a body");
     if location.piece == 0 {
@@ -88,10 +88,14 @@ pub fn read_sums(file: &File, location: &Location) -> Result<Vec<Sum>, StoreErro
     }
     let pieces = location.length.div_ceil(u64::from(location.piece));
     let at = location.offset.checked_add(location.length).ok_or(WRONG)?;
-    let end = pieces.checked_mul(size_of::<Sum>() as u64).and_then(|bytes| at.checked_add(bytes)).ok_or(WRONG)?;
+    let behind = if pieces == 1 { 0 } else { pieces };
+    let end = behind.checked_mul(size_of::<Sum>() as u64).and_then(|bytes| at.checked_add(bytes)).ok_or(WRONG)?;
     // a damaged length must not become an allocation
     if end > file.metadata().map_err(StoreError::Io)?.len() {
         return Err(WRONG);
+    }
+    if pieces == 1 {
+        return Ok(vec![location.sums]);
     }
     let mut sums = vec![Sum::default(); usize::try_from(pieces).map_err(|_| WRONG)?];
     file.read_exact_at(sums.as_flattened_mut(), at).map_err(StoreError::Io)?;

@@ -4,27 +4,24 @@
 //! |---|---|---|
 //! | 1 | request line | bincode of site, method, scheme (0 http, 1 https), authority, path and query |
 //! | 2 | status and fields | bincode of the status and the list of names and values |
-//! | 3 | times | bincode of request_time, response_time, received (i64 each) and initial_age (u64) |
+//! | 3 | times | bincode of response_time, the milliseconds from request_time to it, the milliseconds from it to received (i64 each, modulo 2^64), and initial_age (u64) |
 //! | 4 | nominated fields | bincode of the list of names and normal forms of values; left out if empty |
 //! | 5 | part | bincode of first, last and the complete length; left out if the body is the whole |
 //! | 6 | tags | 8 bytes each, little-endian, rising: the hashes of the response's tags; left out if empty |
 //!
-//!
-//! bincode is in its standard configuration. Sections 1 to 3 must be there. A section holds nothing behind what it says.
+//! A name that has a number ([`names`]) is that one byte. bincode is in its standard configuration. Sections 1 to 3 must be there. A section holds nothing behind what it says.
 
 use bincode::config;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    names,
     prefix::{Flags, HEAD_LIMIT},
     sections::{self, Writer},
 };
 use crate::{
     clock::{Seconds, Timestamp},
-    message::{
-        FieldName, FieldValue, Fields, Method, Nominated, Part, RequestLine, ResponseHead, Scheme, StatusCode,
-        StoredHead,
-    },
+    message::{FieldValue, Fields, Method, Nominated, Part, RequestLine, ResponseHead, Scheme, StatusCode, StoredHead},
     purge::Position,
 };
 
@@ -36,9 +33,9 @@ const PART: u16 = 5;
 const TAGS: u16 = 6;
 
 type LineForm<'a> = (&'a str, &'a str, u8, &'a str, &'a str);
-type ResponseForm<'a> = (u16, Vec<(&'a str, &'a [u8])>);
+type ResponseForm<'a> = (u16, Vec<(&'a [u8], &'a [u8])>);
 type TimesForm = (i64, i64, i64, u64);
-type NominatedForm<'a> = Vec<(&'a str, Option<&'a [u8]>)>;
+type NominatedForm<'a> = Vec<(&'a [u8], Option<&'a [u8]>)>;
 type PartForm = (u64, u64, Option<u64>);
 
 /// Returns the flags of a head.
@@ -56,10 +53,13 @@ pub fn encode(head: &StoredHead, record: &mut Vec<u8>) -> Option<()> {
     };
     let form: LineForm<'_> = (line.site(), line.method.as_str(), scheme, line.authority(), line.path_and_query());
     sections.section(REQUEST_LINE, |out| write(&form, out))?;
-    let fields = head.head.fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let fields = head.head.fields.iter().map(|(name, value)| (names::form(name), value.as_bytes()));
     let form: ResponseForm<'_> = (head.head.status.as_u16(), fields.collect());
     sections.section(RESPONSE, |out| write(&form, out))?;
-    let form: TimesForm = (head.request_time.0, head.response_time.0, head.received.0, head.initial_age.0);
+    let Timestamp(response_time) = head.response_time;
+    let (asked, received) = (head.request_time.0, head.received.0);
+    let waited = response_time.wrapping_sub(asked);
+    let form: TimesForm = (response_time, waited, received.wrapping_sub(response_time), head.initial_age.0);
     sections.section(TIMES, |out| write(&form, out))?;
     if !head.nominated.is_empty() {
         sections.section(NOMINATED, |out| write(&nominated_form(&head.nominated), out))?;
@@ -90,20 +90,20 @@ pub fn decode(bytes: &[u8], flags: Flags, position: Position) -> Option<StoredHe
             NOMINATED => nominated = Some(nominated_fields(read(section)?)?),
             PART => part = Some(read::<PartForm>(section)?),
             TAGS => tags = Some(rising(section)?),
-            _ => sections::append(&mut unknown, tag, section)?,
+            _ => sections::append(&mut unknown, tag, section),
         }
         Some(())
     })?;
-    let (request_time, response_time, received, initial_age) = times?;
+    let (response_time, waited, later, initial_age) = times?;
     if part.is_some() != flags.part {
         return None;
     }
     Some(StoredHead {
         line: line?,
         head: response?,
-        request_time: Timestamp(request_time),
+        request_time: Timestamp(response_time.wrapping_sub(waited)),
         response_time: Timestamp(response_time),
-        received: Timestamp(received),
+        received: Timestamp(response_time.wrapping_add(later)),
         initial_age: Seconds(initial_age),
         nominated: nominated.unwrap_or_default(),
         part: part.map(|(first, last, complete)| Part { first, last, complete }),
@@ -126,12 +126,12 @@ pub fn decode_nominated(bytes: &[u8]) -> Option<(Vec<Nominated>, Timestamp)> {
         }
         Some(())
     })?;
-    let (_, response_time, ..) = times?;
+    let (response_time, ..) = times?;
     Some((nominated, Timestamp(response_time)))
 }
 
 fn nominated_form(nominated: &[Nominated]) -> NominatedForm<'_> {
-    nominated.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect()
+    nominated.iter().map(|(name, value)| (names::form(name), value.as_deref())).collect()
 }
 
 fn write(form: &impl Serialize, out: &mut Vec<u8>) -> Option<()> {
@@ -156,16 +156,13 @@ fn request_line((site, method, scheme, authority, path_and_query): LineForm<'_>)
 }
 
 fn response_head((status, fields): ResponseForm<'_>) -> Option<ResponseHead> {
-    let fields = fields.into_iter().map(|(name, value)| Some((field_name(name)?, FieldValue::from_bytes(value).ok()?)));
+    let fields =
+        fields.into_iter().map(|(name, value)| Some((names::read(name)?, FieldValue::from_bytes(value).ok()?)));
     Some(ResponseHead { status: StatusCode::from_u16(status).ok()?, fields: fields.collect::<Option<Fields>>()? })
 }
 
 fn nominated_fields(form: NominatedForm<'_>) -> Option<Vec<Nominated>> {
-    form.into_iter().map(|(name, value)| Some((field_name(name)?, value.map(<[u8]>::to_vec)))).collect()
-}
-
-fn field_name(name: &str) -> Option<FieldName> {
-    FieldName::from_bytes(name.as_bytes()).ok()
+    form.into_iter().map(|(name, value)| Some((names::read(name)?, value.map(<[u8]>::to_vec)))).collect()
 }
 
 /// Returns the hashes of tags, which must rise.

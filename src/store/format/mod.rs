@@ -3,8 +3,10 @@
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | [`prefix`] | the fixed places at the beginning of each record |
+//! | [`prefix`] | what stands at the beginning of each record |
+//! | [`numbers`] | whole numbers of variable length |
 //! | [`sections`] | how the head behind the prefix is divided |
+//! | [`names`] | the names of fields that are one byte |
 //! | [`head`] | what stands in each section of a response's head |
 //! | [`record`] | a record: prefix, head and body |
 //! | [`lines`] | the lines of the journal |
@@ -14,6 +16,8 @@
 pub mod head;
 pub mod lines;
 pub mod location;
+pub mod names;
+pub mod numbers;
 pub mod prefix;
 pub mod print;
 pub mod record;

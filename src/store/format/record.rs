@@ -1,13 +1,16 @@
 //! A record: prefix, head and body in one. What is not exactly that is invalid and counts as absent: another version,
-//! another key, a wrong sum, a byte too few or too many. To change the format: raise `prefix::VERSION`, keep reading
+//! another key, a wrong sum, a byte too few or too many. Each byte of a record is written about five times: once when it is
+//! stored, and again when its page fills, splits and moves (benches/opening.rs). So what need not stand there does not. To
+//! change the format: raise `prefix::VERSION`, keep reading
 //! what can be read, add golden files to tests/golden.
 
 use bytes::Bytes;
 
+pub use super::prefix::BodyForm;
 use super::{
     head,
     location::Home,
-    prefix::{self, Kind, Parts, Prefix},
+    prefix::{self, Parts, Prefix},
 };
 use crate::{
     clock::Timestamp,
@@ -31,13 +34,6 @@ pub enum RecordBody {
     Beside(Home),
 }
 
-/// What is written of a body.
-#[derive(Debug, Clone, Copy)]
-pub enum BodyForm<'a> {
-    Inline(&'a [u8]),
-    Beside(Home),
-}
-
 /// One of the responses stored for a URL that varies (RFC 9111 §4.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Variant {
@@ -55,33 +51,22 @@ impl Variant {
 
 /// Returns the record of a response, or `None` if its head is longer than a record may hold.
 pub fn encode(key: &CacheKey, primary: &CacheKey, head: &StoredHead, body: BodyForm<'_>) -> Option<Vec<u8>> {
-    let (inline, kind) = match body {
-        BodyForm::Inline(bytes) => (bytes, Kind::Inline),
-        BodyForm::Beside(home) => (&[][..], Kind::Beside(home)),
-    };
-    let prefix = Prefix { flags: head::flags(head), key: *key, primary: *primary, position: head.position, kind };
-    let mut record = prefix::begin(&prefix, 1024 + inline.len());
-    let begin = record.len();
-    head::encode(head, &mut record)?;
-    let length = record.len() - begin;
-    record.extend_from_slice(inline);
-    prefix::seal(&mut record, length)?;
-    Some(record)
+    let prefix = Prefix { flags: head::flags(head), primary: *primary, position: head.position };
+    prefix::record(key, &prefix, body, |record| head::encode(head, record))
 }
 
 /// Returns the parts of a record, if it is valid and of this key. The head is not understood.
 pub fn parts<'a>(key: &CacheKey, record: &'a [u8]) -> Option<Parts<'a>> {
-    prefix::parse(record).filter(|parts| parts.prefix.key == *key)
+    prefix::parse(key, record)
 }
 
 /// Returns what a record says, if it is valid and of this key.
 pub fn decode(key: &CacheKey, record: &[u8]) -> Option<Record> {
     let parts = parts(key, record)?;
-    let inline = parts.inline()?;
-    let Prefix { flags, primary, position, kind, .. } = parts.prefix;
-    let body = match kind {
-        Kind::Inline => RecordBody::Inline(Bytes::copy_from_slice(inline)),
-        Kind::Beside(home) => RecordBody::Beside(home),
+    let Prefix { flags, primary, position } = parts.prefix;
+    let body = match parts.body()? {
+        BodyForm::Inline(bytes) => RecordBody::Inline(Bytes::copy_from_slice(bytes)),
+        BodyForm::Beside(home) => RecordBody::Beside(home),
     };
     Some(Record { primary, head: head::decode(parts.head, flags, position)?, body })
 }

@@ -1,10 +1,10 @@
-//! The sections that the head of a record is made of, integers little-endian:
+//! The sections that the head of a record is made of. A number is as in [`numbers`]:
 //!
-//! | at | bytes | |
-//! |---|---|---|
-//! | 0 | 2 | tag |
-//! | 2 | 4 | length, n |
-//! | 6 | n | what the tag says |
+//! | bytes | |
+//! |---|---|
+//! | number | tag, at most 65,535 |
+//! | number | length, n |
+//! | n | what the tag says |
 //!
 //! Tags rise from section to section, so that none comes twice and the same sections are always the same bytes. A section
 //! with a tag that this version does not know is kept as it is and written again with the record. So a new section needs
@@ -13,8 +13,7 @@
 //!
 //! Invalid are: tags that do not rise, and a length beyond the end of the head.
 
-/// Bytes before what the tag says.
-const HEADER: usize = 6;
+use super::numbers;
 
 /// Calls `take` with the tag and the bytes of each section, in order. Returns `None` if the sections are invalid or `take`
 /// refuses one.
@@ -33,17 +32,17 @@ pub fn read<'a>(mut head: &'a [u8], mut take: impl FnMut(u16, &'a [u8]) -> Optio
 
 /// Splits the first section off: its tag, its bytes, and what stands behind it.
 fn first(head: &[u8]) -> Option<(u16, &[u8], &[u8])> {
-    let ([low, high, length @ ..], rest) = head.split_first_chunk::<HEADER>()?;
-    let (section, rest) = rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
-    Some((u16::from_le_bytes([*low, *high]), section, rest))
+    let (tag, rest) = numbers::split(head)?;
+    let (length, rest) = numbers::split(rest)?;
+    let (section, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+    Some((u16::try_from(tag).ok()?, section, rest))
 }
 
 /// Appends a section to others.
-pub fn append(sections: &mut Vec<u8>, tag: u16, section: &[u8]) -> Option<()> {
-    sections.extend_from_slice(&tag.to_le_bytes());
-    sections.extend_from_slice(&u32::try_from(section.len()).ok()?.to_le_bytes());
+pub fn append(sections: &mut Vec<u8>, tag: u16, section: &[u8]) {
+    numbers::append(sections, tag.into());
+    numbers::append(sections, section.len() as u64);
     sections.extend_from_slice(section);
-    Some(())
 }
 
 /// Writes the sections of a head, with the unknown ones at their places.
@@ -51,23 +50,22 @@ pub struct Writer<'a> {
     record: &'a mut Vec<u8>,
     /// The unknown sections that are not written yet.
     unknown: &'a [u8],
+    /// The section that is being written.
+    section: Vec<u8>,
 }
 
 impl<'a> Writer<'a> {
     /// The sections go to the end of `record`. `unknown`: the sections that this version does not know.
     pub fn new(record: &'a mut Vec<u8>, unknown: &'a [u8]) -> Writer<'a> {
-        Writer { record, unknown }
+        Writer { record, unknown, section: Vec::with_capacity(512) }
     }
 
-    /// Writes the next section. `write` appends its bytes. Returns `None` if `write` does, or if the section is too long.
+    /// Writes the next section. `write` appends its bytes. Returns `None` if `write` does.
     pub fn section(&mut self, tag: u16, write: impl FnOnce(&mut Vec<u8>) -> Option<()>) -> Option<()> {
         self.unknown_before(Some(tag))?;
-        self.record.extend_from_slice(&tag.to_le_bytes());
-        let length = self.record.len();
-        self.record.extend_from_slice(&[0; 4]);
-        write(self.record)?;
-        let written = u32::try_from(self.record.len() - length - 4).ok()?;
-        self.record[length..length + 4].copy_from_slice(&written.to_le_bytes());
+        self.section.clear();
+        write(&mut self.section)?;
+        append(self.record, tag, &self.section);
         Some(())
     }
 
@@ -82,7 +80,7 @@ impl<'a> Writer<'a> {
             if tag.is_some_and(|tag| unknown >= tag) {
                 break;
             }
-            append(self.record, unknown, section)?;
+            append(self.record, unknown, section);
             self.unknown = rest;
         }
         Some(())

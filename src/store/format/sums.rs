@@ -1,7 +1,12 @@
-//! Sums against damage: the first half of blake3, also over each piece of a body.
+//! Sums against damage: the first half of blake3 over each piece of a body. The sum of a body of one piece is in its record.
+//! The sums of several pieces stand behind the body, and the first half of blake3 over all of them is in the record. That one
+//! is in a mode of its own, so that the sums never pass for a body.
 
 /// Bytes that are verified together.
 pub const PIECE: u32 = 64 * 1024;
+
+/// The context in which the sums of pieces are summed.
+const SUMS: &str = "larder 2026 the sums of a body's pieces";
 
 /// The first half of blake3 over a piece.
 pub type Sum = [u8; 16];
@@ -18,9 +23,20 @@ pub fn sums(body: &[u8], piece: u32) -> Vec<Sum> {
     body.chunks(piece.max(1) as usize).map(|piece| first_half(blake3::hash(piece))).collect()
 }
 
-/// The sum that is in the record.
+/// Returns the sum that is in the record.
 pub fn sum_of_sums(sums: &[Sum]) -> Sum {
-    first_half(blake3::hash(sums.as_flattened()))
+    match sums {
+        [only] => *only,
+        sums => first_half(blake3::Hasher::new_derive_key(SUMS).update(sums.as_flattened()).finalize()),
+    }
+}
+
+/// Returns the sums that stand behind the body.
+pub fn behind(sums: &[Sum]) -> &[u8] {
+    match sums {
+        [_] => &[],
+        sums => sums.as_flattened(),
+    }
 }
 
 /// The sums of a body that comes in parts, and of the piece that is not full yet.

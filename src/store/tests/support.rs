@@ -103,6 +103,7 @@ pub fn response(name: &str, length: usize) -> StoredResponse {
         head: head(name),
         body: StoredBody::Memory(content(name, length).0),
         checked: Default::default(),
+        written: Default::default(),
     }
 }
 
@@ -118,6 +119,7 @@ pub fn variant(name: &str, language: &str, at: i64) -> StoredResponse {
         head,
         body,
         checked: Default::default(),
+        written: Default::default(),
     }
 }
 
@@ -190,8 +192,8 @@ pub fn body_files(folder: &Path) -> Vec<PathBuf> {
 /// Waits until everything is removed that nothing needs any more.
 pub async fn removed(store: &Store) {
     let (done, is_done) = tokio::sync::oneshot::channel();
-    store.0.shared.remover.work(move || drop(done.send(())));
-    let _ = is_done.await;
+    store.0.shared.remover.work(move || _ = done.send(()));
+    is_done.await.expect("the removing thread");
     let mut beats = 0..5_000;
     while !crate::store::disk::folder::gone(&store.0.shared.options.folder).expect("a folder").is_empty() {
         assert!(beats.next().is_some(), "it stays");

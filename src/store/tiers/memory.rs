@@ -124,7 +124,8 @@ fn slots_weight(slot: &Slot, open_file: u64) -> u64 {
                 StoredBody::Disk(_) => open_file,
                 StoredBody::Memory(_) => 0,
             };
-            OVERHEAD + size(response) + file
+            // with the lines that the first answer writes
+            OVERHEAD + size(response) + response.head.head.fields.size() as u64 + file
         }
         Slot::Variants(variants) => {
             OVERHEAD + variants.iter().map(|variant| 64 + nominated_size(&variant.nominated)).sum::<u64>()

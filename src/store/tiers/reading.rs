@@ -270,6 +270,13 @@ impl Shared {
                 }
             }
         };
-        Ok(Slot::Response(Arc::new(StoredResponse { key, primary, head, body, checked: Checked::default() })))
+        Ok(Slot::Response(Arc::new(StoredResponse {
+            key,
+            primary,
+            head,
+            body,
+            checked: Checked::default(),
+            written: Default::default(),
+        })))
     }
 }

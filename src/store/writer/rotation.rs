@@ -19,7 +19,7 @@ use crate::{
         format::{
             lines::{self, Line},
             location::FileName,
-            prefix::{self, Kind},
+            prefix,
             print::{Entry, Print},
             record,
         },
@@ -278,13 +278,10 @@ struct Moved {
 }
 
 /// Makes a record one of another generation, which its body goes to as well if it is in `from`. `None`: it is damaged.
-fn moved(from: &Generation, to: &mut Active, key: &CacheKey, mut record: Vec<u8>) -> Result<Option<Moved>, StoreError> {
+fn moved(from: &Generation, to: &mut Active, key: &CacheKey, record: Vec<u8>) -> Result<Option<Moved>, StoreError> {
     let Some(parts) = record::parts(key, &record) else { return Ok(None) };
     let (primary, own) = (Print::of(&parts.prefix.primary), to.generation.number);
-    let home = match parts.prefix.kind {
-        Kind::Inline => return Ok(Some(Moved { record, primary, body: own })),
-        Kind::Beside(home) => home,
-    };
+    let Some(home) = parts.home() else { return Ok(Some(Moved { record, primary, body: own })) };
     if home.generation != from.number {
         let may_stay = lines::can_name(own, home.generation);
         return Ok(may_stay.then_some(Moved { record, primary, body: home.generation }));
@@ -296,5 +293,5 @@ fn moved(from: &Generation, to: &mut Active, key: &CacheKey, mut record: Vec<u8>
             Err(_) => None,
         },
     };
-    Ok(home.and_then(|home| prefix::relocate(&mut record, &home)).map(|()| Moved { record, primary, body: own }))
+    Ok(home.and_then(|home| prefix::relocated(key, &record, home)).map(|record| Moved { record, primary, body: own }))
 }

@@ -42,10 +42,10 @@ fn an_origin_that_is_larder_itself_is_refused_at_the_start() {
             (origin, String::from_utf8(output.stderr).unwrap())
         })
         .take(20)
-        .find(|(_, stderr)| !stderr.contains(" is taken on "))
+        .find(|(_, stderr)| !stderr.contains(" another program listens on "))
         .unwrap();
         let expected = format!(
-            "error: --origin: {origin} is the address that Larder itself listens on; name the site's, or another --port\n"
+            "error: --origin: {origin} is the address that Larder itself listens on; name the site's own, or choose another --port\n"
         );
         assert_eq!(stderr, expected);
     }

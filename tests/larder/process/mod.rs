@@ -7,5 +7,6 @@ mod names;
 mod output;
 mod signals;
 mod slow;
+mod start;
 mod time;
 mod written;

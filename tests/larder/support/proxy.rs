@@ -21,6 +21,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::{CANARY, Client, Origin, PATIENCE, Response, SlowDisk};
 
+/// The variable with which all tests run without the direct lane.
+const WITHOUT_LANE: &str = "WITHOUT_LANE";
+
 /// Larder in this process, on a port and in a folder of its own.
 pub struct Proxy {
     pub address: SocketAddr,
@@ -44,6 +47,9 @@ fn words<'a>(origin: &'a str, folder: &'a Path, flags: &[&'a str]) -> Vec<&'a st
         words.extend(["--disk", "256MiB"]);
     }
     words.extend(flags);
+    if std::env::var_os(WITHOUT_LANE).is_some() {
+        words.push("--without-lane");
+    }
     words
 }
 
@@ -114,6 +120,12 @@ impl Proxy {
             assert!(began.elapsed() < PATIENCE, "{} requests came in", self.config.client.counters.requests.count());
             std::thread::yield_now();
         }
+    }
+
+    /// Waits until this many requests wait for the answer to another one.
+    pub fn await_following(&self, count: usize) {
+        let running = self.running.as_ref().unwrap();
+        super::until("requests to follow another one", || running.following() >= count);
     }
 
     /// The cache folder.

@@ -42,5 +42,6 @@ pub fn response(number: u64, names: &[&'static str], body: Bytes) -> StoredRespo
         head,
         body: StoredBody::Memory(body),
         checked: Default::default(),
+        written: Default::default(),
     }
 }

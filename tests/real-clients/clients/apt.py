@@ -6,7 +6,7 @@ import re
 from email.utils import formatdate
 from time import time
 
-from bench import age, ask, check, equal
+from bench import age, ask, check, equal, recipe
 
 PROGRAMS = {
     "apt-get": "apt",
@@ -77,7 +77,8 @@ class Machine:
         for folder in ("state/lists/partial", "cache/archives/partial", "etc/apt.conf.d", "etc/preferences.d", "etc/sources.list.d"):
             (self.home / folder).mkdir(parents=True)
         bench.write(self.home / "state/status", "")
-        bench.write(self.home / "etc/sources.list", f"deb [arch=all signed-by={repository.key}] {url} stable main\n")
+        source = recipe("apt", url).replace("[signed-by=KEY]", f"[arch=all signed-by={repository.key}]")
+        bench.write(self.home / "etc/sources.list", source + "\n")
         bench.write(
             self.home / "apt.conf",
             f'Dir::Etc "{self.home}/etc"; Dir::State "{self.home}/state"; Dir::State::status "{self.home}/state/status";\n'

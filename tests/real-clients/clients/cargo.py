@@ -11,7 +11,7 @@ import os
 import re
 import tarfile
 
-from bench import ask, check, equal, wait_until
+from bench import ask, check, equal, recipe, wait_until
 
 PROGRAMS = {"cargo": "cargo", "/usr/sbin/nginx": "nginx-light"}
 INDEX = "location /index/ { default_type text/plain; %s }"
@@ -60,7 +60,7 @@ class Project:
         manifest += '[dependencies]\nthing = { version = ">=1", registry = "mine" }\n'
         bench.write(self.home / "Cargo.toml", manifest)
         bench.write(self.home / "src/lib.rs", "")
-        bench.write(self.home / ".cargo/config.toml", f'[registries.mine]\nindex = "sparse+{larder.url}/index/"\n')
+        bench.write(self.home / ".cargo/config.toml", recipe("cargo", larder.url) + "\n")
 
     def cargo(self, *arguments):
         environment = {"CARGO_HOME": str(self.home / "cargo-home"), "CARGO_NET_RETRY": "0"}

@@ -1,11 +1,11 @@
-"""A Django site: forms with CSRF protection, and SECURE_SSL_REDIRECT behind HAProxy, which ends TLS in front of Larder."""
+"""A Django site: forms with CSRF protection, and SECURE_SSL_REDIRECT behind HAProxy or nginx, which end TLS in front of Larder."""
 
 import re
 
-from bench import VENV, ask, check, equal, free_port
+from bench import VENV, ask, check, equal, free_port, recipe_of_lines
 
 PYTHON = ["django==5.2.19"]
-PROGRAMS = {"curl": "curl", "haproxy": "haproxy", "openssl": "openssl"}
+PROGRAMS = {"curl": "curl", "haproxy": "haproxy", "openssl": "openssl", "/usr/sbin/nginx": "nginx-light"}
 
 SITE = '''
 import sys
@@ -99,49 +99,75 @@ def test_accepts_a_form_under_another_name_of_larder(bench):
 
 
 class Terminator:
-    """HAProxy with TLS and without, in front of Larder."""
+    """HAProxy or nginx as the README configures them, with TLS and without, in front of Larder."""
 
-    def __init__(self, bench, larder):
+    def __init__(self, bench, larder, server):
         self.secure, self.plain = free_port(), free_port()
-        key, certificate = bench.folder / "key.pem", bench.folder / "certificate.pem"
+        self.key, self.certificate = bench.folder / "key.pem", bench.folder / "certificate.pem"
         bench.run(
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-            + ["-subj", "/CN=127.0.0.1", "-keyout", key, "-out", certificate]
+            + ["-subj", "/CN=127.0.0.1", "-keyout", self.key, "-out", self.certificate]
         )
-        both = bench.write("both.pem", key.read_text() + certificate.read_text())
-        configuration = f"""
-            defaults
-                mode http
-                timeout connect 5s
-                timeout client 30s
-                timeout server 30s
-                option forwardfor
-                default_backend larder
-            frontend secure
-                bind 127.0.0.1:{self.secure} ssl crt {both}
-                http-request set-header X-Forwarded-Proto https
-            frontend plain
-                bind 127.0.0.1:{self.plain}
-                http-request set-header X-Forwarded-Proto http
-            backend larder
-                server larder 127.0.0.1:{larder.port}
-        """
-        file = bench.write("haproxy.cfg", "\n".join(line.strip() for line in configuration.splitlines()) + "\n")
-        bench.start(["haproxy", "-db", "-f", file]).wait_for_port(self.secure)
+        bench.start(server(self, bench, larder)).wait_for_port(self.secure)
 
 
-def test_does_not_loop_with_secure_ssl_redirect_behind_haproxy(bench):
+def haproxy(front, bench, larder):
+    both = bench.write("both.pem", front.key.read_text() + front.certificate.read_text())
+    configuration = f"""
+        defaults
+            mode http
+            timeout connect 5s
+            timeout client 30s
+            timeout server 30s
+            default_backend larder
+        frontend both
+            bind 127.0.0.1:{front.secure} ssl crt {both}
+            bind 127.0.0.1:{front.plain}
+        backend larder
+        {recipe_of_lines("HAProxy, in the backend", larder.url)}
+    """
+    return ["haproxy", "-db", "-f", bench.write("haproxy.cfg", "\n".join(line.strip() for line in configuration.splitlines()) + "\n")]
+
+
+def nginx(front, bench, larder):
+    configuration = f"""
+        daemon off; pid {bench.folder}/nginx.pid; error_log stderr;
+        events {{ }}
+        http {{
+            access_log off;
+            server {{
+                listen 127.0.0.1:{front.secure} ssl;
+                listen 127.0.0.1:{front.plain};
+                ssl_certificate {front.certificate};
+                ssl_certificate_key {front.key};
+                {recipe_of_lines("nginx", larder.url)}
+            }}
+        }}
+    """
+    return ["/usr/sbin/nginx", "-p", bench.folder, "-c", bench.write("front.conf", configuration)]
+
+
+def does_not_loop(bench, server):
     _, url = site(bench, "tls")
     larder = bench.larder(url, "--trusted-proxy", "127.0.0.1")
-    front = Terminator(bench, larder)
+    front = Terminator(bench, larder, server)
     plain = Browser(bench, f"http://127.0.0.1:{front.plain}")
     secure = Browser(bench, f"https://127.0.0.1:{front.secure}", "--insecure")
     for _ in range(2):
         equal(plain.get("/address")[0], 301, "the status without TLS")
+        equal(plain.get("/address", "--header", "X-Forwarded-Proto: https")[0], 301, "the status for one who only says https")
         status, body, _ = secure.get("/address", "--location", "--max-redirs", "3")
         equal((status, body), (200, f"{secure.url}/address"), "the page with TLS")
     submits_forms(bench, secure)
     check(larder.answers("/address"), "all of it went through Larder")
+
+
+def test_does_not_loop_with_secure_ssl_redirect_behind_haproxy(bench):
+    does_not_loop(bench, haproxy)
+
+
+def test_does_not_loop_with_secure_ssl_redirect_behind_nginx(bench):
+    does_not_loop(bench, nginx)
 
 
 def test_does_not_believe_a_stranger_who_says_https(bench):

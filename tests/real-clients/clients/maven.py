@@ -7,7 +7,7 @@ for which it needs no plugins.
 import hashlib
 import re
 
-from bench import check, equal
+from bench import check, equal, recipe
 
 PROGRAMS = {"mvn": "maven", "/usr/sbin/nginx": "nginx-light"}
 GROUP = "org/example/parent"
@@ -54,7 +54,7 @@ class Machine:
 
     def __init__(self, bench, larder):
         self.bench, self.home = bench, bench.folder_for("machine")
-        mirror = f"<mirror><id>larder</id><mirrorOf>*</mirrorOf><url>{larder.url}</url></mirror>"
+        mirror = recipe("Maven", larder.url)
         snapshots = "<snapshots><enabled>true</enabled><updatePolicy>always</updatePolicy></snapshots>"
         repository = f"<repository><id>mine</id><url>http://mine.example</url>{snapshots}</repository>"
         profile = f"<profile><id>mine</id><repositories>{repository}</repositories></profile>"

@@ -11,7 +11,7 @@ import json
 import os
 import tarfile
 
-from bench import ask, check, equal, wait_until
+from bench import ask, check, equal, recipe, wait_until
 
 PROGRAMS = {"npm": "npm", "/usr/sbin/nginx": "nginx-light"}
 PACKUMENTS = "location = /thing { default_type application/json; %s }"
@@ -57,12 +57,12 @@ class Project:
         bench.write(self.home / "package.json", '{"name": "project", "version": "1.0.0", "private": true}')
 
     def npm(self, *arguments):
-        options = ["--registry", self.larder.url, "--cache", self.home / "cache", "--no-audit", "--no-fund", "--no-update-notifier"]
+        options = ["--cache", self.home / "cache", "--no-audit", "--no-fund", "--no-update-notifier"]
         options += ["--userconfig", os.devnull, "--fetch-retries", "0"]
         return self.bench.run(["npm", *arguments, *options], cwd=self.home)
 
     def install(self):
-        self.npm("install", "thing@latest")
+        self.npm(*recipe("npm", self.larder.url).replace("NAME", "thing@latest").split()[1:])
         return json.loads((self.home / "node_modules/thing/package.json").read_text())["version"]
 
 
@@ -73,7 +73,7 @@ def test_finds_a_new_version_once_the_lifetime_of_the_packument_is_over(bench):
     equal(project.install(), "1.0.0", "the version that npm installs")
     registry.publish("2.0.0", days_old=0.01)
     wait_until(lambda: not ask(f"{larder.url}/thing").hit, "the packument's lifetime is over", pause=0.2)
-    equal(project.npm("view", "thing", "version").strip(), "2.0.0", "the version that `npm view` shows")
+    equal(project.npm("view", "--registry", larder.url, "thing", "version").strip(), "2.0.0", "the version that `npm view` shows")
     equal(project.install(), "2.0.0", "the version that npm installs after 2.0.0 was published")
 
 

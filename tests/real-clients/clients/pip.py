@@ -9,7 +9,7 @@ import hashlib
 import io
 import zipfile
 
-from bench import APART, VENV, ask, check, equal, free_port
+from bench import APART, VENV, ask, check, equal, free_port, recipe
 
 PYTHON = ["pypiserver==2.4.2", "pip==26.3"]
 PYTHON_APART = ["pip==25.3"]
@@ -57,9 +57,10 @@ class Index:
 def install(bench, larder, *options, environment=None):
     """Installs into a new folder, with an empty cache of pip's own, and returns the version that was found."""
     target = bench.folder_for("site")
-    command = [VENV / "bin/python", "-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check", "--target", target]
+    pip, *words = recipe("pip", larder.url).replace("NAME", "thing").split()
+    command = [VENV / "bin/python", "-m", pip, *words, "--no-cache-dir", "--disable-pip-version-check", "--target", target]
     environment = {"PIP_CONFIG_FILE": "/dev/null", **(environment or {})}
-    bench.run([*command, "--index-url", f"{larder.url}/simple/", *options, "thing"], environment=environment)
+    bench.run([*command, *options], environment=environment)
     return (target / "thing.py").read_text().split("'")[1]
 
 

@@ -8,7 +8,7 @@ mod records;
 const POSITION: Position = Position { milliseconds: 1_795_981_743_334, sequence: 7 };
 
 /// What was written once and for all, under this name. `LARDER_BLESS=1` writes it.
-fn golden(name: &str, written: &[u8]) -> Vec<u8> {
+pub fn golden(name: &str, written: &[u8]) -> Vec<u8> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
     if std::env::var_os("LARDER_BLESS").is_some() {
         std::fs::write(&path, written).expect("written");

@@ -13,10 +13,12 @@ use crate::{
     purge::Position,
     store::format::{
         location::{FileName, Home, Location},
-        prefix::{self, HEAD_LIMIT},
+        numbers,
+        prefix::{self, HEAD_LIMIT, Prefix},
         record::{BodyForm, Record, RecordBody, Variant, decode, decode_variant, encode},
         sections,
     },
+    store::fuzzing::mended,
 };
 
 const KEY: CacheKey = CacheKey([0xab; 32]);
@@ -57,7 +59,7 @@ fn small_head() -> StoredHead {
 
 fn unknown(tag: u16) -> Vec<u8> {
     let mut sections = Vec::new();
-    sections::append(&mut sections, tag, b"of a later version").expect("short enough");
+    sections::append(&mut sections, tag, b"of a later version");
     sections
 }
 
@@ -125,30 +127,30 @@ fn another_version_another_key_and_any_changed_byte_are_no_record() {
     }
 }
 
-/// The same record with other bytes at a place of its prefix, and with the sum that belongs to them.
-fn resealed(record: &[u8], at: usize, bytes: &[u8]) -> Vec<u8> {
+/// The same record with other bytes at a place of its prefix, and with the sum that belongs to them. The last `inline` bytes
+/// are the inline body.
+fn resealed(record: &[u8], at: usize, bytes: &[u8], inline: usize) -> Vec<u8> {
     let mut record = record.to_vec();
-    let head = u32::from_le_bytes(record[8..12].try_into().expect("four bytes")) as usize;
     record[at..at + bytes.len()].copy_from_slice(bytes);
-    if prefix::seal(&mut record, head).is_none() {
-        record.clear();
-    }
+    let end = record.len() - inline;
+    prefix::seal(&KEY, &mut record[..end]);
     record
 }
 
 #[test]
-fn a_sound_record_of_another_version_or_with_an_unknown_flag_or_kind_is_no_record() {
+fn a_sound_record_of_another_version_or_with_an_unknown_flag_is_no_record() {
     let record = inline(&small_head(), b"body");
-    assert!(decode(&KEY, &resealed(&record, 4, &[2])).is_some());
-    // one that stands in for the other kind or is no variant any more has its head elsewhere
-    for (at, byte) in [(4, 1), (4, 3), (5, 1), (5, 2), (6, 0), (6, 16), (7, 1)] {
-        assert!(decode(&KEY, &resealed(&record, at, &[byte])).is_none(), "{byte} at {at}");
+    assert!(decode(&KEY, &resealed(&record, 0, &[2], 4)).is_some());
+    // one that is no variant any more, or says that its body is in a file, has its head elsewhere
+    for (at, byte) in [(0, 1), (0, 3), (1, 0), (1, 24), (1, 40), (2, 1)] {
+        assert!(decode(&KEY, &resealed(&record, at, &[byte], 4)).is_none(), "{byte} at {at}");
     }
-    assert!(decode(&KEY, &resealed(&record, 96, &KEY.0)).is_none(), "a variant of its own");
+    let primary = record.windows(32).position(|bytes| bytes == PRIMARY.0).expect("its primary key");
+    assert!(decode(&KEY, &resealed(&record, primary, &KEY.0, 4)).is_none(), "a variant of its own");
     let record = beside(&small_head());
-    for (at, byte) in [(84, 2), (85, 1), (87, 1)] {
-        assert!(decode(&KEY, &resealed(&record, at, &[byte])).is_none(), "{byte} at {at}");
-    }
+    let piece = record.windows(17).position(|bytes| bytes == [&[16][..], &[9; 16]].concat()).expect("its pieces");
+    assert!(decode(&KEY, &resealed(&record, piece, &[31], 0)).is_some());
+    assert!(decode(&KEY, &resealed(&record, piece, &[32], 0)).is_none(), "pieces of 4 GiB");
 }
 
 #[test]
@@ -159,7 +161,7 @@ fn unknown_sections_are_kept_at_their_places_and_written_again() {
     assert_eq!(found, both);
     assert_eq!(inline(&found, b""), record);
     let mut tags = Vec::new();
-    let head = prefix::parse(&record).expect("a record").head;
+    let head = prefix::parse(&KEY, &record).expect("a record").head;
     sections::read(head, |tag, _| {
         tags.push(tag);
         Some(())
@@ -168,22 +170,20 @@ fn unknown_sections_are_kept_at_their_places_and_written_again() {
     assert_eq!(tags, [0, 1, 2, 3, 4, 5, 6, 7, u16::MAX]);
 }
 
-/// The length of the prefix of a variant with an inline body.
-const PREFIX: usize = 128;
-
 /// A record whose head is these bytes.
 fn with_head(head: &[u8]) -> Option<Record> {
-    let mut record = inline(&small_head(), b"");
-    record.truncate(PREFIX);
-    record.extend_from_slice(head);
-    prefix::seal(&mut record, head.len())?;
-    decode(&KEY, &record)
+    let prefix = Prefix { flags: Default::default(), primary: PRIMARY, position: POSITION };
+    let record = prefix::record(&KEY, &prefix, BodyForm::Inline(b""), |record| {
+        record.extend_from_slice(head);
+        Some(())
+    });
+    decode(&KEY, &record?)
 }
 
 #[test]
 fn sections_that_are_too_long_missing_out_of_order_or_not_all_used_make_the_record_invalid() {
     let record = inline(&small_head(), b"");
-    let head = &record[PREFIX..];
+    let head = prefix::parse(&KEY, &record).expect("a record").head;
     let mut known = Vec::new();
     sections::read(head, |tag, section| {
         known.push((tag, section));
@@ -192,7 +192,7 @@ fn sections_that_are_too_long_missing_out_of_order_or_not_all_used_make_the_reco
     .expect("sections");
     let of = |sections: &[(u16, &[u8])]| {
         let mut head = Vec::new();
-        sections.iter().for_each(|(tag, section)| sections::append(&mut head, *tag, section).expect("short"));
+        sections.iter().for_each(|(tag, section)| sections::append(&mut head, *tag, section));
         head
     };
     assert!(with_head(&of(&known)).is_some());
@@ -207,30 +207,34 @@ fn sections_that_are_too_long_missing_out_of_order_or_not_all_used_make_the_reco
         assert!(with_head(&of(&longer)).is_none(), "a byte behind section {missing}");
     }
     let mut claims = of(&known);
-    claims[2..6].copy_from_slice(&u32::MAX.to_le_bytes());
-    assert!(with_head(&claims).is_none(), "a length beyond the end");
+    claims[1] += 1;
+    assert!(with_head(&claims).is_none(), "a length that is not true");
+    for (tag, length) in [(7, 1), (7, u64::MAX), (1 << 16, 0), (u64::MAX, 0)] {
+        let mut claims = of(&known);
+        [tag, length].into_iter().for_each(|number| numbers::append(&mut claims, number));
+        assert!(with_head(&claims).is_none(), "a section of tag {tag} and {length} bytes");
+    }
     let tags = |hashes: &[u8]| of(&[&known[..], &[(6, hashes)]].concat());
     assert!(with_head(&tags(&[1; 8])).is_some());
     for (hashes, why) in [(&[1; 16][..], "a tag twice"), (&[1; 7], "half a tag")] {
         assert!(with_head(&tags(hashes)).is_none(), "{why}");
     }
-    let unknown = vec![0; HEAD_LIMIT - head.len() - 6];
+    // a tag of one byte, a length of three
+    let unknown = vec![0; HEAD_LIMIT - head.len() - 4];
     assert!(with_head(&of(&[&known[..], &[(9, &unknown)]].concat())).is_some(), "as long as it may be");
     let longer = StoredHead { unknown: of(&[(9, &[&unknown[..], &[0]].concat())]).into(), ..small_head() };
     assert!(encode(&KEY, &KEY, &longer, BodyForm::Inline(b"")).is_none(), "a byte longer");
 }
 
 #[test]
-fn a_body_is_moved_without_its_head_and_a_damaged_record_is_not_touched() {
-    let location = Location { file: FileName::Segment(1), offset: 5, length: 6, piece: 7, sums: [8; 16] };
+fn a_body_is_moved_without_its_head_and_a_damaged_record_is_not() {
+    let location = Location { file: FileName::Segment(1), offset: 5, length: 6, piece: 8, sums: [8; 16] };
     let moved = Home { generation: 99, location };
-    let mut record = beside(&full_head());
-    prefix::relocate(&mut record, &moved).expect("moved");
+    let record = prefix::relocated(&KEY, &beside(&full_head()), moved).expect("moved");
     assert_eq!(record, encode(&KEY, &KEY, &full_head(), BodyForm::Beside(moved)).expect("encoded"));
-    for mut record in [inline(&small_head(), b"body"), resealed(&record, 4, &[3]), [&record[..], &[0]].concat()] {
-        let before = record.clone();
-        assert_eq!(prefix::relocate(&mut record, &moved), None);
-        assert_eq!(record, before);
+    assert!(prefix::relocated(&PRIMARY, &record, moved).is_none(), "of another key");
+    for other in [inline(&small_head(), b"body"), resealed(&record, 0, &[3], 0), [&record[..], &[0]].concat()] {
+        assert_eq!(prefix::relocated(&KEY, &other, moved), None);
     }
 }
 
@@ -268,7 +272,7 @@ prop_compose! {
         let scheme = if secure { Scheme::Https } else { Scheme::Http };
         let line = RequestLine::new(&site, method, scheme, &authority, &path);
         let mut sections = Vec::new();
-        unknown.iter().for_each(|(tag, bytes)| sections::append(&mut sections, *tag, bytes).expect("short"));
+        unknown.iter().for_each(|(tag, bytes)| sections::append(&mut sections, *tag, bytes));
         StoredHead {
             line,
             head: ResponseHead {
@@ -314,9 +318,8 @@ proptest! {
     #[test]
     fn no_bytes_make_decoding_panic_also_where_sums_and_lengths_are_right(bytes in vec(any::<u8>(), 0..600)) {
         let _ = decode(&KEY, &bytes);
-        let mut mended = bytes;
-        prefix::mend(&mut mended, &KEY);
-        prop_assert!(prefix::parse(&mended).is_some());
+        let mended = mended(&KEY, &bytes);
+        prop_assert!(prefix::parse(&KEY, &mended).is_some());
         let _ = decode(&KEY, &mended);
     }
 }

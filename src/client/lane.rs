@@ -1,0 +1,272 @@
+//! The direct lane. A request whose answer is ready at once is answered here, and actix never learns of it: a hit costs no
+//! second parser, no second future and no copy of its body. All others are handed to actix as far as they have come.
+
+use std::{
+    cell::Cell,
+    future::poll_fn,
+    io::{self, IoSlice},
+    pin::{Pin, pin},
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes};
+use futures_util::future::OptionFuture;
+
+use super::{
+    Connection, Options, Presented, Reply, ReplyBody, RequestBody, Trailers,
+    connection::{Phase, Shared, State},
+    encode::{self, Frame, Length},
+    exchange::{Exchange, Http1},
+    reply_body::{Chunk, Content},
+    worker::WorkerHandle,
+};
+use crate::{
+    fields::trailer::takes_trailers,
+    message::{Method, Scheme, StatusCode, Version},
+};
+
+/// Pipelined requests of one client that are answered before others get their turn.
+const AT_ONCE: usize = 16;
+
+/// The core: it answers each request of a worker's clients.
+pub(super) trait Core {
+    /// Asks for an answer. Returns it if it is ready, or else the future that it will come from.
+    fn ask(&self, presented: Presented, cx: &mut Context<'_>) -> Result<Reply, Pending>;
+}
+
+/// A future that becomes ready once, with an answer.
+type Pending = Pin<Box<dyn Future<Output = Option<Reply>>>>;
+
+/// A core that is a function. The place of a future that was ready at once is used again: it is too large to be cheap.
+pub(super) struct Handler<H, F> {
+    handler: H,
+    /// No answer is awaited here: all requests go through actix.
+    by_actix: bool,
+    spare: Cell<Option<Pin<Box<OptionFuture<F>>>>>,
+}
+
+impl<H, F> Handler<H, F> {
+    pub fn new(handler: H, options: &Options) -> Handler<H, F> {
+        Handler { handler, by_actix: !options.direct, spare: Cell::new(None) }
+    }
+}
+
+impl<H, F> Core for Handler<H, F>
+where
+    H: Fn(Presented) -> F,
+    F: Future<Output = Reply> + 'static,
+{
+    fn ask(&self, presented: Presented, cx: &mut Context<'_>) -> Result<Reply, Pending> {
+        let mut place = self.spare.take().unwrap_or_else(|| Box::pin(OptionFuture::from(None)));
+        place.set(OptionFuture::from(Some((self.handler)(presented))));
+        if self.by_actix {
+            return Err(place);
+        }
+        match place.as_mut().poll(cx) {
+            Poll::Ready(Some(reply)) => {
+                place.set(OptionFuture::from(None));
+                self.spare.set(Some(place));
+                Ok(reply)
+            }
+            _ => Err(place),
+        }
+    }
+}
+
+/// The way that the requests of one connection go.
+pub(super) struct Lane {
+    core: Rc<dyn Core>,
+    /// What actix reads next.
+    for_actix: Cell<Option<&'static [u8]>>,
+    /// The running exchange, until actix takes it.
+    handed_over: Cell<Option<HandedOver>>,
+}
+
+/// A request that the core has, and what the framing of its answer depends on.
+pub(super) struct Asked {
+    pub exchange: u64,
+    version: Version,
+    head_only: bool,
+    takes_trailers: bool,
+}
+
+/// What actix gets of a request that was not answered here.
+pub(super) enum HandedOver {
+    /// The core has not answered yet.
+    Handling(Asked, Pending),
+    Answering(Answering),
+}
+
+/// An answer, or the rest of one.
+pub(super) struct Answering {
+    pub exchange: u64,
+    /// Another request is read after this one.
+    pub persistent: bool,
+    /// The bytes of its head.
+    pub head: Bytes,
+    pub content: Content,
+}
+
+impl Lane {
+    pub fn new(core: Rc<dyn Core>) -> Lane {
+        Lane { core, for_actix: Cell::new(None), handed_over: Cell::new(None) }
+    }
+
+    /// Serves a connection. `dispatcher`, which is actix's, is polled only while it has something to do.
+    pub async fn drive<D: Future>(&self, shared: Shared, dispatcher: D) -> D::Output {
+        let mut dispatcher = pin!(dispatcher);
+        let mut busy = false;
+        poll_fn(|cx| {
+            if !busy {
+                self.for_actix.set(Some(ready!(self.poll_input(&shared, cx))));
+            }
+            let served = dispatcher.as_mut().poll(cx);
+            busy = !shared.borrow().is_idle();
+            served
+        })
+        .await
+    }
+
+    /// Returns the next head for actix; empty at the connection's end.
+    pub fn poll_input(&self, shared: &Shared, cx: &mut Context<'_>) -> Poll<&'static [u8]> {
+        if let Some(head) = self.for_actix.take() {
+            return Poll::Ready(head);
+        }
+        shared.borrow_mut().register(cx.waker());
+        for _ in 0..AT_ONCE {
+            let for_actix = ready!(shared.borrow_mut().poll_input(cx));
+            let Some((asked, presented)) = present(shared) else { return Poll::Ready(for_actix) };
+            let left = match self.core.ask(presented, cx) {
+                Err(reply) => Some(HandedOver::Handling(asked, reply)),
+                Ok(reply) => {
+                    let mut state = shared.borrow_mut();
+                    let answering = begin(&mut state, &asked, reply);
+                    state.send_at_once(answering).map(HandedOver::Answering)
+                }
+            };
+            if left.is_some() {
+                self.handed_over.set(left);
+                return Poll::Ready(for_actix);
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Takes the exchange that was handed to actix.
+    pub fn take(&self) -> Option<HandedOver> {
+        self.handed_over.take()
+    }
+}
+
+/// Makes the core's request from the head that was just read. Returns `None` if there is none.
+fn present(shared: &Shared) -> Option<(Asked, Presented)> {
+    let mut state = shared.borrow_mut();
+    let head = state.head.take()?;
+    let exchange = Exchange::Http1(Http1 { state: Rc::downgrade(shared), number: state.exchange });
+    let asked = Asked {
+        exchange: state.exchange,
+        version: head.version,
+        head_only: head.method == Method::HEAD,
+        takes_trailers: takes_trailers(&head.fields),
+    };
+    let presented = Presented {
+        method: head.method,
+        target: head.target,
+        scheme: Scheme::Http,
+        version: head.version,
+        fields: head.fields,
+        peer: state.peer,
+        local: state.local,
+        body: RequestBody::new(exchange.clone(), head.length, head.chunked),
+        connection: Connection(exchange),
+        worker: WorkerHandle(state.worker.clone()),
+    };
+    Some((asked, presented))
+}
+
+/// Begins the answer: its head as bytes, and its content.
+pub(super) fn begin(state: &mut State, asked: &Asked, reply: Reply) -> Answering {
+    let Reply { status, written, fields, body, trailers } = reply;
+    let trailers = if asked.takes_trailers { trailers } else { Trailers::default() };
+    let (length, content) = frame(asked, status, body, trailers);
+    let streamed = matches!(content, Content::Stream { .. } | Content::Chunked { .. });
+    let close_delimited = streamed && length == Length::Untold;
+    state.persistent &= !close_delimited
+        && status != StatusCode::BAD_REQUEST
+        && state.body.can_end(&state.worker.options)
+        && !state.worker.stopping();
+    if close_delimited {
+        state.end_by_closing();
+    }
+    let endless = matches!(content, Content::Chunked { .. } | Content::Stream { rest: None, .. });
+    state.enter(Phase::Answering { endless });
+    let persistent = state.persistent;
+    let frame = Frame { version: asked.version, persistent, length };
+    let head = encode::head(frame, status, written.as_ref(), &fields, &state.worker.date()).into();
+    Answering { exchange: asked.exchange, persistent, head, content }
+}
+
+/// Decides whether the response has a body, and how its head tells where that ends (RFC 9112 §6.3).
+fn frame(asked: &Asked, status: StatusCode, body: ReplyBody, trailers: Trailers) -> (Length, Content) {
+    let length = match &body {
+        ReplyBody::Empty(length) => *length,
+        ReplyBody::Bytes(bytes) => Some(bytes.len() as u64),
+        ReplyBody::Stream { length, .. } => *length,
+    };
+    if status == StatusCode::NO_CONTENT || status.is_informational() {
+        return (Length::Untold, Content::Nothing);
+    }
+    if asked.head_only || status == StatusCode::NOT_MODIFIED {
+        return (length.map_or(Length::Untold, Length::Known), Content::Nothing);
+    }
+    match body {
+        ReplyBody::Empty(_) => (Length::Known(0), Content::Nothing),
+        ReplyBody::Bytes(bytes) => (Length::Known(bytes.len() as u64), Content::Bytes(bytes)),
+        ReplyBody::Stream { length: Some(length), pieces } => {
+            (Length::Known(length), Content::Stream { rest: Some(length), pieces })
+        }
+        ReplyBody::Stream { length: None, pieces } if asked.version == Version::Http10 => {
+            (Length::Untold, Content::Stream { rest: None, pieces })
+        }
+        ReplyBody::Stream { length: None, pieces } => {
+            (Length::Chunked, Content::Chunked { next: Chunk::Size, pieces, trailers })
+        }
+    }
+}
+
+impl State {
+    /// Sends what the socket takes of an answer in memory. Returns the rest, which actix sends.
+    fn send_at_once(&mut self, mut answering: Answering) -> Option<Answering> {
+        let Answering { exchange, head, content, .. } = &mut answering;
+        let body: &[u8] = match content {
+            Content::Nothing => &[],
+            Content::Bytes(bytes) => bytes,
+            _ => return Some(answering),
+        };
+        // the client side's own bytes go first
+        if self.muted || self.output.waits() {
+            return Some(answering);
+        }
+        let sent = match self.io.try_write_vectored(&[IoSlice::new(head), IoSlice::new(body)]) {
+            Ok(sent) => sent,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(_) => {
+                self.closed = true;
+                return None;
+            }
+        };
+        if sent == head.len() + body.len() {
+            self.response_over(*exchange);
+            self.end_exchange();
+            return None;
+        }
+        let of_head = sent.min(head.len());
+        head.advance(of_head);
+        if let Content::Bytes(bytes) = content {
+            bytes.advance(sent - of_head);
+        }
+        Some(answering)
+    }
+}
