@@ -2,7 +2,7 @@
 //! disk some milliseconds, and a generation may hold very many. What is not removed yet counts in the disk limit.
 
 use std::{
-    collections::HashSet,
+    collections::{HashSet, VecDeque},
     fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -49,8 +49,8 @@ impl Remover {
         let (queue, received) = mpsc::channel();
         let ended = Arc::new(AtomicBool::new(false));
         let remove = {
-            let ended = ended.clone();
-            move || Removing { space, ended, received, left: Vec::new(), known: HashSet::new() }.run()
+            let (ended, left, failed, known) = (ended.clone(), VecDeque::new(), Vec::new(), HashSet::new());
+            move || Removing { space, ended, received, left, failed, known }.run()
         };
         match thread::Builder::new().name("larder-removing".to_owned()).spawn(remove) {
             Ok(_) => Remover { queue: Some(queue), ended },
@@ -96,8 +96,10 @@ struct Removing {
     space: Arc<Space>,
     ended: Arc<AtomicBool>,
     received: mpsc::Receiver<Removal>,
-    /// What is to be removed, also what could not be.
-    left: Vec<Folder>,
+    /// What is to be removed.
+    left: VecDeque<Folder>,
+    /// What could not be removed.
+    failed: Vec<Folder>,
     /// All of that, and what is being removed.
     known: HashSet<PathBuf>,
 }
@@ -105,18 +107,20 @@ struct Removing {
 impl Removing {
     fn run(mut self) {
         loop {
-            let next = match self.left.is_empty() {
-                true => self.received.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                false => self.received.recv_timeout(AGAIN),
-            };
-            match next {
-                Ok(removal) => self.take(removal),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+            if self.left.is_empty() {
+                let next = match self.failed.is_empty() {
+                    true => self.received.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                    false => self.received.recv_timeout(AGAIN),
+                };
+                match next {
+                    Ok(removal) => self.take(removal),
+                    Err(RecvTimeoutError::Timeout) => self.left.extend(self.failed.drain(..)),
+                    Err(RecvTimeoutError::Disconnected) => return,
+                }
             }
             // all of them count before the first one is removed
             self.take_all();
-            for folder in std::mem::take(&mut self.left) {
+            if let Some(folder) = self.left.pop_front() {
                 self.try_to_remove(folder);
             }
         }
@@ -133,7 +137,8 @@ impl Removing {
             Removal::Work(work) => work(),
             Removal::Folder(mut folder) if self.known.insert(folder.path.clone()) => {
                 folder.occupies.get_or_insert_with(|| self.space.gone(folder::occupied(&folder.path)));
-                self.left.push(folder);
+                self.left.push_back(folder);
+                self.left.extend(self.failed.drain(..));
             }
             Removal::Folder(_) => {}
         }
@@ -146,7 +151,7 @@ impl Removing {
             Err(_) if self.ended.load(Relaxed) => {}
             Err(error) => {
                 log::debug!("{} could not be removed: {error}", folder.path.display());
-                self.left.push(folder);
+                self.failed.push(folder);
             }
         }
     }
