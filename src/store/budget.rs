@@ -28,9 +28,19 @@ impl Budget {
         (self.0 - LEAST / 16 * 13) / 5 * 2 / OF_A_RECORD
     }
 
-    /// Bytes of pages that the databases which are read only may hold together, and one that is written to by itself.
+    /// Bytes of pages that a database which is written to may hold.
     pub fn pages(self) -> u64 {
         self.0 / 12
+    }
+
+    /// Bytes of pages that the databases which are read only may hold together: the memory tier has them while they do not.
+    pub fn read_pages(self) -> u64 {
+        self.0 / 12 + (self.0 - LEAST) / 4
+    }
+
+    /// The memory tier makes way for so many bytes of pages at a time.
+    pub fn growth(self) -> u64 {
+        self.0 / 64
     }
 
     /// Bytes that may wait to be written.

@@ -43,8 +43,10 @@ const OVERHEAD: u64 = 112;
 /// Bytes that an open database costs, whatever is in it; one that is written to costs more. Measured.
 const OPEN: u64 = 1536 << 10;
 const WRITTEN: u64 = 4 << 20;
-/// Bytes of pages that are worth opening a database anew when nothing more is written to it.
-const WORTH_A_REOPENING: u64 = 1 << 20;
+/// Bytes of a database for each of its pages, with what sled has not given back yet.
+const PAGE: u64 = 16 << 10;
+/// The most words of bits that tell which pages were read: for a database of a gibibyte.
+const MOST_WORDS: u64 = 1024;
 const FRESH: &str = "fresh-";
 const PROVEN: &str = "proven-";
 
@@ -56,8 +58,9 @@ pub struct Generation {
     /// Records that were written to it since it was opened.
     pub written: AtomicU64,
     pub folder: PathBuf,
-    /// Bytes of the database and of the segment that is written to, when they were measured.
-    measured: AtomicU64,
+    /// Bytes of the database, and of the segment that is written to, when they were measured.
+    database: AtomicU64,
+    segment: AtomicU64,
     /// Bytes of all other files: those of large bodies, and segments that are full.
     beside: AtomicU64,
     /// Bytes of what was found dead since it was opened.
@@ -65,6 +68,8 @@ pub struct Generation {
     records: RwLock<Records>,
     /// Bytes of the pages that were read or written since the database was opened, about.
     pages: AtomicU64,
+    /// The pages that were read since then.
+    touched: RwLock<Touched>,
     segments: Mutex<HashMap<u32, Arc<File>>>,
     remover: Remover,
 }
@@ -134,9 +139,10 @@ impl Generation {
         let segment = Records::segment_of(&database).unwrap_or(segment);
         let records = Records::open(&database, cache, segment)?;
         folder::restrict(&database).map_err(DatabaseError::Io)?;
-        let (measured, beside) = (AtomicU64::new(folder::occupied(&database)), AtomicU64::new(segments(&folder)));
+        let (database, beside) = (folder::occupied(&database), AtomicU64::new(segments(&folder)));
+        let (touched, database) = (RwLock::new(Touched::of(database)), AtomicU64::new(database));
         let state = AtomicU8::new(State::Sealed as u8);
-        let (written, dead, pages, segments) = Default::default();
+        let (written, segment, dead, pages, segments) = Default::default();
         let (records, remover) = (RwLock::new(records), remover.clone());
         Ok(Generation {
             number,
@@ -144,11 +150,13 @@ impl Generation {
             state,
             written,
             folder,
-            measured,
+            database,
+            segment,
             beside,
             dead,
             records,
             pages,
+            touched,
             segments,
             remover,
         })
@@ -196,7 +204,7 @@ impl Generation {
     /// The record of a key. An error: there is one, but it cannot be believed.
     pub fn find(&self, key: &CacheKey) -> Result<Option<Record>, StoreError> {
         let found = self.records().find(key, |record| {
-            self.has_read(record.len());
+            self.has_read(Print::of(key), record.len());
             record::decode(key, record)
         });
         found?.map(|record| record.ok_or(StoreError::Damaged("a record"))).transpose()
@@ -205,13 +213,15 @@ impl Generation {
     /// The key and the record that begin with this print.
     pub fn find_print(&self, print: Print) -> Result<Option<(CacheKey, Vec<u8>)>, StoreError> {
         let found = self.records().find_print(print)?;
-        self.has_read(found.as_ref().map_or(0, |(_, record)| record.len()));
+        self.has_read(print, found.as_ref().map_or(0, |(_, record)| record.len()));
         Ok(found)
     }
 
-    /// Its neighbours are likely to be as long.
-    fn has_read(&self, length: usize) {
-        self.pages.fetch_add(OF_A_PAGE * (length as u64 + OVERHEAD), Relaxed);
+    /// Counts the page of a record that was read, once. The record's neighbours are likely to be as long.
+    fn has_read(&self, print: Print, length: usize) {
+        if self.touched.read().unwrap_or_else(|poison| poison.into_inner()).is_first(print) {
+            self.pages.fetch_add(OF_A_PAGE * (length as u64 + OVERHEAD), Relaxed);
+        }
     }
 
     /// How far the journal must have come at least.
@@ -219,21 +229,24 @@ impl Generation {
         self.records().journal()
     }
 
-    /// Ends the writing to it. Opens the database anew if that gives much memory back.
-    pub fn seal(&self) -> Result<(), DatabaseError> {
+    /// Ends the writing to it.
+    pub fn seal(&self) {
         self.set_state(State::Sealed);
-        if self.pages() < WORTH_A_REOPENING { Ok(()) } else { self.let_go_of_pages() }
+        *self.touched.write().unwrap_or_else(|poison| poison.into_inner()) = Touched::of(self.database.load(Relaxed));
     }
 
-    /// Opens the database anew: sled keeps most of what was written to it in memory, whatever it is told. Where readers do
-    /// not make way it stays as it is: one of them may be waiting for a disk that hangs.
-    pub fn let_go_of_pages(&self) -> Result<(), DatabaseError> {
+    /// Opens the database anew: sled keeps most of what was written or read in memory, whatever it is told. Readers wait
+    /// meanwhile, some milliseconds. If readers do not make way the database stays as it is: one of them may be waiting for a
+    /// disk that hangs. Returns true if the pages are gone.
+    pub fn let_go_of_pages(&self) -> Result<bool, DatabaseError> {
         let mut tries = (0..100).map(|_| self.records.try_write().inspect_err(|_| std::thread::yield_now()));
-        if let Some(Ok(mut records)) = tries.find(Result::is_ok) {
-            records.reopen(&self.folder.join("db"))?;
-            self.pages.store(0, Relaxed);
-        }
-        Ok(())
+        let Some(Ok(mut records)) = tries.find(Result::is_ok) else { return Ok(false) };
+        records.reopen(&self.folder.join("db"))?;
+        // sled takes another segment when it opens
+        self.database.store(folder::occupied(&self.folder.join("db")), Relaxed);
+        *self.touched.write().unwrap_or_else(|poison| poison.into_inner()) = Touched::of(self.database.load(Relaxed));
+        self.pages.store(0, Relaxed);
+        Ok(true)
     }
 
     /// Bytes of memory that its database holds, beside its pages and what each record costs.
@@ -243,17 +256,18 @@ impl Generation {
 
     /// Bytes of pages that its database holds in memory, about: all of them at most.
     pub fn pages(&self) -> u64 {
-        self.pages.load(Relaxed).min(self.measured.load(Relaxed))
+        self.pages.load(Relaxed).min(self.database.load(Relaxed))
     }
 
     /// Bytes that it occupies, as far as was measured.
     pub fn bytes(&self) -> u64 {
-        self.measured.load(Relaxed) + self.beside.load(Relaxed)
+        self.database.load(Relaxed) + self.segment.load(Relaxed) + self.beside.load(Relaxed)
     }
 
     /// Measures the database. `segment`: what the segment that is written to occupies.
     pub fn measure(&self, segment: u64) {
-        self.measured.store(folder::occupied(&self.folder.join("db")) + segment, Relaxed);
+        self.database.store(folder::occupied(&self.folder.join("db")), Relaxed);
+        self.segment.store(segment, Relaxed);
     }
 
     /// Counts a file of a body that came into the folder.
@@ -334,6 +348,25 @@ impl Generation {
     }
 }
 
+/// The pages of a database that were read, about: a bit for each range of keys.
+struct Touched(Vec<AtomicU64>);
+
+impl Touched {
+    /// Of a database of so many bytes: keys are uniform, and so each bit stands for about a page.
+    fn of(database: u64) -> Touched {
+        let words = (database / PAGE / 64).clamp(1, MOST_WORDS);
+        Touched((0..words).map(|_| AtomicU64::new(0)).collect())
+    }
+
+    /// Returns true if the page of this print was not touched before.
+    fn is_first(&self, print: Print) -> bool {
+        let bits = self.0.len() as u128 * 64;
+        let at = (u128::from(print.0) * bits >> 64) as usize;
+        let bit = 1 << (at % 64);
+        self.0[at / 64].fetch_or(bit, Relaxed) & bit == 0
+    }
+}
+
 /// Bytes that a generation's segments occupy, and its folder itself.
 fn segments(folder: &Path) -> u64 {
     let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|file| file.path());
@@ -348,4 +381,21 @@ fn database(options: &Options, share: u64) -> (u64, usize) {
     // a power of two, small where little room is
     let segment = 1 << (share / 16).clamp(128 << 10, 512 << 10).ilog2();
     (cache.max(256 << 10), segment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_is_read_again_counts_once_and_all_of_a_database_counts_as_about_its_pages() {
+        for (database, pages) in [(0, 64), (16 << 20, 1024), (1 << 40, MOST_WORDS * 64)] {
+            let touched = Touched::of(database);
+            assert_eq!(touched.0.len() as u64 * 64, pages);
+            let prints = || (0..1_000_000_u64).map(|number| Print(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+            assert_eq!(prints().filter(|print| touched.is_first(*print)).count() as u64, pages);
+            assert_eq!(prints().filter(|print| touched.is_first(*print)).count(), 0);
+            assert!(!touched.is_first(Print(u64::MAX)) && !touched.is_first(Print(0)));
+        }
+    }
 }

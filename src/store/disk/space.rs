@@ -105,7 +105,13 @@ impl Space {
         Space { configured, limit, kept, filling, gone, awaited, promised, beside, notices }
     }
 
-    /// Counts what was moved away to be removed.
+    /// Counts what was stored, and is moved away to be removed.
+    pub fn leaves(self: &Arc<Self>, bytes: u64) -> Gone {
+        let _ = self.kept.fetch_update(Relaxed, Relaxed, |kept| Some(kept.saturating_sub(bytes)));
+        self.gone(bytes)
+    }
+
+    /// Counts what is about to be removed.
     pub fn gone(self: &Arc<Self>, bytes: u64) -> Gone {
         self.gone.fetch_add(bytes, Relaxed);
         Gone { space: self.clone(), bytes }

@@ -241,9 +241,7 @@ impl Shared {
         let mut entry: Option<Entry> = self.catalog.index.find(print);
         while let Some(now) = entry {
             let read = self.catalog.generation(now.generation).map(|generation| find(&generation));
-            if self.catalog.pages() > self.budget.pages() && !self.easing.swap(true, Relaxed) {
-                self.notices.send(Notice::Ease);
-            }
+            self.ease_if_needed();
             match read {
                 Some(Ok(found)) => return Ok(found),
                 Some(Err(error)) if self.catalog.is_current(print, now) => return Err(error),

@@ -25,7 +25,7 @@ use crate::{
         budget::{Budget, Incoming},
         disk::{filling::Finishing, removing::Remover, space::Space},
         format::print::Print,
-        notice::Notices,
+        notice::{Notice, Notices},
         response::Slot,
         stats::Counters,
     },
@@ -52,8 +52,10 @@ pub struct Shared {
     pub state: watch::Sender<Option<State>>,
     /// The writer knows that there is something to write.
     pub woken: AtomicBool,
-    /// The writer knows that the databases hold too many pages.
+    /// It is known that the databases hold too many pages, or many more than the memory tier makes way for.
     pub easing: AtomicBool,
+    /// Bytes of pages that the memory tier makes way for.
+    shared_pages: AtomicU64,
     /// Something was forgotten, and the journal on the disk does not say so yet.
     pub forgetting: AtomicBool,
     /// A name for the next body that is being filled.
@@ -80,6 +82,7 @@ impl Shared {
             purges: Purges::default(),
             forgetting: AtomicBool::new(false),
             easing: AtomicBool::new(false),
+            shared_pages: AtomicU64::new(0),
             remover: Remover::start(space.clone()),
             space,
             notices,
@@ -97,8 +100,22 @@ impl Shared {
         }
     }
 
-    /// The memory tier has what is left of `--memory` beside these bytes of databases.
-    pub fn share_memory(&self, databases: u64) {
+    /// Tells the thread that opens databases anew, if they hold too many pages or the memory tier must make way for them.
+    pub fn ease_if_needed(&self) {
+        let (pages, shared) = (self.catalog.pages(), self.shared_pages.load(Relaxed));
+        let most = self.budget.read_pages().min(shared + self.budget.growth());
+        if pages > most && !self.easing.swap(true, Relaxed) {
+            self.notices.send(Notice::Ease);
+        }
+    }
+
+    /// The memory tier gets what is left of `--memory` beside the databases.
+    pub fn share_memory(&self) {
+        let databases = {
+            let generations = self.catalog.generations();
+            generations.iter().map(|generation| generation.memory() + generation.pages()).sum::<u64>()
+        };
+        self.shared_pages.store(self.catalog.pages(), Relaxed);
         let taken = databases + self.pending.bytes() + self.incoming.held() + self.sketch.size();
         self.memory.resize(Budget::tier(self.options.memory, taken, self.catalog.index.len()));
     }

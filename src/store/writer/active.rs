@@ -107,9 +107,8 @@ impl Active {
     /// Syncs the generation, and ends the writing to it.
     pub fn seal(mut self) -> Result<(), StoreError> {
         self.sync().map_err(StoreError::Io)?;
-        self.generation.seal().map_err(|failure| StoreError::Io(failure.into()))?;
-        // sled takes another segment when it opens
         self.measure();
+        self.generation.seal();
         Ok(())
     }
 

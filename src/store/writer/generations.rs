@@ -13,12 +13,7 @@ use crate::{
     purge::Position,
     store::{
         StoreError,
-        disk::{
-            body::DiskBody,
-            generation::{Class, State},
-            journal::Journal,
-            records::Records,
-        },
+        disk::{body::DiskBody, generation::Class, journal::Journal, records::Records},
         format::{
             lines::{self, Line},
             location::{FileName, Home, Location},
@@ -152,7 +147,8 @@ impl Generations {
         self.sync_journal()?;
         self.shared.forgetting.store(false, Relaxed);
         self.unsynced.clear();
-        self.ease()?;
+        self.shared.share_memory();
+        self.shared.ease_if_needed();
         if self.journal.is_long(self.shared.catalog.index.len()) {
             let path = self.shared.options.folder.join("live/journal");
             let (state, summary) = (self.shared.purges.state(), self.shared.catalog.index.lines());
@@ -167,27 +163,6 @@ impl Generations {
         self.journal.append(&rules);
         self.journal.sync()?;
         self.shared.purges.are_written(last);
-        Ok(())
-    }
-
-    /// Opens those databases anew that hold most pages, where those that are read only hold more than they may, and gives the
-    /// memory tier what is left of `--memory`.
-    pub fn ease(&self) -> io::Result<()> {
-        let shared = &self.shared;
-        let mut generations = shared.catalog.generations().clone();
-        let (mut pages, may) = (shared.catalog.pages(), shared.budget.pages());
-        if pages > may {
-            generations.sort_unstable_by_key(|generation| std::cmp::Reverse(generation.pages()));
-            for generation in generations.iter().filter(|generation| generation.state() != State::Active) {
-                if pages <= may / 2 {
-                    break;
-                }
-                pages = pages.saturating_sub(generation.pages());
-                generation.let_go_of_pages()?;
-            }
-        }
-        let databases = generations.iter().map(|generation| generation.memory() + generation.pages()).sum();
-        shared.share_memory(databases);
         Ok(())
     }
 

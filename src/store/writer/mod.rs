@@ -4,46 +4,45 @@
 //! |---|---|
 //! | this file | takes commands and does what is due: write, sync, measure, rotate, sweep, try again |
 //! | [`command`] | what the writer is asked to do |
+//! | [`lifecycle`] | opens the disk, goes on without it, clears it and closes it |
 //! | [`opening`] | makes generations of a folder, in whatever state it is |
 //! | [`generations`] | writes changes: bodies, records, lines of the journal, the index |
 //! | [`active`] | the generation that is written to |
 //! | [`rotation`] | makes room |
 //! | [`sweep`] | forgets what is long dead |
+//! | [`easing`] | the thread that opens databases anew, so that they let go of their pages |
 
 mod active;
 mod command;
+mod easing;
 mod generations;
+mod lifecycle;
 mod opening;
 mod rotation;
 mod sweep;
 
 use std::{
-    io,
     sync::{
         Arc, Weak,
         atomic::Ordering::{Relaxed, SeqCst},
         mpsc::{Receiver, RecvTimeoutError, Sender},
     },
-    thread,
     time::{Duration, Instant},
 };
 
 pub use command::Command;
+use easing::Easing;
 use generations::Generations;
 use rotation::Rotation;
 use sweep::Sweeping;
-
 use tokio::sync::oneshot;
 
 use super::{
-    Cleared, OpenError, State, StoreError,
-    disk::{
-        folder::{self, FolderLock},
-        generation::Generation,
-    },
+    StoreError,
+    disk::{folder::FolderLock, generation::Generation},
     format::print::Print,
     notice::Notice,
-    tiers::{epochs::Clearing, pending::Change, shared::Shared},
+    tiers::{pending::Change, shared::Shared},
 };
 use crate::{clock, key::CacheKey};
 
@@ -51,8 +50,6 @@ use crate::{clock, key::CacheKey};
 const GATHER: Duration = Duration::from_millis(50);
 /// What was written reaches the disk at the latest so long after.
 const SYNC: Duration = Duration::from_millis(400);
-/// How long after a failure the disk is tried again: at first, and at most.
-const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(4));
 /// When stored responses are looked through for what is dead: after opening, after each pass, between its steps.
 const FIRST_SWEEP: Duration = Duration::from_secs(60);
 const SWEEP: Duration = Duration::from_secs(6 * 3600);
@@ -60,13 +57,12 @@ const SWEEP_STEP: Duration = Duration::from_millis(50);
 /// What the disk holds and has left is measured so long after the last time at the latest, also if nothing is written: others
 /// may fill the disk. (The store's own tests do not wait for a minute.)
 const MEASURE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 60 });
-/// How long the end waits for room for what is not written yet.
-const LAST_ROOM: Duration = Duration::from_secs(1);
 /// Bytes that are written together: at least, and at most.
 const BATCH: (u64, u64) = (64 << 10, 1 << 20);
 
 struct Writer {
     shared: Arc<Shared>,
+    easing: Easing,
     /// For what is done behind an opening.
     commands: Sender<Command>,
     lock: Option<FolderLock>,
@@ -100,6 +96,7 @@ pub fn run(shared: Arc<Shared>, (commands, received): (Sender<Command>, Receiver
     let (retry, write_at, sync_at, rotate_at, measure_at, sweep_at) = Default::default();
     let (open, next_number, flushes, rooms, waits_for_room) = Default::default();
     let mut writer = Writer {
+        easing: Easing::start(&shared),
         shared,
         commands,
         lock,
@@ -115,7 +112,7 @@ pub fn run(shared: Arc<Shared>, (commands, received): (Sender<Command>, Receiver
         measure_at,
         sweep_at,
     };
-    writer.open(RETRY.0);
+    writer.open_first();
     loop {
         match writer.next(&received) {
             Ok(Command::Notice(Notice::Wake)) => {
@@ -126,7 +123,8 @@ pub fn run(shared: Arc<Shared>, (commands, received): (Sender<Command>, Receiver
             Ok(Command::Notice(Notice::Purged)) => {
                 writer.sync_at.get_or_insert_with(|| clock::instant() + SYNC);
             }
-            Ok(Command::Notice(Notice::Ease)) => writer.ease(),
+            Ok(Command::Notice(Notice::Ease)) => writer.easing.wake(),
+            Ok(Command::Notice(Notice::Failed(error))) => writer.failed(StoreError::Io(error)),
             Ok(Command::Counted { generation, guess, counted }) => writer.counted(&generation, guess, counted),
             Ok(Command::Notice(Notice::Room(reply))) => {
                 writer.rooms.push(reply);
@@ -201,81 +199,6 @@ impl Writer {
             let more = self.sweep();
             self.sweep_at = self.open.as_ref().map(|_| clock::instant() + if more { SWEEP_STEP } else { SWEEP });
         }
-    }
-
-    /// Opens the disk, which must not be open. If it fails, tries again `retry_after` later.
-    fn open(&mut self, retry_after: Duration) {
-        debug_assert!(self.open.is_none(), "a second opening takes the folder from the first one");
-        match self.try_open() {
-            Ok(set) => {
-                self.open = Some(Open { set, rotation: Rotation::default(), sweeping: Sweeping::default() });
-                self.retry = None;
-                self.measure_at = Some(clock::instant() + MEASURE);
-                self.sweep_at = Some(clock::instant() + FIRST_SWEEP);
-                // the limit may be lower than the last time
-                self.rotate_if_over();
-                self.shared.state.send_replace(Some(State::Open));
-                if self.shared.has_recovered() {
-                    log::info!("the cache on disk works again");
-                }
-                if self.shared.purges.waiting().is_some() {
-                    self.sync();
-                }
-                if !self.shared.pending.is_empty() {
-                    self.write_at = Some(clock::instant());
-                }
-            }
-            Err(error) => self.down(error.to_string(), retry_after),
-        }
-    }
-
-    fn try_open(&mut self) -> Result<Generations, OpenError> {
-        let folder = &self.shared.options.folder;
-        if !self.lock.as_ref().is_some_and(FolderLock::holds) {
-            self.lock = None;
-            self.lock = Some(folder::lock(folder)?);
-        }
-        let io = |error| OpenError::Io(folder.clone(), error);
-        if self.shared.pending.overflowed() {
-            self.shared.pending.clear();
-            self.move_live_away().map_err(io)?;
-        }
-        let set = opening::open(&self.shared, self.commands.clone(), self.next_number).map_err(io)?;
-        self.next_number = Some(set.next_number);
-        Ok(set)
-    }
-
-    /// Takes all that is stored out of the folder, to be removed behind.
-    fn move_live_away(&self) -> io::Result<()> {
-        let (shared, folder) = (&self.shared, &self.shared.options.folder);
-        let stored = shared.space.gone(shared.space.stored());
-        let live = folder::clear_live(folder)?;
-        shared.space.set_measured(0, folder);
-        if let Some(live) = live {
-            shared.remover.remove(live, Some(stored));
-        }
-        // what was set aside
-        folder::gone(folder)?.into_iter().for_each(|path| shared.remover.remove(path, None));
-        Ok(())
-    }
-
-    /// Works without the disk from now on, and tries again later.
-    fn down(&mut self, why: String, retry_after: Duration) {
-        if let Some(open) = self.open.take() {
-            open.set.forget_unsynced();
-        }
-        self.shared.warn_once(format!("the cache works in memory alone: {why}"));
-        self.shared.state.send_replace(Some(State::Down(why)));
-        self.waits_for_room = false;
-        answer(&mut self.rooms);
-        answer(&mut self.flushes);
-        (self.write_at, self.sync_at, self.rotate_at, self.measure_at, self.sweep_at) = Default::default();
-        self.retry = Some((clock::instant() + retry_after, (retry_after * 2).min(RETRY.1)));
-    }
-
-    fn failed(&mut self, error: StoreError) {
-        self.shared.counters.errors.fetch_add(1, Relaxed);
-        self.down(format!("writing failed: {error}"), RETRY.0);
     }
 
     /// Writes what waits; not for ever where more and more does, as others wait too. While there is room only for what was
@@ -370,13 +293,6 @@ impl Writer {
         Ok(())
     }
 
-    fn ease(&mut self) {
-        if let Some(Err(error)) = self.open.as_ref().map(|open| open.set.ease()) {
-            self.failed(StoreError::Io(error));
-        }
-        self.shared.easing.store(false, Relaxed);
-    }
-
     fn counted(&mut self, generation: &Weak<Generation>, guess: u64, counted: u64) {
         let Some(generation) = generation.upgrade() else { return };
         generation.correct(guess, counted);
@@ -459,53 +375,6 @@ impl Writer {
             }
         }
         true
-    }
-
-    fn clear(&mut self, clearing: Clearing) -> Result<Cleared, StoreError> {
-        let shared = self.shared.clone();
-        let (responses, bytes) = shared.held();
-        let cleared = Cleared { responses, bytes };
-        let open = self.open.take();
-        shared.catalog.generations_mut().clear();
-        shared.catalog.index.remove_all();
-        shared.pending.clear();
-        shared.memory.clear();
-        drop(clearing);
-        (self.write_at, self.sync_at, self.rotate_at, self.measure_at, self.sweep_at) = Default::default();
-        if let Some(Open { set, rotation, sweeping }) = open {
-            self.next_number = Some(set.next_number);
-            // closing many databases takes a while
-            shared.remover.work(move || drop((set, rotation, sweeping)));
-        }
-        let moved = match &self.lock {
-            Some(_) => self.move_live_away(),
-            None => Err(io::Error::other("the cache folder is not ours")),
-        };
-        self.open(RETRY.0);
-        self.waits_for_room = false;
-        answer(&mut self.flushes);
-        self.answer_rooms();
-        moved.map(|()| cleared).map_err(StoreError::Io)
-    }
-
-    fn close(&mut self) {
-        let began = clock::instant();
-        self.write_all();
-        while self.waits_for_room && began.elapsed() < LAST_ROOM {
-            thread::park_timeout(LAST_ROOM / 100);
-            self.write_all();
-        }
-        self.sync();
-        answer(&mut self.flushes);
-        if let Some(Open { set, rotation, sweeping }) = self.open.take() {
-            // they may hold a generation, whose database could not be opened once more
-            drop((rotation, sweeping));
-            set.close();
-        }
-        self.shared.catalog.index.remove_all();
-        self.shared.state.send_replace(Some(State::Closed));
-        self.shared.remover.end();
-        self.lock = None;
     }
 }
 

@@ -82,7 +82,7 @@ impl Rotation {
         match self.leaving.take() {
             Some(mut leaving) => {
                 copy_some(set, &mut leaving)?;
-                set.ease().map_err(StoreError::Io)?;
+                shared.ease_if_needed();
                 if leaving.survivors.is_empty() {
                     remove(set, &leaving.generation)?;
                 } else {
@@ -257,7 +257,7 @@ fn remove(set: &mut Generations, generation: &Arc<Generation>) -> Result<(), Sto
     drop(generations);
     // after that: who reads one of them now sees that it has no place any more
     shared.memory.release_bodies_of(number);
-    let occupies = shared.space.gone(generation.bytes());
+    let occupies = shared.space.leaves(generation.bytes());
     // whoever lets go of it last closes its database, which takes a while
     let last = generation.clone();
     shared.remover.work(move || drop(last));

@@ -235,3 +235,47 @@ fn what_cannot_be_removed_counts_and_is_tried_again() {
     until("all of it to be removed", || gone(&cache).is_empty() && !remains(&cache));
     drop(larder);
 }
+
+#[test]
+fn a_database_that_is_opened_anew_holds_up_no_invalidation() {
+    let folder = tempfile::tempdir().unwrap();
+    let (cache, disk) = (folder.path().join("cache"), SlowDisk::new(folder.path()));
+    // records of 6 KB: so much is read with each that the databases soon hold more in memory than they may
+    let field = format!("X-Long: {}", "x".repeat(6_000));
+    let origin = Origin::answering(move |request| match request.method.as_str() {
+        "POST" => respond(204, &[], ""),
+        _ => respond(200, &["Cache-Control: max-age=600", &field], request.target.clone()),
+    });
+    let flags = ["--memory", "64MiB", "--disk", "64MiB"];
+    let larder = Spawned::start(&origin.url(), &cache, &flags);
+    let mut client = larder.client();
+    for n in 0..1_500 {
+        client.get(&format!("/{n}"));
+    }
+    drop(client);
+    assert!(larder.stop().success());
+
+    let larder = Spawned::on_disk(&disk, &origin.url(), &cache, &flags);
+    until("the store to be open", || stats(&cache)["state"] == "open");
+    let delay = Duration::from_millis(1_500);
+    disk.rules(&[&format!("open /db/conf {}", delay.as_millis())]);
+    let mut slowest = Duration::ZERO;
+    scope(|threads| {
+        let reading = threads.spawn(|| {
+            let mut client = larder.client();
+            (0..1_000).map(|n| format!("/{n}")).for_each(|target| assert_eq!(client.get(&target).text(), target));
+        });
+        let mut n = 1_000;
+        while n < 1_400 && !reading.is_finished() {
+            let began = clock::instant();
+            assert_eq!(larder.client().ask("POST", &format!("/{n}"), &["Content-Length: 0"]).status, 204);
+            slowest = slowest.max(began.elapsed());
+            n += 1;
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+        disk.rules(&[]);
+    });
+    println!("the slowest POST beside databases that are opened anew took {slowest:?}");
+    // a second is what an unsafe request waits at most, and then it is not known to be durable
+    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+}
