@@ -1,6 +1,10 @@
 //! The lines that Larder prints when it starts: a few on a terminal, one anywhere else.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    time::Duration,
+};
 
 use crate::{
     config::Config,
@@ -93,6 +97,7 @@ fn for_people(
     };
     let version = concat!("larder ", env!("CARGO_PKG_VERSION"));
     let url = format!("http://{listening}");
+    let try_it = try_it(config, listening);
     let row = |name: &str, text: &str, flag: &str| {
         let flag = if flag.is_empty() { String::new() } else { format!("({flag})") };
         format!("  {name:<7} {text:<48} {flag}").trim_end().to_owned()
@@ -114,8 +119,22 @@ fn for_people(
     if let Some(hint) = exposed(config, listening) {
         lines.push(row("note", hint, ""));
     }
-    lines.extend([String::new(), format!("  try     {:<48} stop: Ctrl-C", format!("curl -i {url}/")), String::new()]);
+    lines.extend([String::new(), format!("  try     {try_it:<48} stop: Ctrl-C"), String::new()]);
     lines
+}
+
+/// A command that works on this machine.
+fn try_it(config: &Config, listening: SocketAddr) -> String {
+    let port = listening.port();
+    let here = match listening.ip() {
+        IpAddr::V4(any) if any.is_unspecified() => format!("127.0.0.1:{port}"),
+        IpAddr::V6(any) if any.is_unspecified() => format!("[::1]:{port}"),
+        _ => listening.to_string(),
+    };
+    match config.allow_hosts.first() {
+        Some(host) => format!("curl -i -H 'Host: {host}' http://{here}/"),
+        None => format!("curl -i http://{here}/"),
+    }
 }
 
 /// The folder, what is in it, and what may be.
@@ -192,6 +211,16 @@ mod tests {
                 "",
             ]
         );
+    }
+
+    #[test]
+    fn the_command_to_try_works_on_this_machine() {
+        let command = |words: &[&str], listening: &str| lines(words, listening, OPEN, COLUMNS).join("\n");
+        assert!(
+            command(&["--allow-host", "a.test"], "0.0.0.0:81")
+                .contains("curl -i -H 'Host: a.test' http://127.0.0.1:81/ ")
+        );
+        assert!(command(&[], "[::]:81").contains("curl -i http://[::1]:81/ "));
     }
 
     #[test]

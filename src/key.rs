@@ -86,6 +86,13 @@ impl CacheKey {
         }
         parts.key()
     }
+
+    /// Returns the key of one part of the response with this key. `version` is the strong validator: parts of different
+    /// versions stand beside each other.
+    pub fn part(&self, first: u64, last: u64, version: &[u8]) -> CacheKey {
+        let parts = Parts::new(b'p').add(&self.0).add(version);
+        parts.add(&first.to_le_bytes()).add(&last.to_le_bytes()).key()
+    }
 }
 
 /// Returns the digest of the content of a QUERY (RFC 10008) and of the fields that say what the content means.

@@ -24,9 +24,9 @@ use crate::{
 /// The target of the line for each request.
 pub const ACCESS: &str = "larder::access";
 
-/// Libraries whose lines say what Larder says in words of its own: that a request is malformed, at a stranger's pace, or
-/// that a certificate is not trusted.
-const REPEATING: [&str; 3] = ["actix_http", "rustls", "rustls_platform_verifier"];
+/// Libraries whose lines say what Larder says in words of its own: that a request is malformed, at a stranger's pace, that
+/// a certificate is not trusted, or that the disk of the cache fails.
+const REPEATING: [&str; 4] = ["actix_http", "rustls", "rustls_platform_verifier", "sled"];
 
 /// Starts the log on stderr, panics included. `-v` and `-q` decide the level, or without them RUST_LOG. The default is
 /// `info`. Libraries only warn, unless RUST_LOG names them. Does nothing where a log was started before.

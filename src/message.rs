@@ -300,6 +300,9 @@ pub struct StoredHead {
     pub nominated: Vec<Nominated>,
     /// The bytes that the stored body holds, if it is not the whole representation.
     pub part: Option<Part>,
+    /// The first and the last byte of each gap in `part`, in ascending order. Only a response that is put together from
+    /// several stored parts has gaps; no record has.
+    pub gaps: Box<[(u64, u64)]>,
     /// The response must not be used again without successful validation (RFC 9111 §4.4).
     pub invalidated: bool,
     /// The request carried Authorization, Cookie or another field that tells who asks, so that no lifetime is invented

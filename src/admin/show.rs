@@ -56,7 +56,7 @@ fn summary(figures: &Figures) -> Vec<Row> {
     let answered = figures.sum(&["fresh", "validated", "stale", "miss", "collapsed", "not_cached"]);
     let percent = |ratio: f64| format!("{:.1} %", ratio * 100.0);
     let row = |name, text| Row { name, number: None, colour: None, text };
-    let Some(ratio) = figures.hit_ratio else { return vec![row("Hit ratio", "no requests yet".to_owned())] };
+    let Some(ratio) = figures.hit_ratio else { return vec![row("Hit ratio", "nothing to count yet".to_owned())] };
     let mut ratio = format!("{} of {}", percent(ratio), show_requests(answered.requests));
     if let Some(of_bytes) = figures.byte_hit_ratio {
         ratio.push_str(&format!(", {} of {}", percent(of_bytes), show_size(answered.bytes)));
@@ -133,7 +133,7 @@ fn room(folder: &Path, stats: &Value, running: bool) -> Vec<Row> {
         return vec![row("Disk", format!("{responses}, {used}"))];
     }
     let limit = number("effective_disk_limit");
-    let full = if limit < number("disk_limit") { " (the disk has no more room)" } else { "" };
+    let full = if limit < number("disk_limit") { " (the disk has room for no more)" } else { "" };
     let evicted = match number("evicted") {
         0 => "nothing evicted".to_owned(),
         evicted => format!("{} evicted", show_count(evicted)),
@@ -306,7 +306,7 @@ mod tests {
         assert!(lines.contains(&"Trouble: errors of the disk 1,000, damaged 3".to_owned()), "{lines:#?}");
         (stats["state"], stats["effective_disk_limit"]) = ("open".into(), json!(20 << 20));
         let lines = show(Path::new("/c"), &stats, Style::PLAIN);
-        assert!(lines.iter().any(|line| line.starts_with("Disk: 31 MiB of 20 MiB (the disk has no more room)")));
+        assert!(lines.iter().any(|line| line.starts_with("Disk: 31 MiB of 20 MiB (the disk has room for no more)")));
     }
 
     #[test]

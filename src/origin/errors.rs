@@ -24,6 +24,8 @@ pub enum OriginError {
     ConnectTimeout,
     /// No connection became free in time, or the process has no file descriptor for one: the origin was not asked.
     Exhausted,
+    /// Too many clients that have ended their side of the connection wait already: this one is not waited for.
+    Crowded,
     /// The system gives no thread to look the name up with: the origin was not asked.
     NoThread,
     FirstByteTimeout,
@@ -55,6 +57,7 @@ impl OriginError {
             OriginError::Certificate(_) => "the origin's certificate is not trusted",
             OriginError::ConnectTimeout => "the origin took too long to accept a connection",
             OriginError::Exhausted => "all connections to the origin are in use",
+            OriginError::Crowded => "too many clients that have ended their side of the connection wait for the origin",
             OriginError::NoThread => "the system has no thread to look up the origin's name",
             OriginError::FirstByteTimeout => "the origin took too long to answer",
             OriginError::BodyTimeout => "the origin stopped in the middle of its response",
@@ -74,7 +77,7 @@ impl OriginError {
             | OriginError::FirstByteTimeout
             | OriginError::BodyTimeout
             | OriginError::UploadTimeout => StatusCode::GATEWAY_TIMEOUT,
-            OriginError::Exhausted | OriginError::NoThread => StatusCode::SERVICE_UNAVAILABLE,
+            OriginError::Exhausted | OriginError::Crowded | OriginError::NoThread => StatusCode::SERVICE_UNAVAILABLE,
             OriginError::Upload => StatusCode::BAD_REQUEST,
             _ => StatusCode::BAD_GATEWAY,
         }
@@ -90,7 +93,7 @@ impl OriginError {
             OriginError::Tls(_) => "tls_protocol_error",
             OriginError::Certificate(_) => "tls_certificate_error",
             OriginError::ConnectTimeout => "connection_timeout",
-            OriginError::Exhausted => "connection_limit_reached",
+            OriginError::Exhausted | OriginError::Crowded => "connection_limit_reached",
             OriginError::NoThread => "proxy_internal_error",
             OriginError::FirstByteTimeout => "http_response_timeout",
             OriginError::BodyTimeout => "connection_read_timeout",
@@ -139,7 +142,7 @@ mod tests {
         assert_eq!(refused.public(), "the origin refused the connection");
         assert_eq!((refused.status(), refused.proxy_status()), (StatusCode::BAD_GATEWAY, "connection_refused"));
         assert_eq!(OriginError::FirstByteTimeout.status(), StatusCode::GATEWAY_TIMEOUT);
-        for ours in [OriginError::Exhausted, OriginError::NoThread] {
+        for ours in [OriginError::Exhausted, OriginError::Crowded, OriginError::NoThread] {
             assert_eq!(ours.status(), StatusCode::SERVICE_UNAVAILABLE);
         }
     }

@@ -22,9 +22,14 @@ use crate::{
 /// How long a response that may not be used stale any more is kept: thirty days.
 const KEPT: Seconds = Seconds(30 * 24 * 3600);
 
-/// Returns how long a response is fresh, and the reason (RFC 9111 §4.2.1, §4.2.2, RFC 9213).
+/// Returns for how long a response can be used without validation, from the time on when it was generated, and what
+/// determines that (RFC 9111 §4.2.1, §4.2.2, RFC 9213).
 pub fn freshness_lifetime(stored: &StoredHead, options: &Options) -> (Seconds, Reason) {
-    lifetime(stored, &Governing::of(&stored.head.fields, options), options)
+    let governing = Governing::of(&stored.head.fields, options);
+    match governing.always_validate() {
+        true => (Seconds(0), governing.reason(Reason::NoCache)),
+        false => lifetime(stored, &governing, options),
+    }
 }
 
 /// Returns for how long a response that is stored now can be used without validation, and the reason.

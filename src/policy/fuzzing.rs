@@ -98,6 +98,7 @@ pub fn conditions(data: &[u8]) {
         initial_age: Seconds(0),
         nominated: Vec::new(),
         part: None,
+        gaps: Box::default(),
         invalidated: false,
         credentials: false,
         position: Default::default(),

@@ -11,6 +11,7 @@ pub mod freshness;
 pub mod fuzzing;
 pub mod invalidation;
 mod negotiation;
+pub mod parts;
 mod reason;
 mod remembered;
 pub mod resuming;

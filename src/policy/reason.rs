@@ -189,6 +189,7 @@ reasons! {
     CertificateNotTrusted => "the origin's certificate is not trusted",
     ConnectTimeout => "the origin took too long to accept a connection",
     NoConnectionFree => "all connections to the origin are in use",
+    HalfClosedCrowd => "too many clients that have ended their side of the connection wait for the origin",
     NoThread => "the system has no thread to look up the origin's name",
     FirstByteTimeout => "the origin took too long to answer",
     BodyTimeout => "the origin stopped in the middle of its response",

@@ -6,8 +6,8 @@ use super::{
     Fwd, Options, Reason,
     directives::{Followed, Governing, credentials, followed, is_refusal_to},
     freshness::{Freshness, explicit_lifetime, liveness},
+    parts::gaps,
     selection::is_covered,
-    validation::completion,
     validators::conditions,
 };
 use crate::{
@@ -208,7 +208,7 @@ fn decide<S: AsRef<StoredHead> + Judged>(
                 }
             }
             true => Reuse::Serve(selected, Reason::Fresh),
-            false if completion(request, stored, options).is_some() => {
+            false if !gaps(request, stored, options).is_empty() => {
                 forward(Mode::Complete, Fwd::Partial, Reason::PartMissing)
             }
             false => forward(Mode::Fetch, Fwd::Partial, Reason::PartMissing),

@@ -47,16 +47,16 @@ pub fn select(request: &Request, stored: &StoredHead, length: Option<u64>) -> Se
     }
     let Some(ranges) = asked_ranges(request, stored) else { return Selection::Whole };
     match stored.part {
-        Some(part) => covered(&ranges, part, held(&stored.head, part)).unwrap_or(Selection::Whole),
+        Some(part) => covered(&ranges, stored, part).unwrap_or(Selection::Whole),
         None => length.map_or(Selection::Whole, |length| of_whole(&ranges, length)),
     }
 }
 
-/// Returns true if the stored bytes are all that the request asks for.
+/// Returns true if the stored bytes are all that the request asks for. A 304 needs none.
 pub fn is_covered(request: &Request, stored: &StoredHead) -> bool {
     let Some(part) = stored.part else { return true };
-    let ranges = asked_ranges(request, stored);
-    ranges.is_some_and(|ranges| covered(&ranges, part, held(&stored.head, part)).is_some())
+    let has_bytes = |ranges: Vec<ByteRange>| covered(&ranges, stored, part).is_some();
+    not_modified(request, stored) || asked_ranges(request, stored).is_some_and(has_bytes)
 }
 
 /// Returns the ranges to answer with. Returns `None` if the answer is the whole (RFC 9110 §13.1.5, §14.2).
@@ -82,11 +82,11 @@ fn of_whole(ranges: &[ByteRange], length: u64) -> Selection {
     }
 }
 
-/// Selects what answers these ranges from a stored part. Returns `None` if bytes are missing. `held` is the real number
-/// of bytes of the part. If it differs from Content-Range, a suffix is counted from the end of the held bytes, and any
-/// other range from their start.
-fn covered(ranges: &[ByteRange], part: Part, held: u64) -> Option<Selection> {
-    let lacking = part.length().checked_sub(held.max(1))?;
+/// Selects what answers these ranges from a stored part. Returns `None` if bytes are missing. If the real number of
+/// bytes of the part differs from Content-Range, a suffix is counted from the end of the held bytes, and any other
+/// range from their start.
+fn covered(ranges: &[ByteRange], stored: &StoredHead, part: Part) -> Option<Selection> {
+    let lacking = part.length().checked_sub(held(&stored.head, part).max(1))?;
     let mut found = Vec::with_capacity(ranges.len());
     for range in ranges {
         // if the whole length is unknown, the end of an open range is unknown
@@ -98,7 +98,8 @@ fn covered(ranges: &[ByteRange], part: Part, held: u64) -> Option<Selection> {
             (None, ByteRange::Between(first, last)) => (first, last),
             (None, _) => return None,
         };
-        if first < part.first || last > part.last {
+        let is_gap = |(from, to): &(u64, u64)| first <= *to && last >= *from;
+        if first < part.first || last > part.last || stored.gaps.iter().any(is_gap) {
             return None;
         }
         found.push(match range {
@@ -133,7 +134,7 @@ fn overlap(ranges: &[(u64, u64)]) -> bool {
 
 /// Returns true if the answer is 304 (RFC 9110 §13.2.2, steps 3 and 4). Conditions count only if the answer would be a
 /// success without them (§13.2.1).
-fn not_modified(request: &Request, stored: &StoredHead) -> bool {
+pub(super) fn not_modified(request: &Request, stored: &StoredHead) -> bool {
     if !stored.head.status.is_success() {
         return false;
     }

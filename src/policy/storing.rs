@@ -127,6 +127,7 @@ pub(super) fn head(
         response_time: times.response,
         received: times.received,
         part: part.filter(|part| !is_whole(part)),
+        gaps: Box::default(),
         invalidated: false,
         credentials: authorization || credentials(&request.fields, options).is_some(),
         position: times.position,

@@ -7,46 +7,16 @@ use super::{
     Options, Reason, Times,
     directives::{Governing, followed, is_refusal_to, retain_storable},
     freshness::{Freshness, initial_age, liveness},
-    selection::{asked_ranges, content_length, is_covered},
-    validators::{entity_tag, same_strong_validator, strong_validator},
+    selection::{content_length, is_covered},
+    validators::entity_tag,
     vary::nominate_more,
 };
 use crate::{
     clock::{Seconds, Timestamp},
     fields::{cache_control::RequestDirectives, date, digests_content},
-    message::{FieldName, FieldValue, Fields, Part, Request, ResponseHead, StatusCode, StoredHead},
+    message::{FieldName, Fields, Request, ResponseHead, StatusCode, StoredHead},
     purge::{Judged, Liveness},
 };
-
-/// Returns the fields (Range, If-Range) that ask the origin for the bytes which a stored part lacks to answer `request`
-/// (RFC 9111 §3.3). Returns `None` if the part cannot be completed: it has no strong validator (`strict` needs none),
-/// the whole length is unknown, or the missing bytes do not adjoin the part on one side.
-pub fn completion(request: &Request, stored: &StoredHead, options: &Options) -> Option<Vec<(FieldName, FieldValue)>> {
-    let part = stored.part?;
-    let complete = part.complete?;
-    let (first, last) = match asked_ranges(request, stored).as_deref() {
-        None => (0, complete.checked_sub(1)?),
-        Some([range]) => range.within(complete)?,
-        Some(_) => return None,
-    };
-    let validator = strong_validator(stored);
-    if validator.is_none() && !options.strict {
-        return None;
-    }
-    let missing = if first >= part.first && first <= part.last.saturating_add(1) && last > part.last {
-        // the range is left open at the end, because the length may have changed
-        match last + 1 == complete {
-            true => format!("bytes={}-", part.last + 1),
-            false => format!("bytes={}-{last}", part.last + 1),
-        }
-    } else if first < part.first && last <= part.last && last.saturating_add(1) >= part.first {
-        format!("bytes={first}-{}", part.first - 1)
-    } else {
-        return None;
-    };
-    let range = (RANGE, FieldValue::try_from(missing).ok()?);
-    Some([Some(range), validator.map(|value| (IF_RANGE, value))].into_iter().flatten().collect())
-}
 
 /// Updates a stored response with a 304 (RFC 9111 §3.2, §4.3.4). Returns `None` if the 304 is about another response,
 /// or would make the head larger than an origin may send one. If the 304 forbids storing, or its Vary matches no other
@@ -191,41 +161,6 @@ pub fn freshen_by_head(
         Some(head) if !head.invalidated => HeadSays::Nothing,
         _ => HeadSays::Changed,
     }
-}
-
-/// Combines a stored part and a 206 that continues it (RFC 9111 §3.4). Returns `None` if they do not belong together.
-/// The part of the result covers both. Where they overlap, the bytes of the new one count.
-pub fn combine(stored: &StoredHead, new: &StoredHead) -> Option<StoredHead> {
-    let (old_part, new_part) = (stored.part?, new.part?);
-    let says_truth =
-        |head: &StoredHead, part: Part| content_length(&head.head.fields).is_none_or(|length| length == part.length());
-    if !same_strong_validator(stored, new) || !says_truth(stored, old_part) || !says_truth(new, new_part) {
-        return None;
-    }
-    let complete = match (old_part.complete, new_part.complete) {
-        (Some(old), Some(new)) if old != new => return None,
-        (old, new) => new.or(old),
-    };
-    let adjoins =
-        new_part.first <= old_part.last.saturating_add(1) && old_part.first <= new_part.last.saturating_add(1);
-    if !adjoins {
-        return None;
-    }
-    let part = Part { first: old_part.first.min(new_part.first), last: old_part.last.max(new_part.last), complete };
-    let mut fields = new.head.fields.clone();
-    for (name, value) in stored.head.fields.iter().filter(|(name, _)| !new.head.fields.contains(name) && **name != AGE)
-    {
-        fields.append(name.clone(), value.clone());
-    }
-    fields.retain(|name, _| !digests_content(name));
-    fields.set(CONTENT_LENGTH, FieldValue::from(part.length()));
-    let whole = part.first == 0 && complete == Some(part.length());
-    Some(StoredHead {
-        head: ResponseHead { status: StatusCode::OK, fields },
-        part: (!whole).then_some(part),
-        credentials: stored.credentials || new.credentials,
-        ..new.clone()
-    })
 }
 
 /// Returns true if a stale response may be served in place of a failure although the origin says nothing about it. A

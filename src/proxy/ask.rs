@@ -12,7 +12,7 @@ use super::{
     fetched::Fetched,
     fill::FillReader,
     forward::{self, Conditions},
-    keep::{COMPLETED, SHARED_ERROR, announced_length, few, join_parts, keep, share},
+    keep::{Kept, SHARED_ERROR, announced_length, few, keep, share},
     landing::{Audience, Filling, Flying, Landing},
     question::{Content, Question},
     shared::Changed,
@@ -23,7 +23,7 @@ use crate::{
     message::{FieldName, FieldValue, Fields, Method, ResponseHead, StatusCode, StoredHead},
     origin::{OriginError, OriginResponse},
     policy::{
-        Reason, Times, invalidation,
+        Reason, Times, invalidation, parts,
         reuse::{Mode, unkeyed_content},
         selection, sharing,
         storing::storing,
@@ -93,16 +93,16 @@ impl Asking {
     /// Returns which conditions of the client are sent, and the conditions that Larder adds. If there is none to add,
     /// the mode becomes [`Mode::Fetch`]: a whole response is asked for.
     fn conditions(&mut self) -> (Conditions, Vec<(FieldName, FieldValue)>) {
-        let Question { asked, stored, begun, mode, .. } = &mut self.question;
+        let Question { stored, begun, mode, gap, .. } = &mut self.question;
         if let Some((begun, _)) = begun {
             return (Conditions::None, validation::conditions(&begun.head));
         }
         let (conditions, added) = match (&*mode, stored) {
             (Mode::Pass, _) => return (Conditions::AsAsked, Vec::new()),
             (Mode::Validate, Some(stored)) => (Conditions::None, validation::conditions(&stored.head)),
-            (Mode::Complete, Some(stored)) if stored.body.length() <= COMPLETED => {
-                let missing = validation::completion(&asked.request, &stored.head, asked.policy());
-                (Conditions::None, missing.unwrap_or_default())
+            (Mode::Complete, Some(stored)) => {
+                let asked_for = gap.map(|gap| parts::conditions(&stored.head, gap));
+                (Conditions::None, asked_for.unwrap_or_default())
             }
             _ => (Conditions::RangeOnly, Vec::new()),
         };
@@ -133,7 +133,7 @@ impl Asking {
             }
             Ok(_) => health.answered(&asked.primary),
             // these failures are Larder's or the client's, and say nothing about the origin
-            Err(OriginError::Upload | OriginError::Exhausted | OriginError::NoThread) => {}
+            Err(OriginError::Upload | OriginError::Exhausted | OriginError::Crowded | OriginError::NoThread) => {}
             Err(_) => health.failed(now),
         }
         sent
@@ -298,7 +298,7 @@ impl Asking {
 
     /// Handles any other answer: stores it if that is allowed, and relays it if not.
     async fn kept_or_relayed(&mut self, answered: Answered) -> Result<Fetched, AskAnew> {
-        let Question { asked, stored, mode, flight, .. } = &self.question;
+        let Question { asked, stored, mode, gap, flight, .. } = &self.question;
         let Answered { response, times } = &answered;
         let request = &asked.request;
         // an answer to one user freshens nothing; a response that was purged since it was found is neither freshened
@@ -316,17 +316,20 @@ impl Asking {
         let completes = *mode == Mode::Complete;
         match storable {
             Ok(head) => {
-                let joined = join_parts(request, stored, head).await;
-                // the origin was asked for the rest of the stored part, and sent a part of another representation, or
-                // too little
-                if completes && joined.head.part.is_some() && !joined.combined {
+                let closes =
+                    |stored: &&Arc<StoredResponse>| gap.is_some_and(|gap| parts::closes(&stored.head, gap, &head));
+                let completed = stored.filter(|_| completes).filter(closes).cloned();
+                // the origin was asked for bytes that the stored parts lack, and sent a part of another representation,
+                // or too little
+                if completes && head.part.is_some() && completed.is_none() {
                     return Err(AskAnew);
                 }
+                let kept = Kept::new(head, stored, completed);
                 asked.cx.shared.note_shareable(&flight.variant);
-                let came_stale = !sharing::is_fresh(&joined.head, times.response, asked.policy());
+                let came_stale = !sharing::is_fresh(&kept.head, times.response, asked.policy());
                 let outrun = || sharing::outrun(request, &response.head, *times, asked.policy());
                 let audience = if came_stale && outrun().is_some() { Audience::Waiting } else { Audience::All };
-                Ok(keep(asked, answered, joined, audience, self.lead.take(), self.epoch))
+                Ok(keep(asked, answered, kept, audience, self.lead.take(), self.epoch))
             }
             Err(_) if completes && response.head.status == 206 => {
                 self.land(Landing::Alone);
@@ -360,7 +363,7 @@ async fn after_effects(
     } else if request.method == Method::HEAD
         && let Some(stored) = stored
     {
-        let length = stored.body.length();
+        let length = stored.length();
         match validation::freshen_by_head(request, &stored.head, length, response, times, asked.policy()) {
             HeadSays::Freshened(head) => freshen(asked, stored, *head, times, epoch),
             HeadSays::Changed => cx.store.invalidate(&asked.primary),
@@ -396,7 +399,14 @@ fn purge_other_queries(asked: &Asked) {
 fn freshen(asked: &Asked, stored: &StoredResponse, head: StoredHead, times: Times, epoch: Epoch) {
     let (cx, primary) = (&asked.cx, asked.primary);
     if !cx.shared.invalidated_since(&primary, times.request) {
-        cx.store.freshen(primary, stored, head, epoch);
+        match &stored.parts {
+            // the newest part is the one that counts
+            Some(parts) => {
+                let head = parts::of_part(head, &parts.newest.head);
+                cx.store.freshen(primary, &parts.newest, head, epoch);
+            }
+            None => cx.store.freshen(primary, stored, head, epoch),
+        }
         cx.shared.forget_if_invalidated(&cx.store, &primary, times.request);
     }
 }

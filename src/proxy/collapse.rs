@@ -79,6 +79,14 @@ impl<K: Eq + Hash, T> Flights<K, T> {
         self.lock().contains_key(key)
     }
 
+    /// Returns what the flight with this key has landed, if it has not ended.
+    pub fn landed(&self, key: &K) -> Option<T>
+    where
+        T: Clone,
+    {
+        self.lock().get(key).and_then(|landing| landing.borrow().clone())
+    }
+
     /// The number of requests that wait for what another one lands.
     pub fn following(&self) -> usize {
         self.lock().values().map(watch::Sender::receiver_count).sum()

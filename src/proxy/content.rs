@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures_core::Stream;
 
-use super::{fill::FillReader, warning::Warning};
+use super::{fill::FillReader, gaps::Composite, warning::Warning};
 use crate::{
     client::{ReplyBody, Trailers},
     message::{Method, Request},
@@ -18,6 +18,8 @@ const PIECE: u64 = 64 * 1024;
 pub enum Source {
     Stored(StoredBody),
     Fill(FillReader),
+    /// Stored parts, and bytes that are fetched.
+    Parts(Box<Composite>),
 }
 
 /// A part of an answer's body.
@@ -101,6 +103,7 @@ impl Source {
             Source::Fill(reader) => {
                 Some(reader.next(left).await?.map_err(|_| std::io::Error::other("the origin broke the response off")))
             }
+            Source::Parts(composite) => Some(composite.read(from, left).await),
             Source::Stored(body) if from >= body.length() => None,
             Source::Stored(body) => Some(match store::read(body, from, left.min(PIECE) as usize).await {
                 Ok(bytes) if bytes.is_empty() => Err(std::io::ErrorKind::UnexpectedEof.into()),

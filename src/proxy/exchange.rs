@@ -14,7 +14,6 @@ use super::{
     outward::Outward,
     question::{ClientSide, Content},
     secure::Secure,
-    site::Site,
     warning::Warning,
 };
 use crate::{
@@ -113,15 +112,25 @@ async fn ask(
         response.head.fields.append(header::DATE, date::format(times.received));
     }
     turn_inward(urls, &mut response.head.fields);
-    hint(site, &response.head);
+    hint(asked, &response.head);
     Ok(Answered { response, times })
 }
 
 /// Logs once how to name an origin whose redirects lead its clients past Larder.
-fn hint(site: &Site, response: &ResponseHead) {
+fn hint(asked: &Asked, response: &ResponseHead) {
+    let (site, target) = (&asked.site, &asked.request.target);
     let location = response.fields.only(&header::LOCATION).filter(|_| response.status.is_redirection());
-    if let Some(url) = location.and_then(|value| site.url.other_name(value.to_str().ok()?)) {
-        site.hinted.call_once(|| log::warn!("the origin redirects to another name of its own; write --origin {url}"));
+    let Some(reference) = location.and_then(|value| value.to_str().ok()) else { return };
+    let authority =
+        reference.split("://").nth(1).and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
+    // an application that knows the Host of its clients leads them to Larder
+    if authority == target.authority || asked.names().include(authority, target.scheme) {
+        return;
+    }
+    if let Some(url) = site.url.other_name(reference) {
+        site.hinted.call_once(|| {
+            log::warn!("the origin redirects to {url}, past Larder; if that is the same site, write --origin {url}")
+        });
     }
 }
 

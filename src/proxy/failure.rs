@@ -15,6 +15,7 @@ pub fn reason(error: &OriginError) -> Reason {
         OriginError::Certificate(_) => Reason::CertificateNotTrusted,
         OriginError::ConnectTimeout => Reason::ConnectTimeout,
         OriginError::Exhausted => Reason::NoConnectionFree,
+        OriginError::Crowded => Reason::HalfClosedCrowd,
         OriginError::NoThread => Reason::NoThread,
         OriginError::FirstByteTimeout => Reason::FirstByteTimeout,
         OriginError::BodyTimeout => Reason::BodyTimeout,
@@ -43,7 +44,7 @@ pub fn detail(error: &OriginError, origin: &str, peer: Option<IpAddr>) -> String
         }
         OriginError::Tls(_) => "Check that --origin names an https server",
         OriginError::Certificate(_) => "Check the origin's certificate; --origin-ca names one to trust",
-        OriginError::Exhausted | OriginError::NoThread => "Try again later",
+        OriginError::Exhausted | OriginError::Crowded | OriginError::NoThread => "Try again later",
         OriginError::Upload => "Send the request again",
         _ => "Check the origin and its log",
     };
@@ -69,6 +70,7 @@ mod tests {
             OriginError::Certificate(why()),
             OriginError::ConnectTimeout,
             OriginError::Exhausted,
+            OriginError::Crowded,
             OriginError::NoThread,
             OriginError::FirstByteTimeout,
             OriginError::BodyTimeout,

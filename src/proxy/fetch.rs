@@ -1,6 +1,6 @@
 //! Answers requests from the origin, for one client or for many at once.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::header::{IF_NONE_MATCH, RANGE};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -11,7 +11,8 @@ use super::{
     context::Asked,
     failure::status_of,
     fetched::Fetched,
-    fill::FillReader,
+    fill::{FillReader, Prospect},
+    gaps,
     landing::{Audience, Filling, FlightKey, Flying, Landing, Looked},
     question::{Again, ClientSide, Content, Found, Question, head_key, ranged_key},
     respond,
@@ -23,13 +24,14 @@ use crate::{
     message::{Method, StoredHead},
     origin::OriginError,
     policy::{
-        Reason,
+        Reason, parts,
         reuse::{Forward, Mode, Reuse, reuse},
         selection::{self, Selection},
         sharing::is_anonymous,
         validation, vary,
     },
     purge::Liveness,
+    store::StoredResponse,
 };
 
 /// How long a range request waits for its first byte from a body that another request fetches. If the byte is expected
@@ -78,6 +80,14 @@ async fn lead_or_follow(
         mode => mode,
     };
     let mut question = question(asked.clone(), content, Some(connection), found, mode);
+    // a HEAD follows nobody, but finds what was received whole
+    if asked.request.method == Method::HEAD
+        && let Some(landing @ Landing::Filling(_)) = asked.cx.shared.flights.landed(&question.flight)
+        && is_received(&landing)
+        && let Some(answer) = followed(&question, landing, false, &verdict)
+    {
+        return answer;
+    }
     let joined = match alone {
         true => Joined::Alone(None),
         false => join(&mut question, &verdict).await,
@@ -126,7 +136,11 @@ pub fn refresh(asked: Asked, content: Content, found: Found) {
 }
 
 fn question(asked: Asked, content: Content, connection: Option<Connection>, found: Found, mode: Mode) -> Question {
-    let flight = FlightKey { primary: asked.primary, variant: found.key };
+    let gap = found.stored.as_ref().filter(|_| mode == Mode::Complete).and_then(|stored| {
+        let gaps = parts::gaps(&asked.request, &stored.head, asked.policy());
+        gaps.first().map(|gap| (*gap, gaps::key(stored, *gap)))
+    });
+    let flight = FlightKey { primary: asked.primary, variant: gap.map_or(found.key, |(_, key)| key) };
     let owner = connection.as_ref().filter(|_| !asked.request.forwarded).map(Connection::attached);
     let interim = connection.filter(|_| asked.request.version.has_interim());
     Question {
@@ -136,6 +150,7 @@ fn question(asked: Asked, content: Content, connection: Option<Connection>, foun
         stored: found.stored,
         begun: None,
         mode,
+        gap: gap.map(|(gap, _)| gap),
         flight,
         looked: found.looked,
     }
@@ -171,7 +186,7 @@ async fn join(question: &mut Question, verdict: &Verdict) -> Joined {
                     return Joined::Answered(Box::new(answer));
                 }
                 question.looked = again.looked;
-                if again.key == question.flight.variant || rejoined {
+                if again.key == question.flight.variant || question.gap.is_some() || rejoined {
                     return Joined::Leads(lead);
                 }
                 question.flight.variant = again.key;
@@ -281,13 +296,13 @@ fn answer(asked: &Asked, fetched: Fetched, verdict: Verdict) -> Answer {
             let verdict = Verdict { reason, from_cache: true, tier, fwd_status: status, failure, ..verdict };
             respond::stored(asked, &stored, Vec::new(), verdict, asked.cx.clock.now())
         }
-        Fetched::Filling { head, filling, reader, combined, not_stored } => {
+        Fetched::Filling { head, filling, reader, completes, not_stored } => {
             let reason = not_stored.unwrap_or(verdict.reason);
             let (stored, fill) = (not_stored.is_none(), Some(filling.fill.clone()));
             let verdict = Verdict { stored, fill, reason, ..verdict.answered(filling.status, filling.times) };
-            match combined {
-                true => respond::filling(asked, &filling, reader, Vec::new(), verdict),
-                false => respond::fresh_from_origin(asked, &head, &filling, reader, verdict),
+            match completes {
+                Some(stored) => respond::completed(asked, &stored, &filling, reader, verdict),
+                None => respond::fresh_from_origin(asked, &head, &filling, reader, verdict),
             }
         }
         Fetched::Confirmed { filling, reader, status, times, cookies } => {
@@ -330,6 +345,27 @@ fn decide<'a>(asked: &Asked, head: &'a StoredHead, now: Timestamp) -> Reuse<Look
     reuse(&asked.request, Some(head), false, now, asked.policy())
 }
 
+/// Returns true if the response was received whole and is being stored.
+fn is_received(landing: &Landing) -> bool {
+    let Landing::Filling(filling) = landing else { return false };
+    filling.stored && filling.fill.prospect() == Prospect::Whole
+}
+
+/// Returns the stored response that is completed by what another request fetches, if both together may answer.
+fn completed_by<'a>(
+    question: &'a Question,
+    filling: &Filling,
+    now: Timestamp,
+) -> Option<(&'a Arc<StoredResponse>, Reason)> {
+    let Question { asked, stored, gap, .. } = question;
+    let stored = stored.as_ref().filter(|stored| gap.is_some_and(|gap| gaps::is_closed_by(stored, gap, filling)))?;
+    let head = parts::completed(&asked.request, &stored.head, &filling.head);
+    match decide(asked, &head, now) {
+        Reuse::Serve(_, reason) | Reuse::Refresh(_, reason) => Some((stored, reason)),
+        _ => None,
+    }
+}
+
 /// Makes the answer for a client that followed another request. Returns `None` if the client's request must ask for
 /// itself. `waited` is true if it followed before the leader landed anything.
 fn followed(question: &Question, landing: Landing, waited: bool, verdict: &Verdict) -> Option<Answer> {
@@ -352,6 +388,12 @@ fn followed(question: &Question, landing: Landing, waited: bool, verdict: &Verdi
             Audience::Anonymous => waited && matches() && is_anonymous(&asked.request) && !is_purged(&filling.head),
         }
     };
+    // what was received whole is as good as stored, also where the disk does not have it yet
+    let is_received = !waited && is_received(&landing);
+    let received = |filling: &Filling, reason: Option<Reason>, verdict: &Verdict| match reason.filter(|_| is_received) {
+        Some(reason) => Verdict::hit(reason, Tier::Memory),
+        None => verdict.clone().answered(filling.status, filling.times),
+    };
     let verdict = Verdict { collapsed: true, ..verdict.clone() };
     let stand_in = |status| stand_in(asked, question.stored.as_ref(), status);
     match landing {
@@ -362,9 +404,14 @@ fn followed(question: &Question, landing: Landing, waited: bool, verdict: &Verdi
         Landing::Found(stored) if usable(&stored.head) => {
             Some(respond::hit(asked, &stored, used(&stored.head)?, Tier::Memory, now))
         }
+        Landing::Filling(filling) if let Some((stored, reason)) = completed_by(question, &filling, now) => {
+            let reader = FillReader::of(&filling.fill)?;
+            let verdict = received(&filling, Some(reason), &verdict);
+            Some(respond::completed(asked, stored, &filling, reader, verdict))
+        }
         Landing::Filling(filling) if filling.may_be_joined(now) && may_have(&filling) && is_due(asked, &filling) => {
             let reader = FillReader::of(&filling.fill)?;
-            let verdict = verdict.answered(filling.status, filling.times);
+            let verdict = received(&filling, used(&filling.head), &verdict);
             Some(respond::filling(asked, &filling, reader, Vec::new(), verdict))
         }
         Landing::Failed(error) => Some(match stand_in(status_of(&error)) {

@@ -34,13 +34,13 @@ pub enum Fetched {
         /// The error, if the origin gave no answer.
         failure: Option<Box<OriginError>>,
     },
-    /// The response is being stored, or shared with the requests that wait for it. If `combined`, it continues a stored
-    /// part, and both together answer.
+    /// The response is being stored, or shared with the requests that wait for it.
     Filling {
         head: ResponseHead,
         filling: Filling,
         reader: FillReader,
-        combined: bool,
+        /// The stored response with a gap that this one closes. Both together answer, with the other gaps closed.
+        completes: Option<Arc<StoredResponse>>,
         /// Why the response is not stored. `None` means that it is.
         not_stored: Option<Reason>,
     },

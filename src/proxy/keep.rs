@@ -8,9 +8,10 @@ use super::{
     context::{Asked, Context},
     exchange::{self, Answered},
     fetched::Fetched,
-    fill::{self, Fill, FillError, FillReader, Filled, Side},
+    fill::{self, Fill, FillError, FillReader, Filled},
     forward::Conditions,
     landing::{Audience, Filling, Flying, Landing},
+    putting::Putting,
     question::{ClientSide, Content, ranged_key},
     site::Site,
     warning::Warning,
@@ -21,47 +22,33 @@ use crate::{
     fields::{method::is_safe, range},
     key::CacheKey,
     logging::redact,
-    message::{Method, Request, StatusCode, StoredHead},
+    message::{Method, StatusCode, StoredHead},
     origin::{OriginBody, OriginError, OriginResponse},
-    policy::{Reason, resuming, selection, validation, vary},
-    purge::Checked,
+    policy::{Reason, parts, resuming, vary},
     store::{Epoch, StoredBody, StoredResponse},
 };
 
-/// The longest stored part, in bytes, that is completed. If the part is longer, the response is fetched anew.
-pub const COMPLETED: u64 = 8 * 1024 * 1024;
-
-/// A response that will be stored, with the bytes of a stored part on both sides of its own bytes.
-pub struct Joined {
+/// A response that will be stored.
+pub struct Kept {
     pub head: StoredHead,
-    sides: [Side; 2],
-    /// True if the response continues the stored part.
-    pub combined: bool,
-    /// The stored variant that fits the request, if the new response does not vary any more. It must be invalidated,
-    /// because a lookup would choose it before the new response.
-    outdated: Option<CacheKey>,
+    /// The stored response with a gap that this one closes.
+    pub completes: Option<Arc<StoredResponse>>,
+    /// The keys of stored responses that must be forgotten: a lookup would choose them before this one, or they are
+    /// parts of another version, or of what is stored whole now.
+    outdated: Vec<CacheKey>,
 }
 
-/// Joins a new part with the stored part that it continues (RFC 9111 §3.4). The new part stays alone if it continues
-/// none, or if even both together do not answer the request: an origin may send less than it was asked for (RFC 9110
-/// §15.3.7).
-pub async fn join_parts(request: &Request, old: Option<&Arc<StoredResponse>>, new: StoredHead) -> Joined {
-    let outdated = old.filter(|old| vary::varies(&old.head.nominated) && !vary::varies(&new.nominated));
-    let outdated = outdated.map(|old| old.key);
-    if let (Some(old), Some(part)) = (old, new.part)
-        && let Some(had) = old.head.part.filter(|_| old.body.length() <= COMPLETED)
-        && old.body.length() == had.length()
-        && let Some(head) = validation::combine(&old.head, &new)
-        && selection::is_covered(request, &head)
-    {
-        let before = 0..part.first.saturating_sub(had.first);
-        let after = (part.last + 1).saturating_sub(had.first).min(had.length())..had.length();
-        let sides = [before, after].map(|range| Side::of(&old.body, range));
-        if sides[0].can_be_read().await && sides[1].can_be_read().await {
-            return Joined { head, sides, combined: true, outdated };
-        }
+impl Kept {
+    /// `old` is the stored response that fits the request, if there is one.
+    pub fn new(head: StoredHead, old: Option<&Arc<StoredResponse>>, completes: Option<Arc<StoredResponse>>) -> Kept {
+        let outdated = match old.map(|old| (old, &old.parts)) {
+            Some((_, Some(old))) if parts::belong_together(&old.newest.head, &head) => Vec::new(),
+            Some((_, Some(old))) => old.keys.clone(),
+            Some((old, None)) if vary::varies(&old.head.nominated) && !vary::varies(&head.nominated) => vec![old.key],
+            _ => Vec::new(),
+        };
+        Kept { head, completes, outdated }
     }
-    Joined { head: new, sides: [Side::default(), Side::default()], combined: false, outdated }
 }
 
 /// Returns the length of a response's body, if the response names it. That of a part is the one in Content-Range.
@@ -78,12 +65,12 @@ pub const SHARED_ERROR: u64 = 64 * 1024;
 pub fn keep(
     asked: &Asked,
     answered: Answered,
-    joined: Joined,
+    kept: Kept,
     audience: Audience,
     lead: Option<Flying>,
     epoch: Epoch,
 ) -> Fetched {
-    begin(asked, answered, joined, audience, lead, Some(epoch))
+    begin(asked, answered, kept, audience, lead, Some(epoch))
 }
 
 /// Gives an answer to all requests that wait for it, and stores nothing. They get a server error when all of it has
@@ -96,10 +83,10 @@ pub fn share(
     lead: Flying,
     reason: Reason,
 ) -> Fetched {
-    let joined = Joined { head, sides: [Side::default(), Side::default()], combined: false, outdated: None };
-    match begin(asked, answered, joined, audience, Some(lead), None) {
-        Fetched::Filling { head, filling, reader, combined, .. } => {
-            Fetched::Filling { head, filling, reader, combined, not_stored: Some(reason) }
+    let kept = Kept::new(head, None, None);
+    match begin(asked, answered, kept, audience, Some(lead), None) {
+        Fetched::Filling { head, filling, reader, completes, .. } => {
+            Fetched::Filling { head, filling, reader, completes, not_stored: Some(reason) }
         }
         fetched => fetched,
     }
@@ -108,7 +95,7 @@ pub fn share(
 fn begin(
     asked: &Asked,
     answered: Answered,
-    joined: Joined,
+    Kept { head: stored, completes, outdated }: Kept,
     audience: Audience,
     lead: Option<Flying>,
     epoch: Option<Epoch>,
@@ -117,14 +104,14 @@ fn begin(
     let Answered { response, times } = answered;
     let length = announced_length(&response);
     let OriginResponse { head, body, .. } = response;
-    let length = length.map(|n| n + joined.sides.iter().map(Side::length).sum::<u64>());
     let fill = Fill::new(cx.store.incoming());
     let Some(reader) = FillReader::of(&fill) else { return Fetched::Failed(OriginError::Closed) };
     let status = head.status.as_u16();
-    let filling = Filling { head: Arc::new(joined.head), fill, length, status, times, audience };
+    let filling = Filling { head: Arc::new(stored), fill, length, status, times, audience, stored: epoch.is_some() };
     // a request for the whole must not follow one for a part
     let lead = lead.filter(|lead| {
-        filling.head.part.is_none() || request.method != Method::GET || lead.key().variant == ranged_key(asked)
+        let is_for_parts = completes.is_some() || lead.key().variant == ranged_key(asked);
+        filling.head.part.is_none() || request.method != Method::GET || is_for_parts
     });
     if let Some(lead) = lead.as_ref().filter(|_| audience != Audience::Anonymous) {
         lead.land(Landing::Filling(filling.clone()));
@@ -132,13 +119,13 @@ fn begin(
     // the answer to an unsafe request invalidates the URL at its own time, and may be stored all the same
     let since = if is_safe(&request.method) { times.request } else { times.response.plus_millisecond() };
     let (cx, site) = (cx.clone(), asked.site.clone());
-    let (primary, outdated) = (asked.primary, joined.outdated);
+    let primary = asked.primary;
     let held = asked.worker.hold();
-    let goes_on = (request.method == Method::GET && !joined.combined).then(|| asked.clone());
+    let goes_on = (request.method == Method::GET).then(|| asked.clone());
     let storing = Storing { cx, site, goes_on, filling: filling.clone(), primary, outdated, since, epoch, held };
     // boxed: tokio copies a task each time that it begins or ends
-    tokio::task::spawn_local(Box::pin(storing.run(body, joined.sides, lead)));
-    Fetched::Filling { head, filling, reader, combined: joined.combined, not_stored: None }
+    tokio::task::spawn_local(Box::pin(storing.run(body, lead)));
+    Fetched::Filling { head, filling, reader, completes, not_stored: None }
 }
 
 /// Asks for the rest of a body that broke off after `came` bytes. Returns `None` if it cannot be had.
@@ -165,8 +152,8 @@ struct Storing {
     goes_on: Option<Asked>,
     filling: Filling,
     primary: CacheKey,
-    /// See [`Joined::outdated`].
-    outdated: Option<CacheKey>,
+    /// See [`Kept::outdated`].
+    outdated: Vec<CacheKey>,
     /// An invalidation at or after this time forbids storing.
     since: Timestamp,
     /// The epoch of the store when the origin was asked. `None` means that the response is shared and not stored.
@@ -176,25 +163,19 @@ struct Storing {
 }
 
 impl Storing {
-    async fn run(self, mut body: OriginBody, sides: [Side; 2], mut lead: Option<Flying>) {
+    async fn run(self, mut body: OriginBody, mut lead: Option<Flying>) {
         let Storing { cx, site, mut goes_on, filling, primary, outdated, since, epoch, held } = self;
         let whole = filling.clone();
         let Filling { head, fill, length, .. } = filling;
         let named = head.clone();
-        let (store, shared) = (cx.store.clone(), cx.shared.clone());
-        let put = move |body: StoredBody| {
-            let Some(epoch) = epoch.filter(|_| !shared.invalidated_since(&primary, since)) else { return };
-            let head = Arc::unwrap_or_clone(head);
-            let key = primary.variant(&head.nominated);
-            store.put(
-                primary,
-                StoredResponse { key, primary, head, body, checked: Checked::default(), written: Default::default() },
-                epoch,
-            );
-            if let Some(outdated) = outdated {
-                store.invalidate(&outdated);
+        let putting = Putting { store: cx.store.clone(), shared: cx.shared.clone(), primary, since };
+        let put = {
+            let putting = putting.clone();
+            move |body: StoredBody| {
+                if let Some(epoch) = epoch {
+                    putting.put(Arc::unwrap_or_clone(head), body, &outdated, epoch);
+                }
             }
-            shared.forget_if_invalidated(&store, &primary, since);
         };
         let mut came = 0;
         let next = async || {
@@ -216,7 +197,8 @@ impl Storing {
         };
         let on_relay = || drop(lead.take());
         let alone = || site.origin.unattended();
-        let filled = fill::run(&fill, next, length, sides, &cx.store, on_relay, alone).await;
+        let filled = fill::run(&fill, next, length, &cx.store, on_relay, alone).await;
+        let is_part = filled.is_ok() && named.part.is_some();
         if let (Some(lead), Ok(Filled::Memory(bytes))) = (&lead, &filled)
             && whole.audience == Audience::Anonymous
         {
@@ -243,6 +225,12 @@ impl Storing {
                 }
                 log::debug!("{}: not stored: {why}", redact(&named.line.to_string()));
             }
+        }
+        drop(lead);
+        if let Some(epoch) = epoch.filter(|_| is_part)
+            && let Err(why) = Box::pin(putting.join_parts(&named, epoch)).await
+        {
+            log::debug!("{}: parts are not joined: {why}", redact(&named.line.to_string()));
         }
         drop(held);
     }

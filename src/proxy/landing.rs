@@ -81,6 +81,8 @@ pub struct Filling {
     pub status: u16,
     pub times: Times,
     pub audience: Audience,
+    /// False if the response is shared, but not stored.
+    pub stored: bool,
 }
 
 /// The requests that may get a response that is being received.

@@ -18,6 +18,7 @@ mod fill;
 mod forward;
 #[doc(hidden)]
 pub mod fuzzing;
+mod gaps;
 mod health;
 mod histogram;
 mod host_mode;
@@ -27,6 +28,7 @@ mod landing;
 mod observed;
 mod outcome;
 mod outward;
+mod putting;
 mod question;
 mod refusal;
 mod request;
@@ -243,7 +245,7 @@ async fn forwarded<F: Future<Output = Answer>>(
         biased;
         answer = &mut fetching => answer,
         () = crowded_out => {
-            respond::failed(&asked, &OriginError::Exhausted, Verdict::forwarded(forward.fwd, forward.reason))
+            respond::failed(&asked, &OriginError::Crowded, Verdict::forwarded(forward.fwd, forward.reason))
         }
     }
 }

@@ -20,10 +20,12 @@ use crate::{
     origin::{Owner, Upload},
     policy::{
         Reason,
+        parts::{self, Extent},
         reuse::{Mode, Reuse, reuse},
         vary,
     },
-    store::{Slot, StoredResponse},
+    purge::Checked,
+    store::{Parts, Slot, StoredResponse, Variant},
 };
 
 /// A request's body.
@@ -68,6 +70,8 @@ pub struct Question {
     /// A response that another request began to store, if this request may use it once the origin has validated it.
     pub begun: Option<(Filling, FillReader)>,
     pub mode: Mode,
+    /// The bytes that the origin is asked for, if they complete the stored response ([`Mode::Complete`]).
+    pub gap: Option<Extent>,
     pub flight: FlightKey,
     /// See [`Found::looked`].
     pub looked: Moment,
@@ -96,8 +100,8 @@ pub async fn find(asked: &Asked, content: &Content) -> Found {
     match look_up(asked, &primary).await {
         None => {}
         Some((Slot::Response(stored), tier)) => (found.stored, found.tier) = (Some(stored), tier),
-        Some((Slot::Variants(variants), _)) => {
-            let of_content = || variants.iter().filter(|v| vary::is_for_content(&v.nominated, request));
+        Some((Slot::Variants(list), _)) => {
+            let of_content = || list.iter().filter(|v| vary::is_for_content(&v.nominated, request));
             // many origins send no Vary with their default response, so responses with Vary come first (RFC 9111 §4.1)
             let varying = of_content().filter(|v| vary::varies(&v.nominated));
             let plain = of_content().filter(|v| !vary::varies(&v.nominated));
@@ -105,11 +109,14 @@ pub async fn find(asked: &Asked, content: &Content) -> Found {
             let newest = variants.peek().copied();
             found.variants = newest.is_some();
             for variant in variants.filter(|v| vary::matches(&v.nominated, request, asked.policy())) {
-                if let Some((Slot::Response(stored), tier)) = look_up(asked, &variant.key).await {
-                    found.key = variant.key;
-                    (found.stored, found.tier) = (Some(stored), tier);
-                    break;
+                let Some((Slot::Response(stored), tier)) = look_up(asked, &variant.key).await else { continue };
+                (found.key, found.tier) = (variant.key, tier);
+                found.stored = Some(stored.clone());
+                if stored.head.part.is_some() {
+                    found.key = primary.variant(&stored.head.nominated);
+                    found.stored = Some(assembled(asked, stored, &list).await);
                 }
+                break;
             }
             if let Some(newest) = newest.filter(|_| found.stored.is_none()) {
                 found.key = primary.variant(&vary::renominate(&newest.nominated, request, asked.policy()));
@@ -117,6 +124,33 @@ pub async fn find(asked: &Asked, content: &Content) -> Found {
         }
     }
     found
+}
+
+/// Puts the newest part together with the other stored parts of the same representation, as far as the request needs
+/// them.
+async fn assembled(asked: &Asked, newest: Arc<StoredResponse>, list: &[Variant]) -> Arc<StoredResponse> {
+    let of_the_same = |variant: &&Variant| variant.part.is_some() && variant.nominated == newest.head.nominated;
+    let keys = list.iter().filter(of_the_same).map(|variant| variant.key).collect();
+    let needed = parts::needed(&asked.request, &newest.head);
+    let is_needed = |variant: &&Variant| variant.part.is_some_and(|part| parts::has_some(part, &needed));
+    let mut others = Vec::new();
+    for variant in list.iter().filter(of_the_same).filter(is_needed).filter(|variant| variant.key != newest.key) {
+        if let Some((Slot::Response(other), _)) = look_up(asked, &variant.key).await
+            && parts::belong_together(&newest.head, &other.head)
+        {
+            others.push(other);
+        }
+    }
+    let held: Vec<_> = others.iter().filter_map(|other| other.head.part).collect();
+    Arc::new(StoredResponse {
+        key: newest.key,
+        primary: newest.primary,
+        head: parts::assemble(&newest.head, &held),
+        body: newest.body.clone(),
+        checked: Checked::default(),
+        written: Default::default(),
+        parts: Some(Arc::new(Parts { newest, others, keys })),
+    })
 }
 
 async fn look_up(asked: &Asked, key: &CacheKey) -> Option<(Slot, Tier)> {
@@ -152,7 +186,8 @@ impl Question {
             _ if *method == Method::HEAD => false,
             Mode::Pass => false,
             Mode::Validate => true,
-            Mode::Fetch | Mode::Complete => {
+            Mode::Complete => !fields.contains(&header::AUTHORIZATION),
+            Mode::Fetch => {
                 (!fields.contains(&header::RANGE) || self.is_ranged()) && !fields.contains(&header::AUTHORIZATION)
             }
         }

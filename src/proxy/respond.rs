@@ -3,7 +3,7 @@
 use std::{
     hash::{BuildHasher, RandomState},
     sync::{
-        LazyLock,
+        Arc, LazyLock,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -16,6 +16,7 @@ use super::{
     context::Asked,
     cookies, failure,
     fill::FillReader,
+    gaps::Composite,
     landing::Filling,
     refusal::problem,
     verdict::{Answer, Tier, Verdict, append},
@@ -30,6 +31,7 @@ use crate::{
     policy::{
         Reason,
         freshness::{current_age, freshness_lifetime, usable_for},
+        parts,
         selection::{self, Selection, select},
     },
     store::StoredResponse,
@@ -57,11 +59,18 @@ pub fn stored(
     verdict: Verdict,
     now: Timestamp,
 ) -> Answer {
-    let (source, length) = (Source::Stored(stored.body.clone()), stored.body.length());
+    let is_composite = stored.parts.as_ref().is_some_and(|parts| !parts.others.is_empty());
+    let source = match is_composite {
+        true => Source::Parts(Box::new(Composite::of_stored(asked, stored))),
+        false => Source::Stored(stored.body.clone()),
+    };
+    let length = stored.length();
     let StoredResponse { head, written, .. } = stored;
     let plain = cookies.is_empty()
         && head.part.is_none()
         && !head.head.fields.contains(&header::SET_COOKIE)
+        // Connection must name it
+        && !head.head.fields.contains(&header::UPGRADE)
         && select(&asked.request, head, Some(length)) == Selection::Whole;
     if !plain {
         return from_stored_head(asked, head, (source, Some(length)), cookies, verdict, now);
@@ -88,6 +97,22 @@ pub fn filling(
     let body = (Source::Fill(reader), filling.length);
     let now = asked.cx.clock.now();
     from_stored_head(asked, &filling.head, body, cookies, verdict, now).with_trailers(trailers)
+}
+
+/// Makes an answer from stored parts and the bytes that they lack. `filling` closes the first gap.
+pub fn completed(
+    asked: &Asked,
+    stored: &Arc<StoredResponse>,
+    filling: &Filling,
+    reader: FillReader,
+    verdict: Verdict,
+) -> Answer {
+    let head = parts::completed(&asked.request, &stored.head, &filling.head);
+    // a whole is as long as its parts say
+    let whole = filling.head.part.or(stored.head.part).and_then(|part| part.complete);
+    let (first, length) = head.part.map_or((0, whole), |part| (part.first, Some(part.length())));
+    let source = Source::Parts(Box::new(Composite::completing(asked, stored, filling, reader, first)));
+    from_stored_head(asked, &head, (source, length), Vec::new(), verdict, asked.cx.clock.now())
 }
 
 fn from_stored_head(

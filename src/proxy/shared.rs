@@ -162,8 +162,7 @@ impl Shared {
         self.flights.following()
     }
 
-    /// Ends the sharing of all flights. Call this when a clearing has begun, so that no later request follows an earlier
-    /// flight.
+    /// Ends the sharing of all flights. Call this when a clearing begins, so that no later request follows an earlier flight.
     pub fn forget_flights(&self) {
         self.flights.forget(|_| true);
     }

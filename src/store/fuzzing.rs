@@ -238,7 +238,7 @@ pub fn body(data: &[u8]) {
 fn stored(bytes: &[u8], location: Location) -> Result<DiskBody, StoreError> {
     let file = FILE.with(Arc::clone);
     file.set_len(0).and_then(|()| file.write_all_at(bytes, 0)).expect("the file takes it");
-    DiskBody::stored(file, 0, location, Remover::default())
+    DiskBody::stored(file, 0, location, None, Remover::default())
 }
 
 /// The names and the settings that are read back from the cache folder.

@@ -49,6 +49,24 @@
 //! it into the index and reads no record. Where journal and records disagree, the journal is right. Each database notes how
 //! far the journal was on the disk, so that a journal that lost its end is noticed.
 //!
+//! A large body is verified piece by piece when it is read. The generation remembers which pieces were found right, so that
+//! they are verified once in a process's life, also if the body leaves the memory tier and comes back. Where all pieces are
+//! right, a *span* says which bytes of which file they are.
+//!
+//! # Parts
+//!
+//! A part of a representation (a 206) is a stored response of its own: a variant of its URL, with a record, a body and a
+//! key that its range and its strong validator are part of. So a part is written once and never changed, a crash loses whole
+//! parts only, and the limits, eviction, purges, invalidation and clearing need no rule for parts. There is no list of parts
+//! that could disagree with them: the index knows the variants of the URL, and each record says which bytes it holds. A URL
+//! has at most 64 variants and parts; the next one pushes the oldest out.
+//!
+//! A lookup puts the parts that a request needs together ([`Parts`]), if all have the same strong validator. The newest part
+//! gives the head, and a 304 is written to it alone. The proxy asks for the gaps, and stores each as a part. When the last gap
+//! is closed, the parts together are the whole, without a copy. Eight parts of about the same length that touch are joined
+//! to one by a copy, so that a file that comes in many short parts stays one of few parts. When the validator changes, or the
+//! whole is stored, the old parts are forgotten.
+//!
 //! # The writer
 //!
 //! The writer gathers changes for 50 ms and writes them in this order: bodies, records, lines of the journal, the index. It
@@ -119,7 +137,7 @@ use tokio::sync::oneshot;
 pub use budget::{Incoming, LEAST as LEAST_MEMORY};
 use disk::folder;
 pub use disk::{
-    body::DiskBody,
+    body::{DiskBody, Span},
     filling::{BodyWriter, WholeBody},
     folder::{FolderLock, is_cache, restrict_umask},
 };
@@ -128,7 +146,7 @@ pub use format::record::Variant;
 pub use inspect::{clear_folder, stats_of};
 use notice::{Notice, Notices};
 pub use options::Options;
-pub use response::{Slot, StoredBody, StoredResponse, read};
+pub use response::{Parts, Slot, StoredBody, StoredResponse, read};
 pub use scan::{Listed, Scan};
 pub use stats::{Cleared, State, Stats};
 use tiers::{admission, epochs::Clearing, shared::Shared};

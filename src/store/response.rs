@@ -24,6 +24,37 @@ pub struct StoredResponse {
     pub checked: Checked,
     /// The lines of its head, as the first answer has written them.
     pub written: Memo<WrittenFields>,
+    /// The stored parts that it is put together from. `None` in the store, and for a stored whole.
+    pub parts: Option<Arc<Parts>>,
+}
+
+/// Stored parts of one representation, each with a key of its own.
+#[derive(Debug)]
+pub struct Parts {
+    /// The part that came last. The response has its key and its body.
+    pub newest: Arc<StoredResponse>,
+    /// Other parts, as far as the request needs them.
+    pub others: Vec<Arc<StoredResponse>>,
+    /// The keys of all parts that are stored for such a request, also of those that were not looked up.
+    pub keys: Vec<CacheKey>,
+}
+
+impl Parts {
+    pub fn all(&self) -> impl Iterator<Item = &Arc<StoredResponse>> {
+        [&self.newest].into_iter().chain(&self.others)
+    }
+}
+
+impl StoredResponse {
+    /// Returns the number of bytes from the first one that is held to the last one, gaps included.
+    pub fn length(&self) -> u64 {
+        let Some(parts) = self.parts.as_ref().filter(|parts| !parts.others.is_empty()) else {
+            return self.body.length();
+        };
+        let held = || parts.all().filter_map(|part| part.head.part);
+        let end = held().map(|part| part.last.saturating_add(1)).max().unwrap_or(0);
+        end - held().map(|part| part.first).min().unwrap_or(end)
+    }
 }
 
 /// Something that is derived from a stored response once it is needed. A clone has none: its head may become another.

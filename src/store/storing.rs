@@ -120,6 +120,7 @@ impl Store {
                 body: stored.body.clone(),
                 checked: Checked::default(),
                 written: Default::default(),
+                parts: None,
             },
             epoch,
         );
@@ -153,6 +154,28 @@ impl Store {
         variants.iter().for_each(|print| self.forget_variant(*print));
         self.wake();
         there || !variants.is_empty()
+    }
+
+    /// Forgets some of the responses that are stored for a URL, by their own keys.
+    pub fn forget_variants(&self, primary: &CacheKey, keys: &[CacheKey]) {
+        let shared = &self.0.shared;
+        {
+            let mut shard = shared.pending.shard(primary);
+            shard.version += 1;
+            // a lookup gathers those that are left
+            shared.memory.remove(primary);
+            keys.iter().for_each(|key| shared.catalog.index.variants.remove(Print::of(primary), Print::of(key)));
+        }
+        for key in keys {
+            let mut shard = shared.pending.shard(key);
+            shared.memory.remove(key);
+            if shared.catalog.may_hold(key) || shard.is_waiting(Print::of(key)) {
+                shared.pending.forget(&mut shard, Print::of(key));
+            } else {
+                shard.version += 1;
+            }
+        }
+        self.wake();
     }
 
     /// Forgets a response that is no variant of its URL any more.

@@ -149,6 +149,9 @@ fn few_requests_go_on_whose_clients_have_ended_their_side_and_the_other_clients_
                 let answer = told.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{name} are not told"));
                 assert_eq!(answer.status, 503, "{name}");
                 assert_eq!(answer.field("Proxy-Status"), Some("larder; error=connection_limit_reached"), "{name}");
+                // of 17 connections to the origin these clients have two
+                let detail = "too many clients that have ended their side of the connection wait for the origin";
+                assert_eq!(answer.detail(), detail, "{name}");
             }
             gate.open();
             for _ in 0..2 {

@@ -1,6 +1,6 @@
 //! Host and scheme: what the origin hears of the client, what comes back, and whose site is served.
 
-use crate::support::{Origin, Proxy, RecordedRequest, Response, Spawned, TlsEnd, TlsOrigin, respond, until};
+use crate::support::{Client, Origin, Proxy, RecordedRequest, Response, Spawned, TlsEnd, TlsOrigin, respond, until};
 
 const FRESH: &str = "Cache-Control: max-age=600";
 const TOLD: [&str; 4] = ["X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded"];
@@ -367,4 +367,28 @@ fn w25_the_limit_of_a_target_counts_the_encoded_bytes() {
         let answer = proxy.get(&format!("/{}", "\u{fc}".repeat(count)));
         assert_eq!(answer.status, status, "{count}");
     }
+}
+
+#[test]
+fn only_a_redirect_that_leads_past_larder_is_warned_of() {
+    let origin = Origin::answering(|request| {
+        let location = match request.target.as_str() {
+            "/own" => format!("Location: http://{}/there", request.field("Host").unwrap()),
+            "/past" => "Location: http://127.0.0.1:9/there".to_owned(),
+            _ => return respond(200, &[], ""),
+        };
+        respond(302, &[&location], "")
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let larder = Spawned::start(&origin.url(), folder.path(), &["-q"]);
+    let warnings = || larder.log().iter().filter(|line| line.contains("past Larder")).count();
+    let mut client = Client::connect(larder.address);
+    let own = larder.address.to_string();
+    for host in [&*own, "shop.test"] {
+        client.send(format!("GET /own HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        assert_eq!(client.response("GET").field("Location"), Some(&*format!("http://{host}/there")));
+    }
+    assert_eq!(warnings(), 0, "{:#?}", larder.log());
+    client.get("/past");
+    until("a warning", || warnings() == 1);
 }

@@ -26,6 +26,8 @@ mod lifetimes;
 mod logs;
 mod memory;
 mod outcomes;
+mod parts;
+mod parts_at_random;
 mod poisoning;
 mod process;
 mod query;

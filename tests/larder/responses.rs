@@ -123,6 +123,15 @@ fn a_426_keeps_its_upgrade_and_no_other_answer_does() {
     for target in ["/200", "/404"] {
         assert_eq!((proxy.get(target).field("Upgrade"), proxy.get(target).field("Connection")), (None, None));
     }
+    // with --strict it may be stored
+    let origin =
+        Origin::always(respond(426, &["Upgrade: TLS/1.2", "Connection: Upgrade", "Cache-Control: max-age=9"], ""));
+    let proxy = Proxy::start(&origin, &["--strict"]);
+    for word in ["MISS", "HIT"] {
+        let required = proxy.get("/426");
+        let named = ["Upgrade", "Connection"].map(|name| required.field(name));
+        assert_eq!((required.x_cache(), named), (word, [Some("TLS/1.2"), Some("Upgrade")]));
+    }
 }
 
 #[test]

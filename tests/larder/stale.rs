@@ -53,7 +53,7 @@ fn a_stale_response_stands_in_for_an_origin_that_is_gone_or_closes_or_is_too_slo
         [vec![Step::Close], vec![Step::Reset], half, slow, vec![Step::Send(b"garbage\r\n\r\n".to_vec()), Step::Close]]
     {
         let origin = failing(", stale-if-error=60", later);
-        let proxy = Proxy::start(&origin, &["--first-byte-timeout", "100ms"]);
+        let proxy = Proxy::start(&origin, &["--first-byte-timeout", "2s"]);
         proxy.get("/");
         proxy.advance(20);
         let stale = proxy.get("/");

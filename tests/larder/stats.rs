@@ -120,7 +120,7 @@ fn a_client_that_left_and_a_request_under_way_are_no_part_of_the_hit_ratio() {
     leaves.reset();
     until("it to be counted", || kinds(&numbers(&cache)) == BTreeMap::from([("left".to_owned(), 1)]));
     assert_eq!(numbers(&cache)["hit_ratio"], Value::Null);
-    assert!(lines(&cache).contains(&"Hit ratio: no requests yet".to_owned()), "{:?}", lines(&cache));
+    assert!(lines(&cache).contains(&"Hit ratio: nothing to count yet".to_owned()), "{:?}", lines(&cache));
     gate.open();
     assert_eq!(stays.response("GET").text(), "late");
     until("it to be counted", || numbers(&cache)["hit_ratio"] == 0.0);

@@ -429,3 +429,15 @@ fn a_stale_response_stands_in_for_an_unasked_304_where_that_is_allowed() {
         }
     }
 }
+
+#[test]
+fn what_must_be_validated_each_time_has_no_time_left() {
+    let origin = Origin::answering(|request| match request.field("If-None-Match") {
+        Some(_) => respond(304, &["Cache-Control: no-cache, max-age=600", "ETag: \"1\""], ""),
+        None => respond(200, &["Cache-Control: no-cache, max-age=600", "ETag: \"1\""], "one"),
+    });
+    let proxy = Proxy::start(&origin, &[]);
+    proxy.get("/");
+    let again = proxy.get("/");
+    assert!(again.cache_status().contains("; ttl=0; detail=\"validated\""), "{}", again.cache_status());
+}

@@ -13,6 +13,7 @@ fn head(status: u16, lines: &[&str]) -> StoredHead {
         received: T0,
         nominated: Vec::new(),
         part: None,
+        gaps: Box::default(),
         invalidated: false,
         credentials: false,
         position: Default::default(),

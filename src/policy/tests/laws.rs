@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::policy::{reuse::*, selection::*, validation::*, vary::*};
+use crate::policy::{parts, reuse::*, selection::*, validation::*, vary::*};
 
 const NAMES: [&str; 26] = [
     "cache-control",
@@ -129,7 +129,9 @@ proptest! {
         if let Some(head) = kept(&first, status, answer, &options) {
             let _ = reuse(&second, Some(&head), false, at(seconds), &options);
             let _ = (select(&second, &head, Some(seconds)), matches(&head.nominated, &second, &options));
-            let _ = (conditions(&head), completion(&second, &head, &options), combine(&head, &head));
+            let gaps = parts::gaps(&second, &head, &options);
+            let _ = (conditions(&head), parts::closes(&head, (seconds, seconds), &head), parts::completed(&second, &head, &head));
+            gaps.into_iter().for_each(|gap| assert!(parts::conditions(&head, gap).len() <= 2));
             let _ = on_error(&second, &head, None, at(seconds), &options);
             let _ = freshen(&second, &head, &news, times(at(seconds)), &options);
             let _ = freshen_by_head(&second, &head, seconds, &ResponseHead { status: StatusCode::OK, ..news }, times(at(seconds)), &options);

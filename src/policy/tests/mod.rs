@@ -3,6 +3,7 @@
 mod freshness;
 mod invalidation;
 mod laws;
+mod parts;
 mod resuming;
 mod reuse;
 mod selection;
@@ -98,4 +99,22 @@ fn stored(lines: &[&str], options: &Options) -> StoredHead {
 
 fn stored_as(status: u16, lines: &[&str], options: &Options) -> Result<StoredHead, Reason> {
     storing(&get(&[]), &response(status, lines), times(T0), options)
+}
+
+/// Returns what is stored of a 206 with this range and these lines.
+fn part_of(range: &str, extra: &[&str], options: &Options) -> StoredHead {
+    let range = format!("Content-Range: bytes {range}");
+    let mut lines = vec!["Cache-Control: max-age=60", &range];
+    lines.extend(extra);
+    stored_as(206, &lines, options).unwrap()
+}
+
+fn value(head: &StoredHead, name: &'static str) -> Vec<String> {
+    let name = FieldName::from_static(name);
+    head.head.fields.values(&name).map(|value| value.to_str().unwrap().to_owned()).collect()
+}
+
+fn lines_of(pairs: Vec<(FieldName, FieldValue)>) -> Vec<String> {
+    let line = |(name, value): (FieldName, FieldValue)| format!("{name}: {}", value.to_str().unwrap());
+    pairs.into_iter().map(line).collect()
 }

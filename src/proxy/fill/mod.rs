@@ -5,7 +5,6 @@
 //! - `reader`: one client's view of the fill;
 //! - `run`: the task that reads the origin's body into the fill;
 //! - `spill`: writes the bytes to the disk as well;
-//! - `side`: bytes of a stored part that stand before or behind the new ones;
 //! - `deserted`: decides whether the rest is fetched when no client waits for it.
 //!
 //! A small body stays in memory. A body that grows beyond a window (256 KiB, less if memory is short) is written to the
@@ -16,13 +15,11 @@
 mod deserted;
 mod reader;
 mod run;
-mod side;
 mod spill;
 mod state;
 
 pub use self::{
     reader::FillReader,
     run::{FillError, Filled, run},
-    side::Side,
     state::{Fill, Prospect},
 };

@@ -6,7 +6,6 @@ use bytes::Bytes;
 
 use super::{
     deserted::{Deserted, JUDGED_AFTER},
-    side::Side,
     spill::Spill,
     state::{Fill, Progress},
 };
@@ -46,14 +45,12 @@ impl fmt::Display for FillError {
 }
 
 /// Reads the origin's body into a fill, to its end. `next` returns the pieces of the body. `known` is the length, if it
-/// is known; a body of another length is an error. `before` and `after` are stored bytes on either side of the origin's
-/// bytes. `on_relay` is called when the store refuses the body. `alone` returns a place among the few bodies that are
+/// is known; a body of another length is an error. `on_relay` is called when the store refuses the body. `alone` returns a place among the few bodies that are
 /// fetched although no client waits for them.
 pub async fn run<P>(
     fill: &Fill,
     mut next: impl AsyncFnMut() -> Option<Result<Bytes, OriginError>>,
     known: Option<u64>,
-    [mut before, mut after]: [Side; 2],
     store: &Store,
     mut on_relay: impl FnMut(),
     alone: impl Fn() -> Option<P>,
@@ -63,14 +60,8 @@ pub async fn run<P>(
     let mut spill = Spill::Memory;
     let mut attendance = Attendance { fill, began: clock::instant(), deserted: None, alone };
     loop {
-        let piece = match before.next().await.map_err(FillError::Store)? {
-            Some(piece) => Some(piece),
-            None => match attendance.attended(next()).await? {
-                Some(piece) => Some(piece.map_err(FillError::Origin)?),
-                None => after.next().await.map_err(FillError::Store)?,
-            },
-        };
-        let Some(piece) = piece else { break };
+        let Some(piece) = attendance.attended(next()).await? else { break };
+        let piece = piece.map_err(FillError::Origin)?;
         if piece.is_empty() {
             continue;
         }

@@ -68,10 +68,22 @@ struct Filling {
     space: Arc<Space>,
 }
 
-/// The sums of the pieces, and which of them were found right in this process's life.
+/// The sums of the pieces, and which of them were found right.
 struct Verified {
     sums: Vec<Sum>,
-    right: Vec<AtomicU64>,
+    right: Arc<Right>,
+}
+
+/// Which pieces of a body were found right in this process's life: a bit for each.
+pub struct Right(Box<[AtomicU64]>);
+
+/// Bytes of a stored body where they stand in a file. All of them were found right. The file stays readable, also after
+/// the body was evicted.
+#[derive(Debug, Clone)]
+pub struct Span {
+    pub file: Arc<File>,
+    pub offset: u64,
+    pub length: u64,
 }
 
 impl DiskBody {
@@ -91,16 +103,40 @@ impl DiskBody {
         hop(move || body.read_now(from, length)).await
     }
 
+    /// Returns where bytes `from..from + length` stand (fewer at the end of the body). Returns `None` if there are none,
+    /// if the body is not whole yet, or if a piece of them was not found right yet: a read verifies it. If the file turns
+    /// out to have fewer bytes than the span, [`DiskBody::is_cut`] must be called, and the answer broken off.
+    pub fn span(&self, from: u64, length: u64) -> Option<Span> {
+        let body = &*self.0;
+        let end = from.saturating_add(length).min(body.length.load(Acquire));
+        let (file, verified) = (body.file.get().filter(|_| from < end)?, body.sums.get()?);
+        let piece = u64::from(body.piece);
+        let is_right = (from / piece..=(end - 1) / piece).all(|piece| verified.right.has(piece));
+        is_right.then(|| Span { file: file.clone(), offset: body.offset + from, length: end - from })
+    }
+
+    /// Reports that the file has fewer bytes than it had: the response is forgotten.
+    pub fn is_cut(&self) {
+        // there is nothing to return: the caller has an error already
+        let _ = self.reported(Err(StoreError::Damaged("a file of bodies")));
+    }
+
+    /// Which pieces were found right. `None` while the body is not whole.
+    pub(in crate::store) fn right(&self) -> Option<Arc<Right>> {
+        self.0.sums.get().map(|verified| verified.right.clone())
+    }
+
     /// Names the key that is forgotten if the body turns out to be unreadable.
     pub(in crate::store) fn watch(&self, key: CacheKey, notices: &Notices) {
         self.0.watch.get_or_init(|| (key, notices.clone()));
     }
 
-    /// A stored body. Reads its sums.
+    /// A stored body. Reads its sums. `right`: which pieces are known to be right, if that is known.
     pub(in crate::store) fn stored(
         file: Arc<File>,
         generation: u32,
         location: Location,
+        right: Option<Arc<Right>>,
         remover: Remover,
     ) -> Result<DiskBody, StoreError> {
         let sums = segment::read_sums(&file, &location)?;
@@ -109,7 +145,7 @@ impl DiskBody {
             offset: location.offset,
             length: AtomicU64::new(location.length),
             piece: location.piece,
-            sums: OnceLock::from(Verified::new(sums)),
+            sums: OnceLock::from(Verified { right: right.unwrap_or_else(|| Right::none_of(sums.len())), sums }),
             home: Mutex::new(Some(Home { generation, location })),
             watch: OnceLock::new(),
             filling: None,
@@ -162,7 +198,7 @@ impl DiskBody {
 
     /// It does not grow any more, and is verified from now on.
     pub(super) fn is_whole(&self, sums: Vec<Sum>) {
-        self.0.sums.get_or_init(|| Verified::new(sums));
+        self.0.sums.get_or_init(|| Verified { right: Right::none_of(sums.len()), sums });
     }
 
     /// All of it. Blocks.
@@ -233,7 +269,7 @@ impl Body {
         let Some(file) = self.file.get().filter(|_| from < end) else { return Ok(Bytes::new()) };
         let piece = u64::from(self.piece);
         let (first, last) = (from / piece, (end - 1) / piece);
-        let unverified = self.sums.get().filter(|verified| !(first..=last).all(|piece| verified.is_right(piece)));
+        let unverified = self.sums.get().filter(|verified| !(first..=last).all(|piece| verified.right.has(piece)));
         let Some(verified) = unverified else { return self.read_exact(file, from, end, wait) };
         // whole pieces, to be verified
         let start = first * piece;
@@ -285,22 +321,24 @@ impl Drop for Body {
 }
 
 impl Verified {
-    fn new(sums: Vec<Sum>) -> Verified {
-        let right = (0..sums.len().div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
-        Verified { sums, right }
-    }
-
-    fn is_right(&self, piece: u64) -> bool {
-        self.right.get((piece / 64) as usize).is_some_and(|word| word.load(Relaxed) & (1 << (piece % 64)) != 0)
-    }
-
     fn verify(&self, piece: u64, bytes: &[u8]) -> Result<(), StoreError> {
         if self.sums.get(piece as usize) != Some(&first_half(blake3::hash(bytes))) {
             return Err(StoreError::Damaged("a piece of a body"));
         }
-        if let Some(word) = self.right.get((piece / 64) as usize) {
+        if let Some(word) = self.right.0.get((piece / 64) as usize) {
             word.fetch_or(1 << (piece % 64), Relaxed);
         }
         Ok(())
+    }
+}
+
+impl Right {
+    /// None of so many pieces.
+    pub fn none_of(pieces: usize) -> Arc<Right> {
+        Arc::new(Right((0..pieces.div_ceil(64)).map(|_| AtomicU64::new(0)).collect()))
+    }
+
+    fn has(&self, piece: u64) -> bool {
+        self.0.get((piece / 64) as usize).is_some_and(|word| word.load(Relaxed) & (1 << (piece % 64)) != 0)
     }
 }

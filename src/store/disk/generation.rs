@@ -8,7 +8,7 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, RwLock, RwLockReadGuard,
+        Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard,
         atomic::{AtomicU8, AtomicU64, Ordering::Relaxed},
     },
 };
@@ -16,10 +16,11 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    body::DiskBody,
+    body::{DiskBody, Right},
     folder,
     records::{DatabaseError, Records},
     removing::Remover,
+    touched::Touched,
 };
 use crate::{
     key::CacheKey,
@@ -36,6 +37,8 @@ use crate::{
 
 /// A body up to this length is read with its record and held in memory.
 const READ_WHOLE: u64 = 256 * 1024;
+/// The most bodies of a generation of which it is known which pieces are right.
+const KNOWN: usize = 4096;
 /// sled reads and holds records by the page: so many are on one.
 const OF_A_PAGE: u64 = 11;
 /// Bytes that a record on a page costs beside its own.
@@ -43,10 +46,6 @@ const OVERHEAD: u64 = 112;
 /// Bytes that an open database costs, whatever is in it; one that is written to costs more. Measured.
 const OPEN: u64 = 1536 << 10;
 const WRITTEN: u64 = 4 << 20;
-/// Bytes of a database for each of its pages, with what sled has not given back yet.
-const PAGE: u64 = 16 << 10;
-/// The most words of bits that tell which pages were read: for a database of a gibibyte.
-const MOST_WORDS: u64 = 1024;
 const FRESH: &str = "fresh-";
 const PROVEN: &str = "proven-";
 
@@ -71,6 +70,9 @@ pub struct Generation {
     /// The pages that were read since then.
     touched: RwLock<Touched>,
     segments: Mutex<HashMap<u32, Arc<File>>>,
+    /// Which pieces of the bodies with files of their own were found right, by the number of the file. The body itself may
+    /// leave the memory tier and come back.
+    right: Mutex<HashMap<u32, Arc<Right>>>,
     remover: Remover,
 }
 
@@ -142,7 +144,7 @@ impl Generation {
         let (database, beside) = (folder::occupied(&database), AtomicU64::new(segments(&folder)));
         let (touched, database) = (RwLock::new(Touched::of(database)), AtomicU64::new(database));
         let state = AtomicU8::new(State::Sealed as u8);
-        let (written, segment, dead, pages, segments) = Default::default();
+        let (written, segment, dead, pages, segments, right) = Default::default();
         let (records, remover) = (RwLock::new(records), remover.clone());
         Ok(Generation {
             number,
@@ -158,6 +160,7 @@ impl Generation {
             pages,
             touched,
             segments,
+            right,
             remover,
         })
     }
@@ -301,7 +304,33 @@ impl Generation {
 
     /// A body, with its sums.
     pub fn body(&self, location: Location) -> Result<DiskBody, StoreError> {
-        DiskBody::stored(self.file(location.file)?, self.number, location, self.remover.clone())
+        let (file, right) = (self.file(location.file)?, self.right(location.file));
+        let body = DiskBody::stored(file, self.number, location, right, self.remover.clone())?;
+        self.note_right(location.file, body.right());
+        Ok(body)
+    }
+
+    /// Which pieces of the body in this file are known to be right, if that is known.
+    pub fn right(&self, file: FileName) -> Option<Arc<Right>> {
+        let FileName::Body(number) = file else { return None };
+        self.verified().get(&number).cloned()
+    }
+
+    /// From now on these pieces of the body in this file are known to be right.
+    pub fn note_right(&self, file: FileName, right: Option<Arc<Right>>) {
+        let (FileName::Body(number), Some(right)) = (file, right) else { return };
+        let mut verified = self.verified();
+        if verified.len() >= KNOWN {
+            // those of bodies that nobody reads are verified once more
+            verified.retain(|_, right| Arc::strong_count(right) > 1);
+        }
+        if verified.len() < KNOWN {
+            verified.insert(number, right);
+        }
+    }
+
+    fn verified(&self) -> MutexGuard<'_, HashMap<u32, Arc<Right>>> {
+        self.right.lock().unwrap_or_else(|poison| poison.into_inner())
     }
 
     /// The file of bodies, open for reading.
@@ -335,7 +364,8 @@ impl Generation {
 
     /// Removes the file of a body that nothing names any more, behind.
     pub fn remove_body(self: &Arc<Self>, file: FileName) {
-        let FileName::Body(_) = file else { return };
+        let FileName::Body(number) = file else { return };
+        self.verified().remove(&number);
         // not to keep the database open
         let (generation, path) = (Arc::downgrade(self), file.path(&self.folder));
         self.remover.work(move || {
@@ -345,25 +375,6 @@ impl Generation {
                 Err(error) => log::debug!("a stored body could not be removed: {error}"),
             }
         });
-    }
-}
-
-/// The pages of a database that were read, about: a bit for each range of keys.
-struct Touched(Vec<AtomicU64>);
-
-impl Touched {
-    /// Of a database of so many bytes: keys are uniform, and so each bit stands for about a page.
-    fn of(database: u64) -> Touched {
-        let words = (database / PAGE / 64).clamp(1, MOST_WORDS);
-        Touched((0..words).map(|_| AtomicU64::new(0)).collect())
-    }
-
-    /// Returns true if the page of this print was not touched before.
-    fn is_first(&self, print: Print) -> bool {
-        let bits = self.0.len() as u128 * 64;
-        let at = (u128::from(print.0) * bits >> 64) as usize;
-        let bit = 1 << (at % 64);
-        self.0[at / 64].fetch_or(bit, Relaxed) & bit == 0
     }
 }
 
@@ -381,21 +392,4 @@ fn database(options: &Options, share: u64) -> (u64, usize) {
     // a power of two, small where little room is
     let segment = 1 << (share / 16).clamp(128 << 10, 512 << 10).ilog2();
     (cache.max(256 << 10), segment)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_page_that_is_read_again_counts_once_and_all_of_a_database_counts_as_about_its_pages() {
-        for (database, pages) in [(0, 64), (16 << 20, 1024), (1 << 40, MOST_WORDS * 64)] {
-            let touched = Touched::of(database);
-            assert_eq!(touched.0.len() as u64 * 64, pages);
-            let prints = || (0..1_000_000_u64).map(|number| Print(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
-            assert_eq!(prints().filter(|print| touched.is_first(*print)).count() as u64, pages);
-            assert_eq!(prints().filter(|print| touched.is_first(*print)).count(), 0);
-            assert!(!touched.is_first(Print(u64::MAX)) && !touched.is_first(Print(0)));
-        }
-    }
 }

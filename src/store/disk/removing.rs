@@ -49,8 +49,11 @@ impl Remover {
         let (queue, received) = mpsc::channel();
         let ended = Arc::new(AtomicBool::new(false));
         let remove = {
-            let (ended, left, failed, known) = (ended.clone(), VecDeque::new(), Vec::new(), HashSet::new());
-            move || Removing { space, ended, received, left, failed, known }.run()
+            let ended = ended.clone();
+            move || {
+                Removing { space, ended, received, waiting: VecDeque::new(), failed: Vec::new(), known: HashSet::new() }
+                    .run()
+            }
         };
         match thread::Builder::new().name("larder-removing".to_owned()).spawn(remove) {
             Ok(_) => Remover { queue: Some(queue), ended },
@@ -96,8 +99,7 @@ struct Removing {
     space: Arc<Space>,
     ended: Arc<AtomicBool>,
     received: mpsc::Receiver<Removal>,
-    /// What is to be removed.
-    left: VecDeque<Folder>,
+    waiting: VecDeque<Folder>,
     /// What could not be removed.
     failed: Vec<Folder>,
     /// All of that, and what is being removed.
@@ -107,20 +109,20 @@ struct Removing {
 impl Removing {
     fn run(mut self) {
         loop {
-            if self.left.is_empty() {
-                let next = match self.failed.is_empty() {
-                    true => self.received.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                    false => self.received.recv_timeout(AGAIN),
-                };
-                match next {
-                    Ok(removal) => self.take(removal),
-                    Err(RecvTimeoutError::Timeout) => self.left.extend(self.failed.drain(..)),
-                    Err(RecvTimeoutError::Disconnected) => return,
-                }
+            let next = match self.failed.is_empty() {
+                true => self.received.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                false => self.received.recv_timeout(AGAIN),
+            };
+            match next {
+                Ok(removal) => self.take(removal),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
             }
             // all of them count before the first one is removed
             self.take_all();
-            if let Some(folder) = self.left.pop_front() {
+            self.waiting.extend(self.failed.drain(..));
+            // more may come meanwhile
+            while let Some(folder) = self.waiting.pop_front() {
                 self.try_to_remove(folder);
             }
         }
@@ -137,8 +139,7 @@ impl Removing {
             Removal::Work(work) => work(),
             Removal::Folder(mut folder) if self.known.insert(folder.path.clone()) => {
                 folder.occupies.get_or_insert_with(|| self.space.gone(folder::occupied(&folder.path)));
-                self.left.push_back(folder);
-                self.left.extend(self.failed.drain(..));
+                self.waiting.push_back(folder);
             }
             Removal::Folder(_) => {}
         }

@@ -105,16 +105,17 @@ impl Space {
         Space { configured, limit, kept, filling, gone, awaited, promised, beside, notices }
     }
 
-    /// Counts what was stored, and is moved away to be removed.
-    pub fn leaves(self: &Arc<Self>, bytes: u64) -> Gone {
-        let _ = self.kept.fetch_update(Relaxed, Relaxed, |kept| Some(kept.saturating_sub(bytes)));
-        self.gone(bytes)
-    }
-
     /// Counts what is about to be removed.
     pub fn gone(self: &Arc<Self>, bytes: u64) -> Gone {
         self.gone.fetch_add(bytes, Relaxed);
         Gone { space: self.clone(), bytes }
+    }
+
+    /// The same for what was counted as stored up to now. It never counts twice for longer than an instant.
+    pub fn leaves(self: &Arc<Self>, bytes: u64) -> Gone {
+        let gone = self.gone(bytes);
+        let _ = self.kept.fetch_update(Relaxed, Relaxed, |kept| Some(kept.saturating_sub(bytes)));
+        gone
     }
 
     /// Asks for a notice when something was removed, and returns true if there is anything to be removed.

@@ -106,7 +106,8 @@ pub fn decode(bytes: &[u8], flags: Flags, position: Position) -> Option<StoredHe
         received: Timestamp(response_time.wrapping_add(later)),
         initial_age: Seconds(initial_age),
         nominated: nominated.unwrap_or_default(),
-        part: part.map(|(first, last, complete)| Part { first, last, complete }),
+        part: part.map(part_of),
+        gaps: Box::default(),
         invalidated: flags.invalidated,
         credentials: flags.credentials,
         position,
@@ -115,19 +116,24 @@ pub fn decode(bytes: &[u8], flags: Flags, position: Position) -> Option<StoredHe
     })
 }
 
-/// Returns the nominated fields and the response_time of a head, which is not understood any further.
-pub fn decode_nominated(bytes: &[u8]) -> Option<(Vec<Nominated>, Timestamp)> {
-    let (mut nominated, mut times) = (Vec::new(), None);
+/// Returns the nominated fields, the part and the response_time of a head, which is not understood any further.
+pub fn decode_nominated(bytes: &[u8]) -> Option<(Vec<Nominated>, Option<Part>, Timestamp)> {
+    let (mut nominated, mut part, mut times) = (Vec::new(), None, None);
     sections::read(bytes, |tag, section| {
         match tag {
             TIMES => times = Some(read::<TimesForm>(section)?),
             NOMINATED => nominated = nominated_fields(read(section)?)?,
+            PART => part = Some(part_of(read(section)?)),
             _ => {}
         }
         Some(())
     })?;
     let (response_time, ..) = times?;
-    Some((nominated, Timestamp(response_time)))
+    Some((nominated, part, Timestamp(response_time)))
+}
+
+fn part_of((first, last, complete): PartForm) -> Part {
+    Part { first, last, complete }
 }
 
 fn nominated_form(nominated: &[Nominated]) -> NominatedForm<'_> {

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     key::CacheKey,
-    message::{Nominated, StoredHead},
+    message::{Nominated, Part, StoredHead},
 };
 
 /// A stored response as its record says it.
@@ -34,18 +34,20 @@ pub enum RecordBody {
     Beside(Home),
 }
 
-/// One of the responses stored for a URL that varies (RFC 9111 §4.1).
+/// One of the responses stored for a URL that varies (RFC 9111 §4.1), or of which parts are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Variant {
     pub key: CacheKey,
     pub nominated: Vec<Nominated>,
+    /// The bytes that it holds, if it is not the whole representation.
+    pub part: Option<Part>,
     pub response_time: Timestamp,
 }
 
 impl Variant {
     /// The variant whose response is stored under this key.
     pub fn of(key: CacheKey, head: &StoredHead) -> Variant {
-        Variant { key, nominated: head.nominated.clone(), response_time: head.response_time }
+        Variant { key, nominated: head.nominated.clone(), part: head.part, response_time: head.response_time }
     }
 }
 
@@ -74,6 +76,6 @@ pub fn decode(key: &CacheKey, record: &[u8]) -> Option<Record> {
 /// Returns the primary key of a record and the variant that it stands for, if the record is valid and of this key.
 pub fn decode_variant(key: &CacheKey, record: &[u8]) -> Option<(CacheKey, Variant)> {
     let parts = parts(key, record)?;
-    let (nominated, response_time) = head::decode_nominated(parts.head)?;
-    Some((parts.prefix.primary, Variant { key: *key, nominated, response_time }))
+    let (nominated, part, response_time) = head::decode_nominated(parts.head)?;
+    Some((parts.prefix.primary, Variant { key: *key, nominated, part, response_time }))
 }

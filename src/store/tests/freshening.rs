@@ -194,7 +194,7 @@ fn whatever_is_put_confirmed_forgotten_evicted_and_reopened_only_the_newest_is_f
                     store.invalidate(&key(&name));
                     all[of] = None;
                 }
-                11..14 => put(&store, &format!("other {step}"), 60_000),
+                11..14 => put(&store, &format!("other {step}"), 200_000),
                 14 if random.below(20) == 0 => {
                     evicted += store.stats().evicted;
                     store.close().await;

@@ -108,13 +108,13 @@ fn a_body_that_nobody_finishes_or_puts_gives_its_space_back() {
 }
 
 #[test]
-fn the_variants_of_a_url_stand_beside_each_other_the_newest_first_and_at_most_32() {
+fn the_variants_of_a_url_stand_beside_each_other_the_newest_first_and_at_most_64() {
     run(async {
         let folder = folder();
         for options in [options(folder.path()), disk_only(folder.path())] {
             let _ = std::fs::remove_dir_all(&options.folder);
             let mut store = open(options.clone()).await;
-            for number in 0..40 {
+            for number in 0..72 {
                 store.put(key("v"), variant("v", &number.to_string(), number), store.epoch());
                 if number % 7 == 0 {
                     store.flush().await;
@@ -125,11 +125,11 @@ fn the_variants_of_a_url_stand_beside_each_other_the_newest_first_and_at_most_32
                 }
             }
             // again: it moves to the front
-            store.put(key("v"), variant("v", "20", 50), store.epoch());
+            store.put(key("v"), variant("v", "20", 90), store.epoch());
             for _ in 0..2 {
                 let Some(Slot::Variants(list)) = store.lookup(&key("v")).await else { panic!("no variants") };
                 let times: Vec<i64> = list.iter().map(|variant| variant.response_time.0).collect();
-                let expected: Vec<i64> = [50].into_iter().chain((8..40).rev().filter(|at| *at != 20)).collect();
+                let expected: Vec<i64> = [90].into_iter().chain((8..72).rev().filter(|at| *at != 20)).collect();
                 assert_eq!(times, expected);
                 for variant in list.iter() {
                     let Some(Slot::Response(response)) = store.lookup(&variant.key).await else {
@@ -354,11 +354,13 @@ fn a_replaced_large_body_gives_its_file_back_and_its_readers_keep_their_bytes() 
         for version in 0..4 {
             store_large("a", &version.to_string()).await;
         }
+        removed(&store).await;
         assert!(du(folder.path()) < before + MIB);
         assert_eq!(whole(&StoredBody::Disk(old)).await.expect("read"), content("one", 2 << 20));
         assert_eq!(served(&store, "a").await, Some(content("3", 2 << 20)));
         store.invalidate(&key("a"));
         store.flush().await;
+        removed(&store).await;
         assert!(du(folder.path()) < before - MIB);
     });
 }

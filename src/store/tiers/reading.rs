@@ -275,6 +275,7 @@ impl Shared {
             body,
             checked: Checked::default(),
             written: Default::default(),
+            parts: None,
         })))
     }
 }

@@ -1,5 +1,5 @@
 //! Which variants a URL has: the prints of their keys under the print of the URL's own key, in memory. The variants are on
-//! disk or wait to be. A print whose record is gone may stay for a while: a lookup of it finds nothing.
+//! disk or wait to be. A part of a representation is a variant, too: it has a key and a record of its own. A print whose record is gone may stay for a while: a lookup of it finds nothing.
 
 use std::{
     collections::HashMap,
@@ -9,8 +9,8 @@ use std::{
 
 use crate::store::format::print::Print;
 
-/// The most variants of a URL. The next one pushes the oldest out.
-pub const MOST: usize = 32;
+/// The most responses that are stored for a URL: variants, and parts of them. The next one pushes the oldest out.
+pub const MOST: usize = 64;
 
 const SHARDS: usize = 64;
 

@@ -77,6 +77,7 @@ impl Active {
         let linked = found(fs::hard_link(location.file.path(&from.folder), &path))?;
         Ok(linked.map(|()| {
             self.generation.add_file(&path);
+            self.generation.note_right(file, from.right(location.file));
             self.home(Location { file, ..location })
         }))
     }

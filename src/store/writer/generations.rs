@@ -114,6 +114,9 @@ impl Generations {
             }
             if let Some((key, body, home)) = write.body {
                 body.has_moved(home);
+                if let Some(generation) = shared.catalog.generation(home.generation) {
+                    generation.note_right(home.location.file, body.right());
+                }
                 body.watch(key, &shared.notices);
             }
             shared.pending.written(write.print, write.turn);

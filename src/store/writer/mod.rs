@@ -4,7 +4,7 @@
 //! |---|---|
 //! | this file | takes commands and does what is due: write, sync, measure, rotate, sweep, try again |
 //! | [`command`] | what the writer is asked to do |
-//! | [`lifecycle`] | opens the disk, goes on without it, clears it and closes it |
+//! | [`states`] | opens, clears and closes the disk, and goes on without it where it fails |
 //! | [`opening`] | makes generations of a folder, in whatever state it is |
 //! | [`generations`] | writes changes: bodies, records, lines of the journal, the index |
 //! | [`active`] | the generation that is written to |
@@ -16,9 +16,9 @@ mod active;
 mod command;
 mod easing;
 mod generations;
-mod lifecycle;
 mod opening;
 mod rotation;
+mod states;
 mod sweep;
 
 use std::{

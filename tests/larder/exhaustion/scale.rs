@@ -207,7 +207,9 @@ fn x06_ten_thousand_idle_connections_leave_room_for_new_clients_and_for_what_nee
         client.try_head().map(|head| head.status)
     };
     assert_eq!(newcomer(1), Some(200), "while nine addresses are at their limit");
-    assert_eq!(idle[0].pop().unwrap().response("GET").status, 429);
+    // two workers need not accept them in the order in which they came
+    let refused = idle[0].iter().rposition(Client::is_answered).expect("a refused client");
+    assert_eq!(idle[0].remove(refused).response("GET").status, 429);
 
     // one connection to the origin may still be open
     idle.push(from(10));
@@ -284,7 +286,7 @@ fn x10_unique_queries_leave_what_is_asked_for_where_it_is() {
 
 /// A hundred thousand go through the store in `src/store/tests/limits.rs`.
 #[test]
-fn a07_of_ever_new_variants_of_a_url_32_are_kept() {
+fn a07_of_ever_new_variants_of_a_url_64_are_kept() {
     let origin = Origin::answering(|request| {
         respond(200, &[FRESH, "Vary: User-Agent, X-Rand"], request.field("X-Rand").unwrap_or("-").repeat(500))
     });
@@ -302,6 +304,6 @@ fn a07_of_ever_new_variants_of_a_url_32_are_kept() {
         }
     });
     // and the one of another URL; four were on their way at once, of which some may have left the list again
-    until("no more to be left", || counted(folder.path())["responses"].as_u64() <= Some(32 + 1 + 4));
+    until("no more to be left", || counted(folder.path())["responses"].as_u64() <= Some(64 + 1 + 4));
     assert_eq!(counted(folder.path())["evicted"], 0);
 }

@@ -1,6 +1,9 @@
 //! A Larder without a cache folder relays.
 
-use std::fs;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use crate::support::{
     Origin, Spawned,
@@ -42,4 +45,31 @@ fn a_folder_whose_parents_are_missing_is_made() {
     let spawned = Spawned::start(&origin.url(), &folder.path().join("a/b/c"), &[]);
     assert_eq!(spawned.get("/a").text(), "hello");
     crate::support::until("a hit", || spawned.get("/a").x_cache() == "HIT");
+}
+
+/// The files of this name in a folder and the folders below it.
+fn files(folder: &Path, name: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    let found = entries.map(|entry| match entry.file_type().unwrap().is_dir() {
+        true => files(&entry.path(), name),
+        false => Vec::from_iter((entry.file_name() == name).then(|| entry.path())),
+    });
+    found.flatten().collect()
+}
+
+#[test]
+fn w55_what_is_wrong_with_the_folder_is_said_in_larders_words_and_not_in_a_librarys() {
+    let folder = tempfile::tempdir().unwrap();
+    let origin = Origin::always(respond(200, &["Cache-Control: max-age=600"], "hello"));
+    let spawned = Spawned::start(&origin.url(), folder.path(), &[]);
+    crate::support::until("a hit", || spawned.get("/a").x_cache() == "HIT");
+    assert_eq!(spawned.stop().code(), Some(0));
+    // as a disk without room leaves it
+    let emptied = files(folder.path(), "conf");
+    assert!(!emptied.is_empty());
+    emptied.iter().for_each(|file| fs::write(file, "").unwrap());
+    let spawned = Spawned::start(&origin.url(), folder.path(), &[]);
+    crate::support::until("a hit", || spawned.get("/a").x_cache() == "HIT");
+    let log = spawned.stop_and_read();
+    assert!(!log.iter().any(|line| line.contains("corrupt")), "{log:#?}");
 }

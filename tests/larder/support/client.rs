@@ -120,6 +120,14 @@ impl Client {
         Client { stream, buffer: Vec::new() }
     }
 
+    /// Returns true if there is something to read.
+    pub fn is_answered(&self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false).unwrap();
+        !self.buffer.is_empty() || peeked.is_ok_and(|length| length > 0)
+    }
+
     /// Gives up the connection, for whoever reads it on a runtime. Nothing of an answer was read before.
     pub fn into_stream(self) -> TcpStream {
         assert!(self.buffer.is_empty());

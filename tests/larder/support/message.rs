@@ -87,7 +87,13 @@ fn read_line(stream: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<String>
 
 fn fill(stream: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<bool> {
     let mut piece = [0; 16 << 10];
-    let n = stream.read(&mut piece)?;
+    let n = loop {
+        match stream.read(&mut piece) {
+            // a read with a timeout ends so where the process was stopped and goes on
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => break read?,
+        }
+    };
     buffer.extend_from_slice(&piece[..n]);
     Ok(n > 0)
 }

@@ -30,6 +30,7 @@ pub fn response(number: u64, names: &[&'static str], body: Bytes) -> StoredRespo
         initial_age: Seconds(0),
         nominated: Vec::new(),
         part: None,
+        gaps: Box::default(),
         invalidated: false,
         credentials: false,
         position: Default::default(),
@@ -43,5 +44,6 @@ pub fn response(number: u64, names: &[&'static str], body: Bytes) -> StoredRespo
         body: StoredBody::Memory(body),
         checked: Default::default(),
         written: Default::default(),
+        parts: None,
     }
 }

@@ -1,6 +1,7 @@
 //! The tests' own tools, tested: what they claim of a message must be true.
 
 use std::{
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
     process::{Command, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
@@ -9,7 +10,7 @@ use std::{
 
 use larder::clock;
 
-use super::{CANARY, Client, End, Gate, Origin, SlowDisk, Spawned, Step, request, respond};
+use super::{CANARY, Client, End, Gate, Origin, SlowDisk, Spawned, Step, message, request, respond};
 
 fn cut(bytes: &str) -> Vec<Step> {
     vec![Step::Send(bytes.as_bytes().to_vec()), Step::Close]
@@ -98,6 +99,23 @@ fn an_answer_can_be_held_and_can_come_before_the_body() {
     assert_eq!(client.send("abcd").get("/next").status, 413);
     assert_eq!(origin.await_requests(2)[0].body, b"abcd");
     assert_eq!(calls.load(Ordering::SeqCst), 2);
+}
+
+/// Is interrupted before each read, as a socket with a timeout is in a process that was stopped and goes on.
+struct Interrupted<'a>(&'a [u8], bool);
+
+impl io::Read for Interrupted<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.1 = !self.1;
+        if self.1 { Err(io::ErrorKind::Interrupted.into()) } else { io::Read::read(&mut self.0, into) }
+    }
+}
+
+#[test]
+fn an_interrupted_read_goes_on() {
+    let mut read = Vec::new();
+    message::read_to_end(&mut Interrupted(b"all of it", false), &mut Vec::new(), &mut read).unwrap();
+    assert_eq!(read, b"all of it");
 }
 
 #[test]

@@ -192,7 +192,8 @@ impl Wire {
         let _ = self.stream.stream.set_read_timeout(Some(Duration::from_millis(50)));
         let stopped = loop {
             let peeked = self.stream.stream.peek(&mut [0]);
-            let waits = peeked.is_err_and(|error| is_late(&error));
+            // stopped and going on, this process has not heard anything either
+            let waits = peeked.is_err_and(|error| is_late(&error) || error.kind() == io::ErrorKind::Interrupted);
             if !waits || world.left() == 0 || self.was_ended(world) {
                 break waits;
             }

@@ -1,18 +1,16 @@
-//! Opens the disk, goes on without it, clears it and closes it.
+//! From one state of the disk to another: it is opened, fails, is cleared and is closed.
 
 use std::{io, sync::atomic::Ordering::Relaxed, thread, time::Duration};
 
 use super::{
-    FIRST_SWEEP, MEASURE, Open, Writer, answer, generations::Generations, opening, rotation::Rotation, sweep::Sweeping,
-};
-use crate::{
-    clock,
-    store::{
+    super::{
         Cleared, OpenError, State, StoreError,
         disk::folder::{self, FolderLock},
         tiers::epochs::Clearing,
     },
+    FIRST_SWEEP, Generations, MEASURE, Open, Rotation, Sweeping, Writer, answer, opening,
 };
+use crate::clock;
 
 /// How long after a failure the disk is tried again: at first, and at most.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(4));
@@ -100,7 +98,6 @@ impl Writer {
         self.down(format!("writing failed: {error}"), RETRY.0);
     }
 
-    /// Forgets everything, durably on return.
     pub(super) fn clear(&mut self, clearing: Clearing) -> Result<Cleared, StoreError> {
         let shared = self.shared.clone();
         let (responses, bytes) = shared.held();
@@ -128,7 +125,6 @@ impl Writer {
         moved.map(|()| cleared).map_err(StoreError::Io)
     }
 
-    /// Writes what waits and lets the folder go.
     pub(super) fn close(&mut self) {
         let began = clock::instant();
         self.write_all();
