@@ -8,9 +8,11 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard,
-        atomic::{AtomicU8, AtomicU64, Ordering::Relaxed},
+        Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, TryLockError,
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed, Ordering::SeqCst},
     },
+    thread,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -23,6 +25,7 @@ use super::{
     touched::Touched,
 };
 use crate::{
+    clock,
     key::CacheKey,
     store::{
         Options, StoreError,
@@ -46,6 +49,8 @@ const OVERHEAD: u64 = 112;
 /// Bytes that an open database costs, whatever is in it; one that is written to costs more. Measured.
 const OPEN: u64 = 1536 << 10;
 const WRITTEN: u64 = 4 << 20;
+/// How long readers may take to make way for a database to be opened anew.
+const MAKE_WAY: Duration = Duration::from_millis(250);
 const FRESH: &str = "fresh-";
 const PROVEN: &str = "proven-";
 
@@ -65,6 +70,8 @@ pub struct Generation {
     /// Bytes of what was found dead since it was opened.
     pub dead: AtomicU64,
     records: RwLock<Records>,
+    /// The database is being opened anew.
+    is_reopening: AtomicBool,
     /// Bytes of the pages that were read or written since the database was opened, about.
     pages: AtomicU64,
     /// The pages that were read since then.
@@ -142,10 +149,10 @@ impl Generation {
         let records = Records::open(&database, cache, segment)?;
         folder::restrict(&database).map_err(DatabaseError::Io)?;
         let (database, beside) = (folder::occupied(&database), AtomicU64::new(segments(&folder)));
-        let (touched, database) = (RwLock::new(Touched::of(database)), AtomicU64::new(database));
+        let (touched, database) = (RwLock::new(Touched::none_of(database)), AtomicU64::new(database));
         let state = AtomicU8::new(State::Sealed as u8);
         let (written, segment, dead, pages, segments, right) = Default::default();
-        let (records, remover) = (RwLock::new(records), remover.clone());
+        let (records, is_reopening, remover) = (RwLock::new(records), AtomicBool::new(false), remover.clone());
         Ok(Generation {
             number,
             class,
@@ -157,6 +164,7 @@ impl Generation {
             beside,
             dead,
             records,
+            is_reopening,
             pages,
             touched,
             segments,
@@ -204,27 +212,51 @@ impl Generation {
         database.write(records, journal)
     }
 
-    /// The record of a key. An error: there is one, but it cannot be believed.
+    /// Its database for one read. [`StoreError::Busy`]: it is being opened anew, and that is not waited for.
+    fn readable(&self) -> Result<RwLockReadGuard<'_, Records>, StoreError> {
+        if self.is_reopening() {
+            return Err(StoreError::Busy);
+        }
+        match self.records.try_read() {
+            Ok(records) => Ok(records),
+            Err(TryLockError::Poisoned(poison)) => Ok(poison.into_inner()),
+            Err(TryLockError::WouldBlock) => Err(StoreError::Busy),
+        }
+    }
+
+    /// Returns true if the database is being opened anew.
+    pub fn is_reopening(&self) -> bool {
+        self.is_reopening.load(SeqCst)
+    }
+
+    /// The record of a key. An error: there is one, but it cannot be believed; or [`StoreError::Busy`]: the database is being
+    /// opened anew.
     pub fn find(&self, key: &CacheKey) -> Result<Option<Record>, StoreError> {
-        let found = self.records().find(key, |record| {
+        let found = self.readable()?.find(key, |record| {
             self.has_read(Print::of(key), record.len());
             record::decode(key, record)
         });
         found?.map(|record| record.ok_or(StoreError::Damaged("a record"))).transpose()
     }
 
-    /// The key and the record that begin with this print.
+    /// The key and the record that begin with this print. [`StoreError::Busy`]: the database is being opened anew.
     pub fn find_print(&self, print: Print) -> Result<Option<(CacheKey, Vec<u8>)>, StoreError> {
-        let found = self.records().find_print(print)?;
+        let found = self.readable()?.find_print(print)?;
         self.has_read(print, found.as_ref().map_or(0, |(_, record)| record.len()));
         Ok(found)
     }
 
     /// Counts the page of a record that was read, once. The record's neighbours are likely to be as long.
     fn has_read(&self, print: Print, length: usize) {
-        if self.touched.read().unwrap_or_else(|poison| poison.into_inner()).is_first(print) {
-            self.pages.fetch_add(OF_A_PAGE * (length as u64 + OVERHEAD), Relaxed);
-        }
+        let touched = self.touched.read().unwrap_or_else(|poison| poison.into_inner());
+        let bytes = touched.read(print, OF_A_PAGE * (length as u64 + OVERHEAD));
+        self.pages.fetch_add(bytes, Relaxed);
+    }
+
+    /// From now on nothing of it counts as read.
+    fn forget_touched(&self) {
+        let none = Touched::none_of(self.database.load(Relaxed));
+        *self.touched.write().unwrap_or_else(|poison| poison.into_inner()) = none;
     }
 
     /// How far the journal must have come at least.
@@ -235,19 +267,34 @@ impl Generation {
     /// Ends the writing to it.
     pub fn seal(&self) {
         self.set_state(State::Sealed);
-        *self.touched.write().unwrap_or_else(|poison| poison.into_inner()) = Touched::of(self.database.load(Relaxed));
+        self.forget_touched();
     }
 
-    /// Opens the database anew: sled keeps most of what was written or read in memory, whatever it is told. Readers wait
-    /// meanwhile, some milliseconds. If readers do not make way the database stays as it is: one of them may be waiting for a
-    /// disk that hangs. Returns true if the pages are gone.
+    /// Opens the database anew: sled keeps most of what was written or read in memory, whatever it is told. Whoever wants to
+    /// read meanwhile is told that it is busy. If those who read do not make way the database stays as it is: one of them may
+    /// be waiting for a disk that hangs. Returns true if the pages are gone.
     pub fn let_go_of_pages(&self) -> Result<bool, DatabaseError> {
-        let mut tries = (0..100).map(|_| self.records.try_write().inspect_err(|_| std::thread::yield_now()));
-        let Some(Ok(mut records)) = tries.find(Result::is_ok) else { return Ok(false) };
+        self.is_reopening.store(true, SeqCst);
+        let done = self.reopen();
+        self.is_reopening.store(false, SeqCst);
+        done
+    }
+
+    fn reopen(&self) -> Result<bool, DatabaseError> {
+        let began = clock::instant();
+        let mut records = loop {
+            match self.records.try_write() {
+                Ok(records) => break records,
+                Err(TryLockError::Poisoned(poison)) => break poison.into_inner(),
+                Err(TryLockError::WouldBlock) if began.elapsed() > MAKE_WAY => return Ok(false),
+                Err(TryLockError::WouldBlock) => thread::park_timeout(MAKE_WAY / 1_000),
+            }
+        };
         records.reopen(&self.folder.join("db"))?;
+        drop(records);
         // sled takes another segment when it opens
         self.database.store(folder::occupied(&self.folder.join("db")), Relaxed);
-        *self.touched.write().unwrap_or_else(|poison| poison.into_inner()) = Touched::of(self.database.load(Relaxed));
+        self.forget_touched();
         self.pages.store(0, Relaxed);
         Ok(true)
     }

@@ -4,6 +4,7 @@ mod admission;
 mod counting;
 mod crash;
 mod damage;
+mod easing;
 mod folders;
 mod freshening;
 mod limits;

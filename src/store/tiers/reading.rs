@@ -17,7 +17,7 @@ use crate::{
             print::{Entry, Print},
             record::{self, Record, RecordBody, Variant},
         },
-        hop::patient_hop,
+        hop::{PATIENCE, patient_hop},
         notice::Notice,
         response::{Slot, StoredBody, StoredResponse},
     },
@@ -30,6 +30,8 @@ struct Read {
     variants: Vec<Variant>,
     /// Some variants could not be read.
     missed: bool,
+    /// A database that it needs is being opened anew.
+    is_reopening: bool,
 }
 
 impl Shared {
@@ -60,8 +62,8 @@ impl Shared {
             return None;
         }
         let mut turn = None;
-        // a lookup that waits for its turn needs two tries for each read
-        let mut tries = 0..8;
+        // a lookup that waits for its turn needs two tries for each read, and two more for each database that is opened anew
+        let mut tries = 0..16;
         while tries.next().is_some() {
             let (version, variants) = {
                 let shard = self.pending.shard(key);
@@ -81,7 +83,13 @@ impl Shared {
             let there = is_open && (!written.is_empty() || !is_varying && self.catalog.entry(key).is_some());
             let found = if there {
                 match turn.take().or_else(|| self.lookups.free().map(Ok)) {
-                    Some(Ok(turn)) => self.read_behind(key, written, turn).await,
+                    Some(Ok(turn)) => match self.read_behind(key, written, turn).await {
+                        Ok(Read { is_reopening: true, .. }) => {
+                            self.reopened().await;
+                            continue;
+                        }
+                        read => read,
+                    },
                     Some(Err(refused)) => Err(refused),
                     None => {
                         turn = Some(self.turn().await);
@@ -159,6 +167,15 @@ impl Shared {
         (waiting, written)
     }
 
+    /// Waits until a database was opened anew. The lookup has no turn meanwhile, so that others can read.
+    async fn reopened(&self) {
+        let reopened = self.reopened.notified();
+        if self.catalog.generations().iter().any(|generation| generation.is_reopening()) {
+            // late: the next try says if it is still so
+            let _ = tokio::time::timeout(PATIENCE, reopened).await;
+        }
+    }
+
     /// Waits for a turn to read the disk. Counts a refusal.
     async fn turn(&self) -> Result<Turn, StoreError> {
         self.lookups.turn().await.ok_or_else(|| {
@@ -178,7 +195,11 @@ impl Shared {
         let (shared, key) = (self.clone(), *key);
         let found = patient_hop(move || {
             let read = match variants.is_empty() {
-                true => shared.read(&key).map(|slot| Read { slot, ..Read::default() }),
+                true => match shared.read(&key) {
+                    Ok(slot) => Ok(Read { slot, ..Read::default() }),
+                    Err(StoreError::Busy) => Ok(Read { is_reopening: true, ..Read::default() }),
+                    Err(error) => Err(error),
+                },
                 false => Ok(shared.read_variants(&key, &variants)),
             };
             drop(turn);
@@ -221,6 +242,7 @@ impl Shared {
                     self.counters.damaged.fetch_add(1, Relaxed);
                     self.pending.forget(&mut self.pending.shard_of(*print), *print);
                 }
+                Err(StoreError::Busy) => read.is_reopening = true,
                 Err(error) => {
                     if let StoreError::Io(error) = &error {
                         self.failed_to_read(error);

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::{
     catalog::Catalog,
@@ -56,6 +56,8 @@ pub struct Shared {
     pub easing: AtomicBool,
     /// Bytes of pages that the memory tier makes way for.
     shared_pages: AtomicU64,
+    /// Tells the lookups that wait for it when a database was opened anew.
+    pub reopened: Notify,
     /// Something was forgotten, and the journal on the disk does not say so yet.
     pub forgetting: AtomicBool,
     /// A name for the next body that is being filled.
@@ -83,6 +85,7 @@ impl Shared {
             forgetting: AtomicBool::new(false),
             easing: AtomicBool::new(false),
             shared_pages: AtomicU64::new(0),
+            reopened: Notify::new(),
             remover: Remover::start(space.clone()),
             space,
             notices,

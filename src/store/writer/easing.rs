@@ -1,5 +1,5 @@
 //! The thread that opens databases anew, because sled keeps in memory what it read or wrote. It takes some milliseconds for
-//! each database, and only the readers of that one wait.
+//! each database. Only lookups in that one wait, and they hold nothing up; the writer does other work.
 
 use std::{
     cmp::Reverse,
@@ -8,11 +8,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use crate::store::{
-    disk::generation::{Generation, State},
-    notice::Notice,
-    tiers::shared::Shared,
-};
+use crate::store::{disk::generation::Generation, notice::Notice, tiers::shared::Shared};
 
 /// The thread.
 pub struct Easing {
@@ -61,14 +57,18 @@ impl Easing {
 fn ease(shared: &Shared) -> io::Result<()> {
     let may = shared.budget.read_pages();
     if shared.catalog.pages() > may {
-        let is_sealed = |generation: &&Arc<Generation>| generation.state() != State::Active;
+        // one that leaves is read once more, by the writer
+        let is_sealed = |generation: &&Arc<Generation>| generation.may_leave();
         let mut sealed: Vec<_> = shared.catalog.generations().iter().filter(is_sealed).cloned().collect();
         sealed.sort_unstable_by_key(|generation| Reverse(generation.pages()));
         for generation in sealed {
             if shared.catalog.pages() <= may / 4 * 3 {
                 break;
             }
-            if let Err(failure) = generation.let_go_of_pages()
+            let eased = generation.let_go_of_pages();
+            shared.reopened.notify_waiters();
+            shared.counters.eased.fetch_add(1, Relaxed);
+            if let Err(failure) = eased
                 && shared.catalog.generation(generation.number).is_some()
             {
                 return Err(failure.into());

@@ -78,12 +78,18 @@ impl Generations {
         Generations { shared, journal, fresh, proven, next_number, unsynced: Vec::new(), marked: Position::ZERO }
     }
 
-    /// Writes changes. They have left the process on return, but need not have reached the disk.
-    pub fn write(&mut self, changes: Vec<(Print, Waiting)>) -> Result<(), StoreError> {
+    /// Writes changes. They have left the process on return, but need not have reached the disk. Returns false if some
+    /// still wait: what they replace is in a database that is being opened anew.
+    pub fn write(&mut self, changes: Vec<(Print, Waiting)>) -> Result<bool, StoreError> {
         let shared = self.shared.clone();
         let mut writes = Vec::with_capacity(changes.len());
+        let mut all = true;
         for (print, waiting) in changes {
-            writes.push(self.prepare(print, waiting)?);
+            match self.prepare(print, waiting) {
+                Ok(write) => writes.push(write),
+                Err(StoreError::Busy) => all = false,
+                Err(error) => return Err(error),
+            }
         }
         let generation = self.fresh.generation.number;
         let mut records = Vec::with_capacity(writes.len());
@@ -121,7 +127,7 @@ impl Generations {
             }
             shared.pending.written(write.print, write.turn);
         }
-        Ok(())
+        Ok(all)
     }
 
     /// From here on it is so: in the journal, and in the index.
@@ -228,13 +234,14 @@ impl Generations {
             // one that was purged while it waited is as good as forgotten
             Change::Response(response) if !self.shared.purges.is_dead(&response.primary, &response.head) => response,
             Change::Response(_) | Change::Forgotten => {
-                write.replaced = old.and_then(|entry| self.old_body(print, entry, 0));
+                // where that is not known now, a sweep removes the file
+                write.replaced = old.and_then(|entry| self.old_body(print, entry, 0).ok().flatten());
                 return Ok(write);
             }
         };
         let StoredResponse { key, primary, head, body, .. } = &**response;
         let length = body.length();
-        let old = old.and_then(|entry| self.old_body(print, entry, length));
+        let old = old.map_or(Ok(None), |entry| self.old_body(print, entry, length))?;
         let form = match body {
             StoredBody::Memory(bytes) if length <= INLINE => BodyForm::Inline(bytes),
             // the origin confirmed it, or sent the same once more: it stays where it is
@@ -276,13 +283,18 @@ impl Generations {
 
     /// The place of the body that the record of a key names, if it matters: its file goes with the record, or a new body
     /// of this length may be the same one.
-    fn old_body(&self, print: Print, entry: Entry, length: u64) -> Option<Home> {
+    /// [`StoreError::Busy`]: its database is being opened anew.
+    fn old_body(&self, print: Print, entry: Entry, length: u64) -> Result<Option<Home>, StoreError> {
         let rest = entry.size.bytes().checked_sub(length).filter(|_| length > INLINE);
         if !entry.size.has_own_file() && rest.is_none_or(|head| head > LONG_HEAD) {
-            return None;
+            return Ok(None);
         }
-        // a record that cannot be read names nothing
-        self.shared.catalog.generation(entry.generation)?.home(print).ok().flatten()
+        match self.shared.catalog.generation(entry.generation).map(|generation| generation.home(print)) {
+            Some(Ok(home)) => Ok(home),
+            Some(Err(StoreError::Busy)) => Err(StoreError::Busy),
+            // a record that cannot be read names nothing
+            Some(Err(_)) | None => Ok(None),
+        }
     }
 
     /// Returns true if a record that is written now may name this body.

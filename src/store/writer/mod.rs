@@ -27,6 +27,7 @@ use std::{
         atomic::Ordering::{Relaxed, SeqCst},
         mpsc::{Receiver, RecvTimeoutError, Sender},
     },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -57,6 +58,8 @@ const SWEEP_STEP: Duration = Duration::from_millis(50);
 /// What the disk holds and has left is measured so long after the last time at the latest, also if nothing is written: others
 /// may fill the disk. (The store's own tests do not wait for a minute.)
 const MEASURE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 60 });
+/// How long the writer rests, between other work, if it can do no more until a database is open again.
+const REOPENING: Duration = Duration::from_millis(5);
 /// Bytes that are written together: at least, and at most.
 const BATCH: (u64, u64) = (64 << 10, 1 << 20);
 
@@ -219,7 +222,10 @@ impl Writer {
                 some = self.shared.pending.all(|change| matches!(change, Change::Forgotten));
             }
             let Some(open) = self.open.as_mut().filter(|_| !some.is_empty()) else { break };
-            let written = open.set.write(some).and_then(|()| {
+            let written = open.set.write(some).and_then(|all| {
+                if !all {
+                    thread::park_timeout(REOPENING);
+                }
                 open.set.measure()?;
                 open.rotation.step(&mut open.set)
             });
@@ -265,9 +271,9 @@ impl Writer {
     fn write_forgotten(&mut self) {
         let waiting = self.shared.pending.all(|change| matches!(change, Change::Forgotten));
         // it may have been written a moment ago
-        let written = self.open.as_mut().map_or(Ok(()), |open| open.set.write(waiting));
+        let written = self.open.as_mut().map_or(Ok(true), |open| open.set.write(waiting));
         match written {
-            Ok(()) => self.sync(),
+            Ok(_) => self.sync(),
             Err(error) => self.failed(error),
         }
     }

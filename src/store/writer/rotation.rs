@@ -4,9 +4,10 @@
 use std::{
     cmp::Reverse,
     sync::{Arc, atomic::Ordering::Relaxed},
+    thread,
 };
 
-use super::{active::Active, generations::Generations};
+use super::{REOPENING, active::Active, generations::Generations};
 use crate::{
     key::CacheKey,
     store::{
@@ -226,7 +227,15 @@ fn copy_some(set: &mut Generations, leaving: &mut Leaving) -> Result<(), StoreEr
             continue;
         };
         let Some(holder) = set.shared.catalog.generation(entry.generation) else { continue };
-        let Ok(Some((key, record))) = holder.find_print(print) else { continue };
+        let (key, record) = match holder.find_print(print) {
+            Ok(Some(found)) => found,
+            Err(StoreError::Busy) => {
+                leaving.survivors.push(print);
+                thread::park_timeout(REOPENING);
+                break;
+            }
+            _ => continue,
+        };
         let Some(moved) = moved(&from, &mut proven, &key, record)? else { continue };
         bytes += entry.bytes_in(from.number);
         let entry = Entry { generation: proven.generation.number, body: moved.body, ..entry };

@@ -236,29 +236,36 @@ fn what_cannot_be_removed_counts_and_is_tried_again() {
     drop(larder);
 }
 
+/// An origin of records of 6 KB: with each so much is read that the databases soon hold more in memory than they may.
+fn origin_of_long_heads() -> Origin {
+    let field = format!("X-Long: {}", "x".repeat(6_000));
+    Origin::answering(move |request| match request.method.as_str() {
+        "POST" => respond(204, &[], ""),
+        _ => respond(200, &["Cache-Control: max-age=600", &field], request.target.clone()),
+    })
+}
+
+const LONG_HEADS: &[&str] = &["--memory", "64MiB", "--disk", "64MiB"];
+
+/// Stores so many of them and starts Larder anew, on this disk. Each opening of a database takes a while then.
+fn with_long_heads(origin: &Origin, cache: &Path, disk: &SlowDisk, count: usize, opening: Duration) -> Spawned {
+    let larder = Spawned::start(&origin.url(), cache, LONG_HEADS);
+    let mut client = larder.client();
+    (0..count).for_each(|n| _ = client.get(&format!("/{n}")));
+    drop(client);
+    assert!(larder.stop().success());
+    let larder = Spawned::on_disk(disk, &origin.url(), cache, LONG_HEADS);
+    until("the store to be open", || stats(cache)["state"] == "open");
+    disk.rules(&[&format!("open /db/conf {}", opening.as_millis())]);
+    larder
+}
+
 #[test]
 fn a_database_that_is_opened_anew_holds_up_no_invalidation() {
     let folder = tempfile::tempdir().unwrap();
     let (cache, disk) = (folder.path().join("cache"), SlowDisk::new(folder.path()));
-    // records of 6 KB: so much is read with each that the databases soon hold more in memory than they may
-    let field = format!("X-Long: {}", "x".repeat(6_000));
-    let origin = Origin::answering(move |request| match request.method.as_str() {
-        "POST" => respond(204, &[], ""),
-        _ => respond(200, &["Cache-Control: max-age=600", &field], request.target.clone()),
-    });
-    let flags = ["--memory", "64MiB", "--disk", "64MiB"];
-    let larder = Spawned::start(&origin.url(), &cache, &flags);
-    let mut client = larder.client();
-    for n in 0..1_500 {
-        client.get(&format!("/{n}"));
-    }
-    drop(client);
-    assert!(larder.stop().success());
-
-    let larder = Spawned::on_disk(&disk, &origin.url(), &cache, &flags);
-    until("the store to be open", || stats(&cache)["state"] == "open");
-    let delay = Duration::from_millis(1_500);
-    disk.rules(&[&format!("open /db/conf {}", delay.as_millis())]);
+    let origin = origin_of_long_heads();
+    let larder = with_long_heads(&origin, &cache, &disk, 1_500, Duration::from_millis(1_500));
     let mut slowest = Duration::ZERO;
     scope(|threads| {
         let reading = threads.spawn(|| {
@@ -278,4 +285,29 @@ fn a_database_that_is_opened_anew_holds_up_no_invalidation() {
     println!("the slowest POST beside databases that are opened anew took {slowest:?}");
     // a second is what an unsafe request waits at most, and then it is not known to be durable
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+}
+
+#[test]
+fn lookups_that_wait_for_a_database_that_is_opened_anew_keep_no_other_from_reading() {
+    let folder = tempfile::tempdir().unwrap();
+    let (cache, disk) = (folder.path().join("cache"), SlowDisk::new(folder.path()));
+    let origin = origin_of_long_heads();
+    let larder = with_long_heads(&origin, &cache, &disk, 1_500, Duration::from_millis(700));
+    let asked = origin.request_count();
+    // more of them than may read the disk at the same time
+    scope(|threads| {
+        for first in 0..100 {
+            let larder = &larder;
+            threads.spawn(move || {
+                let mut client = larder.client();
+                for n in (first..1_500).step_by(100) {
+                    let target = format!("/{n}");
+                    assert_eq!(client.get(&target).text(), target);
+                }
+            });
+        }
+    });
+    let said = stats(&cache);
+    println!("{said}");
+    assert_eq!(origin.request_count() - asked, 0, "all is stored: {said}");
 }
