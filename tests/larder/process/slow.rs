@@ -311,3 +311,60 @@ fn lookups_that_wait_for_a_database_that_is_opened_anew_keep_no_other_from_readi
     println!("{said}");
     assert_eq!(origin.request_count() - asked, 0, "all is stored: {said}");
 }
+
+const MIB: usize = 1 << 20;
+
+/// Bytes that differ wherever one looks.
+fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|n| (n % 251) as u8 ^ (n >> 12) as u8).collect()
+}
+
+/// Returns how long it takes to get this body.
+fn received(larder: &Spawned, target: &str, body: &[u8]) -> Duration {
+    let began = clock::instant();
+    let response = larder.get(target);
+    let took = began.elapsed();
+    assert!(response.body == body, "{} bytes", response.body.len());
+    took
+}
+
+#[test]
+fn a_miss_comes_as_fast_as_the_origin_sends_it_although_the_disk_is_slow_and_is_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let (cache, disk) = (folder.path().join("cache"), SlowDisk::new(folder.path()));
+    let body = pattern(20 * MIB);
+    let sent = body.clone();
+    let origin = Origin::answering(move |_| respond(200, MAX_AGE, sent.clone()));
+    let larder = Spawned::on_disk(&disk, &origin.url(), &cache, &[]);
+    let usual = received(&larder, "/usual", &body);
+    disk.rules(&["write /filling/ 60"]);
+    let slow = received(&larder, "/slow", &body);
+    println!("a miss of 20 MiB takes {usual:?}, and {slow:?} with 60 ms for each write");
+    assert!(slow < usual + Duration::from_secs(1), "{slow:?} instead of {usual:?}");
+    until("it to be stored", || stats(&cache)["responses"] == 2);
+    assert_eq!(larder.get("/slow").x_cache(), "HIT");
+    assert!(larder.get("/slow").body == body);
+    assert_eq!(origin.request_count(), 2);
+}
+
+#[test]
+fn what_the_disk_is_too_slow_for_comes_all_the_same_in_bounded_memory_and_is_not_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let (cache, disk) = (folder.path().join("cache"), SlowDisk::new(folder.path()));
+    let body = pattern(60 * MIB);
+    let sent = body.clone();
+    let origin = Origin::answering(move |_| respond(200, MAX_AGE, sent.clone()));
+    let larder = Spawned::on_disk(&disk, &origin.url(), &cache, &[]);
+    let usual = received(&larder, "/usual", &body);
+    let before = larder.most_resident();
+    disk.rules(&["write /filling/ 4000"]);
+    let slow = received(&larder, "/slow", &body);
+    let more = larder.most_resident().saturating_sub(before);
+    println!("60 MiB take {usual:?}, and {slow:?} with 4 s for each write, and {more} bytes of memory more");
+    assert!(slow < usual + Duration::from_secs(3), "{slow:?} instead of {usual:?}");
+    assert!(more < 24 << 20, "{more}");
+    disk.rules(&[]);
+    assert_eq!(larder.get("/slow").x_cache(), "MISS");
+    let log = larder.stop_and_read().join("\n");
+    assert!(log.contains("not stored: the cache's disk is too slow"), "{log}");
+}
