@@ -97,7 +97,7 @@ fn read(shared: &Shared, number: u32, prints: Vec<Print>) -> Result<Vec<Listed>,
             continue;
         }
         let found = loop {
-            match generation.find_print(print) {
+            match generation.database.find_print(print) {
                 Err(StoreError::Busy) => std::thread::park_timeout(Duration::from_millis(1)),
                 found => break found,
             }

@@ -23,12 +23,15 @@ pub enum Spill {
     Refused(StoreError),
 }
 
+/// A write that goes on. It gives the writer back.
+type Writing = Pin<Box<dyn Future<Output = Result<BodyWriter, StoreError>>>>;
+
 /// The writer of a fill, and the pieces that wait for it. They are written together, because each write is handed to
 /// another thread. Memory keeps them until they are written.
 pub struct Behind {
     /// `None` while it writes.
     writer: Option<BodyWriter>,
-    writing: Option<Pin<Box<dyn Future<Output = Result<BodyWriter, StoreError>>>>>,
+    writing: Option<Writing>,
     waiting: Vec<Bytes>,
     /// The number of bytes in `waiting`.
     bytes: u64,

@@ -8,24 +8,21 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, TryLockError,
-        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed, Ordering::SeqCst},
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU8, AtomicU64, Ordering::Relaxed},
     },
-    thread,
-    time::Duration,
 };
 
 use bytes::Bytes;
 
 use super::{
     body::{DiskBody, Right},
+    database::Database,
     folder,
-    records::{DatabaseError, Records},
+    records::DatabaseError,
     removing::Remover,
-    touched::Touched,
 };
 use crate::{
-    clock,
     key::CacheKey,
     store::{
         Options, StoreError,
@@ -33,7 +30,7 @@ use crate::{
             lines::Mark,
             location::{FileName, Home, Location},
             print::Print,
-            record::{self, Record},
+            record,
         },
     },
 };
@@ -42,15 +39,9 @@ use crate::{
 const READ_WHOLE: u64 = 256 * 1024;
 /// The most bodies of a generation of which it is known which pieces are right.
 const KNOWN: usize = 4096;
-/// sled reads and holds records by the page: so many are on one.
-const OF_A_PAGE: u64 = 11;
-/// Bytes that a record on a page costs beside its own.
-const OVERHEAD: u64 = 112;
 /// Bytes that an open database costs, whatever is in it; one that is written to costs more. Measured.
 const OPEN: u64 = 1536 << 10;
 const WRITTEN: u64 = 4 << 20;
-/// How long readers may take to make way for a database to be opened anew.
-const MAKE_WAY: Duration = Duration::from_millis(250);
 const FRESH: &str = "fresh-";
 const PROVEN: &str = "proven-";
 
@@ -62,20 +53,14 @@ pub struct Generation {
     /// Records that were written to it since it was opened.
     pub written: AtomicU64,
     pub folder: PathBuf,
-    /// Bytes of the database, and of the segment that is written to, when they were measured.
-    database: AtomicU64,
+    /// Its records.
+    pub database: Database,
+    /// Bytes of the segment that is written to, when they were measured.
     segment: AtomicU64,
     /// Bytes of all other files: those of large bodies, and segments that are full.
     beside: AtomicU64,
     /// Bytes of what was found dead since it was opened.
     pub dead: AtomicU64,
-    records: RwLock<Records>,
-    /// The database is being opened anew.
-    is_reopening: AtomicBool,
-    /// Bytes of the pages that were read or written since the database was opened, about.
-    pages: AtomicU64,
-    /// The pages that were read since then.
-    touched: RwLock<Touched>,
     segments: Mutex<HashMap<u32, Arc<File>>>,
     /// Which pieces of the bodies with files of their own were found right, by the number of the file. The body itself may
     /// leave the memory tier and come back.
@@ -142,17 +127,11 @@ impl Generation {
         remover: &Remover,
     ) -> Result<Generation, DatabaseError> {
         let folder = live.join(Generation::folder_name(class, number));
-        let (cache, segment) = database(options, share);
         folder::create(&folder).map_err(DatabaseError::Io)?;
-        let database = folder.join("db");
-        let segment = Records::segment_of(&database).unwrap_or(segment);
-        let records = Records::open(&database, cache, segment)?;
-        folder::restrict(&database).map_err(DatabaseError::Io)?;
-        let (database, beside) = (folder::occupied(&database), AtomicU64::new(segments(&folder)));
-        let (touched, database) = (RwLock::new(Touched::none_of(database)), AtomicU64::new(database));
-        let state = AtomicU8::new(State::Sealed as u8);
-        let (written, segment, dead, pages, segments, right) = Default::default();
-        let (records, is_reopening, remover) = (RwLock::new(records), AtomicBool::new(false), remover.clone());
+        let database = Database::open(folder.join("db"), options, share)?;
+        let (state, beside) = (AtomicU8::new(State::Sealed as u8), AtomicU64::new(segments(&folder)));
+        let (written, segment, dead, segments, right) = Default::default();
+        let remover = remover.clone();
         Ok(Generation {
             number,
             class,
@@ -163,10 +142,6 @@ impl Generation {
             segment,
             beside,
             dead,
-            records,
-            is_reopening,
-            pages,
-            touched,
             segments,
             right,
             remover,
@@ -196,107 +171,16 @@ impl Generation {
         self.state.store(state as u8, Relaxed);
     }
 
-    /// Its database.
-    pub fn records(&self) -> RwLockReadGuard<'_, Records> {
-        self.records.read().unwrap_or_else(|poison| poison.into_inner())
-    }
-
     /// Writes records, and how far the journal must have come.
     pub fn write(&self, records: &[(CacheKey, Vec<u8>)], journal: Mark) -> Result<(), StoreError> {
-        let database = self.records();
-        let bytes: u64 = records.iter().map(|(_, record)| record.len() as u64 + OVERHEAD).sum();
-        // where pages were there before, who writes a record reads its page first
-        let read = if database.was_there() { OF_A_PAGE } else { 1 };
-        self.pages.fetch_add(bytes * read, Relaxed);
         self.written.fetch_add(records.len() as u64, Relaxed);
-        database.write(records, journal)
-    }
-
-    /// Its database for one read. [`StoreError::Busy`]: it is being opened anew, and that is not waited for.
-    fn readable(&self) -> Result<RwLockReadGuard<'_, Records>, StoreError> {
-        if self.is_reopening() {
-            return Err(StoreError::Busy);
-        }
-        match self.records.try_read() {
-            Ok(records) => Ok(records),
-            Err(TryLockError::Poisoned(poison)) => Ok(poison.into_inner()),
-            Err(TryLockError::WouldBlock) => Err(StoreError::Busy),
-        }
-    }
-
-    /// Returns true if the database is being opened anew.
-    pub fn is_reopening(&self) -> bool {
-        self.is_reopening.load(SeqCst)
-    }
-
-    /// The record of a key. An error: there is one, but it cannot be believed; or [`StoreError::Busy`]: the database is being
-    /// opened anew.
-    pub fn find(&self, key: &CacheKey) -> Result<Option<Record>, StoreError> {
-        let found = self.readable()?.find(key, |record| {
-            self.has_read(Print::of(key), record.len());
-            record::decode(key, record)
-        });
-        found?.map(|record| record.ok_or(StoreError::Damaged("a record"))).transpose()
-    }
-
-    /// The key and the record that begin with this print. [`StoreError::Busy`]: the database is being opened anew.
-    pub fn find_print(&self, print: Print) -> Result<Option<(CacheKey, Vec<u8>)>, StoreError> {
-        let found = self.readable()?.find_print(print)?;
-        self.has_read(print, found.as_ref().map_or(0, |(_, record)| record.len()));
-        Ok(found)
-    }
-
-    /// Counts the page of a record that was read, once. The record's neighbours are likely to be as long.
-    fn has_read(&self, print: Print, length: usize) {
-        let touched = self.touched.read().unwrap_or_else(|poison| poison.into_inner());
-        let bytes = touched.read(print, OF_A_PAGE * (length as u64 + OVERHEAD));
-        self.pages.fetch_add(bytes, Relaxed);
-    }
-
-    /// From now on nothing of it counts as read.
-    fn forget_touched(&self) {
-        let none = Touched::none_of(self.database.load(Relaxed));
-        *self.touched.write().unwrap_or_else(|poison| poison.into_inner()) = none;
-    }
-
-    /// How far the journal must have come at least.
-    pub fn journal(&self) -> Result<Mark, StoreError> {
-        self.records().journal()
+        self.database.write(records, journal)
     }
 
     /// Ends the writing to it.
     pub fn seal(&self) {
         self.set_state(State::Sealed);
-        self.forget_touched();
-    }
-
-    /// Opens the database anew: sled keeps most of what was written or read in memory, whatever it is told. Whoever wants to
-    /// read meanwhile is told that it is busy. If those who read do not make way the database stays as it is: one of them may
-    /// be waiting for a disk that hangs. Returns true if the pages are gone.
-    pub fn let_go_of_pages(&self) -> Result<bool, DatabaseError> {
-        self.is_reopening.store(true, SeqCst);
-        let done = self.reopen();
-        self.is_reopening.store(false, SeqCst);
-        done
-    }
-
-    fn reopen(&self) -> Result<bool, DatabaseError> {
-        let began = clock::instant();
-        let mut records = loop {
-            match self.records.try_write() {
-                Ok(records) => break records,
-                Err(TryLockError::Poisoned(poison)) => break poison.into_inner(),
-                Err(TryLockError::WouldBlock) if began.elapsed() > MAKE_WAY => return Ok(false),
-                Err(TryLockError::WouldBlock) => thread::park_timeout(MAKE_WAY / 1_000),
-            }
-        };
-        records.reopen(&self.folder.join("db"))?;
-        drop(records);
-        // sled takes another segment when it opens
-        self.database.store(folder::occupied(&self.folder.join("db")), Relaxed);
-        self.forget_touched();
-        self.pages.store(0, Relaxed);
-        Ok(true)
+        self.database.forget_touched();
     }
 
     /// Bytes of memory that its database holds, beside its pages and what each record costs.
@@ -304,19 +188,14 @@ impl Generation {
         OPEN + if self.state() == State::Active { WRITTEN } else { 0 }
     }
 
-    /// Bytes of pages that its database holds in memory, about: all of them at most.
-    pub fn pages(&self) -> u64 {
-        self.pages.load(Relaxed).min(self.database.load(Relaxed))
-    }
-
     /// Bytes that it occupies, as far as was measured.
     pub fn bytes(&self) -> u64 {
-        self.database.load(Relaxed) + self.segment.load(Relaxed) + self.beside.load(Relaxed)
+        self.database.bytes() + self.segment.load(Relaxed) + self.beside.load(Relaxed)
     }
 
     /// Measures the database. `segment`: what the segment that is written to occupies.
     pub fn measure(&self, segment: u64) {
-        self.database.store(folder::occupied(&self.folder.join("db")), Relaxed);
+        self.database.measure();
         self.segment.store(segment, Relaxed);
     }
 
@@ -333,7 +212,7 @@ impl Generation {
 
     /// Where the body of a record is, if it is in a file. The print is that of the record's key.
     pub fn home(&self, print: Print) -> Result<Option<Home>, StoreError> {
-        let Some((key, record)) = self.find_print(print)? else { return Ok(None) };
+        let Some((key, record)) = self.database.find_print(print)? else { return Ok(None) };
         Ok(record::parts(&key, &record).and_then(|parts| parts.home()))
     }
 
@@ -431,12 +310,4 @@ fn segments(folder: &Path) -> u64 {
     let segments = files.filter(|path| path.extension().is_some_and(|extension| extension == "seg"));
     let own = folder.symlink_metadata().map_or(0, |about| about.blocks() * 512);
     own + segments.map(|path| folder::occupied(&path)).sum::<u64>()
-}
-
-/// Bytes of sled's cache for one generation, and its segment size.
-fn database(options: &Options, share: u64) -> (u64, usize) {
-    let cache = (options.memory / 8).min(64 << 20) / 8;
-    // a power of two, small where little room is
-    let segment = 1 << (share / 16).clamp(128 << 10, 512 << 10).ilog2();
-    (cache.max(256 << 10), segment)
 }

@@ -26,7 +26,7 @@ impl Touched {
 
     /// Notes that the page of this print was read, which has so many bytes. Returns how many bytes had not been read before.
     pub fn read(&self, print: Print, page: u64) -> u64 {
-        let at = (u128::from(print.0) * (self.bits.len() as u128 * 64) >> 64) as u64;
+        let at = ((u128::from(print.0) * (self.bits.len() as u128 * 64)) >> 64) as u64;
         let (word, bit) = ((at / 64) as usize, at % 64);
         let together = (page / self.part).clamp(1, 64).next_power_of_two();
         let mask = (u64::MAX >> (64 - together)) << (bit / together * together);

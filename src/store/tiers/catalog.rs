@@ -67,7 +67,7 @@ impl Catalog {
         generations
             .iter()
             .filter(|generation| generation.state() != State::Active)
-            .map(|generation| generation.pages())
+            .map(|generation| generation.database.pages())
             .sum()
     }
 

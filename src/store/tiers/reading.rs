@@ -79,7 +79,8 @@ impl Shared {
             };
             let is_varying = !variants.is_empty();
             let (waiting, written) = self.known_variants(key, variants);
-            let is_open = self.is_open();
+            // what was forgotten is not known any more: nothing on the disk can be believed
+            let is_open = self.is_open() && !self.pending.overflowed();
             let there = is_open && (!written.is_empty() || !is_varying && self.catalog.entry(key).is_some());
             let found = if there {
                 match turn.take().or_else(|| self.lookups.free().map(Ok)) {
@@ -170,7 +171,7 @@ impl Shared {
     /// Waits until a database was opened anew. The lookup has no turn meanwhile, so that others can read.
     async fn reopened(&self) {
         let reopened = self.reopened.notified();
-        if self.catalog.generations().iter().any(|generation| generation.is_reopening()) {
+        if self.catalog.generations().iter().any(|generation| generation.database.is_reopening()) {
             // late: the next try says if it is still so
             let _ = tokio::time::timeout(PATIENCE, reopened).await;
         }
@@ -220,7 +221,7 @@ impl Shared {
     /// Reads what the disk holds under a key. Blocks.
     pub fn read(&self, key: &CacheKey) -> Result<Option<Slot>, StoreError> {
         self.newest(Print::of(key), |generation| {
-            generation.find(key)?.map(|record| self.understand(*key, record)).transpose()
+            generation.database.find(key)?.map(|record| self.understand(*key, record)).transpose()
         })
     }
 
@@ -228,7 +229,7 @@ impl Shared {
     fn read_variants(&self, primary: &CacheKey, prints: &[Print]) -> Read {
         let mut read = Read::default();
         for print in prints {
-            let found = self.newest(*print, |generation| match generation.find_print(*print)? {
+            let found = self.newest(*print, |generation| match generation.database.find_print(*print)? {
                 Some((key, record)) => match record::decode_variant(&key, &record) {
                     Some(variant) => Ok(Some(variant)),
                     None => Err(StoreError::Damaged("a record")),

@@ -116,7 +116,7 @@ impl Shared {
     pub fn share_memory(&self) {
         let databases = {
             let generations = self.catalog.generations();
-            generations.iter().map(|generation| generation.memory() + generation.pages()).sum::<u64>()
+            generations.iter().map(|generation| generation.memory() + generation.database.pages()).sum::<u64>()
         };
         self.shared_pages.store(self.catalog.pages(), Relaxed);
         let taken = databases + self.pending.bytes() + self.incoming.held() + self.sketch.size();

@@ -60,12 +60,12 @@ fn ease(shared: &Shared) -> io::Result<()> {
         // one that leaves is read once more, by the writer
         let is_sealed = |generation: &&Arc<Generation>| generation.may_leave();
         let mut sealed: Vec<_> = shared.catalog.generations().iter().filter(is_sealed).cloned().collect();
-        sealed.sort_unstable_by_key(|generation| Reverse(generation.pages()));
+        sealed.sort_unstable_by_key(|generation| Reverse(generation.database.pages()));
         for generation in sealed {
             if shared.catalog.pages() <= may / 4 * 3 {
                 break;
             }
-            let eased = generation.let_go_of_pages();
+            let eased = generation.database.let_go_of_pages();
             shared.reopened.notify_waiters();
             shared.counters.eased.fetch_add(1, Relaxed);
             if let Err(failure) = eased

@@ -189,7 +189,7 @@ impl Generations {
     /// Closes the databases, so that they open quickly, and so that a journal that loses its end from now on is noticed.
     pub fn close(mut self) {
         let synced = self.journal.synced();
-        let known = self.fresh.generation.journal().unwrap_or_default();
+        let known = self.fresh.generation.database.records().journal().unwrap_or_default();
         if known != synced
             && let Err(error) = self.fresh.write(&[], synced).and_then(|()| self.fresh.sync().map_err(StoreError::Io))
         {

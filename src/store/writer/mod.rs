@@ -8,6 +8,7 @@
 //! | [`opening`] | makes generations of a folder, in whatever state it is |
 //! | [`generations`] | writes changes: bodies, records, lines of the journal, the index |
 //! | [`active`] | the generation that is written to |
+//! | [`room`] | measures what the disk holds, and sees to it that there is room |
 //! | [`rotation`] | makes room |
 //! | [`sweep`] | forgets what is long dead |
 //! | [`easing`] | the thread that opens databases anew, so that they let go of their pages |
@@ -17,13 +18,14 @@ mod command;
 mod easing;
 mod generations;
 mod opening;
+mod room;
 mod rotation;
 mod states;
 mod sweep;
 
 use std::{
     sync::{
-        Arc, Weak,
+        Arc,
         atomic::Ordering::{Relaxed, SeqCst},
         mpsc::{Receiver, RecvTimeoutError, Sender},
     },
@@ -40,7 +42,7 @@ use tokio::sync::oneshot;
 
 use super::{
     StoreError,
-    disk::{folder::FolderLock, generation::Generation},
+    disk::folder::FolderLock,
     format::print::Print,
     notice::Notice,
     tiers::{pending::Change, shared::Shared},
@@ -76,6 +78,9 @@ struct Writer {
     /// Those who wait for everything to be written, and for room.
     flushes: Vec<oneshot::Sender<()>>,
     rooms: Vec<oneshot::Sender<()>>,
+    /// Those who wait for what was forgotten to be durable. It is made so once for all of them.
+    forgotten: Vec<oneshot::Sender<()>>,
+    forget_at: Option<Instant>,
     /// What waits cannot be written before something was removed.
     waits_for_room: bool,
     /// When the disk is tried again, and how long after that if it fails.
@@ -97,7 +102,7 @@ struct Open {
 /// Runs until it is told to close.
 pub fn run(shared: Arc<Shared>, (commands, received): (Sender<Command>, Receiver<Command>), lock: Option<FolderLock>) {
     let (retry, write_at, sync_at, rotate_at, measure_at, sweep_at) = Default::default();
-    let (open, next_number, flushes, rooms, waits_for_room) = Default::default();
+    let (open, next_number, flushes, rooms, forgotten, forget_at, waits_for_room) = Default::default();
     let mut writer = Writer {
         easing: Easing::start(&shared),
         shared,
@@ -107,6 +112,8 @@ pub fn run(shared: Arc<Shared>, (commands, received): (Sender<Command>, Receiver
         next_number,
         flushes,
         rooms,
+        forgotten,
+        forget_at,
         waits_for_room,
         retry,
         write_at,
@@ -117,7 +124,8 @@ pub fn run(shared: Arc<Shared>, (commands, received): (Sender<Command>, Receiver
     };
     writer.open_first();
     loop {
-        match writer.next(&received) {
+        let next = if writer.is_late() { Err(RecvTimeoutError::Timeout) } else { writer.next(&received) };
+        match next {
             Ok(Command::Notice(Notice::Wake)) => {
                 writer.shared.woken.store(false, SeqCst);
                 writer.write_at.get_or_insert_with(|| clock::instant() + GATHER);
@@ -144,8 +152,8 @@ pub fn run(shared: Arc<Shared>, (commands, received): (Sender<Command>, Receiver
                 writer.flush();
             }
             Ok(Command::Forgotten(reply)) => {
-                writer.write_forgotten();
-                let _ = reply.send(());
+                writer.forgotten.push(reply);
+                writer.forget_at.get_or_insert_with(clock::instant);
             }
             Ok(Command::Purge(reply)) => {
                 let _ = reply.send(writer.purge());
@@ -171,11 +179,22 @@ pub fn run(shared: Arc<Shared>, (commands, received): (Sender<Command>, Receiver
 }
 
 impl Writer {
+    /// When something is due.
+    fn due(&self) -> Option<Instant> {
+        let retry_at = self.retry.map(|(at, _)| at);
+        let (write_at, sync_at) = (self.write_at, self.sync_at);
+        let due = [retry_at, self.forget_at, write_at, sync_at, self.rotate_at, self.measure_at, self.sweep_at];
+        due.into_iter().flatten().min()
+    }
+
+    /// Returns true if something has been due for so long that it comes before further commands.
+    fn is_late(&self) -> bool {
+        self.due().is_some_and(|due| due + GATHER < clock::instant())
+    }
+
     /// The next command, or a timeout when something is due.
     fn next(&self, commands: &Receiver<Command>) -> Result<Command, RecvTimeoutError> {
-        let retry_at = self.retry.map(|(at, _)| at);
-        let due = [retry_at, self.write_at, self.sync_at, self.rotate_at, self.measure_at, self.sweep_at];
-        match due.into_iter().flatten().min() {
+        match self.due() {
             Some(due) => commands.recv_timeout(due.saturating_duration_since(clock::instant())),
             None => commands.recv().map_err(|_| RecvTimeoutError::Disconnected),
         }
@@ -185,6 +204,9 @@ impl Writer {
         let now = clock::instant();
         if let Some((_, after)) = self.retry.take_if(|(at, _)| *at <= now) {
             self.open(after);
+        }
+        if self.forget_at.is_some_and(|at| at <= now) {
+            self.write_forgotten();
         }
         if self.write_at.is_some_and(|at| at <= now) {
             if self.flushes.is_empty() { self.write() } else { self.flush() }
@@ -208,6 +230,11 @@ impl Writer {
     /// forgotten, the rest waits until something was removed.
     fn write(&mut self) {
         self.write_at = None;
+        if self.open.is_some() && self.shared.pending.overflowed() {
+            // opening it anew throws away what cannot be believed
+            self.failed(StoreError::Busy);
+            return;
+        }
         let enough = clock::instant() + GATHER;
         loop {
             if clock::instant() > enough {
@@ -260,15 +287,14 @@ impl Writer {
         }
     }
 
-    /// Answers those who wait for room, if there is some or there will be none.
-    fn answer_rooms(&mut self) {
-        if !self.rooms.is_empty() && self.make_room(0) {
-            answer(&mut self.rooms);
-        }
-    }
-
-    /// Writes what was forgotten. It has reached the disk on return.
+    /// Writes what was forgotten, and answers those who wait for that when it has reached the disk.
     fn write_forgotten(&mut self) {
+        self.forget_at = None;
+        self.forgotten.retain(|reply| !reply.is_closed());
+        if self.forgotten.is_empty() {
+            // they do not wait any more; it is written with all else
+            return;
+        }
         let waiting = self.shared.pending.all(|change| matches!(change, Change::Forgotten));
         // it may have been written a moment ago
         let written = self.open.as_mut().map_or(Ok(true), |open| open.set.write(waiting));
@@ -276,6 +302,7 @@ impl Writer {
             Ok(_) => self.sync(),
             Err(error) => self.failed(error),
         }
+        answer(&mut self.forgotten);
     }
 
     fn sync(&mut self) {
@@ -299,30 +326,6 @@ impl Writer {
         Ok(())
     }
 
-    fn counted(&mut self, generation: &Weak<Generation>, guess: u64, counted: u64) {
-        let Some(generation) = generation.upgrade() else { return };
-        generation.correct(guess, counted);
-        self.measure();
-    }
-
-    /// Measures what the disk holds and has left, and makes room if that is needed.
-    fn measure(&mut self) {
-        self.measure_at = self.open.as_ref().map(|_| clock::instant() + MEASURE);
-        match self.open.as_ref().map(|open| open.set.measure()) {
-            Some(Ok(())) => self.rotate_if_over(),
-            Some(Err(error)) => self.failed(error),
-            None => {}
-        }
-    }
-
-    /// Makes room if more is held than may be. A store that only has little room left keeps what it holds until something is
-    /// written.
-    fn rotate_if_over(&mut self) {
-        if self.shared.is_over() {
-            self.rotate_at = Some(clock::instant());
-        }
-    }
-
     fn forget_unreadable(&mut self, key: &CacheKey) {
         let shared = &self.shared;
         shared.counters.damaged.fetch_add(1, Relaxed);
@@ -331,17 +334,6 @@ impl Writer {
         shared.pending.forget(&mut shard, Print::of(key));
         drop(shard);
         self.write_at.get_or_insert_with(|| clock::instant() + GATHER);
-    }
-
-    /// Goes on making room.
-    fn rotate(&mut self) {
-        self.rotate_at = None;
-        match self.open.as_mut().map(|open| open.rotation.step(&mut open.set)) {
-            Some(Ok(true)) => self.rotate_at = Some(clock::instant()),
-            Some(Err(error)) => self.failed(error),
-            _ => {}
-        }
-        self.sync_at.get_or_insert_with(|| clock::instant() + SYNC);
     }
 
     /// Looks through a part of what is stored for what is dead. Is there more of this pass?
@@ -362,25 +354,6 @@ impl Writer {
         let before = self.shared.counters.swept.load(Relaxed);
         while self.sweep() {}
         self.shared.counters.swept.load(Relaxed) - before
-    }
-
-    /// Makes room for so many bytes, as far as there is anything to drop. Returns false if the room will be there when what
-    /// was dropped is removed: a notice says so.
-    fn make_room(&mut self, bytes: u64) -> bool {
-        let space = self.shared.space.clone();
-        while let Some(open) = &mut self.open {
-            let measured = open.set.measure();
-            if measured.is_ok() && space.will_have_room(bytes) {
-                // once more: it may have been removed before it was waited for
-                return space.has_room(bytes) || !space.await_removal() || space.has_room(bytes);
-            }
-            match measured.and_then(|()| open.rotation.drop_one(&mut open.set)) {
-                Ok(true) => {}
-                Ok(false) => return true,
-                Err(error) => self.failed(error),
-            }
-        }
-        true
     }
 }
 

@@ -152,7 +152,9 @@ fn seal_full(set: &mut Generations) -> Result<(), StoreError> {
     let (bytes, records, pages) = (set.shared.space.share(), budget.records() / SHARES, budget.pages());
     // what is written to holds all of its pages
     let is_full = |Active { generation, .. }: &Active| {
-        generation.bytes() >= bytes || generation.written.load(Relaxed) >= records || generation.pages() >= pages
+        generation.bytes() >= bytes
+            || generation.written.load(Relaxed) >= records
+            || generation.database.pages() >= pages
     };
     if is_full(&set.fresh) {
         let next = set.begin(Class::Fresh)?;
@@ -227,7 +229,7 @@ fn copy_some(set: &mut Generations, leaving: &mut Leaving) -> Result<(), StoreEr
             continue;
         };
         let Some(holder) = set.shared.catalog.generation(entry.generation) else { continue };
-        let (key, record) = match holder.find_print(print) {
+        let (key, record) = match holder.database.find_print(print) {
             Ok(Some(found)) => found,
             Err(StoreError::Busy) => {
                 leaving.survivors.push(print);

@@ -89,6 +89,7 @@ impl Writer {
         self.waits_for_room = false;
         answer(&mut self.rooms);
         answer(&mut self.flushes);
+        answer(&mut self.forgotten);
         (self.write_at, self.sync_at, self.rotate_at, self.measure_at, self.sweep_at) = Default::default();
         self.retry = Some((clock::instant() + retry_after, (retry_after * 2).min(RETRY.1)));
     }
@@ -121,6 +122,7 @@ impl Writer {
         self.open(RETRY.0);
         self.waits_for_room = false;
         answer(&mut self.flushes);
+        answer(&mut self.forgotten);
         self.answer_rooms();
         moved.map(|()| cleared).map_err(StoreError::Io)
     }
@@ -134,6 +136,7 @@ impl Writer {
         }
         self.sync();
         answer(&mut self.flushes);
+        answer(&mut self.forgotten);
         self.easing.end();
         if let Some(Open { set, rotation, sweeping }) = self.open.take() {
             // they may hold a generation, whose database could not be opened once more

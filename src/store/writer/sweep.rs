@@ -118,7 +118,7 @@ fn forget_dead(set: &mut Generations, looking: &mut Looking) -> Result<Seen, Sto
             continue;
         };
         let Some(holder) = shared.catalog.generation(entry.generation) else { continue };
-        let record = match holder.find_print(print) {
+        let record = match holder.database.find_print(print) {
             Ok(Some((key, record))) => record::decode(&key, &record).map(|record| (key, record)),
             Ok(None) => None,
             Err(StoreError::Busy) => {
