@@ -15,9 +15,11 @@ use larder::{
     store::{Options, Store, StoredBody, StoredResponse},
 };
 
+mod process;
 #[path = "../tests/larder/support/stored.rs"]
 mod stored;
 
+use process::resident;
 use stored::key;
 
 /// What tells a child what to do, and where.
@@ -48,15 +50,6 @@ fn response(number: u64) -> StoredResponse {
 fn opened(folder: &Path) -> Store {
     let options = Options { folder: folder.to_owned(), memory: 256 << 20, disk: 10 << 30, max_object: 1 << 30 };
     Store::open(options)
-}
-
-/// Bytes that this process has resident, and the most that it had.
-fn resident() -> [u64; 2] {
-    let status = std::fs::read_to_string("/proc/self/status").expect("a /proc");
-    ["VmRSS:", "VmHWM:"].map(|name| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a size");
-        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
-    })
 }
 
 /// How long this process has computed, on all of its threads.

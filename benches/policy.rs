@@ -37,6 +37,7 @@ fn request() -> Request {
         peer: None,
         version: Version::Http11,
         forwarded: false,
+        claims_https: false,
     }
 }
 

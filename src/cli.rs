@@ -50,8 +50,7 @@ impl Arguments {
             self.origin = self.origins.pop();
             return if self.origins.is_empty() { Ok(()) } else { Err(errors::several_origins()) };
         };
-        // a URL without its scheme has one of these
-        if !word.contains([':', '/', '.']) && word != "localhost" {
+        if !errors::looks_like_origin(&word) {
             return Err(errors::unknown_command(&word, words));
         }
         let from_environment = self.from_environment.iter().position(|id| id == "origin");

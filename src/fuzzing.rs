@@ -172,6 +172,7 @@ pub fn nominated(data: &[u8]) {
         peer: None,
         version: Version::Http11,
         forwarded: false,
+        claims_https: false,
     };
     if let Ok(nominated) = vary::nominate(&response, &request, &options) {
         let star =

@@ -140,8 +140,11 @@ fn stats(folders: &Folders, json: bool, all: bool) -> ExitCode {
     output.end(code)
 }
 
+/// The exit code if there is no cache to show or to clear.
+const NO_CACHE: u8 = 3;
+
 /// Does `work` for each cache folder, and says so if there is none. `work` returns false if the folder is gone. The exit
-/// code is 1 if `work` failed for one of them.
+/// code is 1 if `work` failed for one of them, and [`NO_CACHE`] if there is none.
 fn each(folders: &Folders, mut work: impl FnMut(&Path) -> Result<bool, String>) -> ExitCode {
     let (place, paths) = match folders {
         Folders::One(folder) => (folder, vec![folder.clone()]),
@@ -162,7 +165,8 @@ fn each(folders: &Folders, mut work: impl FnMut(&Path) -> Result<bool, String>) 
         }
     }
     if !found {
-        logging::say(&format!("there is no cache at {}", place.display()));
+        logging::say(&format!("there is no cache at {}; --cache-dir names another folder", place.display()));
+        return ExitCode::from(NO_CACHE);
     }
     code
 }

@@ -200,6 +200,8 @@ pub struct Request {
     pub version: Version,
     /// It says that somebody forwarded it: the client's connection may carry the requests of many users.
     pub forwarded: bool,
+    /// A peer that is not trusted says that its client speaks https. That is not believed.
+    pub claims_https: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -41,6 +41,9 @@ use crate::{
 /// The most connections that wait to be accepted. The system's own limit may be lower.
 const BACKLOG: i32 = 4096;
 
+/// How many ports behind a taken one are tried for one that is free.
+const FREE_PORTS: usize = 100;
+
 /// How long the start-up lines wait until the store is open. Requests do not wait.
 const OPENING: Duration = Duration::from_secs(1);
 
@@ -54,6 +57,8 @@ pub enum RunError {
         host: String,
         port: u16,
         error: io::Error,
+        /// A port that is free, if the one that was asked for is not.
+        free: Option<u16>,
     },
     Folder(OpenError),
     /// The origin is the address that Larder listens on.
@@ -89,13 +94,10 @@ impl RunError {
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            RunError::Listen { host, port, error } => match error.kind() {
+            RunError::Listen { host, port, error, free } => match error.kind() {
                 io::ErrorKind::AddrInUse => {
-                    let other = if *port < 65535 { port + 1 } else { 3000 };
-                    write!(
-                        f,
-                        "another program listens on {host}:{port}; stop it, or choose another port, for example {other}"
-                    )
+                    write!(f, "another program listens on {host}:{port}; stop it, or choose another port")?;
+                    free.map_or(Ok(()), |free| write!(f, ", for example {free}"))
                 }
                 io::ErrorKind::PermissionDenied => {
                     write!(
@@ -232,8 +234,14 @@ pub fn start(mut config: Config, clock: Clock) -> Result<Running, RunError> {
         let (clock, policy) = (clock.clone(), config.policy.clone());
         move |head: &StoredHead| freshness::is_dead(head, clock.now(), &policy)
     };
-    // without a folder there is no place for the socket, and the store's warning is enough
+    // without a folder there is no place for the socket
     let has_folder = lock.is_some();
+    if !has_folder {
+        log::warn!(
+            "larder stats and --clear-cache cannot reach this Larder, until it is started again with a cache folder that \
+             can be used"
+        );
+    }
     let store = Store::open_with(config.store.clone(), is_dead, lock);
     let shared = Arc::new(Shared::default());
     let control = has_folder.then(|| control::open(&config, addr, &store, &shared)).flatten();
@@ -335,7 +343,21 @@ fn listen(config: &Config) -> Result<TcpListener, RunError> {
         Err(last)
     };
     let shown = || if host.contains(':') { format!("[{host}]") } else { host.clone() };
-    first().map_err(|error| RunError::Listen { host: shown(), port, error })
+    first().map_err(|error| RunError::Listen {
+        free: (error.kind() == io::ErrorKind::AddrInUse).then(|| free_port(&host, port)).flatten(),
+        host: shown(),
+        port,
+        error,
+    })
+}
+
+/// Returns a free port near `port`. Another program may take it before anybody uses it.
+fn free_port(host: &str, port: u16) -> Option<u16> {
+    let is_free = |port: &u16| {
+        let mut addresses = (host, *port).to_socket_addrs().ok()?;
+        addresses.all(|address| bind(address).is_ok()).then_some(())
+    };
+    (port..=u16::MAX).skip(1).take(FREE_PORTS).find(|port| is_free(port).is_some())
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
@@ -392,7 +414,7 @@ mod tests {
                 "choose an address of this machine, for example 127.0.0.1",
             ),
         ] {
-            let error = RunError::Listen { host: host.to_owned(), port: 80, error: kind.into() };
+            let error = RunError::Listen { host: host.to_owned(), port: 80, error: kind.into(), free: Some(81) };
             let text = error.to_string();
             assert_eq!(error.setting(), Some(setting));
             assert!(text.contains(right) && text.lines().count() == 1, "{text}");

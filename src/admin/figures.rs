@@ -128,6 +128,22 @@ mod tests {
     }
 
     #[test]
+    fn the_page_of_statistics_explains_every_number_and_every_kind() {
+        let numbers: serde_json::Value = serde_json::from_str(include_str!("../../tests/golden/stats.json")).unwrap();
+        let stats = numbers.as_object().unwrap().values().next().unwrap();
+        let page = include_str!("../../docs/stats.md");
+        let cells = page.lines().filter_map(|line| Some(line.strip_prefix("| `")?.split_once("` |")?.0));
+        let mut explained: Vec<&str> = cells.flat_map(|cell| cell.split("`, `")).collect();
+        let mut there: Vec<&str> = stats.as_object().unwrap().keys().map(String::as_str).collect();
+        explained.sort();
+        there.sort();
+        assert_eq!(explained, there);
+        for kind in stats["answers"].as_object().unwrap().keys() {
+            assert!(page.contains(&format!("`{kind}`")), "docs/stats.md: {kind}");
+        }
+    }
+
+    #[test]
     fn figures_of_another_version_are_read_as_far_as_they_go() {
         let read: Figures = serde_json::from_str(r#"{"listening":"x","answers":{"fresh":{}},"new":1}"#).unwrap();
         assert_eq!((read.listening.as_str(), read.answers["fresh"].requests), ("x", 0));

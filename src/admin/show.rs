@@ -114,7 +114,12 @@ fn kinds(stats: &Value, figures: &Figures) -> Vec<Row> {
     let refused = figures.sum(&["refused"]);
     let turned_away = stats["turned_away"].as_u64().unwrap_or(0);
     if refused.requests > 0 {
-        rows.push(row("Refused", Colour::Red, &refused, vec![("over a connection limit".to_owned(), turned_away)]));
+        // both are counted as refused, with the same reason
+        let mut invalid = refused.clone();
+        invalid.reasons.entry(REFUSED.to_owned()).and_modify(|count| *count -= turned_away.min(*count));
+        let mut reasons = by_reason(&invalid);
+        reasons.push(("over a connection limit".to_owned(), turned_away));
+        rows.push(row("Refused", Colour::Red, &refused, reasons));
     }
     let left = figures.sum(&["left"]);
     if left.requests > 0 {
@@ -163,6 +168,9 @@ fn room(folder: &Path, stats: &Value, running: bool) -> Vec<Row> {
 
 const COLLAPSED: &str = "waited for another request";
 
+/// The name of the reason of what was refused before it was a request.
+const REFUSED: &str = "refused";
+
 /// The reasons in words, those that occurred most first.
 fn largest(reasons: &BTreeMap<String, u64>) -> Vec<(String, u64)> {
     let mut all: Vec<(String, u64)> = reasons.iter().map(|(name, count)| (label(name), *count)).collect();
@@ -191,6 +199,11 @@ fn label(name: &str) -> String {
         "no_cache" | "cdn_no_cache" => "no-cache",
         "unsafe_method" => "unsafe method",
         "method_not_cached" => "other method",
+        "head_request" => "HEAD",
+        REFUSED => "not valid HTTP",
+        "host_not_served" => "Host not allowed",
+        "foreign_target" => "another site's URL",
+        "too_many_for_client" => "over --max-connections-per-address",
         "authorization" => "Authorization",
         "authorization_without_freshness" => "Authorization without a lifetime",
         "cookie_without_freshness" => "Cookie without a lifetime",
@@ -307,6 +320,17 @@ mod tests {
         (stats["state"], stats["effective_disk_limit"]) = ("open".into(), json!(20 << 20));
         let lines = show(Path::new("/c"), &stats, Style::PLAIN);
         assert!(lines.iter().any(|line| line.starts_with("Disk: 31 MiB of 20 MiB (the disk has room for no more)")));
+    }
+
+    #[test]
+    fn what_was_refused_is_told_by_reason() {
+        let mut stats = busy();
+        let reasons = json!({ "refused": 5, "host_not_served": 3, "web_socket_refused": 1 });
+        stats["answers"]["refused"] = json!({ "requests": 9, "bytes": 900, "reasons": reasons });
+        stats["turned_away"] = 2.into();
+        let lines = show(Path::new("/c"), &stats, Style::PLAIN);
+        let line = "Refused: 9 (Host not allowed 3, not valid HTTP 3, WebSocket refused 1, over a connection limit 2)";
+        assert!(lines.contains(&line.to_owned()), "{lines:#?}");
     }
 
     #[test]

@@ -154,7 +154,9 @@ pub struct Arguments {
     #[arg(help_heading = CACHED, long, env = "LARDER_IGNORE_COOKIES", value_parser = switch)]
     pub ignore_cookies: bool,
 
-    /// Follow RFC 9111 to the letter: no default TTL, Set-Cookie stored like any header
+    /// Follow RFC 9111 to the letter: a tenth of the time since Last-Modified is the only invented TTL, Set-Cookie is
+    /// stored like any header, clients' no-cache is obeyed, and nothing stale is served unless the origin or the client
+    /// allows it
     #[arg(help_heading = CACHED, long, env = "LARDER_STRICT", value_parser = switch)]
     pub strict: bool,
 

@@ -9,7 +9,7 @@ use clap::{
 
 use super::{
     arguments::{self, Arguments, variable},
-    help, hints,
+    help, hints, negative,
     warnings::nearest,
 };
 
@@ -74,6 +74,29 @@ pub(super) fn several_origins() -> String {
     "several values of --origin: one Larder has one origin; start one Larder for each, with its own --port".to_owned()
 }
 
+/// Returns true for a word that is meant as an origin. A URL without its scheme has one of these characters.
+pub(super) fn looks_like_origin(word: &str) -> bool {
+    word.contains([':', '/', '.']) || word == "localhost"
+}
+
+/// Says what is wrong with a word that is neither a flag nor the value of one: a second origin, or a command's name.
+fn unexpected(word: &str, words: &[OsString]) -> String {
+    let others = without_flags(words);
+    if let Some((flag, value)) = others.iter().find_map(|word| Some((switch_before(word, words)?, word))) {
+        return needs_no_value(&flag, value);
+    }
+    let name = command(words);
+    let unknown = |word: &&String| !looks_like_origin(word) && Some(*word) != name.as_ref();
+    match (others.iter().find(unknown), name) {
+        (Some(unknown), _) => unknown_command(unknown, words),
+        (None, Some(name)) if word == name => format!("{name} is written twice: write larder {name}"),
+        (None, Some(name)) => format!(
+            "unexpected {word:?} after {name}: the origin needs its flag here; write larder {name} --origin {word}"
+        ),
+        (None, None) => several_origins(),
+    }
+}
+
 /// Says that there is no such command, and which one may be meant.
 pub(super) fn unknown_command(name: &str, words: &[OsString]) -> String {
     if let Some(flag) = switch_before(name, words) {
@@ -81,7 +104,8 @@ pub(super) fn unknown_command(name: &str, words: &[OsString]) -> String {
     }
     let definition = Arguments::command();
     let known: Vec<&str> = definition.get_subcommands().map(|command| command.get_name()).chain(["help"]).collect();
-    match hints::of_command(name).or_else(|| nearest(name, known)) {
+    let meant = hints::of_command(name).map(str::to_owned).or_else(|| flag_without_dashes(name));
+    match meant.or_else(|| nearest(name, known).map(str::to_owned)) {
         Some(meant) => format!("unknown command {name:?}: did you mean {meant}? (larder --help lists all)"),
         None => {
             format!("unknown command {name:?}: larder --help lists all; an origin is a URL, like http://example.com")
@@ -89,12 +113,36 @@ pub(super) fn unknown_command(name: &str, words: &[OsString]) -> String {
     }
 }
 
+/// Returns the flag, with the name of its value, if this word is its name without the dashes: `--port N` for `port`.
+fn flag_without_dashes(name: &str) -> Option<String> {
+    let definition = help::with_help(Arguments::command());
+    let arg = definition.get_arguments().find(|arg| arg.get_long() == Some(name))?;
+    let value = arg.get_value_names().filter(|_| arg.get_action().takes_values());
+    Some(value.and_then(<[_]>::first).map_or_else(|| format!("--{name}"), |value| format!("--{name} {value}")))
+}
+
+/// Returns the words that are neither flags nor values of flags, without the program's name.
+fn without_flags(words: &[OsString]) -> Vec<String> {
+    let (mut others, mut is_value) = (Vec::new(), false);
+    for word in &words[1..] {
+        match word.to_str() {
+            _ if std::mem::take(&mut is_value) => {}
+            Some(flag) if flag.starts_with('-') => is_value = negative::needs_value(word),
+            Some(other) => others.push(other.to_owned()),
+            None => {}
+        }
+    }
+    others
+}
+
 /// Returns the flag without a value that stands before this word, if the word looks like its value: `--strict yes`.
 fn switch_before(name: &str, words: &[OsString]) -> Option<String> {
     arguments::switch(name).ok().filter(|_| !name.is_empty())?;
     let before = words.iter().zip(&words[1..]).find(|(_, word)| *word == name)?.0.to_str()?;
     let is_switch = |arg: &clap::Arg| arg.get_long() == before.strip_prefix("--") && !arg.get_action().takes_values();
-    Arguments::command().get_arguments().any(is_switch).then(|| before.to_owned())
+    let definition = Arguments::command();
+    let mut of_all = definition.get_subcommands().chain([&definition]).flat_map(clap::Command::get_arguments);
+    of_all.any(is_switch).then(|| before.to_owned())
 }
 
 fn needs_no_value(flag: &str, value: &str) -> String {
@@ -115,8 +163,6 @@ fn in_one_line(error: &clap::Error, words: &[OsString]) -> String {
     let usage = said(ContextKind::InvalidArg);
     let flag = usage.split([' ', '.', '[']).next().unwrap_or_default();
     let value = said(ContextKind::InvalidValue);
-    let of_others =
-        words.iter().skip(1).filter_map(|word| word.to_str()).find(|word| hints::of_command(word).is_some());
     match error.kind() {
         ErrorKind::UnknownArgument if flag.starts_with('-') => {
             // clap also suggests to pass it as a value
@@ -129,9 +175,7 @@ fn in_one_line(error: &clap::Error, words: &[OsString]) -> String {
             }
         }
         // a second word that is not a flag: `purge /a`, or another URL
-        ErrorKind::UnknownArgument if let Some(of_others) = of_others => unknown_command(of_others, words),
-        ErrorKind::UnknownArgument if usage.contains("://") => several_origins(),
-        ErrorKind::UnknownArgument => unknown_command(&usage, words),
+        ErrorKind::UnknownArgument => unexpected(&usage, words),
         ErrorKind::InvalidSubcommand => unknown_command(&said(ContextKind::InvalidSubcommand), words),
         ErrorKind::InvalidValue if value.is_empty() => {
             format!("missing value of {flag}: write {}", usage.replace(['<', '>'], ""))

@@ -26,7 +26,8 @@ fn is_negative(word: &OsString) -> bool {
     matches!(word.as_encoded_bytes(), [b'-', digit, ..] if digit.is_ascii_digit())
 }
 
-fn needs_value(flag: &OsString) -> bool {
+/// Returns true for a flag whose value is the next word.
+pub(super) fn needs_value(flag: &OsString) -> bool {
     let name = flag.to_str().and_then(|flag| flag.strip_prefix("--"));
     let needs = |arg: &clap::Arg| arg.get_long() == name && arg.get_action().takes_values();
     name.is_some() && Arguments::command().get_arguments().any(needs)

@@ -39,6 +39,21 @@ fn the_page_of_flags_lists_every_flag_with_its_default() {
 }
 
 #[test]
+fn strict_is_described_in_the_same_sentence_everywhere() {
+    let definition = Arguments::command();
+    let strict = definition.get_arguments().find(|arg| arg.get_id() == "strict").unwrap();
+    let help = strict.get_help().unwrap().to_string().to_lowercase();
+    // the rest is the same, whoever it is that follows
+    let sentence = help.strip_prefix("follow ").unwrap();
+    for (name, page) in
+        [("README.md", include_str!("../../README.md")), ("docs/flags.md", include_str!("../../docs/flags.md"))]
+    {
+        let words: Vec<&str> = page.split_whitespace().collect();
+        assert!(words.join(" ").to_lowercase().contains(sentence), "{name} says something else than: {sentence}");
+    }
+}
+
+#[test]
 fn help_begins_with_examples() {
     assert!(matches!(Arguments::read(["larder", "--help"]), Err(CliError::Asked(errors::Answer::Long))));
     let help = help::long().term_width(100).render_help().to_string();

@@ -29,7 +29,7 @@ use super::{
     incoming::{Drained, Incoming},
     limits::{Admission, Place},
     output::Output,
-    refusal::{EndedBy, Refusal},
+    refusal::{EndedBy, OnFate, Refusal},
     worker::Worker,
 };
 use crate::{
@@ -104,6 +104,10 @@ pub(super) struct State {
     pub muted: bool,
     /// How the client side itself has ended the running exchange.
     ended_by: Option<EndedBy>,
+    /// Waits to learn whether the answer reached a client that has ended its side.
+    awaits_fate: Option<OnFate>,
+    /// The socket has failed: the client has left.
+    failed: bool,
     /// The next bytes that actix writes are its own head of the response, which is dropped.
     pub head_of_actix: bool,
     /// The response ends with the connection. If it is cut short, only a reset tells the client.
@@ -148,6 +152,8 @@ impl State {
             closed: false,
             muted: false,
             ended_by: None,
+            awaits_fate: None,
+            failed: false,
             head_of_actix: false,
             close_delimited: false,
             reset: false,
@@ -222,7 +228,7 @@ impl State {
             match self.poll_receive(cx) {
                 Poll::Ready(Ok(true)) => {}
                 Poll::Ready(Ok(false)) => self.eof = true,
-                Poll::Ready(Err(_)) => self.closed = true,
+                Poll::Ready(Err(_)) => self.fail(),
                 // the rest of a head is not waited for
                 Poll::Pending if self.phase == Phase::Head && self.worker.stopping() => {
                     self.linger = false;
@@ -241,6 +247,7 @@ impl State {
             return Ok(None);
         };
         self.worker.options.counters.requests.add();
+        self.learn_fate();
         self.exchange += 1;
         self.body = Incoming::of(&head);
         if !self.body.is_over() {
@@ -383,7 +390,9 @@ impl State {
     /// Sends bytes that are not actix's. Returns false if the connection is broken.
     fn send(&mut self, bytes: &[u8]) -> bool {
         let sent = self.output.send(&self.io, bytes);
-        self.closed |= sent.is_err();
+        if sent.is_err() {
+            self.fail();
+        }
         if !matches!(sent, Ok(false)) {
             self.wake();
         }
@@ -406,7 +415,9 @@ impl State {
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
         let written = self.output.poll_write(&mut self.io, cx, bytes, self.worker.now());
-        self.closed |= matches!(written, Poll::Ready(Err(_)));
+        if matches!(written, Poll::Ready(Err(_))) {
+            self.fail();
+        }
         written
     }
 

@@ -73,6 +73,7 @@ impl Deadlines {
             let queues: LazyCell<Queues> = LazyCell::new(Queues::read);
             self.each(|state| {
                 look_at_stall(state, now, &queues);
+                state.settle();
                 if let Some(end) = overdue(state, now, now - before) {
                     expire(state, end);
                 } else if state.was_reset() {

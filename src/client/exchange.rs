@@ -15,7 +15,7 @@ use bytes::Bytes;
 use super::{
     Options,
     connection::{Handle, State},
-    refusal::EndedBy,
+    refusal::{EndedBy, OnFate},
 };
 use crate::message::{Fields, StatusCode};
 
@@ -108,6 +108,31 @@ impl Exchange {
         match self {
             Exchange::Http1(http1) => http1.running(|state| state.poll_half_closed(cx)).unwrap_or(Poll::Pending),
         }
+    }
+
+    /// Returns true if the client has ended its side of the connection.
+    pub fn has_ended_its_side(&self) -> bool {
+        match self {
+            Exchange::Http1(http1) => http1.running(|state| state.has_ended_its_side()).unwrap_or(false),
+        }
+    }
+
+    /// Returns true if the client had ended its side before its answer was there, and may have got nothing of it.
+    pub fn may_have_got_nothing(&self, sent: u64) -> bool {
+        match self {
+            Exchange::Http1(http1) => http1.running(|state| state.may_have_got_nothing(sent)).unwrap_or(false),
+        }
+    }
+
+    /// Calls `on_fate` when it is known whether the answer reaches the client, or at once if the exchange is over.
+    pub fn await_fate(&self, on_fate: OnFate) {
+        let mut waiting = Some(on_fate);
+        match self {
+            Exchange::Http1(http1) => {
+                http1.running(|state| waiting.take().into_iter().for_each(|on| state.await_fate(on)))
+            }
+        };
+        waiting.into_iter().for_each(|on_fate| on_fate(false));
     }
 
     /// How the client side itself has ended the exchange, if it has. To be called when the exchange ends.

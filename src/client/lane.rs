@@ -253,7 +253,7 @@ impl State {
             Ok(sent) => sent,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(_) => {
-                self.closed = true;
+                self.fail();
                 return None;
             }
         };

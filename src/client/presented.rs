@@ -7,7 +7,12 @@ use std::{
     rc::Rc,
 };
 
-use super::{exchange::Exchange, refusal::EndedBy, request_body::RequestBody, worker::WorkerHandle};
+use super::{
+    exchange::Exchange,
+    refusal::{EndedBy, OnFate},
+    request_body::RequestBody,
+    worker::WorkerHandle,
+};
 use crate::message::{Fields, Method, Scheme, StatusCode, Version};
 
 /// A request as it came in. Only its framing was checked: an HTTP/1.1 request has one Host field, and at most one of
@@ -72,6 +77,23 @@ impl Connection {
     /// time.
     pub async fn half_closed(&self) {
         poll_fn(|cx| self.0.poll_half_closed(cx)).await;
+    }
+
+    /// Returns true if the client has ended its side of the connection. It may have left, or still read.
+    pub fn has_ended_its_side(&self) -> bool {
+        self.0.has_ended_its_side()
+    }
+
+    /// Returns true if the client had ended its side before its answer was there, and may have got nothing of the `sent`
+    /// bytes. To be called when the exchange ends.
+    pub fn may_have_got_nothing(&self, sent: u64) -> bool {
+        self.0.may_have_got_nothing(sent)
+    }
+
+    /// Calls `on_fate` once it is known whether the answer that was just given reaches the client: with true if the client
+    /// had left before. If that cannot be known, the answer counts as received. The function must not use the connection.
+    pub fn await_fate(&self, on_fate: OnFate) {
+        self.0.await_fate(on_fate);
     }
 
     /// Returns how the client side itself has ended the exchange; `None`: it ends otherwise, or the client has left. To be

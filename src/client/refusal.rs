@@ -96,6 +96,9 @@ pub enum EndedBy {
     Stop,
 }
 
+/// A function that is called once, with true if the client had left before its answer could reach it.
+pub type OnFate = Box<dyn FnOnce(bool)>;
+
 /// A refusal as others hear of it: plain data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {

@@ -32,11 +32,15 @@ pub fn freshness_lifetime(stored: &StoredHead, options: &Options) -> (Seconds, R
     }
 }
 
-/// Returns for how long a response that is stored now can be used without validation, and the reason.
+/// Returns for how long a response that is stored now can be used without validation, and the reason. If it had a
+/// lifetime which is over already, the reason is that.
 pub fn usable_for(stored: &StoredHead, options: &Options) -> (Seconds, Reason) {
     let governing = Governing::of(&stored.head.fields, options);
     match lifetime(stored, &governing, options) {
         _ if governing.always_validate() => (Seconds(0), governing.reason(Reason::NoCache)),
+        (lifetime, _) if lifetime > Seconds(0) && lifetime <= stored.initial_age => {
+            (Seconds(0), Reason::LifetimeUsedUp)
+        }
         (lifetime, by) => (lifetime.saturating_sub(stored.initial_age), by),
     }
 }

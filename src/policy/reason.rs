@@ -115,6 +115,7 @@ reasons! {
     Precondition => "If-Match or If-Unmodified-Since in the request",
     UnsafeMethod => "this method is not cached: it may change something",
     MethodNotCached => "this method is not cached",
+    HeadRequest => "a HEAD brings no content to store; a GET does",
 
     RangeUnit => "a range in a unit other than bytes is answered by the origin",
     RequestContent => "the request has content, which is not in the key",
@@ -154,7 +155,7 @@ reasons! {
     VaryByClient => "Vary names a field that tells the client's address",
     VaryTooLong => "Vary names more than 8 fields",
     NeverReusable => "no lifetime and no validator",
-    LifetimeUsedUp => "the lifetime was used up on the way (Age, Date)",
+    LifetimeUsedUp => "its lifetime was over when it arrived (Age, Date, or a slow origin)",
 
     // Why the store does not take a response.
     TooLarge => "larger than --max-object",
@@ -230,6 +231,51 @@ mod tests {
             assert!(words.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b'"' && b != b'\\'), "{words}");
             let name = reason.name();
             assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') && seen_names.insert(name));
+        }
+    }
+
+    /// Returns the texts in backticks at the beginning of the rows and list items of a page.
+    fn listed(page: &str) -> Vec<&str> {
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| `").or(line.strip_prefix("- `")));
+        rows.filter_map(|row| Some(row.split_once('`')?.0)).collect()
+    }
+
+    #[test]
+    fn the_page_of_reasons_lists_each_of_them_once_and_nothing_else() {
+        let page = listed(include_str!("../../docs/reasons.md"));
+        for reason in Reason::ALL {
+            let rows = page.iter().filter(|words| **words == reason.as_str()).count();
+            assert_eq!(rows, 1, "docs/reasons.md: {}", reason.as_str());
+        }
+        assert_eq!(page.len(), Reason::ALL.len());
+    }
+
+    #[test]
+    fn each_reason_in_the_readme_begins_like_one_that_there_is() {
+        let (_, section) = include_str!("../../README.md").split_once("### Find out why").unwrap();
+        let (section, _) = section.split_once("\n### ").unwrap();
+        let rows = listed(section);
+        for words in &rows {
+            let is_one = |reason: &&Reason| reason.as_str().starts_with(words.trim_end_matches(" ..."));
+            assert!(Reason::ALL.iter().any(|reason| is_one(&reason)), "README.md: {words}");
+        }
+        // these surprise people
+        for reason in [
+            Reason::CookieWithoutFreshness,
+            Reason::AuthorizationWithoutFreshness,
+            Reason::KeyWithoutFreshness,
+            Reason::SetCookie,
+            Reason::HeadRequest,
+            Reason::Stream,
+            Reason::LifetimeUsedUp,
+            Reason::RedirectToItself,
+            Reason::OneRequestsError,
+            Reason::StatusWithoutFreshness,
+            Reason::NeverReusable,
+            Reason::TooLarge,
+        ] {
+            let has_row = rows.iter().any(|words| reason.as_str().starts_with(words.trim_end_matches(" ...")));
+            assert!(has_row, "README.md has no row for: {}", reason.as_str());
         }
     }
 

@@ -9,6 +9,7 @@ use super::{
     freshness::{Freshness, explicit_lifetime, heuristically_cacheable, initial_age},
     invalidation::resolve,
     selection::content_length,
+    validation::stands_in_by_default,
     validators::conditions,
     vary::nominate,
 };
@@ -152,6 +153,7 @@ fn storable_method<'a>(request: &'a Request, response: &ResponseHead, explicit: 
             let done = response.status == StatusCode::OK;
             if explicit && is_target && done { Ok(&Method::GET) } else { Err(Reason::PostNotForGet) }
         }
+        method if *method == Method::HEAD => Err(Reason::HeadRequest),
         method if !is_safe(method) => Err(Reason::UnsafeMethod),
         _ => Err(Reason::MethodNotCached),
     }
@@ -229,6 +231,12 @@ fn reusable(stored: StoredHead, governing: &Governing, times: Times, options: &O
         return Err(Reason::StatusWithoutFreshness);
     }
     if !conditions(&stored).is_empty() || (usable && !governing.always_validate()) {
+        return Ok(stored);
+    }
+    // it would be fresh if the origin had not taken so long, and stands in while the origin fails
+    let delay = times.response.since(times.request);
+    let outrun = freshness.lifetime > Seconds(0) && freshness.lifetime.saturating_add(delay) > freshness.age;
+    if outrun && options.stale_if_error > Seconds(0) && stands_in_by_default(&stored, governing, options) {
         return Ok(stored);
     }
     Err(match (freshness.lifetime, freshness.lifetime_by) {

@@ -163,12 +163,12 @@ pub fn freshen_by_head(
     }
 }
 
-/// Returns true if a stale response may be served in place of a failure although the origin says nothing about it. A
-/// 500 is passed on, because the application's developer must see it.
-fn may_outlive_a_failure(stored: &StoredHead, status: Option<u16>) -> bool {
-    let stands = stored.head.status;
-    let is_answer = stands.is_success() || matches!(stands.as_u16(), 301 | 308);
-    is_answer && matches!(status, None | Some(502..=504))
+/// Returns true if a stale response may be served in place of a failure although the origin says nothing about it
+/// (`--stale-if-error`).
+pub(super) fn stands_in_by_default(stored: &StoredHead, governing: &Governing, options: &Options) -> bool {
+    let says_nothing = governing.directives.stale_if_error.is_none() && !governing.forbids_stale_unasked();
+    let status = stored.head.status;
+    says_nothing && !options.strict && (status.is_success() || matches!(status.as_u16(), 301 | 308))
 }
 
 /// Decides whether a stale stored response may answer in place of this failed exchange (RFC 9111 §4.2.4, RFC 5861 §4).
@@ -209,8 +209,9 @@ pub fn on_error(
     if allowed.is_some_and(|limit| freshness.stale_within(limit)) {
         return Ok(Reason::StaleIfError);
     }
-    let says_nothing = governing.directives.stale_if_error.is_none() && !unasked;
-    let by_default = says_nothing && may_outlive_a_failure(stored, status) && !options.strict;
+    // a 500 is passed on, because the application's developer must see it
+    let outlived = matches!(status, None | Some(502..=504));
+    let by_default = outlived && stands_in_by_default(stored, &governing, options);
     if by_default && freshness.stale_within(options.stale_if_error) {
         return Ok(Reason::StaleByDefault);
     }

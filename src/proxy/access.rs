@@ -204,6 +204,11 @@ mod tests {
             (stored(Reason::NotStored, 3600, Reason::DefaultTtl), 200, "MISS 200 stored for 1h (--default-ttl)"),
             (stored(Reason::Stale, 60, Reason::Expires), 200, "MISS 200 stale; stored for 1m"),
             (stored(Reason::NotStored, 0, Reason::NoCache), 200, "MISS 200 stored, to be validated before each use"),
+            (
+                stored(Reason::NotStored, 0, Reason::LifetimeUsedUp),
+                200,
+                "MISS 200 stored, but its lifetime was over when it arrived (Age, Date, or a slow origin)",
+            ),
             (miss(Reason::Private), 200, "MISS 200 not stored: Cache-Control: private"),
             (miss(Reason::VaryStar), 200, "MISS 200 not stored: Vary: *"),
             (miss(Reason::UnsafeMethod), 200, "MISS 200 GET is not cached"),
@@ -215,6 +220,7 @@ mod tests {
             (Verdict { fwd_status: Some(304), ..hit(Reason::Validated, 0) }, 200, "HIT 200 validated"),
             (Verdict { collapsed: true, ttl: Some(9), ..miss(Reason::NotStored) }, 200, "MISS 200 collapsed; 9s left"),
             (hit(Reason::StaleWhileRevalidate, -4), 200, "STALE 200 4s over; stale-while-revalidate"),
+            (hit(Reason::StaleByDefault, -4), 200, "STALE 200 4s over; the origin fails (see --stale-if-error)"),
             (
                 Verdict { failure: Some(Box::new(refused.clone())), ..hit(Reason::StaleIfError, -4) },
                 200,

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use futures_util::future::join_all;
 use http::header::SET_COOKIE;
 
 use super::{
     context::Asked,
+    effects::{after_effects, freshen},
     exchange::{self, Answered},
     failure::status_of,
     fetched::Fetched,
@@ -15,21 +15,20 @@ use super::{
     keep::{Kept, SHARED_ERROR, announced_length, few, keep, share},
     landing::{Audience, Filling, Flying, Landing},
     question::{Content, Question},
-    shared::Changed,
 };
 use crate::{
-    fields::method::{is_safe, query},
-    key::CacheKey,
-    message::{FieldName, FieldValue, Fields, Method, ResponseHead, StatusCode, StoredHead},
+    clock::Timestamp,
+    fields::method::is_safe,
+    message::{FieldName, FieldValue, Fields, Method, StoredHead},
     origin::{OriginError, OriginResponse},
     policy::{
-        Reason, Times, invalidation, parts,
+        Reason, parts,
         reuse::{Mode, unkeyed_content},
         selection, sharing,
         storing::storing,
-        validation::{self, HeadSays},
+        validation,
     },
-    purge::{Liveness, Strength, Target},
+    purge::Liveness,
     store::{AdmitError, Epoch, Store, StoredResponse},
 };
 
@@ -186,7 +185,7 @@ impl Asking {
     /// Handles a 304 about a response that another request began to store.
     fn confirmed(&self, begun: Filling, reader: FillReader, answered: &Answered) -> Result<Fetched, AskAnew> {
         let asked = &self.question.asked;
-        if asked.cx.store.standing_of(&asked.primary, &begun.head).liveness == Liveness::Dead {
+        if asked.cx.store.standing_of(&begun.head).liveness == Liveness::Dead {
             return Err(AskAnew);
         }
         let Answered { response, times } = answered;
@@ -263,7 +262,10 @@ impl Asking {
     fn not_stored(&mut self, answered: Answered, reason: Reason) -> Fetched {
         let Question { asked, flight, .. } = &self.question;
         let Answered { response, times } = &answered;
-        let Some(lead) = &self.lead else { return Fetched::Relay { answered, reason } };
+        let Some(lead) = &self.lead else {
+            self.note_still_alone(reason, times.response);
+            return Fetched::Relay { answered, reason };
+        };
         let head = &response.head;
         let failure = sharing::is_failure(head.status.as_u16());
         let may_share = response.bound.is_none() && !self.unkeyed;
@@ -293,6 +295,16 @@ impl Asking {
                 self.lead = lead;
                 Fetched::Relay { answered, reason }
             }
+        }
+    }
+
+    /// Remembers for longer that the answers for this URL are for one client each, so that the next burst does not wait
+    /// either. A 304 to a client's own condition is no such answer: a request without conditions may get one for all.
+    fn note_still_alone(&self, reason: Reason, now: Timestamp) {
+        let Question { asked, flight, .. } = &self.question;
+        let is_of_one = asked.request.method == Method::GET && reason != Reason::StatusNeverStored;
+        if is_of_one && asked.cx.shared.goes_alone(&flight.variant, now) {
+            asked.cx.shared.note_alone(flight.variant, now);
         }
     }
 
@@ -337,77 +349,6 @@ impl Asking {
             }
             Err(reason) => Ok(self.not_stored(answered, reason)),
         }
-    }
-}
-
-/// Updates other stored responses by an answer: invalidation (RFC 9111 §4.4), freshening by HEAD (§4.3.5).
-async fn after_effects(
-    asked: &Asked,
-    stored: Option<&Arc<StoredResponse>>,
-    response: &ResponseHead,
-    times: Times,
-    epoch: Epoch,
-) {
-    let (cx, request) = (&asked.cx, &*asked.request);
-    if !is_safe(&request.method) {
-        let targets = invalidation::invalidates(request, response);
-        let methods = [Method::GET, query()];
-        let keys: Vec<CacheKey> =
-            targets.iter().flat_map(|target| methods.each_ref().map(|method| asked.key(method, target))).collect();
-        keys.iter().for_each(|key| cx.shared.note_invalidated(*key, times.response));
-        if response.status.is_success() || response.status == StatusCode::SEE_OTHER {
-            purge_other_queries(asked);
-        }
-        // all at once, so that a disk that does not answer is waited for only once
-        join_all(keys.iter().map(|key| cx.store.invalidate_durably(key))).await;
-    } else if request.method == Method::HEAD
-        && let Some(stored) = stored
-    {
-        let length = stored.length();
-        match validation::freshen_by_head(request, &stored.head, length, response, times, asked.policy()) {
-            HeadSays::Freshened(head) => freshen(asked, stored, *head, times, epoch),
-            HeadSays::Changed => cx.store.invalidate(&asked.primary),
-            HeadSays::Nothing => {}
-        }
-    }
-}
-
-/// Marks the responses with an invented lifetime for the path of an unsafe request, with any query, as ones that must
-/// be validated: a list is likely to have changed with one of its members. This is done at most once a second for a
-/// path. A change that comes sooner takes effect when that second is over.
-fn purge_other_queries(asked: &Asked) {
-    let target = Target::path(&asked.policy().site, &asked.request.target.path_and_query);
-    let purge = move |asked: &Asked| {
-        asked.cx.store.purge_behind(target, Strength::Hard, asked.cx.clock.wall());
-    };
-    match asked.cx.shared.note_changed(target, asked.cx.clock.now()) {
-        Changed::Now => purge(asked),
-        Changed::Later(after) => {
-            let (asked, held) = (asked.clone(), asked.worker.hold());
-            tokio::task::spawn_local(async move {
-                tokio::time::sleep(after).await;
-                asked.cx.shared.note_changed_late(target, asked.cx.clock.now());
-                purge(&asked);
-                drop(held);
-            });
-        }
-        Changed::Awaited => {}
-    }
-}
-
-/// Stores the new fields of a stored response, unless it was invalidated since the origin was asked.
-fn freshen(asked: &Asked, stored: &StoredResponse, head: StoredHead, times: Times, epoch: Epoch) {
-    let (cx, primary) = (&asked.cx, asked.primary);
-    if !cx.shared.invalidated_since(&primary, times.request) {
-        match &stored.parts {
-            // the newest part is the one that counts
-            Some(parts) => {
-                let head = parts::of_part(head, &parts.newest.head);
-                cx.store.freshen(primary, &parts.newest, head, epoch);
-            }
-            None => cx.store.freshen(primary, stored, head, epoch),
-        }
-        cx.shared.forget_if_invalidated(&cx.store, &primary, times.request);
     }
 }
 

@@ -116,8 +116,18 @@ async fn ask(
     Ok(Answered { response, times })
 }
 
-/// Logs once how to name an origin whose redirects lead its clients past Larder.
+/// Says which flag mends a redirect that leads clients in a circle or past Larder.
 fn hint(asked: &Asked, response: &ResponseHead) {
+    static NOT_TRUSTED: Warning = Warning::each_minute();
+    let request = &*asked.request;
+    if let Some(peer) = request.peer.filter(|_| request.claims_https && asked.site.tells_client())
+        && redirects_to_https(&asked.site.url, request, response).is_some()
+    {
+        return NOT_TRUSTED.say(format_args!(
+            "the origin redirects to https, although {peer} says that its client speaks https already; Larder does not \
+             believe {peer}: if it is your TLS proxy, write --trusted-proxy {peer}"
+        ));
+    }
     let (site, target) = (&asked.site, &asked.request.target);
     let location = response.fields.only(&header::LOCATION).filter(|_| response.status.is_redirection());
     let Some(reference) = location.and_then(|value| value.to_str().ok()) else { return };
@@ -136,19 +146,19 @@ fn hint(asked: &Asked, response: &ResponseHead) {
 
 /// Returns true if an http origin redirects to the same URL by https.
 fn points_to_https(url: &OriginUrl, request: &Request, response: &ResponseHead) -> bool {
-    let moved = matches!(response.status.as_u16(), 301 | 302 | 307 | 308);
-    let location = response.fields.only(&header::LOCATION).and_then(|value| value.to_str().ok());
-    let Some((authority, rest)) = location.and_then(|l| l.strip_prefix("https://")).map(|l| {
-        let end = l.find('/').unwrap_or(l.len());
-        l.split_at(end)
-    }) else {
-        return false;
-    };
     let host = url.authority.strip_suffix(":80").unwrap_or(&url.authority);
-    let rest = if rest.is_empty() { "/" } else { rest };
-    moved
-        && authority.strip_suffix(":443").unwrap_or(authority).eq_ignore_ascii_case(host)
-        && rest == url.target(request)
+    let authority = redirects_to_https(url, request, response);
+    authority.is_some_and(|to| to.strip_suffix(":443").unwrap_or(to).eq_ignore_ascii_case(host))
+}
+
+/// Returns the authority of a redirect to https that leads to the path and query that were asked for.
+fn redirects_to_https<'a>(url: &OriginUrl, request: &Request, response: &'a ResponseHead) -> Option<&'a str> {
+    let moved = matches!(response.status.as_u16(), 301 | 302 | 307 | 308);
+    let location = response.fields.only(&header::LOCATION).filter(|_| moved)?.to_str().ok()?;
+    let rest = location.strip_prefix("https://")?;
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let path = if path.is_empty() { "/" } else { path };
+    (path == url.target(request)).then_some(authority)
 }
 
 fn upload(content: Content, method: &Method) -> Option<Upload> {

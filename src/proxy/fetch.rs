@@ -341,7 +341,7 @@ fn is_due(asked: &Asked, filling: &Filling) -> bool {
 
 /// Decides whether a response that another request fetched may be used. A purge may have come since that request asked.
 fn decide<'a>(asked: &Asked, head: &'a StoredHead, now: Timestamp) -> Reuse<Looked<'a>> {
-    let head = Looked { head, standing: asked.cx.store.standing_of(&asked.primary, head) };
+    let head = Looked { head, standing: asked.cx.store.standing_of(head) };
     reuse(&asked.request, Some(head), false, now, asked.policy())
 }
 
@@ -370,7 +370,7 @@ fn completed_by<'a>(
 /// itself. `waited` is true if it followed before the leader landed anything.
 fn followed(question: &Question, landing: Landing, waited: bool, verdict: &Verdict) -> Option<Answer> {
     let (asked, now) = (&question.asked, question.asked.cx.clock.now());
-    let is_purged = |head: &StoredHead| asked.cx.store.standing_of(&asked.primary, head).liveness > Liveness::Stale;
+    let is_purged = |head: &StoredHead| asked.cx.store.standing_of(head).liveness > Liveness::Stale;
     let used = |head: &StoredHead| match decide(asked, head, now) {
         Reuse::Serve(_, reason) | Reuse::Refresh(_, reason) => Some(reason),
         _ => None,

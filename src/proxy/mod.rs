@@ -10,6 +10,7 @@ mod context;
 mod cookies;
 mod count;
 mod counts;
+mod effects;
 mod exchange;
 mod failure;
 mod fetch;

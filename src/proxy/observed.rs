@@ -37,6 +37,8 @@ struct Observation {
     received: BytesRead,
     connection: Connection,
     outcome: Outcome,
+    /// The connection has told how the answer ended. It must not be asked again while it does.
+    is_settled: bool,
 }
 
 impl Observed {
@@ -63,6 +65,7 @@ impl Observed {
                 // if no answer ends, the client has left
                 end: End::Left,
             },
+            is_settled: false,
         })
     }
 
@@ -86,7 +89,8 @@ impl Observed {
         (outcome.status, outcome.verdict) = (Some(reply.status), Some(verdict));
         reply.body = match reply.body {
             ReplyBody::Stream { length, pieces } => {
-                ReplyBody::Stream { length, pieces: Box::pin(Watched { observation, pieces, left: length }) }
+                let watched = Watched { pieces, left: length, observation: Ending(Some(observation)) };
+                ReplyBody::Stream { length, pieces: Box::pin(watched) }
             }
             body => {
                 let has_body = outcome.method != Some(Method::HEAD);
@@ -98,6 +102,7 @@ impl Observed {
                     0
                 };
                 (outcome.end, outcome.took) = (End::Whole, waited);
+                observation.end();
                 body
             }
         };
@@ -111,8 +116,11 @@ struct Watched {
     /// How many bytes are still to come, if the length is known.
     left: Option<u64>,
     /// Dropped last: by then `pieces` is not read any more.
-    observation: Observation,
+    observation: Ending,
 }
+
+/// An observation that ends when it is dropped. `None` only while that happens.
+struct Ending(Option<Observation>);
 
 impl Stream for Watched {
     type Item = io::Result<Bytes>;
@@ -120,7 +128,7 @@ impl Stream for Watched {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Option<Self::Item>> {
         let polled = self.pieces.as_mut().poll_next(cx);
         let this = &mut *self;
-        let outcome = &mut this.observation.outcome;
+        let Some(Observation { outcome, .. }) = &mut this.observation.0 else { return polled };
         match &polled {
             Poll::Ready(Some(Ok(bytes))) => {
                 outcome.sent += bytes.len() as u64;
@@ -137,12 +145,16 @@ impl Stream for Watched {
     }
 }
 
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.take().into_iter().for_each(Observation::end);
+    }
+}
+
 impl Drop for Observation {
     fn drop(&mut self) {
-        if self.outcome.took.is_zero() {
-            self.outcome.took = self.began.elapsed();
-        }
-        if self.outcome.end == End::Left {
+        self.note_time();
+        if self.outcome.end == End::Left && !self.is_settled {
             self.ended_by_larder();
         }
         self.outcome.received = self.received.get();
@@ -152,13 +164,48 @@ impl Drop for Observation {
 }
 
 impl Observation {
+    fn note_time(&mut self) {
+        if self.outcome.took.is_zero() {
+            self.outcome.took = self.began.elapsed();
+        }
+    }
+
+    /// Logs and counts the request: at once, or, if the client has ended its side of the connection, when it is known
+    /// whether it has left.
+    fn end(mut self) {
+        if self.outcome.end != End::Whole || !self.connection.has_ended_its_side() {
+            return;
+        }
+        self.note_time();
+        let may_have_got_nothing = self.connection.may_have_got_nothing(self.outcome.sent);
+        let connection = self.connection.clone();
+        connection.await_fate(Box::new(move |has_left| {
+            self.is_settled = true;
+            if has_left {
+                self.lose_client(may_have_got_nothing);
+            }
+        }));
+    }
+
+    /// Notes that the client has left. If it may have got nothing, it counts as one that got no answer.
+    fn lose_client(&mut self, may_have_got_nothing: bool) {
+        let outcome = &mut self.outcome;
+        outcome.end = End::Left;
+        if may_have_got_nothing {
+            (outcome.status, outcome.verdict, outcome.sent) = (None, None, 0);
+        }
+    }
+
     /// Notes it if Larder itself ended the answer, and not a client that left.
     fn ended_by_larder(&mut self) {
         let outcome = &mut self.outcome;
         outcome.end = match self.connection.ended_by() {
             // a panic is Larder's own fault, not the client's
             _ if std::thread::panicking() => End::BrokenOff,
-            None => End::Left,
+            None => {
+                let sent = outcome.sent;
+                return self.lose_client(self.connection.may_have_got_nothing(sent));
+            }
             Some(EndedBy::Refusal { status, detail, sent }) if outcome.status.is_none() => {
                 (outcome.status, outcome.sent) = (Some(status), sent);
                 End::Refused(detail)

@@ -89,7 +89,7 @@ pub enum Kind {
     Refused,
     /// The origin could not answer.
     Error,
-    /// The client left before an answer was begun.
+    /// The client left before an answer was begun, or before an answer could reach it.
     Left,
     /// A fault of Larder's own, or its stop, ended the request before an answer was begun.
     Lost,

@@ -7,7 +7,7 @@ use http::header;
 use super::{
     authority::{Names, normal_authority, own_name},
     refusal::Refusal,
-    said::Said,
+    said::{Said, says_https},
 };
 use crate::{
     client::Presented,
@@ -142,13 +142,15 @@ pub fn parse(presented: &Presented, fields: Fields, rules: &Rules<'_>) -> Result
         fields.set(max_forwards, FieldValue::from(left));
     }
     let mut forwarded = rules.said.by_proxy || fields.contains(&header::VIA);
-    fields.retain(|name, _| {
+    let mut claims_https = false;
+    fields.retain(|name, value| {
         let untrusted = is_untrusted(name, &presented.method);
+        claims_https |= untrusted && !rules.said.by_proxy && says_https(name, value);
         forwarded |= untrusted && !METHOD_OVERRIDES.contains(&name.as_str());
         *name != header::EXPECT && *name != header::HOST && *name != header::CONTENT_LENGTH && !untrusted
     });
     let (method, peer, version) = (presented.method.clone(), presented.peer, presented.version);
-    Ok(Request { method, target, fields, content: None, peer, version, forwarded })
+    Ok(Request { method, target, fields, content: None, peer, version, forwarded, claims_https })
 }
 
 /// Returns the Host field's value in normal form (RFC 9112 §3.2). It is empty if a client of HTTP/1.0 sent none.

@@ -192,7 +192,11 @@ pub fn failed(asked: &Asked, error: &OriginError, verdict: Verdict) -> Answer {
     static NO_ANSWER: Warning = Warning::new();
     // this error is the client's: it did not send its content
     if *error != OriginError::Upload {
-        NO_ANSWER.say(format_args!("{error} ({})", asked.site.name));
+        let (said, site) = (error.to_string(), &asked.site);
+        match said.contains(&site.url.authority) {
+            true => NO_ANSWER.say(said),
+            false => NO_ANSWER.say(format_args!("{said} ({})", site.name)),
+        }
     }
     let status = error.status();
     let mut fields = Fields::with_capacity(7);

@@ -8,7 +8,7 @@ use http::header::FORWARDED;
 use crate::{
     client::{Presented, TrustedProxies},
     fields::forwarded,
-    message::{FieldName, Fields, Scheme},
+    message::{FieldName, FieldValue, Fields, Scheme},
 };
 
 /// The facts about the client that are believed, because a trusted proxy gave them.
@@ -85,6 +85,18 @@ fn hops(fields: &Fields) -> Vec<Hop> {
     hops
 }
 
+/// Returns true if a line says that a client speaks https.
+pub fn says_https(name: &FieldName, value: &FieldValue) -> bool {
+    let is_https = |text: &str| scheme(text.trim()) == Some(Scheme::Https);
+    match name.as_str() {
+        "x-forwarded-proto" => value.to_str().is_ok_and(|list| list.split(',').any(is_https)),
+        "forwarded" => {
+            forwarded::elements(value.as_bytes()).iter().any(|element| element.proto.as_deref().is_some_and(is_https))
+        }
+        _ => false,
+    }
+}
+
 fn scheme(text: &str) -> Option<Scheme> {
     [Scheme::Http, Scheme::Https].into_iter().find(|scheme| text.eq_ignore_ascii_case(scheme.as_str()))
 }
@@ -99,7 +111,6 @@ fn address(text: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::FieldValue;
 
     fn heard(lines: &[&str]) -> (Option<String>, Option<&'static str>, Option<String>) {
         let mut trusted = TrustedProxies::default();

@@ -60,6 +60,10 @@ fn stale(f: &mut fmt::Formatter<'_>, verdict: &Verdict) -> fmt::Result {
     match (&verdict.failure, verdict.fwd_status) {
         (Some(failure), _) => f.write_str(&escape(&failure.to_string())),
         (None, Some(status)) => write!(f, "the origin answered {status}"),
+        // the line says already that it is stale
+        (None, None) if verdict.reason == Reason::StaleByDefault => {
+            f.write_str("the origin fails (see --stale-if-error)")
+        }
         (None, None) => f.write_str(verdict.reason.as_str()),
     }
 }
@@ -82,6 +86,7 @@ fn stored(f: &mut fmt::Formatter<'_>, verdict: &Verdict, end: End) -> fmt::Resul
             write!(f, "stored for {}", show_seconds(lifetime.0))?;
             source(by).map_or(Ok(()), |source| write!(f, " ({source})"))
         }
+        Some((_, Reason::LifetimeUsedUp)) => write!(f, "stored, but {}", Reason::LifetimeUsedUp.as_str()),
         _ => f.write_str("stored, to be validated before each use"),
     }
 }

@@ -1,11 +1,13 @@
 //! All rules, in bounded memory.
 
+use std::ops::Range;
+
 use super::{
     Liveness, Position, Print, Rule, Standing, Stored, Strength, Target,
     prefixes::Prefixes,
-    rule::{key_print, path_print, url_print},
+    rule::{path_print, url_print},
     standing::Reach,
-    tables::{NewestTable, PrintTable},
+    tables::{NewestTable, PARTS, PrintTable},
 };
 
 #[derive(Debug, Default)]
@@ -16,7 +18,6 @@ pub struct Index {
     urls: PrintTable,
     tags: PrintTable,
     prefixes: Prefixes,
-    invalidations: NewestTable,
     paths: NewestTable,
 }
 
@@ -25,11 +26,7 @@ impl Index {
     pub fn add(&mut self, rule: Rule) {
         let Rule { target, strength, position } = rule;
         match target {
-            Target::All if strength == Strength::Hard => {
-                self.all_hard = position.max(self.all_hard);
-                // whatever the others reached is dead
-                self.forget_narrow(self.all_hard);
-            }
+            Target::All if strength == Strength::Hard => self.all_hard = position.max(self.all_hard),
             // all that is older is dead
             _ if position <= self.all_hard => {}
             Target::All => self.all_soft = position.max(self.all_soft),
@@ -37,7 +34,6 @@ impl Index {
             Target::Tag(hash) => self.tags.add(Print(hash), strength, position),
             Target::Prefix(print) => self.add_prefix(print, false, strength, position),
             Target::Below(print) => self.add_prefix(print, true, strength, position),
-            Target::Invalidation(print) => self.invalidations.add(print, position),
             Target::Path(print) => self.paths.add(print, position),
             Target::Floor => self.floor = position.max(self.floor),
             Target::UrlFloor(bucket) => self.urls.add_floor(bucket, position),
@@ -61,13 +57,13 @@ impl Index {
     }
 
     fn reach(&self, stored: &Stored<'_>) -> Reach {
-        let Stored { position, primary, site, authority, path_and_query, tags } = *stored;
+        let Stored { position, site, authority, path_and_query, tags } = *stored;
         let mut reach = Reach::of(Strength::Hard, self.all_hard, position);
         if reach.liveness == Liveness::Dead {
             return reach;
         }
         reach = reach.and(Reach::of(Strength::Soft, self.all_soft, position));
-        if position < self.floor || self.invalidations.reaches(key_print(primary), position) {
+        if position < self.floor {
             reach = reach.and(Reach::MUST_VALIDATE);
         }
         if !self.urls.is_empty() {
@@ -83,40 +79,49 @@ impl Index {
         reach.and(self.prefixes.reach(site, authority, path_and_query, position))
     }
 
-    /// Forgets the rules that reach nothing any more, because all that is stored has this position or a later one. A fill
-    /// may still be under way that began before: if any rule went, what is older than it must be validated.
-    pub fn forget_until(&mut self, oldest: Position) {
-        let mut gone = self.forget_narrow(oldest);
-        for newest in [&mut self.all_hard, &mut self.all_soft] {
-            if *newest <= oldest {
-                gone = gone.max(*newest);
-                *newest = Position::ZERO;
+    /// The parts in which [`Index::remove_until`] and [`Index::rules`] go through all rules.
+    pub fn parts() -> Range<usize> {
+        0..PARTS
+    }
+
+    /// Removes the rules of a part that reach nothing any more, because all that is stored has this position or a later one.
+    /// A fill may still be under way that began before: if any rule went, what is older than it must be validated.
+    pub fn remove_until(&mut self, oldest: Position, part: usize) {
+        let tables = [self.urls.remove_until(oldest, part), self.tags.remove_until(oldest, part)];
+        let mut gone = self.paths.remove_until(oldest, part).max(tables[0]).max(tables[1]);
+        if part == 0 {
+            gone = gone.max(self.prefixes.remove_until(oldest));
+            for newest in [&mut self.all_hard, &mut self.all_soft] {
+                if *newest <= oldest {
+                    gone = gone.max(*newest);
+                    *newest = Position::ZERO;
+                }
             }
         }
         self.floor = self.floor.max(gone);
     }
 
-    /// Forgets the rules up to this position that do not reach everything. Returns the newest one that went.
-    fn forget_narrow(&mut self, last: Position) -> Position {
-        let tables = [self.urls.forget_until(last), self.tags.forget_until(last), self.prefixes.forget_until(last)];
-        let newest = [self.invalidations.forget_until(last), self.paths.forget_until(last)];
-        tables.into_iter().chain(newest).max().unwrap_or_default()
+    /// Returns rules that say the same as a part of this index. All together they are no more than some hundred thousand.
+    pub fn rules(&self, part: usize) -> impl Iterator<Item = Rule> {
+        let (hard, soft, all_hard) = (Strength::Hard, Strength::Soft, self.all_hard);
+        let single =
+            [(Target::All, hard, all_hard), (Target::All, soft, self.all_soft), (Target::Floor, hard, self.floor)];
+        let first = single.into_iter().chain(self.prefixes.rules()).filter(move |_| part == 0);
+        let urls = self.urls.rules(part).map(|(print, strength, at)| (Target::Url(print), strength, at));
+        let tags = self.tags.rules(part).map(|(print, strength, at)| (Target::Tag(print.0), strength, at));
+        let url_floors = self.urls.floors(part).map(move |(bucket, at)| (Target::UrlFloor(bucket), hard, at));
+        let tag_floors = self.tags.floors(part).map(move |(bucket, at)| (Target::TagFloor(bucket), hard, at));
+        let paths = self.paths.rules(part).map(move |(print, at)| (Target::Path(print), hard, at));
+        let all = first.chain(urls).chain(tags).chain(url_floors).chain(tag_floors).chain(paths);
+        // what is older than a hard purge of everything is dead, whatever the others say
+        let counts = move |(target, strength, at): &(Target, Strength, Position)| {
+            *at > all_hard || (*target, *strength) == (Target::All, hard) && *at > Position::ZERO
+        };
+        all.filter(counts).map(|(target, strength, position)| Rule { target, strength, position })
     }
 
-    /// Returns rules that say the same as this index: no more than some hundred thousand.
-    pub fn rules(&self) -> impl Iterator<Item = Rule> {
-        let rule = |target, strength, position| Rule { target, strength, position };
-        let (hard, soft) = (Strength::Hard, Strength::Soft);
-        let single =
-            [(Target::All, hard, self.all_hard), (Target::All, soft, self.all_soft), (Target::Floor, hard, self.floor)];
-        let single = single.into_iter().filter(|(_, _, position)| *position > Position::ZERO);
-        let urls = self.urls.rules().map(|(print, strength, at)| (Target::Url(print), strength, at));
-        let tags = self.tags.rules().map(|(print, strength, at)| (Target::Tag(print.0), strength, at));
-        let url_floors = self.urls.floors().map(move |(bucket, at)| (Target::UrlFloor(bucket), hard, at));
-        let tag_floors = self.tags.floors().map(move |(bucket, at)| (Target::TagFloor(bucket), hard, at));
-        let invalidations = self.invalidations.rules().map(move |(print, at)| (Target::Invalidation(print), hard, at));
-        let paths = self.paths.rules().map(move |(print, at)| (Target::Path(print), hard, at));
-        let all = single.chain(self.prefixes.rules()).chain(urls).chain(tags).chain(url_floors).chain(tag_floors);
-        all.chain(invalidations).chain(paths).map(move |(target, strength, at)| rule(target, strength, at))
+    /// Bytes of memory that the rules take, about.
+    pub fn size(&self) -> usize {
+        self.urls.size() + self.tags.size() + self.paths.size() + self.prefixes.size()
     }
 }

@@ -11,7 +11,6 @@
 //! | URL | one path and query, all methods and variants; with an authority only that one, else all of the site | the same |
 //! | prefix | a path and everything below it (`/a`), or only what is below it (`/a/`); with an authority only that one | the same |
 //! | tag | what was stored with the tag | the same |
-//! | invalidation | one key, after an unsafe method (RFC 9111 §4.4) | [`Liveness::MustValidate`] |
 //! | path | all queries of a path, after an unsafe method; only what has an invented lifetime | [`Liveness::MustValidate`] |
 //! | floor | everything older | [`Liveness::MustValidate`] |
 //!

@@ -70,7 +70,7 @@ impl Prefixes {
         let mut ages: Vec<Position> = self.0.values().map(Newest::newest).collect();
         let middle = (ages.len() - 1) / 2;
         let last = *ages.select_nth_unstable(middle).1;
-        self.forget_until(last)
+        self.remove_until(last)
     }
 
     pub fn reach(&self, site: &str, authority: &str, path_and_query: &str, stored: Position) -> Reach {
@@ -101,7 +101,7 @@ impl Prefixes {
     }
 
     /// Forgets the prefixes that had their newest rule up to this position. Returns the newest one that went.
-    pub fn forget_until(&mut self, last: Position) -> Position {
+    pub fn remove_until(&mut self, last: Position) -> Position {
         let mut gone = Position::ZERO;
         self.0.retain(|_, newest| {
             let stays = newest.newest() > last;
@@ -111,6 +111,11 @@ impl Prefixes {
             stays
         });
         gone
+    }
+
+    /// Bytes of memory that they take, about.
+    pub fn size(&self) -> usize {
+        self.0.capacity() * size_of::<(Print, Newest)>()
     }
 
     pub fn rules(&self) -> impl Iterator<Item = (Target, Strength, Position)> {

@@ -1,4 +1,4 @@
-//! A rule, its form in the journal, and the prints by which it finds what it reaches.
+//! A rule, and the prints by which it finds what it reaches.
 
 use super::Position;
 
@@ -6,7 +6,7 @@ use super::Position;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Print(pub u64);
 
-/// A purge or an invalidation.
+/// A purge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {
     pub target: Target,
@@ -38,8 +38,6 @@ pub enum Target {
     Below(Print),
     /// The `tag_hash` of a tag.
     Tag(u64),
-    /// A key, after an unsafe method.
-    Invalidation(Print),
     /// All queries of a path, after an unsafe method. Only responses whose lifetime was invented are reached.
     Path(Print),
     /// Everything, to be validated: something that is not known any more may have been purged.
@@ -96,67 +94,10 @@ impl Target {
         Target::Tag(tag_hash(tag))
     }
 
-    /// The responses of a URL's key.
-    pub fn invalidation(primary: &[u8; 32]) -> Target {
-        Target::Invalidation(key_print(primary))
-    }
-
     /// All queries of the path, of all authorities of the site: an origin that does not hear the authority has one answer
     /// for all of them.
     pub fn path(site: &str, path_and_query: &str) -> Target {
         Target::Path(path_print(site, path_and_query))
-    }
-}
-
-impl Rule {
-    /// The length of `to_bytes`.
-    pub const BYTES: usize = 10 + Position::BYTES;
-
-    /// Returns kind, strength, print and position.
-    pub fn to_bytes(self) -> [u8; Rule::BYTES] {
-        let (kind, print) = match self.target {
-            Target::All => (0, 0),
-            Target::Url(print) => (1, print.0),
-            Target::Prefix(print) => (2, print.0),
-            Target::Below(print) => (3, print.0),
-            Target::Tag(hash) => (4, hash),
-            Target::Invalidation(print) => (5, print.0),
-            Target::Path(print) => (6, print.0),
-            Target::Floor => (7, 0),
-            Target::UrlFloor(bucket) => (8, bucket.into()),
-            Target::TagFloor(bucket) => (9, bucket.into()),
-        };
-        let mut bytes = [0; Rule::BYTES];
-        bytes[0] = kind;
-        bytes[1] = (self.strength == Strength::Soft).into();
-        bytes[2..10].copy_from_slice(&print.to_be_bytes());
-        bytes[10..].copy_from_slice(&self.position.to_bytes());
-        bytes
-    }
-
-    /// Returns the rule that `to_bytes` wrote. `None`: it is of a kind that this version does not know.
-    pub fn from_bytes(bytes: &[u8; Rule::BYTES]) -> Option<Rule> {
-        let number = u64::from_be_bytes(std::array::from_fn(|at| bytes[2 + at]));
-        let print = Print(number);
-        let target = match bytes[0] {
-            0 => Target::All,
-            1 => Target::Url(print),
-            2 => Target::Prefix(print),
-            3 => Target::Below(print),
-            4 => Target::Tag(number),
-            5 => Target::Invalidation(print),
-            6 => Target::Path(print),
-            7 => Target::Floor,
-            8 => Target::UrlFloor(number.try_into().ok()?),
-            9 => Target::TagFloor(number.try_into().ok()?),
-            _ => return None,
-        };
-        let strength = match bytes[1] {
-            0 => Strength::Hard,
-            1 => Strength::Soft,
-            _ => return None,
-        };
-        Some(Rule { target, strength, position: Position::from_bytes(std::array::from_fn(|at| bytes[10 + at])) })
     }
 }
 
@@ -169,11 +110,6 @@ pub(super) fn url_print(site: &str, authority: Option<&str>, path_and_query: &st
 
 pub(super) fn path_print(site: &str, path_and_query: &str) -> Print {
     print(b'q', &[site, path_of(path_and_query)])
-}
-
-/// A key is a digest already.
-pub(super) fn key_print(primary: &[u8; 32]) -> Print {
-    first(primary)
 }
 
 /// Returns the path without the query.

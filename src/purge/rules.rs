@@ -1,7 +1,7 @@
 //! The rules as all threads see them.
 
 use std::sync::{
-    PoisonError, RwLock,
+    PoisonError, RwLock, RwLockReadGuard,
     atomic::{
         AtomicU64,
         Ordering::{Acquire, Relaxed, Release, SeqCst},
@@ -88,7 +88,7 @@ impl Rules {
             return checked.decode(seen);
         }
         let stored = stored();
-        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        let index = self.read();
         let standing = index.standing(&stored);
         // the lock is held: no rule comes between the look and the version
         checked.note(self.version.load(SeqCst), standing);
@@ -97,18 +97,33 @@ impl Rules {
 
     /// Returns what the rules say about something that is looked at once.
     pub fn standing_once(&self, stored: &Stored<'_>) -> Standing {
-        self.index.read().unwrap_or_else(PoisonError::into_inner).standing(stored)
+        self.read().standing(stored)
     }
 
-    /// Forgets the rules that reach nothing any more, because all that is stored has this position or a later one.
-    pub fn forget_until(&self, oldest: Position) {
-        // the version stays: nothing that is stored was reached by what goes
-        self.index.write().unwrap_or_else(PoisonError::into_inner).forget_until(oldest);
+    /// Removes the rules that reach nothing any more, because all that is stored has this position or a later one.
+    pub fn remove_until(&self, oldest: Position) {
+        // the version stays: nothing that is stored was reached by what goes. Others get their turn after each part
+        for part in Index::parts() {
+            self.index.write().unwrap_or_else(PoisonError::into_inner).remove_until(oldest, part);
+        }
     }
 
     /// Returns rules that say the same as these.
     pub fn all(&self) -> Vec<Rule> {
-        self.index.read().unwrap_or_else(PoisonError::into_inner).rules().collect()
+        let mut all = Vec::new();
+        for part in Index::parts() {
+            all.extend(self.read().rules(part));
+        }
+        all
+    }
+
+    /// Bytes of memory that the rules take, about: 20 MiB at most.
+    pub fn size(&self) -> usize {
+        self.read().size()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Index> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

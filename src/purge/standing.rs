@@ -81,8 +81,6 @@ impl Reach {
 #[derive(Debug, Clone, Copy)]
 pub struct Stored<'a> {
     pub position: Position,
-    /// The key of its URL.
-    pub primary: &'a [u8; 32],
     pub site: &'a str,
     pub authority: &'a str,
     pub path_and_query: &'a str,

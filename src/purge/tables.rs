@@ -1,6 +1,8 @@
 //! Tables of a fixed size for rules of which there may be any number. A table's memory is touched, and so counted by the
 //! system, only where a rule was put.
 
+use std::ops::Range;
+
 use super::{Position, Print, Strength, standing::Reach};
 
 /// The rules that a table holds.
@@ -21,6 +23,16 @@ const BUCKET: usize = WAYS * WAY + 3;
 pub(super) struct PrintTable {
     /// Empty as long as there is no rule. All zeros is an empty bucket, and the system hands out zeros for nothing.
     buckets: Vec<[Word; BUCKET]>,
+    /// The number of buckets that hold something.
+    used: usize,
+}
+
+/// A table is looked through in so many parts, so that those who wait for it wait for a part only.
+pub(super) const PARTS: usize = 64;
+
+/// The places of a table of this length that belong to a part.
+fn places(length: usize, part: usize) -> Range<usize> {
+    length * part / PARTS..length * (part + 1) / PARTS
 }
 
 fn bucket_of(print: Print) -> usize {
@@ -75,7 +87,7 @@ impl PrintTable {
             return;
         }
         let new = Held { print, position, strength };
-        let bucket = &mut self.allocated()[bucket_of(print)];
+        let bucket = self.bucket(bucket_of(print));
         let rules = held(bucket);
         let same = |rule: &Held| rule.print == print && rule.position > Position::ZERO;
         // a harder rule that came later says it all
@@ -100,7 +112,10 @@ impl PrintTable {
     }
 
     pub fn add_floor(&mut self, bucket: u16, position: Position) {
-        let bucket = &mut self.allocated()[usize::from(bucket)];
+        if position == Position::ZERO {
+            return;
+        }
+        let bucket = self.bucket(usize::from(bucket));
         let raised = position.max(floor(bucket));
         set(&mut bucket[WAYS * WAY..], raised);
     }
@@ -112,10 +127,11 @@ impl PrintTable {
         same.map(|rule| Reach::of(rule.strength, rule.position, stored)).fold(below_floor, Reach::and)
     }
 
-    /// Forgets the rules up to this position. Returns the newest one that went.
-    pub fn forget_until(&mut self, last: Position) -> Position {
-        let (mut newest, mut any) = (Position::ZERO, false);
-        for bucket in self.buckets.iter_mut().filter(|bucket| **bucket != [0; BUCKET]) {
+    /// Removes the rules up to this position in a part of the table. Returns the newest one that went.
+    pub fn remove_until(&mut self, last: Position, part: usize) -> Position {
+        let mut newest = Position::ZERO;
+        let places = places(self.buckets.len(), part);
+        for bucket in self.buckets[places].iter_mut().filter(|bucket| **bucket != [0; BUCKET]) {
             for (way, rule) in held(bucket).into_iter().enumerate() {
                 if rule.position <= last {
                     newest = newest.max(rule.position);
@@ -126,29 +142,40 @@ impl PrintTable {
                 newest = newest.max(floor(bucket));
                 set(&mut bucket[WAYS * WAY..], Position::ZERO);
             }
-            any |= *bucket != [0; BUCKET];
+            self.used -= usize::from(*bucket == [0; BUCKET]);
         }
-        if !any {
+        if self.used == 0 {
             self.buckets = Vec::new();
         }
         newest
     }
 
-    pub fn rules(&self) -> impl Iterator<Item = (Print, Strength, Position)> {
-        let rules = self.buckets.iter().flat_map(held);
+    /// The rules in a part of the table.
+    pub fn rules(&self, part: usize) -> impl Iterator<Item = (Print, Strength, Position)> {
+        let rules = self.buckets[places(self.buckets.len(), part)].iter().flat_map(held);
         rules.filter(|rule| rule.position > Position::ZERO).map(|rule| (rule.print, rule.strength, rule.position))
     }
 
-    pub fn floors(&self) -> impl Iterator<Item = (u16, Position)> {
-        let floors = self.buckets.iter().enumerate().map(|(bucket, words)| (bucket as u16, floor(words)));
+    /// The floors of the buckets in a part of the table.
+    pub fn floors(&self, part: usize) -> impl Iterator<Item = (u16, Position)> {
+        let places = places(self.buckets.len(), part);
+        let floors = places.map(|bucket| (bucket as u16, floor(&self.buckets[bucket])));
         floors.filter(|(_, floor)| *floor > Position::ZERO)
     }
 
-    fn allocated(&mut self) -> &mut [[Word; BUCKET]] {
+    /// Bytes of memory that the table may touch.
+    pub fn size(&self) -> usize {
+        size_of_val(&self.buckets[..])
+    }
+
+    /// A bucket in which something is about to be put.
+    fn bucket(&mut self, number: usize) -> &mut [Word; BUCKET] {
         if self.buckets.is_empty() {
             self.buckets = vec![[0; BUCKET]; BUCKETS];
         }
-        &mut self.buckets
+        let bucket = &mut self.buckets[number];
+        self.used += usize::from(*bucket == [0; BUCKET]);
+        bucket
     }
 }
 
@@ -158,6 +185,8 @@ impl PrintTable {
 pub(super) struct NewestTable {
     /// Milliseconds, sequence. Empty as long as there is no rule.
     newest: Vec<[Word; 2]>,
+    /// The number of places that hold something.
+    used: usize,
 }
 
 const PLACE_SHIFT: u32 = 64 - RULES.trailing_zeros();
@@ -168,10 +197,14 @@ impl NewestTable {
     }
 
     pub fn add(&mut self, print: Print, position: Position) {
+        if position == Position::ZERO {
+            return;
+        }
         if self.newest.is_empty() {
             self.newest = vec![[0; 2]; RULES];
         }
         let words = &mut self.newest[(print.0 >> PLACE_SHIFT) as usize];
+        self.used += usize::from(*words == [0; 2]);
         if position > self::position(words) {
             set(words, position);
         }
@@ -181,28 +214,33 @@ impl NewestTable {
         self.newest.get((print.0 >> PLACE_SHIFT) as usize).is_some_and(|words| stored < position(words))
     }
 
-    /// Forgets the rules up to this position. Returns the newest one that went.
-    pub fn forget_until(&mut self, last: Position) -> Position {
-        let (mut newest, mut any) = (Position::ZERO, false);
-        for words in self.newest.iter_mut().filter(|words| **words != [0; 2]) {
+    /// Removes the rules up to this position in a part of the table. Returns the newest one that went.
+    pub fn remove_until(&mut self, last: Position, part: usize) -> Position {
+        let mut newest = Position::ZERO;
+        let places = places(self.newest.len(), part);
+        for words in self.newest[places].iter_mut().filter(|words| **words != [0; 2]) {
             let position = position(&*words);
             if position <= last {
                 newest = newest.max(position);
                 *words = [0; 2];
-            } else {
-                any = true;
+                self.used -= 1;
             }
         }
-        if !any {
+        if self.used == 0 {
             self.newest = Vec::new();
         }
         newest
     }
 
-    /// Each place as a print that falls into it.
-    pub fn rules(&self) -> impl Iterator<Item = (Print, Position)> {
-        let places = self.newest.iter().enumerate();
-        let rules = places.map(|(place, words)| (Print((place as u64) << PLACE_SHIFT), position(words)));
+    /// Each place in a part of the table as a print that falls into it.
+    pub fn rules(&self, part: usize) -> impl Iterator<Item = (Print, Position)> {
+        let places = places(self.newest.len(), part);
+        let rules = places.map(|place| (Print((place as u64) << PLACE_SHIFT), position(&self.newest[place])));
         rules.filter(|(_, position)| *position > Position::ZERO)
+    }
+
+    /// Bytes of memory that the table may touch.
+    pub fn size(&self) -> usize {
+        size_of_val(&self.newest[..])
     }
 }

@@ -7,7 +7,6 @@ use crate::purge::{
 };
 
 const SITE: &str = "http://origin/base";
-const KEY: [u8; 32] = [7; 32];
 
 fn at(milliseconds: u64) -> Position {
     Position { milliseconds, sequence: 0 }
@@ -22,13 +21,21 @@ fn soft(target: Target, milliseconds: u64) -> Rule {
 }
 
 fn stored(path_and_query: &str, milliseconds: u64) -> Stored<'_> {
-    Stored { position: at(milliseconds), primary: &KEY, site: SITE, authority: "shop", path_and_query, tags: &[] }
+    Stored { position: at(milliseconds), site: SITE, authority: "shop", path_and_query, tags: &[] }
 }
 
 fn index(rules: &[Rule]) -> Index {
     let mut index = Index::default();
     rules.iter().for_each(|rule| index.add(*rule));
     index
+}
+
+fn rules_of(index: &Index) -> Vec<Rule> {
+    Index::parts().flat_map(|part| index.rules(part)).collect()
+}
+
+fn remove_until(index: &mut Index, oldest: Position) {
+    Index::parts().for_each(|part| index.remove_until(oldest, part));
 }
 
 fn liveness(rules: &[Rule], path_and_query: &str, milliseconds: u64) -> Liveness {
@@ -129,12 +136,9 @@ fn a_tag_reaches_what_has_it() {
 }
 
 #[test]
-fn an_unsafe_method_reaches_its_key_and_the_other_queries_only_where_the_lifetime_was_invented() {
+fn an_unsafe_method_reaches_the_other_queries_only_where_the_lifetime_was_invented() {
     let standing = |target, path| index(&[hard(target, 5)]).standing(&stored(path, 4));
     let must = Liveness::MustValidate;
-    let invalidated = standing(Target::invalidation(&KEY), "/items");
-    assert_eq!(invalidated, Standing::of(must));
-    assert_eq!(standing(Target::invalidation(&[8; 32]), "/items"), Standing::ALIVE);
     for path in ["/items", "/items?page=1", "/items?"] {
         let other = standing(Target::path(SITE, "/items?page=7"), path);
         assert_eq!(other, Standing { if_invented: must, ..Standing::ALIVE });
@@ -154,7 +158,7 @@ fn over_4096_prefixes_the_older_half_becomes_the_floor() {
     assert_eq!(of(PREFIXES, 9), Liveness::Dead, "the newer half still kills");
     assert_eq!(of(PREFIXES * 2, 9), Liveness::MustValidate, "nothing dies that was not purged");
     assert_eq!(of(0, 10 + PREFIXES as u64 / 2), Liveness::Alive, "above the floor all is as it was");
-    assert_eq!(index.rules().count(), PREFIXES / 2 + 1);
+    assert_eq!(rules_of(&index).len(), PREFIXES / 2 + 1);
 }
 
 #[test]
@@ -170,33 +174,56 @@ fn a_crowded_bucket_costs_its_neighbours_a_validation_and_never_their_life() {
     assert_eq!(of(77, 0), Liveness::MustValidate, "the same bucket");
     assert_eq!(of(77 << 48, 0), Liveness::Alive, "another bucket");
     assert_eq!(of(77, 5), Liveness::Alive, "younger than what was blurred");
-    assert_eq!((table.rules().count(), table.floors().collect::<Vec<_>>()), (4, vec![(0, at(5))]));
+    assert_eq!((table.rules(0).count(), table.floors(0).collect::<Vec<_>>()), (4, vec![(0, at(5))]));
 }
 
 #[test]
-fn a_flood_of_invalidations_displaces_no_purge() {
+fn a_flood_of_changed_paths_displaces_no_purge() {
     let purge = hard(Target::url(SITE, None, "/a"), 5);
     let mut index = index(&[purge]);
     for n in 0..(TABLE as u64 * 2) {
         let print = Print(n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        index.add(hard(Target::Invalidation(print), 10 + n));
         index.add(hard(Target::Path(print), 10 + n));
     }
     assert_eq!(index.standing(&stored("/a", 4)).liveness, Liveness::Dead);
-    assert!(index.rules().count() <= 1 + 2 * TABLE);
+    assert!(rules_of(&index).len() <= 1 + TABLE);
 }
 
 #[test]
-fn what_is_forgotten_reaches_nothing_that_is_stored_and_a_late_fill_must_be_validated() {
+fn what_is_removed_reaches_nothing_that_is_stored_and_a_late_fill_must_be_validated() {
     let rules = [hard(Target::url(SITE, None, "/a"), 5), soft(prefix("/b"), 6), hard(Target::tag("t"), 8)];
     let mut index = index(&rules);
-    index.forget_until(at(4));
-    assert_eq!(index.rules().count(), 3);
-    index.forget_until(at(7));
-    let left: Vec<Rule> = index.rules().collect();
+    remove_until(&mut index, at(4));
+    assert_eq!(rules_of(&index).len(), 3);
+    remove_until(&mut index, at(7));
+    let left = rules_of(&index);
     assert_eq!(left, [hard(Target::Floor, 6), hard(Target::tag("t"), 8)]);
     assert_eq!(index.standing(&stored("/a", 4)).liveness, Liveness::MustValidate);
     assert_eq!(index.standing(&stored("/a", 7)).liveness, Liveness::Alive);
+}
+
+/// A full table of URLs and one of tags take 20 MB with that of the paths.
+#[test]
+fn full_tables_are_counted_looked_through_in_parts_and_given_back() {
+    let mut index = Index::default();
+    assert_eq!(index.size(), 0);
+    for n in 0..TABLE as u64 {
+        let print = Print(n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        index.add(hard(Target::Url(print), 10 + n));
+        index.add(soft(Target::Tag(print.0), 10 + n));
+        index.add(hard(Target::Path(print), 10 + n));
+    }
+    let size = index.size();
+    assert!((19 << 20..=20 << 20).contains(&size), "{size}");
+    let (mut before, half) = (rules_of(&index), at(10 + TABLE as u64 / 2));
+    remove_until(&mut index, half);
+    let mut after = rules_of(&index);
+    assert_eq!(index.size(), size);
+    before.retain(|rule| rule.position > half);
+    after.retain(|rule| rule.target != Target::Floor);
+    assert_eq!(after, before, "what is older has gone, in every part");
+    remove_until(&mut index, at(10 + TABLE as u64));
+    assert_eq!((index.size(), rules_of(&index).len()), (0, 1), "the floor stays");
 }
 
 #[test]
@@ -215,20 +242,6 @@ fn a_slot_is_looked_at_again_only_after_a_rule_came() {
     assert_eq!(rules.standing_once(&stored("/a", 9)), Standing::ALIVE);
 }
 
-#[test]
-fn bytes_of_an_unknown_kind_are_no_rule() {
-    let known = hard(Target::All, 5).to_bytes();
-    assert_eq!(Rule::from_bytes(&known), Some(hard(Target::All, 5)));
-    for (byte, value) in [(0, 10), (0, 255), (1, 2)] {
-        let mut bytes = known;
-        bytes[byte] = value;
-        assert_eq!(Rule::from_bytes(&bytes), None);
-    }
-    let mut bucket = hard(Target::UrlFloor(1), 5).to_bytes();
-    bucket[2] = 1;
-    assert_eq!(Rule::from_bytes(&bucket), None);
-}
-
 const PATHS: [&str; 8] = ["/", "/a", "/a?x", "/a/", "/a/b", "/a/b?y", "/ab", "/a/b/c"];
 const AUTHORITIES: [&str; 2] = ["shop", "other"];
 const TAGS: [&str; 3] = ["t1", "t2", "t3"];
@@ -240,7 +253,6 @@ enum Asked {
     Url(Option<&'static str>, &'static str),
     Prefix(Option<&'static str>, &'static str),
     Tag(&'static str),
-    Invalidation(u8),
     Path(&'static str),
     Floor,
 }
@@ -248,7 +260,6 @@ enum Asked {
 #[derive(Debug, Clone)]
 struct Response {
     position: u64,
-    key: u8,
     authority: &'static str,
     path: &'static str,
     tags: Vec<&'static str>,
@@ -261,7 +272,6 @@ impl Asked {
             Asked::Url(authority, path) => Target::url(SITE, *authority, path),
             Asked::Prefix(authority, path) => Target::prefix(SITE, *authority, path_of(path)).unwrap(),
             Asked::Tag(tag) => Target::tag(tag),
-            Asked::Invalidation(key) => Target::invalidation(&[*key; 32]),
             Asked::Path(path) => Target::path(SITE, path),
             Asked::Floor => Target::Floor,
         }
@@ -279,7 +289,6 @@ impl Asked {
                 of(authority) && (path == prefix || path.starts_with(&slash))
             }
             Asked::Tag(tag) => response.tags.contains(tag),
-            Asked::Invalidation(key) => *key == response.key,
             Asked::Path(other) => path_of(other) == path,
         }
     }
@@ -299,7 +308,7 @@ fn naive(rules: &[(Asked, Strength, u64)], response: &Response) -> Standing {
         if response.position < *position && asked.reaches(response) {
             let liveness = match asked {
                 Asked::Path(_) => Liveness::Alive,
-                Asked::Invalidation(_) | Asked::Floor => Liveness::MustValidate,
+                Asked::Floor => Liveness::MustValidate,
                 _ => liveness_of(*strength),
             };
             standing.liveness = standing.liveness.max(liveness);
@@ -320,7 +329,6 @@ fn any_rule() -> impl Strategy<Value = (Asked, Strength, u64)> {
         6 => (authority(), path()).prop_map(|(authority, path)| Asked::Url(authority, path)),
         6 => (authority(), path()).prop_map(|(authority, path)| Asked::Prefix(authority, path)),
         3 => proptest::sample::select(&TAGS[..]).prop_map(Asked::Tag),
-        3 => (0..4u8).prop_map(Asked::Invalidation),
         3 => path().prop_map(Asked::Path),
         1 => Just(Asked::Floor),
     ];
@@ -330,20 +338,13 @@ fn any_rule() -> impl Strategy<Value = (Asked, Strength, u64)> {
 fn any_response() -> impl Strategy<Value = Response> {
     let tags = proptest::sample::subsequence(&TAGS[..], 0..=2);
     let name = (proptest::sample::select(&AUTHORITIES[..]), proptest::sample::select(&PATHS[..]));
-    (0..60u64, 0..4u8, name, tags).prop_map(|(position, key, (authority, path), tags)| Response {
-        position,
-        key,
-        authority,
-        path,
-        tags,
-    })
+    (0..60u64, name, tags).prop_map(|(position, (authority, path), tags)| Response { position, authority, path, tags })
 }
 
 fn standing(index: &Index, response: &Response) -> Standing {
     let tags: Vec<u64> = response.tags.iter().map(|tag| tag_hash(tag)).collect();
     let standing = index.standing(&Stored {
         position: at(response.position),
-        primary: &[response.key; 32],
         site: SITE,
         authority: response.authority,
         path_and_query: response.path,
@@ -369,10 +370,9 @@ proptest! {
         let mut index = Index::default();
         rules.iter().for_each(|asked| index.add(rule(asked)));
         let mut again = Index::default();
-        // the order does not matter, nor that some came twice, nor that they went through bytes
-        let bytes: Vec<_> = index.rules().map(Rule::to_bytes).collect();
+        // the order does not matter, nor that some come twice
         let twice = rules.iter().rev().map(rule);
-        twice.chain(bytes.iter().map(|bytes| Rule::from_bytes(bytes).unwrap())).for_each(|rule| again.add(rule));
+        twice.chain(rules_of(&index)).for_each(|rule| again.add(rule));
         for response in &responses {
             prop_assert_eq!(standing(&index, response), naive(&rules, response), "{:?}", response);
             prop_assert_eq!(standing(&again, response), naive(&rules, response), "{:?} again", response);
@@ -389,7 +389,7 @@ proptest! {
     ) {
         let mut index = Index::default();
         rules.iter().for_each(|asked| index.add(rule(asked)));
-        index.forget_until(at(oldest));
+        remove_until(&mut index, at(oldest));
         for response in &responses {
             let (now, right) = (standing(&index, response), naive(&rules, response));
             if response.position >= oldest {
@@ -421,15 +421,6 @@ proptest! {
             prop_assert!(right == Liveness::Alive || now != Liveness::Alive);
             prop_assert!(now != Liveness::Dead || right == Liveness::Dead);
             prop_assert!(now != Liveness::Stale || right == Liveness::Stale);
-        }
-    }
-
-    #[test]
-    fn no_bytes_are_a_wrong_rule(bytes: [u8; Rule::BYTES]) {
-        if let Some(rule) = Rule::from_bytes(&bytes) {
-            let again = Rule::from_bytes(&rule.to_bytes());
-            prop_assert_eq!(again, Some(rule));
-            index(&[rule]).standing(&stored("/a", 4));
         }
     }
 }

@@ -1,9 +1,9 @@
-//! How `--memory` is divided. What the databases, the index, the bodies under way and what waits for the disk need comes
-//! first, each within its bound; the memory tier has the rest.
+//! How `--memory` is divided. The databases, the index, the purge rules (20 MiB at most), the bodies on their way and the
+//! changes that wait for the disk come first, each within its bound. The memory tier has the rest.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// The least that a store can do with.
+/// The least memory of a store, in bytes.
 pub const LEAST: u64 = 64 << 20;
 /// Bytes that a record on disk costs in the index and in its database, however seldom it is asked for: measured.
 const OF_A_RECORD: u64 = 80;
@@ -18,12 +18,12 @@ const CROWDED: u64 = 32 * 1024;
 pub struct Budget(u64);
 
 impl Budget {
-    /// Out of the bytes that are configured.
+    /// Returns the budget of a store with `memory` configured, in bytes.
     pub fn new(memory: u64) -> Budget {
         Budget(memory.max(LEAST))
     }
 
-    /// So many records may be on the disk: a million with 256 MiB, 63,000 with the least.
+    /// Returns the most records that may be on the disk: a million with 256 MiB, 63,000 with the least memory.
     pub fn records(self) -> u64 {
         (self.0 - LEAST / 16 * 13) / 5 * 2 / OF_A_RECORD
     }
@@ -48,23 +48,24 @@ impl Budget {
         (self.0 / 16).min(64 << 20)
     }
 
-    /// Bytes of bodies on their way from the origin, before each of them is held shorter.
+    /// Returns the bytes of bodies on their way from the origin above which memory holds less of each.
     pub fn incoming(self) -> u64 {
         self.0 / 8
     }
 
-    /// Bytes that are copied from one generation to another at a time.
+    /// Returns the bytes that are copied from one generation to another at a time.
     pub fn step(self) -> u64 {
         (self.0 / 64).min(4 << 20)
     }
 
-    /// Counters of how often is asked for what, of one byte, with so many bytes of disk: eight for each response of 1 KiB.
+    /// Returns the number of one-byte counters of how often each key is asked for: eight for each response of 1 KiB that so
+    /// many bytes of disk hold.
     pub fn counters(self, disk: u64) -> usize {
         usize::try_from((disk / 1024).min(self.records()) * 8).unwrap_or(usize::MAX)
     }
 
-    /// Bytes for the memory tier, out of those configured: what `taken`, so many records and the allocator's holes leave, an
-    /// eighth at least.
+    /// Returns the bytes for the memory tier: what `taken`, so many records and the allocator's holes leave of the configured
+    /// bytes, and at least an eighth of them.
     pub fn tier(memory: u64, taken: u64, records: u64) -> u64 {
         let holes = memory / 16;
         memory.saturating_sub(taken + records * OF_A_RECORD + holes).clamp(memory / 8, memory - memory / 4)
@@ -95,12 +96,12 @@ impl Incoming {
         self.held.load(Relaxed)
     }
 
-    /// The bytes of one body that memory holds: a longer body goes through the disk.
+    /// Returns the most bytes of one body that memory holds. A longer body goes through the disk.
     pub fn window(&self) -> u64 {
         if self.is_crowded() { CROWDED } else { WINDOW }
     }
 
-    /// Each body is to hold less.
+    /// Returns true if each body must hold less.
     pub fn is_crowded(&self) -> bool {
         self.held() > self.limit
     }

@@ -1,8 +1,8 @@
-//! Why the store could not do something.
+//! The errors of the store.
 
 use std::{io, path::PathBuf};
 
-/// Why something could not be stored or read. Never reaches a client.
+/// Says why something could not be stored or read. Never reaches a client.
 #[derive(Debug)]
 pub enum StoreError {
     /// The store is not open (yet, or any more).
@@ -33,7 +33,7 @@ impl std::fmt::Display for StoreError {
 
 impl std::error::Error for StoreError {}
 
-/// Why a cache folder cannot be used. In words for the person who named it.
+/// Says why a cache folder cannot be used, in words for the person who named it.
 #[derive(Debug)]
 pub enum OpenError {
     /// Another process uses it.

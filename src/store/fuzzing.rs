@@ -93,12 +93,12 @@ pub fn journal(data: &[u8]) {
         .chunks_exact(3)
         .map(|chunk| match [chunk[0], chunk[1], chunk[2]] {
             [key, _, 255] => Line::Forgotten(print(key)),
-            [length, kind, 254] => Line::Rule(RuleLine {
+            [length, kind, 254] => Line::Rule(Box::new(RuleLine {
                 kind: if kind % 2 == 0 { RuleKind::Prefix } else { RuleKind::Tag },
                 soft: kind % 4 > 1,
                 position: Position { milliseconds: kind.into(), sequence: length.into() },
                 value: vec![kind; length.into()],
-            }),
+            })),
             [high, low, 253] => Line::HighWater(Position { milliseconds: high.into(), sequence: low.into() }),
             [key, generation, size] => Line::Record {
                 print: print(key),

@@ -1,4 +1,4 @@
-//! A cache folder that no store of this process has open: what it holds, and how it is cleared.
+//! Reads and clears a cache folder that no store of this process has open.
 
 use std::{fs, io, path::Path};
 
@@ -8,7 +8,7 @@ use super::{
     tiers::index::Index,
 };
 
-/// `--clear-cache` where no proxy runs: forgets everything and gives the disk back. A folder that is not there is empty.
+/// Forgets everything in a folder that no proxy uses, and gives the disk back (`--clear-cache`). A missing folder is empty.
 pub fn clear_folder(folder: &Path) -> Result<Cleared, OpenError> {
     if !folder.exists() {
         return Ok(Cleared::default());
@@ -22,7 +22,7 @@ pub fn clear_folder(folder: &Path) -> Result<Cleared, OpenError> {
     Ok(Cleared { responses: stats.responses, bytes: stats.bytes })
 }
 
-/// What a folder holds, read without opening it: also beside a running proxy.
+/// Returns the figures of a folder without opening it as a store, also while a proxy uses it.
 pub fn stats_of(folder: &Path) -> Result<Stats, OpenError> {
     let index = Index::new();
     let io = |error| OpenError::Io(folder.to_owned(), error);

@@ -86,7 +86,7 @@
 //!
 //! A purge is one line of the journal and one rule in memory (`tiers/purges.rs`, [`crate::purge`]). Nothing is searched.
 //! Before a stored response is used, it is compared with the rules that came since the last use. A sweep gives the room
-//! back, and forgets the rules that reach nothing any more.
+//! back, and removes the rules that reach nothing any more.
 //!
 //! # Words
 //!
@@ -96,7 +96,7 @@
 //! | sweep | the pass that forgets what is long dead |
 //! | gone | moved away, and not removed yet |
 //! | filling | a large body on its way into a file; bodies on their way that memory holds are *incoming* |
-//! | close | the end of the store; the end of writing to one generation is *seal* |
+//! | close | the end of the store, and of an open file or database; the end of writing to one generation is *seal* |
 //! | active | written to |
 //! | proven | of the class that holds what survived |
 
@@ -153,7 +153,7 @@ use tiers::{admission, epochs::Clearing, shared::Shared};
 pub use tiers::{admission::AdmitError, epochs::Epoch};
 use writer::Command;
 
-use crate::{key::CacheKey, message::StoredHead};
+use crate::{key::CacheKey, message::StoredHead, purge::Target};
 
 /// The store. Cheap to clone; shared by all workers. When the last clone goes, what waits is written and the folder is
 /// let go, behind; [`Store::close`] waits for that.
@@ -187,14 +187,14 @@ impl Store {
         }
     }
 
-    /// Never fails, and returns at once: the disk is opened behind, and until then holds nothing. Where the folder cannot
-    /// be used the store says so in the log, works in memory alone, and tries again.
+    /// Returns a store at once, and never fails. The disk is opened behind; until then nothing on it is found. If the folder
+    /// cannot be used, the store says so in the log, works in memory alone, and tries again.
     pub fn open(options: Options) -> Store {
         Store::open_with(options, |_| false, None)
     }
 
-    /// The same; `is_dead` says which stored responses have been of no use for so long that they may go, and the folder's
-    /// lock may be taken already.
+    /// Returns a store as [`Store::open`] does. `is_dead` says which stored responses have been of no use for so long that they
+    /// may be removed. `lock`: the folder's lock, if it is taken already.
     pub fn open_with(
         options: Options,
         is_dead: impl Fn(&StoredHead) -> bool + Send + Sync + 'static,
@@ -243,22 +243,27 @@ impl Store {
         self.0.shared.epochs.now()
     }
 
-    /// The memory tier alone: no waiting, no I/O. `None`: ask `lookup`.
+    /// Looks in the memory tier alone, without waiting or I/O. `None`: ask `lookup`.
     pub fn recall(&self, key: &CacheKey) -> Option<Slot> {
         self.0.shared.recall(key)
     }
 
-    /// Memory, then disk. An error is `None`, counted and logged here.
+    /// Looks in memory, then on the disk. An error is counted and logged here, and is `None`.
     pub async fn lookup(&self, key: &CacheKey) -> Option<Slot> {
         self.0.shared.lookup(key).await
     }
 
-    /// Forgets what is stored for a URL as [`Store::invalidate`] does, and no crash brings it back after the return, unless
-    /// the disk takes longer than a second.
-    pub async fn invalidate_durably(&self, primary: &CacheKey) {
+    /// Forgets what is stored for these URLs as [`Store::invalidate`] does. No crash brings it back after the return, or takes
+    /// the last rule with the target `path` back, unless the disk takes longer than a second. Waits for the disk once, and not
+    /// at all if neither reaches anything that is stored.
+    pub async fn invalidate_durably(&self, primaries: &[CacheKey], path: Option<Target>) {
         let shared = &self.0.shared;
-        let forgetting = |shared: &Shared| shared.forgetting.load(Relaxed) || shared.pending.has_forgotten();
-        if (self.forget(primary) || forgetting(shared)) && shared.is_open() {
+        let forgotten = primaries.iter().filter(|primary| self.forget(primary)).count();
+        let is_awaited = forgotten > 0
+            || shared.forgetting.load(Relaxed)
+            || shared.pending.has_forgotten()
+            || path.is_some_and(|path| shared.purges.is_awaited(path));
+        if is_awaited && shared.is_open() {
             let (reply, done) = oneshot::channel();
             if self.0.commands.send(Command::Forgotten(reply)).is_ok() {
                 let _ = tokio::time::timeout(INVALIDATION, done).await;
@@ -272,7 +277,7 @@ impl Store {
         admission::admits(&self.0.shared, length)
     }
 
-    /// Begins a body on disk, for one that does not stay in memory. `length`: if it is known.
+    /// Begins a body that goes to the disk. `length`: its length in bytes, if that is known.
     pub fn begin_body(&self, length: Option<u64>) -> Result<BodyWriter, StoreError> {
         let shared = &self.0.shared;
         if !shared.is_open() {
@@ -294,8 +299,8 @@ impl Store {
         self.0.shared.incoming.clone()
     }
 
-    /// Forgets everything, durably on return; the disk is given back behind. From the call on, before the first poll,
-    /// nothing is found that was put before, and nothing is stored that was asked for before.
+    /// Forgets everything, durably on return. The disk is given back behind. From the call on, before the first poll, nothing
+    /// is found that was put before, and nothing is stored that was asked for before.
     pub fn clear(&self) -> impl Future<Output = Result<Cleared, StoreError>> + use<> {
         let clearing = Clearing::begin(&self.0.shared.epochs);
         let (reply, done) = oneshot::channel();
@@ -314,8 +319,7 @@ impl Store {
         }
     }
 
-    /// Looks through all that is on the disk now, not only now and then: what has long been of no use goes, and gives its
-    /// space back. How many that were.
+    /// Sweeps all that is on the disk now, without waiting until it is due. Returns how many responses were forgotten.
     pub async fn sweep(&self) -> u64 {
         let (reply, done) = oneshot::channel();
         match self.0.commands.send(Command::Sweep(reply)) {
@@ -324,7 +328,7 @@ impl Store {
         }
     }
 
-    /// Writes what is queued, makes it durable and lets the folder go. The memory tier stays.
+    /// Writes what waits, makes it durable and unlocks the folder. The memory tier stays.
     pub async fn close(&self) {
         self.0.shared.finishing.ended().await;
         let (reply, done) = oneshot::channel();
@@ -346,5 +350,5 @@ impl Drop for Handle {
     }
 }
 
-/// What an unsafe request waits for the disk at most.
+/// The longest time that an unsafe request waits for the disk.
 const INVALIDATION: Duration = Duration::from_secs(1);

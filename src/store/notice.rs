@@ -1,4 +1,4 @@
-//! What the lower layers tell the writer, who is above them.
+//! The notices that lower layers send to the writer, which is above them.
 
 use std::{io, sync::Arc};
 
@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use crate::key::CacheKey;
 
-/// What happened below that the writer has to deal with.
+/// An event in a lower layer that the writer must react to.
 pub enum Notice {
     /// Something waits to be written.
     Wake,
@@ -20,11 +20,11 @@ pub enum Notice {
     Failed(io::Error),
     /// Something was removed that the writer waits for.
     Removed,
-    /// A body that is being received found no room. The writer answers when it has made some, or cannot.
+    /// A body on its way found no room. The writer answers when it has made some, or cannot.
     Room(oneshot::Sender<()>),
 }
 
-/// Takes notices to the writer. Those that come after its end are dropped.
+/// Sends notices to the writer. A notice after the writer's end is dropped.
 #[derive(Clone)]
 pub struct Notices(Arc<dyn Fn(Notice) + Send + Sync>);
 

@@ -1,8 +1,8 @@
-//! What the configuration tells the store.
+//! The options of a store.
 
 use std::path::PathBuf;
 
-/// What the store is told by the configuration.
+/// The options of a store, from the configuration.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The cache folder; created with mode 0700 if it is missing.

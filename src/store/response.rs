@@ -1,4 +1,4 @@
-//! A stored response as the store gives it out and takes it.
+//! A stored response as the store takes and returns it.
 
 use std::sync::{Arc, OnceLock};
 
@@ -11,12 +11,12 @@ use crate::{
     purge::{Checked, Judged, Standing},
 };
 
-/// A stored response: its key, its head, and where its body is.
+/// A stored response: its keys, its head and its body.
 #[derive(Debug, Clone)]
 pub struct StoredResponse {
-    /// The key that it is stored under; for a variant, the variant's own key.
+    /// The key that the response is stored under. A variant has a key of its own.
     pub key: CacheKey,
-    /// The key of its URL.
+    /// The key of the URL.
     pub primary: CacheKey,
     pub head: StoredHead,
     pub body: StoredBody,
@@ -57,7 +57,8 @@ impl StoredResponse {
     }
 }
 
-/// Something that is derived from a stored response once it is needed. A clone has none: its head may become another.
+/// A value that is derived from a stored response when it is first needed. A clone has none, because its head may be
+/// replaced.
 #[derive(Debug)]
 pub struct Memo<T>(OnceLock<T>);
 
@@ -89,7 +90,7 @@ pub enum StoredBody {
 }
 
 impl StoredBody {
-    /// In bytes.
+    /// Returns the length in bytes.
     pub fn length(&self) -> u64 {
         match self {
             StoredBody::Memory(bytes) => bytes.len() as u64,
@@ -98,7 +99,7 @@ impl StoredBody {
     }
 }
 
-/// Bytes of a stored body, `from..from + length` (less at its end, and at most 256 KiB from the disk at a time).
+/// Reads the bytes `from..from + length` of a stored body (fewer at its end, and at most 256 KiB from the disk at a time).
 pub async fn read(body: &StoredBody, from: u64, length: usize) -> Result<Bytes, StoreError> {
     match body {
         StoredBody::Disk(body) => body.read(from, length).await,
@@ -109,7 +110,7 @@ pub async fn read(body: &StoredBody, from: u64, length: usize) -> Result<Bytes, 
     }
 }
 
-/// What is stored under the key of a URL.
+/// The content of a key of a URL.
 #[derive(Debug, Clone)]
 pub enum Slot {
     Response(Arc<StoredResponse>),
@@ -118,7 +119,7 @@ pub enum Slot {
 }
 
 impl Slot {
-    /// The generation that holds a large body.
+    /// Returns the generation that holds the body, if it is large.
     pub(in crate::store) fn home(&self) -> Option<u32> {
         let Slot::Response(response) = self else { return None };
         let StoredBody::Disk(body) = &response.body else { return None };
@@ -126,7 +127,7 @@ impl Slot {
     }
 }
 
-/// As of when the store gave it out.
+/// The standing is that of the last lookup.
 impl Judged for StoredResponse {
     fn standing(&self) -> Standing {
         self.checked.last()

@@ -1,4 +1,4 @@
-//! Looking through everything that is stored, and at single responses, without counting it as use.
+//! Lists everything that is stored, and looks single responses up, without counting that as use.
 
 use std::{cmp::Reverse, sync::Arc, time::Duration};
 
@@ -26,20 +26,20 @@ pub struct Listed {
     pub head: StoredHead,
     /// Bytes of the body.
     pub length: u64,
-    /// What the purge rules say of it.
+    /// What the purge rules say of the response.
     pub standing: Standing,
 }
 
-/// A look through everything that was on the disk when it began. What is copied meanwhile may come twice.
+/// Lists everything that was on the disk when it began. What is copied meanwhile may come twice.
 pub struct Scan {
     shared: Arc<Shared>,
-    /// The highest number of a generation that was looked through, or is.
+    /// The number of the generation that is being listed.
     last: u32,
-    /// The records of that one that are still to come, the next one last.
+    /// The records of that generation that are still to come, the next one last.
     left: Vec<Print>,
 }
 
-/// Records that are read in one go.
+/// Records that are read together.
 const STEP: usize = 64;
 
 impl Store {
@@ -48,7 +48,7 @@ impl Store {
         self.0.shared.peek(key).await
     }
 
-    /// Begins to look through everything. What waits for the disk is written first. Where the disk is down nothing is listed.
+    /// Begins to list everything. What waits for the disk is written first. If the disk is down, nothing is listed.
     pub async fn scan(&self) -> Scan {
         self.flush().await;
         Scan { shared: self.0.shared.clone(), last: 0, left: Vec::new() }
@@ -56,7 +56,7 @@ impl Store {
 }
 
 impl Scan {
-    /// Returns some more of what is stored: about 64 responses, without those that a purge has killed. Empty: that was all.
+    /// Returns about 64 more responses, without those that are purged. An empty page is the end.
     pub async fn next_page(&mut self) -> Result<Vec<Listed>, StoreError> {
         loop {
             if self.left.is_empty() && !self.next_generation() {
@@ -109,7 +109,7 @@ fn read(shared: &Shared, number: u32, prints: Vec<Print>) -> Result<Vec<Listed>,
             RecordBody::Inline(bytes) => bytes.len() as u64,
             RecordBody::Beside(home) => home.location.length,
         };
-        let standing = shared.purges.standing_of(&record.primary, &record.head);
+        let standing = shared.purges.standing_of(&record.head);
         if standing.liveness != Liveness::Dead {
             page.push(Listed { key, primary: record.primary, head: record.head, length, standing });
         }

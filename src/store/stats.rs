@@ -1,55 +1,55 @@
-//! What there is to know about a store.
+//! The figures that a store reports.
 
 use std::sync::atomic::AtomicU64;
 
 use serde::Serialize;
 
-/// What a clearing removed.
+/// The responses that a clearing removed, and their bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Cleared {
     pub responses: u64,
     pub bytes: u64,
 }
 
-/// What the disk tier is doing.
+/// The state of the disk.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     #[default]
     Opening,
     Open,
-    /// It cannot be used, for this reason, and is tried again; the memory tier works alone.
+    /// The disk cannot be used, for this reason. The memory tier works alone, and the disk is tried again.
     Down(String),
     Closed,
 }
 
-/// What there is to know about the store. Sizes in bytes; counts of events since the start.
+/// The figures of the store. Sizes are in bytes. Events are counted since the start.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Stats {
     pub state: State,
     /// Stored responses, those that wait for the disk included.
     pub responses: u64,
-    /// What they need, heads included.
+    /// The bytes of these responses, heads included.
     pub bytes: u64,
     /// What the memory tier holds.
     pub memory_used: u64,
-    /// What was configured for the memory tier and all else that the store holds in memory.
+    /// The limit for the memory tier and all else that the store holds in memory.
     pub memory_limit: u64,
     /// What the cache folder occupies.
     pub disk_used: u64,
-    /// What was configured for the cache folder.
+    /// The configured limit of the cache folder.
     pub disk_limit: u64,
     /// What the cache folder may occupy now: the limit, or less if the disk itself has no more room.
     pub effective_disk_limit: u64,
-    /// Stored, but not on the disk yet.
+    /// The bytes of changes that are not on the disk yet.
     pub waiting: u64,
     pub memory_hits: u64,
     /// Lookups that the disk, or what waits for it, answered.
     pub disk_hits: u64,
     pub misses: u64,
-    /// Stored responses that made room for others.
+    /// Stored responses that were removed to make room for others.
     pub evicted: u64,
-    /// Stored responses that went because they had long been of no use.
+    /// Stored responses that a sweep forgot because they had long been of no use.
     pub swept: u64,
     /// Responses that reached memory only, because the disk was too slow or down.
     pub not_written: u64,
@@ -63,7 +63,7 @@ pub struct Stats {
     pub set_aside: u64,
 }
 
-/// The counts of events that [`Stats`] tells.
+/// The counters of the events in [`Stats`].
 #[derive(Default)]
 pub struct Counters {
     pub memory_hits: AtomicU64,

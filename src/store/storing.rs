@@ -1,4 +1,4 @@
-//! What changes the store: responses are put, freshened and forgotten.
+//! The calls that change the store: responses are put, freshened and forgotten.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use crate::{
 };
 
 impl Store {
-    /// Stores a response under the key of its URL (`primary`); one with nominated fields becomes a variant there, and so
-    /// does any other if variants are there already. At once visible to `lookup`, and to `recall` where the memory tier
-    /// takes it; written behind. Nothing happens where the epoch has moved. Copies the fields to their exact size; a body
-    /// in memory should have its exact size already.
+    /// Stores a response under the key of its URL (`primary`). A response with nominated fields becomes a variant there, and so
+    /// does any other if there are variants already. On return `lookup` finds the response, and so does `recall` if the
+    /// memory tier takes it. It is written to the disk behind. Nothing happens if the epoch has moved. Copies the fields to
+    /// their exact size; a body in memory should have its exact size already.
     pub fn put(&self, primary: CacheKey, response: StoredResponse, epoch: Epoch) {
         let shared = &self.0.shared;
         if response.body.length() > shared.options.max_object {
@@ -28,6 +28,7 @@ impl Store {
         if shared.purges.standing(&response).liveness == Liveness::Dead {
             return;
         }
+        shared.purges.paths.add(&response.head);
         let key = response.key;
         let response = {
             let mut shard = shared.pending.shard(&key);
@@ -84,8 +85,8 @@ impl Store {
         }
     }
 
-    /// Replaces the head of a stored response, the body stays; if it is still the one that is stored. Where the new head
-    /// nominates fields and the old one did not, the response becomes a variant.
+    /// Replaces the head of a stored response and keeps its body, if the response is still the one that is stored. If the new
+    /// head nominates fields and the old one did not, the response becomes a variant.
     pub fn freshen(&self, primary: CacheKey, stored: &StoredResponse, head: StoredHead, epoch: Epoch) {
         let shared = &self.0.shared;
         {
@@ -126,12 +127,12 @@ impl Store {
         );
     }
 
-    /// Forgets what is stored for a URL, all variants of it (RFC 9111 §4.4). Gone from `recall` and `lookup` on return.
+    /// Forgets what is stored for a URL, with all variants (RFC 9111 §4.4). On return `recall` and `lookup` do not find it.
     pub fn invalidate(&self, primary: &CacheKey) {
         self.forget(primary);
     }
 
-    /// `true`: something of it may be on the disk still.
+    /// Forgets what is stored for a URL. Returns true if a record of it may still be on the disk.
     pub(super) fn forget(&self, primary: &CacheKey) -> bool {
         let shared = &self.0.shared;
         let print = Print::of(primary);
@@ -193,12 +194,12 @@ impl Store {
     }
 }
 
-/// Is it the response that was looked up, not one that was stored in its place since?
+/// Returns true if this is the response that was looked up, not one that was stored in its place since.
 fn same(held: &StoredResponse, stored: &StoredResponse) -> bool {
     held.head == stored.head && held.body.length() == stored.body.length()
 }
 
-/// Fields that do not hold on to the buffer that they were read into.
+/// Copies the fields, so that they do not keep the buffer that they were read into.
 fn exact(mut response: StoredResponse) -> StoredResponse {
     let fields = &response.head.head.fields;
     let copy = |value: &FieldValue| FieldValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone());

@@ -83,6 +83,14 @@ fn what_cannot_be_understood_is_one_line_too_that_names_the_flag_or_the_variable
         (&["purge", "http://a/b"], &[], meant("command \"purge\"", "--clear-cache")),
         (&["purge"], &[], meant("command \"purge\"", "--clear-cache")),
         (&["stat"], &[], meant("command \"stat\"", "stats")),
+        (&["clear-cache"], &[], meant("command \"clear-cache\"", "--clear-cache")),
+        (&["stats", "clear-cache"], &[], meant("command \"clear-cache\"", "--clear-cache")),
+        (&["port", "80"], &[], meant("command \"port\"", "--port N")),
+        (&["version"], &[], meant("command \"version\"", "--version")),
+        (&["qqq", "http://a"], &[], "unknown command \"qqq\": larder --help lists all; an origin is a URL, like http://example.com".to_owned()),
+        (&["stats", "http://a"], &[], "unexpected \"http://a\" after stats: the origin needs its flag here; write larder stats --origin http://a".to_owned()),
+        (&["http://a", "stats", "http://b"], &[], "unexpected \"http://b\" after stats: the origin needs its flag here; write larder stats --origin http://b".to_owned()),
+        (&["stats", "stats"], &[], "stats is written twice: write larder stats".to_owned()),
         (&["--qqq"], &[], "unknown flag --qqq: larder --help lists all".to_owned()),
         (&["-x"], &[], "unknown flag -x: larder --help lists all".to_owned()),
         (&["stats", "xyz"], &[], "unknown command \"xyz\": larder --help lists all; an origin is a URL, like http://example.com".to_owned()),
@@ -99,6 +107,8 @@ fn what_cannot_be_understood_is_one_line_too_that_names_the_flag_or_the_variable
         (&["--origin", "-1"], &[], "invalid --origin \"-1\": missing scheme; write http://-1 or https://-1".to_owned()),
         (&["-v", "-1"], &[], "unknown flag -1: larder --help lists all".to_owned()),
         (&["--strict", "yes"], &[], "invalid --strict \"yes\": expected no value; write --strict alone, or leave it out".to_owned()),
+        (&["--client-reload", "yes", "http://a"], &[], "invalid --client-reload \"yes\": expected no value; write --client-reload alone, or leave it out".to_owned()),
+        (&["stats", "--json", "yes"], &[], "invalid --json \"yes\": expected no value; write --json alone, or leave it out".to_owned()),
         (&["http://a", "--strict", "1"], &[], "invalid --strict \"1\": expected no value; write --strict alone, or leave it out".to_owned()),
         (&["--strict=yes"], &[], "invalid --strict \"yes\": expected no value; write --strict alone, or leave it out".to_owned()),
         (&["-v\n=x"], &[], "unknown flag -\\n: larder --help lists all".to_owned()),
@@ -212,13 +222,19 @@ fn a_taken_port_is_one_line_that_names_the_flag_and_exit_code_1() {
     let folder = tempfile::tempdir().unwrap();
     let cache = folder.path().to_str().unwrap();
     let words = ["--origin", "http://127.0.0.1:9", "--cache-dir", cache];
-    let other = taken.local_addr().unwrap().port().checked_add(1).unwrap_or(3000);
-    let taken =
-        format!("another program listens on 127.0.0.1:{port}; stop it, or choose another port, for example {other}");
-    let (code, _, stderr) = run(&[&words[..], &["--port", &port]].concat(), &[]);
-    assert_eq!((code, stderr), (1, format!("error: --port: {taken}\n")));
-    let (code, _, stderr) = run(&words, &[("LARDER_PORT", &port)]);
-    assert_eq!((code, stderr), (1, format!("error: LARDER_PORT: {taken}\n")));
+    // the next one may be taken, too
+    let next = taken.local_addr().unwrap().port().checked_add(1);
+    let _also_taken = next.map(|next| std::net::TcpListener::bind(("127.0.0.1", next)));
+    let free = |name: &str, (code, _, stderr): (i32, String, String)| {
+        let words =
+            format!("error: {name}: another program listens on 127.0.0.1:{port}; stop it, or choose another port");
+        let example = stderr.trim_end().strip_prefix(&words).and_then(|rest| rest.strip_prefix(", for example "));
+        let example: u16 = example.unwrap_or_else(|| panic!("{stderr}")).parse().unwrap();
+        assert_eq!(code, 1);
+        assert!(std::net::TcpListener::bind(("127.0.0.1", example)).is_ok(), "{example} is taken, too");
+    };
+    free("--port", run(&[&words[..], &["--port", &port]].concat(), &[]));
+    free("LARDER_PORT", run(&words, &[("LARDER_PORT", &port)]));
     // 192.0.2.1 is nobody's (RFC 5737)
     let (code, _, stderr) = run(&[&words[..], &["--host", "192.0.2.1", "--port", "0"]].concat(), &[]);
     let foreign = "error: --host: this machine does not have the address 192.0.2.1; choose one that it has, for example 127.0.0.1 or 0.0.0.0\n";
@@ -246,13 +262,22 @@ fn a_switch_in_the_environment_takes_the_usual_words() {
 }
 
 #[test]
-fn clearing_and_counting_where_there_is_no_cache_says_so_and_is_no_error() {
+fn clearing_and_counting_where_there_is_no_cache_says_so_and_has_an_exit_code_of_its_own() {
     let home = tempfile::tempdir().unwrap();
     let variables = [("HOME", home.path().to_str().unwrap())];
-    for words in [&["--clear-cache"][..], &["--clear-cache", "--origin", "http://a"], &["stats"]] {
+    let missing = ["stats", "--cache-dir", "/nonexistent/cache", "--json"];
+    for (words, said) in [
+        (&["--clear-cache"][..], ""),
+        (&["--clear-cache", "--origin", "http://a"], ""),
+        (&["stats"], ""),
+        (&["stats", "--origin", "http://a"], ""),
+        (&missing[..3], ""),
+        (&missing, "{}\n"),
+    ] {
         let (code, stdout, stderr) = run(words, &variables);
-        assert!(stderr.starts_with("there is no cache at ") && stderr.lines().count() == 1, "{words:?}: {stderr}");
-        assert_eq!((code, stdout.as_str()), (0, ""));
+        assert!(stderr.starts_with("there is no cache at "), "{words:?}: {stderr}");
+        assert!(stderr.ends_with("; --cache-dir names another folder\n") && stderr.lines().count() == 1, "{stderr}");
+        assert_eq!((code, stdout.as_str()), (3, said));
     }
     assert!(!home.path().join(".cache").exists(), "asking must not create anything");
 }
@@ -278,7 +303,11 @@ fn a_folder_that_is_no_cache_is_not_touched_by_clearing() {
     for words in [&["--clear-cache", "--cache-dir", path][..], &["stats", "--cache-dir", path]] {
         let output = output(&mut larder(words));
         let stderr = String::from_utf8(output.stderr).unwrap();
-        assert_eq!((output.status.code(), stderr), (Some(0), format!("there is no cache at {path}\n")), "{words:?}");
+        assert_eq!(
+            (output.status.code(), stderr),
+            (Some(3), format!("there is no cache at {path}; --cache-dir names another folder\n")),
+            "{words:?}"
+        );
     }
     let refused = output(&mut larder(&["--origin", "http://127.0.0.1:9", "--port", "0", "--cache-dir", path]));
     assert_eq!(refused.status.code(), Some(1));

@@ -1,6 +1,11 @@
 //! Clients that end their side of the connection behind the request, and go on reading.
 
-use crate::support::{End, Gate, Origin, Proxy, Step, request, respond, until};
+use serde_json::Value;
+
+use crate::{
+    logs::run,
+    support::{End, Gate, Origin, Proxy, Step, request, respond, stats, until},
+};
 
 const FRESH: &str = "Cache-Control: max-age=600";
 
@@ -48,6 +53,77 @@ fn a_client_that_half_closes_waits_for_an_origin_that_takes_its_time() {
     origin.await_requests(1);
     gate.open();
     assert_eq!(client.response("GET").text(), "late");
+}
+
+/// An origin whose answers wait for the gate.
+fn slow(gate: &Gate) -> Origin {
+    let (held, large) = (gate.clone(), vec![b'x'; 1 << 20]);
+    let chunked =
+        "HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nsmall\r\n0\r\n\r\n";
+    Origin::answering(move |request| {
+        let answer = match request.target.as_str() {
+            "/large" => respond(200, &[FRESH], &large),
+            "/chunked" => vec![Step::Send(chunked.into())],
+            "/private" => respond(200, &["Cache-Control: private"], "small"),
+            "/empty" => respond(200, &[FRESH], ""),
+            _ => respond(200, &[FRESH], "small"),
+        };
+        [vec![Step::Wait(held.clone())], answer].concat()
+    })
+}
+
+const TARGETS: [&str; 5] = ["/small", "/large", "/chunked", "/private", "/empty"];
+
+#[test]
+fn a_client_that_has_closed_its_connection_before_its_answer_is_logged_and_counted_as_left() {
+    // as curl -m and a closed tab do: a reset comes only once something is sent to them
+    let gate = Gate::closed();
+    let origin = slow(&gate);
+    let run = run(&origin, &[]);
+    for (n, target) in TARGETS.into_iter().enumerate() {
+        let mut client = run.larder.client();
+        client.send(request("GET", target, &[]));
+        origin.await_requests(n + 1);
+        drop(client);
+    }
+    gate.open();
+    for target in TARGETS {
+        let line = run.larder.await_line(&format!(" GET {target} "));
+        assert!(line.contains(&format!(" ---- left GET {target} ")), "{line}");
+        assert!(line.ends_with(" ms 0 B the client left before it got an answer"), "{line}");
+    }
+    let numbers = stats(&run.cache());
+    assert_eq!(
+        (&numbers["answers"]["left"]["requests"], &numbers["hit_ratio"]),
+        (&5.into(), &Value::Null),
+        "{numbers}"
+    );
+}
+
+#[test]
+fn a_client_that_half_closes_and_reads_is_logged_and_counted_as_answered() {
+    let gate = Gate::closed();
+    let origin = slow(&gate);
+    let run = run(&origin, &[]);
+    let ask = |(n, target): (usize, &str)| {
+        let mut client = run.larder.client();
+        client.send(request("GET", target, &[])).finish();
+        origin.await_requests(n + 1);
+        client
+    };
+    let clients: Vec<_> = TARGETS.into_iter().enumerate().map(ask).collect();
+    gate.open();
+    for (mut client, target) in clients.into_iter().zip(TARGETS) {
+        assert_eq!(client.response("GET").end, End::Whole, "{target}");
+        // it keeps its connection for as long as it likes
+        let line = run.larder.await_line(&format!(" GET {target} "));
+        assert!(line.contains(&format!(" MISS 200 GET {target} ")) && !line.contains("left"), "{line}");
+    }
+    let numbers = stats(&run.cache());
+    assert_eq!(
+        (&numbers["answers"]["left"]["requests"], &numbers["answers"]["miss"]["requests"]),
+        (&0.into(), &3.into())
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::{thread, time::Duration};
 
 use larder::clock;
 
-use crate::support::{Gate, Origin, Proxy, RecordedRequest, Response, Step, request, respond, until};
+use crate::support::{Client, Gate, Origin, Proxy, RecordedRequest, Response, Step, request, respond, until};
 
 /// An origin that holds its answers until the gate opens.
 fn held(gate: &Gate, answer: impl Fn(&RecordedRequest) -> Vec<Step> + Send + Sync + 'static) -> Origin {
@@ -109,6 +109,48 @@ fn w40_with_strict_an_error_is_for_the_one_who_asked() {
 }
 
 #[test]
+fn those_who_wait_for_what_cannot_be_cached_are_let_go_together_and_later_bursts_do_not_wait() {
+    let gates: [Gate; 3] = std::array::from_fn(|_| Gate::closed());
+    let of_origin = gates.clone();
+    let origin = Origin::answering(move |request| {
+        let answer = respond(200, &["Cache-Control: private"], "yours");
+        let gate = match request.index {
+            0 => &of_origin[0],
+            1..10 => &of_origin[1],
+            10 => return answer,
+            _ => &of_origin[2],
+        };
+        [vec![Step::Wait(gate.clone())], answer].concat()
+    });
+    let proxy = Proxy::start(&origin, &[]);
+    let ask = || {
+        let mut client = proxy.client();
+        client.send(request("GET", "/a", &[]));
+        client
+    };
+    let burst = || (0..10).map(|_| ask()).collect::<Vec<_>>();
+    let answered =
+        |clients: Vec<Client>| clients.into_iter().all(|mut client| client.response("GET").text() == "yours");
+    let first = burst();
+    proxy.await_following(9);
+    origin.await_requests(1);
+    assert_eq!(origin.request_count(), 1);
+    gates[0].open();
+    // all of them are at the origin before one of them has an answer
+    origin.await_requests(10);
+    gates[1].open();
+    assert!(answered(first));
+    // a URL that is asked for goes on being asked for alone
+    proxy.advance(9);
+    assert!(answered(vec![ask()]));
+    proxy.advance(9);
+    let later = burst();
+    origin.await_requests(21);
+    gates[2].open();
+    assert!(answered(later));
+}
+
+#[test]
 fn w42_who_joins_late_is_not_failed_by_the_time_of_the_one_who_leads() {
     let origin = Origin::answering(|request| match request.index {
         0 => vec![Step::Wait(Gate::closed())],
@@ -131,7 +173,8 @@ fn w42_who_joins_late_is_not_failed_by_the_time_of_the_one_who_leads() {
 #[test]
 fn w43_what_was_fresh_for_less_time_than_the_origin_took_is_shared_by_those_who_asked_before_it_came() {
     for (flags, lines, shared, stored) in [
-        (&[][..], &["Cache-Control: max-age=1"][..], true, false),
+        (&[][..], &["Cache-Control: max-age=1"][..], true, true),
+        (&["--stale-if-error", "0s"], &["Cache-Control: max-age=1"], true, false),
         (&[], &["Cache-Control: max-age=1", "ETag: \"1\""], true, true),
         (&[], &["Cache-Control: max-age=5", "Age: 5"], false, false),
         (&[], &["Cache-Control: max-age=1, must-revalidate"], false, false),
@@ -163,7 +206,13 @@ fn w43_what_was_fresh_for_less_time_than_the_origin_took_is_shared_by_those_who_
             let says_stored = answers.iter().filter(|answer| answer.cache_status().contains("; stored")).count();
             assert_eq!(says_stored, usize::from(stored), "{lines:?}");
             // who comes later asks for itself
-            assert!(!proxy.get("/a").cache_status().contains("hit"), "{lines:?}");
+            if stored {
+                drop(origin);
+                let stood_in = proxy.get("/a");
+                assert!(stood_in.detail().starts_with("stale: the origin "), "{lines:?}: {}", stood_in.detail());
+            } else {
+                assert!(!proxy.get("/a").cache_status().contains("hit"), "{lines:?}");
+            }
         }
     }
 }

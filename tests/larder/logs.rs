@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     net::TcpStream,
+    path::PathBuf,
 };
 
 use crate::support::{
@@ -13,13 +14,19 @@ use crate::support::{
 
 pub struct Run {
     pub larder: Spawned,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
+}
+
+impl Run {
+    pub fn cache(&self) -> PathBuf {
+        self.folder.path().join("cache")
+    }
 }
 
 pub fn run(origin: &Origin, flags: &[&str]) -> Run {
     let folder = tempfile::tempdir().unwrap();
     let larder = Spawned::start(&origin.url(), &folder.path().join("cache"), flags);
-    Run { larder, _folder: folder }
+    Run { larder, folder }
 }
 
 /// The words behind the time and the level.

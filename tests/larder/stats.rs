@@ -177,7 +177,7 @@ fn a_running_larder_counts_requests_and_what_it_refused_and_one_that_does_not_ru
     assert!(json["connections"].as_u64().unwrap() >= 5 && json["lookups"]["memory"].is_u64(), "{json}");
     assert_eq!(json["panics"], 0);
     let refused = lines_.iter().find(|line| line.starts_with("Refused: ")).unwrap();
-    assert!(refused.contains("(over a connection limit "), "{lines_:?}");
+    assert!(refused.contains(" (not valid HTTP 3, over a connection limit "), "{lines_:?}");
     assert_eq!(spawned.stop().code(), Some(0));
 
     let (lines, json) = (lines(&cache), numbers(&cache));

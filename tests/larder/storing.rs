@@ -78,7 +78,7 @@ fn the_responses_directives_decide() {
                 &[],
                 200,
                 &[FRESH, "Date: Wed, 31 Dec 2025 23:50:00 GMT"],
-                Miss("the lifetime was used up on the way (Age, Date)"),
+                Miss("its lifetime was over when it arrived (Age, Date, or a slow origin)"),
             ),
             (&[], 200, &["Vary: *", FRESH], Miss("Vary: *")),
             (&[], 200, &["Vary: Accept, *", FRESH], Miss("Vary: *")),

@@ -91,6 +91,36 @@ fn w21_the_limit_for_an_address_holds_for_the_clients_of_a_trusted_proxy_and_not
 }
 
 #[test]
+fn a_redirect_to_https_behind_a_proxy_that_is_not_trusted_is_a_warning_that_names_the_flag() {
+    // as WordPress and Django with SECURE_SSL_REDIRECT do
+    let origin = Origin::answering(|request| match request.field("X-Forwarded-Proto") {
+        Some("https") => respond(200, &[], "welcome"),
+        _ => respond(301, &[&format!("Location: https://shop.test{}", request.target)], ""),
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let flags = |trusted: &'static str| ["--trusted-proxy", trusted];
+    let larder = Spawned::start(&origin.url(), &folder.path().join("a"), &flags("10.0.0.0/8"));
+    let ask = |larder: &Spawned, target: &str, line: &str| {
+        larder.client().send(format!("GET {target} HTTP/1.1\r\nHost: shop.test\r\n{line}\r\n\r\n")).response("GET")
+    };
+    assert_eq!(ask(&larder, "/plain", "X-Forwarded-Proto: http").status, 301);
+    larder.await_line(" GET /plain ");
+    let warnings = || larder.log().iter().filter(|line| line.contains("--trusted-proxy")).count();
+    assert_eq!(warnings(), 0, "{:#?}", larder.log());
+    for (target, line) in [("/a?b", "X-Forwarded-Proto: https"), ("/c", "Forwarded: for=192.0.2.1;proto=https")] {
+        assert_eq!(ask(&larder, target, line).status, 301);
+        larder.await_line(&format!(" GET {target} "));
+    }
+    let line = larder.await_line("--trusted-proxy");
+    assert!(line.contains(" WARN "), "{line}");
+    assert!(line.ends_with("if it is your TLS proxy, write --trusted-proxy 127.0.0.1"), "{line}");
+    assert_eq!(warnings(), 1, "one a minute: {:#?}", larder.log());
+
+    let mended = Spawned::start(&origin.url(), &folder.path().join("b"), &flags("127.0.0.1"));
+    assert_eq!(ask(&mended, "/a", "X-Forwarded-Proto: https").text(), "welcome");
+}
+
+#[test]
 fn w21_a_connection_of_a_trusted_proxy_carries_many_users() {
     let origin = Origin::answering(|request| {
         let user = request.field("Authorization").unwrap_or("nobody").to_owned();

@@ -18,6 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 VENV = ROOT / "target/real-clients/venv"
 APART = ROOT / "target/real-clients/apart"
 PAUSE = threading.Event()
+PORTS = threading.Lock()
 
 
 class Failed(Exception):
@@ -77,10 +78,19 @@ def recipe_of_lines(title, url):
     return rest.partition("\n\n")[0]
 
 
+HANDED_OUT = set()
+
+
 def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """A port that no other test has been given."""
+    while True:
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            port = listener.getsockname()[1]
+        with PORTS:
+            if port not in HANDED_OUT:
+                HANDED_OUT.add(port)
+                return port
 
 
 class Reply:

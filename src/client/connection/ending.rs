@@ -13,7 +13,7 @@ use tokio::io::AsyncWrite;
 use super::{
     super::{
         head,
-        refusal::{EndedBy, Refusal, Refused},
+        refusal::{EndedBy, OnFate, Refusal, Refused},
     },
     Phase, State,
 };
@@ -100,11 +100,50 @@ impl State {
         self.half_closed && under_way && !matches!(SockRef::from(&self.io).take_error(), Ok(None))
     }
 
+    /// Returns true if the client has ended its side of the connection.
+    pub fn has_ended_its_side(&self) -> bool {
+        self.eof
+    }
+
+    /// Returns true if the client had ended its side before its answer was there, and `sent` bytes are no proof that it
+    /// has taken any: the kernel may hold all of them.
+    pub fn may_have_got_nothing(&self, sent: u64) -> bool {
+        self.half_closed && SockRef::from(&self.io).send_buffer_size().is_ok_and(|buffer| sent <= buffer as u64)
+    }
+
+    /// Calls `on_fate` when it is known whether the answer that was just given reaches the client. Until then the
+    /// connection is not dropped.
+    pub fn await_fate(&mut self, on_fate: OnFate) {
+        self.learn_fate();
+        self.awaits_fate = Some(on_fate);
+    }
+
+    /// Tells whoever waits for the fate of an answer what is known now.
+    pub(super) fn learn_fate(&mut self) {
+        let Some(on_fate) = self.awaits_fate.take() else { return };
+        on_fate(self.failed || !matches!(SockRef::from(&self.io).take_error(), Ok(None)));
+    }
+
+    /// Tells whoever waits for the fate of an answer, if it is known. A client that still reads acknowledges all bytes and
+    /// the end behind them, which closes the connection; the system of one that has left answers with a reset.
+    pub fn settle(&mut self) {
+        let is_closed = || self.io.peer_addr().is_err();
+        if self.phase == Phase::Lingering && self.awaits_fate.is_some() && is_closed() {
+            self.learn_fate();
+            self.stop_lingering();
+        }
+    }
+
     /// Ends the connection of a client that has left.
     pub fn abort(&mut self) {
         self.body.fail(io::ErrorKind::UnexpectedEof);
-        self.closed = true;
+        self.fail();
         self.wake();
+    }
+
+    /// Notes that the socket is of no use any more.
+    pub fn fail(&mut self) {
+        (self.closed, self.failed) = (true, true);
     }
 
     /// Ends the connection behind the bytes that were written already.
@@ -140,6 +179,8 @@ impl State {
             }
             ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
             self.enter(Phase::Lingering);
+            self.linger |= self.awaits_fate.is_some() && !self.worker.stopping();
+            self.settle();
         }
         while self.linger && !self.eof {
             self.input.clear();
@@ -147,6 +188,9 @@ impl State {
                 Ok(true) => {}
                 Ok(false) | Err(_) => self.eof = true,
             }
+        }
+        if self.linger && self.awaits_fate.is_some() {
+            return Poll::Pending;
         }
         Poll::Ready(Ok(()))
     }
@@ -177,6 +221,7 @@ impl State {
         if std::thread::panicking() {
             self.worker.options.counters.panics.add();
         }
+        self.learn_fate();
         // a core that still reads the body must not wait for ever
         self.body.fail(io::ErrorKind::ConnectionAborted);
         if self.reset {

@@ -81,6 +81,7 @@ fn request(method: &str, lines: &[&str]) -> Request {
         peer: None,
         version: Version::Http11,
         forwarded: false,
+        claims_https: false,
     }
 }
 

@@ -158,7 +158,8 @@ fn methods_other_than_get_and_query_are_not_stored_but_for_what_post_says_of_its
     for method in ["PUT", "DELETE", "M-SEARCH"] {
         assert_eq!(verdict(method, fresh), Err(Reason::UnsafeMethod), "{method}");
     }
-    for method in ["HEAD", "OPTIONS", "TRACE"] {
+    assert_eq!(verdict("HEAD", fresh), Err(Reason::HeadRequest));
+    for method in ["OPTIONS", "TRACE"] {
         assert_eq!(verdict(method, fresh), Err(Reason::MethodNotCached), "{method}");
     }
 }
@@ -243,4 +244,26 @@ fn a_lifetime_that_is_over_on_arrival_is_called_so() {
         }
     }
     assert_eq!(verdict(&[], 200, &["Cache-Control: max-age=60", "Age: 60", "ETag: \"1\""], &usual()), None);
+}
+
+#[test]
+fn what_a_slow_origin_sends_too_late_is_stored_to_stand_in_while_the_origin_fails() {
+    let slow = Times { request: T0, response: T0.plus(Seconds(2)), ..times(T0) };
+    let stored = |status, lines: &[&str], options: &Options| {
+        storing(&request("GET", &[]), &response(status, lines), slow, options).map(|head| head.initial_age)
+    };
+    let stand_in = Options { stale_if_error: Seconds(60), ..usual() };
+    assert_eq!(stored(200, &["Cache-Control: max-age=1"], &stand_in), Ok(Seconds(2)));
+    for (status, lines, options) in [
+        (200, &["Cache-Control: max-age=1"][..], &Options { stale_if_error: Seconds(0), ..usual() }),
+        (200, &["Cache-Control: max-age=1"], &Options { strict: true, ..stand_in.clone() }),
+        (200, &["Cache-Control: max-age=1, must-revalidate"], &stand_in),
+        (200, &["Cache-Control: s-maxage=1"], &stand_in),
+        (404, &["Cache-Control: max-age=1"], &stand_in),
+        // it was over before the origin was asked
+        (200, &["Cache-Control: max-age=60", "Age: 60"], &stand_in),
+    ] {
+        assert_eq!(stored(status, lines, options), Err(Reason::LifetimeUsedUp), "{lines:?}");
+    }
+    assert_eq!(stored(200, &["Cache-Control: max-age=0"], &stand_in), Err(Reason::NeverReusable));
 }

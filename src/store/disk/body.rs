@@ -1,4 +1,4 @@
-//! Large bodies: read piece by piece, also while they stream in, and verified before a byte of them is sent.
+//! Large bodies. They are read piece by piece, also while they stream in, and verified before a byte of them is sent.
 
 use std::{
     fs::File,
@@ -35,7 +35,7 @@ enum Wait {
     No,
 }
 
-/// The most that one `read` gives.
+/// The most bytes that one `read` returns.
 const READ: usize = 256 * 1024;
 /// Bytes of a body whose file is closed by the thread that removes files.
 const LONG: u64 = 8 << 20;
@@ -48,16 +48,16 @@ struct Body {
     /// Set when the first byte is written.
     file: OnceLock<Arc<File>>,
     offset: u64,
-    /// What can be read.
+    /// The bytes that can be read.
     length: AtomicU64,
     piece: u32,
     /// Set once the body is whole.
     sums: OnceLock<Verified>,
-    /// Where it is stored; `None` while it is not.
+    /// The place of the body. `None` while it is not stored.
     home: Mutex<Option<Home>>,
-    /// Who is told, and under which key, when it cannot be read.
+    /// The key of the response, and who is told if the body cannot be read.
     watch: OnceLock<(CacheKey, Notices)>,
-    /// Of a body that streamed in: the file to remove when nobody wants it any more and it is not stored.
+    /// The file of a body that streamed in. It is removed if the body is dropped before it is stored.
     filling: Option<Filling>,
     /// Closes and removes what takes long.
     remover: Remover,
@@ -68,13 +68,13 @@ struct Filling {
     space: Arc<Space>,
 }
 
-/// The sums of the pieces, and which of them were found right.
+/// The sums of the pieces, and which pieces were found right.
 struct Verified {
     sums: Vec<Sum>,
     right: Arc<Right>,
 }
 
-/// Which pieces of a body were found right in this process's life: a bit for each.
+/// Says which pieces of a body were found right in this process's life: one bit for each.
 pub struct Right(Box<[AtomicU64]>);
 
 /// Bytes of a stored body where they stand in a file. All of them were found right. The file stays readable, also after
@@ -94,7 +94,7 @@ impl DiskBody {
     /// Reads `from..from + length` (less at the end of the body, and at most 256 KiB at a time; empty behind the end).
     /// Verified once the body is whole.
     pub async fn read(&self, from: u64, length: usize) -> Result<Bytes, StoreError> {
-        // a look at another thread costs more than reading what the kernel has in memory
+        // a change of threads costs more than reading what the kernel has in memory
         match self.reported(self.0.read(from, length.min(READ), Wait::No)) {
             Err(StoreError::Busy) => {}
             read => return read,
@@ -121,7 +121,7 @@ impl DiskBody {
         let _ = self.reported(Err(StoreError::Damaged("a file of bodies")));
     }
 
-    /// Which pieces were found right. `None` while the body is not whole.
+    /// Returns which pieces were found right. `None` while the body is not whole.
     pub(in crate::store) fn right(&self) -> Option<Arc<Right>> {
         self.0.sums.get().map(|verified| verified.right.clone())
     }
@@ -131,7 +131,7 @@ impl DiskBody {
         self.0.watch.get_or_init(|| (key, notices.clone()));
     }
 
-    /// A stored body. Reads its sums. `right`: which pieces are known to be right, if that is known.
+    /// Returns a stored body. Reads its sums. `right`: which pieces are known to be right, if that is known.
     pub(in crate::store) fn stored(
         file: Arc<File>,
         generation: u32,
@@ -153,7 +153,7 @@ impl DiskBody {
         })))
     }
 
-    /// A body that is about to stream in, to this file.
+    /// Returns a body that is about to stream into this file.
     pub(super) fn begin(path: PathBuf, space: Arc<Space>, remover: Remover) -> DiskBody {
         DiskBody(Arc::new(Body {
             file: OnceLock::new(),
@@ -168,7 +168,7 @@ impl DiskBody {
         }))
     }
 
-    /// Where the room comes from that it takes while it streams in.
+    /// The room that a body takes while it streams in. `None` if it did not stream in.
     pub(super) fn space(&self) -> Option<&Arc<Space>> {
         self.0.filling.as_ref().map(|filling| &filling.space)
     }
@@ -201,27 +201,27 @@ impl DiskBody {
         self.0.file.get().map_or(Ok(()), |file| file.sync_data())
     }
 
-    /// So many bytes can be read now.
+    /// Notes that so many bytes can be read now.
     pub(super) fn has_grown(&self, length: u64) {
         self.0.length.store(length, Release);
     }
 
-    /// It does not grow any more, and is verified from now on.
+    /// Notes that the body does not grow any more. From now on it is verified.
     pub(super) fn is_whole(&self, sums: Vec<Sum>) {
         self.0.sums.get_or_init(|| Verified { right: Right::none_of(sums.len()), sums });
     }
 
-    /// All of it. Blocks.
+    /// Reads the whole body. Blocks.
     pub(in crate::store) fn read_whole(&self) -> Result<Bytes, StoreError> {
         self.0.read(0, usize::try_from(self.length()).map_err(|_| StoreError::TooLarge)?, Wait::Yes)
     }
 
-    /// Looks whether its first piece is right. Blocks.
+    /// Verifies the first piece. Blocks.
     pub(in crate::store) fn read_first(&self) -> Result<(), StoreError> {
         self.0.read(0, 1, Wait::Yes).map(drop)
     }
 
-    /// `read` without leaving the thread. Blocks.
+    /// Reads as `read` does, without leaving the thread. Blocks.
     pub(in crate::store) fn read_now(&self, from: u64, length: usize) -> Result<Bytes, StoreError> {
         self.reported(self.0.read(from, length.min(READ), Wait::Yes))
     }
@@ -235,7 +235,7 @@ impl DiskBody {
         read
     }
 
-    /// Bytes of memory that it holds.
+    /// Returns the bytes of memory that the body holds.
     pub(in crate::store) fn held(&self) -> u64 {
         256 + self.0.sums.get().map_or(0, |verified| verified.sums.len() as u64 * 17)
     }
@@ -252,7 +252,7 @@ impl DiskBody {
         }
     }
 
-    /// The file of a body that is whole but not stored yet.
+    /// Returns the file of a body that is whole but not stored yet.
     pub(in crate::store) fn filled(&self) -> Option<(PathBuf, Location)> {
         let (filling, verified) = (self.0.filling.as_ref()?, self.0.sums.get()?);
         let location = Location {
@@ -273,7 +273,7 @@ impl std::fmt::Debug for DiskBody {
 }
 
 impl Body {
-    /// An error: it cannot be read, or [`StoreError::Busy`]: not without waiting.
+    /// Reads and verifies. The error is [`StoreError::Busy`] if that is not possible without waiting.
     fn read(&self, from: u64, length: usize, wait: Wait) -> Result<Bytes, StoreError> {
         let end = from.saturating_add(length as u64).min(self.length.load(Acquire));
         let Some(file) = self.file.get().filter(|_| from < end) else { return Ok(Bytes::new()) };
@@ -298,7 +298,7 @@ impl Body {
                 let length = bytes.len();
                 let read =
                     preadv2(file, &mut [IoSliceMut::new(&mut bytes)], self.offset + from, ReadWriteFlags::NOWAIT);
-                // not all of it is there, or the file system has no such reads
+                // not all is in memory, or the file system has no such reads
                 if read != Ok(length) {
                     return Err(StoreError::Busy);
                 }
@@ -319,11 +319,11 @@ impl Drop for Body {
                 {
                     log::debug!("an unfinished body could not be removed: {error}");
                 }
-                // not before it is closed
+                // only after the file is closed
                 drop(file);
                 space.give_back(length);
             }),
-            // its name may be gone: then this removes it
+            // if the file has no name any more, closing it removes it, which takes long
             None if length >= LONG => self.remover.work(move || drop(file)),
             None => {}
         }
@@ -343,7 +343,7 @@ impl Verified {
 }
 
 impl Right {
-    /// None of so many pieces.
+    /// Returns a set for so many pieces that has none of them.
     pub fn none_of(pieces: usize) -> Arc<Right> {
         Arc::new(Right((0..pieces.div_ceil(64)).map(|_| AtomicU64::new(0)).collect()))
     }

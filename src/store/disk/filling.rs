@@ -1,4 +1,4 @@
-//! Large bodies while they stream in: written to a file of their own, and made durable when they are whole.
+//! Large bodies while they stream in. Each is written to a file of its own, and made durable when it is whole.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -16,22 +16,22 @@ use crate::store::{
     hop::{hop, patient_hop},
 };
 
-/// So many bytes are written before they are made to reach the disk, so that the end of a large body waits for few.
+/// The bytes that are written before they are synced, so that the end of a large body waits for few.
 const SYNC: u64 = 32 * 1024 * 1024;
 
-/// A body that is being written. Dropped without `finish`: its space is given back.
+/// A body that is being written. If it is dropped before it is finished, its space is given back.
 pub struct BodyWriter {
     body: DiskBody,
-    /// `None` while, and for ever after, an `append` did not come to its end.
+    /// `None` while an `append` runs, and for ever if an `append` did not come to its end.
     sums: Option<Sums>,
-    /// The body may not become longer.
+    /// The most bytes that the body may have.
     longest: u64,
     unsynced: u64,
     _promise: Promise,
     finishing: Finishing,
 }
 
-/// A body of which all was appended: the store closes when it is finished, or dropped.
+/// A body of which all was appended. The store closes only after it is finished or dropped.
 pub struct WholeBody {
     writer: BodyWriter,
     counted: Counted,
@@ -50,7 +50,7 @@ impl BodyWriter {
         BodyWriter { body, sums: Some(Sums::default()), longest, unsynced: 0, _promise: promise, finishing }
     }
 
-    /// Appends; on return `reader` can read it. 64 KiB or more at a time cost least. After an error, and after an
+    /// Appends bytes. On return, `reader` can read them. 64 KiB or more at a time cost least. After an error, and after an
     /// `append` that was not waited for, the body cannot be finished.
     pub async fn append(&mut self, pieces: Vec<Bytes>) -> Result<(), StoreError> {
         let mut sums = self.sums.take().ok_or(StoreError::Closed)?;
@@ -83,12 +83,12 @@ impl BodyWriter {
         Ok(())
     }
 
-    /// A body that grows: what has been appended so far can be read.
+    /// Returns the body as it grows: what has been appended so far can be read.
     pub fn reader(&self) -> DiskBody {
         self.body.clone()
     }
 
-    /// The whole body was appended.
+    /// Ends the appending.
     pub fn whole(self) -> WholeBody {
         let counted = self.finishing.count();
         WholeBody { writer: self, counted }
@@ -96,7 +96,7 @@ impl BodyWriter {
 }
 
 impl WholeBody {
-    /// Makes it durable, so that it may be stored: that is what `then` does, also where nobody waits for this any more.
+    /// Makes the body durable and calls `then`, which stores it, also if nobody waits for this any more.
     pub async fn finish<T: Send + 'static>(
         self,
         then: impl FnOnce(DiskBody) -> T + Send + 'static,
@@ -115,11 +115,11 @@ impl WholeBody {
     }
 }
 
-/// How many whole bodies are still to be finished.
+/// Counts the whole bodies that are not finished yet.
 #[derive(Clone, Default)]
 pub struct Finishing(Arc<watch::Sender<usize>>);
 
-/// One of them.
+/// One of the whole bodies that are counted, until this is dropped.
 pub struct Counted(Finishing);
 
 impl Finishing {

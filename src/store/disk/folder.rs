@@ -1,7 +1,7 @@
-//! The cache folder: whose it is, who may read it, who holds it, what it occupies.
+//! The cache folder: who owns it, who may read it, which process holds it, and what it occupies.
 //!
 //! ```text
-//! CACHEDIR.TAG   says that it is a cache: backups leave it out, and nothing is removed from a folder without it
+//! CACHEDIR.TAG   says that this is a cache: backups leave it out, and nothing is removed from a folder without it
 //! lock           held by the process that uses the folder
 //! secret         the key of the digests that stand for credentials; 32 random bytes
 //! live/journal, live/fresh-N/, live/proven-N/
@@ -27,10 +27,10 @@ use crate::store::OpenError;
 const TAG: &str = "CACHEDIR.TAG";
 const SIGNATURE: &[u8] =
     b"Signature: 8a477f597d28d172789f06886806bc55\n# This is a cache of Larder's: it may be removed.\n";
-/// What else is in a cache folder, beside what bears a number.
+/// The other names in a cache folder, without those that end in a number.
 const OURS: [&str; 6] = ["lock", "secret", "secret.new", "live", "filling", "control"];
 
-/// Held by the one process that uses a cache folder, for as long as this lives.
+/// The lock of a cache folder. One process holds it, as long as this lives.
 #[derive(Debug)]
 pub struct FolderLock {
     file: File,
@@ -42,7 +42,7 @@ impl FolderLock {
         &self.folder
     }
 
-    /// Is the folder still the one that was locked? Not where it was removed.
+    /// Returns true if the folder is still the one that was locked. It is not if it was removed.
     pub fn holds(&self) -> bool {
         let inode = |about: fs::Metadata| (about.dev(), about.ino());
         let there = fs::metadata(self.folder.join("lock")).map(inode).ok();
@@ -52,17 +52,17 @@ impl FolderLock {
 
 impl Drop for FolderLock {
     fn drop(&mut self) {
-        // not by closing it: a process that this one is starting has it open, too, until it runs its own program
+        // closing it is not enough: a process that this one is starting has it open, too, until it runs its own program
         let _ = flock(&self.file, FlockOperation::Unlock);
     }
 }
 
-/// Files that this process creates from now on are its user's alone. Process-wide: for `main`.
+/// Makes the files that this process creates from now on its user's alone. Process-wide: for `main`.
 pub fn restrict_umask() {
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
 }
 
-/// Takes a cache folder, which is created (mode 0700) if it is missing.
+/// Locks a cache folder. Creates it (mode 0700) if it is missing.
 pub fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
     let io = |error| OpenError::Io(folder.to_owned(), error);
     if let Err(error) = DirBuilder::new().recursive(true).mode(0o700).create(folder)
@@ -84,9 +84,7 @@ pub fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
         return Err(OpenError::NotACache(folder.to_owned()));
     }
     let path = folder.join("lock");
-    if path.is_dir() {
-        set_aside(folder, &path).map_err(io)?;
-    }
+    set_aside_unless_file(folder, &path).map_err(io)?;
     let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(io)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {
@@ -100,7 +98,7 @@ pub fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
     }
 }
 
-/// Whether it is a cache folder of Larder's; one that cannot be read may be. One that has lost its tag is known by its other files.
+/// Returns true if this may be a cache folder of Larder: it has the tag, or only files with Larder's names, or cannot be read.
 pub fn is_cache(folder: &Path) -> bool {
     if folder.join(TAG).exists() {
         return true;
@@ -123,16 +121,19 @@ fn tag(folder: &Path) -> io::Result<()> {
     OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?.write_all(SIGNATURE)
 }
 
-/// Returns the secret of the cache folder. Where there is none, or no whole one, a new one is made: what depends on the old
-/// one is not found any more.
+/// Returns the secret of the cache folder. If there is none, or no whole one, makes a new one: what depends on the old one is
+/// not found any more.
 pub fn secret(folder: &Path) -> io::Result<[u8; 32]> {
-    let path = folder.join("secret");
+    let (path, new) = (folder.join("secret"), folder.join("secret.new"));
+    for path in [&path, &new] {
+        set_aside_unless_file(folder, path)?;
+    }
     match fs::read(&path).map(<[u8; 32]>::try_from) {
         Ok(Ok(secret)) => return Ok(secret),
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(Err(_)) | Err(_) => {}
     }
-    let (secret, new) = (random()?, folder.join("secret.new"));
+    let secret = random()?;
     let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&new)?;
     file.write_all(&secret)?;
     file.sync_all()?;
@@ -151,7 +152,7 @@ pub fn random() -> io::Result<[u8; 32]> {
     Ok(bytes)
 }
 
-/// Creates a folder (mode 0700) where none is.
+/// Creates a folder (mode 0700) if it is missing.
 pub fn create(folder: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(folder) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
@@ -159,12 +160,12 @@ pub fn create(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// A file that only this process may read.
+/// Creates a file that only this user may read.
 pub fn create_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().create_new(true).read(true).write(true).mode(0o600).open(path)
 }
 
-/// Takes everything in a folder from everyone else.
+/// Makes everything in a folder readable for this user alone.
 pub fn restrict(folder: &Path) -> io::Result<()> {
     fs::set_permissions(folder, Permissions::from_mode(0o700))?;
     for file in fs::read_dir(folder)? {
@@ -178,7 +179,7 @@ pub fn restrict(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Bytes that a file or folder occupies, as du counts them. What vanishes meanwhile counts nothing.
+/// Returns the bytes that a file or folder occupies, as du counts them. What vanishes meanwhile counts nothing.
 pub fn occupied(path: &Path) -> u64 {
     let Ok(about) = fs::symlink_metadata(path) else { return 0 };
     let own = about.blocks() * 512;
@@ -188,15 +189,27 @@ pub fn occupied(path: &Path) -> u64 {
     }
 }
 
-/// Renames what cannot be read to the next free `set-aside-N`. Older ones are moved away.
-pub fn set_aside(folder: &Path, what: &Path) -> io::Result<()> {
+/// Renames what cannot be read to the next free `set-aside-N`, and returns that name. Older ones are moved away.
+pub fn set_aside(folder: &Path, what: &Path) -> io::Result<String> {
     let older = numbered(folder, "set-aside-")?;
     let next = older.last().map_or(1, |(number, _)| number.saturating_add(1));
-    fs::rename(what, folder.join(format!("set-aside-{next}")))?;
-    older.iter().try_for_each(|(_, path)| move_away(folder, path).map(drop))
+    let name = format!("set-aside-{next}");
+    fs::rename(what, folder.join(&name))?;
+    older.iter().try_for_each(|(_, path)| move_away(folder, path).map(drop)).map(|()| name)
 }
 
-/// What is named with this prefix and a number, by number.
+/// Sets something aside that has the name of a file and is not a regular file. Opening it could wait for ever, as with a FIFO.
+/// Returns true if there was such a thing.
+pub fn set_aside_unless_file(folder: &Path, path: &Path) -> io::Result<bool> {
+    if fs::metadata(path).map_or(true, |about| about.is_file()) {
+        return Ok(false);
+    }
+    let name = set_aside(folder, path)?;
+    log::warn!("{} is not a regular file; it is moved to {name} and can be deleted", path.display());
+    Ok(true)
+}
+
+/// Lists what is named with this prefix and a number, by number.
 pub fn numbered(folder: &Path, prefix: &str) -> io::Result<Vec<(u32, PathBuf)>> {
     let mut found = Vec::new();
     for file in fs::read_dir(folder)? {
@@ -208,7 +221,7 @@ pub fn numbered(folder: &Path, prefix: &str) -> io::Result<Vec<(u32, PathBuf)>> 
     Ok(found)
 }
 
-/// Removes a file or a folder; what cannot be removed is tried again at the next start.
+/// Removes a file or a folder. If that fails, the next start tries again.
 pub fn remove(path: &Path) {
     let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     if let Err(error) = removed {
@@ -216,7 +229,7 @@ pub fn remove(path: &Path) {
     }
 }
 
-/// Moves all that is stored out of the way, at once and durably, and what was set aside. Where `live/` is then.
+/// Moves all that is stored and what was set aside out of the way, at once and durably. Returns where `live/` is then.
 pub fn clear_live(folder: &Path) -> io::Result<Option<PathBuf>> {
     for (_, path) in numbered(folder, "set-aside-")? {
         move_away(folder, &path)?;
@@ -226,7 +239,7 @@ pub fn clear_live(folder: &Path) -> io::Result<Option<PathBuf>> {
         return Ok(None);
     }
     let gone = move_away(folder, &live)?;
-    // on the disk before anybody is told
+    // on the disk before the caller goes on
     File::open(folder)?.sync_all()?;
     Ok(Some(gone))
 }
@@ -243,7 +256,7 @@ pub fn move_away(folder: &Path, what: &Path) -> io::Result<PathBuf> {
     Ok(gone)
 }
 
-/// What was moved away and is not removed yet.
+/// Lists what was moved away and is not removed yet.
 pub fn gone(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(numbered(folder, "gone-")?.into_iter().map(|(_, path)| path).collect())
 }

@@ -1,5 +1,5 @@
 //! One generation of the disk: a database and files of bodies in a folder of its own. When it has its share it is sealed, and
-//! later dropped as a whole. That is how the disk limit holds, and how the disk is given back.
+//! later removed as a whole. That keeps the disk limit, and gives disk space back.
 
 use std::{
     collections::HashMap,
@@ -47,10 +47,10 @@ const PROVEN: &str = "proven-";
 
 pub struct Generation {
     pub number: u32,
-    /// The class that its folder is named after.
+    /// The class that the folder is named after.
     class: Class,
     state: AtomicU8,
-    /// Records that were written to it since it was opened.
+    /// Records that were written since the opening.
     pub written: AtomicU64,
     pub folder: PathBuf,
     /// Its records.
@@ -59,7 +59,7 @@ pub struct Generation {
     segment: AtomicU64,
     /// Bytes of all other files: those of large bodies, and segments that are full.
     beside: AtomicU64,
-    /// Bytes of what was found dead since it was opened.
+    /// Bytes of the responses that were found dead since the opening.
     pub dead: AtomicU64,
     segments: Mutex<HashMap<u32, Arc<File>>>,
     /// Which pieces of the bodies with files of their own were found right, by the number of the file. The body itself may
@@ -77,7 +77,7 @@ pub enum Class {
     Proven,
 }
 
-/// What happens to a generation. It begins as active or, if an opening finds it, as sealed.
+/// The state of a generation. It begins as active or, if an opening finds it, as sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum State {
@@ -85,10 +85,10 @@ pub enum State {
     Active,
     /// It is full, or was found by an opening: nothing more is written to it.
     Sealed,
-    /// It was to make room, but most of it is worth keeping: from now on it counts as proven. The next opening does not know
-    /// of that.
+    /// It was to be removed, but most of it is worth keeping: from now on it counts as proven. The next opening does not know
+    /// that.
     Spared,
-    /// It makes room: what survives of it is copied, then it is removed.
+    /// It is about to be removed, after what survives of it was copied.
     Leaving,
 }
 
@@ -106,7 +106,7 @@ impl Generation {
         }
     }
 
-    /// The generations in a folder, by number.
+    /// Lists the generations in a folder, by number.
     pub fn list(live: &Path) -> io::Result<Vec<(u32, Class)>> {
         let mut found = Vec::new();
         for (prefix, class) in [(FRESH, Class::Fresh), (PROVEN, Class::Proven)] {
@@ -116,8 +116,8 @@ impl Generation {
         Ok(found)
     }
 
-    /// Opens it, or begins it where nothing is there. `share`: bytes that it is meant to have. What bodies with files of
-    /// their own occupy is not counted: that would take as long as there are many.
+    /// Opens a generation, or begins it if it is not there. `share`: the bytes that it is meant to have. Does not count the
+    /// files of large bodies, because many of them take long.
     pub fn open(
         live: &Path,
         class: Class,
@@ -162,7 +162,7 @@ impl Generation {
         }
     }
 
-    /// Returns true if it may be dropped to make room.
+    /// Returns true if the generation may be removed to make room.
     pub fn may_leave(&self) -> bool {
         matches!(self.state(), State::Sealed | State::Spared)
     }
@@ -183,7 +183,7 @@ impl Generation {
         self.database.forget_touched();
     }
 
-    /// Bytes of memory that its database holds, beside its pages and what each record costs.
+    /// Returns the bytes of memory that the database holds, beside its pages and what each record costs.
     pub fn memory(&self) -> u64 {
         OPEN + if self.state() == State::Active { WRITTEN } else { 0 }
     }
@@ -210,7 +210,7 @@ impl Generation {
         let _ = self.beside.fetch_update(Relaxed, Relaxed, corrected);
     }
 
-    /// Where the body of a record is, if it is in a file. The print is that of the record's key.
+    /// Returns where the body of a record is, if it is in a file. The print is that of the record's key.
     pub fn home(&self, print: Print) -> Result<Option<Home>, StoreError> {
         let Some((key, record)) = self.database.find_print(print)? else { return Ok(None) };
         Ok(record::parts(&key, &record).and_then(|parts| parts.home()))
@@ -222,13 +222,13 @@ impl Generation {
         Ok(if location.length <= READ_WHOLE {
             FoundBody::Memory(body.read_whole()?)
         } else {
-            // damage that is seen now is a miss, later it is a broken answer
+            // damage that is seen now is a miss, damage that is seen later breaks an answer off
             body.read_first()?;
             FoundBody::Disk(body)
         })
     }
 
-    /// A body, with its sums.
+    /// Returns a body with its sums.
     pub fn body(&self, location: Location) -> Result<DiskBody, StoreError> {
         let (file, right) = (self.file(location.file)?, self.right(location.file));
         let body = DiskBody::stored(file, self.number, location, right, self.remover.clone())?;
@@ -236,18 +236,18 @@ impl Generation {
         Ok(body)
     }
 
-    /// Which pieces of the body in this file are known to be right, if that is known.
+    /// Returns which pieces of the body in this file are known to be right, if that is known.
     pub fn right(&self, file: FileName) -> Option<Arc<Right>> {
         let FileName::Body(number) = file else { return None };
         self.verified().get(&number).cloned()
     }
 
-    /// From now on these pieces of the body in this file are known to be right.
+    /// Remembers which pieces of the body in this file are right.
     pub fn note_right(&self, file: FileName, right: Option<Arc<Right>>) {
         let (FileName::Body(number), Some(right)) = (file, right) else { return };
         let mut verified = self.verified();
         if verified.len() >= KNOWN {
-            // those of bodies that nobody reads are verified once more
+            // the bodies that nobody reads now will be verified once more
             verified.retain(|_, right| Arc::strong_count(right) > 1);
         }
         if verified.len() < KNOWN {
@@ -259,7 +259,7 @@ impl Generation {
         self.right.lock().unwrap_or_else(|poison| poison.into_inner())
     }
 
-    /// The file of bodies, open for reading.
+    /// Opens a file of bodies for reading.
     fn file(&self, name: FileName) -> Result<Arc<File>, StoreError> {
         let open = || match File::open(name.path(&self.folder)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::Damaged("a file of bodies")),
@@ -279,7 +279,7 @@ impl Generation {
         }
     }
 
-    /// A number that no file of bodies has yet.
+    /// Returns a number that no file of bodies has yet.
     pub fn unused_file_number(&self) -> io::Result<u32> {
         let mut last = 0;
         for file in std::fs::read_dir(&self.folder)? {
@@ -288,11 +288,11 @@ impl Generation {
         Ok(last.saturating_add(1))
     }
 
-    /// Removes the file of a body that nothing names any more, behind.
+    /// Lets the remover's thread remove the file of a body that nothing names any more.
     pub fn remove_body(self: &Arc<Self>, file: FileName) {
         let FileName::Body(number) = file else { return };
         self.verified().remove(&number);
-        // not to keep the database open
+        // a weak reference does not keep the database open
         let (generation, path) = (Arc::downgrade(self), file.path(&self.folder));
         self.remover.work(move || {
             let bytes = folder::occupied(&path);
@@ -304,7 +304,7 @@ impl Generation {
     }
 }
 
-/// Bytes that a generation's segments occupy, and its folder itself.
+/// Returns the bytes that a generation's segments and its folder itself occupy.
 fn segments(folder: &Path) -> u64 {
     let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|file| file.path());
     let segments = files.filter(|path| path.extension().is_some_and(|extension| extension == "seg"));

@@ -1,4 +1,4 @@
-//! The file of the journal: lines are appended when what they name is on the disk, and a journal that grew long is replaced.
+//! The file of the journal. Lines are appended when what they name is on the disk. A journal that grew long is replaced.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -12,16 +12,16 @@ use crate::store::format::lines::{self, LINE, Line, Mark, header};
 pub struct Journal {
     file: File,
     mark: Mark,
-    /// Lines that are not written yet: none may be on the disk before the record that it names.
+    /// Lines that are not written yet. No line may be on the disk before the record that it names.
     waiting: Vec<u8>,
-    /// So many lines are known to be on the disk.
+    /// The number of lines that are known to be on the disk.
     synced: u64,
-    /// So many lines of state it began with, as far as is known.
+    /// The number of lines of state at its beginning. 0 if that is not known.
     state: u64,
 }
 
 impl Journal {
-    /// Continues the journal that was read. `vouched`: how far it was known to be on the disk.
+    /// Continues a journal that was read. `vouched`: how far it was known to be on the disk.
     pub fn open(path: &Path, mark: Mark, vouched: Mark) -> io::Result<Journal> {
         let file = OpenOptions::new().append(true).open(path)?;
         file.set_len(mark.lines * LINE as u64)?;
@@ -29,7 +29,7 @@ impl Journal {
         Ok(Journal { file, mark, waiting: Vec::new(), synced, state: 0 })
     }
 
-    /// A new one, with these lines of state and this summary, in place of the one that was there.
+    /// Writes a new journal of these lines of state and this summary in place of the old one.
     pub fn summarize(path: &Path, serial: u64, state: &[Line], summary: &[Line]) -> io::Result<Journal> {
         let new = path.with_extension("new");
         let file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&new)?;
@@ -65,7 +65,7 @@ impl Journal {
         }
     }
 
-    /// Writes what waits and makes it reach the disk. What the lines name must be there already.
+    /// Writes the lines that wait, and waits until they are on the disk. What they name must be there already.
     pub fn sync(&mut self) -> io::Result<()> {
         if self.synced < self.mark.lines {
             self.file.write_all(&self.waiting)?;
@@ -76,7 +76,7 @@ impl Journal {
         Ok(())
     }
 
-    /// What a later reader must find, or else it was cut.
+    /// Returns how far a later reader must come. A shorter journal was cut.
     pub fn synced(&self) -> Mark {
         Mark { lines: self.synced, ..self.mark }
     }
@@ -85,7 +85,7 @@ impl Journal {
         self.mark.serial
     }
 
-    /// Most of its lines were superseded, where so many keys are stored.
+    /// Returns true if most of the lines are superseded, with so many keys stored.
     pub fn is_long(&self, keys: u64) -> bool {
         self.mark.lines > 50_000 + (self.state + keys) * 2
     }

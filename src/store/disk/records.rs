@@ -32,17 +32,17 @@ use crate::{
     },
 };
 
-/// Under this key stands how far the journal was on the disk when a record was last written.
+/// The key of the mark that says how far the journal was on the disk when a record was last written.
 const JOURNAL: &[u8] = b"journal";
-/// How long a process may take from its start to its own program, on a busy machine.
+/// The longest time that a process takes from its start to its own program, on a busy machine.
 const STARTING: Duration = Duration::from_secs(1);
 
-/// Why a database could not be opened.
+/// Says why a database could not be opened.
 #[derive(Debug)]
 pub enum DatabaseError {
-    /// The disk would not: full, read-only, broken. Worth another try.
+    /// The disk is full, read-only or broken. Worth another try.
     Io(io::Error),
-    /// Its files are not what was written.
+    /// The files are not what was written.
     Damaged(String),
 }
 
@@ -55,11 +55,11 @@ impl From<DatabaseError> for io::Error {
     }
 }
 
-/// sled's own threads were started.
+/// Done when sled's own threads were started.
 static THREADS: Once = Once::new();
 
-/// sled starts its threads at the first work for them, once in a process: where the system gave none then, whoever waits for
-/// that work would wait for ever. So the first work is now, and nothing.
+/// Makes sled start its threads. sled does that at the first work for them, once in a process. If the system gave it no threads
+/// then, a caller would wait for ever for that work. So the first work is an empty one, now, which nobody needs.
 fn start_threads(db: &sled::Db) {
     struct Waiting(Thread);
     impl Wake for Waiting {
@@ -73,16 +73,16 @@ fn start_threads(db: &sled::Db) {
     let mut flushed = pin!(db.flush_async());
     let waker = Waker::from(Arc::new(Waiting(thread::current())));
     let began = clock::instant();
-    // it holds the database until it is done
+    // the flush holds the database until it is done
     while flushed.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() && began.elapsed() < STARTING {
         thread::park_timeout(STARTING);
     }
 }
 
 pub struct Records {
-    /// Gone only while it is being dropped.
+    /// `None` only while this is dropped or opened anew.
     db: Option<sled::Db>,
-    /// sled's own file, for fsync.
+    /// sled's file, for fsync.
     file: File,
     cache: u64,
     /// The folder where sled has a file of its own for each page that is too long for a segment, and those of these files
@@ -94,10 +94,11 @@ pub struct Records {
 }
 
 impl Records {
-    /// `cache`: bytes of pages that sled holds. `segment`: bytes that it takes from the disk at a time, a power of two.
+    /// Opens a database. `cache`: the bytes of pages that sled holds. `segment`: the bytes that it takes from the disk at a time,
+    /// a power of two.
     pub fn open(folder: &Path, cache: u64, segment: usize) -> Result<Records, DatabaseError> {
         if is_locked(&folder.join("db")) {
-            // a reader of ours that hangs holds it; damage it is not
+            // a reader of this process that hangs holds it: no damage
             return Err(DatabaseError::Io(io::ErrorKind::WouldBlock.into()));
         }
         remove_begun_snapshots(folder).map_err(DatabaseError::Io)?;
@@ -114,12 +115,12 @@ impl Records {
         Ok(Records { db: Some(db), file, cache, blobs, synced, broken })
     }
 
-    /// Whether it was there when it was opened.
+    /// Returns true if the database was there before it was opened.
     pub fn was_there(&self) -> bool {
         self.db.as_ref().is_some_and(sled::Db::was_recovered)
     }
 
-    /// Closes it and opens it again.
+    /// Closes the database and opens it again.
     pub fn reopen(&mut self, folder: &Path) -> Result<(), DatabaseError> {
         let segment = Records::segment_of(folder).ok_or_else(|| DatabaseError::Damaged("no conf".to_owned()))?;
         caught(|| drop(self.db.take()));
@@ -127,13 +128,13 @@ impl Records {
         Ok(())
     }
 
-    /// The segment size that a database was made with: sled opens it with no other.
+    /// Returns the segment size that a database was made with. sled opens it with no other.
     pub fn segment_of(folder: &Path) -> Option<usize> {
         segment_size(&std::fs::read(folder.join("conf")).ok()?)
     }
 
-    /// Opens a closed database once, so that the next opening has nothing to catch up with: sled writes down where its pages
-    /// are when it opens, not when it closes.
+    /// Opens a closed database and closes it again, so that the next opening is quick: sled writes down where its pages are when
+    /// it opens, not when it closes.
     pub fn catch_up(folder: &Path) {
         let Some(segment) = Records::segment_of(folder) else { return };
         if let Err(failure) = Records::open(folder, 1 << 20, segment) {
@@ -146,7 +147,7 @@ impl Records {
         self.guard(|db| Ok(db.get(key.0)?.map(|record| read(&record))))
     }
 
-    /// The key and the record that begin with this print.
+    /// Returns the key that begins with this print, and its record.
     pub fn find_print(&self, print: Print) -> Result<Option<(CacheKey, Vec<u8>)>, StoreError> {
         self.guard(|db| {
             let Some(found) = db.scan_prefix(print.0.to_be_bytes()).next() else { return Ok(None) };
@@ -155,11 +156,10 @@ impl Records {
         })
     }
 
-    /// Writes records, and how far the journal must have come. They have left the process on return, but need not have
-    /// reached the disk.
+    /// Writes records, and how far the journal must have come. On return the kernel has them, but the disk may not.
     pub fn write(&self, records: &[(CacheKey, Vec<u8>)], journal: Mark) -> Result<(), StoreError> {
         self.guard(|db| {
-            // not a Batch: that locks every database of the process against readers
+            // no Batch, because that locks every database of the process against readers
             for (key, record) in records {
                 db.insert(key.0, &record[..])?;
             }
@@ -169,7 +169,7 @@ impl Records {
         })
     }
 
-    /// How far the journal must have come at least.
+    /// Returns how far the journal must have come at least.
     pub fn journal(&self) -> Result<Mark, StoreError> {
         let stored = self.guard(|db| db.get(JOURNAL))?.unwrap_or_default();
         let (Some((serial, _)), Some(lines)) = (stored.split_first_chunk(), stored.get(8..)) else {
@@ -225,15 +225,15 @@ impl Records {
     }
 }
 
-/// What a crash left of a snapshot: sled would take it for the newest one, and the database for damaged.
+/// Removes what a crash left of a snapshot. sled would take it for the newest one, and the database for damaged.
 fn remove_begun_snapshots(folder: &Path) -> io::Result<()> {
     let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|file| file.path());
     let mut begun = files.filter(|path| path.extension().is_some_and(|extension| extension == "generating"));
     begun.try_for_each(std::fs::remove_file)
 }
 
-/// Whether sled has this file open still, here or in another process. A process that this one starts holds what was open
-/// here until it runs its own program: that is waited for.
+/// Returns true if sled still has this file open, here or in another process. A process that this one starts holds what was
+/// open here until it runs its own program; waits for that.
 fn is_locked(file: &Path) -> bool {
     let Ok(file) = File::open(file) else { return false };
     let began = clock::instant();
@@ -243,7 +243,7 @@ fn is_locked(file: &Path) -> bool {
         }
         thread::sleep(STARTING / 500);
     }
-    // not by closing it: it may be held in that way, too
+    // closing it is not enough: a process that starts now may hold it
     let _ = flock(&file, FlockOperation::Unlock);
     false
 }
@@ -251,7 +251,7 @@ fn is_locked(file: &Path) -> bool {
 impl Drop for Records {
     fn drop(&mut self) {
         let db = self.db.take();
-        // sled unwraps an fsync on its way out, and after a panic it can wait for ever for a buffer that nobody writes
+        // sled unwraps an fsync when it is dropped, and after a panic it can wait for ever for a buffer that nobody writes
         let close = move || {
             if caught(|| drop(db)).is_none() {
                 log::debug!("a database panicked while it was closed");
@@ -266,7 +266,7 @@ impl Drop for Records {
     }
 }
 
-/// What a database's conf says of its segment size.
+/// Returns the segment size that a database's conf names.
 pub fn segment_size(conf: &[u8]) -> Option<usize> {
     // a sum stands behind the text
     let text = String::from_utf8_lossy(conf);

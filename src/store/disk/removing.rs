@@ -1,4 +1,4 @@
-//! Files and folders that nothing needs any more. One thread removes them, because that can take long: each file costs a slow
+//! Removes files and folders that nothing needs any more, on a thread of its own. That can take long: each file costs a slow
 //! disk some milliseconds, and a generation may hold very many. What is not removed yet counts in the disk limit.
 
 use std::{
@@ -20,10 +20,10 @@ use super::{
     space::{Gone, Space},
 };
 
-/// How long after a failure it is tried again to remove a folder. It is also tried when another one is to be removed.
+/// The time after which a folder that could not be removed is tried again. It is also tried when another one is removed.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// Takes what is to be removed to the thread. Cheap to clone. The default has no thread.
+/// Sends what is to be removed to the thread. Cheap to clone. The default has no thread.
 #[derive(Clone, Default)]
 pub struct Remover {
     /// `None`: there is no thread, and what is to be removed is removed at once.
@@ -39,7 +39,7 @@ enum Removal {
 /// A folder, or a file in its place, that was moved away.
 struct Folder {
     path: PathBuf,
-    /// What it occupies still. `None`: that is to be measured.
+    /// The room that the folder still occupies. `None`: that is to be measured.
     occupies: Option<Gone>,
 }
 
@@ -66,12 +66,12 @@ impl Remover {
         }
     }
 
-    /// Removes a folder that was moved away, behind. `occupies`: what it has of the limit, if that is known.
+    /// Removes a folder that was moved away, behind. `occupies`: the room that it occupies, if that is known.
     pub fn remove(&self, path: PathBuf, occupies: Option<Gone>) {
         self.send(Removal::Folder(Folder { path, occupies }));
     }
 
-    /// Does other work of this kind behind: it removes a file, or closes the last handle of one that was removed.
+    /// Does other work of this kind behind, which removes a file or closes the last handle of one that was removed.
     pub fn work(&self, work: impl FnOnce() + Send + 'static) {
         self.send(Removal::Work(Box::new(work)));
     }
@@ -100,9 +100,9 @@ struct Removing {
     ended: Arc<AtomicBool>,
     received: mpsc::Receiver<Removal>,
     waiting: VecDeque<Folder>,
-    /// What could not be removed.
+    /// The folders that could not be removed.
     failed: Vec<Folder>,
-    /// All of that, and what is being removed.
+    /// The paths of all folders that wait, failed or are being removed.
     known: HashSet<PathBuf>,
 }
 

@@ -1,5 +1,5 @@
-//! Where the bytes of bodies stand on disk. Many small bodies share a segment, a file that is only ever appended to; a
-//! large one has a file of its own. Behind the bytes of a body of several pieces stand their sums, 16 bytes each.
+//! The files of bodies. Many small bodies share a segment, a file that is only ever appended to. A large body has a file of
+//! its own. Behind the bytes of a body of several pieces stand the sums of the pieces, 16 bytes each.
 
 use std::{
     fs::{File, OpenOptions},
@@ -17,33 +17,33 @@ use crate::store::{
     },
 };
 
-/// The files of one body each that are in a generation's folder now.
+/// Lists the files of one body each that are in a generation's folder now.
 pub fn body_files(folder: &Path) -> io::Result<Vec<FileName>> {
     let names = std::fs::read_dir(folder)?.flatten().map(|file| file.file_name());
     let files = names.filter_map(|name| FileName::parse(name.to_str()?));
     Ok(files.filter(|file| matches!(file, FileName::Body(_))).collect())
 }
 
-/// Appends whole bodies to one segment. One thread does it.
+/// Appends whole bodies to one segment, on one thread.
 pub struct Segment {
     number: u32,
     file: Arc<File>,
-    /// What was written.
+    /// The bytes that were written.
     end: u64,
-    /// What stands behind it, to be written at once.
+    /// The bytes that come next, to be written together.
     buffer: Vec<u8>,
     synced: u64,
 }
 
 impl Segment {
-    /// A new one.
+    /// Creates a segment.
     pub fn create(folder: &Path, number: u32) -> io::Result<Segment> {
         let path = FileName::Segment(number).path(folder);
         let file = OpenOptions::new().create_new(true).read(true).write(true).mode(0o600).open(path)?;
         Ok(Segment { number, file: Arc::new(file), end: 0, buffer: Vec::new(), synced: 0 })
     }
 
-    /// Where the body will be, after `write`.
+    /// Adds a body, and returns where it is after the next `write`.
     pub fn append(&mut self, body: &[u8]) -> Location {
         let sums = sums(body, PIECE);
         let location = Location {
@@ -66,7 +66,7 @@ impl Segment {
         Ok(())
     }
 
-    /// Bytes on the disk.
+    /// Returns the bytes that the segment occupies on the disk.
     pub fn occupied(&self) -> u64 {
         self.file.metadata().map_or(0, |about| about.blocks() * 512)
     }
@@ -80,7 +80,7 @@ impl Segment {
     }
 }
 
-/// The sums of a body's pieces, as far as they can be verified.
+/// Reads the sums of a body's pieces and verifies them.
 pub fn read_sums(file: &File, location: &Location) -> Result<Vec<Sum>, StoreError> {
     const WRONG: StoreError = StoreError::Damaged("the sums of a body");
     if location.piece == 0 {

@@ -1,4 +1,4 @@
-//! The disk limit, and who has taken how much of it.
+//! The disk limit, and how much of it each use has taken.
 
 use std::{
     path::Path,
@@ -21,43 +21,44 @@ use crate::store::{
 
 /// The disk limit is divided by this: a generation's share.
 pub const SHARES: u64 = 10;
-/// So many shares are for what was put and is not proven yet; what is beyond them leaves first.
+/// The shares of fresh generations. If they have more, the oldest of them is removed first.
 pub const FRESH: u64 = 2;
 
-/// Bytes of the folder: what the generations occupy (the writer measures it), what bodies that are being filled took, and
-/// what was moved away and is not removed yet.
+/// Counts the bytes of the folder: what the generations occupy (the writer measures it), what bodies on their way into a file
+/// took, and what is gone and not removed yet.
 pub struct Space {
-    /// What was configured.
+    /// The configured limit.
     configured: u64,
-    /// That, or less where the disk itself has no more room.
+    /// The configured limit, or less if the disk itself has no more room.
     limit: AtomicU64,
+    /// What is stored, and what was set aside.
     kept: AtomicU64,
     filling: AtomicU64,
-    /// What is about to be removed.
+    /// What was moved away and is not removed yet.
     gone: AtomicU64,
-    /// The writer waits until something was removed.
+    /// True if the writer waits until something was removed.
     awaited: AtomicBool,
-    /// What the bodies that are being filled will take, as far as they said.
+    /// What the bodies on their way announced that they will take.
     promised: AtomicU64,
-    /// What was set aside, and folders.
-    beside: AtomicU64,
+    /// What was set aside.
+    set_aside: AtomicU64,
     notices: Notices,
 }
 
-/// Room that is kept for a body.
+/// The room that is kept for a body, until this is dropped.
 pub struct Promise {
     space: Arc<Space>,
     bytes: u64,
 }
 
-/// Room for a part of a body; given back where that is not written.
+/// The room for a part of a body. It is given back if this is dropped before the part is written.
 pub struct Taken {
     space: Arc<Space>,
     bytes: u64,
 }
 
 impl Taken {
-    /// The part is written: the body gives it back.
+    /// Notes that the part is written: the body gives the room back.
     pub fn fill(mut self) {
         self.bytes = 0;
     }
@@ -69,14 +70,14 @@ impl Drop for Taken {
     }
 }
 
-/// The room of what is about to be removed; given back where it is removed.
+/// The room of what was moved away. It is given back when that is removed.
 pub struct Gone {
     space: Arc<Space>,
     bytes: u64,
 }
 
 impl Gone {
-    /// So many bytes of it are removed.
+    /// Notes that so many bytes of it are removed.
     pub fn give_back(&mut self, bytes: u64) {
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;
@@ -100,18 +101,18 @@ impl Drop for Promise {
 impl Space {
     pub fn new(limit: u64, notices: Notices) -> Space {
         let zero = || AtomicU64::new(0);
-        let (kept, filling, gone, promised, beside) = (zero(), zero(), zero(), zero(), zero());
+        let (kept, filling, gone, promised, set_aside) = (zero(), zero(), zero(), zero(), zero());
         let (limit, awaited, configured) = (AtomicU64::new(limit), AtomicBool::new(false), limit);
-        Space { configured, limit, kept, filling, gone, awaited, promised, beside, notices }
+        Space { configured, limit, kept, filling, gone, awaited, promised, set_aside, notices }
     }
 
-    /// Counts what is about to be removed.
+    /// Counts what was moved away and is to be removed.
     pub fn gone(self: &Arc<Self>, bytes: u64) -> Gone {
         self.gone.fetch_add(bytes, Relaxed);
         Gone { space: self.clone(), bytes }
     }
 
-    /// The same for what was counted as stored up to now. It never counts twice for longer than an instant.
+    /// Counts what was stored up to now and was moved away. It counts twice for an instant only.
     pub fn leaves(self: &Arc<Self>, bytes: u64) -> Gone {
         let gone = self.gone(bytes);
         let _ = self.kept.fetch_update(Relaxed, Relaxed, |kept| Some(kept.saturating_sub(bytes)));
@@ -130,8 +131,8 @@ impl Space {
         }
     }
 
-    /// Room for a body of this length, until that is dropped. `None`: those that are being filled have half of the limit, and
-    /// more of them would only take it from each other.
+    /// Promises room to a body of this length. `None`: the bodies on their way have half of the limit, and more of them would
+    /// only take it from each other.
     pub fn promise(self: &Arc<Self>, bytes: u64) -> Option<Promise> {
         let promise = Promise { space: self.clone(), bytes };
         let before = self.promised.fetch_add(bytes, Relaxed);
@@ -147,14 +148,14 @@ impl Space {
         promised == 0 || promised.saturating_add(bytes) <= self.limit.load(Relaxed) / 2
     }
 
-    /// Takes room for a part of a body. Where there is none, waits until the writer has made some.
+    /// Takes room for a part of a body. If there is none, waits until the writer has made some.
     pub async fn take(self: &Arc<Self>, bytes: u64) -> Result<Taken, StoreError> {
         self.filling.fetch_add(bytes, Relaxed);
         let taken = Taken { space: self.clone(), bytes };
         if !self.has_room(0) {
             let (reply, done) = oneshot::channel();
             self.notices.send(Notice::Room(reply));
-            // the reply is dropped where the writer has ended
+            // the reply is dropped if the writer has ended
             let made = matches!(tokio::time::timeout(PATIENCE, done).await, Ok(Ok(())));
             if !made || !self.has_room(0) {
                 return Err(if made { StoreError::TooLarge } else { StoreError::Busy });
@@ -174,46 +175,49 @@ impl Space {
     pub fn set_measured(&self, bytes: u64, folder: &Path) {
         self.kept.store(bytes, Relaxed);
         let left = rustix::fs::statvfs(folder).map_or(u64::MAX, |about| about.f_bavail.saturating_mul(about.f_frsize));
-        // not to the last byte: others live there too
+        // not to the last byte: others use the disk, too
         let usable = self.used().saturating_add(left - left / 16);
         self.limit.store(self.configured.min(usable), Relaxed);
     }
 
-    /// Bytes of what is stored, as far as was measured.
+    /// Returns the bytes of what is stored, as they were measured last.
     pub fn stored(&self) -> u64 {
-        self.kept.load(Relaxed).saturating_sub(self.beside())
+        self.kept.load(Relaxed).saturating_sub(self.set_aside())
     }
 
-    pub fn set_beside(&self, bytes: u64) {
-        self.beside.store(bytes, Relaxed);
+    /// Notes the bytes of what was set aside.
+    pub fn note_set_aside(&self, bytes: u64) {
+        self.set_aside.store(bytes, Relaxed);
     }
 
-    pub fn beside(&self) -> u64 {
-        self.beside.load(Relaxed)
+    /// Returns the bytes of what was set aside.
+    pub fn set_aside(&self) -> u64 {
+        self.set_aside.load(Relaxed)
     }
 
-    /// Bytes that may be taken now.
+    /// Returns the bytes that may be taken now.
     pub fn limit(&self) -> u64 {
         self.limit.load(Relaxed)
     }
 
-    /// Bytes taken.
+    /// Returns the bytes taken.
     pub fn used(&self) -> u64 {
         self.needed().saturating_add(self.gone.load(Relaxed))
     }
 
-    /// Bytes taken, without what is about to be removed.
+    /// Returns the bytes taken, without what is about to be removed.
     fn needed(&self) -> u64 {
         self.kept.load(Relaxed).saturating_add(self.filling.load(Relaxed))
     }
 
-    /// Bytes of the longest body, where this is the longest with the configured limit: nobody empties a smaller disk for one.
+    /// Returns the length of the longest body that is stored, in bytes. It is `configured` with the configured limit, and less
+    /// on a smaller disk, so that one body does not empty it.
     pub fn longest(&self, configured: u64) -> u64 {
         let share = u128::from(configured) * u128::from(self.limit.load(Relaxed)) / u128::from(self.configured.max(1));
         u64::try_from(share).unwrap_or(u64::MAX).min(configured)
     }
 
-    /// Bytes that one generation is meant to have.
+    /// Returns the bytes that one generation is meant to have.
     pub fn share(&self) -> u64 {
         self.limit.load(Relaxed) / SHARES
     }
@@ -242,7 +246,7 @@ impl Space {
         self.limit.load(Relaxed) - self.share() / 8
     }
 
-    /// Bytes that may be copied before a generation is dropped.
+    /// Returns the bytes that may be copied before a generation is removed.
     pub fn room_for_survivors(&self) -> u64 {
         let room = self.most().saturating_sub(self.used());
         // the rest is for what is written meanwhile

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | 0 | 1 | kind |
 //! | 1 | 27 | what the kind says; zeros behind |
-//! | 28 | 4 | sum: the first 4 bytes of blake3 over serial (8), position in the journal (8) and bytes 0..28 |
+//! | 28 | 4 | sum: CRC-32 over serial (8), position in the journal (8) and bytes 0..28 |
 //!
 //! | kind | | what it says |
 //! |---|---|---|
@@ -12,9 +12,8 @@
 //! | 2 | forgotten | print of the key (8) |
 //! | 3 | purge rule | kind of rule (1), 0 hard or 1 soft (1), length of the value (2), position (16); continued |
 //! | 4 | continuation | 27 bytes of the value of the rule before it |
-//! | 5 | invalidation | hash of the URL (8), position (16) |
-//! | 6 | high-water mark | position (16): no higher one was handed out before |
-//! | 7 | identity | of the purge log (16) |
+//! | 5 | high-water mark | position (16): no higher one was handed out before |
+//! | 6 | identity | of the purge log (16) |
 //!
 //! Line 0 is the header: `LRDJ`, version (1), zeros (3), serial number of the journal (8), lines of state (4), lines of the
 //! summary (8), sum (4). The lines of state (rules, marks, identity) come first, then the summary, in which each key stands
@@ -43,9 +42,8 @@ const RECORD: u8 = 1;
 const FORGOTTEN: u8 = 2;
 const RULE: u8 = 3;
 const CONTINUATION: u8 = 4;
-const INVALIDATION: u8 = 5;
-const HIGH_WATER: u8 = 6;
-const IDENTITY: u8 = 7;
+const HIGH_WATER: u8 = 5;
+const IDENTITY: u8 = 6;
 
 /// What a journal says, one thing after the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,12 +55,7 @@ pub enum Line {
         primary: Print,
     },
     Forgotten(Print),
-    Rule(RuleLine),
-    /// An unsafe method invalidated the URL with this hash (RFC 9111 §4.4).
-    Invalidation {
-        url: u64,
-        position: Position,
-    },
+    Rule(Box<RuleLine>),
     /// No higher position was handed out before this line.
     HighWater(Position),
     /// The purge log that all positions are of.
@@ -137,7 +130,8 @@ pub fn version(journal: &[u8]) -> Option<u8> {
         return is_written(line, be_u64(&line[8..]), 0).then_some(line[4]);
     }
     let line = journal.get(..FIRST)?;
-    (line[16..] == sum(&line[..16], be_u64(line), 0)).then_some(1)
+    let digest = blake3::hash(&[&line[..8], &[0; 8], &line[..16]].concat());
+    (line[16..] == digest.as_bytes()[..4]).then_some(1)
 }
 
 /// The line before so many lines of state and a summary of so many lines.
@@ -183,12 +177,12 @@ pub fn append(journal: &mut Vec<u8>, line: &Line, serial: u64, position: u64) ->
             put(RECORD, &[&print.0.to_be_bytes(), numbers.as_flattened(), &primary.0.to_be_bytes(), &distance]);
         }
         Line::Forgotten(print) => put(FORGOTTEN, &[&print.0.to_be_bytes()]),
-        Line::Rule(RuleLine { kind, soft, position, value }) => {
+        Line::Rule(rule) => {
+            let RuleLine { kind, soft, position, value } = &**rule;
             let kind = RULE_KINDS.iter().find(|(known, _)| known == kind).map_or(0, |(_, number)| *number);
             let length = value.len().min(VALUE_LIMIT) as u16;
             put(RULE, &[&[kind, u8::from(*soft)], &length.to_be_bytes(), &position.to_bytes()]);
         }
-        Line::Invalidation { url, position } => put(INVALIDATION, &[&url.to_be_bytes(), &position.to_bytes()]),
         Line::HighWater(position) => put(HIGH_WATER, &[&position.to_bytes()]),
         Line::Identity(identity) => put(IDENTITY, &[identity]),
     }
@@ -208,7 +202,7 @@ pub fn append(journal: &mut Vec<u8>, line: &Line, serial: u64, position: u64) ->
 
 /// A rule whose continuations are being read.
 struct Begun {
-    rule: RuleLine,
+    rule: Box<RuleLine>,
     length: usize,
     /// Where it began.
     position: u64,
@@ -284,7 +278,7 @@ pub fn read(journal: &[u8], mut take: impl FnMut(Event)) -> Read {
 enum Parsed {
     Line(Line),
     /// A rule without its value, and the length of that.
-    Rule(RuleLine, usize),
+    Rule(Box<RuleLine>, usize),
     Unknown,
     UnknownRule,
 }
@@ -309,9 +303,8 @@ fn parse(line: &[u8; LINE]) -> Parsed {
             let kind = RULE_KINDS.iter().find(|(_, number)| *number == said[0]);
             let (Some((kind, _)), soft @ 0..=1) = (kind, said[1]) else { return Parsed::UnknownRule };
             let rule = RuleLine { kind: *kind, soft: soft == 1, position: position(&said[4..]), value: Vec::new() };
-            return Parsed::Rule(rule, usize::from(u16::from_be_bytes([said[2], said[3]])));
+            return Parsed::Rule(Box::new(rule), usize::from(u16::from_be_bytes([said[2], said[3]])));
         }
-        INVALIDATION => Line::Invalidation { url: be_u64(said), position: position(&said[8..]) },
         HIGH_WATER => Line::HighWater(position(said)),
         IDENTITY => Line::Identity(sixteen(said)),
         _ => return Parsed::Unknown,
@@ -336,13 +329,10 @@ fn is_written(line: &[u8], serial: u64, position: u64) -> bool {
 }
 
 fn sum(said: &[u8], serial: u64, position: u64) -> [u8; 4] {
-    let mut bytes = [0; 16 + SAID];
-    bytes[..8].copy_from_slice(&serial.to_be_bytes());
-    bytes[8..16].copy_from_slice(&position.to_be_bytes());
-    bytes[16..16 + said.len()].copy_from_slice(said);
-    let digest = blake3::hash(&bytes[..16 + said.len()]);
-    let [a, b, c, d, ..] = *digest.as_bytes();
-    [a, b, c, d]
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update([serial.to_be_bytes(), position.to_be_bytes()].as_flattened());
+    hasher.update(said);
+    hasher.finalize().to_be_bytes()
 }
 
 fn position(bytes: &[u8]) -> Position {

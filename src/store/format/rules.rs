@@ -25,9 +25,8 @@ pub fn line(rule: &Rule) -> Line {
         Target::Floor => (RuleKind::Floor, which(OF_ALL, &[])),
         Target::UrlFloor(bucket) => (RuleKind::Floor, which(OF_URLS, &bucket.to_be_bytes())),
         Target::TagFloor(bucket) => (RuleKind::Floor, which(OF_TAGS, &bucket.to_be_bytes())),
-        Target::Invalidation(print) => return Line::Invalidation { url: print.0, position },
     };
-    Line::Rule(RuleLine { kind, soft: strength == Strength::Soft, position, value })
+    Line::Rule(Box::new(RuleLine { kind, soft: strength == Strength::Soft, position, value }))
 }
 
 fn which(first: u8, rest: &[u8]) -> Vec<u8> {
@@ -36,14 +35,7 @@ fn which(first: u8, rest: &[u8]) -> Vec<u8> {
 
 /// Returns the rule of a line. `Err`: the line is a rule, and nobody knows which.
 pub fn rule(line: &Line) -> Result<Option<Rule>, ()> {
-    let rule = match line {
-        Line::Rule(rule) => rule,
-        Line::Invalidation { url, position } => {
-            let target = Target::Invalidation(Print(*url));
-            return Ok(Some(Rule { target, strength: Strength::Hard, position: *position }));
-        }
-        Line::Record { .. } | Line::Forgotten(_) | Line::HighWater(_) | Line::Identity(_) => return Ok(None),
-    };
+    let Line::Rule(rule) = line else { return Ok(None) };
     let number = |bytes: &[u8]| bytes.try_into().map(u64::from_be_bytes).map_err(drop);
     let print = |bytes: &[u8]| number(bytes).map(Print);
     let bucket = |bytes: &[u8]| bytes.try_into().map(u16::from_be_bytes).map_err(drop);
@@ -77,7 +69,6 @@ mod tests {
             Target::Prefix(print),
             Target::Below(print),
             Target::Tag(7),
-            Target::Invalidation(print),
             Target::Path(print),
             Target::Floor,
             Target::UrlFloor(65_535),
@@ -85,10 +76,6 @@ mod tests {
         ];
         for target in targets {
             for strength in [Strength::Hard, Strength::Soft] {
-                // an invalidation is the same either way
-                if target == Target::Invalidation(print) && strength == Strength::Soft {
-                    continue;
-                }
                 let rule = Rule { target, strength, position: Position { milliseconds: 5, sequence: 6 } };
                 let line = line(&rule);
                 assert_eq!(super::rule(&line), Ok(Some(rule)));

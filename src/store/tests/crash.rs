@@ -10,7 +10,7 @@ use std::{
 use super::support::*;
 use crate::{
     clock,
-    store::{AdmitError, Options, Slot, State, Store, StoredBody},
+    store::{AdmitError, Options, Slot, State, Store, StoredBody, disk::generation::Generation},
 };
 
 const FOLDER: &str = "LARDER_STORE_TEST_FOLDER";
@@ -100,10 +100,10 @@ fn a_killed_process_loses_nothing_that_was_stored_a_second_before_and_serves_no_
     }
 }
 
-/// Runs a test in a mount namespace of its own where `/mnt` is a small disk. Not where that is not permitted.
-fn on_a_small_disk(test: &str) {
-    let folder = folder();
-    let mount = format!("mount -t tmpfs -o size=24m,mode=700 none {0} && exec \"$0\" \"$@\"", folder.path().display());
+/// Runs a test in a mount namespace of its own where its folder is a disk of this size. Not where that is not permitted.
+fn on_a_disk_of(size: &str, test: &str) {
+    let (folder, then) = (folder(), "exec \"$0\" \"$@\"");
+    let mount = format!("mount -t tmpfs -o size={size},mode=700 none {} && {then}", folder.path().display());
     let permitted = Command::new("unshare").args(["-m", "true"]).status().is_ok_and(|status| status.success());
     if !permitted {
         println!("skipped: unshare -m is not permitted here");
@@ -140,7 +140,7 @@ async fn comes_back(store: &Store, name: &str) {
 #[test]
 fn a_full_disk_is_lived_with_and_a_disk_that_is_free_again_is_used_again() {
     let Some(folder) = in_child() else {
-        return on_a_small_disk("crash::a_full_disk_is_lived_with_and_a_disk_that_is_free_again_is_used_again");
+        return on_a_disk_of("24m", "crash::a_full_disk_is_lived_with_and_a_disk_that_is_free_again_is_used_again");
     };
     run(async {
         // the limit is far above what the disk has
@@ -188,7 +188,7 @@ fn a_full_disk_is_lived_with_and_a_disk_that_is_free_again_is_used_again() {
 #[test]
 fn a_store_that_only_answers_gives_way_where_others_fill_the_disk() {
     let Some(folder) = in_child() else {
-        return on_a_small_disk("crash::a_store_that_only_answers_gives_way_where_others_fill_the_disk");
+        return on_a_disk_of("24m", "crash::a_store_that_only_answers_gives_way_where_others_fill_the_disk");
     };
     run(async {
         let store = open(Options { disk: 10 << 30, ..disk_only(&folder) }).await;
@@ -214,7 +214,8 @@ fn a_store_that_only_answers_gives_way_where_others_fill_the_disk() {
 #[test]
 fn a_store_starts_on_a_full_and_on_a_read_only_disk_and_comes_back_when_it_is_neither() {
     let Some(folder) = in_child() else {
-        return on_a_small_disk(
+        return on_a_disk_of(
+            "24m",
             "crash::a_store_starts_on_a_full_and_on_a_read_only_disk_and_comes_back_when_it_is_neither",
         );
     };
@@ -236,6 +237,38 @@ fn a_store_starts_on_a_full_and_on_a_read_only_disk_and_comes_back_when_it_is_ne
         remount(&folder, "rw");
         comes_back(&store, "read-only at the start").await;
         assert!(store.lookup(&key("full at the start")).await.is_some(), "what was stored before is there");
+    });
+}
+
+#[test]
+fn a_disk_that_the_cache_itself_fills_is_opened_again_and_used() {
+    let Some(folder) = in_child() else {
+        for size in ["4m", "7m", "12m"] {
+            on_a_disk_of(size, "crash::a_disk_that_the_cache_itself_fills_is_opened_again_and_used");
+        }
+        return;
+    };
+    run(async {
+        let options = Options { disk: 10 << 30, ..disk_only(&folder) };
+        for round in 0..4 {
+            let store = open(options.clone()).await;
+            println!("round {round}: {:?}", store.stats());
+            assert_eq!(store.stats().state, State::Open);
+            comes_back(&store, &format!("round {round}")).await;
+            for number in 0..1_500 {
+                put(&store, &format!("{round} {number}"), length(number));
+                if number % 20 == 0 {
+                    store.flush().await;
+                }
+            }
+            store.close().await;
+            // bodies of a process that was killed fill it to the last byte
+            let live = options.folder.join("live");
+            let newest = Generation::list(&live).expect("listed").pop().expect("a generation");
+            let generation = live.join(Generation::folder_name(newest.1, newest.0));
+            let place = if round % 2 == 0 { options.folder.join("filling/99") } else { generation.join("99.body") };
+            assert!(std::fs::write(place, vec![1; 16 << 20]).is_err());
+        }
     });
 }
 

@@ -1,6 +1,8 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::mpsc,
+    time::Duration,
 };
 
 use super::support::*;
@@ -151,6 +153,29 @@ fn folders_in_odd_places_and_files_in_place_of_folders_are_set_aside() {
         fs::remove_file(options.folder.join("lock")).expect("removed");
         fs::create_dir(options.folder.join("lock")).expect("a folder");
         works(&options, "lock").await;
+    });
+}
+
+#[test]
+fn a_fifo_in_place_of_a_file_blocks_no_start_and_is_set_aside() {
+    run(async {
+        let folder = folder();
+        let options = Options { disk: 8 * MIB, ..disk_only(folder.path()) };
+        for name in ["lock", "secret", "secret.new", "live/journal", "live/journal.new"] {
+            prepared(&options).await;
+            let path = options.folder.join(name);
+            let _ = fs::remove_file(&path);
+            rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).expect("a FIFO");
+            let (started, starts) = mpsc::channel();
+            let cache = options.folder.clone();
+            std::thread::spawn(move || {
+                let lock = Store::lock(&cache).expect("the lock");
+                started.send(Store::secret(Some(&lock)).expect("a secret"))
+            });
+            starts.recv_timeout(Duration::from_secs(20)).expect("it waits for somebody to write");
+            works(&options, name).await;
+            assert_eq!(stats_of(&options.folder).expect("stats").set_aside, 1, "{name}");
+        }
     });
 }
 

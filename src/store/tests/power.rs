@@ -71,7 +71,7 @@ async fn work(folder: &Path) {
             }
             Step::Invalidate if number % 2 == 0 => {
                 let began = clock::instant();
-                store.invalidate_durably(&key(&name)).await;
+                store.invalidate_durably(&[key(&name)], None).await;
                 // it waits no longer for the disk
                 if began.elapsed() < INVALIDATION {
                     println!("durable {number} {name}");

@@ -1,11 +1,13 @@
 //! Purging: nothing that was purged is ever found, and nothing else is lost.
 
-use super::support::*;
+use futures_util::FutureExt;
+
+use super::{damage::copied, support::*};
 use crate::{
     clock::Timestamp,
     key::CacheKey,
     purge::{Liveness, Position, Strength, Target, tag_hash},
-    store::{Slot, Store, StoredBody, StoredResponse},
+    store::{Slot, Store, StoredBody, StoredResponse, tiers::purges::Purges},
 };
 
 const SITE: &str = "http://origin.test";
@@ -133,12 +135,12 @@ fn a_fill_that_began_before_a_purge_is_dead_on_arrival_and_displaces_nothing() {
 }
 
 #[test]
-fn soft_purges_tags_and_invalidations_are_told_with_the_response() {
+fn soft_purges_tags_and_paths_are_told_with_the_response() {
     let folder = folder();
     for options in [options(folder.path()), disk_only(folder.path())] {
         run(async {
             let store = open(options.clone()).await;
-            for name in ["soft", "tagged", "invalid", "path", "alive"] {
+            for name in ["soft", "tagged", "path", "alive"] {
                 let mut response = placed(name, 300, store.position(NOW));
                 response.head.tags = [tag_hash(name)].into();
                 store.put(key(name), response, store.epoch());
@@ -147,11 +149,9 @@ fn soft_purges_tags_and_invalidations_are_told_with_the_response() {
             purge(&store, url("soft"), Strength::Soft, NOW).await;
             purge(&store, Target::tag("tagged"), Strength::Soft, NOW).await;
             purge(&store, Target::path(SITE, "/path?page=2"), Strength::Hard, NOW).await;
-            purge(&store, Target::invalidation(&key("invalid").0), Strength::Hard, NOW).await;
             assert_eq!(liveness(&store, "soft").await, Some(Liveness::Stale));
             assert_eq!(liveness(&store, "tagged").await, Some(Liveness::Stale));
             assert_eq!(liveness(&store, "alive").await, Some(Liveness::Alive));
-            assert_eq!(liveness(&store, "invalid").await, Some(Liveness::MustValidate));
             let path = store.standing(&found(&store, "path").await.unwrap());
             assert_eq!((path.liveness, path.if_invented), (Liveness::Alive, Liveness::MustValidate));
             let store = reopened(store, &options).await;
@@ -295,7 +295,7 @@ fn a_peek_finds_what_a_lookup_finds_and_counts_nothing() {
 }
 
 #[test]
-fn a_rule_is_forgotten_once_nothing_is_left_that_it_could_reach() {
+fn a_rule_is_removed_once_nothing_is_left_that_it_could_reach() {
     let folder = folder();
     run(async {
         let options = disk_only(folder.path());
@@ -318,4 +318,77 @@ fn a_rule_is_forgotten_once_nothing_is_left_that_it_could_reach() {
         assert_eq!(liveness(&store, "1").await, Some(Liveness::MustValidate));
         assert_eq!(liveness(&store, "old").await, Some(Liveness::Alive));
     });
+}
+
+#[test]
+fn no_crash_takes_the_purge_of_a_paths_other_queries_back_be_it_in_force_or_deferred() {
+    run(async {
+        let folder = folder();
+        let options = disk_only(&folder.path().join("live"));
+        std::fs::create_dir_all(folder.path().join("live")).expect("a folder");
+        let copy = disk_only(folder.path());
+        for (number, is_deferred) in [false, true, false, true].into_iter().enumerate() {
+            let store = open(options.clone()).await;
+            let (name, path) = (format!("items{number}?page=1"), Target::path(SITE, &format!("/items{number}")));
+            put_now(&store, &name, 2_000, NOW);
+            store.flush().await;
+            match is_deferred {
+                true => store.purge_after_a_crash(path, Strength::Hard, NOW),
+                false => store.purge_behind(path, Strength::Hard, NOW),
+            }
+            // the key of the path itself holds nothing
+            store.invalidate_durably(&[key(&format!("items{number}"))], Some(path)).await;
+            copied(&options.folder, &copy.folder);
+            let if_invented = async |store: &Store| {
+                let stored = found(store, &name).await.expect("a response");
+                store.standing(&stored).if_invented
+            };
+            let now = if is_deferred { Liveness::Alive } else { Liveness::MustValidate };
+            assert_eq!(if_invented(&store).await, now);
+            let after = open(copy.clone()).await;
+            assert_eq!(if_invented(&after).await, Liveness::MustValidate, "{is_deferred}");
+            after.close().await;
+            store.close().await;
+        }
+    });
+}
+
+#[test]
+fn nobody_waits_for_the_disk_to_purge_a_path_of_which_nothing_is_stored() {
+    run(async {
+        let folder = folder();
+        let options = disk_only(folder.path());
+        let path = |name: &str| Target::path(SITE, &format!("/{name}"));
+        let waits = |store: &Store, name: &str| {
+            store.purge_behind(path(name), Strength::Hard, NOW);
+            store.invalidate_durably(&[key(name)], Some(path(name))).now_or_never().is_none()
+        };
+        let store = open(options.clone()).await;
+        put_now(&store, "items?page=1", 300, NOW);
+        store.flush().await;
+        assert!(waits(&store, "items"));
+        assert!(!waits(&store, "orders"));
+        let store = reopened(store, &options).await;
+        assert!(waits(&store, "orders"), "the records that were there before have not been read");
+        store.sweep().await;
+        store.flush().await;
+        assert!(waits(&store, "items"));
+        store.flush().await;
+        assert!(!waits(&store, "orders"));
+        store.close().await;
+    });
+}
+
+#[test]
+fn a_new_journal_has_the_rules_that_are_in_force_after_a_crash_only() {
+    let (purges, target) = (Purges::default(), Target::path(SITE, "/items"));
+    let rules = || purges.state().len() - 2;
+    purges.defer(target, Strength::Hard, 1);
+    purges.defer(target, Strength::Hard, 2);
+    assert_eq!(rules(), 1);
+    purges.defer(Target::path(SITE, "/other"), Strength::Hard, 2);
+    assert_eq!(rules(), 2);
+    purges.add(target, Strength::Hard, 3);
+    assert_eq!(rules(), 2);
+    assert_eq!(purges.waiting().expect("rules").0.len(), 2, "the newest of each path");
 }

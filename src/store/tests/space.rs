@@ -39,7 +39,7 @@ fn an_invalidation_that_was_waited_for_is_on_the_disk() {
         put(&store, "kept", 3_000);
         put(&store, "forgotten", 3_000);
         store.flush().await;
-        store.invalidate_durably(&key("forgotten")).await;
+        store.invalidate_durably(&[key("forgotten")], None).await;
         // as it would be found after a crash now: nothing else is written
         assert_eq!(stats_of(&options.folder).expect("readable").responses, 1);
     });
@@ -58,7 +58,7 @@ fn an_invalidation_that_was_written_a_moment_ago_is_on_the_disk_when_the_next_on
         while store.stats().waiting > 0 {
             beat(1).await;
         }
-        store.invalidate_durably(&key("forgotten")).await;
+        store.invalidate_durably(&[key("forgotten")], None).await;
         assert_eq!(stats_of(&options.folder).expect("readable").responses, 1);
     });
 }

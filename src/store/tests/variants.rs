@@ -71,6 +71,37 @@ fn what_is_forgotten_while_the_index_is_read_stays_forgotten_and_what_is_stored_
 }
 
 #[test]
+fn without_a_memory_tier_the_records_of_all_variants_are_read_once_and_then_one_for_each_lookup() {
+    run(async {
+        let folder = folder();
+        let options = disk_only(folder.path());
+        let store = open(options.clone()).await;
+        put_variants(&store, &[("de", 1), ("fr", 2), ("en", 3)]);
+        store.flush().await;
+        store.close().await;
+        let store = open(options).await;
+        // the records are of the same length, and each that is read counts the same
+        let read =
+            || store.0.shared.catalog.generations().iter().map(|generation| generation.database.pages()).sum::<u64>();
+        assert_eq!(read(), 0);
+        assert!(store.recall(&key("v")).is_none());
+        assert_eq!(found(&store, "v").await, [3, 2, 1]);
+        let one = read() / 6;
+        assert_eq!(read(), one * 6, "three for the list, and each response");
+        for times in 1..5 {
+            assert_eq!(found(&store, "v").await, [3, 2, 1]);
+            assert_eq!(read(), one * (6 + times * 3), "each response alone");
+        }
+        assert_eq!(store.stats().memory_used, 0);
+        put_variants(&store, &[("it", 4)]);
+        assert_eq!(found(&store, "v").await, [4, 3, 2, 1]);
+        store.invalidate(&key("v"));
+        assert!(found(&store, "v").await.is_empty());
+        store.close().await;
+    });
+}
+
+#[test]
 fn no_crash_brings_a_variant_back_that_was_invalidated_durably() {
     run(async {
         let folder = folder();
@@ -83,7 +114,7 @@ fn no_crash_brings_a_variant_back_that_was_invalidated_durably() {
         store.flush().await;
         // the first one leaves nothing that the second one finds
         store.invalidate(&key("v"));
-        store.invalidate_durably(&key("v")).await;
+        store.invalidate_durably(&[key("v")], None).await;
         copied(&options.folder, &copy.folder);
         let after = open(copy).await;
         assert_eq!(found(&after, "v").await, [0; 0]);
@@ -189,7 +220,7 @@ fn a_summary_of_the_journal_keeps_the_variants_and_their_order() {
     assert!(!again.variants.any(Print(7)));
     assert_eq!(again.len(), 5);
     again.remove(Print(2));
-    again.forget_lost_variants();
+    again.remove_lost_variants();
     assert_eq!(again.variants.of(Print(9)), [3, 1].map(Print));
 }
 

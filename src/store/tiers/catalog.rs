@@ -1,4 +1,4 @@
-//! What the disk holds: the index of all keys, and the generations that are open.
+//! The catalog of the disk: the index of all keys, and the open generations.
 
 use std::sync::{
     Arc, RwLock, RwLockReadGuard, RwLockWriteGuard,
@@ -16,7 +16,7 @@ use crate::{
 
 pub struct Catalog {
     pub index: Index,
-    /// The index says all that the disk holds: from the first opening on, but while it is read anew.
+    /// True if the index names all that the disk holds: after the first opening, except while the journal is read anew.
     pub index_known: AtomicBool,
     /// The oldest first; the last one is written to. Empty while the store is not open.
     generations: RwLock<Vec<Arc<Generation>>>,
@@ -27,17 +27,17 @@ impl Catalog {
         Catalog { index: Index::new(), index_known: AtomicBool::new(false), generations: RwLock::default() }
     }
 
-    /// The newest record of a key, if there is one.
+    /// Returns where the newest record of a key is, if there is one.
     pub fn entry(&self, key: &CacheKey) -> Option<Entry> {
         self.index.find(Print::of(key))
     }
 
-    /// Returns true if the index says all that the disk holds.
+    /// Returns true if the index names all that the disk holds.
     pub fn is_known(&self) -> bool {
         self.index_known.load(Relaxed)
     }
 
-    /// Whether the disk may hold something under this key. The index says so, also while the disk is down.
+    /// Returns true if the disk may hold a record of this key. The index knows, also while the disk is down.
     pub fn may_hold(&self, key: &CacheKey) -> bool {
         !self.is_known() || self.entry(key).is_some()
     }
@@ -61,7 +61,7 @@ impl Catalog {
         self.generations.write().unwrap_or_else(|poison| poison.into_inner())
     }
 
-    /// Bytes of pages that the databases hold which are read only.
+    /// Returns the bytes of pages that the databases which are only read hold.
     pub fn pages(&self) -> u64 {
         let generations = self.generations();
         generations
@@ -71,7 +71,7 @@ impl Catalog {
             .sum()
     }
 
-    /// Bytes that all generations occupy, as far as was measured.
+    /// Returns the bytes that all generations occupy, as they were measured last.
     pub fn bytes(&self) -> u64 {
         self.generations().iter().map(|generation| generation.bytes()).sum()
     }

@@ -1,5 +1,5 @@
-//! Clearing as the readers see it: what was fetched before a clearing is not stored after it, and nothing is found until all
-//! is forgotten.
+//! Clearing as the readers see it. What was fetched before a clearing is not stored after it, and nothing is found until
+//! everything is forgotten.
 
 use std::sync::{
     Arc,
@@ -9,15 +9,15 @@ use std::sync::{
     },
 };
 
-/// Moves when everything is cleared: a fill that began before must not be stored after.
+/// The number of clearings. A fill that began in an older epoch must not be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Epoch(pub u64);
 
-/// The epoch, and the clearings that are under way.
+/// The epoch, and the number of clearings that are under way.
 #[derive(Default)]
 pub struct Epochs {
     epoch: AtomicU64,
-    /// So many clearings have begun and have not forgotten everything yet: until then nothing is found.
+    /// The number of clearings that have not forgotten everything yet. While there is one, nothing is found.
     clearing: AtomicU64,
 }
 
@@ -31,7 +31,7 @@ impl Epochs {
     }
 }
 
-/// A clearing that has begun: what was fetched before is not stored any more, and nothing is found while this is there.
+/// A clearing that has begun. What was fetched before is not stored any more, and nothing is found as long as this lives.
 pub struct Clearing(Arc<Epochs>);
 
 impl Clearing {

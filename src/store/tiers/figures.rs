@@ -1,4 +1,4 @@
-//! How much is stored, and what became of lookups.
+//! The figures of the store.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -6,7 +6,7 @@ use super::shared::Shared;
 use crate::store::{State, Stats};
 
 impl Shared {
-    /// How many responses are stored, those that wait for the disk included, and their bytes.
+    /// Returns how many responses are stored, those that wait for the disk included, and their bytes.
     pub fn held(&self) -> (u64, u64) {
         let (waiting, bytes) = self.pending.responses(|print| self.catalog.index.find(print).is_some());
         (self.catalog.index.responses() + waiting, self.catalog.index.bytes() + bytes)

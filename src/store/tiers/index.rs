@@ -1,5 +1,6 @@
-//! Which keys are on disk, and in which generation: 16 bytes each, in memory, and 12 more where the body is in another
-//! generation than the record. The truth of what is stored: a record that is not named here does not exist. Built from the journal at opening. Beside it stands which variants a URL has.
+//! The index: for each key on the disk, the generation that holds its record. It takes 16 bytes for each key, in memory, and 12
+//! more if the body is in another generation than the record. The index decides what is stored: a record that it does not name
+//! does not exist. An opening builds it from the journal. It also knows which variants a URL has.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -19,6 +20,12 @@ use crate::store::format::{
 type Prints<T> = HashMap<Print, T, BuildHasherDefault<Same>>;
 
 const SHARDS: usize = 64;
+/// So many lines of a journal are gathered by shard, 24 bytes each, before they are applied shard by shard. A shard fits into
+/// the processor's cache, all of them do not.
+const GATHERED: usize = 1 << 19;
+
+/// What a line of a journal says of a key. `None`: the key is forgotten.
+type Said = (Print, Option<Entry>);
 
 /// The entries of some keys.
 #[derive(Default)]
@@ -89,16 +96,16 @@ impl Index {
 
     pub fn set(&self, print: Print, entry: Entry) {
         let old = self.write(print).set(print, entry);
-        self.count(old, Some(entry));
+        self.count(difference(old, Some(entry)));
     }
 
     pub fn remove(&self, print: Print) -> Option<Entry> {
         let old = self.write(print).remove(print);
-        self.count(old, None);
+        self.count(difference(old, None));
         old
     }
 
-    /// Forgets what needs a generation. How many stored responses that were.
+    /// Removes the keys that need a generation. Returns how many there were.
     pub fn remove_generation(&self, generation: u32) -> u64 {
         let before = self.responses();
         self.retain(|entry| !entry.needs(generation));
@@ -110,60 +117,91 @@ impl Index {
         self.variants.clear();
     }
 
-    /// Keeps what needs no other generations than these.
+    /// Removes the keys that need other generations than these.
     pub fn keep_generations(&self, numbers: &[u32]) {
         if self.generations().iter().any(|number| !numbers.contains(number)) {
             self.retain(|entry| numbers.contains(&entry.generation) && numbers.contains(&entry.body));
         }
     }
 
-    /// Adds what a journal says of records.
+    /// Applies the lines of a journal. `other` gets those that are not about a key.
     pub fn read_journal(&self, bytes: &[u8], mut other: impl FnMut(&Line)) -> lines::Read {
         self.reserve(bytes.len() / LINE);
-        lines::read(bytes, |event| match event {
-            Event::Line(line @ (Line::Record { .. } | Line::Forgotten(_))) => {
-                self.apply(&line);
-                if let Line::Record { print, primary, .. } = line
-                    && print != primary
-                {
-                    self.variants.add(primary, print);
+        let (mut gathered, mut count) = (vec![Vec::new(); SHARDS], 0);
+        let read = lines::read(bytes, |event| {
+            match event {
+                Event::Line(Line::Record { print, entry, primary }) => {
+                    gathered[number(print)].push((print, Some(entry)));
+                    count += 1;
+                    if print != primary {
+                        self.variants.add(primary, print);
+                    }
+                }
+                Event::Line(Line::Forgotten(print)) => {
+                    gathered[number(print)].push((print, None));
+                    count += 1;
+                }
+                Event::Line(line) => other(&line),
+                Event::Forget => {
+                    gathered.iter_mut().for_each(Vec::clear);
+                    self.remove_all();
                 }
             }
-            Event::Line(line) => other(&line),
-            Event::Forget => self.remove_all(),
-        })
+            if count >= GATHERED {
+                self.apply_all(&mut gathered);
+                count = 0;
+            }
+        });
+        self.apply_all(&mut gathered);
+        read
     }
 
-    /// Does what a line of the journal says of a record.
+    /// Applies what a journal says of keys, gathered by shard, and empties the lists.
+    fn apply_all(&self, gathered: &mut [Vec<Said>]) {
+        for (shard, gathered) in self.shards.iter().zip(gathered) {
+            let mut shard = shard.write().unwrap_or_else(|poison| poison.into_inner());
+            let mut more = (0, 0);
+            for (print, entry) in gathered.drain(..) {
+                let old = match entry {
+                    Some(entry) => shard.set(print, entry),
+                    None => shard.remove(print),
+                };
+                more = plus(more, difference(old, entry));
+            }
+            self.count(more);
+        }
+    }
+
+    /// Applies a line of the journal, except what it says of variants.
     pub fn apply(&self, line: &Line) {
         match line {
             Line::Record { print, entry, .. } => self.set(*print, *entry),
             Line::Forgotten(print) => _ = self.remove(*print),
-            Line::Rule(_) | Line::Invalidation { .. } | Line::HighWater(_) | Line::Identity(_) => {}
+            Line::Rule(_) | Line::HighWater(_) | Line::Identity(_) => {}
         }
     }
 
-    /// Forgets the variants that no record stands for.
-    pub fn forget_lost_variants(&self) {
+    /// Removes the variants that have no record.
+    pub fn remove_lost_variants(&self) {
         for (primary, variants) in self.variants.all() {
             let lost = variants.into_iter().filter(|print| self.find(*print).is_none());
             lost.for_each(|print| self.variants.remove(primary, print));
         }
     }
 
-    /// So many keys are about to come.
+    /// Makes room for so many more keys.
     fn reserve(&self, keys: usize) {
         for shard in &self.shards {
             shard.write().unwrap_or_else(|poison| poison.into_inner()).records.reserve(keys / SHARDS);
         }
     }
 
-    /// What needs this generation: its record is there, or its body.
+    /// Returns the keys that need a generation: their record is there, or their body.
     pub fn of_generation(&self, generation: u32) -> Vec<(Print, Entry)> {
         self.collect(|print, entry| entry.needs(generation).then_some((print, entry)))
     }
 
-    /// Bytes of what is in each generation, of responses that have so many at least.
+    /// Returns the bytes of the responses in each generation. Counts only responses of at least so many bytes.
     pub fn bytes_by_generation(&self, least: u64) -> HashMap<u32, u64> {
         let mut bytes = HashMap::new();
         for shard in &self.shards {
@@ -178,7 +216,7 @@ impl Index {
         bytes
     }
 
-    /// All that it knows, as lines of a journal. Of the variants of a URL the oldest comes first.
+    /// Returns the whole index as lines of a journal. Of the variants of a URL the oldest comes first.
     pub fn lines(&self) -> Vec<Line> {
         let variants = self.variants.all();
         let primaries: HashMap<Print, Print, BuildHasherDefault<Same>> =
@@ -193,7 +231,7 @@ impl Index {
         lines
     }
 
-    /// The generations that are needed by something.
+    /// Returns the generations that a key needs.
     pub fn generations(&self) -> HashSet<u32> {
         let (mut found, mut last) = (HashSet::new(), None);
         for shard in &self.shards {
@@ -206,7 +244,7 @@ impl Index {
         found
     }
 
-    /// Of how many keys it knows.
+    /// Returns the number of keys.
     pub fn len(&self) -> u64 {
         let shards = self.shards.iter().map(|shard| shard.read().unwrap_or_else(|poison| poison.into_inner()));
         shards.map(|shard| shard.records.len() as u64).sum()
@@ -216,7 +254,7 @@ impl Index {
         self.responses.load(Relaxed)
     }
 
-    /// Of all stored responses, heads included.
+    /// Returns the bytes of all stored responses, heads included.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Relaxed)
     }
@@ -237,26 +275,20 @@ impl Index {
                 shard.entries().filter(|(_, entry)| !keep(entry)).map(|(print, _)| print).collect();
             for print in leaving {
                 let old = shard.remove(print);
-                self.count(old, None);
+                self.count(difference(old, None));
             }
             shard.shrink();
         }
     }
 
-    fn count(&self, old: Option<Entry>, new: Option<Entry>) {
-        if let Some(entry) = new {
-            self.responses.fetch_add(1, Relaxed);
-            self.bytes.fetch_add(entry.size.bytes(), Relaxed);
-        }
-        if let Some(entry) = old {
-            self.responses.fetch_sub(1, Relaxed);
-            self.bytes.fetch_sub(entry.size.bytes(), Relaxed);
-        }
+    /// Counts so many more responses and bytes, modulo 2^64.
+    fn count(&self, (responses, bytes): (u64, u64)) {
+        self.responses.fetch_add(responses, Relaxed);
+        self.bytes.fetch_add(bytes, Relaxed);
     }
 
     fn shard(&self, print: Print) -> &RwLock<Shard> {
-        // not the bits that the maps use for their buckets
-        &self.shards[(print.0 >> 40) as usize % SHARDS]
+        &self.shards[number(print)]
     }
 
     fn read(&self, print: Print) -> RwLockReadGuard<'_, Shard> {
@@ -266,4 +298,21 @@ impl Index {
     fn write(&self, print: Print) -> RwLockWriteGuard<'_, Shard> {
         self.shard(print).write().unwrap_or_else(|poison| poison.into_inner())
     }
+}
+
+/// The number of a print's shard.
+fn number(print: Print) -> usize {
+    // not the bits that the maps use for their buckets
+    (print.0 >> 40) as usize % SHARDS
+}
+
+/// Returns how many more responses and bytes there are with a new entry in place of an old one, modulo 2^64.
+fn difference(old: Option<Entry>, new: Option<Entry>) -> (u64, u64) {
+    let of = |entry: Option<Entry>| entry.map_or((0_u64, 0_u64), |entry| (1, entry.size.bytes()));
+    let ((responses, bytes), (old_responses, old_bytes)) = (of(new), of(old));
+    (responses.wrapping_sub(old_responses), bytes.wrapping_sub(old_bytes))
+}
+
+fn plus((responses, bytes): (u64, u64), (more, more_bytes): (u64, u64)) -> (u64, u64) {
+    (responses.wrapping_add(more), bytes.wrapping_add(more_bytes))
 }

@@ -8,6 +8,7 @@
 //! | [`pending`] | changes that are not on the disk yet |
 //! | [`catalog`], [`index`], [`variants`] | what the disk holds: generations, keys, and the variants of each URL |
 //! | [`epochs`], [`purges`] | clearings, and purge rules: what is not to be found, wherever it is |
+//! | [`paths`] | of which paths something may be stored |
 //! | [`sketch`] | how often each key was asked for lately, and so what survives |
 //! | [`admission`], [`figures`] | whether a body would be stored; what `larder stats` shows |
 
@@ -18,6 +19,7 @@ mod figures;
 pub mod index;
 pub mod lookups;
 pub mod memory;
+pub mod paths;
 pub mod pending;
 pub mod purges;
 mod reading;

@@ -1,5 +1,5 @@
-//! What was stored but is not on the disk yet. Until it is, `lookup` finds it here; and what was forgotten here hides what the
-//! disk still holds.
+//! The changes that are not on the disk yet. A lookup finds a stored response here until it is on the disk. A forgotten key is
+//! not found, although the disk still has its record.
 
 use std::{
     collections::HashMap,
@@ -16,18 +16,20 @@ use crate::{
     store::{format::print::Print, response::StoredResponse},
 };
 
-/// What is to happen on the disk to the record of a key.
+/// A change of the record of a key on the disk.
 #[derive(Debug, Clone)]
 pub enum Change {
     Response(Arc<StoredResponse>),
     Forgotten,
 }
 
-/// A change in its turn: a later one under the same key takes its place.
+/// A change that waits. A later change of the same key takes its place.
 #[derive(Debug, Clone)]
 pub struct Waiting {
     pub change: Change,
+    /// Changes are written in the order of their turns.
     pub turn: u64,
+    /// Bytes of memory.
     cost: u64,
 }
 
@@ -35,24 +37,25 @@ pub struct Waiting {
 #[derive(Default)]
 pub struct Shard {
     waiting: HashMap<Print, Waiting>,
-    /// Moves with every change: who read the disk in the meantime must not believe what was found there.
+    /// Counts the changes. A lookup that read the disk while this moved looks again.
     pub version: u64,
 }
 
 const SHARDS: usize = 64;
-/// What a key that waits costs beside its response.
+/// Bytes of memory that a change costs beside its response.
 const OVERHEAD: u64 = 128;
 
 pub struct Pending {
     shards: Vec<Mutex<Shard>>,
     turn: AtomicU64,
     bytes: AtomicU64,
-    /// Bytes of responses that may wait; above it only forgetting is written down.
+    /// Bytes that may wait. Above this limit no response is added, only that its key is forgotten.
     limit: u64,
+    /// The number of responses that were not written because too many waited.
     dropped: AtomicU64,
-    /// So many of the changes that wait are that something is forgotten.
+    /// The number of waiting changes that forget a key.
     forgotten: AtomicU64,
-    /// More was forgotten than could be remembered: all that the disk holds must go.
+    /// A change was lost because twice the limit waited: everything on the disk must go.
     overflowed: AtomicBool,
 }
 
@@ -69,7 +72,7 @@ impl Pending {
         }
     }
 
-    /// Returns the lowest position of what waits.
+    /// Returns the lowest position of all responses that wait.
     pub fn oldest(&self) -> Option<Position> {
         let of_shard = |number| {
             let shard = self.lock(number);
@@ -82,18 +85,19 @@ impl Pending {
         (0..SHARDS).filter_map(of_shard).min()
     }
 
-    /// The lock under which a key is changed. Nobody may hold two, but for [`Pending::is_waiting_beside`].
+    /// Returns the lock under which a key is changed. No thread may hold two of these locks, except in
+    /// [`Pending::is_waiting_beside`].
     pub fn shard(&self, key: &CacheKey) -> MutexGuard<'_, Shard> {
         self.shard_of(Print::of(key))
     }
 
-    /// The same, for a key of which only the print is known.
+    /// Returns the lock of a key of which only the print is known.
     pub fn shard_of(&self, print: Print) -> MutexGuard<'_, Shard> {
         self.lock(number(print))
     }
 
-    /// Writes down that a response is stored; where too much waits already, that its key is forgotten, if it may be on the
-    /// disk.
+    /// Adds the change that a response is stored. If too much waits already, adds that the key is forgotten instead, where an
+    /// older record of it may be on the disk.
     pub fn put(&self, shard: &mut Shard, response: Arc<StoredResponse>, on_disk: bool) {
         let print = Print::of(&response.key);
         let change = Change::Response(response);
@@ -101,7 +105,7 @@ impl Pending {
             return self.add(shard, print, change);
         }
         self.dropped.fetch_add(1, Relaxed);
-        // an older change that waits still may be on its way there
+        // the writer may be writing an older change of this key now
         if on_disk || shard.waiting.contains_key(&print) {
             self.add(shard, print, Change::Forgotten);
         } else {
@@ -109,7 +113,7 @@ impl Pending {
         }
     }
 
-    /// Writes down that a key is forgotten.
+    /// Adds the change that a key is forgotten.
     pub fn forget(&self, shard: &mut Shard, print: Print) {
         self.add(shard, print, Change::Forgotten);
     }
@@ -133,7 +137,7 @@ impl Pending {
         self.forgotten.fetch_sub(u64::from(matches!(old.change, Change::Forgotten)), Relaxed);
     }
 
-    /// Changes of about so many bytes, to be written, in their order, and their bytes.
+    /// Returns changes of about `bytes` bytes in their order, and their bytes.
     pub fn batch(&self, bytes: u64) -> (Vec<(Print, Waiting)>, u64) {
         let (mut some, mut sum) = (Vec::new(), 0);
         'enough: for number in 0..SHARDS {
@@ -149,7 +153,7 @@ impl Pending {
         (some, sum)
     }
 
-    /// All changes of a kind, in their order.
+    /// Returns all changes that `pick` accepts, in their order.
     pub fn all(&self, pick: impl Fn(&Change) -> bool) -> Vec<(Print, Waiting)> {
         let mut all = Vec::new();
         for number in 0..SHARDS {
@@ -161,18 +165,18 @@ impl Pending {
         all
     }
 
-    /// Returns true if it waits to be written that something is forgotten.
+    /// Returns true if a change that forgets a key waits.
     pub fn has_forgotten(&self) -> bool {
         self.forgotten.load(Relaxed) > 0
     }
 
-    /// What waits under the key with this print.
+    /// Returns the change of the key with this print.
     pub fn one(&self, print: Print) -> Option<Change> {
         self.shard_of(print).waiting.get(&print).map(|waiting| waiting.change.clone())
     }
 
-    /// Returns true if something waits under the key with this print, for who holds the shard of another key. Only the
-    /// writer does that, so that no two threads wait for each other.
+    /// Returns true if a change of the key with this print waits. The caller holds the shard of another key. Only the writer
+    /// may call this, so that no two threads wait for each other.
     pub fn is_waiting_beside(&self, held: &Shard, of: Print, print: Print) -> bool {
         if number(of) == number(print) {
             held.waiting.contains_key(&print)
@@ -181,7 +185,7 @@ impl Pending {
         }
     }
 
-    /// It was written; nothing waits any more, unless a later change does.
+    /// Removes a change that was written, unless a later one has taken its place.
     pub fn written(&self, print: Print, turn: u64) {
         let mut shard = self.shard_of(print);
         if shard.waiting.get(&print).is_some_and(|waiting| waiting.turn == turn)
@@ -191,7 +195,7 @@ impl Pending {
         }
     }
 
-    /// Forgets all that waits. A lookup that is reading the disk now looks again.
+    /// Removes all changes. A lookup that is reading the disk now looks again.
     pub fn clear(&self) {
         for number in 0..SHARDS {
             let mut shard = self.lock(number);
@@ -203,7 +207,7 @@ impl Pending {
         self.overflowed.store(false, Relaxed);
     }
 
-    /// How many responses wait under keys that `known` does not hold, and their bytes.
+    /// Returns how many responses wait under keys that `known` does not know, and their bytes.
     pub fn responses(&self, known: impl Fn(Print) -> bool) -> (u64, u64) {
         let (mut count, mut bytes) = (0, 0);
         for number in 0..SHARDS {
@@ -232,7 +236,7 @@ impl Pending {
         self.bytes.load(Relaxed)
     }
 
-    /// How many responses were not written because too many waited.
+    /// Returns how many responses were not written because too many waited.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Relaxed)
     }
@@ -247,6 +251,7 @@ impl Pending {
 }
 
 impl Shard {
+    /// Returns the change of a key. Not that of another key with the same print.
     pub fn waiting(&self, key: &CacheKey) -> Option<&Change> {
         let change = &self.waiting.get(&Print::of(key))?.change;
         match change {
@@ -255,7 +260,7 @@ impl Shard {
         }
     }
 
-    /// Returns true if something waits under the key with this print.
+    /// Returns true if a change of the key with this print waits.
     pub fn is_waiting(&self, print: Print) -> bool {
         self.waiting.contains_key(&print)
     }

@@ -3,12 +3,12 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::{
-    key::CacheKey,
     message::StoredHead,
     purge::{Counter, Liveness, Position, Rule, Rules, Standing, Stored, Strength, Target},
     store::{
         format::{lines::Line, rules},
         response::StoredResponse,
+        tiers::paths::Paths,
     },
 };
 
@@ -24,6 +24,8 @@ pub const ON_ITS_WAY: u64 = 600_000;
 pub struct Purges {
     counter: Counter,
     rules: Rules,
+    /// The paths of what is stored.
+    pub paths: Paths,
     log: Mutex<Log>,
 }
 
@@ -31,6 +33,8 @@ pub struct Purges {
 struct Log {
     /// Rules that are in force, and that the journal does not have yet; the oldest first.
     waiting: Vec<Rule>,
+    /// Rules that come in force after a crash only. In this process a later rule with the same target will.
+    deferred: Vec<Rule>,
     /// Which log the positions are of; all zeros before the first opening.
     identity: [u8; 16],
     /// The journal has positions that no log counts to, or rules that are not understood.
@@ -62,35 +66,42 @@ impl Purges {
         let mut log = self.log();
         let rule = Rule { target, strength, position: self.counter.next(now_ms) };
         self.rules.add(rule);
-        // the journal has no invalidations: what was invalidated is forgotten there, and no fill outlives the process
-        if !matches!(target, Target::Invalidation(_)) {
-            let full = log.waiting.len() >= WAITING;
-            if full {
-                log.waiting.clear();
-            }
-            log.waiting.push(if full { Rule { target: Target::Floor, ..rule } } else { rule });
-        }
+        log.add(rule);
         rule
+    }
+
+    /// Adds a rule that waits for the journal, and is in force after a crash only. The caller soon adds one with the same
+    /// target that is in force here.
+    pub fn defer(&self, target: Target, strength: Strength, now_ms: u64) {
+        let mut log = self.log();
+        let rule = Rule { target, strength, position: self.counter.next(now_ms) };
+        log.add(rule);
+        log.deferred.push(rule);
+    }
+
+    /// Returns true if a rule of this target waits for the journal and may reach anything that is stored.
+    pub fn is_awaited(&self, target: Target) -> bool {
+        self.paths.may_have(target)
+            && self.log().waiting.iter().any(|rule| rule.target == target || rule.target == Target::Floor)
     }
 
     /// Returns what the rules say about a stored response: one comparison where none came since it was looked at last.
     pub fn standing(&self, response: &StoredResponse) -> Standing {
-        self.rules.standing(&response.checked, || self.seen(&response.primary, &response.head))
+        self.rules.standing(&response.checked, || self.seen(&response.head))
     }
 
     /// Returns what the rules say about a head that is looked at once.
-    pub fn standing_of(&self, primary: &CacheKey, head: &StoredHead) -> Standing {
-        self.rules.standing_once(&self.seen(primary, head))
+    pub fn standing_of(&self, head: &StoredHead) -> Standing {
+        self.rules.standing_once(&self.seen(head))
     }
 
-    pub fn is_dead(&self, primary: &CacheKey, head: &StoredHead) -> bool {
-        self.standing_of(primary, head).liveness == Liveness::Dead
+    pub fn is_dead(&self, head: &StoredHead) -> bool {
+        self.standing_of(head).liveness == Liveness::Dead
     }
 
-    fn seen<'a>(&self, primary: &'a CacheKey, head: &'a StoredHead) -> Stored<'a> {
+    fn seen<'a>(&self, head: &'a StoredHead) -> Stored<'a> {
         Stored {
             position: self.counter.place(head.position),
-            primary: &primary.0,
             site: head.line.site(),
             authority: head.line.authority(),
             path_and_query: head.line.path_and_query(),
@@ -109,13 +120,13 @@ impl Purges {
         self.log().written.take()
     }
 
-    /// Forgets the rules that reach nothing any more, because all that is stored has this position or a later one. `None`:
+    /// Removes the rules that reach nothing any more, because all that is stored has this position or a later one. `None`:
     /// nothing is stored. A rule that came lately stays: what was asked for before it may still be on its way.
-    pub fn forget_until(&self, oldest: Option<Position>) {
+    pub fn remove_until(&self, oldest: Option<Position>) {
         let newest = self.counter.newest();
         let lately = newest.milliseconds.saturating_sub(ON_ITS_WAY);
         let before = Position { milliseconds: lately, sequence: 0 };
-        self.rules.forget_until(oldest.unwrap_or(newest).min(before));
+        self.rules.remove_until(oldest.unwrap_or(newest).min(before));
     }
 
     /// Does what a line of the journal says, if it is about purging.
@@ -186,14 +197,37 @@ impl Purges {
 
     /// Returns the lines that say all of this, for a new journal.
     pub fn state(&self) -> Vec<Line> {
-        let log = self.log();
-        let rules = self.rules.all();
-        let kept = rules.iter().filter(|rule| !matches!(rule.target, Target::Invalidation(_)));
-        let first = [Line::Identity(log.identity), Line::HighWater(self.counter.newest())];
-        first.into_iter().chain(kept.map(rules::line)).collect()
+        let (identity, deferred) = {
+            let log = self.log();
+            (log.identity, log.deferred.clone())
+        };
+        let first = [Line::Identity(identity), Line::HighWater(self.counter.newest())];
+        first.into_iter().chain(self.rules.all().iter().chain(&deferred).map(rules::line)).collect()
+    }
+
+    /// Bytes of memory that this takes, about.
+    pub fn size(&self) -> u64 {
+        self.rules.size() as u64 + self.paths.size()
     }
 
     fn log(&self) -> MutexGuard<'_, Log> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Log {
+    /// Adds a rule to those that wait for the journal.
+    fn add(&mut self, rule: Rule) {
+        let is_older = |older: &Rule| older.target == rule.target;
+        if let Target::Path(_) = rule.target {
+            // it says all that the older ones say
+            self.waiting.retain(|older| !is_older(older));
+            self.deferred.retain(|older| !is_older(older));
+        }
+        let full = self.waiting.len() >= WAITING;
+        if full {
+            self.waiting.clear();
+        }
+        self.waiting.push(if full { Rule { target: Target::Floor, ..rule } } else { rule });
     }
 }

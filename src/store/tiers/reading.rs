@@ -35,7 +35,7 @@ struct Read {
 }
 
 impl Shared {
-    /// Memory, then what waits to be written, then the disk.
+    /// Looks in memory, then in what waits to be written, then on the disk.
     pub async fn lookup(self: &Arc<Self>, key: &CacheKey) -> Option<Slot> {
         if let Some(slot) = self.recall(key) {
             return Some(slot);
@@ -47,7 +47,7 @@ impl Shared {
         found
     }
 
-    /// The same, but nothing is counted, and nothing becomes more worth keeping.
+    /// Looks a key up, but counts nothing and makes nothing more worth keeping.
     pub async fn peek(self: &Arc<Self>, key: &CacheKey) -> Option<Slot> {
         let in_memory = self.memory.peek(key).filter(|slot| !self.epochs.is_clearing() && !self.is_purged(slot));
         if in_memory.is_some() {
@@ -56,7 +56,7 @@ impl Shared {
         self.find(key, false).await
     }
 
-    /// Looks in what waits to be written, then on the disk. `keeps`: in memory, too, from then on.
+    /// Looks in what waits to be written, then on the disk. `keeps`: memory holds what was found from then on.
     async fn find(self: &Arc<Self>, key: &CacheKey, keeps: bool) -> Option<Slot> {
         if self.epochs.is_clearing() {
             return None;
@@ -115,7 +115,7 @@ impl Shared {
                     match list.is_empty() {
                         true => None,
                         false if is_whole => Some(Slot::Variants(list.into())),
-                        // not to be taken for all of them
+                        // memory must not take it for all of them
                         false => return Some(Slot::Variants(list.into())),
                     }
                 }
@@ -130,7 +130,7 @@ impl Shared {
             };
             let Some(slot) = slot else { break };
             if self.is_purged(&slot) {
-                // its room is given back
+                // to give its room back
                 self.memory.remove(key);
                 self.pending.forget(&mut shard, Print::of(key));
                 drop(shard);
@@ -143,7 +143,7 @@ impl Shared {
                 self.memory.keep(*key, slot.clone());
             }
             if slot.home().is_some_and(|generation| self.catalog.generation(generation).is_none()) {
-                // dropped meanwhile: an open file keeps its room on the disk
+                // the generation was removed meanwhile: an open file would keep its room on the disk
                 self.memory.remove(key);
             }
             drop(shard);
@@ -152,7 +152,7 @@ impl Shared {
         None
     }
 
-    /// Of the variants of a URL, those that wait to be written, and the prints of those that may be on disk.
+    /// Returns the variants of a URL that wait to be written, and the prints of those that may be on disk.
     fn known_variants(&self, primary: &CacheKey, prints: Vec<Print>) -> (Vec<Variant>, Vec<Print>) {
         let (mut waiting, mut written) = (Vec::new(), Vec::new());
         for print in prints {
@@ -268,7 +268,7 @@ impl Shared {
             match read {
                 Some(Ok(found)) => return Ok(found),
                 Some(Err(error)) if self.catalog.is_current(print, now) => return Err(error),
-                // the generation was dropped a moment ago, and what was in it may have moved
+                // the generation was removed a moment ago, and its record may have been copied
                 _ => entry = self.catalog.index.find(print).filter(|later| *later != now),
             }
         }

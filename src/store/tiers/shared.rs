@@ -31,7 +31,7 @@ use crate::{
     },
 };
 
-/// Whether a stored response has been of no use for so long that it may go.
+/// Returns true if a stored response has been of no use for so long that it may be forgotten.
 pub type IsDead = Box<dyn Fn(&StoredHead) -> bool + Send + Sync>;
 
 pub struct Shared {
@@ -45,12 +45,12 @@ pub struct Shared {
     pub purges: Purges,
     pub space: Arc<Space>,
     pub remover: Remover,
-    /// How often is asked for what.
+    /// Counts how often each key is asked for.
     pub sketch: Sketch,
     pub counters: Counters,
-    /// What the store is doing; `None` until opening was tried.
+    /// The state of the disk. `None` until the first opening has ended.
     pub state: watch::Sender<Option<State>>,
-    /// The writer knows that there is something to write.
+    /// True if the writer was told that there is something to write.
     pub woken: AtomicBool,
     /// It is known that the databases hold too many pages, or many more than the memory tier makes way for.
     pub easing: AtomicBool,
@@ -60,14 +60,14 @@ pub struct Shared {
     pub reopened: Notify,
     /// Something was forgotten, and the journal on the disk does not say so yet.
     pub forgetting: AtomicBool,
-    /// A name for the next body that is being filled.
+    /// The name of the next body that streams into a file.
     pub next_filling: AtomicU64,
-    /// Bodies that are about to be stored.
+    /// Counts the whole bodies that are about to be stored.
     pub finishing: Finishing,
     pub notices: Notices,
     pub is_dead: IsDead,
     pub lookups: Arc<Lookups>,
-    /// The last problem that was logged, so that it is logged once.
+    /// The last problem that was logged. It is not logged again.
     said: Mutex<String>,
 }
 
@@ -119,16 +119,16 @@ impl Shared {
             generations.iter().map(|generation| generation.memory() + generation.database.pages()).sum::<u64>()
         };
         self.shared_pages.store(self.catalog.pages(), Relaxed);
-        let taken = databases + self.pending.bytes() + self.incoming.held() + self.sketch.size();
+        let taken = databases + self.pending.bytes() + self.incoming.held() + self.sketch.size() + self.purges.size();
         self.memory.resize(Budget::tier(self.options.memory, taken, self.catalog.index.len()));
     }
 
-    /// Is it time to make room: on the disk, or in memory for what is on the disk?
+    /// Returns true if it is time to make room, on the disk or in memory for what is on the disk.
     pub fn is_tight(&self) -> bool {
         self.space.is_tight() || self.has_many_records()
     }
 
-    /// Returns true if more is held than the limits allow: on the disk, or in memory for what is on the disk.
+    /// Returns true if more is held than the limits allow, on the disk or in memory for what is on the disk.
     pub fn is_over(&self) -> bool {
         self.space.is_over() || self.has_many_records()
     }
@@ -151,24 +151,24 @@ impl Shared {
         Some(slot)
     }
 
-    /// Returns true if a purge has killed it. Whoever gets it otherwise finds with it what the rules say.
+    /// Returns true if a purge has killed the response. Otherwise the response carries what the rules say of it.
     pub fn is_purged(&self, slot: &Slot) -> bool {
         match slot {
             Slot::Response(response) => self.purges.standing(response).liveness == Liveness::Dead,
-            // each of them has its own standing
+            // each variant has its own standing
             Slot::Variants(_) => false,
         }
     }
 
-    /// Forgets the variants that are neither on disk nor wait to be. For the writer alone.
-    pub fn forget_lost_variants(&self) {
+    /// Removes the variants that are neither on disk nor wait to be written. For the writer alone.
+    pub fn remove_lost_variants(&self) {
         for (primary, variants) in self.catalog.index.variants.all() {
-            variants.into_iter().for_each(|print| self.forget_if_lost(primary, print));
+            variants.into_iter().for_each(|print| self.remove_if_lost(primary, print));
         }
     }
 
-    /// Forgets one such variant. For the writer alone.
-    pub fn forget_if_lost(&self, primary: Print, variant: Print) {
+    /// Removes a variant that is neither on disk nor waits to be written. For the writer alone.
+    pub fn remove_if_lost(&self, primary: Print, variant: Print) {
         let index = &self.catalog.index;
         if index.find(variant).is_some() {
             return;
@@ -180,11 +180,11 @@ impl Shared {
         }
     }
 
-    /// Brings the variants that a journal named, and what was stored and forgotten while it was read, into agreement. For the
-    /// writer alone.
+    /// Makes the variants that a journal named agree with what was stored and forgotten while it was read. For the writer
+    /// alone.
     pub fn reconcile_variants(&self) {
         let index = &self.catalog.index;
-        index.forget_lost_variants();
+        index.remove_lost_variants();
         for (print, waiting) in self.pending.all(|_| true) {
             // a forgotten URL has no older variants, nor has one with a response that does not vary
             let is_primary = !matches!(&waiting.change, Change::Response(response) if response.primary != response.key);

@@ -1,5 +1,6 @@
-//! Which variants a URL has: the prints of their keys under the print of the URL's own key, in memory. The variants are on
-//! disk or wait to be. A part of a representation is a variant, too: it has a key and a record of its own. A print whose record is gone may stay for a while: a lookup of it finds nothing.
+//! The variants of each URL: the prints of their keys under the print of the URL's own key, in memory. The variants are on
+//! disk or wait to be written. A part of a representation is a variant, too: it has a key and a record of its own. A print
+//! may outlive its record for a while; then a lookup of it finds nothing.
 
 use std::{
     collections::HashMap,
@@ -14,7 +15,7 @@ pub const MOST: usize = 64;
 
 const SHARDS: usize = 64;
 
-/// Prints are uniform already.
+/// Hashes a print to itself: prints are uniform already.
 #[derive(Default)]
 pub struct Same(u64);
 
@@ -42,7 +43,7 @@ impl Variants {
         Variants((0..SHARDS).map(|_| Mutex::default()).collect())
     }
 
-    /// The variants of a URL, the newest first.
+    /// Returns the variants of a URL, the newest first.
     pub fn of(&self, primary: Print) -> Vec<Print> {
         self.shard(primary).get(&primary).cloned().unwrap_or_default()
     }
@@ -64,7 +65,7 @@ impl Variants {
         if known.len() > MOST { known.pop() } else { None }
     }
 
-    /// Adds what a journal names. A variant that is known stays at its place.
+    /// Adds a variant that a journal names. A variant that is known keeps its place.
     pub fn add(&self, primary: Print, variant: Print) {
         if !self.has(primary, variant) {
             self.put(primary, variant);
@@ -90,7 +91,7 @@ impl Variants {
         self.0.iter().for_each(|shard| *lock(shard) = Shard::default());
     }
 
-    /// The variants of all URLs, the newest of each first.
+    /// Returns the variants of all URLs, the newest of each first.
     pub fn all(&self) -> Vec<(Print, Vec<Print>)> {
         let of_shard = |shard| lock(shard).iter().map(|(primary, known)| (*primary, known.clone())).collect::<Vec<_>>();
         self.0.iter().flat_map(of_shard).collect()

@@ -1,4 +1,4 @@
-//! A generation that is being written to.
+//! The generation that is written to.
 
 use std::{
     fs::{self, File},
@@ -26,22 +26,22 @@ use crate::{
 
 pub struct Active {
     pub generation: Arc<Generation>,
-    /// Begun with the first body that goes to one, anew at each start.
+    /// The segment that is appended to. Each process begins one with its first body.
     segment: Option<Segment>,
     next_file: u32,
     unsynced: bool,
 }
 
 impl Active {
-    /// Goes on with a generation.
+    /// Begins to write to a generation that is there.
     pub fn resume(generation: Arc<Generation>) -> io::Result<Active> {
         let next_file = generation.unused_file_number()?;
         generation.set_state(State::Active);
-        // a process that was killed left records that nobody made reach the disk
+        // a process that was killed may have left records that were never synced
         Ok(Active { generation, segment: None, next_file, unsynced: true })
     }
 
-    /// Begins a generation, which readers can see from now on.
+    /// Begins a generation. Readers see it from now on.
     pub fn begin(shared: &Shared, class: Class, number: u32) -> Result<Active, StoreError> {
         let live = shared.options.folder.join("live");
         let opened = Generation::open(&live, class, number, &shared.options, shared.space.share(), &shared.remover);
@@ -59,7 +59,7 @@ impl Active {
         self.generation.write(records, journal)
     }
 
-    /// Appends a body to the segment. It is there after the next `write`.
+    /// Appends a body to the segment. It is in the file after the next `write`.
     pub fn append(&mut self, body: &[u8]) -> Result<Home, StoreError> {
         if self.segment.is_none() {
             let number = self.file_number();
@@ -70,7 +70,7 @@ impl Active {
         Ok(self.home(location))
     }
 
-    /// A place in this generation.
+    /// Returns a place in this generation.
     fn home(&self, location: Location) -> Home {
         Home { generation: self.generation.number, location }
     }
@@ -95,7 +95,7 @@ impl Active {
         }))
     }
 
-    /// Moves in a body that was just filled. `None`: its file was swept away by an opening in between.
+    /// Moves in a body that was just filled. `None`: an opening in between has removed its file.
     pub fn take_in(&mut self, body: &DiskBody) -> Result<Option<Home>, StoreError> {
         let Some((path, location)) = body.filled() else { return Ok(None) };
         let file = FileName::Body(self.file_number());
@@ -107,7 +107,7 @@ impl Active {
         }))
     }
 
-    /// Makes bodies and records reach the disk.
+    /// Waits until bodies and records are on the disk.
     pub fn sync(&mut self) -> io::Result<()> {
         if std::mem::take(&mut self.unsynced) {
             if let Some(segment) = &mut self.segment {
@@ -130,7 +130,7 @@ impl Active {
         self.generation.measure(self.segment.as_ref().map_or(0, Segment::occupied));
     }
 
-    /// The number of the next file of bodies.
+    /// Returns the number of the next file of bodies.
     pub fn next_file(&self) -> u32 {
         self.next_file
     }

@@ -1,4 +1,4 @@
-//! What the writer is asked to do.
+//! The commands of the writer.
 
 use std::sync::Weak;
 
@@ -6,21 +6,21 @@ use tokio::sync::oneshot;
 
 use crate::store::{Cleared, StoreError, disk::generation::Generation, notice::Notice, tiers::epochs::Clearing};
 
-/// What the writer is asked to do.
+/// A command for the writer.
 pub enum Command {
     Notice(Notice),
-    /// A generation's files of bodies were guessed to occupy so many bytes; now they are counted.
+    /// A generation's files of bodies were guessed to occupy `guess` bytes. They occupy `counted` bytes.
     Counted {
         generation: Weak<Generation>,
         guess: u64,
         counted: u64,
     },
     Flush(oneshot::Sender<()>),
-    /// Something was forgotten: make that reach the disk before anything else.
+    /// Make what was forgotten and the rules that wait reach the disk, before anything else.
     Forgotten(oneshot::Sender<()>),
-    /// A rule waits for the journal: make it reach the disk.
+    /// Make the rules that wait reach the disk.
     Purge(oneshot::Sender<Result<(), StoreError>>),
-    /// Look through everything; the answer is how many were dead.
+    /// Sweep everything. The answer is how many responses were forgotten.
     Sweep(oneshot::Sender<u64>),
     Clear(Clearing, oneshot::Sender<Result<Cleared, StoreError>>),
     Close(Option<oneshot::Sender<()>>),

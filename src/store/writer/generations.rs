@@ -1,4 +1,4 @@
-//! The generations of the disk as the writer sees them: it alone changes them.
+//! The generations of the disk as the writer sees them. The writer alone changes them.
 
 use std::{
     io,
@@ -30,34 +30,34 @@ use crate::{
     },
 };
 
-/// A body up to this length, in bytes, stands in the record. Measured, see benches/store.rs.
+/// The most bytes of a body that is in its record. Measured, see benches/store.rs.
 pub const INLINE: u64 = 256;
 
-/// Bytes of the longest head whose record is read to see if a new body is the one that is there already.
+/// The longest head, in bytes, whose record is read to see if a new body is the stored one.
 const LONG_HEAD: u64 = 64 << 10;
 
 pub struct Generations {
     pub shared: Arc<Shared>,
     pub journal: Journal,
-    /// What is put goes here.
+    /// The generation for what is put.
     pub fresh: Active,
-    /// What survived a generation goes here; begun when something did.
+    /// The generation for what survives others. It begins with the first survivor.
     pub proven: Option<Active>,
     pub next_number: u32,
-    /// What was written and may not be in the journal on the disk yet.
+    /// The keys that were written and may not be in the journal on the disk yet.
     unsynced: Vec<Print>,
-    /// The high-water mark of the purge log's positions that was written last.
+    /// The last high-water mark that was written.
     marked: Position,
 }
 
-/// What is to be written of a key.
+/// The change of a key that is to be written.
 struct Write {
     print: Print,
     turn: u64,
     is_on_disk: bool,
-    /// `None`: it is forgotten.
+    /// `None`: the key is forgotten.
     record: Option<Encoded>,
-    /// A body with a place on the disk.
+    /// The body, if it is in a file, and its place.
     body: Option<(CacheKey, DiskBody, Home)>,
     /// The body that loses its record.
     replaced: Option<Home>,
@@ -67,7 +67,7 @@ struct Encoded {
     key: CacheKey,
     primary: Print,
     record: Vec<u8>,
-    /// With the body.
+    /// The size of the response, with the body.
     size: Size,
     /// The generation of a body that is in a file.
     body: Option<u32>,
@@ -130,9 +130,9 @@ impl Generations {
         Ok(all)
     }
 
-    /// From here on it is so: in the journal, and in the index.
+    /// Applies lines to the journal and the index. From here on they are true.
     pub fn record(&mut self, lines: &[Line]) {
-        // before them: no record may be there whose position the next process could hand out once more
+        // before the lines: the next process must not hand out the position of a record once more
         let newest = self.shared.purges.newest();
         if newest > self.marked && !lines.is_empty() {
             self.journal.append(&[Line::HighWater(newest)]);
@@ -147,7 +147,7 @@ impl Generations {
         }
     }
 
-    /// Makes what was written reach the disk: bodies, then records, then the journal that names them.
+    /// Waits until what was written is on the disk: bodies, then records, then the journal that names them.
     pub fn sync(&mut self) -> io::Result<()> {
         self.fresh.sync()?;
         if let Some(proven) = &mut self.proven {
@@ -166,7 +166,7 @@ impl Generations {
         Ok(())
     }
 
-    /// Makes the journal reach the disk, with the rules that wait for it.
+    /// Syncs the journal, with the rules that wait for it.
     fn sync_journal(&mut self) -> io::Result<()> {
         let Some((rules, last)) = self.shared.purges.waiting() else { return self.journal.sync() };
         self.journal.append(&rules);
@@ -186,7 +186,8 @@ impl Generations {
         }
     }
 
-    /// Closes the databases, so that they open quickly, and so that a journal that loses its end from now on is noticed.
+    /// Closes the databases so that they open quickly, and notes in one how far the journal is, so that the loss of its end is
+    /// noticed.
     pub fn close(mut self) {
         let synced = self.journal.synced();
         let known = self.fresh.generation.database.records().journal().unwrap_or_default();
@@ -216,14 +217,14 @@ impl Generations {
         Active::begin(&self.shared, class, number)
     }
 
-    /// Measures what is written to, and tells the limit. An error: the folder was removed.
+    /// Measures what is written to, and tells `Space`. An error: the folder was removed.
     pub fn measure(&self) -> Result<(), StoreError> {
         self.fresh.measure();
         self.proven.iter().for_each(Active::measure);
         let folder = &self.shared.options.folder;
         let journal = std::fs::metadata(folder.join("live/journal")).map_err(StoreError::Io)?;
-        let beside = journal.blocks() * 512 + self.shared.space.beside();
-        self.shared.space.set_measured(self.shared.catalog.bytes() + beside, folder);
+        let bytes = self.shared.catalog.bytes() + journal.blocks() * 512 + self.shared.space.set_aside();
+        self.shared.space.set_measured(bytes, folder);
         Ok(())
     }
 
@@ -231,8 +232,8 @@ impl Generations {
         let old = self.shared.catalog.index.find(print);
         let mut write = Write { print, turn, is_on_disk: old.is_some(), record: None, body: None, replaced: None };
         let response = match &change {
-            // one that was purged while it waited is as good as forgotten
-            Change::Response(response) if !self.shared.purges.is_dead(&response.primary, &response.head) => response,
+            // a response that was purged while it waited counts as forgotten
+            Change::Response(response) if !self.shared.purges.is_dead(&response.head) => response,
             Change::Response(_) | Change::Forgotten => {
                 // where that is not known now, a sweep removes the file
                 write.replaced = old.and_then(|entry| self.old_body(print, entry, 0).ok().flatten());
@@ -244,7 +245,7 @@ impl Generations {
         let old = old.map_or(Ok(None), |entry| self.old_body(print, entry, length))?;
         let form = match body {
             StoredBody::Memory(bytes) if length <= INLINE => BodyForm::Inline(bytes),
-            // the origin confirmed it, or sent the same once more: it stays where it is
+            // the origin confirmed the body, or sent the same once more: it stays where it is
             StoredBody::Memory(bytes) => match old.filter(|old| self.may_keep(old) && is_the_body(old, bytes)) {
                 Some(old) => BodyForm::Beside(old),
                 None => BodyForm::Beside(self.fresh.append(bytes)?),

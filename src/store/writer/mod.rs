@@ -1,10 +1,10 @@
-//! The one thread that opens, writes, syncs and clears the disk, and that tries again where the disk failed.
+//! The one thread that opens, writes, syncs and clears the disk, and tries again if the disk failed.
 //!
 //! | file | what it does |
 //! |---|---|
 //! | this file | takes commands and does what is due: write, sync, measure, rotate, sweep, try again |
-//! | [`command`] | what the writer is asked to do |
-//! | [`states`] | opens, clears and closes the disk, and goes on without it where it fails |
+//! | [`command`] | the commands of the writer |
+//! | [`states`] | opens, clears and closes the disk, and goes on without it if it fails |
 //! | [`opening`] | makes generations of a folder, in whatever state it is |
 //! | [`generations`] | writes changes: bodies, records, lines of the journal, the index |
 //! | [`active`] | the generation that is written to |
@@ -49,16 +49,16 @@ use super::{
 };
 use crate::{clock, key::CacheKey};
 
-/// What waits is gathered so long before it is written.
+/// The time for which changes are gathered before they are written.
 const GATHER: Duration = Duration::from_millis(50);
-/// What was written reaches the disk at the latest so long after.
+/// The time after which what was written is synced, at the latest.
 const SYNC: Duration = Duration::from_millis(400);
 /// When stored responses are looked through for what is dead: after opening, after each pass, between its steps.
 const FIRST_SWEEP: Duration = Duration::from_secs(60);
 const SWEEP: Duration = Duration::from_secs(6 * 3600);
 const SWEEP_STEP: Duration = Duration::from_millis(50);
-/// What the disk holds and has left is measured so long after the last time at the latest, also if nothing is written: others
-/// may fill the disk. (The store's own tests do not wait for a minute.)
+/// The time after which the disk is measured again, also if nothing is written: others may fill it. (The store's own tests do
+/// not wait for a minute.)
 const MEASURE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 60 });
 /// How long the writer rests, between other work, if it can do no more until a database is open again.
 const REOPENING: Duration = Duration::from_millis(5);
@@ -72,8 +72,8 @@ struct Writer {
     commands: Sender<Command>,
     lock: Option<FolderLock>,
     open: Option<Open>,
-    /// The number of the next generation, at least: a database that is still being closed never shares a folder with
-    /// another. `None` before the first opening.
+    /// The least number of the next generation. A database that is still being closed never shares a folder with another.
+    /// `None` before the first opening.
     next_number: Option<u32>,
     /// Those who wait for everything to be written, and for room.
     flushes: Vec<oneshot::Sender<()>>,
@@ -83,7 +83,7 @@ struct Writer {
     forget_at: Option<Instant>,
     /// What waits cannot be written before something was removed.
     waits_for_room: bool,
-    /// When the disk is tried again, and how long after that if it fails.
+    /// When the disk is tried again, and the time to the next try if that fails.
     retry: Option<(Instant, Duration)>,
     write_at: Option<Instant>,
     sync_at: Option<Instant>,
@@ -99,7 +99,7 @@ struct Open {
     sweeping: Sweeping,
 }
 
-/// Runs until it is told to close.
+/// Runs the writer until it is told to close.
 pub fn run(shared: Arc<Shared>, (commands, received): (Sender<Command>, Receiver<Command>), lock: Option<FolderLock>) {
     let (retry, write_at, sync_at, rotate_at, measure_at, sweep_at) = Default::default();
     let (open, next_number, flushes, rooms, forgotten, forget_at, waits_for_room) = Default::default();
@@ -226,8 +226,8 @@ impl Writer {
         }
     }
 
-    /// Writes what waits; not for ever where more and more does, as others wait too. While there is room only for what was
-    /// forgotten, the rest waits until something was removed.
+    /// Writes what waits, for 50 ms at most, because other commands wait, too. If there is room only for what was forgotten, the
+    /// rest waits until something was removed.
     fn write(&mut self) {
         self.write_at = None;
         if self.open.is_some() && self.shared.pending.overflowed() {
@@ -243,7 +243,7 @@ impl Writer {
             }
             let share = self.shared.space.share();
             let (mut some, bytes) = self.shared.pending.batch((share / 8).clamp(BATCH.0, BATCH.1));
-            // sled needs twice what small records have; large bodies stand as they are
+            // sled needs twice the bytes of small records; large bodies are in files already
             self.waits_for_room = !self.make_room(bytes + bytes.min(share / 4));
             if self.waits_for_room {
                 some = self.shared.pending.all(|change| matches!(change, Change::Forgotten));
@@ -312,7 +312,7 @@ impl Writer {
         }
     }
 
-    /// Makes the rules that wait reach the disk, and what they kill give its room back soon.
+    /// Makes the rules that wait reach the disk, and lets a sweep soon give back the room of what they kill.
     fn purge(&mut self) -> Result<(), StoreError> {
         if self.shared.purges.waiting().is_some() {
             self.sync();

@@ -1,4 +1,4 @@
-//! From a folder, in whatever state it is, to generations that can be read and written.
+//! Opens a folder, in whatever state it is: makes generations of it that can be read and written.
 
 use std::{
     fs::{self, File},
@@ -21,11 +21,11 @@ use crate::store::{
     tiers::shared::Shared,
 };
 
-/// Bytes of what has a body with a file of its own, usually.
+/// A response of so many bytes usually has a body with a file of its own.
 const LARGE: u64 = 256 * 1024;
 
-/// Opens what the folder holds. What cannot be read is set aside. `next_number`: the number of the next generation at least;
-/// `None` at the first opening of this process. An error: the disk would not; try again later.
+/// Opens the folder. Sets aside what cannot be read. `next_number`: the least number of the next generation; `None` at the first
+/// opening of this process. An error comes from the disk, not from damage: try again later.
 pub fn open(shared: &Arc<Shared>, commands: Sender<Command>, next_number: Option<u32>) -> io::Result<Generations> {
     let folder = &shared.options.folder;
     let live = folder.join("live");
@@ -36,20 +36,21 @@ pub fn open(shared: &Arc<Shared>, commands: Sender<Command>, next_number: Option
         folder::create(part)?;
     }
     let filling = folder.join("filling");
-    // later on they are bodies of this process, which are on their way still
+    // at a later opening they are bodies of this process, which are still on their way
     if next_number.is_none() && fs::read_dir(&filling)?.next().is_some() {
         folder::move_away(folder, &filling)?;
         folder::create(&filling)?;
     }
-    forget_other_version(folder, &live)?;
+    for file in ["journal", "journal.new"] {
+        let odd = folder::set_aside_unless_file(folder, &live.join(file))?;
+        shared.counters.set_aside.fetch_add(odd.into(), Relaxed);
+    }
+    move_other_version_away(folder, &live)?;
     let listed = Generation::list(&live)?;
     let next_number = listed.last().map_or(1, |(number, _)| number + 1).max(next_number.unwrap_or(1));
     let path = live.join("journal");
-    let mut read = read_journal(shared, &path, !listed.is_empty())?;
-    shared.catalog.index_known.store(true, Relaxed);
-    let named = shared.catalog.index.generations();
     // all at once: sled may have to catch up with what was written since it was last opened
-    let opened: Vec<_> = std::thread::scope(|threads| {
+    let (read, opened) = std::thread::scope(|threads| {
         let open = |(number, class)| {
             threads.spawn({
                 let live = &live;
@@ -57,8 +58,12 @@ pub fn open(shared: &Arc<Shared>, commands: Sender<Command>, next_number: Option
             })
         };
         let opening: Vec<_> = listed.iter().copied().map(open).collect();
-        opening.into_iter().map(|thread| thread.join()).collect()
+        let read = read_journal(shared, &path, !listed.is_empty());
+        (read, opening.into_iter().map(|thread| thread.join()).collect::<Vec<_>>())
     });
+    let mut read = read?;
+    shared.catalog.index_known.store(true, Relaxed);
+    let named = shared.catalog.index.generations();
     let mut open = Vec::with_capacity(opened.len());
     let mut furthest = Mark::default();
     for (opened, (number, class)) in opened.into_iter().zip(&listed) {
@@ -108,15 +113,35 @@ pub fn open(shared: &Arc<Shared>, commands: Sender<Command>, next_number: Option
     } else {
         Journal::open(&path, read.mark, furthest)?
     };
-    shared.space.set_beside(set_aside_bytes(folder)?);
+    shared.space.note_set_aside(set_aside_bytes(folder)?);
     folder::gone(folder)?.into_iter().for_each(|path| shared.remover.remove(path, None));
     start(shared, open, journal, next_number, commands)
 }
 
-/// Takes away what a Larder with another format has stored: nothing of it can be used. Its room is given back behind.
-fn forget_other_version(folder: &Path, live: &Path) -> io::Result<()> {
+/// Gives disk space back for an opening that found none: what is to be removed anyway, then one generation after the other.
+/// Returns false if nothing is left that could be removed, or if the error has another cause.
+pub fn give_room_back(folder: &Path, error: &io::Error) -> io::Result<bool> {
+    use io::ErrorKind::{QuotaExceeded, StorageFull};
+    if ![StorageFull, QuotaExceeded].contains(&error.kind()) {
+        return Ok(false);
+    }
+    let live = folder.join("live");
+    let mut useless = folder::gone(folder)?;
+    useless.extend(folder::numbered(folder, "set-aside-")?.into_iter().map(|(_, path)| path));
+    if useless.is_empty() {
+        // the index forgets what was there
+        let mut generations = Generation::list(&live)?;
+        generations.sort_by_key(|(number, class)| (*class == Class::Proven, *number));
+        useless.extend(generations.first().map(|(number, class)| live.join(Generation::folder_name(*class, *number))));
+    }
+    useless.iter().for_each(|path| folder::remove(path));
+    Ok(useless.iter().any(|path| path.symlink_metadata().is_err()))
+}
+
+/// Moves away what a Larder with another format has stored, because none of it can be used. Its room is given back behind.
+fn move_other_version_away(folder: &Path, live: &Path) -> io::Result<()> {
     let mut beginning = Vec::new();
-    // an error comes again when all of the journal is read, and is told then
+    // an error comes again when the whole journal is read, and is reported then
     let _ = File::open(live.join("journal")).and_then(|file| file.take(LINE as u64).read_to_end(&mut beginning));
     let version = match lines::version(&beginning) {
         None | Some(lines::VERSION) => return Ok(()),
@@ -132,7 +157,7 @@ fn forget_other_version(folder: &Path, live: &Path) -> io::Result<()> {
     folder::create(live)
 }
 
-/// Shows the generations to readers, and goes on writing where there is room in them.
+/// Shows the generations to readers, and goes on writing to those that have room.
 fn start(
     shared: &Arc<Shared>,
     open: Vec<Arc<Generation>>,
@@ -144,7 +169,7 @@ fn start(
     let guess = |generation: &Generation| large.get(&generation.number).copied().unwrap_or(0);
     open.iter().for_each(|generation| generation.correct(0, guess(generation)));
     let occupied: u64 = open.iter().map(|generation| generation.bytes()).sum();
-    shared.space.set_measured(occupied + shared.space.beside(), &shared.options.folder);
+    shared.space.set_measured(occupied + shared.space.set_aside(), &shared.options.folder);
     let share = shared.space.share();
     let last = |class| open.iter().rev().find(|generation| generation.class() == class).cloned();
     let resumed = |class| last(class).filter(|generation| generation.bytes() < share).map(Active::resume).transpose();
@@ -175,7 +200,7 @@ fn io(error: StoreError) -> io::Error {
     }
 }
 
-/// Builds the index. A journal that cannot be read at all is set aside.
+/// Builds the index from the journal. Sets a journal aside that cannot be read at all.
 fn read_journal(shared: &Shared, path: &Path, expected: bool) -> io::Result<Read> {
     let read = fs::read(path).map(|bytes| {
         shared.catalog.index_known.store(false, Relaxed);
@@ -200,7 +225,7 @@ fn read_journal(shared: &Shared, path: &Path, expected: bool) -> io::Result<Read
     }
 }
 
-/// Opens one generation, and says how far the journal must have come; or how it is damaged.
+/// Opens one generation. Returns how far the journal must have come, or how the generation is damaged.
 fn open_generation(
     shared: &Shared,
     live: &Path,
@@ -219,7 +244,7 @@ fn open_generation(
     })
 }
 
-/// Errors that say something about the disk, not about the files.
+/// Returns true if an error says something about the disk, not about the files.
 fn is_the_disks(error: &io::Error) -> bool {
     use io::ErrorKind::*;
     let codes = [rustix::io::Errno::IO, rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
@@ -227,7 +252,7 @@ fn is_the_disks(error: &io::Error) -> bool {
     kinds.contains(&error.kind()) || codes.iter().any(|code| error.raw_os_error() == Some(code.raw_os_error()))
 }
 
-/// Can the disk be written to?
+/// Tries to write to the disk.
 fn probe(folder: &Path) -> io::Result<()> {
     let path = folder.join("probe");
     let probed = File::create(&path).and_then(|mut file| {
@@ -238,31 +263,31 @@ fn probe(folder: &Path) -> io::Result<()> {
     probed.and(removed)
 }
 
-/// Sets something aside, unless it is too much to be kept.
+/// Sets something aside. If it occupies too much to be kept, moves it away instead.
 fn set_aside(shared: &Shared, what: &Path) -> io::Result<()> {
     shared.counters.set_aside.fetch_add(1, Relaxed);
     if folder::occupied(what) > shared.options.disk / 8 {
         return folder::move_away(&shared.options.folder, what).map(drop);
     }
-    folder::set_aside(&shared.options.folder, what)
+    folder::set_aside(&shared.options.folder, what).map(drop)
 }
 
 fn set_aside_bytes(folder: &Path) -> io::Result<u64> {
     Ok(folder::numbered(folder, "set-aside-")?.iter().map(|(_, path)| folder::occupied(path)).sum())
 }
 
-/// A generation of which it is guessed what its files of one body each occupy.
+/// A generation, and a guess of what its files of one body each occupy.
 struct Guessed {
     generation: Weak<Generation>,
     folder: PathBuf,
-    /// Files with this number or a later one came after the guess.
+    /// The files with this number or a later one came after the guess.
     until: u32,
     /// Bytes.
     guess: u64,
 }
 
 impl Guessed {
-    /// `until`: its next file's number, if it is written to.
+    /// `until`: the number of the next file, if the generation is written to.
     fn new(generation: &Arc<Generation>, guess: u64, until: Option<u32>) -> Guessed {
         let until = until.unwrap_or(u32::MAX);
         Guessed { generation: Arc::downgrade(generation), folder: generation.folder.clone(), until, guess }
@@ -275,8 +300,8 @@ impl Guessed {
     }
 }
 
-/// Counts the files of bodies. That takes the longer the more files there are, so that nobody waits for it: it is done on a
-/// thread of its own, which tells the writer. Where none can be had the guesses stand.
+/// Counts what the files of bodies occupy, on a thread of its own, which tells the writer. Nobody waits for it, because many
+/// files take long. If there is no thread, the guesses stand.
 fn count_behind(guessed: Vec<Guessed>, commands: Sender<Command>) {
     let count = move || {
         for guessed in guessed {

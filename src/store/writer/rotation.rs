@@ -1,5 +1,5 @@
-//! Making room: full generations are sealed, the one that is worth least is dropped, after what is asked for often was
-//! copied out of it.
+//! Makes room. Full generations are sealed. The one that is worth least is removed, after what is asked for often was copied
+//! out of it.
 
 use std::{
     cmp::Reverse,
@@ -28,10 +28,10 @@ use crate::{
     },
 };
 
-/// A generation of which less than one in so many bytes lives is worth more as room.
+/// A generation is removed early if less than one in so many of its bytes is alive.
 const LITTLE: u64 = 4;
 
-/// What a record without its body needs at most, usually.
+/// The most bytes that a record without its body usually has.
 const RECORD: u64 = 2 << 10;
 
 /// The generation that is about to be removed.
@@ -42,7 +42,7 @@ struct Leaving {
 }
 
 impl Leaving {
-    /// Copies the survivors in the order of the database, so that each of its pages is read once.
+    /// Marks a generation as leaving. The survivors are copied in the order of the database, so that each page is read once.
     fn new(generation: Arc<Generation>, mut survivors: Vec<Print>) -> Leaving {
         generation.set_state(State::Leaving);
         survivors.sort_unstable_by_key(|print| Reverse(print.0));
@@ -50,12 +50,12 @@ impl Leaving {
     }
 }
 
-/// How far making room has come.
+/// The state of making room.
 #[derive(Default)]
 pub struct Rotation {
-    /// The generation that is being dropped.
+    /// The generation that is about to be removed.
     leaving: Option<Leaving>,
-    /// How many generations were spared since one was dropped.
+    /// The number of generations that were spared since one was removed.
     spared: usize,
 }
 
@@ -64,12 +64,12 @@ impl Rotation {
         self.leaving.is_some()
     }
 
-    /// Drops this generation next, after these records of it were copied.
+    /// Removes this generation next, after these records of it were copied.
     pub fn drop_next(&mut self, generation: Arc<Generation>, survivors: Vec<Print>) {
         self.leaving = Some(Leaving::new(generation, survivors));
     }
 
-    /// Does a part of what is needed to keep the limit. Returns true if there is more to do.
+    /// Does a step of what the limit needs. Returns true if there is more to do.
     pub fn step(&mut self, set: &mut Generations) -> Result<bool, StoreError> {
         let shared = set.shared.clone();
         if shared.sketch.has_aged(shared.catalog.index.responses()) {
@@ -131,7 +131,7 @@ impl Rotation {
         Ok(true)
     }
 
-    /// A generation of which most is worth keeping becomes a proven one as it is, unless all are like that.
+    /// Keeps a generation of which most is worth keeping, as a proven one. Returns false if all others were spared already.
     fn spare(&mut self, catalog: &Catalog, generation: &Arc<Generation>) -> bool {
         let mut generations = catalog.generations_mut();
         self.spared += 1;
@@ -146,11 +146,11 @@ impl Rotation {
     }
 }
 
-/// Goes on in new generations where the old ones have their share.
+/// Seals the generations that have their share, and begins new ones.
 fn seal_full(set: &mut Generations) -> Result<(), StoreError> {
     let budget = set.shared.budget;
     let (bytes, records, pages) = (set.shared.space.share(), budget.records() / SHARES, budget.pages());
-    // what is written to holds all of its pages
+    // memory holds all pages of what is written to
     let is_full = |Active { generation, .. }: &Active| {
         generation.bytes() >= bytes
             || generation.written.load(Relaxed) >= records
@@ -166,7 +166,7 @@ fn seal_full(set: &mut Generations) -> Result<(), StoreError> {
     }
 }
 
-/// A sealed generation of which little lives: all of that is copied, whatever it weighs, before anything else has to go.
+/// Returns a sealed generation of which little is alive. All of that survives, whatever it weighs.
 fn mostly_dead(shared: &Shared) -> Option<Leaving> {
     let living = shared.catalog.index.bytes_by_generation(0);
     let lives = |generation: &Generation| living.get(&generation.number).copied().unwrap_or(0);
@@ -181,7 +181,7 @@ fn mostly_dead(shared: &Shared) -> Option<Leaving> {
     Some(Leaving::new(generation, survivors.into_iter().map(|(print, _)| print).collect()))
 }
 
-/// The oldest of the class that has more than is meant for it.
+/// Returns the oldest generation of the class that has more than its share.
 fn least_worth(set: &Generations) -> Option<Arc<Generation>> {
     let generations = set.shared.catalog.generations();
     let of_class = |class| {
@@ -195,7 +195,7 @@ fn least_worth(set: &Generations) -> Option<Arc<Generation>> {
     if too_fresh { fresh.or(proven) } else { proven.or(fresh) }.cloned()
 }
 
-/// What is asked for often enough to be copied, as far as there is room for it.
+/// Returns the keys that are asked for often enough to be copied, as far as there is room, and the bytes of all of those.
 fn survivors(shared: &Shared, generation: &Generation) -> (Vec<Print>, u64) {
     let all = shared.catalog.index.of_generation(generation.number);
     // a record takes twice its bytes in sled, a body beside it does not
@@ -238,6 +238,12 @@ fn copy_some(set: &mut Generations, leaving: &mut Leaving) -> Result<(), StoreEr
             }
             _ => continue,
         };
+        // a sweep may have looked through the generation that it goes to already
+        if !set.shared.purges.paths.is_complete()
+            && let Some(record) = record::decode(&key, &record)
+        {
+            set.shared.purges.paths.add(&record.head);
+        }
         let Some(moved) = moved(&from, &mut proven, &key, record)? else { continue };
         bytes += entry.bytes_in(from.number);
         let entry = Entry { generation: proven.generation.number, body: moved.body, ..entry };
@@ -254,22 +260,22 @@ fn copy_some(set: &mut Generations, leaving: &mut Leaving) -> Result<(), StoreEr
     Ok(())
 }
 
-/// Removes a generation: readers do not find it any more, and its folder goes.
+/// Removes a generation: readers do not find it any more, and its folder is moved away.
 fn remove(set: &mut Generations, generation: &Arc<Generation>) -> Result<(), StoreError> {
     // what was copied out of it has to be there first
     set.sync().map_err(StoreError::Io)?;
     let shared = &set.shared;
     let evicted = shared.catalog.index.remove_generation(generation.number);
     shared.counters.evicted.fetch_add(evicted, Relaxed);
-    shared.forget_lost_variants();
+    shared.remove_lost_variants();
     let number = generation.number;
     let mut generations = shared.catalog.generations_mut();
     generations.retain(|generation| generation.number != number);
     drop(generations);
-    // after that: who reads one of them now sees that it has no place any more
+    // after the generation left the list: a lookup that reads a body now sees that its generation is gone
     shared.memory.release_bodies_of(number);
     let occupies = shared.space.leaves(generation.bytes());
-    // whoever lets go of it last closes its database, which takes a while
+    // the last owner closes the database, which takes a while
     let last = generation.clone();
     shared.remover.work(move || drop(last));
     match folder::move_away(&shared.options.folder, &generation.folder) {
@@ -282,13 +288,13 @@ fn remove(set: &mut Generations, generation: &Arc<Generation>) -> Result<(), Sto
 /// A record that is written to another generation.
 struct Moved {
     record: Vec<u8>,
-    /// The print of its primary key.
+    /// The print of the primary key.
     primary: Print,
-    /// The generation that holds its body.
+    /// The generation that holds the body.
     body: u32,
 }
 
-/// Makes a record one of another generation, which its body goes to as well if it is in `from`. `None`: it is damaged.
+/// Makes a record one of another generation. Copies its body as well if that is in `from`. `None`: the record is damaged.
 fn moved(from: &Generation, to: &mut Active, key: &CacheKey, record: Vec<u8>) -> Result<Option<Moved>, StoreError> {
     let Some(parts) = record::parts(key, &record) else { return Ok(None) };
     let (primary, own) = (Print::of(&parts.prefix.primary), to.generation.number);

@@ -1,4 +1,4 @@
-//! From one state of the disk to another: it is opened, fails, is cleared and is closed.
+//! Changes the state of the disk: opens, clears and closes it, and goes on without it if it fails.
 
 use std::{io, sync::atomic::Ordering::Relaxed, thread, time::Duration};
 
@@ -60,12 +60,22 @@ impl Writer {
             self.shared.pending.clear();
             self.move_live_away().map_err(io)?;
         }
-        let set = opening::open(&self.shared, self.commands.clone(), self.next_number).map_err(io)?;
+        let set = loop {
+            match opening::open(&self.shared, self.commands.clone(), self.next_number) {
+                Err(error) if opening::give_room_back(folder, &error).map_err(io)? => {
+                    log::debug!("the disk is full ({error}); some of the cache was removed");
+                }
+                opened => break opened.map_err(io)?,
+            }
+        };
         self.next_number = Some(set.next_number);
+        if self.shared.catalog.index.len() == 0 {
+            self.shared.purges.paths.complete();
+        }
         Ok(set)
     }
 
-    /// Takes all that is stored out of the folder, to be removed behind.
+    /// Moves all that is stored out of the way, to be removed behind.
     fn move_live_away(&self) -> io::Result<()> {
         let (shared, folder) = (&self.shared, &self.shared.options.folder);
         let stored = shared.space.leaves(shared.space.stored());

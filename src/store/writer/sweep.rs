@@ -1,5 +1,5 @@
-//! Long-dead stored responses go by themselves, also where there is room for them: now and then one generation after
-//! another is looked through. What is dead is forgotten, and a generation that holds little else gives its space back.
+//! Forgets responses that have long been dead, also if there is room for them. Now and then a sweep looks through one
+//! generation after the other. A generation that holds little else is removed.
 
 use std::{
     cmp::Reverse,
@@ -26,17 +26,17 @@ use crate::{
     },
 };
 
-/// Records that are looked at before other work gets its turn.
+/// The records of one step. Then other work gets its turn.
 const STEP: usize = 64;
 
-/// How far a pass has come.
+/// The state of a sweep.
 #[derive(Default)]
 pub struct Sweeping {
-    /// The numbers of the generations that it has not come to; `None`: there is no pass.
+    /// The numbers of the generations that are still to be looked through. `None`: there is no sweep.
     left: Option<Vec<u32>>,
-    /// The lowest position of what lives, as far as the pass has come.
+    /// The lowest position of the living responses so far.
     oldest: Option<Position>,
-    /// Not all could be read.
+    /// True if a record could not be read.
     missed: bool,
     looking: Option<Looking>,
 }
@@ -46,12 +46,12 @@ struct Looking {
     generation: Arc<Generation>,
     /// The records that are still to be looked at, the next one last.
     left: Vec<Print>,
-    /// The files of bodies that were there when it began, without those that a record names.
+    /// The files of bodies that were there at the beginning, without those that a record names.
     unnamed: HashSet<FileName>,
 }
 
 impl Sweeping {
-    /// Does a part of a pass, and begins one where there is none. Returns true if there is more of it.
+    /// Does a step of a sweep. Begins one if there is none. Returns true if there is more of it.
     pub fn step(&mut self, set: &mut Generations, rotation: &mut Rotation) -> Result<bool, StoreError> {
         if rotation.is_dropping() {
             return rotation.step(set).map(|_| true);
@@ -61,7 +61,7 @@ impl Sweeping {
             self.oldest = [self.oldest, seen.oldest].into_iter().flatten().min();
             self.missed |= seen.missed;
             if looking.left.is_empty() {
-                // left behind by a process that was killed before it wrote the record
+                // a process that was killed before it wrote the record has left them behind
                 looking.unnamed.iter().for_each(|file| looking.generation.remove_body(*file));
                 give_back(set, rotation, looking.generation)?;
             } else {
@@ -79,11 +79,12 @@ impl Sweeping {
         let Some(number) = left.pop() else {
             self.left = None;
             let shared = &set.shared;
-            // what waits may be written meanwhile, and is counted then
+            // what waits may be written meanwhile: then `take_written` has it
             let elsewhere = [shared.memory.oldest(), shared.pending.oldest()];
             let oldest = [self.oldest, shared.purges.take_written()].into_iter().chain(elsewhere).flatten().min();
             if !self.missed {
-                set.shared.purges.forget_until(oldest);
+                set.shared.purges.remove_until(oldest);
+                set.shared.purges.paths.complete();
             }
             return Ok(false);
         };
@@ -99,7 +100,7 @@ impl Sweeping {
     }
 }
 
-/// What was seen of some records that live.
+/// The findings of a step.
 #[derive(Default)]
 struct Seen {
     oldest: Option<Position>,
@@ -141,18 +142,21 @@ fn forget_dead(set: &mut Generations, looking: &mut Looking) -> Result<Seen, Sto
         if let Some(home) = home.filter(|home| home.generation == from.number) {
             looking.unnamed.remove(&home.location.file);
         }
-        let lives = !(shared.is_dead)(&record.head) && !shared.purges.is_dead(&record.primary, &record.head);
+        let lives = !(shared.is_dead)(&record.head) && !shared.purges.is_dead(&record.head);
         let shard = shared.pending.shard(&key);
         if lives || shard.waiting(&key).is_some() {
+            shared.purges.paths.add(&record.head);
             let position = record.head.position;
             seen.oldest = Some(seen.oldest.map_or(position, |oldest| oldest.min(position)));
             continue;
         }
-        // from here on nobody freshens what is about to lose its body
+        // from here on no 304 freshens the response, which is about to lose its body
         shared.catalog.index.remove(print);
         shared.memory.remove(&key);
         drop(shard);
-        shared.forget_if_lost(Print::of(&record.primary), print);
+        // the list of variants, if it is one
+        shared.memory.remove(&record.primary);
+        shared.remove_if_lost(Print::of(&record.primary), print);
         lines.push(Line::Forgotten(print));
         let holders = [Some(holder), shared.catalog.generation(entry.body).filter(|_| entry.body != entry.generation)];
         for holder in holders.into_iter().flatten() {
@@ -171,10 +175,10 @@ fn forget_dead(set: &mut Generations, looking: &mut Looking) -> Result<Seen, Sto
     Ok(seen)
 }
 
-/// Drops a generation of which more is dead than alive; what lives is copied first.
+/// Begins to remove a generation of which more is dead than alive. What lives is copied first.
 fn give_back(set: &mut Generations, rotation: &mut Rotation, generation: Arc<Generation>) -> Result<(), StoreError> {
     if set.shared.catalog.generation(generation.number).is_none() {
-        // it made room for others meanwhile
+        // it was removed meanwhile
         return Ok(());
     }
     let live = set.shared.catalog.index.of_generation(generation.number);

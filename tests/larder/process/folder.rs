@@ -28,6 +28,7 @@ fn without_a_folder_it_starts_says_so_and_relays() {
         let about: Vec<_> = log.iter().filter(|line| line.contains(cache.to_str().unwrap())).collect();
         assert!(about.len() == 1 && about[0].contains(" WARN "), "one line for one fact: {about:#?}");
         assert!(log.iter().any(|line| line.ends_with(" cache=memory")), "{log:#?}");
+        assert!(log.iter().any(|line| line.contains("larder stats and --clear-cache cannot reach this ")), "{log:#?}");
         assert!(!log.iter().any(|line| line.contains("GiB")), "{log:#?}");
     }
     // a slip of the pen is told at once

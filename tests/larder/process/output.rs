@@ -117,7 +117,7 @@ fn a_stderr_that_takes_nothing_ends_nothing() {
     assert_eq!(larder(&[]).stderr(full()).status().unwrap().code(), Some(2));
     let folder = tempfile::tempdir().unwrap();
     let (cache, port) = (folder.path().join("cache"), free_port());
-    assert_eq!(larder(&["stats", "--cache-dir", "/x"]).stderr(full()).status().unwrap().code(), Some(0));
+    assert_eq!(larder(&["stats", "--cache-dir", "/x"]).stderr(full()).status().unwrap().code(), Some(3));
     let origin = Origin::always(respond(200, &["Cache-Control: max-age=600"], "hello"));
     let (url, text) = (origin.url(), port.to_string());
     let words = ["--origin", &url, "--port", &text, "--cache-dir", cache.to_str().unwrap()];

@@ -5,6 +5,10 @@ use std::{
     net::TcpStream,
     path::Path,
     process::{Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -224,6 +228,28 @@ fn under_nohup_a_hangup_stays_ignored() {
     let status = fs::read_to_string(format!("/proc/{}/status", spawned.pid())).unwrap();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim();
     assert_eq!(u64::from_str_radix(ignored, 16).unwrap() & 1, 1, "{ignored}");
+}
+
+#[test]
+fn a_list_that_a_post_changed_is_validated_also_if_larder_is_killed_as_soon_as_the_post_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let posts = Arc::new(AtomicUsize::new(0));
+    let origin = Origin::answering(move |request| match request.method.as_str() {
+        "GET" => respond(200, &[], posts.load(Ordering::SeqCst).to_string()),
+        _ => respond(201, &[], posts.fetch_add(1, Ordering::SeqCst).to_string()),
+    });
+    let spawned = Spawned::start(&origin.url(), &cache, &[]);
+    assert_eq!(spawned.get("/items?page=1").text(), "0");
+    assert_eq!(spawned.stop().code(), Some(0));
+    let spawned = Spawned::start(&origin.url(), &cache, &[]);
+    // the store may still be opening
+    until("a hit", || spawned.get("/items?page=1").x_cache() == "HIT");
+    assert_eq!(spawned.client().ask("POST", "/items", &[]).status, 201);
+    spawned.kill();
+    let spawned = Spawned::start(&origin.url(), &cache, &[]);
+    until("another hit", || spawned.get("/items?page=1").x_cache() == "HIT");
+    assert_eq!(spawned.get("/items?page=1").text(), "1");
 }
 
 #[test]

@@ -35,8 +35,7 @@ fn lines() -> impl Strategy<Value = Line> {
             }
         ),
         any::<u64>().prop_map(|print| Line::Forgotten(Print(print))),
-        rules().prop_map(Line::Rule),
-        (any::<u64>(), position()).prop_map(|(url, position)| Line::Invalidation { url, position }),
+        rules().prop_map(|rule| Line::Rule(Box::new(rule))),
         position().prop_map(Line::HighWater),
         any::<[u8; 16]>().prop_map(Line::Identity),
     ]
@@ -72,8 +71,9 @@ fn some_lines() -> Vec<Line> {
         entry: Entry { generation, size: Size(size), body: generation },
         primary: Print(primary),
     };
-    let rule =
-        |kind, soft, value: &[u8]| Line::Rule(RuleLine { kind, soft, position: POSITION, value: value.to_vec() });
+    let rule = |kind, soft, value: &[u8]| {
+        Line::Rule(Box::new(RuleLine { kind, soft, position: POSITION, value: value.to_vec() }))
+    };
     vec![
         Line::Identity([0xee; 16]),
         Line::HighWater(POSITION),
@@ -85,7 +85,6 @@ fn some_lines() -> Vec<Line> {
         rule(RuleKind::Tag, false, &[b't'; 27]),
         rule(RuleKind::Url, false, b"http://origin.test/"),
         rule(RuleKind::Path, true, &[0; 28]),
-        Line::Invalidation { url: 77, position: POSITION },
     ]
 }
 
@@ -172,14 +171,14 @@ fn raw(journal: &mut Vec<u8>, bytes: &[u8]) {
     said[8..16].copy_from_slice(&(journal.len() as u64 / 32).to_be_bytes());
     said[16..16 + bytes.len()].copy_from_slice(bytes);
     journal.extend_from_slice(&said[16..]);
-    journal.extend_from_slice(&blake3::hash(&said).as_bytes()[..4]);
+    journal.extend_from_slice(&crc32fast::hash(&said).to_be_bytes());
 }
 
 #[test]
 fn lines_of_unknown_kinds_are_skipped_with_their_continuations() {
     let known = Line::Forgotten(Print(1));
     for (kind, rules_lost) in
-        [(&[8][..], false), (&[0], false), (&[255], false), (&[3, 6, 0], true), (&[3, 0, 2], true)]
+        [(&[7][..], false), (&[0], false), (&[255], false), (&[3, 6, 0], true), (&[3, 0, 2], true)]
     {
         let (mut bytes, _) = journal(std::slice::from_ref(&known));
         raw(&mut bytes, kind);
@@ -209,7 +208,7 @@ fn a_rule_that_another_line_interrupts_is_lost_and_its_rest_is_no_line() {
 #[test]
 fn the_longest_value_of_a_rule_survives() {
     let value = vec![b'/'; lines::VALUE_LIMIT];
-    let rule = Line::Rule(RuleLine { kind: RuleKind::Prefix, soft: false, position: POSITION, value });
+    let rule = Line::Rule(Box::new(RuleLine { kind: RuleKind::Prefix, soft: false, position: POSITION, value }));
     let (bytes, _) = journal(std::slice::from_ref(&rule));
     assert_eq!(read(&bytes).0, said(&[rule]));
 }

@@ -1,0 +1,238 @@
+//! What a store of many responses costs: to open it, to hold it, and to purge a part of it while it is asked. Fails where a
+//! mark is missed; the marks are meant for five million responses of 1 KiB, which take 10 GB of disk for some minutes.
+//!
+//!     cargo bench --bench large -- 5000000
+
+use std::{
+    io::{BufRead, BufReader, Lines},
+    path::Path,
+    process::{Child, ChildStdout, Command, ExitCode, Stdio},
+    task::{Context, Waker},
+    time::{Duration, Instant},
+};
+
+use futures_util::future::join_all;
+use larder::{
+    clock::{instant, wall},
+    key::{CacheKey, UrlParts},
+    message::{Method, RequestLine, Scheme},
+    purge::{Strength, Target},
+    store::{Options, Store, StoredResponse},
+};
+
+mod process;
+#[path = "../tests/larder/support/stored.rs"]
+mod stored;
+
+use process::resident;
+
+/// What tells a child what to do, and where.
+const PHASE: &str = "LARDER_BENCH_PHASE";
+const FOLDER: &str = "LARDER_BENCH_FOLDER";
+
+const FILL: &str = "fill";
+const KILLED: &str = "after SIGKILL";
+const STOPPED: &str = "after a clean stop";
+
+/// Bytes of a body.
+const LENGTH: usize = 1024;
+/// Bytes of memory and disk that are configured: five million records need more than 1 GiB.
+const MEMORY: u64 = 1200 << 20;
+const DISK: u64 = 40 << 30;
+/// Bytes that may be resident for each response.
+const RESIDENT: u64 = 200;
+/// How soon a purge must be in force.
+const IN_FORCE: Duration = Duration::from_millis(1);
+/// So many times what nine and ninety of a hundred hits take at most, a purge may make them take.
+const SLOWER: f64 = 1.5;
+
+const SITE: &str = "http://origin";
+const HOST: &str = "example.org";
+/// The paths begin with one of so many prefixes.
+const PREFIXES: u64 = 100;
+/// Lookups that are made at the same time, and for how long.
+const CLIENTS: u64 = 8;
+const SPAN: Duration = Duration::from_secs(10);
+/// A purge comes so often meanwhile.
+const PURGE: Duration = Duration::from_millis(200);
+
+fn path(number: u64) -> String {
+    format!("/part-{}/{number}", number % PREFIXES)
+}
+
+fn key(number: u64) -> CacheKey {
+    CacheKey::of(UrlParts {
+        site: SITE,
+        host_mode: "client",
+        method: &Method::GET,
+        path_and_query: &path(number),
+        client: Some((Scheme::Http, HOST)),
+    })
+}
+
+/// A response that is like no other.
+fn response(store: &Store, number: u64) -> StoredResponse {
+    let names = ["date", "content-type", "cache-control", "etag", "last-modified", "server"];
+    let mut body = vec![0; LENGTH];
+    blake3::Hasher::new().update(&number.to_le_bytes()).finalize_xof().fill(&mut body);
+    let mut response = stored::response(number, &names, body.into());
+    (response.key, response.primary) = (key(number), key(number));
+    let (head, now) = (&mut response.head, wall());
+    head.line = RequestLine::new(SITE, Method::GET, Scheme::Http, HOST, &path(number));
+    (head.position, head.request_time, head.response_time, head.received) = (store.position(now), now, now, now);
+    response
+}
+
+fn opened(folder: &Path) -> Store {
+    Store::open(Options { folder: folder.to_owned(), memory: MEMORY, disk: DISK, max_object: 1 << 30 })
+}
+
+async fn fill(store: &Store, count: u64) {
+    store.opened().await;
+    for number in 0..count {
+        let response = response(store, number);
+        store.put(response.key, response, store.epoch());
+        if number % 4_000 == 0 {
+            store.flush().await;
+        }
+    }
+    store.flush().await;
+}
+
+/// Numbers that look random, without end.
+fn numbers(seed: u64) -> impl Iterator<Item = u64> {
+    (1..).map(move |n: u64| (seed << 40 | n).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20)
+}
+
+/// How long each of the hits took that clients had who asked at random until the end, the quickest first. Nothing of the first
+/// `purged` prefixes is asked for.
+async fn hits(store: &Store, count: u64, seed: u64, purged: u64, end: Instant) -> Vec<Duration> {
+    let client = |client| async move {
+        let mut took = Vec::new();
+        let asked = numbers(seed * CLIENTS + client).map(|number| number % count);
+        for number in asked.filter(|number| number % PREFIXES >= purged) {
+            let began = instant();
+            if began >= end {
+                break;
+            }
+            assert!(store.lookup(&key(number)).await.is_some(), "{number} is there");
+            took.push(began.elapsed());
+        }
+        took
+    };
+    let mut took = join_all((0..CLIENTS).map(client)).await.concat();
+    took.sort_unstable();
+    took
+}
+
+/// Purges one prefix after the other until the end: how many, and how long the slowest took until it was in force, and until
+/// it was on the disk.
+async fn purges(store: &Store, end: Instant) -> (u64, [Duration; 2]) {
+    let (mut purged, mut slowest) = (0, [Duration::ZERO; 2]);
+    while instant() < end && purged < PREFIXES / 2 {
+        let target = Target::prefix(SITE, None, &format!("/part-{purged}")).expect("a prefix");
+        let began = instant();
+        let mut purge = Box::pin(store.purge(target, Strength::Hard, wall()));
+        // in force when it is polled for the first time
+        let polled = purge.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(polled.is_pending(), "it waits for the disk");
+        slowest[0] = slowest[0].max(began.elapsed());
+        purge.await.expect("purged");
+        slowest[1] = slowest[1].max(began.elapsed());
+        assert!(store.lookup(&key(purged)).await.is_none(), "it is dead");
+        purged += 1;
+        tokio::time::sleep(PURGE).await;
+    }
+    (purged, slowest)
+}
+
+fn said(what: &str, took: &[Duration]) -> Duration {
+    let of = |share: usize| took[(took.len() * share / 1000).min(took.len() - 1)];
+    println!(
+        "  {what}: {} hits, p50 {:?}, p99 {:?}, p99.9 {:?}, {:?} at most",
+        took.len(),
+        of(500),
+        of(990),
+        of(999),
+        of(1000)
+    );
+    of(990)
+}
+
+/// What a process of its own does.
+async fn child(phase: &str, folder: &Path, count: u64) {
+    let began = instant();
+    let store = opened(folder);
+    if phase == FILL {
+        fill(&store, count).await;
+        println!("filled");
+        return std::future::pending().await;
+    }
+    store.opened().await;
+    let opened = began.elapsed();
+    assert!(store.lookup(&key(0)).await.is_some(), "a hit");
+    let (hit, [now, most]) = (began.elapsed(), resident());
+    let stored = store.stats().responses;
+    println!("{phase}: {stored} responses, opened in {opened:?}, first hit after {hit:?}");
+    println!("  mark: {count} responses, measured: {stored}");
+    println!("  mark: at most {RESIDENT} bytes resident for each, measured: {}, {} at most", now / count, most / count);
+    let mut met = stored == count && now / count <= RESIDENT;
+    if phase == STOPPED {
+        met &= purging(&store, count).await;
+    }
+    store.close().await;
+    println!("  closed");
+    assert!(met, "a mark is missed");
+}
+
+async fn purging(store: &Store, count: u64) -> bool {
+    let half = PREFIXES / 2;
+    said("asked for the first time", &hits(store, count, 1, half, instant() + SPAN).await);
+    let before = said("before the purges", &hits(store, count, 2, half, instant() + SPAN).await);
+    let end = instant() + SPAN;
+    let (took, (purged, [in_force, durable])) = tokio::join!(hits(store, count, 3, half, end), purges(store, end));
+    let during = said("during the purges", &took);
+    let after = said("after the purges", &hits(store, count, 4, half, instant() + SPAN).await);
+    println!("  {purged} prefixes purged, of {} responses each; on the disk within {durable:?}", count / PREFIXES);
+    println!("  mark: each in force within {IN_FORCE:?}, measured: {in_force:?}");
+    let most = before.max(after).mul_f64(SLOWER);
+    println!("  mark: p99 during the purges at most {most:?}, measured: {during:?}");
+    let (swept, took) = tokio::join!(
+        async {
+            let began = instant();
+            (store.sweep().await, began.elapsed())
+        },
+        hits(store, count, 5, half, instant() + SPAN)
+    );
+    said("during a sweep", &took);
+    println!("  {} swept in {:?}, then {} bytes of disk used", swept.0, swept.1, store.stats().disk_used);
+    println!("  {} bytes resident for each that is left", resident()[0] / store.stats().responses);
+    in_force <= IN_FORCE && during <= most && swept.0 == purged * count / PREFIXES
+}
+
+/// Runs this program again, for one phase.
+fn started(phase: &str, folder: &Path, count: u64) -> Child {
+    let mut command = Command::new(std::env::current_exe().expect("a program"));
+    command.arg(count.to_string()).env(PHASE, phase).env(FOLDER, folder);
+    command.stdout(if phase == FILL { Stdio::piped() } else { Stdio::inherit() }).spawn().expect("a child")
+}
+
+fn main() -> ExitCode {
+    let count = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(50_000);
+    if let (Ok(phase), Some(folder)) = (std::env::var(PHASE), std::env::var_os(FOLDER)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(child(&phase, folder.as_ref(), count));
+        return ExitCode::SUCCESS;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path().join("cache");
+    let began = instant();
+    let mut filling = started(FILL, &folder, count);
+    let mut lines: Lines<BufReader<ChildStdout>> = BufReader::new(filling.stdout.take().expect("its output")).lines();
+    lines.next().expect("a line").expect("text");
+    println!("{count} responses stored in {:?}", began.elapsed());
+    filling.kill().expect("killed");
+    filling.wait().expect("gone");
+    let are_met = [KILLED, STOPPED].map(|phase| started(phase, &folder, count).wait().expect("its end").success());
+    if are_met == [true; 2] { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,89 @@
+//! Updates other stored responses by an answer of the origin.
+
+use std::sync::Arc;
+
+use super::{context::Asked, shared::Changed};
+use crate::{
+    fields::method::{is_safe, query},
+    key::CacheKey,
+    message::{Method, ResponseHead, StatusCode, StoredHead},
+    policy::{
+        Times, invalidation, parts,
+        validation::{self, HeadSays},
+    },
+    purge::{Strength, Target},
+    store::{Epoch, StoredResponse},
+};
+
+/// Updates other stored responses by an answer: invalidation (RFC 9111 §4.4), freshening by HEAD (§4.3.5).
+pub async fn after_effects(
+    asked: &Asked,
+    stored: Option<&Arc<StoredResponse>>,
+    response: &ResponseHead,
+    times: Times,
+    epoch: Epoch,
+) {
+    let (cx, request) = (&asked.cx, &*asked.request);
+    if !is_safe(&request.method) {
+        let targets = invalidation::invalidates(request, response);
+        let methods = [Method::GET, query()];
+        let keys: Vec<CacheKey> =
+            targets.iter().flat_map(|target| methods.each_ref().map(|method| asked.key(method, target))).collect();
+        keys.iter().for_each(|key| cx.shared.note_invalidated(*key, times.response));
+        let has_changed = response.status.is_success() || response.status == StatusCode::SEE_OTHER;
+        let path = has_changed.then(|| purge_other_queries(asked));
+        cx.store.invalidate_durably(&keys, path).await;
+    } else if request.method == Method::HEAD
+        && let Some(stored) = stored
+    {
+        let length = stored.length();
+        match validation::freshen_by_head(request, &stored.head, length, response, times, asked.policy()) {
+            HeadSays::Freshened(head) => freshen(asked, stored, *head, times, epoch),
+            HeadSays::Changed => cx.store.invalidate(&asked.primary),
+            HeadSays::Nothing => {}
+        }
+    }
+}
+
+/// Marks the responses with an invented lifetime for the path of an unsafe request, with any query, as ones that must
+/// be validated: a list is likely to have changed with one of its members. This is done at most once a second for a
+/// path. A change that comes sooner takes effect when that second is over, or after a crash. Returns the target of the rule.
+fn purge_other_queries(asked: &Asked) -> Target {
+    let target = Target::path(&asked.policy().site, &asked.request.target.path_and_query);
+    let purge = move |asked: &Asked| {
+        asked.cx.store.purge_behind(target, Strength::Hard, asked.cx.clock.wall());
+    };
+    let changed = asked.cx.shared.note_changed(target, asked.cx.clock.now());
+    match changed {
+        Changed::Now => purge(asked),
+        Changed::Later(_) | Changed::Awaited => {
+            asked.cx.store.purge_after_a_crash(target, Strength::Hard, asked.cx.clock.wall());
+        }
+    }
+    if let Changed::Later(after) = changed {
+        let (asked, held) = (asked.clone(), asked.worker.hold());
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(after).await;
+            asked.cx.shared.note_changed_late(target, asked.cx.clock.now());
+            purge(&asked);
+            drop(held);
+        });
+    }
+    target
+}
+
+/// Stores the new fields of a stored response, unless it was invalidated since the origin was asked.
+pub fn freshen(asked: &Asked, stored: &StoredResponse, head: StoredHead, times: Times, epoch: Epoch) {
+    let (cx, primary) = (&asked.cx, asked.primary);
+    if !cx.shared.invalidated_since(&primary, times.request) {
+        match &stored.parts {
+            // the newest part is the one that counts
+            Some(parts) => {
+                let head = parts::of_part(head, &parts.newest.head);
+                cx.store.freshen(primary, &parts.newest, head, epoch);
+            }
+            None => cx.store.freshen(primary, stored, head, epoch),
+        }
+        cx.shared.forget_if_invalidated(&cx.store, &primary, times.request);
+    }
+}
