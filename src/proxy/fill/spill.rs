@@ -1,6 +1,9 @@
 //! Writes the bytes of a fill to the disk. No client waits for that, up to a limit.
 
-use std::{pin::Pin, time::Duration};
+use std::{
+    pin::Pin,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 
@@ -12,8 +15,9 @@ use crate::{
 
 /// The most pieces of one body that wait for the disk, beside the limit in bytes ([`LAG`] windows, which is 4 MiB).
 const PIECES: usize = 1024;
-/// How long the clients of one body wait for the disk in all. If more than the limit waits for the disk, the origin is not
-/// read on; after this time the body is not stored any more, and the origin is read on.
+/// How long the clients of one body wait for the disk in all, at least. If more than the limit waits for the disk, the origin
+/// is not read on. When clients have waited for so long, and for half of the time that the body has taken, it is not stored
+/// any more, and the origin is read on.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Whether the bytes of a fill are written to the disk as well.
@@ -35,14 +39,16 @@ pub struct Behind {
     waiting: Vec<Bytes>,
     /// The number of bytes in `waiting`.
     bytes: u64,
-    /// What is left of [`PATIENCE`].
-    patience: Duration,
+    began: Instant,
+    /// How long clients have waited for the disk.
+    waited: Duration,
 }
 
 impl Behind {
     fn begin(writer: BodyWriter, waiting: Vec<Bytes>) -> Behind {
         let bytes = waiting.iter().map(|piece| piece.len() as u64).sum();
-        Behind { writer: Some(writer), writing: None, waiting, bytes, patience: PATIENCE }
+        let (began, waited) = (clock::instant(), Duration::ZERO);
+        Behind { writer: Some(writer), writing: None, waiting, bytes, began, waited }
     }
 
     /// Begins to write the pieces that wait, unless it writes already or too few wait to be worth it.
@@ -92,10 +98,11 @@ impl Behind {
             self.write(0);
             let moved = fill.readers_moved.notified();
             let is_awaited = fill.lock().is_awaited();
-            if is_awaited && self.patience.is_zero() {
+            let patience = PATIENCE.max(self.began.elapsed() / 2).saturating_sub(self.waited);
+            if is_awaited && patience.is_zero() {
                 return Err(StoreError::TooSlow);
             }
-            let (began, patience) = (clock::instant(), self.patience);
+            let began = clock::instant();
             let written = tokio::select! {
                 biased;
                 written = self.written(fill) => written,
@@ -103,7 +110,7 @@ impl Behind {
                 () = tokio::time::sleep(patience), if is_awaited => Ok(()),
             };
             if is_awaited {
-                self.patience = self.patience.saturating_sub(began.elapsed());
+                self.waited += began.elapsed();
             }
             written?;
         }

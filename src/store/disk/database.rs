@@ -45,6 +45,9 @@ pub struct Database {
     pages: AtomicU64,
     /// What was read since then.
     touched: RwLock<Touched>,
+    /// Records that were read since then.
+    #[cfg(test)]
+    pub reads: AtomicU64,
 }
 
 impl Database {
@@ -59,7 +62,16 @@ impl Database {
         let bytes = folder::occupied(&folder);
         let (touched, bytes) = (RwLock::new(Touched::none_of(bytes)), AtomicU64::new(bytes));
         let (is_reopening, pages) = Default::default();
-        Ok(Database { folder, records, is_reopening, bytes, pages, touched })
+        Ok(Database {
+            folder,
+            records,
+            is_reopening,
+            bytes,
+            pages,
+            touched,
+            #[cfg(test)]
+            reads: AtomicU64::new(0),
+        })
     }
 
     /// Its records. Waits while the database is being opened anew, which one that is written to never is.
@@ -116,6 +128,8 @@ impl Database {
         let touched = self.touched.read().unwrap_or_else(|poison| poison.into_inner());
         let bytes = touched.read(print, OF_A_PAGE * (length as u64 + OVERHEAD));
         self.pages.fetch_add(bytes, Relaxed);
+        #[cfg(test)]
+        self.reads.fetch_add(1, Relaxed);
     }
 
     /// From now on nothing of it counts as read.

@@ -244,7 +244,16 @@ pub fn clear_live(folder: &Path) -> io::Result<Option<PathBuf>> {
     Ok(Some(gone))
 }
 
-/// Takes a file or folder out of the way at once. Where it is then, to be removed. In one process no name comes twice: what
+/// Makes the names in the cache folder, and of its generations, reach the disk, if the file system can.
+pub fn sync_names(folder: &Path) {
+    for folder in [folder, &folder.join("live")] {
+        if let Err(error) = File::open(folder).and_then(|folder| folder.sync_all()) {
+            log::debug!("the names in {} were not synced: {error}", folder.display());
+        }
+    }
+}
+
+/// Moves a file or folder out of the way at once. Where it is then, to be removed. In one process no name comes twice: what
 /// had it before may be on its way to be removed.
 pub fn move_away(folder: &Path, what: &Path) -> io::Result<PathBuf> {
     static LAST: AtomicU32 = AtomicU32::new(0);

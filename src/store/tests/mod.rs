@@ -7,6 +7,7 @@ mod damage;
 mod easing;
 mod folders;
 mod freshening;
+mod hot;
 mod limits;
 mod parts;
 mod power;

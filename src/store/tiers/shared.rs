@@ -112,7 +112,14 @@ impl Shared {
         }
     }
 
-    /// The memory tier gets what is left of `--memory` beside the databases.
+    /// Halves the weights of what was asked for, if it is time.
+    pub fn fade(&self) {
+        if self.sketch.has_aged(self.catalog.index.responses()) {
+            self.sketch.fade();
+        }
+    }
+
+    /// Gives the memory tier what is left of `--memory` beside the databases.
     pub fn share_memory(&self) {
         let databases = {
             let generations = self.catalog.generations();

@@ -5,6 +5,7 @@ use std::{
     os::unix::fs::MetadataExt,
     path::PathBuf,
     sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
 };
 
 use super::active::Active;
@@ -35,6 +36,9 @@ pub const INLINE: u64 = 256;
 
 /// The longest head, in bytes, whose record is read to see if a new body is the stored one.
 const LONG_HEAD: u64 = 64 << 10;
+
+/// How long the writer rests, between other work, if it can do no more until a database is open again.
+pub const REOPENING: Duration = Duration::from_millis(5);
 
 pub struct Generations {
     pub shared: Arc<Shared>,

@@ -35,7 +35,7 @@ use std::{
 
 pub use command::Command;
 use easing::Easing;
-use generations::Generations;
+use generations::{Generations, REOPENING};
 use rotation::Rotation;
 use sweep::Sweeping;
 use tokio::sync::oneshot;
@@ -60,8 +60,6 @@ const SWEEP_STEP: Duration = Duration::from_millis(50);
 /// The time after which the disk is measured again, also if nothing is written: others may fill it. (The store's own tests do
 /// not wait for a minute.)
 const MEASURE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 60 });
-/// How long the writer rests, between other work, if it can do no more until a database is open again.
-const REOPENING: Duration = Duration::from_millis(5);
 /// Bytes that are written together: at least, and at most.
 const BATCH: (u64, u64) = (64 << 10, 1 << 20);
 
@@ -83,6 +81,8 @@ struct Writer {
     forget_at: Option<Instant>,
     /// What waits cannot be written before something was removed.
     waits_for_room: bool,
+    /// The number of responses that were not written, when that was looked at last.
+    not_written: u64,
     /// When the disk is tried again, and the time to the next try if that fails.
     retry: Option<(Instant, Duration)>,
     write_at: Option<Instant>,
@@ -102,7 +102,7 @@ struct Open {
 /// Runs the writer until it is told to close.
 pub fn run(shared: Arc<Shared>, (commands, received): (Sender<Command>, Receiver<Command>), lock: Option<FolderLock>) {
     let (retry, write_at, sync_at, rotate_at, measure_at, sweep_at) = Default::default();
-    let (open, next_number, flushes, rooms, forgotten, forget_at, waits_for_room) = Default::default();
+    let (open, next_number, flushes, rooms, forgotten, forget_at, waits_for_room, not_written) = Default::default();
     let mut writer = Writer {
         easing: Easing::start(&shared),
         shared,
@@ -115,6 +115,7 @@ pub fn run(shared: Arc<Shared>, (commands, received): (Sender<Command>, Receiver
         forgotten,
         forget_at,
         waits_for_room,
+        not_written,
         retry,
         write_at,
         sync_at,

@@ -22,10 +22,22 @@ impl Writer {
     /// Measures what the disk holds and has left, and makes room if that is needed.
     pub(super) fn measure(&mut self) {
         self.measure_at = self.open.as_ref().map(|_| clock::instant() + MEASURE);
+        // also if nothing is written
+        self.shared.fade();
+        self.warn_of_what_is_not_written();
         match self.open.as_ref().map(|open| open.set.measure()) {
             Some(Ok(())) => self.rotate_if_over(),
             Some(Err(error)) => self.failed(error),
             None => {}
+        }
+    }
+
+    /// Warns, at each measuring, if responses stayed in memory only.
+    fn warn_of_what_is_not_written(&mut self) {
+        let dropped = self.shared.pending.dropped();
+        let since = dropped - std::mem::replace(&mut self.not_written, dropped);
+        if since > 0 {
+            log::warn!("the disk is too slow: {since} responses were not written to it since the last minute");
         }
     }
 

@@ -8,7 +8,10 @@ use std::{
     thread,
 };
 
-use super::{REOPENING, generations::Generations, rotation::Rotation};
+use super::{
+    generations::{Generations, REOPENING},
+    rotation::Rotation,
+};
 use crate::{
     purge::Position,
     store::{
