@@ -136,7 +136,12 @@ impl Space {
     pub fn promise(self: &Arc<Self>, bytes: u64) -> Option<Promise> {
         let promise = Promise { space: self.clone(), bytes };
         let before = self.promised.fetch_add(bytes, Relaxed);
-        self.fits_beside(before, bytes).then_some(promise)
+        let fits = self.fits_beside(before, bytes);
+        if fits && self.is_tight() {
+            // room is made before the body needs it, so that there is time to keep what is asked for
+            self.notices.send(Notice::Wake);
+        }
+        fits.then_some(promise)
     }
 
     /// Returns true if `promise` would give room for a body of this length now.
@@ -224,7 +229,8 @@ impl Space {
 
     /// Returns true if it is time to make room.
     pub fn is_tight(&self) -> bool {
-        self.needed() > self.tight()
+        let coming = self.promised.load(Relaxed).saturating_sub(self.filling.load(Relaxed));
+        self.needed().saturating_add(coming) > self.tight()
     }
 
     /// Returns true if there is no room left, and none will be when all is removed that is about to be.

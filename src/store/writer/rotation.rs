@@ -4,9 +4,13 @@
 use std::{
     cmp::Reverse,
     sync::{Arc, atomic::Ordering::Relaxed},
+    thread,
 };
 
-use super::{active::Active, generations::Generations};
+use super::{
+    active::Active,
+    generations::{Generations, REOPENING},
+};
 use crate::{
     key::CacheKey,
     store::{
@@ -71,9 +75,7 @@ impl Rotation {
     /// Does a step of what the limit needs. Returns true if there is more to do.
     pub fn step(&mut self, set: &mut Generations) -> Result<bool, StoreError> {
         let shared = set.shared.clone();
-        if shared.sketch.has_aged(shared.catalog.index.responses()) {
-            shared.sketch.fade();
-        }
+        shared.fade();
         seal_full(set)?;
         if shared.space.is_over() {
             // no time for survivors
@@ -82,7 +84,7 @@ impl Rotation {
         match self.leaving.take() {
             Some(mut leaving) => {
                 copy_some(set, &mut leaving)?;
-                set.ease().map_err(StoreError::Io)?;
+                shared.ease_if_needed();
                 if leaving.survivors.is_empty() {
                     remove(set, &leaving.generation)?;
                 } else {
@@ -114,7 +116,7 @@ impl Rotation {
     /// Makes room at once, whatever it costs. Returns true if there was something to drop.
     pub fn drop_one(&mut self, set: &mut Generations) -> Result<bool, StoreError> {
         let leaving = self.leaving.take().map(|leaving| leaving.generation);
-        let generation = match leaving.or_else(|| least_worth(set)) {
+        let generation = match leaving.or_else(|| lightest(&set.shared)) {
             Some(generation) => generation,
             // only what is written to is left
             None if !set.shared.catalog.index.of_generation(set.fresh.generation.number).is_empty() => {
@@ -151,7 +153,9 @@ fn seal_full(set: &mut Generations) -> Result<(), StoreError> {
     let (bytes, records, pages) = (set.shared.space.share(), budget.records() / SHARES, budget.pages());
     // memory holds all pages of what is written to
     let is_full = |Active { generation, .. }: &Active| {
-        generation.bytes() >= bytes || generation.written.load(Relaxed) >= records || generation.pages() >= pages
+        generation.bytes() >= bytes
+            || generation.written.load(Relaxed) >= records
+            || generation.database.pages() >= pages
     };
     if is_full(&set.fresh) {
         let next = set.begin(Class::Fresh)?;
@@ -209,6 +213,18 @@ fn survivors(shared: &Shared, generation: &Generation) -> (Vec<Print>, u64) {
     sketch::survivors(all.into_iter().map(weigh).collect(), room)
 }
 
+/// The generation that loses least if nothing of it is copied.
+fn lightest(shared: &Shared) -> Option<Arc<Generation>> {
+    let generations = shared.catalog.generations().clone();
+    let worth = |generation: &Arc<Generation>| {
+        let all = shared.catalog.index.of_generation(generation.number).into_iter();
+        let weigh =
+            |(print, entry): (Print, Entry)| (print, shared.sketch.weight(print.0), entry.bytes_in(generation.number));
+        sketch::survivors(all.map(weigh).collect(), u64::MAX).1
+    };
+    generations.into_iter().filter(|generation| generation.may_leave()).min_by_key(worth)
+}
+
 fn copy_some(set: &mut Generations, leaving: &mut Leaving) -> Result<(), StoreError> {
     let from = leaving.generation.clone();
     let mut proven = match set.proven.take() {
@@ -226,7 +242,15 @@ fn copy_some(set: &mut Generations, leaving: &mut Leaving) -> Result<(), StoreEr
             continue;
         };
         let Some(holder) = set.shared.catalog.generation(entry.generation) else { continue };
-        let Ok(Some((key, record))) = holder.find_print(print) else { continue };
+        let (key, record) = match holder.database.find_print(print) {
+            Ok(Some(found)) => found,
+            Err(StoreError::Busy) => {
+                leaving.survivors.push(print);
+                thread::park_timeout(REOPENING);
+                break;
+            }
+            _ => continue,
+        };
         // a sweep may have looked through the generation that it goes to already
         if !set.shared.purges.paths.is_complete()
             && let Some(record) = record::decode(&key, &record)
@@ -268,7 +292,11 @@ fn remove(set: &mut Generations, generation: &Arc<Generation>) -> Result<(), Sto
     let last = generation.clone();
     shared.remover.work(move || drop(last));
     match folder::move_away(&shared.options.folder, &generation.folder) {
-        Ok(gone) => shared.remover.remove(gone, Some(occupies)),
+        Ok(gone) => {
+            // an invalidation of what was in it writes no line, so that no crash may bring it back
+            folder::sync_names(&shared.options.folder);
+            shared.remover.remove(gone, Some(occupies));
+        }
         Err(error) => shared.warn_once(format!("a part of the cache could not be removed: {error}")),
     }
     set.measure()

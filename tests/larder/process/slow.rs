@@ -16,10 +16,10 @@ use crate::support::{
     request, respond, stats, until,
 };
 
-const MAX_AGE: &[&str] = &["Cache-Control: max-age=600"];
+pub const MAX_AGE: &[&str] = &["Cache-Control: max-age=600"];
 
 /// A body that goes to a file of its own, and that only this target has.
-fn large(target: &str) -> String {
+pub fn large(target: &str) -> String {
     target.repeat(300_000 / target.len() + 1)
 }
 
@@ -46,7 +46,7 @@ fn occupied(path: &Path) -> u64 {
     about.blocks() * 512 + files.map(|file| occupied(&file.path())).sum::<u64>()
 }
 
-fn all_written(cache: &Path) {
+pub fn all_written(cache: &Path) {
     until("everything to be written", || stats(cache)["waiting"] == 0);
 }
 
