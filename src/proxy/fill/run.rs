@@ -109,8 +109,13 @@ pub async fn run<P>(
         }
         Spill::Disk(behind) => {
             whole();
-            let writer = behind.end(fill).await.map_err(FillError::Store)?;
-            Ok(Filled::Disk(Box::new(writer.whole())))
+            match behind.end(fill).await {
+                Ok(writer) => Ok(Filled::Disk(Box::new(writer.whole()))),
+                Err(why) => {
+                    fill.become_relay(reason(&why));
+                    Err(FillError::Store(why))
+                }
+            }
         }
         Spill::Refused(why) => {
             whole();

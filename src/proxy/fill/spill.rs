@@ -35,6 +35,8 @@ type Writing = Pin<Box<dyn Future<Output = Result<BodyWriter, StoreError>>>>;
 pub struct Behind {
     /// `None` while it writes.
     writer: Option<BodyWriter>,
+    /// The most bytes that the writer takes.
+    longest: u64,
     writing: Option<Writing>,
     waiting: Vec<Bytes>,
     /// The number of bytes in `waiting`.
@@ -47,8 +49,8 @@ pub struct Behind {
 impl Behind {
     fn begin(writer: BodyWriter, waiting: Vec<Bytes>) -> Behind {
         let bytes = waiting.iter().map(|piece| piece.len() as u64).sum();
-        let (began, waited) = (clock::instant(), Duration::ZERO);
-        Behind { writer: Some(writer), writing: None, waiting, bytes, began, waited }
+        let (longest, began, waited) = (writer.longest(), clock::instant(), Duration::ZERO);
+        Behind { writer: Some(writer), longest, writing: None, waiting, bytes, began, waited }
     }
 
     /// Begins to write the pieces that wait, unless it writes already or too few wait to be worth it.
@@ -148,6 +150,7 @@ impl Spill {
                 behind.write(window / 2);
                 *self = Spill::Disk(Box::new(behind));
             }
+            Spill::Disk(behind) if total > behind.longest => return Err(StoreError::TooLarge),
             Spill::Disk(behind) => {
                 behind.bytes += piece.len() as u64;
                 behind.waiting.push(piece);

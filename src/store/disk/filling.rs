@@ -88,6 +88,11 @@ impl BodyWriter {
         self.body.clone()
     }
 
+    /// Returns the most bytes that the body may have.
+    pub fn longest(&self) -> u64 {
+        self.longest
+    }
+
     /// Ends the appending.
     pub fn whole(self) -> WholeBody {
         let counted = self.finishing.count();
