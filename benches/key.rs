@@ -16,6 +16,7 @@ fn key(path_and_query: &str) -> CacheKey {
     CacheKey::of(UrlParts {
         site: "http://origin.example",
         host_mode: "client",
+        besides: None,
         method: &Method::GET,
         path_and_query,
         client: Some((Scheme::Http, "api.example.com")),

@@ -7,7 +7,7 @@ use std::{
     io::{BufRead, BufReader, Lines},
     path::Path,
     process::{Child, ChildStdout, Command, ExitCode, Stdio},
-    task::{Context, Waker},
+    task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
@@ -64,6 +64,7 @@ fn key(number: u64) -> CacheKey {
     CacheKey::of(UrlParts {
         site: SITE,
         host_mode: "client",
+        besides: None,
         method: &Method::GET,
         path_and_query: &path(number),
         client: Some((Scheme::Http, HOST)),
@@ -115,7 +116,7 @@ async fn hits(store: &Store, count: u64, seed: u64, purged: u64, end: Instant) -
             if began >= end {
                 break;
             }
-            assert!(store.lookup(&key(number)).await.is_some(), "{number} is there");
+            assert!(store.lookup(&key(number)).await.is_some(), "{number} is lost: {:?}", store.stats());
             took.push(began.elapsed());
         }
         took
@@ -133,11 +134,14 @@ async fn purges(store: &Store, end: Instant) -> (u64, [Duration; 2]) {
         let target = Target::prefix(SITE, None, &format!("/part-{purged}")).expect("a prefix");
         let began = instant();
         let mut purge = Box::pin(store.purge(target, Strength::Hard, wall()));
-        // in force when it is polled for the first time
+        // in force when it is polled for the first time, and seldom on the disk at once
         let polled = purge.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        assert!(polled.is_pending(), "it waits for the disk");
         slowest[0] = slowest[0].max(began.elapsed());
-        purge.await.expect("purged");
+        let on_disk = match polled {
+            Poll::Ready(on_disk) => on_disk,
+            Poll::Pending => purge.await,
+        };
+        on_disk.expect("purged");
         slowest[1] = slowest[1].max(began.elapsed());
         assert!(store.lookup(&key(purged)).await.is_none(), "it is dead");
         purged += 1;
@@ -207,7 +211,8 @@ async fn purging(store: &Store, count: u64) -> bool {
     said("during a sweep", &took);
     println!("  {} swept in {:?}, then {} bytes of disk used", swept.0, swept.1, store.stats().disk_used);
     println!("  {} bytes resident for each that is left", resident()[0] / store.stats().responses);
-    in_force <= IN_FORCE && during <= most && swept.0 == purged * count / PREFIXES
+    // the lookup that followed each purge has forgotten one response itself
+    in_force <= IN_FORCE && during <= most && swept.0 + purged == purged * count / PREFIXES
 }
 
 /// Runs this program again, for one phase.

@@ -36,6 +36,7 @@ fn request() -> Request {
         content: None,
         peer: None,
         version: Version::Http11,
+        as_query: false,
         forwarded: false,
         claims_https: false,
     }
@@ -68,6 +69,7 @@ fn options() -> Options {
         max_fields: 256,
         site: "".into(),
         digest_key: DigestKey::default(),
+        steering: larder::policy::Steering::default(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    config::Config,
+    config::{Config, Site},
     policy,
     terminal::{Colour, Style},
     units::{show_duration, show_responses, show_size, show_took},
@@ -56,18 +56,24 @@ pub fn announce(
 
 /// Returns the hint for a port that other machines reach.
 pub fn exposed(config: &Config, listening: SocketAddr) -> Option<&'static str> {
-    (!listening.ip().is_loopback() && config.allow_hosts.is_empty())
+    let serves_all = config.allow_hosts.is_empty() && config.sites.iter().any(|site| site.hosts.is_empty());
+    (!listening.ip().is_loopback() && serves_all)
         .then_some("other machines can reach this port; --allow-host limits which host names are served")
 }
 
 fn for_programs(config: &Config, listening: SocketAddr, holdings: Holdings, reached: &Reached) -> String {
-    let mut line =
-        format!("larder {} listening on http://{listening} origin={}", env!("CARGO_PKG_VERSION"), config.origin.url);
-    line.push_str(&format!(" host={}", config.host_mode.as_str()));
+    let mut line = format!("larder {} listening on http://{listening}", env!("CARGO_PKG_VERSION"));
+    match &config.sites[..] {
+        [site] => line.push_str(&format!(" origin={} host={}", site.origin.url, site.host_mode.as_str())),
+        sites => line.push_str(&format!(" sites={}", sites.len())),
+    }
     match reached {
         Reached::Unknown => {}
         Reached::Yes(_) => line.push_str(" answers=yes"),
         Reached::No(_) => line.push_str(" answers=no"),
+    }
+    if config.rules > 0 {
+        line.push_str(&format!(" rules={}", config.rules));
     }
     match holdings {
         Holdings::MemoryAlone => line.push_str(" cache=memory"),
@@ -76,7 +82,7 @@ fn for_programs(config: &Config, listening: SocketAddr, holdings: Holdings, reac
     if let Holdings::Open { responses, .. } = holdings {
         line.push_str(&format!(" responses={responses}"));
     }
-    if config.policy.strict {
+    if config.sites[0].policy.strict {
         line.push_str(" strict=yes");
     }
     line
@@ -102,20 +108,34 @@ fn for_people(
         let flag = if flag.is_empty() { String::new() } else { format!("({flag})") };
         format!("  {name:<7} {text:<48} {flag}").trim_end().to_owned()
     };
-    let policy = &config.policy;
+    let policy = &config.sites[0].policy;
     let reload = match policy.client_reload || policy.strict {
         true => "clients' no-cache is followed",
         false if policy.default_ttl.0 == 0 => "clients' no-cache is ignored",
         false => "followed only where the origin gives no TTL",
     };
+    let of_sites = match &config.sites[..] {
+        [site] => site.origin.url.clone(),
+        sites => format!("{} sites", sites.len()),
+    };
     let mut lines = vec![
-        format!("{version}   {}  ->  {}   ({answers})", style.paint(Colour::Bold, &url), config.origin.url),
+        format!("{version}   {}  ->  {of_sites}   ({answers})", style.paint(Colour::Bold, &url)),
         String::new(),
         row("cache", &cache(config, holdings, home), ""),
         row("TTL", &lifetime(policy), if policy.strict { "--strict" } else { "--default-ttl" }),
-        row("host", &host(config), "--host-header"),
-        row("reload", reload, "--client-reload"),
     ];
+    match &config.sites[..] {
+        [site] => lines.push(row("host", &host(site), "--host-header")),
+        sites => {
+            lines.extend(sites.iter().map(|site| row("site", &format!("{}  ->  {}", asked(site), site.origin.url), "")))
+        }
+    }
+    lines.push(row("reload", reload, "--client-reload"));
+    match config.rules {
+        0 => {}
+        1 => lines.push(row("rules", "1 rule", "larder config show")),
+        rules => lines.push(row("rules", &format!("{rules} rules"), "larder config show")),
+    }
     if let Some(hint) = exposed(config, listening) {
         lines.push(row("note", hint, ""));
     }
@@ -131,10 +151,18 @@ fn try_it(config: &Config, listening: SocketAddr) -> String {
         IpAddr::V6(any) if any.is_unspecified() => format!("[::1]:{port}"),
         _ => listening.to_string(),
     };
-    match config.allow_hosts.first() {
-        Some(host) => format!("curl -i -H 'Host: {host}' http://{here}/"),
-        None => format!("curl -i http://{here}/"),
+    let site = &config.sites[0];
+    let path = &site.path;
+    match site.hosts.first().or(config.allow_hosts.first()) {
+        Some(host) => format!("curl -i -H 'Host: {}' http://{here}{path}/", host.replace('*', "www")),
+        None => format!("curl -i http://{here}{path}/"),
     }
+}
+
+/// The requests that are for a site: `shop.example.com`, `any host/npm`.
+fn asked(site: &Site) -> String {
+    let hosts = if site.hosts.is_empty() { "any host".to_owned() } else { site.hosts.join(", ") };
+    format!("{hosts}{}", site.path)
 }
 
 /// The folder, what is in it, and what may be.
@@ -155,10 +183,10 @@ fn cache(config: &Config, holdings: Holdings, home: Option<&Path>) -> String {
 }
 
 /// Which Host the origin gets.
-fn host(config: &Config) -> String {
-    match config.host_mode.as_str() {
+fn host(site: &Site) -> String {
+    match site.host_mode.as_str() {
         "client" => "the origin gets the client's Host".to_owned(),
-        "origin" => format!("the origin gets its own: {}", config.origin.authority()),
+        "origin" => format!("the origin gets its own: {}", site.origin.authority()),
         name => format!("the origin gets {name}"),
     }
 }
@@ -273,6 +301,30 @@ mod tests {
             let (for_people, for_programs) = (first(&reached, COLUMNS), first(&reached, Style::PLAIN));
             assert!(for_people.ends_with(people) && for_programs.contains(programs), "{for_people} {for_programs}");
         }
+    }
+
+    #[test]
+    fn several_sites_are_a_line_each() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("larder.toml");
+        let text = "[[site]]\nhosts = ['*.a.example']\npath = '/x'\norigin = 'http://a'\n[[site]]\norigin = 'http://b'\n[[rule]]\n\
+                    bypass = true\n";
+        std::fs::write(&file, text).unwrap();
+        let arguments = Arguments::read(["larder", "--config", file.to_str().unwrap(), "--cache-dir", "/c"]).unwrap();
+        let Task::Serve(config) = Task::new(&arguments, &Surroundings::default()).unwrap() else { panic!() };
+        let said = |style| {
+            announce(&config, "127.0.0.1:3000".parse().unwrap(), OPEN, &Reached::Unknown, None, style).join("\n")
+        };
+        let people = said(COLUMNS);
+        for line in [
+            "http://127.0.0.1:3000  ->  2 sites   (no answer yet)\n",
+            "\n  site    *.a.example/x  ->  http://a\n  site    any host  ->  http://b\n",
+            "\n  rules   1 rule                                           (larder config show)\n",
+            "curl -i -H 'Host: www.a.example' http://127.0.0.1:3000/x/ ",
+        ] {
+            assert!(people.contains(line), "{line}\n{people}");
+        }
+        assert!(said(Style::PLAIN).contains(" listening on http://127.0.0.1:3000 sites=2 rules=1 cache=/c "));
     }
 
     #[test]

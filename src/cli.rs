@@ -3,6 +3,7 @@
 
 mod arguments;
 mod errors;
+mod given;
 mod help;
 mod hints;
 mod negative;
@@ -12,27 +13,65 @@ mod warnings;
 
 use std::ffi::OsString;
 
-use clap::{CommandFactory, FromArgMatches, builder::Resettable, parser::ValueSource};
+use clap::{CommandFactory, FromArgMatches, builder::Resettable};
 
 pub use self::{
-    arguments::{Arguments, Command},
+    arguments::{Arguments, Command, ConfigCommand},
     errors::CliError,
+    given::{FileValue, Flag, Given, Source, Takes},
     warnings::variables,
 };
 
 impl Arguments {
     /// Parses the words of the command line (the first is the program's name) and the environment.
     pub fn read(words: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Arguments, CliError> {
-        let words = negative::joined(words.into_iter().map(Into::into));
+        Arguments::parse(negative::joined(words.into_iter().map(Into::into)), &[])
+    }
+
+    /// Parses the command line and the environment again. What both leave open is taken from the file.
+    pub fn with_file(&self, file: &[FileValue]) -> Result<Arguments, CliError> {
+        Arguments::parse(self.words.clone(), file)
+    }
+
+    fn parse(words: Vec<OsString>, file: &[FileValue]) -> Result<Arguments, CliError> {
         let wrong = |error| CliError::of(error, &words);
-        let matches = Arguments::definition().try_get_matches_from(&words).map_err(wrong)?;
+        let mut definition = Arguments::definition();
+        let flags = given::flags(&definition);
+        for FileValue { field, values, .. } in file {
+            definition = definition.mut_arg(field, |arg| arg.default_values(values.clone()));
+        }
+        let matches = definition.try_get_matches_from(&words).map_err(wrong)?;
         let mut arguments = Arguments::from_arg_matches(&matches).map_err(wrong)?;
         // The variable of a global flag also appears in the matches of the subcommand; its source is the same there.
-        let from_environment = |id: &&str| matches.value_source(id) == Some(ValueSource::EnvVariable);
-        arguments.from_environment =
-            matches.ids().map(|id| id.as_str()).filter(from_environment).map(str::to_owned).collect();
+        arguments.given = given::given(flags, &matches, file);
         arguments.choose_origin(&words).map_err(CliError::Wrong)?;
+        arguments.words = words;
         Ok(arguments)
+    }
+
+    /// Returns the flags, in the order of the help.
+    pub fn flags() -> Vec<Flag> {
+        given::flags(&Arguments::definition())
+    }
+
+    /// Returns the value of each flag and who set it, in the order of the help.
+    pub fn given(&self) -> &[Given] {
+        &self.given
+    }
+
+    /// Returns who set this field.
+    pub fn source(&self, field: &str) -> &Source {
+        self.given.iter().find(|given| given.flag.field == field).map_or(&Source::Default, |given| &given.source)
+    }
+
+    /// Returns the name by which the user set this field: `--max-head`, `LARDER_MAX_HEAD` if its value came from that
+    /// variable, or `larder.toml:5: max-head` if it came from the file.
+    pub fn name_of(&self, field: &str) -> String {
+        match self.source(field) {
+            Source::Variable => arguments::variable(field),
+            Source::File { place, key } => format!("{place}: {key}"),
+            Source::Flag | Source::Default => format!("--{}", field.replace('_', "-")),
+        }
     }
 
     /// Returns the definition that is parsed: the fields of [`Arguments`], the flags for help and version, and the
@@ -53,11 +92,11 @@ impl Arguments {
         if !errors::looks_like_origin(&word) {
             return Err(errors::unknown_command(&word, words));
         }
-        let from_environment = self.from_environment.iter().position(|id| id == "origin");
-        match from_environment {
-            Some(at) => drop(self.from_environment.swap_remove(at)),
-            None if !self.origins.is_empty() => return Err(errors::several_origins()),
-            None => {}
+        if self.source("origin") == &Source::Flag {
+            return Err(errors::several_origins());
+        }
+        if let Some(given) = self.given.iter_mut().find(|given| given.flag.field == "origin") {
+            *given = Given { values: vec![word.clone()], source: Source::Flag, ..given.clone() };
         }
         self.origins.clear();
         self.origin = Some(word);

@@ -59,6 +59,11 @@ impl Timestamp {
         Timestamp(self.0.saturating_add(ms))
     }
 
+    pub fn minus(self, seconds: Seconds) -> Timestamp {
+        let ms = i64::try_from(seconds.0).unwrap_or(i64::MAX).saturating_mul(1000);
+        Timestamp(self.0.saturating_sub(ms))
+    }
+
     /// Returns the earliest point in time that differs from this one.
     pub fn plus_millisecond(self) -> Timestamp {
         Timestamp(self.0.saturating_add(1))

@@ -3,7 +3,7 @@
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-use crate::config::Config;
+use crate::config::{Config, Site};
 
 /// What no connection ever takes: the store, the listener and the log need some.
 const RESERVE: usize = 64;
@@ -16,15 +16,21 @@ pub fn share_out(config: &mut Config) {
         log::debug!("the limit of open files stays as it is: {error}");
     }
     let files = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |files| files.try_into().unwrap_or(usize::MAX));
+    let of_all = |one: fn(&Site) -> usize| config.sites.iter().map(one).fold(0, usize::saturating_add);
     let wanted = Shares {
         clients: config.client.max_connections,
-        connections: config.origin_client.max_connections,
-        streams: config.origin_client.max_streams,
+        connections: of_all(|site| site.origin_client.max_connections),
+        streams: of_all(|site| site.origin_client.max_streams),
     };
     let shares = wanted.of(files);
     config.client.max_connections = shares.clients;
-    config.origin_client.max_connections = shares.connections;
-    config.origin_client.max_streams = shares.streams;
+    // each site has the same part of what it wants, so that none takes the connections of another one
+    let part = |wish: usize, share: usize, all: usize| (wish as u128 * share as u128 / all.max(1) as u128) as usize;
+    for site in &mut config.sites {
+        let client = &mut site.origin_client;
+        client.max_connections = part(client.max_connections, shares.connections, wanted.connections).max(1);
+        client.max_streams = part(client.max_streams, shares.streams, wanted.streams);
+    }
 }
 
 /// Connections at once: of clients, to the origin, and of these the ones that carry a response for long.

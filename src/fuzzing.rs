@@ -25,7 +25,7 @@ use crate::{
         surrogate::SURROGATE_CONTROL,
     },
     message::{FieldName, FieldValue, Fields, Method, Request, Scheme, Target, Version},
-    policy::{DigestKey, Options, vary},
+    policy::{DigestKey, Options, Steering, vary},
 };
 
 /// Looks at some bytes.
@@ -94,7 +94,7 @@ pub fn cdn_cache_control(data: &[u8]) {
 pub fn cache_status(data: &[u8]) {
     let before = lines(&CACHE_STATUS, data);
     let mut fields = before.clone();
-    let status = CacheStatus { hit: true, ttl: Some(-5), detail: Some("fresh"), ..CacheStatus::default() };
+    let status = CacheStatus { hit: true, ttl: Some(-5), detail: Some("fresh".into()), ..CacheStatus::default() };
     status.append_to(&mut fields);
     let (theirs, all) = (text(&before), text(&fields));
     assert!(all.starts_with(&theirs), "what other caches said stays in front");
@@ -162,6 +162,7 @@ pub fn nominated(data: &[u8]) {
         max_fields: 256,
         site: "".into(),
         digest_key: DigestKey::default(),
+        steering: Steering::default(),
     };
     let target = Target { scheme: Scheme::Http, authority: String::new(), path_and_query: "/".to_owned() };
     let request = Request {
@@ -171,6 +172,7 @@ pub fn nominated(data: &[u8]) {
         content: None,
         peer: None,
         version: Version::Http11,
+        as_query: false,
         forwarded: false,
         claims_https: false,
     };

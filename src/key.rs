@@ -47,18 +47,26 @@ pub struct UrlParts<'a> {
     pub path_and_query: &'a str,
     /// The client's scheme and authority, where the origin hears them.
     pub client: Option<(Scheme, &'a str)>,
+    /// What a rule takes into the key besides.
+    pub besides: Option<&'a [u8]>,
 }
 
 impl CacheKey {
     /// Returns the key of a URL.
     pub fn of(parts: UrlParts<'_>) -> CacheKey {
-        let UrlParts { site, host_mode, method, path_and_query, client } = parts;
+        let UrlParts { site, host_mode, method, path_and_query, client, besides } = parts;
         let method = if *method == Method::HEAD { &Method::GET } else { method };
-        let parts = Parts::new(b'u')
+        // a kind of its own, so that what is besides is never taken for the client's scheme
+        let kind = if besides.is_some() { b'r' } else { b'u' };
+        let parts = Parts::new(kind)
             .add(site.as_bytes())
             .add(host_mode.as_bytes())
             .add(method.as_str().as_bytes())
             .add(path_and_query.as_bytes());
+        let parts = match besides {
+            Some(besides) => parts.add(besides),
+            None => parts,
+        };
         match client {
             Some((scheme, authority)) => parts.add(scheme.as_str().as_bytes()).add(authority.as_bytes()).key(),
             None => parts.key(),
@@ -144,6 +152,7 @@ mod tests {
         host_mode: &'a str,
         client: Option<(Scheme, &'a str)>,
         path_and_query: &'a str,
+        besides: Option<&'a [u8]>,
         /// Content-Type and content.
         content: Option<[&'a str; 2]>,
         nominated: Vec<Nominated>,
@@ -156,7 +165,8 @@ mod tests {
                 text = rest;
                 part
             };
-            let [site, host_mode, authority, path_and_query, content_type, content] = [(); 6].map(|()| part(rng));
+            let [site, host_mode, authority, path_and_query, content_type, content, besides] =
+                [(); 7].map(|()| part(rng));
             let scheme = [Scheme::Http, Scheme::Https][rng.below(2)];
             let nominated = (0..rng.below(3)).map(|_| {
                 let value = (rng.below(3) > 0).then(|| part(rng).as_bytes().to_vec());
@@ -169,6 +179,7 @@ mod tests {
                 host_mode,
                 client: (rng.below(2) > 0).then_some((scheme, authority)),
                 path_and_query,
+                besides: (rng.below(2) > 0).then_some(besides.as_bytes()),
                 content: (rng.below(2) > 0).then_some([content_type, content]),
                 nominated,
             }
@@ -182,8 +193,8 @@ mod tests {
                 (FieldName::from_static("larder-content"), Some(content_digest(&fields, content.as_bytes()).to_vec()))
             });
             let nominated: Vec<_> = content.into_iter().chain(self.nominated.clone()).collect();
-            let Asked { method, site, host_mode, client, path_and_query, .. } = *self;
-            CacheKey::of(UrlParts { site, host_mode, method, path_and_query, client }).variant(&nominated)
+            let Asked { method, site, host_mode, client, path_and_query, besides, .. } = *self;
+            CacheKey::of(UrlParts { site, host_mode, method, path_and_query, client, besides }).variant(&nominated)
         }
     }
 
@@ -208,8 +219,14 @@ mod tests {
     #[test]
     fn head_shares_the_key_of_get() {
         let of = |method| {
-            let parts =
-                UrlParts { site: "http://o", host_mode: "origin", method: &method, path_and_query: "/", client: None };
+            let parts = UrlParts {
+                site: "http://o",
+                host_mode: "origin",
+                method: &method,
+                path_and_query: "/",
+                client: None,
+                besides: None,
+            };
             CacheKey::of(parts)
         };
         assert_eq!(of(Method::HEAD), of(Method::GET));

@@ -11,6 +11,7 @@
 //! | [`client`] | the connections of clients: deadlines, limits, framing |
 //! | [`proxy`] | one request, top to bottom |
 //! | [`policy`] | RFC 9111 as pure functions: no clock, no log, no error |
+//! | [`rules`] | the rules of the operator: when they apply, and what they set; pure |
 //! | [`fields`] | the syntax of field values: total parsers that never decide |
 //! | [`message`], [`key`] | requests, responses and cache keys: plain data on `http`'s names and values |
 //! | [`purge`] | which stored responses a purge has reached; pure |
@@ -38,6 +39,8 @@
 //!   of the RFC, give its "no" a `Reason`, and add rows to that file's table test.
 //! - *a flag*: a field of [`cli::Arguments`] with its variable, its default in [`default`], its check in `config`, a row in README.md
 //!   (a test compares them), and the field of the options it ends up in.
+//! - *a setting of rules*: a line in `rules/settings.rs`, its value in `config/file/setting.rs`, a row in docs/configuration.md (a test
+//!   compares them).
 //! - *more in a record*: give it a section in `store/format/head.rs`; old readers keep it. Where they must not overlook it, a
 //!   flag in `store/format/prefix.rs`. Where neither will do, raise the version there, and add golden files of it to
 //!   `tests/golden/`; the old ones stay.
@@ -62,6 +65,7 @@ pub mod origin;
 pub mod policy;
 pub mod proxy;
 pub mod purge;
+pub mod rules;
 pub mod server;
 pub mod store;
 pub mod terminal;

@@ -8,9 +8,10 @@ use std::{
 };
 
 use larder::{
-    admin, allocator, blocking,
+    admin::{self, AskError},
+    allocator, blocking,
     cli::{self, Arguments, CliError},
-    config::{Folders, Surroundings, Task},
+    config::{Config, ConfigError, Folders, Sources, Surroundings, Task},
     logging, server,
     store::{self, Cleared, OpenError},
     terminal,
@@ -38,10 +39,15 @@ fn run() -> ExitCode {
         }
         Err(CliError::Wrong(line)) => return fail(2, &line),
     };
+    let sources = match Sources::read(arguments) {
+        Ok(sources) => sources,
+        Err(errors) => return fail_all(&errors),
+    };
+    let arguments = &sources.arguments;
     logging::start(arguments.verbose, arguments.quiet);
     blocking::quiet_caught_panics();
     store::restrict_umask();
-    let task = Task::new(&arguments, &Surroundings::read());
+    let task = Task::of(&sources, &Surroundings::read());
     if matches!(task, Ok(Task::Serve(_))) {
         // it may start the program anew, which would say everything twice
         allocator::tune();
@@ -50,22 +56,57 @@ fn run() -> ExitCode {
         log::warn!("{line}");
     }
     match task {
-        Err(error) => fail(2, &error),
-        Ok(Task::Serve(config)) => match server::run(*config) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => match error.setting() {
-                Some(field) => fail(error.exit_code(), &format!("{}: {error}", arguments.name_of(field))),
-                None => fail(error.exit_code(), &error),
-            },
-        },
+        Err(errors) => fail_all(&errors),
+        Ok(Task::Serve(config)) => {
+            config.warnings.iter().for_each(|line| log::warn!("{line}"));
+            match server::run(*config, Box::new(reread)) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => match error.setting() {
+                    Some(field) => fail(error.exit_code(), &format!("{}: {error}", arguments.name_of(field))),
+                    None => fail(error.exit_code(), &error),
+                },
+            }
+        }
+        Ok(Task::Check(config)) => {
+            config.warnings.iter().for_each(|line| log::warn!("{line}"));
+            print(&[config.summary()])
+        }
+        Ok(Task::Show(lines)) => print(&lines),
         Ok(Task::Clear(folders)) => clear(&folders),
         Ok(Task::Stats { folders, json, all }) => stats(&folders, json, all),
+        Ok(Task::Reload(folders)) => reload(&folders),
+    }
+}
+
+/// Reads the command line, the environment and the file once more.
+fn reread() -> Result<Config, String> {
+    let arguments = match Arguments::read(std::env::args_os()) {
+        Ok(arguments) => arguments,
+        Err(CliError::Wrong(line)) => return Err(line.to_string()),
+        Err(_) => return Err("the command line does not start Larder".to_owned()),
+    };
+    match Task::new(&arguments, &Surroundings::read()) {
+        Ok(Task::Serve(config)) => Ok(*config),
+        Ok(_) => Err("the command line does not start Larder".to_owned()),
+        Err(errors) => Err(errors.iter().map(ConfigError::to_string).collect::<Vec<_>>().join("\n")),
     }
 }
 
 fn fail(code: u8, error: &dyn std::fmt::Display) -> ExitCode {
     logging::say(&format!("error: {error}"));
     ExitCode::from(code)
+}
+
+/// Says everything that is wrong with the settings.
+fn fail_all(errors: &[ConfigError]) -> ExitCode {
+    errors.iter().for_each(|error| logging::say(&format!("error: {error}")));
+    ExitCode::from(2)
+}
+
+fn print(lines: &[String]) -> ExitCode {
+    let mut output = Output::default();
+    lines.iter().for_each(|line| output.say(line));
+    output.end(ExitCode::SUCCESS)
 }
 
 /// What the program writes to stdout.
@@ -108,6 +149,32 @@ fn clear(folders: &Folders) -> ExitCode {
         Ok(true)
     });
     output.end(code)
+}
+
+/// Has each running Larder read its settings once more. The exit code is 2 if one of them refuses, and 1 if none runs.
+fn reload(folders: &Folders) -> ExitCode {
+    let (place, paths) = match folders {
+        Folders::One(folder) => (folder, Ok(vec![folder.clone()])),
+        Folders::Below(parent) => (parent, below(parent)),
+    };
+    let paths = match paths {
+        Ok(paths) => paths,
+        Err(error) => return fail(1, &format!("cannot list {}: {error}", place.display())),
+    };
+    let (mut output, mut code, mut reloaded) = (Output::default(), ExitCode::SUCCESS, false);
+    for path in paths {
+        match admin::ask(&path, admin::Command::Reload) {
+            Ok(changes) => output.say(&format!("reloaded: {}", changes.as_str().unwrap_or_default())),
+            Err(AskError::NotRunning) => continue,
+            Err(AskError::Refused(problems)) => code = problems.lines().fold(code, |_, line| fail(2, &line)),
+            Err(error) => code = fail(1, &format!("{}: {error}", path.display())),
+        }
+        reloaded = true;
+    }
+    match reloaded {
+        true => output.end(code),
+        false => fail(1, &format!("no Larder is running on {}", place.display())),
+    }
 }
 
 fn stats(folders: &Folders, json: bool, all: bool) -> ExitCode {

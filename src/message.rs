@@ -198,6 +198,8 @@ pub struct Request {
     pub peer: Option<IpAddr>,
     /// The protocol that the client speaks.
     pub version: Version,
+    /// A rule has the request, a POST, answered as QUERY is: it changes nothing, and its content is part of the key.
+    pub as_query: bool,
     /// It says that somebody forwarded it: the client's connection may carry the requests of many users.
     pub forwarded: bool,
     /// A peer that is not trusted says that its client speaks https. That is not believed.

@@ -2,6 +2,9 @@
 
 mod control;
 mod origin;
+mod reload;
+mod service;
+mod sites;
 mod stopping;
 
 use std::{
@@ -10,18 +13,23 @@ use std::{
     path::PathBuf,
     pin::pin,
     rc::Rc,
-    sync::{Arc, Once, mpsc},
+    sync::{Arc, mpsc},
     thread::JoinHandle,
     time::Duration,
 };
 
 use actix_server::ServerHandle;
+use arc_swap::ArcSwap;
 use socket2::{Domain, Socket, Type};
 
-pub use self::stopping::TOGETHER;
 use self::{
     origin::{is_larder_itself, log_reached, reached},
+    sites::{is_dead, plan},
     stopping::{Requests, Signals, until_stopped},
+};
+pub use self::{
+    reload::{Changes, Reloader, Source},
+    stopping::TOGETHER,
 };
 use crate::{
     admin,
@@ -31,9 +39,9 @@ use crate::{
     config::Config,
     descriptors, logging,
     message::{FieldValue, StoredHead},
-    origin::{Origin, Prepared},
-    policy::{DigestKey, freshness},
-    proxy::{self, Context, Health, OriginUrl, Secure, Shared, Site},
+    origin::Prepared,
+    policy::DigestKey,
+    proxy::{self, Context, Plan, Shared, Sites},
     store::{OpenError, State, Store},
     terminal,
 };
@@ -133,32 +141,43 @@ impl fmt::Display for RunError {
 
 impl std::error::Error for RunError {}
 
-/// Runs until a signal asks it to stop, and then until the running requests have ended.
-pub fn run(config: Config) -> Result<(), RunError> {
+/// Runs until a signal asks it to stop, and then until the running requests have ended. `source` reads the settings once
+/// more, for a reload.
+pub fn run(config: Config, source: Box<Source>) -> Result<(), RunError> {
     let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Server)?;
     let mut signals = {
         let _within = rt.enter();
         Signals::new().map_err(RunError::Server)?
     };
-    if config.origin_client.insecure && !config.origin.https {
-        log::warn!("--origin-insecure has no effect: {} is not https", config.origin.url);
-    } else if config.origin_client.insecure {
+    if config.sites[0].origin_client.insecure && !config.sites[0].origin.https {
+        log::warn!("--origin-insecure has no effect: {} is not https", config.sites[0].origin.url);
+    } else if config.sites[0].origin_client.insecure {
         log::warn!(
             "--origin-insecure: the origin's certificate is not checked; anybody between Larder and the origin can read \
              and change everything"
         );
     }
-    let running = start(config.clone(), Clock::system())?;
+    let running = start_with(config.clone(), Clock::system(), source)?;
+    service::notify_ready();
     let (handle, shared) = (running.handle.clone(), running.shared.clone());
     let requests = Requests {
         under_way: || shared.counts.under_way(),
         // a worker may end before it has counted all of its requests
         cut_off: || shared.counts.cut_off() + shared.counts.under_way(),
     };
+    let reloader = running.reloader.clone();
+    let reload = move || {
+        // it reads files, and may wait for them
+        let reloader = reloader.clone();
+        let reloading = std::thread::Builder::new().name("reload".to_owned()).spawn(move || reloader.read_and_reload());
+        if let Err(error) = reloading {
+            log::error!("not reloaded: {error}");
+        }
+    };
     let lines = start_up_lines(&config, running.addr, running.store.clone(), running.origin.clone());
     rt.block_on(async {
         tokio::select! {
-            () = until_stopped(handle, requests, running.ended(), &mut signals, config.client.shutdown_timeout) => {}
+            () = until_stopped(handle, requests, running.ended(), &mut signals, reload, config.client.shutdown_timeout) => {}
             () = async { lines.await; std::future::pending().await } => {}
         }
     });
@@ -208,31 +227,38 @@ pub struct Running {
     pub store: Store,
     origin: Prepared,
     shared: Arc<Shared>,
+    reloader: Arc<Reloader>,
     handle: ServerHandle,
     thread: Option<JoinHandle<()>>,
     done: Option<tokio::sync::oneshot::Receiver<()>>,
 }
 
-/// Starts a Larder, and returns when it accepts requests.
-pub fn start(mut config: Config, clock: Clock) -> Result<Running, RunError> {
+/// Starts a Larder whose settings have no source, and returns when it accepts requests.
+pub fn start(config: Config, clock: Clock) -> Result<Running, RunError> {
+    let same = config.clone();
+    start_with(config, clock, Box::new(move || Ok(same.clone())))
+}
+
+fn start_with(mut config: Config, clock: Clock, source: Box<Source>) -> Result<Running, RunError> {
     descriptors::share_out(&mut config);
     let listener = listen(&config)?;
     let addr = listener.local_addr().map_err(RunError::Server)?;
-    if is_larder_itself(&config.origin, addr) {
-        return Err(RunError::Itself(config.origin.url));
+    if let Some(site) = config.sites.iter().find(|site| is_larder_itself(&site.origin, addr)) {
+        return Err(RunError::Itself(site.origin.url.clone()));
     }
-    let origin = Origin::prepare(config.origin_client.clone()).map_err(RunError::Origin)?;
     let lock = match Store::lock(&config.store.folder) {
         Ok(lock) => Some(lock),
         // the store logs the reason, and tries again: the disk may recover
         Err(OpenError::Io(..)) => None,
         Err(error) => return Err(RunError::Folder(error)),
     };
-    config.policy.site = url(&config).url().into();
-    config.policy.digest_key = DigestKey::new(Store::secret(lock.as_ref()).map_err(RunError::Server)?);
+    let secret = DigestKey::new(Store::secret(lock.as_ref()).map_err(RunError::Server)?);
+    let plan = plan(&config, &secret, None).map_err(RunError::Origin)?;
+    let origin = plan.sites[0].origin.clone();
+    let plan = Arc::new(ArcSwap::from_pointee(plan));
     let is_dead = {
-        let (clock, policy) = (clock.clone(), config.policy.clone());
-        move |head: &StoredHead| freshness::is_dead(head, clock.now(), &policy)
+        let (clock, plan) = (clock.clone(), plan.clone());
+        move |head: &StoredHead| is_dead(&plan.load(), head, clock.now())
     };
     // without a folder there is no place for the socket
     let has_folder = lock.is_some();
@@ -244,23 +270,20 @@ pub fn start(mut config: Config, clock: Clock) -> Result<Running, RunError> {
     }
     let store = Store::open_with(config.store.clone(), is_dead, lock);
     let shared = Arc::new(Shared::default());
-    let control = has_folder.then(|| control::open(&config, addr, &store, &shared)).flatten();
+    let reloader = Arc::new(Reloader::new(config.clone(), plan.clone(), secret, source));
+    let control = has_folder.then(|| control::open(&config, addr, &store, &shared, &reloader)).flatten();
     let (tell, told) = mpsc::channel();
     let (done_tell, done) = tokio::sync::oneshot::channel();
-    let (kept, prepared) = (store.clone(), origin.clone());
+    let kept = store.clone();
     let thread = std::thread::Builder::new()
         .name("server".to_owned())
         .spawn({
             let shared = shared.clone();
-            move || serve(config, clock, listener, addr, prepared, kept, shared, control, tell, done_tell)
+            move || serve(config, clock, listener, addr, plan, kept, shared, control, tell, done_tell)
         })
         .map_err(RunError::Server)?;
     let handle = told.recv().unwrap_or_else(|_| Err(io::Error::other("it ended at once"))).map_err(RunError::Server)?;
-    Ok(Running { addr, store, origin, shared, handle, thread: Some(thread), done: Some(done) })
-}
-
-fn url(config: &Config) -> OriginUrl {
-    OriginUrl { https: config.origin.https, authority: config.origin.authority(), base: config.origin.base.clone() }
+    Ok(Running { addr, store, origin, shared, reloader, handle, thread: Some(thread), done: Some(done) })
 }
 
 #[expect(clippy::too_many_arguments, reason = "the captures of one thread")]
@@ -269,38 +292,22 @@ fn serve(
     clock: Clock,
     listener: TcpListener,
     addr: SocketAddr,
-    origin: Prepared,
+    plan: Arc<ArcSwap<Plan>>,
     store: Store,
     shared: Arc<Shared>,
     control: Option<admin::Listening>,
     tell: mpsc::Sender<io::Result<ServerHandle>>,
     done: tokio::sync::oneshot::Sender<()>,
 ) {
-    let url = url(&config);
-    let (policy, health, hinted) =
-        (Arc::new(config.policy.clone()), Arc::new(Health::default()), Arc::new(Once::new()));
     let pseudonym: Arc<str> = pseudonym().into();
     let Ok(via) = FieldValue::try_from(format!("1.1 {pseudonym}")) else { return };
     let of_refusals = shared.clone();
     let on_refusal = Some(OnRefusal::new(move |refused| proxy::refused_by_client_side(&of_refusals, refused)));
     let options = client::Options { on_refusal, ..config.client.clone() };
-    let twin = Arc::default();
     let closing = store.clone();
     let worker = move || {
-        let site = Site {
-            name: url.url(),
-            url: url.clone(),
-            host_mode: config.host_mode.clone(),
-            forward_client: config.forward_client,
-            origin: Origin::new(origin.clone()),
-            secure: Secure::of(&origin, &twin),
-            policy: policy.clone(),
-            health: health.clone(),
-            hinted: Arc::clone(&hinted),
-        };
         let cx = Rc::new(Context {
-            site: Rc::new(site),
-            hosts: config.allow_hosts.clone(),
+            sites: Sites::new(plan.clone()),
             port: addr.port(),
             trusted: config.client.trusted_proxies.clone(),
             pseudonym: pseudonym.clone(),
@@ -376,6 +383,11 @@ fn pseudonym() -> String {
 }
 
 impl Running {
+    /// Takes over new settings. See [`Reloader::reload`].
+    pub fn reload(&self, config: Config) -> Result<Changes, String> {
+        self.reloader.reload(config)
+    }
+
     /// The number of requests that wait for the answer to another one.
     pub fn following(&self) -> usize {
         self.shared.following()

@@ -35,6 +35,8 @@ pub enum Command {
     Clear,
     /// Tells what is stored. The answer is an object of numbers.
     Stats,
+    /// Reads the settings once more, and takes them over. The answer is a text that says what has changed.
+    Reload,
     /// Tells which process runs. The answer is [`identity`].
     Ping,
 }
@@ -44,12 +46,15 @@ impl Command {
         match self {
             Command::Clear => "clear",
             Command::Stats => "stats",
+            Command::Reload => "reload",
             Command::Ping => "ping",
         }
     }
 
     fn parse(line: &str) -> Option<Command> {
-        [Command::Clear, Command::Stats, Command::Ping].into_iter().find(|command| command.as_str() == line)
+        [Command::Clear, Command::Stats, Command::Reload, Command::Ping]
+            .into_iter()
+            .find(|command| command.as_str() == line)
     }
 }
 

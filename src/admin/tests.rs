@@ -17,6 +17,7 @@ fn counting(command: Command) -> Result<Value, String> {
         Command::Clear => Err("the disk is on fire".to_owned()),
         Command::Ping => Ok(identity()),
         Command::Stats => Ok(json!({ "responses": 7 })),
+        Command::Reload => Ok("nothing has changed".into()),
     }
 }
 

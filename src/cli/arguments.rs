@@ -1,12 +1,13 @@
 //! The command line and the variables: each flag is a field.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{
     ArgAction, Parser, Subcommand,
     builder::{OsStringValueParser, TypedValueParser},
 };
 
+use super::given::Given;
 use crate::default;
 
 const EXAMPLES: &str = "\
@@ -15,16 +16,19 @@ Examples:
   larder --origin https://api.example.com/v2         the same, below the path /v2 of the site
   larder --origin http://127.0.0.1:8080 --port 3001 --disk 50G --default-ttl 10m
   larder --clear-cache                               empties the cache, also while Larder runs
-  larder stats                                       shows the hit ratio, the reasons, and the room";
+  larder stats                                       shows the hit ratio, the reasons, and the room
+  larder --config larder.toml                        reads sites and rules from a file
+  larder check larder.toml                           says what is wrong in it";
 
 const UNITS: &str = "\
 Sizes are whole or decimal numbers with a unit: B, K, M, G or T. 10G, 10GiB and 10GB are the same.
 Times are whole numbers with units, the largest first: 500ms, 30s, 5m, 1h30m, 2d, 1w.
 If a flag is repeated, the last one counts. Defaults stand in brackets.
 Each flag but --clear-cache can also be set by a variable, LARDER_ and its name: --max-object by
-LARDER_MAX_OBJECT. The flag wins over the variable.";
+LARDER_MAX_OBJECT. The flag wins over the variable, and the variable over the file of --config.";
 
 // The groups of flags, in the order in which the help shows them.
+const FILE: &str = "Configuration file";
 const LISTEN: &str = "Listen";
 const ORIGIN: &str = "Origin";
 const CACHED: &str = "What is cached";
@@ -41,7 +45,7 @@ const CLIENTS: &str = "Limits on clients";
     before_help = EXAMPLES,
     after_help = UNITS,
     help_template = "{before-help}{about-with-newline}\n{usage-heading} {usage}\n\n{all-args}{after-help}",
-    override_usage = "larder [--origin] URL [flags]\n       larder --clear-cache [--origin URL | --cache-dir DIR]\n       larder stats [--json] [--all] [--origin URL | --cache-dir DIR]",
+    override_usage = "larder [--origin] URL [flags]\n       larder --clear-cache [--origin URL | --cache-dir DIR]\n       larder stats [--json] [--all] [--origin URL | --cache-dir DIR]\n       larder --config FILE [flags]",
     arg_required_else_help = true,
     args_override_self = true,
     max_term_width = 120
@@ -49,6 +53,10 @@ const CLIENTS: &str = "Limits on clients";
 pub struct Arguments {
     #[command(subcommand)]
     pub command: Option<Command>,
+
+    /// Read sites, rules and settings from this file of TOML
+    #[arg(help_heading = FILE, long, env = "LARDER_CONFIG", value_name = "FILE", value_parser = path(), global = true)]
+    pub config: Option<PathBuf>,
 
     /// Port to listen on; 0: any free port
     #[arg(help_heading = LISTEN, long, env = "LARDER_PORT", value_name = "N", default_value = default::PORT)]
@@ -164,6 +172,26 @@ pub struct Arguments {
     #[arg(help_heading = CACHED, long, env = "LARDER_MAX_OBJECT", value_name = "SIZE")]
     pub max_object: Option<String>,
 
+    /// A path, and what is done there, repeatable: '/admin bypass'
+    #[arg(help_heading = CACHED, long, env = "LARDER_RULE", value_name = "RULE", value_delimiter = '\n')]
+    pub rule: Vec<String>,
+
+    /// Leave these parameters out of the key and of requests to the origin, repeatable: 'utm_*'
+    #[arg(help_heading = CACHED, long, env = "LARDER_IGNORE_QUERY", value_name = "NAME", value_delimiter = ',')]
+    pub ignore_query: Vec<String>,
+
+    /// Sort the parameters: /?a=1&b=2 and /?b=2&a=1 are the same
+    #[arg(help_heading = CACHED, long, env = "LARDER_SORT_QUERY", value_parser = switch)]
+    pub sort_query: bool,
+
+    /// Cache a response for each value of this request header, repeatable
+    #[arg(help_heading = CACHED, long, env = "LARDER_KEY_HEADER", value_name = "NAME", value_delimiter = ',')]
+    pub key_header: Vec<String>,
+
+    /// Cache a response for each value of this cookie, repeatable; the origin gets no other cookies
+    #[arg(help_heading = CACHED, long, env = "LARDER_KEY_COOKIE", value_name = "NAME", value_delimiter = ',')]
+    pub key_cookie: Vec<String>,
+
     /// Folder of the cache [one for each origin in ~/.cache/larder]
     #[arg(help_heading = ROOM, long, env = "LARDER_CACHE_DIR", value_name = "DIR", value_parser = path(), global = true)]
     pub cache_dir: Option<PathBuf>,
@@ -264,9 +292,13 @@ pub struct Arguments {
     #[arg(long, hide = true)]
     pub without_lane: bool,
 
-    /// The fields above whose values came from the environment.
+    /// The command line, without the variables and the file.
     #[arg(skip)]
-    pub(super) from_environment: Vec<String>,
+    pub(super) words: Vec<OsString>,
+
+    /// The value of each flag, and who set it, in the order of the help.
+    #[arg(skip)]
+    pub(super) given: Vec<Given>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
@@ -280,18 +312,34 @@ pub enum Command {
         #[arg(long)]
         all: bool,
     },
+    /// Have the running Larder read its file once more
+    Reload,
+    /// Check the configuration file and the flags, and end
+    Check {
+        /// The file, in place of --config
+        #[arg(value_name = "FILE", value_parser = path())]
+        file: Option<PathBuf>,
+    },
+    /// Show the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
 }
 
-impl Arguments {
-    /// Returns the name by which the user set this field: `--max-head`, or `LARDER_MAX_HEAD` if its value came from
-    /// that variable.
-    pub fn name_of(&self, field: &str) -> String {
-        if self.from_environment.iter().any(|id| id == field) {
-            variable(field)
-        } else {
-            format!("--{}", field.replace('_', "-"))
+impl Command {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Command::Stats { .. } => "stats",
+            Command::Reload => "reload",
+            Command::Check { .. } => "check",
+            Command::Config(ConfigCommand::Show) => "config show",
         }
     }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum ConfigCommand {
+    /// Show every setting and who set it, and every rule
+    Show,
 }
 
 /// Returns the name of the variable of a flag or of a field: `LARDER_MAX_HEAD`.

@@ -1,6 +1,6 @@
 //! Says in one line what is wrong with the command line.
 
-use std::{ffi::OsString, io};
+use std::{ffi::OsString, fmt, io};
 
 use clap::{
     CommandFactory,
@@ -43,6 +43,15 @@ impl Answer {
             Answer::Short => help::short().print_help(),
             Answer::Long => help::long().print_help(),
             Answer::Other(error) => error.print(),
+        }
+    }
+}
+
+impl fmt::Display for CliError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CliError::Asked(_) => f.write_str("help was asked for"),
+            CliError::Nothing(text) | CliError::Wrong(text) => f.write_str(text),
         }
     }
 }

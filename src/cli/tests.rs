@@ -39,6 +39,29 @@ fn the_page_of_flags_lists_every_flag_with_its_default() {
 }
 
 #[test]
+fn the_flags_in_the_readme_have_the_defaults_that_they_have() {
+    let (_, section) = include_str!("../../README.md").split_once("\n## Flags\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let definition = Arguments::command();
+    let rows = section.lines().filter(|row| row.starts_with("| `--"));
+    let mut seen = 0;
+    for row in rows {
+        let (flags, rest) = row.split_once("` | ").unwrap();
+        for name in flags.split("`--").skip(1) {
+            let name = name.split([' ', '`']).next().unwrap();
+            let arg = definition.get_arguments().find(|arg| arg.get_long() == Some(name));
+            let arg = arg.unwrap_or_else(|| panic!("README.md names --{name}, which there is not"));
+            if let ([default], true) = (arg.get_default_values(), arg.get_action().takes_values()) {
+                let default = default.to_string_lossy();
+                assert!(rest.split(" | ").next().unwrap().split(", ").any(|shown| shown == default), "{name}: {row}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen >= 7, "{seen} defaults were compared");
+}
+
+#[test]
 fn strict_is_described_in_the_same_sentence_everywhere() {
     let definition = Arguments::command();
     let strict = definition.get_arguments().find(|arg| arg.get_id() == "strict").unwrap();
@@ -72,7 +95,8 @@ fn assert_golden(text: &str, name: &str) {
 
 #[test]
 fn every_flag_stands_in_one_of_the_groups_of_the_help() {
-    let groups = ["Listen", "Origin", "What is cached", "Room", "Log and help", "Limits on clients"];
+    let groups =
+        ["Configuration file", "Listen", "Origin", "What is cached", "Room", "Log and help", "Limits on clients"];
     for arg in help::long().get_arguments().filter(|arg| is_flag(arg)) {
         let group = arg.get_help_heading();
         assert!(group.is_some_and(|group| groups.contains(&group)), "{}: {group:?}", arg.get_id());
@@ -203,4 +227,47 @@ fn the_folder_can_be_named_behind_a_subcommand_too() {
 fn verbosity_counts() {
     let arguments = Arguments::read(["larder", "-vv", "-q"]).unwrap();
     assert_eq!((arguments.verbose, arguments.quiet), (2, 1));
+}
+
+fn file(field: &str, values: &[&str]) -> FileValue {
+    let values = values.iter().map(|value| (*value).to_owned()).collect();
+    FileValue { field: field.to_owned(), values, place: "larder.toml:5".to_owned(), key: field.replace('_', "-") }
+}
+
+#[test]
+fn the_command_line_wins_over_the_file_and_the_file_over_the_default() {
+    let typed = Arguments::read(["larder", "--disk", "1G", "--allow-host", "a"]).unwrap();
+    let values = [
+        file("disk", &["2G"]),
+        file("memory", &["64M"]),
+        file("allow_host", &["b", "c"]),
+        file("trusted_proxy", &["::1", "10.0.0.0/8"]),
+        file("origin", &["http://a.example"]),
+        file("strict", &["true"]),
+        file("verbose", &["2"]),
+        file("cache_dir", &["/x"]),
+    ];
+    let both = typed.with_file(&values).unwrap();
+    assert_eq!((&*both.disk, &*both.memory, &*both.port), ("1G", "64M", "3000"));
+    assert_eq!((both.allow_host.len(), both.trusted_proxy.len()), (1, 2));
+    assert_eq!((both.origin.as_deref(), both.strict, both.verbose), (Some("http://a.example"), true, 2));
+    assert_eq!(both.cache_dir, Some(PathBuf::from("/x")));
+    let names = ["disk", "memory", "port", "strict"].map(|field| both.name_of(field));
+    assert_eq!(names, ["--disk", "larder.toml:5: memory", "--port", "larder.toml:5: strict"]);
+    let word = Arguments::read(["larder", "http://b.example"]).unwrap().with_file(&values).unwrap();
+    assert_eq!((word.origin.as_deref(), word.name_of("origin")), (Some("http://b.example"), "--origin".to_owned()));
+    let behind = Arguments::read(["larder", "stats", "--cache-dir", "/y"]).unwrap().with_file(&values).unwrap();
+    assert_eq!(behind.cache_dir, Some(PathBuf::from("/y")));
+    let before = Arguments::read(["larder", "--cache-dir", "/y", "stats"]).unwrap().with_file(&values).unwrap();
+    assert_eq!(before.cache_dir, Some(PathBuf::from("/y")));
+}
+
+#[test]
+fn the_file_that_is_checked_is_a_word_behind_the_command() {
+    let command = |words: &[&str]| Arguments::read(words.iter().copied()).unwrap().command;
+    assert_eq!(command(&["larder", "check", "a.toml"]), Some(Command::Check { file: Some("a.toml".into()) }));
+    assert_eq!(command(&["larder", "check"]), Some(Command::Check { file: None }));
+    assert_eq!(command(&["larder", "config", "show"]), Some(Command::Config(ConfigCommand::Show)));
+    let arguments = Arguments::read(["larder", "config", "show", "--config", "a.toml"]).unwrap();
+    assert_eq!(arguments.config, Some("a.toml".into()));
 }

@@ -80,7 +80,7 @@ pub(super) fn nearest<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>)
 impl Arguments {
     /// Returns one line for each path that begins with `~`. Such a path names a folder called `~`.
     pub fn unexpanded(&self) -> Vec<String> {
-        let paths = [("cache_dir", &self.cache_dir), ("origin_ca", &self.origin_ca)];
+        let paths = [("cache_dir", &self.cache_dir), ("config", &self.config), ("origin_ca", &self.origin_ca)];
         let named = paths.into_iter().filter_map(|(field, path)| Some((field, path.as_deref()?)));
         named.filter(|(_, path)| has_tilde(path)).map(|(field, path)| self.tilde(field, path)).collect()
     }

@@ -75,7 +75,7 @@ impl Refusal {
         ] {
             fields.append(name, FieldValue::from_static(value));
         }
-        CacheStatus { detail: Some(self.detail), ..CacheStatus::default() }.append_to(&mut fields);
+        CacheStatus { detail: Some(self.detail.into()), ..CacheStatus::default() }.append_to(&mut fields);
         fields.append(FieldName::from_static("x-cache"), FieldValue::from_static("MISS"));
         let frame = Frame { version: Version::Http11, persistent: false, length: Length::Known(body.len() as u64) };
         let mut response = encode::head(frame, self.status, None, &fields, date);

@@ -46,6 +46,14 @@ pub fn of_origin(caches: &Path, origin: &Origin) -> PathBuf {
     caches.join(format!("{host}-{}-{}", origin.port, &hash[..8]))
 }
 
+/// Returns the folder of the sites of a configuration file below `caches`: `<file>-<8 hex digits of the path's hash>`.
+pub fn of_file(caches: &Path, file: &Path) -> PathBuf {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_') { c } else { '_' };
+    let name: String = file.file_name().unwrap_or_default().to_string_lossy().chars().take(100).map(plain).collect();
+    let hash = blake3::hash(file.as_os_str().as_encoded_bytes()).to_hex();
+    caches.join(format!("{name}-{}", &hash[..8]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

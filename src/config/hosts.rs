@@ -1,6 +1,10 @@
 //! The settings about identities: the Host that the origin gets, and the proxies that are believed.
 
-use super::{ConfigError, Origin, Reader, origin};
+use super::{
+    error::ConfigError,
+    origin::{self, Origin},
+    reader::Reader,
+};
 use crate::{client::TrustedProxies, proxy::HostMode};
 
 impl Reader<'_> {

@@ -1,6 +1,14 @@
-use super::*;
+use std::time::Duration;
 
-fn task(words: &[&str]) -> Result<Task, ConfigError> {
+use super::*;
+use crate::{
+    cli::Arguments,
+    clock::Seconds,
+    proxy::HostMode,
+    units::{self, show_size},
+};
+
+fn task(words: &[&str]) -> Result<Task, Vec<ConfigError>> {
     let arguments = Arguments::read([&["larder"], words].concat()).unwrap();
     Task::new(&arguments, &Surroundings { home: Some("/home/a".into()), cores: 6, ..Surroundings::default() })
 }
@@ -13,9 +21,10 @@ fn config(words: &[&str]) -> Config {
 }
 
 fn error(words: &[&str]) -> String {
-    let error = task(&[&["--origin", "http://a.example"], words].concat()).unwrap_err().to_string();
-    assert_eq!(error.lines().count(), 1, "{error}");
-    error
+    let errors = task(&[&["--origin", "http://a.example"], words].concat()).unwrap_err();
+    let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    assert!(errors.len() == 1 && errors[0].lines().count() == 1, "{errors:?}");
+    errors.concat()
 }
 
 #[test]
@@ -28,12 +37,12 @@ fn the_defaults_are_the_documented_ones() {
         (256 << 20, 10 << 30, (10 << 30) / 4)
     );
     assert!(config.store.folder.starts_with("/home/a/.cache/larder"));
-    let policy = &config.policy;
+    let policy = &config.sites[0].policy;
     assert_eq!(
         (policy.default_ttl, policy.strict, policy.client_reload, policy.ignore_cookies),
         (Seconds(3600), false, false, false)
     );
-    let origin = &config.origin_client;
+    let origin = &config.sites[0].origin_client;
     assert_eq!(
         [origin.connect_timeout, origin.first_byte_timeout, origin.between_bytes_timeout].map(|d| d.as_secs()),
         [5, 60, 60]
@@ -70,7 +79,7 @@ fn fewer_connections_than_one_address_may_have_is_no_error() {
 #[test]
 fn limits_that_can_be_turned_off_take_zero() {
     let config = config(&["--origin-keep-alive", "0s", "--min-rate", "0B", "--drain-limit", "0B"]);
-    assert_eq!((config.origin_client.idle_timeout, config.client.min_rate), (Duration::ZERO, 0));
+    assert_eq!((config.sites[0].origin_client.idle_timeout, config.client.min_rate), (Duration::ZERO, 0));
     assert_eq!(config.client.drain_limit, 0);
 }
 
@@ -90,13 +99,13 @@ fn allowed_hosts_are_in_the_form_that_targets_have() {
 
 #[test]
 fn w20_the_host_that_the_origin_hears_follows_the_origin_or_the_flag() {
-    let mode = |words: &[&str]| config(words).host_mode;
+    let mode = |words: &[&str]| config(words).sites[0].host_mode.clone();
     assert_eq!(mode(&[]), HostMode::Origin);
     assert_eq!(mode(&["--host-header", "client"]), HostMode::Client);
     assert_eq!(mode(&["--host-header", "Auto"]), HostMode::Origin);
     assert_eq!(mode(&["--host-header", "App.Example:8080"]), HostMode::Named("app.example:8080".to_owned()));
     let Task::Serve(beside) = task(&["--origin", "http://127.0.0.1:8000"]).unwrap() else { panic!() };
-    assert_eq!((beside.host_mode, beside.forward_client), (HostMode::Client, false));
+    assert_eq!((&beside.sites[0].host_mode, beside.sites[0].forward_client), (&HostMode::Client, false));
 }
 
 #[test]
@@ -182,20 +191,20 @@ fn what_is_not_valid_names_the_flag_what_is_wrong_and_what_would_be_right() {
 fn an_origin_at_a_link_local_address_is_refused_unless_it_is_allowed() {
     for address in ["169.254.169.254", "169.254.0.1:8080", "[fe80::1]", "[fd00:ec2::254]", "[::ffff:169.254.1.1]:80"] {
         let url = format!("http://{address}/base");
-        let refused = task(&["--origin", &url]).unwrap_err();
+        let refused = task(&["--origin", &url]).unwrap_err().remove(0);
         assert_eq!(refused.setting, "--origin");
         assert!(refused.problem.ends_with("allow this one with --allow-link-local-origin"), "{}", refused.problem);
         let allowed = task(&["--origin", &url, "--allow-link-local-origin"]).unwrap();
-        assert!(matches!(allowed, Task::Serve(config) if config.origin_client.allow_link_local), "{address}");
+        assert!(matches!(allowed, Task::Serve(config) if config.sites[0].origin_client.allow_link_local), "{address}");
         // an earlier run may have allowed the address and filled the cache
         assert!(matches!(task(&["--origin", &url, "--clear-cache"]), Ok(Task::Clear(_))));
     }
-    assert!(!config(&[]).origin_client.allow_link_local);
+    assert!(!config(&[]).sites[0].origin_client.allow_link_local);
 }
 
 #[test]
 fn an_origin_is_required_for_serving_only() {
-    let missing = task(&["--strict"]).unwrap_err();
+    let missing = task(&["--strict"]).unwrap_err().remove(0);
     assert_eq!(missing.setting, "--origin");
     assert_eq!(missing.to_string(), "missing --origin: the site to cache, for example --origin http://example.com");
     assert!(
@@ -205,7 +214,7 @@ fn an_origin_is_required_for_serving_only() {
         task(&["stats", "--json"]).unwrap(),
         Task::Stats { folders: Folders::Below(_), json: true, all: false }
     ));
-    assert_eq!(task(&["--origin", "dummyjson.com", "--clear-cache"]).unwrap_err().setting, "--origin");
+    assert_eq!(task(&["--origin", "dummyjson.com", "--clear-cache"]).unwrap_err()[0].setting, "--origin");
 }
 
 #[test]
@@ -224,7 +233,7 @@ fn clearing_an_origin_means_the_folder_that_serving_it_uses() {
 #[test]
 fn without_a_place_for_caches_the_user_is_told_to_name_one() {
     let arguments = Arguments::read(["larder", "--origin", "http://a"]).unwrap();
-    let error = Task::new(&arguments, &Surroundings::default()).unwrap_err();
+    let error = Task::new(&arguments, &Surroundings::default()).unwrap_err().remove(0);
     assert_eq!(
         error.to_string(),
         "missing --cache-dir: neither XDG_CACHE_HOME nor HOME is set; name a folder, for example --cache-dir /var/cache/larder"

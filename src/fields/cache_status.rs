@@ -1,10 +1,12 @@
 //! Cache-Status (RFC 9211).
 
+use std::borrow::Cow;
+
 use super::CACHE_STATUS;
 use crate::message::{FieldValue, Fields};
 
 /// What this cache did with one request.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CacheStatus {
     /// The request was answered without asking the origin.
     pub hit: bool,
@@ -18,8 +20,8 @@ pub struct CacheStatus {
     pub collapsed: bool,
     /// How many seconds the response stays fresh. A negative number says how long it has been stale.
     pub ttl: Option<i64>,
-    /// The words for people, in printable ASCII.
-    pub detail: Option<&'static str>,
+    /// The words for people. Quotes are escaped, and what is not printable ASCII is left out (RFC 8941 §3.3.3).
+    pub detail: Option<Cow<'static, str>>,
     /// More words, which stand behind a colon.
     pub because: Option<&'static str>,
 }
@@ -49,9 +51,12 @@ impl CacheStatus {
         if let Some(ttl) = self.ttl {
             push(&["; ttl=", &ttl.to_string()]);
         }
-        if let Some(detail) = self.detail {
+        if let Some(detail) = &self.detail {
             let (colon, because) = self.because.map_or(("", ""), |because| (": ", because));
-            push(&["; detail=\"", detail, colon, because, "\""]);
+            match detail {
+                Cow::Borrowed(detail) => push(&["; detail=\"", detail, colon, because, "\""]),
+                Cow::Owned(detail) => push(&["; detail=\"", &escaped(detail), colon, because, "\""]),
+            }
         }
         member
     }
@@ -64,14 +69,30 @@ impl CacheStatus {
     }
 }
 
+/// Returns the content of a string of a structured field (RFC 8941 §3.3.3).
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.chars().filter(|c| matches!(c, ' '..='~')) {
+        if matches!(c, '"' | '\\') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_member_parses_as_a_structured_field() {
-        let hit =
-            CacheStatus { hit: true, ttl: Some(-3), detail: Some("stale-while-revalidate"), ..Default::default() };
+        let hit = CacheStatus {
+            hit: true,
+            ttl: Some(-3),
+            detail: Some("stale-while-revalidate".into()),
+            ..Default::default()
+        };
         assert_eq!(hit.member(), r#"larder; hit; ttl=-3; detail="stale-while-revalidate""#);
         let miss = CacheStatus {
             fwd: Some("uri-miss"),
@@ -81,7 +102,9 @@ mod tests {
             ..Default::default()
         };
         assert_eq!(miss.member(), "larder; fwd=uri-miss; fwd-status=304; stored; collapsed");
-        for member in [hit.member(), miss.member()] {
+        let ruled = CacheStatus { detail: Some(Cow::Owned("a \\ \"\u{e9}\"".to_owned())), ..Default::default() };
+        assert_eq!(ruled.member(), r#"larder; detail="a \\ \"\"""#);
+        for member in [hit.member(), miss.member(), ruled.member()] {
             sfv::Parser::new(&member).parse::<sfv::List>().unwrap();
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! These are functions and not methods of a trait, because `http` has an `is_safe` of its own that does not know QUERY.
 
-use crate::message::Method;
+use crate::message::{Method, Request};
 
 /// QUERY (RFC 10008).
 pub fn query() -> Method {
@@ -36,6 +36,16 @@ pub fn is_idempotent(method: &Method) -> bool {
 /// Returns true if stored responses can answer the method.
 pub fn is_cached(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD) || is_query(method)
+}
+
+/// Returns true if the request changes nothing at the origin, by its method or because a rule says so.
+pub fn is_safe_request(request: &Request) -> bool {
+    request.as_query || is_safe(&request.method)
+}
+
+/// Returns true if stored responses can answer the request.
+pub fn is_cached_request(request: &Request) -> bool {
+    request.as_query || is_cached(&request.method)
 }
 
 #[cfg(test)]

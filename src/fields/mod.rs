@@ -10,6 +10,7 @@ pub mod etag;
 pub mod forwarded;
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod graphql;
 pub mod hop_by_hop;
 pub mod lines;
 mod list;

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use super::{head::Limits, names::Names, places::Places, pool::PoolOptions, tls::Tls, unasked::Unasked};
 
 /// Which origin, and how long it may take.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     pub https: bool,
     /// As in the URL: a name or an address, IPv6 in brackets.

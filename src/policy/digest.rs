@@ -11,7 +11,7 @@ impl DigestKey {
     }
 
     /// Returns the digest of a value.
-    pub(super) fn digest(&self, value: &[u8]) -> [u8; 32] {
+    pub fn digest(&self, value: &[u8]) -> [u8; 32] {
         *blake3::keyed_hash(&self.0, value).as_bytes()
     }
 }

@@ -2,7 +2,7 @@
 
 use http::header::{AUTHORIZATION, COOKIE, DATE, SET_COOKIE, UPGRADE_INSECURE_REQUESTS};
 
-use super::{Options, Reason, Times};
+use super::{Options, Reason, Steering, Times};
 use crate::{
     clock::{Seconds, Timestamp},
     fields::{
@@ -28,6 +28,8 @@ pub(super) struct Governing {
     surrogate_no_cache: bool,
     /// Why the response must not be stored, whatever its lifetime.
     forbidden: Option<Reason>,
+    /// True if the window of stale-while-revalidate is that of a rule.
+    pub refreshed_by_rule: bool,
 }
 
 /// A lifetime that replaces those of Cache-Control and Expires.
@@ -36,6 +38,8 @@ pub(super) enum Replaced {
     Surrogate(Seconds),
     Accel(Seconds),
     AccelAt(Timestamp),
+    /// Counted from when the response came in.
+    Rule(Seconds),
 }
 
 impl Governing {
@@ -48,9 +52,11 @@ impl Governing {
             replaced: None,
             surrogate_no_cache: false,
             forbidden: None,
+            refreshed_by_rule: false,
         };
         governing.follow_accel(response, options);
         governing.follow_surrogate(response, options);
+        governing.follow_rules(options);
         governing
     }
 
@@ -94,6 +100,35 @@ impl Governing {
         if surrogate.no_cache.is_some() {
             self.directives.no_cache = Some(Scope::Response);
             self.surrogate_no_cache = true;
+        }
+    }
+
+    /// Follows the rules of the operator, who knows the origin. What the response forbids stays, unless a rule ignores it.
+    fn follow_rules(&mut self, options: &Options) {
+        let Options { steering: steering @ Steering { ignored, .. }, stale_if_error, .. } = options;
+        let said = &mut self.directives;
+        if ignored.no_store {
+            said.no_store = false;
+            self.forbidden
+                .take_if(|reason| matches!(reason, Reason::AccelOff | Reason::EdgeNoStore | Reason::SurrogateNoStore));
+        }
+        if ignored.private {
+            said.private.take_if(|scope| *scope == Scope::Response);
+            self.forbidden.take_if(|reason| *reason == Reason::SurrogatePrivate);
+        }
+        if ignored.no_cache {
+            said.no_cache.take_if(|scope| *scope == Scope::Response);
+        }
+        if let Some(ttl) = steering.ttl {
+            self.replaced = Some(Replaced::Rule(ttl));
+        }
+        let window = steering.stale_while_revalidate;
+        if window.is_some() && (steering.force_stale || said.stale_while_revalidate.is_none()) {
+            said.stale_while_revalidate = window;
+            self.refreshed_by_rule = true;
+        }
+        if steering.force_stale {
+            said.stale_if_error = Some(*stale_if_error);
         }
     }
 
@@ -206,13 +241,22 @@ pub(super) fn credentials(request: &Fields, options: &Options) -> Option<Reason>
     if options.strict {
         return None;
     }
-    if request.contains(&COOKIE) && !options.ignore_cookies {
+    let steering = &options.steering;
+    if request.contains(&COOKIE) && !options.ignore_cookies && !steering.keys_cookies {
         return Some(Reason::CookieWithoutFreshness);
     }
-    if request.contains(&AUTHORIZATION) {
+    if is_authorized(request, options) {
         return Some(Reason::AuthorizationWithoutFreshness);
     }
-    request.iter().any(|(name, _)| is_in_field(name)).then_some(Reason::KeyWithoutFreshness)
+    let counts = |name: &FieldName| !steering.keys(name) && !steering.ignored.authorization;
+    let tells = |name: &FieldName| is_in_field(name) && counts(name);
+    request.iter().any(|(name, _)| tells(name)).then_some(Reason::KeyWithoutFreshness)
+}
+
+/// Returns true if the request has Authorization, and no rule takes it into the key or ignores it.
+pub(super) fn is_authorized(request: &Fields, options: &Options) -> bool {
+    let steering = &options.steering;
+    request.contains(&AUTHORIZATION) && !steering.ignored.authorization && !steering.keys(&AUTHORIZATION)
 }
 
 /// Returns true if the stored response asks for credentials, and the request brings some.

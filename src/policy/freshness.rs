@@ -1,6 +1,6 @@
 //! Age and lifetime (RFC 9111 §4.2).
 //!
-//! The first of these gives the lifetime: CDN-Cache-Control, Surrogate-Control, X-Accel-Expires, s-maxage, max-age,
+//! The first of these gives the lifetime: a rule, CDN-Cache-Control, Surrogate-Control, X-Accel-Expires, s-maxage, max-age,
 //! Expires; then the invented ones: the one for redirects and missing resources, a tenth of the time since
 //! Last-Modified, the default. Directives that forbid storing come before all of them (`storing`).
 
@@ -46,8 +46,13 @@ pub fn usable_for(stored: &StoredHead, options: &Options) -> (Seconds, Reason) {
 }
 
 pub(super) fn lifetime(stored: &StoredHead, governing: &Governing, options: &Options) -> (Seconds, Reason) {
-    explicit_lifetime(&stored.head.fields, governing, stored.received)
-        .unwrap_or_else(|| invented_lifetime(stored, governing, options))
+    let (lifetime, by) = match explicit_lifetime(&stored.head.fields, governing, stored.received) {
+        // the rule counts from when the response came in
+        Some((lifetime, by @ Reason::TtlByRule)) => (lifetime.saturating_add(stored.initial_age), by),
+        Some(explicit) => explicit,
+        None => invented_lifetime(stored, governing, options),
+    };
+    options.steering.clamp(lifetime, by, stored.initial_age)
 }
 
 /// Returns the lifetime that the response itself gives, if any (RFC 9111 §4.2.1). `received` is the wall clock when the
@@ -62,6 +67,7 @@ pub(super) fn explicit_lifetime(
         Some(Replaced::Surrogate(seconds)) => return Some((seconds, Reason::SurrogateControl)),
         Some(Replaced::Accel(seconds)) => return Some((seconds, Reason::AccelExpires)),
         Some(Replaced::AccelAt(time)) => return Some((time.since(date_of(response, received)), Reason::AccelExpires)),
+        Some(Replaced::Rule(seconds)) => return Some((seconds, Reason::TtlByRule)),
         None => {}
     }
     let targeted = |reason| if governing.targeted { Reason::CdnCacheControl } else { reason };

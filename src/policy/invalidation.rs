@@ -3,7 +3,7 @@
 use http::header::{CONTENT_LOCATION, LOCATION};
 
 use crate::{
-    fields::method::{is_safe, writes_to_destination},
+    fields::method::{is_safe_request, writes_to_destination},
     message::{FieldName, Request, ResponseHead, Scheme, Target},
 };
 
@@ -13,7 +13,7 @@ static DESTINATION: FieldName = FieldName::from_static("destination");
 /// request's own, and those in Location and Content-Location that have the same authority. COPY and MOVE write to the
 /// request's Destination, too (RFC 4918 §9.8, §9.9). An error invalidates nothing.
 pub fn invalidates(request: &Request, response: &ResponseHead) -> Vec<Target> {
-    if is_safe(&request.method) || !(response.status.is_success() || response.status.is_redirection()) {
+    if is_safe_request(request) || !(response.status.is_success() || response.status.is_redirection()) {
         return Vec::new();
     }
     let mut targets = vec![request.target.clone()];

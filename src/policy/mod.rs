@@ -18,6 +18,7 @@ pub mod resuming;
 pub mod reuse;
 pub mod selection;
 pub mod sharing;
+mod steering;
 pub mod storing;
 pub mod validation;
 mod validators;
@@ -28,6 +29,7 @@ mod tests;
 
 pub use digest::DigestKey;
 pub use reason::{Fwd, Reason};
+pub use steering::{Ignored, Steering};
 
 use std::sync::Arc;
 
@@ -64,6 +66,8 @@ pub struct Options {
     /// The key of the digests that stand for credentials. It is no choice of the operator: the server reads it from the
     /// cache folder.
     pub digest_key: DigestKey,
+    /// What rules say of the request and its answer. It is no choice for a whole site.
+    pub steering: Steering,
 }
 
 /// The times of an exchange with the origin (RFC 9111 §4.2.3).

@@ -81,6 +81,10 @@ reasons! {
     LastModified => "a tenth of the time since Last-Modified",
     DefaultTtl => "default lifetime (see --default-ttl)",
     NegativeTtl => "lifetime of redirects and of what is missing (see --negative-ttl)",
+    /// In place of what the response says.
+    TtlByRule => "ttl of a rule",
+    MinTtlByRule => "min-ttl of a rule",
+    MaxTtlByRule => "max-ttl of a rule",
     NoFreshness => "no lifetime in the response",
 
     // Why a stored response is used.
@@ -88,6 +92,8 @@ reasons! {
     FreshDirectivesIgnored => "fresh; the request's directives are ignored (see --client-reload)",
     JustAsked => "fresh; the origin was asked less than a second ago",
     StaleWhileRevalidate => "stale-while-revalidate",
+    /// The response says nothing of it.
+    RefreshedByRule => "stale-while-revalidate of a rule",
     MaxStale => "max-stale in the request",
     StaleIfError => "stale-if-error",
     /// Because of `--stale-if-error`.
@@ -117,11 +123,13 @@ reasons! {
     MethodNotCached => "this method is not cached",
     HeadRequest => "a HEAD brings no content to store; a GET does",
 
+    BypassByRule => "bypass of a rule",
     RangeUnit => "a range in a unit other than bytes is answered by the origin",
     RequestContent => "the request has content, which is not in the key",
     ContentTooLong => "the request's content is too long for the key (64 KiB)",
 
     // Why a response is not stored.
+    NoStoreByRule => "no-store of a rule",
     OriginError => "an error does not replace the stored response",
     RequestNoStore => "no-store in the request",
     NoStore => "Cache-Control: no-store",
@@ -171,6 +179,7 @@ reasons! {
     TargetInvalid => "the request target is invalid",
     HostInvalid => "the Host field is invalid",
     HostNotServed => "Host not allowed (see --allow-host)",
+    PathNotServed => "no site has this path",
     ForeignTarget => "a URL of another host: Larder is no forward proxy",
     TooManyForClient => "too many requests at once from this address (see --max-connections-per-address)",
     ConnectionNominates => "Connection names a field that must stay",
@@ -247,6 +256,14 @@ mod tests {
             assert_eq!(rows, 1, "docs/reasons.md: {}", reason.as_str());
         }
         assert_eq!(page.len(), Reason::ALL.len());
+    }
+
+    #[test]
+    fn the_readme_explains_why_a_request_was_forwarded() {
+        let readme = include_str!("../../README.md");
+        for fwd in [Fwd::Bypass, Fwd::Method, Fwd::UriMiss, Fwd::VaryMiss, Fwd::Request, Fwd::Stale, Fwd::Partial] {
+            assert!(readme.contains(&format!("`fwd={}`", fwd.as_str())), "{}", fwd.as_str());
+        }
     }
 
     #[test]

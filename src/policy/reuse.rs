@@ -14,7 +14,7 @@ use crate::{
     clock::{Seconds, Timestamp},
     fields::{
         cache_control::RequestDirectives,
-        method::{is_cached, is_query, is_safe},
+        method::{is_cached_request, is_query, is_safe_request},
         range,
     },
     message::{Method, Request, StoredHead},
@@ -75,15 +75,18 @@ pub fn reuse<S: AsRef<StoredHead> + Judged>(
     options: &Options,
 ) -> Reuse<S> {
     // the method is understood and one that stored responses answer
-    if !is_safe(&request.method) {
+    if !is_safe_request(request) {
         return forward(Mode::Pass, Fwd::Method, Reason::UnsafeMethod);
     }
-    if !is_cached(&request.method) {
+    if !is_cached_request(request) {
         return forward(Mode::Pass, Fwd::Method, Reason::MethodNotCached);
     }
     let is_head = request.method == Method::HEAD;
     let followed = followed(&request.fields, options);
     let asked = &followed.directives;
+    if options.steering.bypass && !asked.only_if_cached {
+        return forward(Mode::Pass, Fwd::Bypass, Reason::BypassByRule);
+    }
     match decide(request, stored, variants, &followed, now, options) {
         Reuse::Serve(stored, Reason::Fresh) if followed.ignored => Reuse::Serve(stored, Reason::FreshDirectivesIgnored),
         Reuse::Serve(stored, reason) => Reuse::Serve(stored, reason),
@@ -118,18 +121,18 @@ pub fn alone<S>(decided: Reuse<S>) -> Reuse<S> {
 /// Decides on a safe request whose content is part of no key. The content may change the answer, so the answer is for
 /// this request alone (it could poison the cache).
 pub fn with_content<S>(request: &Request) -> Reuse<S> {
-    if !is_cached(&request.method) {
+    if !is_cached_request(request) {
         return forward(Mode::Pass, Fwd::Method, Reason::MethodNotCached);
     }
     if RequestDirectives::parse(&request.fields).only_if_cached {
         return Reuse::Refuse(Reason::OnlyIfCached);
     }
-    forward(Mode::Pass, Fwd::Bypass, unkeyed_content(&request.method))
+    forward(Mode::Pass, Fwd::Bypass, unkeyed_content(request))
 }
 
 /// Returns the reason why the content of a request is not part of its key.
-pub fn unkeyed_content(method: &Method) -> Reason {
-    if is_query(method) { Reason::ContentTooLong } else { Reason::RequestContent }
+pub fn unkeyed_content(request: &Request) -> Reason {
+    if is_query(&request.method) || request.as_query { Reason::ContentTooLong } else { Reason::RequestContent }
 }
 
 fn decide<S: AsRef<StoredHead> + Judged>(
@@ -226,7 +229,9 @@ fn decide<S: AsRef<StoredHead> + Judged>(
         && window.is_some_and(|window| freshness.stale_within(window))
         && !governing.forbids_stale_extensions(options.strict)
     {
-        return Reuse::Refresh(selected, Reason::StaleWhileRevalidate);
+        let by_rule = governing.refreshed_by_rule;
+        let reason = if by_rule { Reason::RefreshedByRule } else { Reason::StaleWhileRevalidate };
+        return Reuse::Refresh(selected, reason);
     }
     validate(Fwd::Stale, if standing.soft_since.is_some() { Reason::Purged } else { Reason::Stale })
 }

@@ -8,7 +8,7 @@ use super::{
     validators::{entity_tag, strong_last_modified},
 };
 use crate::{
-    fields::{CDN_CACHE_CONTROL, date, etag, etag::EntityTag, method::is_cached, range, range::ByteRange},
+    fields::{CDN_CACHE_CONTROL, date, etag, etag::EntityTag, method::is_cached_request, range, range::ByteRange},
     message::{FieldName, Fields, Method, Part, Request, ResponseHead, StatusCode, StoredHead},
 };
 
@@ -39,7 +39,7 @@ pub enum Selection {
 pub fn select(request: &Request, stored: &StoredHead, length: Option<u64>) -> Selection {
     // a response to another method tells the result of an action, which a 304 or a 206 would hide (RFC 9110 §13.1.2,
     // §14.2)
-    if !is_cached(&request.method) {
+    if !is_cached_request(request) {
         return Selection::Whole;
     }
     if not_modified(request, stored) {

@@ -5,7 +5,7 @@ use http::header::*;
 use super::{
     Options, Reason, Times,
     content::is_stream,
-    directives::{Governing, credentials, retain_storable},
+    directives::{Governing, credentials, is_authorized, retain_storable},
     freshness::{Freshness, explicit_lifetime, heuristically_cacheable, initial_age},
     invalidation::resolve,
     selection::content_length,
@@ -72,6 +72,12 @@ pub(super) fn storable(
     if RequestDirectives::parse(&request.fields).no_store {
         return Err(Reason::RequestNoStore);
     }
+    if options.steering.bypass {
+        return Err(Reason::BypassByRule);
+    }
+    if options.steering.no_store {
+        return Err(Reason::NoStoreByRule);
+    }
     if let Some(reason) = governing.forbids_storing() {
         return Err(reason);
     }
@@ -80,8 +86,7 @@ pub(super) fn storable(
         return Err(Reason::RedirectToItself);
     }
     // the cache is shared: Authorization is not present, or a directive allows it
-    let authorization = request.fields.contains(&AUTHORIZATION);
-    if authorization && !governing.allows_authorized() {
+    if is_authorized(&request.fields, options) && !governing.allows_authorized() {
         return Err(Reason::Authorization);
     }
     // each client of a stream wants its own, from the beginning and as it comes
@@ -110,7 +115,7 @@ pub(super) fn head(
     times: Times,
     options: &Options,
 ) -> Result<StoredHead, Reason> {
-    let (status, authorization) = (response.status, request.fields.contains(&AUTHORIZATION));
+    let (status, authorization) = (response.status, is_authorized(&request.fields, options));
     let mut fields = response.fields.clone();
     retain_storable(&mut fields, governing, times, options);
     if part.is_some() {
@@ -132,7 +137,7 @@ pub(super) fn head(
         invalidated: false,
         credentials: authorization || credentials(&request.fields, options).is_some(),
         position: times.position,
-        tags: Box::default(),
+        tags: options.steering.tag_hashes(&response.fields),
         unknown: Box::default(),
     })
 }
@@ -140,7 +145,7 @@ pub(super) fn head(
 /// Returns the method that the stored response will answer.
 fn storable_method<'a>(request: &'a Request, response: &ResponseHead, explicit: bool) -> Result<&'a Method, Reason> {
     match &request.method {
-        method if *method == Method::GET || is_query(method) => Ok(method),
+        method if *method == Method::GET || is_query(method) || request.as_query => Ok(method),
         // the origin may have carried out another method
         _ if request.fields.iter().any(|(name, _)| METHOD_OVERRIDES.contains(&name.as_str())) => {
             Err(Reason::MethodNotCached)
@@ -211,11 +216,14 @@ fn careful(
 ) -> Result<(), Reason> {
     let said = &governing.directives;
     let sets_cookie = response.fields.contains(&SET_COOKIE) || response.fields.contains(&SET_COOKIE2);
-    if sets_cookie && !(explicit && (said.public || said.s_maxage.is_some())) {
+    let ignores = options.steering.ignored.set_cookie;
+    if sets_cookie && !ignores && !(explicit && (said.public || said.s_maxage.is_some())) {
         return Err(Reason::SetCookie);
     }
     match credentials(&request.fields, options) {
         Some(reason @ (Reason::CookieWithoutFreshness | Reason::KeyWithoutFreshness)) if !explicit => Err(reason),
+        // a rule's lifetime is no permission to give one user's answer to others
+        Some(reason @ Reason::KeyWithoutFreshness) if options.steering.ttl.is_some() => Err(reason),
         _ => Ok(()),
     }
 }

@@ -5,7 +5,7 @@ use http::header::*;
 pub use super::validators::conditions;
 use super::{
     Options, Reason, Times,
-    directives::{Governing, followed, is_refusal_to, retain_storable},
+    directives::{Governing, followed, is_authorized, is_refusal_to, retain_storable},
     freshness::{Freshness, initial_age, liveness},
     selection::{content_length, is_covered},
     validators::entity_tag,
@@ -52,7 +52,7 @@ pub fn freshen_unasked(
 /// has Authorization, a directive must allow it (RFC 9111 §3.5). If the request says no-store, they may not (§5.2.1.5).
 pub fn may_be_shared(request: &Request, freshened: &StoredHead, options: &Options) -> bool {
     let allows = || Governing::of(&freshened.head.fields, options).allows_authorized();
-    let authorized = !request.fields.contains(&AUTHORIZATION) || allows();
+    let authorized = !is_authorized(&request.fields, options) || allows();
     authorized && !RequestDirectives::parse(&request.fields).no_store
 }
 
@@ -93,6 +93,10 @@ fn updated(
     if grows_beyond(&fields, &stored.head.fields, options) {
         return None;
     }
+    let tags = match options.steering.has_tags() {
+        true => options.steering.tag_hashes(&fields),
+        false => stored.tags.clone(),
+    };
     let forbidden = nominated.is_err()
         || after.forbids_storing().is_some()
         || (stored.credentials && before.allows_authorized() && !after.allows_authorized());
@@ -105,7 +109,8 @@ fn updated(
         position: times.position,
         nominated: nominated.unwrap_or_else(|_| stored.nominated.clone()),
         invalidated: forbidden,
-        credentials: stored.credentials || (request.fields.contains(&AUTHORIZATION) && !options.strict),
+        credentials: stored.credentials || (is_authorized(&request.fields, options) && !options.strict),
+        tags,
         ..stored.clone()
     })
 }
@@ -207,7 +212,8 @@ pub fn on_error(
     let by_client = asked.stale_if_error.filter(|_| !unasked);
     let allowed = by_origin.max(by_client);
     if allowed.is_some_and(|limit| freshness.stale_within(limit)) {
-        return Ok(Reason::StaleIfError);
+        let by_rule = options.steering.force_stale;
+        return Ok(if by_rule { Reason::StaleByDefault } else { Reason::StaleIfError });
     }
     // a 500 is passed on, because the application's developer must see it
     let outlived = matches!(status, None | Some(502..=504));

@@ -164,7 +164,8 @@ fn content(request: &Request) -> Option<Nominated> {
 /// Returns the names in Vary, and names that most likely are missing from it, sorted, each of them once.
 fn names(response: &Fields, options: &Options) -> Result<Vec<FieldName>, Reason> {
     let mut names = Vec::new();
-    for member in response.values(&VARY).flat_map(|line| members(line.as_bytes())) {
+    let followed = !options.steering.ignored.vary;
+    for member in response.values(&VARY).filter(|_| followed).flat_map(|line| members(line.as_bytes())) {
         match FieldName::from_bytes(member) {
             _ if member.is_empty() => {}
             Ok(name) if BY_CLIENT.contains(&name.as_str()) => return Err(Reason::VaryByClient),

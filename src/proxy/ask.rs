@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    fields::method::is_safe,
+    fields::method::is_safe_request,
     message::{FieldName, FieldValue, Fields, Method, StoredHead},
     origin::{OriginError, OriginResponse},
     policy::{
@@ -40,7 +40,7 @@ struct AskAnew;
 pub async fn ask(question: Question, lead: Option<Flying>) -> Fetched {
     let mut asking = Asking {
         epoch: question.asked.cx.store.epoch(),
-        unkeyed: matches!(question.content, Content::Stream(_)) && is_safe(&question.asked.request.method),
+        unkeyed: matches!(question.content, Content::Stream(_)) && is_safe_request(&question.asked.request),
         question,
         lead,
     };
@@ -173,9 +173,15 @@ impl Asking {
             return Err(AskAnew);
         }
         let Answered { response, times } = &answered;
-        let head = validation::freshen(&asked.request, &stored.head, &response.head, *times, asked.policy())
-            // the stored part belongs to a representation that If-Range no longer names
-            .filter(|head| selection::is_covered(&asked.request, head));
+        let head = validation::freshen(
+            &asked.request,
+            &stored.head,
+            &response.head,
+            *times,
+            &asked.policy_on(&stored.head.head),
+        )
+        // the stored part belongs to a representation that If-Range no longer names
+        .filter(|head| selection::is_covered(&asked.request, head));
         match head {
             Some(head) => Ok(self.freshened(stored, head, answered)),
             None => Err(AskAnew),
@@ -189,7 +195,13 @@ impl Asking {
             return Err(AskAnew);
         }
         let Answered { response, times } = answered;
-        let head = validation::freshen(&asked.request, &begun.head, &response.head, *times, asked.policy());
+        let head = validation::freshen(
+            &asked.request,
+            &begun.head,
+            &response.head,
+            *times,
+            &asked.policy_on(&begun.head.head),
+        );
         let head = head.ok_or(AskAnew)?;
         let cookies = own_cookies(&response.head.fields, &head.head.fields);
         let filling = Filling { head: Arc::new(head), ..begun };
@@ -200,7 +212,7 @@ impl Asking {
     /// 304 to it means that nothing was changed.
     fn is_unasked(&self) -> bool {
         let request = &*self.question.asked.request;
-        is_safe(&request.method) && (self.question.mode != Mode::Pass || !forward::has_conditions(request))
+        is_safe_request(request) && (self.question.mode != Mode::Pass || !forward::has_conditions(request))
     }
 
     /// Handles a 304 to a request without conditions. The 304 may still be about the only response that is stored for
@@ -212,8 +224,8 @@ impl Asking {
         let is_dead = |stored: &StoredResponse| asked.cx.store.standing(stored).liveness == Liveness::Dead;
         let stored = self.question.stored.as_ref().filter(|stored| stored.key == asked.primary && !is_dead(stored));
         let head = stored.and_then(|stored| {
-            let (request, options) = (&asked.request, asked.policy());
-            validation::freshen_unasked(request, &stored.head, &response.head, *times, options)
+            let (request, options) = (&asked.request, asked.policy_on(&stored.head.head));
+            validation::freshen_unasked(request, &stored.head, &response.head, *times, &options)
                 .filter(|head| selection::is_covered(request, head))
         });
         match stored.zip(head) {
@@ -229,7 +241,8 @@ impl Asking {
         let (cx, request) = (&asked.cx, &*asked.request);
         // an answer to one user freshens no response for others
         let bound = response.bound.is_some();
-        let shared = !bound && !head.invalidated && validation::may_be_shared(request, &head, asked.policy());
+        let shared =
+            !bound && !head.invalidated && validation::may_be_shared(request, &head, &asked.policy_on(&head.head));
         if head.invalidated && !bound {
             // the 304 says that the response is for this client alone
             cx.store.invalidate(&asked.primary);
@@ -267,15 +280,16 @@ impl Asking {
             return Fetched::Relay { answered, reason };
         };
         let head = &response.head;
+        let options = asked.policy_on(head);
         let failure = sharing::is_failure(head.status.as_u16());
         let may_share = response.bound.is_none() && !self.unkeyed;
         let shared = match (failure, reason) {
             _ if !may_share => None,
             (true, _) if announced_length(response).is_none_or(|length| length <= SHARED_ERROR) => {
-                sharing::error_for_all(&asked.request, head, *times, asked.policy()).map(|h| (h, Audience::Anonymous))
+                sharing::error_for_all(&asked.request, head, *times, &options).map(|h| (h, Audience::Anonymous))
             }
             (false, Reason::LifetimeUsedUp) => {
-                sharing::outrun(&asked.request, head, *times, asked.policy()).map(|h| (h, Audience::Waiting))
+                sharing::outrun(&asked.request, head, *times, &options).map(|h| (h, Audience::Waiting))
             }
             _ => None,
         };
@@ -319,10 +333,11 @@ impl Asking {
         let stored = stored.as_ref().filter(living);
         let freshened = stored.filter(|_| response.bound.is_none());
         after_effects(asked, freshened, &response.head, *times, self.epoch).await;
+        let options = asked.policy_on(&response.head);
         let storable = match self.unkeyed {
-            true => Err(unkeyed_content(&request.method)),
+            true => Err(unkeyed_content(request)),
             false if let Some(scheme) = response.bound => Err(scheme.into()),
-            false => storing(request, &response.head, *times, asked.policy())
+            false => storing(request, &response.head, *times, &options)
                 .and_then(|head| admitted(&asked.cx.store, response).map(|()| head)),
         };
         let completes = *mode == Mode::Complete;
@@ -338,8 +353,8 @@ impl Asking {
                 }
                 let kept = Kept::new(head, stored, completed);
                 asked.cx.shared.note_shareable(&flight.variant);
-                let came_stale = !sharing::is_fresh(&kept.head, times.response, asked.policy());
-                let outrun = || sharing::outrun(request, &response.head, *times, asked.policy());
+                let came_stale = !sharing::is_fresh(&kept.head, times.response, &options);
+                let outrun = || sharing::outrun(request, &response.head, *times, &options);
                 let audience = if came_stale && outrun().is_some() { Audience::Waiting } else { Audience::All };
                 Ok(keep(asked, answered, kept, audience, self.lead.take(), self.epoch))
             }
@@ -367,7 +382,8 @@ pub fn stand_in(asked: &Asked, stored: Option<&Arc<StoredResponse>>, status: Opt
     let (stored, now) = (stored?, asked.cx.clock.now());
     // a purge may have come since the response was found
     asked.cx.store.standing(stored);
-    let reason = validation::on_error(&asked.request, &**stored, status, now, asked.policy()).ok()?;
+    let reason =
+        validation::on_error(&asked.request, &**stored, status, now, &asked.policy_on(&stored.head.head)).ok()?;
     Some(Fetched::StoodIn { stored: stored.clone(), reason, status, failure: None })
 }
 

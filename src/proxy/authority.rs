@@ -105,9 +105,13 @@ fn of_address(address: SocketAddr, scheme: Scheme) -> String {
     scheme.without_default_port(&address).to_owned()
 }
 
-/// Returns true if a name of `--allow-host` covers this authority. Without a port it covers every port.
-fn covers(allowed: &str, authority: &str, scheme: Scheme) -> bool {
+/// Returns true if a name of `--allow-host` or of a site's hosts covers this authority. Without a port it covers every port;
+/// `*.example.com` covers all names below that one.
+pub fn covers(allowed: &str, authority: &str, scheme: Scheme) -> bool {
     let (host, port) = host_and_port(authority);
+    if let Some(above) = allowed.strip_prefix('*') {
+        return host.strip_suffix(above).is_some_and(|below| !below.is_empty());
+    }
     match host_and_port(allowed) {
         (allowed, None) => allowed == host,
         (allowed, Some(named)) => {

@@ -1,13 +1,20 @@
 //! Rewrites Set-Cookie so that the client's browser accepts it. An origin names its own host and may require https; the
 //! client asked another host, maybe by http.
 
-use super::authority::{host_and_port, is_loopback_name};
+use std::borrow::Cow;
+
+use super::{
+    authority::{host_and_port, is_loopback_name},
+    forward::OriginUrl,
+    outward::is_below,
+};
 use crate::message::{FieldValue, Scheme, Target};
 
 /// Returns the Set-Cookie line that fits the host that the client asked. Returns `None` if the line fits as it is. A
 /// Domain that does not match that host is dropped. Secure, and the attributes that need it, are dropped if the client
-/// asked a loopback name of Larder without TLS. `port` is the port that Larder listens on.
-pub fn fitting(line: &FieldValue, target: &Target, port: u16) -> Option<FieldValue> {
+/// asked a loopback name of Larder without TLS. Path becomes the path under which clients reach the same. `port` is the port
+/// that Larder listens on.
+pub fn fitting(line: &FieldValue, target: &Target, port: u16, url: &OriginUrl) -> Option<FieldValue> {
     let text = line.to_str().ok()?;
     let (pair, attributes) = text.split_once(';')?;
     let is_plain = target.scheme == Scheme::Http && is_loopback_name(&target.authority, target.scheme, port);
@@ -25,13 +32,24 @@ pub fn fitting(line: &FieldValue, target: &Target, port: u16) -> Option<FieldVal
             _ => true,
         }
     };
-    let count = attributes.split(';').count();
-    let kept: Vec<_> = attributes.split(';').filter(fits).collect();
-    if kept.len() == count {
-        return None;
+    let kept = attributes.split(';').filter(fits).map(|attribute| moved(attribute, url));
+    let line = std::iter::once(pair.into()).chain(kept).collect::<Vec<Cow<'_, str>>>().join(";");
+    if line == text { None } else { FieldValue::try_from(line).ok() }
+}
+
+/// Returns the attribute; Path with the site's prefix in place of the origin's base path.
+fn moved<'a>(attribute: &'a str, url: &OriginUrl) -> Cow<'a, str> {
+    let Some((name, path)) = attribute.split_once('=') else { return attribute.into() };
+    if !name.trim().eq_ignore_ascii_case("path") || (url.base.is_empty() && url.prefix.is_empty()) {
+        return attribute.into();
     }
-    let line = std::iter::once(pair).chain(kept).collect::<Vec<_>>().join(";");
-    FieldValue::try_from(line).ok()
+    let path = path.trim();
+    let below = Some(path).filter(|path| is_below(path, &url.base)).map_or(path, |path| &path[url.base.len()..]);
+    let below = if url.prefix.is_empty() || below != "/" { below } else { "" };
+    match (url.prefix.as_str(), below) {
+        ("", "") => format!("{name}=/").into(),
+        (prefix, below) => format!("{name}={prefix}{below}").into(),
+    }
 }
 
 /// Returns true if a host matches the Domain of a cookie (RFC 6265 §5.1.3).
@@ -48,7 +66,31 @@ mod tests {
     fn fitted(line: &str, scheme: Scheme, authority: &str) -> String {
         let target = Target { scheme, authority: authority.to_owned(), path_and_query: "/".to_owned() };
         let line = FieldValue::from_str(line).unwrap();
-        fitting(&line, &target, 3000).unwrap_or(line).to_str().unwrap().to_owned()
+        let root = url("", "");
+        fitting(&line, &target, 3000, &root).unwrap_or(line).to_str().unwrap().to_owned()
+    }
+
+    fn url(base: &str, prefix: &str) -> OriginUrl {
+        OriginUrl { https: false, authority: "o".to_owned(), base: base.to_owned(), prefix: prefix.to_owned() }
+    }
+
+    #[test]
+    fn the_path_of_a_cookie_is_the_one_under_which_clients_reach_the_same() {
+        let target = Target { scheme: Scheme::Http, authority: "shop.test".to_owned(), path_and_query: "/".to_owned() };
+        for (base, prefix, path, moved) in [
+            ("", "", "/", "/"),
+            ("", "", "/a", "/a"),
+            ("/api", "", "/api", "/"),
+            ("/api", "", "/api/a", "/a"),
+            ("/api", "", "/", "/"),
+            ("", "/shop", "/", "/shop"),
+            ("", "/shop", "/a/", "/shop/a/"),
+            ("/api", "/shop", "/api/a", "/shop/a"),
+        ] {
+            let line = FieldValue::from_str(&format!("a=b; Path={path}; HttpOnly")).unwrap();
+            let fitted = fitting(&line, &target, 3000, &url(base, prefix)).unwrap_or(line);
+            assert_eq!(fitted.to_str().unwrap(), format!("a=b; Path={moved}; HttpOnly"), "{base} {prefix} {path}");
+        }
     }
 
     #[test]

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use super::{context::Asked, shared::Changed};
 use crate::{
-    fields::method::{is_safe, query},
+    fields::method::{is_safe_request, query},
     key::CacheKey,
     message::{Method, ResponseHead, StatusCode, StoredHead},
     policy::{
         Times, invalidation, parts,
         validation::{self, HeadSays},
     },
-    purge::{Strength, Target},
+    purge::{self, Strength, Target},
     store::{Epoch, StoredResponse},
 };
 
@@ -24,11 +24,17 @@ pub async fn after_effects(
     epoch: Epoch,
 ) {
     let (cx, request) = (&asked.cx, &*asked.request);
-    if !is_safe(&request.method) {
+    if !is_safe_request(request) {
         let targets = invalidation::invalidates(request, response);
-        let methods = [Method::GET, query()];
+        // a POST has a key of its own where a rule has it answered from the cache
+        let methods = [Method::GET, query(), Method::POST];
+        let methods = if asked.steered.request().keys_content() { &methods[..] } else { &methods[..2] };
         let keys: Vec<CacheKey> =
-            targets.iter().flat_map(|target| methods.each_ref().map(|method| asked.key(method, target))).collect();
+            targets.iter().flat_map(|target| methods.iter().map(|method| asked.key(method, target))).collect();
+        for target in targets.iter().filter(|target| asked.has_many_keys(target)) {
+            let target = purge::Target::url(&asked.policy().site, None, &target.path_and_query);
+            cx.store.purge_behind(target, Strength::Hard, cx.clock.wall());
+        }
         keys.iter().for_each(|key| cx.shared.note_invalidated(*key, times.response));
         let has_changed = response.status.is_success() || response.status == StatusCode::SEE_OTHER;
         let path = has_changed.then(|| purge_other_queries(asked));
@@ -36,8 +42,8 @@ pub async fn after_effects(
     } else if request.method == Method::HEAD
         && let Some(stored) = stored
     {
-        let length = stored.length();
-        match validation::freshen_by_head(request, &stored.head, length, response, times, asked.policy()) {
+        let (length, options) = (stored.length(), asked.policy_on(&stored.head.head));
+        match validation::freshen_by_head(request, &stored.head, length, response, times, &options) {
             HeadSays::Freshened(head) => freshen(asked, stored, *head, times, epoch),
             HeadSays::Changed => cx.store.invalidate(&asked.primary),
             HeadSays::Nothing => {}

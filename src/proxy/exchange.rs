@@ -40,7 +40,7 @@ pub async fn send(
     client: ClientSide,
 ) -> Result<Answered, OriginError> {
     let (request, site) = (&*asked.request, &asked.site);
-    let heard = site.heard_as(&request.target);
+    let heard = asked.heard();
     let mut fields = outgoing(asked, &heard, conditions, added);
     if !matches!(content, Content::None) && !forward::is_made_for_content(&request.method) {
         // an origin that ignores such a body takes it for the next request, so no further request may use the
@@ -71,7 +71,7 @@ pub async fn send(
 fn outgoing(asked: &Asked, heard: &OriginUrl, conditions: Conditions, added: &[(FieldName, FieldValue)]) -> Fields {
     let (request, site) = (&*asked.request, &asked.site);
     let mut fields = forward::fields(request, heard, &asked.cx.pseudonym, conditions);
-    if site.tells_client() {
+    if asked.tells_client() {
         // an https origin that hears http redirects to itself for ever
         let scheme = if heard.https { Scheme::Https } else { request.target.scheme };
         forward::describe_client(&mut fields, request, scheme);

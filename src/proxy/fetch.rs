@@ -341,8 +341,9 @@ fn is_due(asked: &Asked, filling: &Filling) -> bool {
 
 /// Decides whether a response that another request fetched may be used. A purge may have come since that request asked.
 fn decide<'a>(asked: &Asked, head: &'a StoredHead, now: Timestamp) -> Reuse<Looked<'a>> {
+    let options = asked.policy_on(&head.head);
     let head = Looked { head, standing: asked.cx.store.standing_of(head) };
-    reuse(&asked.request, Some(head), false, now, asked.policy())
+    reuse(&asked.request, Some(head), false, now, &options)
 }
 
 /// Returns true if the response was received whole and is being stored.

@@ -1,19 +1,22 @@
 //! Makes the request that is sent to the origin.
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 use http::header;
 
 use crate::message::{FieldName, FieldValue, Fields, Method, Request, Scheme};
 
 /// The origin's URL, in parts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OriginUrl {
     pub https: bool,
     /// The host, and the port unless it is the scheme's default, as in Host.
     pub authority: String,
     /// The base path. It begins with `/` and does not end with one. Empty if there is none.
     pub base: String,
+    /// The path under which clients reach the origin, in place of `base`. It begins with `/` and does not end with one. Empty
+    /// if they reach it at the root.
+    pub prefix: String,
 }
 
 impl OriginUrl {
@@ -33,7 +36,16 @@ impl OriginUrl {
 
     /// Returns the target that is sent to the origin: the base path, then the path and query of the request.
     pub fn target(&self, request: &Request) -> String {
-        format!("{}{}", self.base, request.target.path_and_query)
+        format!("{}{}", self.base, self.within(&request.target.path_and_query))
+    }
+
+    /// Returns a path of the client's without the prefix.
+    pub fn within<'a>(&self, path_and_query: &'a str) -> Cow<'a, str> {
+        match path_and_query.strip_prefix(&*self.prefix) {
+            Some(within) if within.starts_with('/') => within.into(),
+            Some(within) => format!("/{within}").into(),
+            None => path_and_query.into(),
+        }
     }
 
     /// Turns a reference to the origin into a reference that leads to the same place through Larder. Returns `None` if
@@ -50,18 +62,19 @@ impl OriginUrl {
             let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
             let bare = self.scheme().without_default_port(authority);
             bare.eq_ignore_ascii_case(&self.authority).then_some(path)?
-        } else if reference.starts_with('/') && !self.base.is_empty() {
+        } else if reference.starts_with('/') && !(self.base.is_empty() && self.prefix.is_empty()) {
             reference
         } else {
             return None;
         };
         let inside = path.strip_prefix(self.base.as_str())?;
         match inside.as_bytes() {
+            [b'/', ..] if !self.prefix.is_empty() => Some(format!("{}{inside}", self.prefix)),
             // such a path alone would be read as a host (RFC 3986 §4.2; the WHATWG URL standard reads backslashes so,
             // too)
             [b'/', b'/' | b'\\' | b'\t', ..] => Some(format!("/.{inside}")),
             [b'/', ..] => Some(inside.to_owned()),
-            [] | [b'?' | b'#', ..] => Some(format!("/{inside}")),
+            [] | [b'?' | b'#', ..] => Some(format!("{}/{inside}", self.prefix)),
             _ => None,
         }
     }
@@ -156,7 +169,8 @@ mod tests {
     use super::*;
 
     fn site(https: bool, base: &str) -> OriginUrl {
-        OriginUrl { https, authority: "origin.test:8080".to_owned(), base: base.to_owned() }
+        let (authority, base) = ("origin.test:8080".to_owned(), base.to_owned());
+        OriginUrl { https, authority, base, prefix: String::new() }
     }
 
     #[test]
@@ -206,6 +220,28 @@ mod tests {
         }
         let with_www = OriginUrl { authority: "www.origin.test".to_owned(), ..site(true, "/api") };
         assert_eq!(with_www.other_name("https://origin.test/y").as_deref(), Some("https://origin.test/api"));
+    }
+
+    #[test]
+    fn a_prefix_stands_in_the_place_of_the_base_path() {
+        let of = |base| OriginUrl { prefix: "/npm".to_owned(), ..site(false, base) };
+        for (path, within) in
+            [("/npm/a?b", "/a?b"), ("/npm", "/"), ("/npm?a", "/?a"), ("/npm/", "/"), ("/npm//x", "//x")]
+        {
+            assert_eq!(of("/api").within(path), within, "{path}");
+        }
+        for (base, reference, inward) in [
+            ("/api", "http://origin.test:8080/api/x", Some("/npm/x")),
+            ("/api", "/api/x?y", Some("/npm/x?y")),
+            ("/api", "/api", Some("/npm/")),
+            ("/api", "/other", None),
+            ("", "/x", Some("/npm/x")),
+            ("", "//evil.test/", None),
+            ("", "http://origin.test:8080//evil.test/", Some("/npm//evil.test/")),
+            ("", "x", None),
+        ] {
+            assert_eq!(of(base).inward(reference).as_deref(), inward, "{base} {reference}");
+        }
     }
 
     #[test]

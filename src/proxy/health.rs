@@ -112,7 +112,7 @@ mod tests {
 
     fn url(n: u8) -> CacheKey {
         let (method, path) = (&Method::GET, n.to_string());
-        CacheKey::of(UrlParts { site: "", host_mode: "", method, path_and_query: &path, client: None })
+        CacheKey::of(UrlParts { site: "", host_mode: "", method, path_and_query: &path, client: None, besides: None })
     }
 
     #[test]

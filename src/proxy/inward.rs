@@ -74,8 +74,12 @@ mod tests {
     use super::*;
 
     fn urls() -> Vec<OriginUrl> {
-        let url =
-            |https, authority: &str| OriginUrl { https, authority: authority.to_owned(), base: "/api".to_owned() };
+        let url = |https, authority: &str| OriginUrl {
+            https,
+            authority: authority.to_owned(),
+            base: "/api".to_owned(),
+            prefix: String::new(),
+        };
         vec![url(false, "origin.test:8080"), url(true, "shop.test")]
     }
 

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     client::Hold,
     clock::Timestamp,
-    fields::{method::is_safe, range},
+    fields::{method::is_safe_request, range},
     key::CacheKey,
     logging::redact,
     message::{Method, StatusCode, StoredHead},
@@ -117,7 +117,7 @@ fn begin(
         lead.land(Landing::Filling(filling.clone()));
     }
     // the answer to an unsafe request invalidates the URL at its own time, and may be stored all the same
-    let since = if is_safe(&request.method) { times.request } else { times.response.plus_millisecond() };
+    let since = if is_safe_request(request) { times.request } else { times.response.plus_millisecond() };
     let (cx, site) = (cx.clone(), asked.site.clone());
     let primary = asked.primary;
     let held = asked.worker.hold();

@@ -25,6 +25,7 @@ mod histogram;
 mod host_mode;
 mod inward;
 mod keep;
+mod keying;
 mod landing;
 mod observed;
 mod outcome;
@@ -38,6 +39,8 @@ mod said;
 mod secure;
 mod shared;
 mod site;
+mod sites;
+mod steered;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -48,6 +51,7 @@ use std::{pin::pin, rc::Rc};
 
 use bytes::BytesMut;
 use futures_util::{StreamExt, stream};
+use http::header::CONTENT_TYPE;
 
 pub use self::{
     context::Context,
@@ -61,6 +65,7 @@ pub use self::{
     secure::Secure,
     shared::Shared,
     site::Site,
+    sites::{Plan, SitePlan, Sites},
 };
 use self::{
     context::{Asked, key},
@@ -68,18 +73,22 @@ use self::{
     question::{Content, Found, find},
     refusal::{Refusal, refused},
     said::{Said, believe},
+    sites::Served,
+    steered::Steered,
     verdict::{Answer, Verdict},
     warning::Warning,
 };
 use crate::{
     client::{Connection, Presented, Reply, RequestBody},
     fields::{
+        METHOD_OVERRIDES,
         authentication::authenticates_connection,
-        method::{is_query, is_safe},
+        graphql,
+        method::{is_cached_request, is_query, is_safe_request},
     },
     key,
     logging::escape,
-    message::{Method, Request},
+    message::{Fields, Method, Request},
     origin::{OriginError, Owner, Upload},
     policy::reuse::{Forward, Reuse, alone, reuse, with_content},
 };
@@ -94,7 +103,7 @@ const QUERY_CONTENT: u64 = 64 * 1024;
 pub async fn serve(cx: Rc<Context>, mut presented: Presented) -> Reply {
     let said = believe(&mut presented, &cx.trusted);
     let mut observed = Observed::begin(&cx, &presented);
-    let answer = match admit(cx, presented, &said).await {
+    let mut answer = match admit(cx, presented, &said).await {
         Ok(admitted) => {
             observed.chose(&admitted.asked.site);
             handle(admitted).await
@@ -109,6 +118,9 @@ pub async fn serve(cx: Rc<Context>, mut presented: Presented) -> Reply {
             refused(&refusal)
         }
     };
+    if let Some(steered) = answer.verdict.steered.clone() {
+        steered.change(&mut answer.reply.fields);
+    }
     observed.end(answer)
 }
 
@@ -129,9 +141,10 @@ struct Admitted {
 /// Reads the request, and chooses its site.
 async fn admit(cx: Rc<Context>, mut presented: Presented, said: &Said) -> Result<Admitted, Refusal> {
     let fields = std::mem::take(&mut presented.fields);
-    let rules = request::Rules { names: cx.names(presented.local), pseudonym: &cx.pseudonym, said };
+    let served = cx.sites.served();
+    let rules = request::Rules { names: cx.names(&served, presented.local), pseudonym: &cx.pseudonym, said };
     let (site, mut request) = request::parse(&presented, fields, &rules)
-        .and_then(|request| choose(&cx, &request).map(|site| (site, request)))
+        .and_then(|request| choose(&served, &request).map(|site| (site, request)))
         .inspect_err(|_| presented.connection.close_after())?;
     if said.client.is_some_and(|client| !presented.connection.count_for(client)) {
         return Err(Refusal::TooManyForClient);
@@ -139,7 +152,9 @@ async fn admit(cx: Rc<Context>, mut presented: Presented, said: &Said) -> Result
     if !presented.body.is_empty() {
         Box::pin(presented.body.read_ahead()).await.map_err(|_| Refusal::Content)?;
     }
-    let asks_with_content = is_query(&request.method);
+    let steered = site.book.steered(&request);
+    let may_be_query = steered.request().keys_content() && !overrides_method(&request.fields);
+    let asks_with_content = is_query(&request.method) || may_be_query;
     let content = match presented.body {
         body if body.is_empty() => Content::None,
         body if asks_with_content => Box::pin(read_content(body)).await?,
@@ -152,21 +167,67 @@ async fn admit(cx: Rc<Context>, mut presented: Presented, said: &Said) -> Result
             Content::Stream(_) => None,
         };
     }
-    let method = if asks_with_content { &request.method } else { &Method::GET };
-    let primary = key(&site, method, &request.target);
+    request.as_query = may_be_query && !may_change(&request, &content);
+    if !request.as_query && may_be_query {
+        request.content = None;
+    }
+    shape(&site, &steered, &mut request)?;
+    let has_own_key = is_query(&request.method) || request.as_query;
+    let method = if has_own_key { &request.method } else { &Method::GET };
+    let primary = key(&site, &steered, method, &request.target, &request.fields);
     let (local, worker) = (presented.local, presented.worker);
-    let asked = Asked { cx, site, request: Rc::new(request), local, worker, primary };
+    let asked = Asked { cx, served, site, request: Rc::new(request), local, worker, primary, steered };
     Ok(Admitted { asked, content, connection: presented.connection })
 }
 
+/// Returns true if a field may have the origin carry out another method.
+fn overrides_method(fields: &Fields) -> bool {
+    fields.iter().any(|(name, _)| METHOD_OVERRIDES.contains(&&*name.as_str().replace('_', "-")))
+}
+
+/// Returns true if a POST may change something although a rule has it answered from the cache.
+fn may_change(request: &Request, content: &Content) -> bool {
+    let content_type = request.fields.only(&CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    match content {
+        Content::None => graphql::may_change(content_type, b""),
+        Content::Read(bytes) => graphql::may_change(content_type, bytes),
+        // it is relayed, and nothing is stored
+        Content::Stream(_) => false,
+    }
+}
+
+/// Gives a request the path, the parameters and the cookies that the rules leave of it. Fails if it leads out of the site
+/// then.
+fn shape(site: &Site, steered: &Steered, request: &mut Request) -> Result<(), Refusal> {
+    let key = &steered.request().key;
+    let is_shared = is_cached_request(request) && !steered.request().policy.steering.bypass;
+    let rewritten = key.rewritten(&request.target.path_and_query);
+    let shaped = if is_shared { key.forwarded(&rewritten) } else { rewritten.as_ref().into() };
+    if shaped != request.target.path_and_query {
+        let shaped = shaped.into_owned();
+        let OriginUrl { base, prefix, .. } = &site.url;
+        if outward::leaves(&shaped, prefix) && !(base.is_empty() && prefix.is_empty()) {
+            return Err(Refusal::Target("a rule rewrites it so that it leads out of the site"));
+        }
+        request.target.path_and_query = shaped;
+    }
+    if is_shared {
+        key.keep_cookies(&mut request.fields);
+    }
+    Ok(())
+}
+
 /// Chooses the site of a request. Fails if the request leads out of the site.
-fn choose(cx: &Context, request: &Request) -> Result<Rc<Site>, Refusal> {
-    let site = &cx.site;
-    if !site.url.base.is_empty() {
-        if outward::climbs(&request.target.path_and_query) {
+fn choose(served: &Served, request: &Request) -> Result<Rc<Site>, Refusal> {
+    let target = &request.target;
+    let refused = || if served.has_host(target) { Refusal::NoSite } else { Refusal::NotServed };
+    let site = served.choose(target).ok_or_else(refused)?;
+    let OriginUrl { base, prefix, .. } = &site.url;
+    if !base.is_empty() || !prefix.is_empty() {
+        if outward::leaves(&target.path_and_query, prefix) {
             return Err(Refusal::Target("it leads above the origin's base path"));
         }
-        if outward::destination_climbs(&request.fields) {
+        if outward::destination_leaves(&request.fields, prefix) {
             return Err(Refusal::Target("its Destination leads above the origin's base path"));
         }
     }
@@ -201,8 +262,11 @@ fn is_bound(request: &Request, connection: &Connection) -> bool {
 async fn answer(asked: Asked, content: Content, connection: Connection, found: Found) -> Answer {
     let (request, now) = (&*asked.request, asked.cx.clock.now());
     let decision = match &content {
-        Content::Stream(_) if is_safe(&request.method) => with_content(request),
-        _ => reuse(request, found.stored.as_deref(), found.variants, now, asked.policy()),
+        Content::Stream(_) if is_safe_request(request) => with_content(request),
+        _ => {
+            let stored = found.stored.as_deref();
+            reuse(request, stored, found.variants, now, &asked.policy_for(stored.map(|stored| &stored.head)))
+        }
     };
     let decision = match decision {
         Reuse::Serve(..) => decision,

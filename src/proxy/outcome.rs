@@ -136,14 +136,14 @@ impl Kind {
     }
 
     fn of_answer(verdict: &Verdict) -> Kind {
-        use Reason::{MaxStale, StaleByDefault, StaleIfError, StaleWhileRevalidate, Validated};
+        use Reason::{MaxStale, RefreshedByRule, StaleByDefault, StaleIfError, StaleWhileRevalidate, Validated};
         match verdict.reason {
             _ if verdict.tier == Tier::Larder && verdict.failure.is_some() => Kind::Error,
             _ if verdict.tier == Tier::Larder => Kind::Refused,
             _ if !verdict.from_cache && verdict.collapsed => Kind::Collapsed,
             _ if !verdict.from_cache && verdict.stored => Kind::Miss,
             _ if !verdict.from_cache => Kind::NotCached,
-            StaleWhileRevalidate | MaxStale | StaleIfError | StaleByDefault => Kind::Stale,
+            StaleWhileRevalidate | RefreshedByRule | MaxStale | StaleIfError | StaleByDefault => Kind::Stale,
             _ if verdict.reason == Validated || verdict.fwd_status == Some(304) => Kind::Validated,
             _ => Kind::Fresh,
         }

@@ -30,8 +30,13 @@ impl Outward<'_> {
             let Some(text) = fields.only(name).and_then(|value| value.to_str().ok()) else { continue };
             let turned = match name {
                 name if *name == ORIGIN => self.path(text).filter(|path| path.is_empty()).map(|_| self.heard.origin()),
-                name if *name == DESTINATION && is_path(text) => Some(format!("{}{text}", self.heard.base)),
-                _ => self.path(text).map(|path| format!("{}{path}", self.heard.url())),
+                name if *name == DESTINATION && is_path(text) => {
+                    Some(format!("{}{}", self.heard.base, self.heard.within(text)))
+                }
+                _ => self.path(text).map(|path| match path {
+                    "" => self.heard.url(),
+                    path => format!("{}{}", self.heard.url(), self.heard.within(path)),
+                }),
             };
             let changed = turned.filter(|turned| turned != text);
             if let Some(value) = changed.and_then(|turned| FieldValue::try_from(turned).ok()) {
@@ -65,10 +70,21 @@ fn is_path(reference: &str) -> bool {
     reference.starts_with('/') && !reference.starts_with("//")
 }
 
-/// Returns true if Destination leads above the root.
-pub fn destination_climbs(fields: &Fields) -> bool {
+/// Returns true if Destination leads out of what clients reach under `prefix`.
+pub fn destination_leaves(fields: &Fields, prefix: &str) -> bool {
     let text = fields.first(&DESTINATION).and_then(|value| value.to_str().ok());
-    text.is_some_and(|text| climbs(split(text).map_or(text, |(_, _, path)| path)))
+    text.is_some_and(|text| leaves(split(text).map_or(text, |(_, _, path)| path), prefix))
+}
+
+/// Returns true if a path leads out of what clients reach under `prefix`.
+pub fn leaves(path_and_query: &str, prefix: &str) -> bool {
+    !is_below(path_and_query, prefix) || climbs(&path_and_query[prefix.len()..])
+}
+
+/// Returns true if a path begins with these whole segments.
+pub fn is_below(path_and_query: &str, prefix: &str) -> bool {
+    let behind = path_and_query.strip_prefix(prefix);
+    behind.is_some_and(|behind| prefix.is_empty() || behind.is_empty() || behind.starts_with(['/', '?']))
 }
 
 /// Returns true if a server could read a path as one that leads above its own root. For some servers `%2e` is a dot,
@@ -141,7 +157,8 @@ mod tests {
             Target { scheme: Scheme::Http, authority: "localhost:3000".to_owned(), path_and_query: "/".to_owned() };
         let allowed = ["shop.test".to_owned()];
         let names = Names { allowed: &allowed, port: 3000, local: Some(([192, 0, 2, 1], 3000).into()) };
-        let heard = OriginUrl { https: heard.0, authority: heard.1.to_owned(), base: heard.2.to_owned() };
+        let (https, authority, base) = (heard.0, heard.1.to_owned(), heard.2.to_owned());
+        let heard = OriginUrl { https, authority, base, prefix: String::new() };
         let names_of_lines = [&ORIGIN, &REFERER, &DESTINATION];
         let mut fields: Fields = (names_of_lines.iter().zip(lines))
             .map(|(name, value)| ((*name).clone(), FieldValue::from_str(value).unwrap()))

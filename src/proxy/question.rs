@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     client::Connection,
-    fields::{method::is_cached, range},
+    fields::{method::is_cached_request, range},
     key::CacheKey,
     message::{Method, Request},
     origin::{Owner, Upload},
@@ -93,7 +93,7 @@ pub async fn find(asked: &Asked, content: &Content) -> Found {
     let looked = cx.shared.flights.now();
     let key = primary.variant(&vary::renominate(&[], request, asked.policy()));
     let mut found = Found { stored: None, tier: Tier::Memory, variants: false, key, looked };
-    let looked_up = is_cached(&request.method);
+    let looked_up = is_cached_request(request) && !asked.policy().steering.bypass;
     if !looked_up || matches!(content, Content::Stream(_)) {
         return found;
     }
@@ -206,12 +206,13 @@ impl Question {
         let found = find(&self.asked, &self.content).await;
         let (cx, request) = (&self.asked.cx, &self.asked.request);
         let (key, looked) = (found.key, found.looked);
-        let (usable, fresh) =
-            match reuse(request, found.stored.as_deref(), found.variants, cx.clock.now(), self.asked.policy()) {
-                Reuse::Serve(_, reason) => (found.stored.zip(Some(reason)), true),
-                Reuse::Refresh(_, reason) => (found.stored.zip(Some(reason)), false),
-                _ => (None, false),
-            };
+        let stored = found.stored.as_deref();
+        let policy = self.asked.policy_for(stored.map(|stored| &stored.head));
+        let (usable, fresh) = match reuse(request, stored, found.variants, cx.clock.now(), &policy) {
+            Reuse::Serve(_, reason) => (found.stored.zip(Some(reason)), true),
+            Reuse::Refresh(_, reason) => (found.stored.zip(Some(reason)), false),
+            _ => (None, false),
+        };
         Again { key, looked, usable, fresh }
     }
 }

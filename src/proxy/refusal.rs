@@ -16,6 +16,8 @@ pub enum Refusal {
     Host(&'static str),
     /// `--allow-host` does not name the host.
     NotServed,
+    /// No site has the path.
+    NoSite,
     /// The target is a URL of this host, which is not a name of Larder.
     Foreign(String),
     /// A trusted proxy forwards too much for one client.
@@ -40,6 +42,7 @@ impl Refusal {
             Refusal::Target(_) => Reason::TargetInvalid,
             Refusal::Host(_) => Reason::HostInvalid,
             Refusal::NotServed => Reason::HostNotServed,
+            Refusal::NoSite => Reason::PathNotServed,
             Refusal::Foreign(_) => Reason::ForeignTarget,
             Refusal::TooManyForClient => Reason::TooManyForClient,
             Refusal::Nominated(_) => Reason::ConnectionNominates,
@@ -58,6 +61,7 @@ impl Refusal {
         match self {
             Refusal::Target(_) | Refusal::Host(_) | Refusal::Nominated(_) | Refusal::Content => StatusCode::BAD_REQUEST,
             Refusal::NotServed | Refusal::Foreign(_) => StatusCode::MISDIRECTED_REQUEST,
+            Refusal::NoSite => StatusCode::NOT_FOUND,
             Refusal::TooManyForClient => StatusCode::TOO_MANY_REQUESTS,
             Refusal::Connect | Refusal::Upgrade => StatusCode::NOT_IMPLEMENTED,
             Refusal::Asterisk => StatusCode::NO_CONTENT,
@@ -75,6 +79,7 @@ impl Refusal {
                 Some("http_request_error")
             }
             Refusal::NotServed
+            | Refusal::NoSite
             | Refusal::Foreign(_)
             | Refusal::TooManyForClient
             | Refusal::Connect
@@ -90,6 +95,7 @@ impl Refusal {
             Refusal::Target(why) => format!("The request target is not one that is served here: {why}."),
             Refusal::Host(why) => format!("The request names no host that is served here: {why}."),
             Refusal::NotServed => "The request names no host that is served here.".to_owned(),
+            Refusal::NoSite => "No site that is served here has this path.".to_owned(),
             Refusal::Foreign(_) => {
                 "Larder is no forward proxy: it serves one site, and the request names another host.".to_owned()
             }

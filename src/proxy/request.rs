@@ -150,7 +150,7 @@ pub fn parse(presented: &Presented, fields: Fields, rules: &Rules<'_>) -> Result
         *name != header::EXPECT && *name != header::HOST && *name != header::CONTENT_LENGTH && !untrusted
     });
     let (method, peer, version) = (presented.method.clone(), presented.peer, presented.version);
-    Ok(Request { method, target, fields, content: None, peer, version, forwarded, claims_https })
+    Ok(Request { method, target, fields, content: None, as_query: false, peer, version, forwarded, claims_https })
 }
 
 /// Returns the Host field's value in normal form (RFC 9112 §3.2). It is empty if a client of HTTP/1.0 sent none.

@@ -67,6 +67,7 @@ pub fn stored(
     let length = stored.length();
     let StoredResponse { head, written, .. } = stored;
     let plain = cookies.is_empty()
+        && !asked.steered.answer(&head.head).changes_answers()
         && head.part.is_none()
         && !head.head.fields.contains(&header::SET_COOKIE)
         // Connection must name it
@@ -136,9 +137,19 @@ fn from_stored_head(
 /// The verdict with the age of a stored response, and how long it is fresh.
 fn aged(asked: &Asked, head: &StoredHead, mut verdict: Verdict, now: Timestamp) -> Verdict {
     let age = current_age(head, now);
-    let (lifetime, named_by) = freshness_lifetime(head, asked.policy());
+    let effective = asked.steered.answer(&head.head);
+    let (lifetime, named_by) = freshness_lifetime(head, &effective.policy);
+    verdict.steered = Some(effective);
     // the client is told where an invented lifetime comes from
-    let invented = matches!(named_by, Reason::DefaultTtl | Reason::LastModified | Reason::NegativeTtl);
+    let invented = matches!(
+        named_by,
+        Reason::DefaultTtl
+            | Reason::LastModified
+            | Reason::NegativeTtl
+            | Reason::TtlByRule
+            | Reason::MinTtlByRule
+            | Reason::MaxTtlByRule
+    );
     if verdict.reason == Reason::Fresh && invented {
         verdict.reason = named_by;
     }
@@ -146,7 +157,11 @@ fn aged(asked: &Asked, head: &StoredHead, mut verdict: Verdict, now: Timestamp) 
     // a response that was purged softly is stale, although its lifetime is not over
     let is_stale = matches!(
         verdict.reason,
-        Reason::StaleWhileRevalidate | Reason::StaleIfError | Reason::StaleByDefault | Reason::MaxStale
+        Reason::StaleWhileRevalidate
+            | Reason::RefreshedByRule
+            | Reason::StaleIfError
+            | Reason::StaleByDefault
+            | Reason::MaxStale
     );
     let ttl = if is_stale { ttl.min(0) } else { ttl };
     (verdict.ttl, verdict.age) = (Some(ttl), Some(age.0));
@@ -161,8 +176,9 @@ pub fn fresh_from_origin(
     reader: FillReader,
     verdict: Verdict,
 ) -> Answer {
-    let stored_for = verdict.stored.then(|| usable_for(&filling.head, asked.policy()));
-    let verdict = Verdict { stored_for, ..verdict };
+    let effective = asked.steered.answer(&filling.head.head);
+    let stored_for = verdict.stored.then(|| usable_for(&filling.head, &effective.policy));
+    let verdict = Verdict { stored_for, steered: Some(effective), ..verdict };
     let fields = relayed_fields(asked, &head.fields, |_| false);
     let trailers = reader.trailers();
     let (source, length) = (Source::Fill(reader), filling.length);
@@ -176,6 +192,7 @@ pub fn fresh_from_origin(
 /// Makes an answer from a response that is for this client alone.
 pub fn relayed(asked: &Asked, response: OriginResponse, verdict: Verdict) -> Answer {
     let OriginResponse { head, length, body, .. } = response;
+    let verdict = Verdict { steered: Some(asked.steered.answer(&head)), ..verdict };
     let fields = relayed_fields(asked, &head.fields, |_| false);
     let trailers = Trailers::default();
     let body = match (asked.request.method == Method::HEAD, head.status.as_u16()) {
@@ -220,7 +237,7 @@ fn relayed_fields(asked: &Asked, theirs: &Fields, replaced: impl Fn(&FieldName) 
 }
 
 fn fitting_cookie(asked: &Asked, cookie: FieldValue) -> FieldValue {
-    cookies::fitting(&cookie, &asked.request.target, asked.cx.port).unwrap_or(cookie)
+    cookies::fitting(&cookie, &asked.request.target, asked.cx.port, &asked.site.url).unwrap_or(cookie)
 }
 
 /// Makes the answer from the part of a response that the request's conditions and ranges select.

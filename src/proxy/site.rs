@@ -1,16 +1,29 @@
 //! A site: an origin, and the rules for it.
 
-use std::sync::{Arc, Once};
+use std::{
+    rc::Rc,
+    sync::{Arc, Once},
+};
 
-use super::{authority::host_and_port, forward::OriginUrl, health::Health, host_mode::HostMode, secure::Secure};
+use super::{
+    authority::{covers, host_and_port},
+    forward::OriginUrl,
+    health::Health,
+    host_mode::HostMode,
+    outward::is_below,
+    secure::Secure,
+    steered::Book,
+};
 use crate::{
     message::{Scheme, Target},
     origin::Origin,
-    policy,
 };
 
 /// One site: its origin, and the rules for it. The site is chosen for each request.
 pub struct Site {
+    /// The hosts of its requests, in lower case: `example.com`, or `*.example.com` for all names below that one. If empty,
+    /// every host.
+    pub hosts: Vec<String>,
     pub url: OriginUrl,
     /// The text of `url`. It is part of every key.
     pub name: String,
@@ -20,13 +33,19 @@ pub struct Site {
     pub origin: Origin,
     /// The same host by https, if the origin is an http origin that may redirect there.
     pub secure: Option<Secure>,
-    pub policy: Arc<policy::Options>,
+    /// The rules, and the options where none applies.
+    pub book: Rc<Book>,
     pub health: Arc<Health>,
     /// Completed once the hint to name the origin differently was logged.
     pub hinted: Arc<Once>,
 }
 
 impl Site {
+    /// Returns true if the hosts of the site name the host of this target.
+    pub fn serves(&self, target: &Target) -> bool {
+        closeness(&self.hosts, &target.authority, target.scheme).is_some()
+    }
+
     /// Returns true if the origin gets the client's scheme and authority. They must be in the key then, or one client
     /// could choose what others get.
     pub fn tells_client(&self) -> bool {
@@ -40,7 +59,7 @@ impl Site {
             HostMode::Client => OriginUrl {
                 https: self.url.https || target.scheme == Scheme::Https,
                 authority: target.authority.clone(),
-                base: self.url.base.clone(),
+                ..self.url.clone()
             },
             HostMode::Origin => self.url.clone(),
             HostMode::Named(name) => OriginUrl { authority: name.clone(), ..self.url.clone() },
@@ -64,7 +83,7 @@ impl Site {
                 };
                 let own_port = OriginUrl { authority, ..self.url.clone() };
                 // a reference that the client can follow as it is stays as it is
-                if heard.scheme() != target.scheme || !heard.base.is_empty() {
+                if heard.scheme() != target.scheme || !heard.base.is_empty() || !heard.prefix.is_empty() {
                     urls.push(heard);
                 }
                 if own_port.authority != target.authority {
@@ -74,4 +93,28 @@ impl Site {
         }
         urls
     }
+}
+
+/// How closely the hosts of a site name a host. `None`: they do not.
+fn closeness(hosts: &[String], authority: &str, scheme: Scheme) -> Option<usize> {
+    if hosts.is_empty() {
+        return Some(0);
+    }
+    // a longer name is a closer one, and an exact one the closest
+    let close = |host: &String| match host.starts_with("*.") {
+        true => host.len(),
+        false => usize::MAX,
+    };
+    hosts.iter().filter(|host| covers(host, authority, scheme)).map(close).max()
+}
+
+/// Returns the place of the site that answers requests for this target: the one whose hosts are closest, and among them
+/// the one with the longest prefix.
+pub fn choose<'a>(sites: impl Iterator<Item = &'a Site>, target: &Target) -> Option<usize> {
+    let fitting = sites.enumerate().filter_map(|(nth, site)| {
+        let prefix = &site.url.prefix;
+        let closeness = closeness(&site.hosts, &target.authority, target.scheme)?;
+        is_below(&target.path_and_query, prefix).then_some((closeness, prefix.len(), nth))
+    });
+    fitting.max_by_key(|(closeness, prefix, _)| (*closeness, *prefix)).map(|(.., nth)| nth)
 }

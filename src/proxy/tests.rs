@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::{Barrier, Semaphore},
@@ -98,24 +99,30 @@ impl Rig {
         let address = listener.local_addr().unwrap();
         let worker = {
             let (prepared, shared) =
-                (Origin::prepare(config.origin_client.clone()).unwrap(), Arc::new(Shared::default()));
+                (Origin::prepare(config.sites[0].origin_client.clone()).unwrap(), Arc::new(Shared::default()));
             let (store, clock, hold, config) = (store.clone(), clock.clone(), hold.clone(), config.clone());
             move || {
-                let url = OriginUrl { https: false, authority: config.origin.authority(), base: String::new() };
-                let site = Site {
-                    name: url.url(),
+                let url = OriginUrl {
+                    https: false,
+                    authority: config.sites[0].origin.authority(),
+                    base: String::new(),
+                    prefix: String::new(),
+                };
+                let site = SitePlan {
+                    hosts: Vec::new(),
                     url,
                     host_mode: HostMode::Client,
                     forward_client: false,
-                    origin: Origin::new(prepared.clone()),
-                    secure: None,
-                    policy: Arc::new(config.policy.clone()),
+                    origin: prepared.clone(),
+                    twin: Arc::default(),
+                    policy: Arc::new(config.sites[0].policy.clone()),
+                    rules: Arc::default(),
                     health: Arc::default(),
                     hinted: Arc::new(std::sync::Once::new()),
                 };
+                let plan = Plan { hosts: Vec::new(), sites: vec![site] };
                 let cx = Rc::new(Context {
-                    site: Rc::new(site),
-                    hosts: Vec::new(),
+                    sites: Sites::new(Arc::new(ArcSwap::from_pointee(plan))),
                     port: address.port(),
                     trusted: Default::default(),
                     pseudonym: "larder".into(),

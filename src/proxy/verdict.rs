@@ -1,8 +1,8 @@
 //! An answer, and how it came about.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, rc::Rc, sync::Arc, time::Duration};
 
-use super::{failure, fill::Fill};
+use super::{failure, fill::Fill, steered::Effective};
 use crate::{
     client::{Reply, ReplyBody, Trailers},
     clock::Seconds,
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// How an answer came about. Cache-Status, X-Cache, the log and the counts are made from it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Verdict {
     /// Why the origin was asked. `None` if it was not.
     pub fwd: Option<Fwd>,
@@ -40,6 +40,8 @@ pub struct Verdict {
     pub failure: Option<Box<OriginError>>,
     /// The time from sending the request to the head of the origin's answer.
     pub origin_time: Option<Duration>,
+    /// What the rules set for this answer. A reason that comes from a rule names it.
+    pub steered: Option<Rc<Effective>>,
 }
 
 /// The place where the bytes of an answer come from.
@@ -79,6 +81,7 @@ impl Verdict {
             stored_for: None,
             failure: None,
             origin_time: None,
+            steered: None,
         }
     }
 
@@ -115,11 +118,22 @@ impl Verdict {
         if self.from_cache { "HIT" } else { "MISS" }
     }
 
+    /// Returns the words for a reason. A reason that comes from a rule is told as the rule says it.
+    pub fn words(&self, reason: Reason) -> Cow<'static, str> {
+        match self.steered.as_deref().and_then(|steered| steered.words(reason)) {
+            Some(words) => words.into(),
+            None => reason.as_str().into(),
+        }
+    }
+
     /// Returns Larder's member of Cache-Status (RFC 9211).
     pub fn cache_status(&self) -> CacheStatus {
         let because = self.failure.as_deref().filter(|_| self.reason == Reason::StaleByDefault);
         let because = because.map(|failure| failure::reason(failure).as_str());
-        let reason = if because.is_some() { Reason::Stale } else { self.reason };
+        let detail = match because {
+            Some(_) => Reason::Stale.as_str().into(),
+            None => self.words(self.reason),
+        };
         CacheStatus {
             hit: self.fwd.is_none() && self.from_cache,
             fwd: self.fwd.map(Fwd::as_str),
@@ -127,7 +141,7 @@ impl Verdict {
             ttl: self.ttl,
             stored: self.stored,
             collapsed: self.collapsed,
-            detail: Some(reason.as_str()),
+            detail: Some(detail),
             because,
         }
     }

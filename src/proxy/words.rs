@@ -1,10 +1,11 @@
 //! Writes the reason of an outcome in words for people. It is the last part of a log line.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use super::{
     fill::Prospect,
     outcome::{Cut, End, Kind, Outcome},
+    steered::Effective,
     verdict::Verdict,
 };
 use crate::{logging::escape, policy::Reason, units::show_seconds};
@@ -30,7 +31,7 @@ impl fmt::Display for Words<'_> {
             (Kind::Fresh | Kind::Validated | Kind::Collapsed, Some(verdict)) => left(f, verdict),
             (Kind::Refused | Kind::Error, Some(verdict)) => match &verdict.failure {
                 Some(failure) => f.write_str(&escape(&failure.to_string())),
-                None => f.write_str(verdict.reason.as_str()),
+                None => f.write_str(&verdict.words(verdict.reason)),
             },
         }
     }
@@ -38,17 +39,17 @@ impl fmt::Display for Words<'_> {
 
 /// Writes the reason of an answer that is a stored response, or is shared with the request that stores it.
 fn left(f: &mut fmt::Formatter<'_>, verdict: &Verdict) -> fmt::Result {
-    let source = source(verdict.reason);
+    let source = source(verdict, verdict.reason);
     let why = match verdict.reason {
-        _ if verdict.collapsed => Some("collapsed"),
+        _ if verdict.collapsed => Some("collapsed".into()),
         Reason::Fresh => None,
-        reason => Some(reason.as_str()).filter(|_| source.is_none()),
+        reason => Some(verdict.words(reason)).filter(|_| source.is_none()),
     };
     let left = verdict.ttl.filter(|ttl| *ttl > 0).map(|ttl| show_seconds(ttl.unsigned_abs()));
     match (why, left) {
         (Some(why), Some(left)) => write!(f, "{why}; {left} left")?,
         (None, Some(left)) => write!(f, "{left} left")?,
-        (why, None) => f.write_str(why.unwrap_or(verdict.reason.as_str()))?,
+        (why, None) => f.write_str(&why.unwrap_or(verdict.reason.as_str().into()))?,
     }
     source.map_or(Ok(()), |source| write!(f, " ({source})"))
 }
@@ -62,9 +63,10 @@ fn stale(f: &mut fmt::Formatter<'_>, verdict: &Verdict) -> fmt::Result {
         (None, Some(status)) => write!(f, "the origin answered {status}"),
         // the line says already that it is stale
         (None, None) if verdict.reason == Reason::StaleByDefault => {
-            f.write_str("the origin fails (see --stale-if-error)")
+            let by_rule = verdict.steered.as_deref().and_then(|steered| steered.words(verdict.reason));
+            write!(f, "the origin fails ({})", by_rule.as_deref().unwrap_or("see --stale-if-error"))
         }
-        (None, None) => f.write_str(verdict.reason.as_str()),
+        (None, None) => f.write_str(&verdict.words(verdict.reason)),
     }
 }
 
@@ -84,11 +86,13 @@ fn stored(f: &mut fmt::Formatter<'_>, verdict: &Verdict, end: End) -> fmt::Resul
     match verdict.stored_for {
         Some((lifetime, by)) if lifetime.0 > 0 => {
             write!(f, "stored for {}", show_seconds(lifetime.0))?;
-            source(by).map_or(Ok(()), |source| write!(f, " ({source})"))
+            source(verdict, by).map_or(Ok(()), |source| write!(f, " ({source})"))?;
         }
-        Some((_, Reason::LifetimeUsedUp)) => write!(f, "stored, but {}", Reason::LifetimeUsedUp.as_str()),
-        _ => f.write_str("stored, to be validated before each use"),
+        Some((_, Reason::LifetimeUsedUp)) => write!(f, "stored, but {}", Reason::LifetimeUsedUp.as_str())?,
+        _ => f.write_str("stored, to be validated before each use")?,
     }
+    let ignores = verdict.steered.as_deref().and_then(Effective::ignores);
+    ignores.map_or(Ok(()), |ignores| write!(f, "; {}", escape(&ignores)))
 }
 
 /// Writes the reason of an answer that is not stored.
@@ -97,17 +101,21 @@ fn not_stored(f: &mut fmt::Formatter<'_>, verdict: &Verdict, outcome: &Outcome) 
         (Reason::UnsafeMethod | Reason::MethodNotCached, Some(method)) => {
             write!(f, "{} is not cached", escape(method.as_str()))
         }
-        (reason, _) => write!(f, "not stored: {}", reason.as_str()),
+        (reason, _) => write!(f, "not stored: {}", verdict.words(reason)),
     }
 }
 
 /// Returns the words for a lifetime that the origin did not give.
-fn source(reason: Reason) -> Option<&'static str> {
-    match reason {
+fn source(verdict: &Verdict, reason: Reason) -> Option<Cow<'static, str>> {
+    if let Some(words) = verdict.steered.as_deref().and_then(|steered| steered.words(reason)) {
+        return Some(words.into());
+    }
+    let source = match reason {
         Reason::DefaultTtl => Some("--default-ttl"),
         Reason::NegativeTtl => Some("--negative-ttl"),
         Reason::LastModified => Some("a tenth since Last-Modified"),
         Reason::FreshDirectivesIgnored => Some("reload ignored, see --client-reload"),
         _ => None,
-    }
+    };
+    source.map(Cow::from)
 }

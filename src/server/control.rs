@@ -4,6 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use serde_json::Value;
 
+use super::reload::Reloader;
 use crate::{
     admin::{
         self,
@@ -22,9 +23,11 @@ pub(super) fn open(
     listening: SocketAddr,
     store: &Store,
     shared: &Arc<Shared>,
+    reloader: &Arc<Reloader>,
 ) -> Option<admin::Listening> {
+    let reloader = reloader.clone();
     let (store, shared, counters) = (store.clone(), shared.clone(), config.client.counters.clone());
-    let (listening, origin) = (format!("http://{listening}"), config.origin.url.clone());
+    let (listening, origin) = (format!("http://{listening}"), config.sites[0].origin.url.clone());
     let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     let handler = move |command| match command {
         admin::Command::Clear => {
@@ -40,6 +43,7 @@ pub(super) fn open(
             let known = Figures { listening, origin, under_way, ..Figures::default() };
             stats(&store, &counters, figures(known, &shared.counts.total())).map_err(|error| error.to_string())
         }
+        admin::Command::Reload => reloader.read_and_reload().map(|changes| Value::from(changes.to_string())),
         admin::Command::Ping => Ok(admin::identity()),
     };
     match admin::listen(&config.store.folder, handler) {

@@ -9,6 +9,7 @@ use std::{
 use actix_server::ServerHandle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::service;
 use crate::{clock, logging, units::show_duration};
 
 /// The time within which several signals count as one. Wrapper programs pass on signals that the terminal also sends
@@ -30,6 +31,7 @@ pub(super) async fn until_stopped(
     requests: Requests<impl Fn() -> u64, impl Fn() -> u64>,
     ended: impl Future<Output = ()>,
     signals: &mut Signals,
+    reload: impl Fn(),
     patience: Duration,
 ) {
     tokio::pin!(ended);
@@ -43,7 +45,7 @@ pub(super) async fn until_stopped(
                 }
                 return;
             }
-            () = signals.stop() => {}
+            () = signals.stop(&reload) => {}
         }
         match asked {
             None => {
@@ -54,6 +56,7 @@ pub(super) async fn until_stopped(
                     1 => log::info!("stopping: {waits} 1 request under way"),
                     several => log::info!("stopping: {waits} {several} requests under way"),
                 }
+                service::notify_stopping();
                 drop(server.stop(true));
             }
             Some(first) if first.elapsed() < TOGETHER => {}
@@ -102,11 +105,11 @@ impl Signals {
         Ok(Signals { stopping, reloading, _reopening: signal(SignalKind::user_defined1())? })
     }
 
-    /// Waits until a signal asks to stop.
-    async fn stop(&mut self) {
+    /// Waits until a signal asks to stop. Calls `reload` for each that asks for it.
+    async fn stop(&mut self, reload: &impl Fn()) {
         std::future::poll_fn(|task| {
             while self.reloading.as_mut().is_some_and(|signal| signal.poll_recv(task).is_ready()) {
-                log::info!("SIGHUP: there is nothing to reload");
+                reload();
             }
             match self.stopping.iter_mut().any(|signal| signal.poll_recv(task).is_ready()) {
                 true => Poll::Ready(()),

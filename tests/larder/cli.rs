@@ -39,8 +39,16 @@ fn what_is_not_valid_is_one_line_and_exit_code_2() {
             &[],
             "error: invalid --origin \"http://unix:/run/app.sock\": Unix sockets are not supported; ",
         ),
-        (&[origin[0], origin[1], "--disk", "10"], &[], "error: invalid --disk \"10\": missing unit "),
-        (&origin, &[("LARDER_DISK", "10")], "error: invalid LARDER_DISK \"10\": missing unit "),
+        (
+            &[origin[0], origin[1], "--cache-dir", "/x", "--disk", "10"],
+            &[],
+            "error: invalid --disk \"10\": missing unit ",
+        ),
+        (
+            &origin,
+            &[("LARDER_CACHE_DIR", "/x"), ("LARDER_DISK", "10")],
+            "error: invalid LARDER_DISK \"10\": missing unit ",
+        ),
         (&[], &[("LARDER_ORIGIN", "ftp://a")], "error: invalid LARDER_ORIGIN \"ftp://a\": unknown scheme "),
         (&["x://a"], &[("LARDER_ORIGIN", "http://a")], "error: invalid --origin \"x://a\": unknown scheme "),
         (
@@ -99,7 +107,7 @@ fn what_cannot_be_understood_is_one_line_too_that_names_the_flag_or_the_variable
         (&["--port"], &[], "missing value of --port: write --port N".to_owned()),
         (&["--origin", "--strict"], &[], "missing value of --origin: write --origin URL".to_owned()),
         (&["stats", "--port", "1"], &[], "unknown flag --port: larder stats --help lists all".to_owned()),
-        (&["http://a", "--port", "-1"], &[], negative("--port", "-1", "0 to 65535")),
+        (&["http://a", "--cache-dir", "/x", "--port", "-1"], &[], negative("--port", "-1", "0 to 65535")),
         (&["http://a", "--cache-dir", "/x", "--workers", "-2"], &[], negative("--workers", "-2", "1 to 1024")),
         (&["http://a", "--cache-dir", "/x", "--default-ttl", "-1s"], &[], negative("--default-ttl", "-1s", time)),
         (&["http://a", "--cache-dir", "/x", "--stale-if-error", "-1s"], &[], negative("--stale-if-error", "-1s", time)),
@@ -314,4 +322,85 @@ fn a_folder_that_is_no_cache_is_not_touched_by_clearing() {
     assert!(String::from_utf8(refused.stderr).unwrap().contains("is not a cache folder"));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     assert!(photo.exists());
+}
+
+/// A file of this text, in a folder that goes with the first of both.
+fn file(text: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("larder.toml");
+    fs::write(&path, text).unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    (folder, path)
+}
+
+#[test]
+fn a_file_is_checked_without_a_cache_or_an_origin() {
+    let text =
+        "origin = 'http://nosuch.invalid'\ncache-dir = '/no/such/folder'\n[[rule]]\npath = '/admin'\nbypass = true\n";
+    let (_folder, path) = file(text);
+    let ok = (0, "ok: 1 site, 1 rule, 1 origin\n".to_owned(), String::new());
+    assert_eq!(run(&["check", &path], &[]), ok);
+    assert_eq!(run(&["check", "--config", &path], &[]), ok);
+    assert_eq!(run(&["check"], &[("LARDER_CONFIG", &path)]), ok);
+    assert_eq!(run(&["http://nosuch.invalid", "--cache-dir", "/x", "--rule", "/ bypass", "check"], &[]), ok);
+}
+
+#[test]
+fn all_that_is_wrong_in_a_file_is_told_line_by_line_and_nothing_starts() {
+    let (_folder, path) = file("origin = 'http://a'\n[[rule]]\ntll = '60s'\n[[rule]]\nttl = '60'\n");
+    let expected = format!(
+        "error: {path}:3: unknown setting \"tll\" in a rule: did you mean ttl?\n\
+         error: {path}:5: ttl \"60\": missing unit (use ms, s, m, h, d or w)\n"
+    );
+    for words in [
+        &["check", &path][..],
+        &["--config", &path],
+        &["config", "show", "--config", &path],
+        &["stats", "--config", &path],
+    ] {
+        assert_eq!(run(words, &[]), (2, String::new(), expected.clone()), "{words:?}");
+    }
+    let (_folder, path) =
+        file("origin = 'http://a'\ncache-dir = '/x'\ndisk = '10'\n[[rule]]\nstatus = 404\nbypass = true\n");
+    let (code, _, stderr) = run(&["check", &path], &[]);
+    assert_eq!((code, stderr.lines().count()), (2, 2), "{stderr}");
+    assert!(stderr.contains("larder.toml:3: disk \"10\": missing unit"), "{stderr}");
+    assert!(stderr.contains("larder.toml:6: bypass: a rule with `status` is about the answer"), "{stderr}");
+    let (code, _, stderr) = run(&[], &[("LARDER_CONFIG", "/no/such.toml")]);
+    assert!(
+        code == 2 && stderr.starts_with("error: invalid LARDER_CONFIG \"/no/such.toml\": cannot be read: "),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn what_is_set_is_shown_with_who_set_it() {
+    let (_folder, path) = file("origin = 'http://a'\ncache-dir = '/x'\nport = 81\nmemory = '1G'\n");
+    let (code, stdout, stderr) =
+        run(&["--port", "82", "config", "show", "--config", &path], &[("LARDER_MEMORY", "2G")]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    for (setting, source) in [
+        ("port = 82", "--port"),
+        ("memory = \"2G\"", "LARDER_MEMORY"),
+        ("origin = \"http://a\"", &*format!("{path}:1")),
+        ("disk = \"10GiB\"", "default"),
+    ] {
+        let is = |line: &&str| line.starts_with(setting) && line.ends_with(&format!("# {source}"));
+        assert!(stdout.lines().any(|line| is(&line)), "{setting} # {source}\n{stdout}");
+    }
+}
+
+#[test]
+fn a_file_starts_larder_and_its_port_is_named_when_it_is_taken() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let text = |port| format!("origin = 'http://127.0.0.1:1'\ncache-dir = {cache:?}\nport = {port}\nquiet = 2\n");
+    let (_folder, path) = file(&text(port));
+    let (code, _, stderr) = run(&["--config", &path], &[]);
+    assert!(
+        code == 1 && stderr.starts_with(&format!("error: {path}:3: port: another program listens on ")),
+        "{stderr}"
+    );
 }

@@ -108,7 +108,8 @@ fn few_requests_go_on_whose_clients_have_left_before_an_answer_came() {
     for (leaves, lines) in [(Client::reset as fn(Client), &[][..]), (closes, &[]), (closes, alone)] {
         // it never answers, and hears when it is left
         let origin = Origin::always(Vec::new());
-        let proxy = Proxy::tuned(&origin, &["--workers", "1"], |config| config.origin_client.max_connections = 16);
+        let proxy =
+            Proxy::tuned(&origin, &["--workers", "1"], |config| config.sites[0].origin_client.max_connections = 16);
         let mut leavers: Vec<_> = (0..16).map(|_| proxy.client()).collect();
         for (n, leaver) in leavers.iter_mut().enumerate() {
             leaver.send(request("GET", &format!("/{n}"), lines));
@@ -128,7 +129,8 @@ fn few_requests_go_on_whose_clients_have_ended_their_side_and_the_other_clients_
     ] {
         let gate = Gate::closed();
         let origin = held(&gate, |_| respond(200, &[FRESH], "late"));
-        let proxy = Proxy::tuned(&origin, &["--workers", "1"], |config| config.origin_client.max_connections = 17);
+        let proxy =
+            Proxy::tuned(&origin, &["--workers", "1"], |config| config.sites[0].origin_client.max_connections = 17);
         // it stays, and leads the followers
         let mut leader = proxy.client();
         leader.send(request("GET", "/a", &[]));
@@ -167,7 +169,7 @@ fn who_follows_a_client_that_leaves_gets_the_answer_all_the_same() {
     let gate = Gate::closed();
     let origin = held(&gate, |_| respond(200, &[FRESH], "for all"));
     // too few connections for one that nobody waits for
-    let proxy = Proxy::tuned(&origin, &["--workers", "1"], |config| config.origin_client.max_connections = 1);
+    let proxy = Proxy::tuned(&origin, &["--workers", "1"], |config| config.sites[0].origin_client.max_connections = 1);
     let mut leader = proxy.client();
     leader.send(request("GET", "/a", &[]));
     origin.await_requests(1);

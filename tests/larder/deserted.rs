@@ -24,7 +24,7 @@ fn ask(proxy: &Proxy, target: &str) -> (Client, Response) {
 #[test]
 fn a_body_of_unknown_length_ends_soon_after_its_last_client_has_left() {
     let origin = beginning(CHUNKED);
-    let proxy = Proxy::tuned(&origin, &["--workers", "1"], |config| config.origin_client.max_connections = 16);
+    let proxy = Proxy::tuned(&origin, &["--workers", "1"], |config| config.sites[0].origin_client.max_connections = 16);
     // many more than there may be connections to the origin
     for n in 0..100 {
         drop(ask(&proxy, &format!("/{n}")));

@@ -2,13 +2,12 @@
 
 use std::{
     fs::{self, File},
-    net::TcpStream,
     path::PathBuf,
 };
 
 use crate::support::{
     CANARY, Gate, Origin, Spawned, Step,
-    proxy::{free_port, larder},
+    proxy::{larder, stats},
     request, respond, until,
 };
 
@@ -67,13 +66,17 @@ fn lines_for(targets: &[String], flags: &[&str], filter: Option<&str>) -> Vec<St
     let origin = Origin::answering(|_| respond(200, &["Cache-Control: max-age=19800"], "hello"));
     let folder = tempfile::tempdir().unwrap();
     let (cache, log) = (folder.path().join("cache"), folder.path().join("log"));
-    let (port, url) = (free_port(), origin.url());
-    let port_word = port.to_string();
-    let words = ["--origin", &url, "--port", &port_word, "--cache-dir", cache.to_str().unwrap(), "--disk", "256MiB"];
+    let url = origin.url();
+    let words = ["--origin", &url, "--port", "0", "--cache-dir", cache.to_str().unwrap(), "--disk", "256MiB"];
     let mut command = larder(&[&words, flags].concat());
     command.stderr(File::create(&log).unwrap()).envs(filter.map(|filter| ("RUST_LOG", filter)));
-    let spawned = Spawned::at(([127, 0, 0, 1], port).into(), &mut command);
-    until("it to listen", || TcpStream::connect(spawned.address).is_ok());
+    let mut spawned = Spawned::at(([0; 4], 0).into(), &mut command);
+    let mut listening = None;
+    until("it to listen", || {
+        listening = stats(&cache)["listening"].as_str().map(|url| url.trim_start_matches("http://").parse().unwrap());
+        listening.is_some()
+    });
+    spawned.address = listening.unwrap();
     let mut client = spawned.client();
     for target in targets {
         assert_eq!(client.get(target).status, 200);

@@ -154,7 +154,7 @@ fn an_origin_that_was_not_asked_for_want_of_a_connection_has_not_failed() {
         _ => respond(200, &["Cache-Control: max-age=10, stale-if-error=60"], request.index.to_string()),
     });
     let flags = ["--workers", "1", "--connect-timeout", "50ms"];
-    let proxy = Proxy::tuned(&origin, &flags, |config| config.origin_client.max_connections = 1);
+    let proxy = Proxy::tuned(&origin, &flags, |config| config.sites[0].origin_client.max_connections = 1);
     assert_eq!(proxy.get("/").text(), "0");
     proxy.advance(20);
     let mut slow = proxy.client();

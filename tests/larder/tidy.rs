@@ -20,7 +20,10 @@ const FENCES: &[(&str, &[&str])] = &[
     ("units", &[]),
     ("terminal", &["clock"]),
     ("cli", &["default"]),
-    ("config", &["cli", "client", "clock", "default", "origin", "policy", "proxy", "store", "units"]),
+    (
+        "config",
+        &["cli", "client", "clock", "default", "message", "origin", "policy", "proxy", "rules", "store", "units"],
+    ),
     ("announce", &["config", "policy", "terminal", "units"]),
     ("admin", &["policy", "store", "terminal", "units"]),
     ("key", &["message"]),
@@ -28,6 +31,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("purge", &[]),
     ("fields", &["clock", "message"]),
     ("policy", &["clock", "fields", "message", "purge"]),
+    ("rules", &["clock", "message"]),
     ("store", &["blocking", "clock", "key", "message", "purge"]),
     ("origin", &["blocking", "clock", "fields", "message"]),
     ("client", &["clock", "fields", "message"]),
@@ -35,8 +39,8 @@ const FENCES: &[(&str, &[&str])] = &[
     (
         "proxy",
         &[
-            "client", "clock", "fields", "key", "logging", "message", "origin", "policy", "purge", "store", "terminal",
-            "units",
+            "client", "clock", "fields", "key", "logging", "message", "origin", "policy", "purge", "rules", "store",
+            "terminal", "units",
         ],
     ),
 ];
@@ -50,6 +54,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("actix_", &["client/", "origin/", "server.rs", "server/", "main.rs"]),
     ("env_logger", &["logging.rs"]),
     ("jiff", &["terminal.rs"]),
+    ("toml", &["config/file/document.rs"]),
     ("ipnet", &["client/trusted.rs"]),
 ];
 

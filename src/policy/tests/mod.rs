@@ -7,11 +7,12 @@ mod parts;
 mod resuming;
 mod reuse;
 mod selection;
+mod steering;
 mod storing;
 mod validation;
 mod vary;
 
-use super::{DigestKey, Options, Reason, Times, storing::storing};
+use super::{DigestKey, Options, Reason, Steering, Times, storing::storing};
 use crate::{
     clock::{Seconds, Timestamp},
     fields::date,
@@ -54,6 +55,7 @@ fn usual() -> Options {
         max_fields: 256,
         site: "".into(),
         digest_key: DigestKey::default(),
+        steering: Steering::default(),
     }
 }
 
@@ -80,6 +82,7 @@ fn request(method: &str, lines: &[&str]) -> Request {
         content: None,
         peer: None,
         version: Version::Http11,
+        as_query: false,
         forwarded: false,
         claims_https: false,
     }

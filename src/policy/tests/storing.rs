@@ -1,5 +1,5 @@
 use super::*;
-use crate::message::Part;
+use crate::{message::Part, policy::freshness::usable_for};
 
 fn verdict(asked: &[&str], status: u16, answer: &[&str], options: &Options) -> Option<Reason> {
     storing(&get(asked), &response(status, answer), times(T0), options).err()
@@ -244,6 +244,34 @@ fn a_lifetime_that_is_over_on_arrival_is_called_so() {
         }
     }
     assert_eq!(verdict(&[], 200, &["Cache-Control: max-age=60", "Age: 60", "ETag: \"1\""], &usual()), None);
+}
+
+/// Returns the statuses that stand in the README between these words: `400, 401 and 411 to 417`.
+fn in_the_readme(before: &str, behind: &str) -> Vec<u16> {
+    let readme = include_str!("../../../README.md").split_whitespace().collect::<Vec<_>>().join(" ");
+    let (_, rest) = readme.split_once(before).unwrap();
+    let (list, _) = rest.split_once(behind).unwrap();
+    let ranges = list.replace(" and ", ", ");
+    let statuses = ranges.split(", ").flat_map(|item| {
+        let (first, last) = item.split_once(" to ").unwrap_or((item, item));
+        first.trim().parse().unwrap()..=last.trim().parse().unwrap()
+    });
+    statuses.collect()
+}
+
+#[test]
+fn the_readme_names_the_statuses_that_have_a_lifetime_and_those_that_are_never_stored() {
+    let all = |is_one: &dyn Fn(u16) -> bool| (200..600).filter(|status| is_one(*status)).collect::<Vec<u16>>();
+    let by = |status, lines: &[&str]| stored_as(status, lines, &usual()).map(|head| usable_for(&head, &usual()).1);
+    let never = |status: u16| {
+        let verdict = by(status, &["Cache-Control: max-age=60"]);
+        status >= 400 && matches!(verdict, Err(Reason::OneRequestsError | Reason::StatusNeverStored))
+    };
+    assert_eq!(all(&never), in_the_readme("(except with `--strict`): ", ". - **Set-Cookie"));
+    let part = ["Content-Range: bytes 0-4/10"];
+    let invented = |reason| move |status| by(status, if status == 206 { &part } else { &[] }) == Ok(reason);
+    assert_eq!(all(&invented(Reason::DefaultTtl)), in_the_readme("This holds for ", ". For 301"));
+    assert_eq!(all(&invented(Reason::NegativeTtl)), in_the_readme("203, 204 and 206. For ", " the TTL is one second"));
 }
 
 #[test]

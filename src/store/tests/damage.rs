@@ -170,7 +170,9 @@ fn a_fifo_in_place_of_a_file_blocks_no_start_and_is_set_aside() {
             let cache = options.folder.clone();
             std::thread::spawn(move || {
                 let lock = Store::lock(&cache).expect("the lock");
-                started.send(Store::secret(Some(&lock)).expect("a secret"))
+                let secret = Store::secret(Some(&lock)).expect("a secret");
+                drop(lock);
+                started.send(secret)
             });
             starts.recv_timeout(Duration::from_secs(20)).expect("it waits for somebody to write");
             works(&options, name).await;

@@ -51,6 +51,7 @@ pub fn key(name: &str) -> CacheKey {
     CacheKey::of(UrlParts {
         site: "http://origin",
         host_mode: "client",
+        besides: None,
         method: &Method::GET,
         path_and_query: &target.path_and_query,
         client: Some((target.scheme, &target.authority)),

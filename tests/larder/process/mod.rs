@@ -5,6 +5,7 @@ mod disk;
 mod folder;
 mod names;
 mod output;
+mod reloading;
 mod signals;
 mod slow;
 mod start;

@@ -45,7 +45,7 @@ fn without_a_terminal_a_hangup_reloads_and_log_rotation_never_ends_it() {
     let spawned = Spawned::from(&mut of_session(&[], &origin, folder.path()));
     spawned.signal(Signal::USR1);
     spawned.signal(Signal::HUP);
-    spawned.await_line("SIGHUP: there is nothing to reload");
+    spawned.await_line("reloaded: nothing has changed");
     spawned.signal(Signal::USR1);
     assert_eq!(spawned.get("/a").text(), "hello");
     assert_eq!(spawned.stop().code(), Some(0));

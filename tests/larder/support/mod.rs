@@ -16,7 +16,7 @@ pub mod traces;
 
 pub use client::{Client, End, Response, request};
 pub use origin::{Gate, Origin, RecordedRequest, Step, respond};
-pub use proxy::{Proxy, Spawned, stats};
+pub use proxy::{Proxy, Spawned, config, stats};
 pub use slow::SlowDisk;
 pub use tls::{TlsEnd, TlsOrigin};
 

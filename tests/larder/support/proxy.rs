@@ -99,6 +99,21 @@ impl Proxy {
         Proxy { address: running.addr, clock, folder, config, running: Some(running) }
     }
 
+    /// Changes the settings while it runs.
+    pub fn reload(&mut self, change: impl FnOnce(&mut Config)) -> Result<String, String> {
+        let mut config = self.config.clone();
+        change(&mut config);
+        let changes = self.running.as_ref().unwrap().reload(config.clone())?;
+        self.config = config;
+        Ok(changes.to_string())
+    }
+
+    /// Changes the settings, and starts it again.
+    pub fn reconfigure(&mut self, change: impl FnOnce(&mut Config)) {
+        change(&mut self.config);
+        self.restart();
+    }
+
     /// Stops it and starts it again on the same folder and the same clock.
     pub fn restart(&mut self) {
         self.stop();

@@ -12,6 +12,7 @@ pub fn key(number: u64) -> CacheKey {
     CacheKey::of(UrlParts {
         site: "http://origin",
         host_mode: "client",
+        besides: None,
         method: &Method::GET,
         path_and_query: &format!("/{number}"),
         client: Some((Scheme::Http, "example.org")),

@@ -1,0 +1,86 @@
+//! The task that the program was started for.
+
+use super::{
+    error::{ConfigError, Fault},
+    file::File,
+    folder::Surroundings,
+    reader::Reader,
+    show,
+    types::{Config, Folders},
+};
+use crate::cli::{Arguments, Command, ConfigCommand};
+
+/// The command line, the environment and the configuration file, before they are checked.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// With the values of the file where the command line and the environment have none.
+    pub arguments: Arguments,
+    file: Option<File>,
+}
+
+/// The task that the program was started for.
+#[derive(Debug, Clone)]
+pub enum Task {
+    Serve(Box<Config>),
+    /// To say that the settings are valid, and what may be a mistake.
+    Check(Box<Config>),
+    /// To print these lines.
+    Show(Vec<String>),
+    Clear(Folders),
+    Stats {
+        folders: Folders,
+        json: bool,
+        all: bool,
+    },
+    Reload(Folders),
+}
+
+impl Sources {
+    /// Reads the configuration file, if there is one. The errors are all that is wrong with its form.
+    pub fn read(arguments: Arguments) -> Result<Sources, Vec<ConfigError>> {
+        let (path, name) = match (&arguments.command, &arguments.config) {
+            (Some(Command::Check { file: Some(file) }), _) => (file, "FILE".to_owned()),
+            (_, Some(file)) => (file, arguments.name_of("config")),
+            (_, None) => return Ok(Sources { arguments, file: None }),
+        };
+        let file = File::read(path, &name)?;
+        match arguments.with_file(&file.flags) {
+            Ok(arguments) => Ok(Sources { arguments, file: Some(file) }),
+            Err(error) => {
+                let (place, setting, problem) = (Some(file.path), String::new(), error.to_string());
+                Err(vec![ConfigError { place, setting, fault: Fault::Conflict, problem }])
+            }
+        }
+    }
+}
+
+impl Task {
+    /// Reads the configuration file, checks all settings, and returns the task that they ask for. The errors are all that
+    /// is wrong.
+    pub fn new(arguments: &Arguments, surroundings: &Surroundings) -> Result<Task, Vec<ConfigError>> {
+        Task::of(&Sources::read(arguments.clone())?, surroundings)
+    }
+
+    /// Checks all settings, and returns the task that they ask for. The errors are all that is wrong.
+    pub fn of(Sources { arguments, file }: &Sources, surroundings: &Surroundings) -> Result<Task, Vec<ConfigError>> {
+        let reader = Reader::new(arguments, surroundings, file.as_ref());
+        let one = |error| vec![error];
+        match &arguments.command {
+            Some(command) if arguments.clear_cache => {
+                let problem = format!("cannot be combined with {}; run one, then the other", command.name());
+                Err(one(reader.error("clear_cache", problem)))
+            }
+            Some(Command::Stats { json, all }) => {
+                let folders = reader.folders().map_err(one)?;
+                Ok(Task::Stats { folders, json: *json, all: *all })
+            }
+            Some(Command::Reload) => reader.folders().map(Task::Reload).map_err(one),
+            Some(Command::Check { .. }) => reader.config().map(|config| Task::Check(Box::new(config))),
+            Some(Command::Config(ConfigCommand::Show)) => {
+                reader.config().map(|config| Task::Show(show::lines(arguments, file.as_ref(), &config)))
+            }
+            None if arguments.clear_cache => reader.folders().map(Task::Clear).map_err(one),
+            None => reader.config().map(|config| Task::Serve(Box::new(config))),
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Checks the rules as they were written, and makes of each what can be asked.
+
+use regex::Regex;
+
+use super::{
+    pattern::{Words, path_globs},
+    rewriting::{Rewriting, last_line},
+    settings::{Setting, Settings, Stage},
+    spec::{Conditions, RuleSpec},
+    values::Edits,
+};
+use crate::message::{FieldName, Method};
+
+/// The most rules of a site.
+pub const MOST_RULES: usize = 1000;
+/// The most patterns of a rule, in all its lists.
+pub const MOST_PATTERNS: usize = 64;
+
+/// What no rule may change: the fields that frame an answer, and those that Larder writes.
+const RESERVED: [&str; 11] = [
+    "age",
+    "cache-status",
+    "connection",
+    "content-length",
+    "content-range",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "via",
+    "x-cache",
+];
+
+/// What is wrong with a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The rule's place in the list.
+    pub rule: usize,
+    /// The word of the file that the fault is about. Empty: the rule itself.
+    pub word: &'static str,
+    pub problem: String,
+}
+
+/// The conditions of one rule, ready to be asked.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Compiled {
+    /// Its patterns are among those of all rules.
+    pub has_path: bool,
+    pub path_regex: Vec<Regex>,
+    pub methods: Vec<Method>,
+    pub header: Vec<(FieldName, Words)>,
+    pub query: Vec<(String, Words)>,
+    pub status: Vec<u16>,
+    pub content_type: Words,
+}
+
+/// Checks one rule, and notes every fault. `path` gets the globs of its paths.
+pub(super) fn compile(
+    spec: &RuleSpec,
+    path: &mut dyn FnMut(globset::Glob),
+    fault: &mut dyn FnMut(&'static str, String),
+) -> Compiled {
+    let Conditions { path: paths, path_regex, methods, header, query, status, content_type } = &spec.when;
+    let mut compiled = Compiled { has_path: !paths.is_empty(), ..Compiled::default() };
+    for pattern in paths {
+        match path_globs(pattern) {
+            Ok(globs) => globs.into_iter().for_each(&mut *path),
+            Err(problem) => fault("path", format!("{pattern:?}: {problem}")),
+        }
+    }
+    for pattern in path_regex {
+        match Regex::new(pattern) {
+            Ok(regex) => compiled.path_regex.push(regex),
+            Err(error) => fault("path-regex", format!("{pattern:?}: {}", last_line(&error))),
+        }
+    }
+    for name in methods {
+        match Method::from_bytes(name.as_bytes()) {
+            Ok(method) if !name.bytes().any(|byte| byte.is_ascii_lowercase()) => compiled.methods.push(method),
+            _ => fault("methods", format!("{name:?}: expected a method in capitals, for example \"GET\"")),
+        }
+    }
+    for (name, patterns) in header {
+        match Words::new(patterns.iter().map(String::as_str), true) {
+            Ok(words) => compiled.header.push((name.clone(), words)),
+            Err(problem) => fault("header", problem),
+        }
+    }
+    for (name, patterns) in query {
+        match Words::new(patterns.iter().map(String::as_str), false) {
+            Ok(words) => compiled.query.push((name.clone(), words)),
+            Err(problem) => fault("query", problem),
+        }
+    }
+    for status in status {
+        match status {
+            200..=599 => compiled.status.push(*status),
+            _ => fault("status", format!("{status}: expected a status from 200 to 599, for example 404")),
+        }
+    }
+    match Words::new(content_type.iter().map(String::as_str), true) {
+        Ok(words) => compiled.content_type = words,
+        Err(problem) => fault("content-type", problem),
+    }
+    let values = |lists: usize, values: usize| if lists == 0 { 0 } else { values };
+    let patterns = paths.len()
+        + path_regex.len()
+        + content_type.len()
+        + values(header.len(), header.iter().map(|(_, patterns)| patterns.len()).sum())
+        + values(query.len(), query.iter().map(|(_, patterns)| patterns.len()).sum());
+    if patterns > MOST_PATTERNS {
+        fault("", format!("it has {patterns} patterns; expected at most {MOST_PATTERNS}, split it into two rules"));
+    }
+    check(spec, fault);
+    compiled
+}
+
+/// Notes what does not go together in a rule.
+fn check(spec: &RuleSpec, fault: &mut dyn FnMut(&'static str, String)) {
+    let RuleSpec { when, set, .. } = spec;
+    if set.set().next().is_none() {
+        fault("", "it sets nothing; expected a setting, for example ttl = \"10m\" or bypass = true".to_owned());
+    }
+    if when.are_about_answer() {
+        let about = if when.status.is_empty() { "content-type" } else { "status" };
+        for setting in set.set().filter(|setting| setting.stage() == Stage::Request) {
+            let problem = format!(
+                "a rule with `{about}` is about the answer: `{setting}` is decided before the origin is asked; put it into \
+                 a rule without `{about}`"
+            );
+            fault(setting.as_str(), problem);
+        }
+    }
+    if let (Some(least), Some(most)) = (set.min_ttl, set.max_ttl)
+        && least > most
+    {
+        fault("min-ttl", "it is longer than max-ttl; expected at most that".to_owned());
+    }
+    if set.ignore_query.is_some() && set.only_query.is_some() {
+        fault("only-query", "it says all that ignore-query says; expected one of the two".to_owned());
+    }
+    for name in set.key_headers.iter().flatten() {
+        let instead = match name.as_str() {
+            "cookie" => "name the cookies in key-cookies",
+            "host" => "the host is part of the key where the origin gets it (see host-header)",
+            _ => continue,
+        };
+        fault("key-headers", format!("{name}: {instead}"));
+    }
+    check_query(set, fault);
+    if let Some(rewrite) = &set.rewrite
+        && let Err(problem) = Rewriting::new(rewrite)
+    {
+        fault("rewrite", problem);
+    }
+    if let Some(Edits { remove, set, add }) = &set.response {
+        let named = remove.iter().chain(set.iter().map(|(name, _)| name)).chain(add.iter().map(|(name, _)| name));
+        for name in named.filter(|name| RESERVED.contains(&name.as_str())) {
+            fault("response", format!("{name}: Larder writes this field itself; expected another one"));
+        }
+    }
+}
+
+fn check_query(set: &Settings, fault: &mut dyn FnMut(&'static str, String)) {
+    for (setting, names) in [(Setting::IgnoreQuery, &set.ignore_query), (Setting::OnlyQuery, &set.only_query)] {
+        let patterns = names.iter().flatten().map(String::as_str);
+        if let Err(problem) = Words::new(patterns, false) {
+            fault(setting.as_str(), problem);
+        }
+        if names.as_ref().is_some_and(|names| names.len() > MOST_PATTERNS) {
+            fault(setting.as_str(), format!("it has more than {MOST_PATTERNS} patterns"));
+        }
+    }
+}

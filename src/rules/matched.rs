@@ -1,0 +1,24 @@
+//! Which rules of a list apply.
+
+/// How a rule matches a request whose path and query can be read in several ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum How {
+    /// One reading matches: what the rule forbids is forbidden.
+    Partly,
+    /// All readings match: the rule applies.
+    Wholly,
+}
+
+/// The rules that apply, in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Matched {
+    pub(super) rules: Vec<(u16, How)>,
+    /// The answer's status is one for which rules without `status` give no lifetime.
+    pub(super) without_lifetime: bool,
+}
+
+impl Matched {
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+}

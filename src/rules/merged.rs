@@ -1,0 +1,59 @@
+//! What several rules set together.
+
+use std::sync::Arc;
+
+use super::{
+    matched::{How, Matched},
+    settings::{Setting, Settings},
+    spec::RuleSpec,
+    values::Edits,
+};
+
+/// The settings of all rules that apply, and who set each.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Merged {
+    pub set: Settings,
+    /// The changes of the answer's fields, in the order of the rules.
+    pub edits: Vec<Edits>,
+    /// POST is answered from the cache: the content is part of the key.
+    pub keys_content: bool,
+    by: Vec<(Setting, Arc<str>)>,
+}
+
+impl Merged {
+    pub(super) fn new(specs: &[RuleSpec], matched: &Matched) -> Merged {
+        let mut merged = Merged::default();
+        for (rule, how) in &matched.rules {
+            merged.add(&specs[usize::from(*rule)], *how, matched.without_lifetime);
+        }
+        merged
+    }
+
+    /// Adds a rule that comes after those before it.
+    fn add(&mut self, spec: &RuleSpec, how: How, without_lifetime: bool) {
+        let Merged { set, by, .. } = self;
+        let gives_none = without_lifetime && spec.when.status.is_empty();
+        set.replace(&spec.set, |setting| {
+            let takes = match setting {
+                Setting::Ttl | Setting::MinTtl if gives_none => false,
+                setting => how == How::Wholly || spec.set.forbids(setting),
+            };
+            if takes {
+                by.retain(|(other, _)| *other != setting);
+                by.push((setting, spec.name.clone()));
+            }
+            takes
+        });
+        if let Some(edits) = &spec.set.response {
+            self.edits.push(edits.clone());
+        }
+        let lists_post = spec.when.methods.iter().any(|method| method == "POST");
+        self.keys_content |= how == How::Wholly && lists_post && spec.set.give_lifetime();
+    }
+
+    /// Returns who set a setting, and to what: `rule 3 of larder.toml: ttl = "10m"`.
+    pub fn says(&self, setting: Setting) -> Option<String> {
+        let (_, name) = self.by.iter().find(|(set, _)| *set == setting)?;
+        Some(format!("{name}: {}", self.set.written(setting)))
+    }
+}

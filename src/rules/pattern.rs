@@ -1,0 +1,152 @@
+//! Patterns: of paths, of names and of values.
+
+use globset::{Glob, GlobBuilder, GlobMatcher, GlobSet, GlobSetBuilder};
+
+/// Returns the globs that a pattern of a path stands for, or what is wrong with it. Without wildcards it is that path and
+/// everything below it; with them it is the whole path, where `*` does not match `/`.
+pub fn path_globs(pattern: &str) -> Result<Vec<Glob>, String> {
+    if !pattern.starts_with('/') {
+        let hint = match pattern.trim_start_matches(['*', '/']) {
+            "" => "\"/\" is every path".to_owned(),
+            rest if pattern.starts_with('*') => format!("expected \"/\" in front, for example \"/**/*{rest}\""),
+            rest => format!("expected \"/\" in front, for example \"/{rest}\""),
+        };
+        return Err(hint);
+    }
+    if pattern.contains(['?', '#']) && pattern.contains('=') {
+        return Err("a path has no query; use `query`, for example query = { format = \"json\" }".to_owned());
+    }
+    let glob = |text: &str| {
+        let built = GlobBuilder::new(text).literal_separator(true).backslash_escape(true).build();
+        built.map_err(|error| error.kind().to_string())
+    };
+    if has_wildcards(pattern) {
+        return Ok(vec![glob(pattern)?]);
+    }
+    let path = globset::escape(pattern);
+    Ok(vec![glob(&path)?, glob(&format!("{}/**", path.trim_end_matches('/')))?])
+}
+
+fn has_wildcards(pattern: &str) -> bool {
+    pattern.contains(['*', '?', '[', ']', '{', '}', '\\'])
+}
+
+/// Patterns of a name or a value, in which `*` matches everything.
+#[derive(Debug, Clone, Default)]
+pub struct Words(Vec<GlobMatcher>);
+
+impl Words {
+    /// `any_case`: upper and lower case are the same. The error names the pattern and what is wrong with it.
+    pub fn new<'a>(patterns: impl IntoIterator<Item = &'a str>, any_case: bool) -> Result<Words, String> {
+        let glob = |pattern: &str| {
+            let built = GlobBuilder::new(pattern).literal_separator(false).case_insensitive(any_case).build();
+            built.map(|glob| glob.compile_matcher()).map_err(|error| format!("{pattern:?}: {}", error.kind()))
+        };
+        patterns.into_iter().map(glob).collect::<Result<_, _>>().map(Words)
+    }
+
+    pub fn matches(&self, word: &str) -> bool {
+        self.0.iter().any(|pattern| pattern.is_match(word))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// All patterns of the paths of a site's rules, asked at once.
+#[derive(Debug, Clone, Default)]
+pub struct Paths {
+    set: GlobSet,
+    /// Which rule each glob of the set belongs to.
+    rules: Vec<usize>,
+}
+
+impl Paths {
+    /// `globs` are pairs of a rule and a glob.
+    pub fn new(globs: Vec<(usize, Glob)>) -> Result<Paths, String> {
+        let mut builder = GlobSetBuilder::new();
+        let mut rules = Vec::with_capacity(globs.len());
+        for (rule, glob) in globs {
+            builder.add(glob);
+            rules.push(rule);
+        }
+        Ok(Paths { set: builder.build().map_err(|error| error.kind().to_string())?, rules })
+    }
+
+    /// Calls `found` with each rule that has a pattern of this path, some of them several times.
+    pub fn each(&self, path: &str, mut found: impl FnMut(usize)) {
+        if !self.rules.is_empty() {
+            self.set.matches(path).into_iter().for_each(|glob| found(self.rules[glob]));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(pattern: &str, path: &str) -> bool {
+        path_globs(pattern).unwrap().iter().any(|glob| glob.compile_matcher().is_match(path))
+    }
+
+    #[test]
+    fn a_path_without_wildcards_is_that_path_and_everything_below_it() {
+        for (pattern, path, expected) in [
+            ("/admin", "/admin", true),
+            ("/admin", "/admin/", true),
+            ("/admin", "/admin/x/y", true),
+            ("/admin", "/administrator", false),
+            ("/admin", "/x/admin", false),
+            ("/admin/", "/admin/x", true),
+            ("/admin/", "/admin/", true),
+            ("/admin/", "/admin", false),
+            ("/", "/", true),
+            ("/", "/x/y", true),
+            ("/a.b", "/aXb", false),
+        ] {
+            assert_eq!(matches(pattern, path), expected, "{pattern} {path}");
+        }
+    }
+
+    #[test]
+    fn a_path_with_wildcards_is_the_whole_path() {
+        for (pattern, path, expected) in [
+            ("/a/*", "/a/b", true),
+            ("/a/*", "/a/b/c", false),
+            ("/a/**", "/a/b/c", true),
+            ("/**/*.css", "/a.css", true),
+            ("/**/*.css", "/x/y/a.css", true),
+            ("/**/*.css", "/a.css/x", false),
+            ("/a?c", "/abc", true),
+            ("/a?c", "/a/c", false),
+            ("/**/*.{tgz,tar.gz}", "/x/a.tar.gz", true),
+            ("/**/*.{tgz,tar.gz}", "/x/a.zip", false),
+            ("/[ab]", "/a", true),
+        ] {
+            assert_eq!(matches(pattern, path), expected, "{pattern} {path}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_can_be_no_path_is_refused_with_one_that_can() {
+        for (pattern, problem) in [
+            ("*.css", "expected \"/\" in front, for example \"/**/*.css\""),
+            ("admin", "expected \"/\" in front, for example \"/admin\""),
+            ("", "\"/\" is every path"),
+            ("**", "\"/\" is every path"),
+            ("/a{b", "unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)"),
+            ("/a?b=c", "a path has no query; use `query`, for example query = { format = \"json\" }"),
+        ] {
+            assert_eq!(path_globs(pattern).unwrap_err(), problem, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn a_word_may_have_any_separator_and_where_asked_any_case() {
+        let words = Words::new(["*json*", "text/*"], true).unwrap();
+        assert!(words.matches("application/vnd.api+JSON") && words.matches("text/html"));
+        assert!(!words.matches("image/png"));
+        assert!(!Words::new(["utm_*"], false).unwrap().matches("UTM_x"));
+    }
+}

@@ -1,0 +1,220 @@
+//! Takes over new settings while Larder runs: all of them or none.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use arc_swap::ArcSwap;
+
+use super::{service, sites::plan};
+use crate::{
+    client,
+    config::{Config, Site},
+    descriptors,
+    policy::DigestKey,
+    proxy::Plan,
+    rules::RuleSpec,
+};
+
+/// Replaces the sites and the hosts that are served.
+pub struct Reloader {
+    plan: Arc<ArcSwap<Plan>>,
+    secret: DigestKey,
+    /// The settings that are in force. One reload at a time changes them.
+    running: Mutex<Config>,
+    /// Reads the settings once more.
+    source: Box<Source>,
+}
+
+/// Reads the settings once more. The error lists what is wrong with them.
+pub type Source = dyn Fn() -> Result<Config, String> + Send + Sync;
+
+impl Reloader {
+    pub(super) fn new(config: Config, plan: Arc<ArcSwap<Plan>>, secret: DigestKey, source: Box<Source>) -> Reloader {
+        Reloader { plan, secret, running: Mutex::new(config), source }
+    }
+
+    /// Reads the settings once more, and takes them over. Says what has changed, or why nothing has.
+    pub fn read_and_reload(&self) -> Result<Changes, String> {
+        service::notify_reloading();
+        let reloaded = (self.source)().and_then(|config| self.reload(config));
+        service::notify_ready();
+        match &reloaded {
+            Ok(changes) => log::info!("reloaded: {changes}"),
+            Err(problem) => problem.lines().for_each(|line| log::error!("not reloaded: {line}")),
+        }
+        reloaded
+    }
+
+    /// Takes over the settings, and returns what is different. A request that has begun keeps the settings that it began
+    /// with. The error says why nothing has changed.
+    pub fn reload(&self, mut config: Config) -> Result<Changes, String> {
+        descriptors::share_out(&mut config);
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let fixed = restart_needed(&running, &config);
+        if !fixed.is_empty() {
+            let keys = fixed.join(", ");
+            return Err(format!("{keys}: a change needs a restart of Larder; nothing has changed"));
+        }
+        let changes = Changes::between(&running, &config);
+        let plan = plan(&config, &self.secret, Some(&self.plan.load()))?;
+        self.plan.store(Arc::new(plan));
+        *running = config;
+        Ok(changes)
+    }
+}
+
+/// Returns the settings that differ and cannot change while Larder runs, by the names of the file.
+fn restart_needed(old: &Config, new: &Config) -> Vec<&'static str> {
+    let mut keys = Vec::new();
+    let mut compare = |key: &'static str, differs: bool| keys.extend(differs.then_some(key));
+    compare("host", old.listen.host != new.listen.host);
+    compare("port", old.listen.port != new.listen.port);
+    compare("cache-dir", old.store.folder != new.store.folder);
+    compare("memory", old.store.memory != new.store.memory);
+    compare("disk", old.store.disk != new.store.disk);
+    compare("max-object", old.store.max_object != new.store.max_object);
+    let (old, new): (&client::Options, &client::Options) = (&old.client, &new.client);
+    compare("workers", old.workers != new.workers);
+    compare("shutdown-timeout", old.shutdown_timeout != new.shutdown_timeout);
+    compare("head-timeout", old.head_timeout != new.head_timeout);
+    compare("keep-alive", old.keep_alive != new.keep_alive);
+    compare("body-timeout", old.body_timeout != new.body_timeout);
+    compare("min-rate", old.min_rate != new.min_rate);
+    compare("write-timeout", old.write_timeout != new.write_timeout);
+    compare("max-connection-age", old.max_age != new.max_age);
+    compare("max-connection-requests", old.max_requests != new.max_requests);
+    compare("max-head", old.max_head != new.max_head);
+    compare("max-fields", old.max_fields != new.max_fields);
+    compare("max-target", old.max_target != new.max_target);
+    compare("max-method", old.max_method != new.max_method);
+    compare("max-chunk-extension", old.max_chunk_extension != new.max_chunk_extension);
+    compare("max-chunk-extensions", old.max_chunk_extensions != new.max_chunk_extensions);
+    compare("max-trailer", old.max_trailer != new.max_trailer);
+    compare("drain-limit", old.drain_limit != new.drain_limit);
+    compare("drain-timeout", old.drain_timeout != new.drain_timeout);
+    compare("max-connections", old.max_connections != new.max_connections);
+    compare("max-connections-per-address", old.max_connections_per_address != new.max_connections_per_address);
+    compare("trusted-proxy", old.trusted_proxies != new.trusted_proxies);
+    keys
+}
+
+/// What is different after a reload.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    sites_added: usize,
+    sites_removed: usize,
+    /// Sites of the same hosts and path with another origin or other settings.
+    sites_changed: usize,
+    rules_added: usize,
+    rules_removed: usize,
+    rules_changed: usize,
+    /// The changed rules, the added and the removed ones whose key settings are no longer the same.
+    keys_changed: usize,
+    hosts_changed: bool,
+}
+
+impl Changes {
+    fn between(old: &Config, new: &Config) -> Changes {
+        let mut changes = Changes { hosts_changed: old.allow_hosts != new.allow_hosts, ..Changes::default() };
+        let place = |site: &Site| (site.hosts.clone(), site.path.clone());
+        let mut before: HashMap<_, &Site> = old.sites.iter().map(|site| (place(site), site)).collect();
+        for site in &new.sites {
+            match before.remove(&place(site)) {
+                None => changes.sites_added += 1,
+                Some(known) => {
+                    changes.sites_changed += usize::from(!is_same(known, site));
+                    changes.compare_rules(known.rules.specs(), site.rules.specs());
+                }
+            }
+        }
+        changes.sites_removed = before.len();
+        changes
+    }
+
+    fn compare_rules(&mut self, old: &[RuleSpec], new: &[RuleSpec]) {
+        let mut before: HashMap<&str, &RuleSpec> = old.iter().map(|spec| (&*spec.name, spec)).collect();
+        for spec in new {
+            match before.remove(&*spec.name) {
+                None => {
+                    self.rules_added += 1;
+                    self.keys_changed += usize::from(spec.set.change_key());
+                }
+                Some(known) if known != spec => {
+                    self.rules_changed += 1;
+                    let is_of_key = known.set.change_key() || spec.set.change_key();
+                    let differs = !known.set.same_key(&spec.set) || known.when != spec.when;
+                    self.keys_changed += usize::from(is_of_key && differs);
+                }
+                Some(_) => {}
+            }
+        }
+        self.rules_removed += before.len();
+        self.keys_changed += before.values().filter(|spec| spec.set.change_key()).count();
+    }
+}
+
+/// Returns true if two sites differ at most in their rules.
+fn is_same(one: &Site, other: &Site) -> bool {
+    let options = |site: &Site| format!("{:?}", site.policy);
+    one.origin == other.origin
+        && one.host_mode == other.host_mode
+        && one.forward_client == other.forward_client
+        && one.origin_client == other.origin_client
+        && options(one) == options(other)
+}
+
+/// As people read it: `1 rule added, 2 changed; key settings of 1 rule changed: what it had stored is not found any more`.
+impl fmt::Display for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counted = |thing: &str, counts: [(usize, &str); 3]| {
+            let mut words = Vec::new();
+            for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
+                let plural = if count == 1 { "" } else { "s" };
+                words.push(match words.is_empty() {
+                    true => format!("{count} {thing}{plural} {what}"),
+                    false => format!("{count} {what}"),
+                });
+            }
+            words.join(", ")
+        };
+        let sites = [(self.sites_added, "added"), (self.sites_removed, "removed"), (self.sites_changed, "changed")];
+        let rules = [(self.rules_added, "added"), (self.rules_removed, "removed"), (self.rules_changed, "changed")];
+        let keys = match self.keys_changed {
+            0 => String::new(),
+            1 => "key settings of 1 rule changed: what it had stored is not found any more".to_owned(),
+            several => format!("key settings of {several} rules changed: what they had stored is not found any more"),
+        };
+        let hosts = if self.hosts_changed { "the hosts that are served changed".to_owned() } else { String::new() };
+        let parts = [counted("site", sites), counted("rule", rules), hosts, keys];
+        let said: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        match said.is_empty() {
+            true => f.write_str("nothing has changed"),
+            false => f.write_str(&said.join("; ")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_reload_has_changed_is_told_in_words() {
+        for (changes, words) in [
+            (Changes::default(), "nothing has changed"),
+            (
+                Changes { rules_added: 1, rules_changed: 2, keys_changed: 1, ..Changes::default() },
+                "1 rule added, 2 changed; key settings of 1 rule changed: what it had stored is not found any more",
+            ),
+            (
+                Changes { sites_added: 2, sites_removed: 1, hosts_changed: true, ..Changes::default() },
+                "2 sites added, 1 removed; the hosts that are served changed",
+            ),
+        ] {
+            assert_eq!(changes.to_string(), words);
+        }
+    }
+}

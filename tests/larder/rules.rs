@@ -1,0 +1,377 @@
+//! The rules of the operator: what they make of requests and answers.
+
+use std::sync::Arc;
+
+use larder::{
+    clock::Seconds,
+    message::{FieldName, FieldValue},
+    rules::{Conditions, Edits, Ignore, Rewrite, RuleSpec, Rules, Settings},
+};
+
+use crate::support::{Origin, Proxy, Response, request, respond};
+
+fn path(pattern: &str) -> Conditions {
+    Conditions { path: vec![pattern.to_owned()], ..Conditions::default() }
+}
+
+fn methods(pattern: &str, method: &str) -> Conditions {
+    Conditions { methods: vec![method.to_owned()], ..path(pattern) }
+}
+
+fn ttl(seconds: u64) -> Settings {
+    Settings { ttl: Some(Seconds(seconds)), ..Settings::default() }
+}
+
+fn name(name: &'static str) -> FieldName {
+    FieldName::from_static(name)
+}
+
+fn words(words: &[&str]) -> Option<Vec<String>> {
+    Some(words.iter().map(|word| (*word).to_owned()).collect())
+}
+
+/// Starts a Larder with these rules.
+fn ruled(origin: &Origin, flags: &[&str], rules: Vec<(Conditions, Settings)>) -> Proxy {
+    let spec = |(nth, (when, set))| RuleSpec { name: Arc::from(format!("rule {} of larder.toml", nth + 1)), when, set };
+    let rules = Rules::new(rules.into_iter().enumerate().map(spec).collect()).unwrap();
+    Proxy::tuned(origin, flags, |config| config.sites[0].rules = Arc::new(rules))
+}
+
+/// Sends a request without content and with this field, and returns its answer.
+fn sent(proxy: &Proxy, method: &str, target: &str, line: &str) -> Response {
+    proxy.client().ask(method, target, &[line, "Content-Length: 0"])
+}
+
+/// Answers with the number of the request and these fields.
+fn numbering(fields: &'static [&'static str]) -> Origin {
+    Origin::answering(move |request| respond(200, fields, request.index.to_string()))
+}
+
+#[test]
+fn a_rule_gives_a_lifetime_in_place_of_the_origins_and_is_named() {
+    let origin = numbering(&["Cache-Control: max-age=5"]);
+    let proxy = ruled(&origin, &[], vec![(path("/a"), ttl(600))]);
+    assert_eq!(proxy.get("/a/x").x_cache(), "MISS");
+    proxy.advance(300);
+    let hit = proxy.get("/a/x");
+    assert_eq!(hit.x_cache(), "HIT");
+    assert_eq!(hit.cache_status(), r#"larder; hit; ttl=300; detail="rule 1 of larder.toml: ttl = \"10m\"""#);
+    proxy.get("/b");
+    proxy.advance(6);
+    assert_ne!(proxy.get("/b").text(), "1");
+}
+
+#[test]
+fn the_lifetime_of_a_rule_begins_when_the_response_comes_in() {
+    let origin = numbering(&["Age: 5000", "Date: Wed, 31 Dec 2025 00:00:00 GMT"]);
+    let proxy = ruled(&origin, &[], vec![(path("/"), ttl(60))]);
+    proxy.get("/");
+    proxy.advance(59);
+    assert_eq!(proxy.get("/").x_cache(), "HIT");
+    proxy.advance(2);
+    assert_eq!(proxy.get("/").text(), "1");
+}
+
+#[test]
+fn a_lifetime_holds_for_no_error_and_no_redirect_to_a_signed_url() {
+    let origin = Origin::answering(|request| {
+        let status: u16 = request.target.trim_start_matches('/').parse().unwrap();
+        respond(status, &["Location: /elsewhere"], request.index.to_string())
+    });
+    let missing = Conditions { status: vec![404], ..Conditions::default() };
+    let proxy = ruled(&origin, &["--negative-ttl", "0s"], vec![(path("/"), ttl(600)), (missing, ttl(10))]);
+    for (status, word) in
+        [("200", "HIT"), ("301", "HIT"), ("302", "MISS"), ("403", "MISS"), ("500", "MISS"), ("404", "HIT")]
+    {
+        let target = format!("/{status}");
+        proxy.get(&target);
+        assert_eq!(proxy.get(&target).x_cache(), word, "{status}");
+    }
+    assert!(proxy.get("/404").cache_status().contains(r#"rule 2 of larder.toml: ttl = \"10s\""#));
+}
+
+#[test]
+fn what_the_origin_forbids_wins_over_a_lifetime_unless_a_rule_ignores_it() {
+    for (field, ignored) in [
+        ("Cache-Control: no-store", Ignore::NoStore),
+        ("Cache-Control: private", Ignore::Private),
+        ("Cache-Control: no-cache", Ignore::NoCache),
+        ("Set-Cookie: a=b", Ignore::SetCookie),
+        ("Vary: *", Ignore::Vary),
+        ("X-Accel-Expires: 0", Ignore::NoStore),
+        ("Surrogate-Control: private", Ignore::Private),
+    ] {
+        let origin = Origin::answering(move |request| respond(200, &[field], request.index.to_string()));
+        let proxy = ruled(&origin, &[], vec![(path("/"), ttl(60))]);
+        proxy.get("/");
+        assert_ne!(proxy.get("/").text(), "0", "{field}");
+        let proxy = ruled(&origin, &[], vec![(path("/"), Settings { ignore: Some(vec![ignored]), ..ttl(60) })]);
+        let first = proxy.get("/").text();
+        let second = proxy.get("/");
+        assert_eq!((second.x_cache(), second.text()), ("HIT", first), "{field}");
+        assert_eq!(second.field("Set-Cookie"), None);
+    }
+}
+
+#[test]
+fn authorization_wins_over_a_lifetime_unless_it_is_in_the_key_or_ignored() {
+    let origin = Origin::answering(|request| respond(200, &[], request.field("Authorization").unwrap_or("nobody")));
+    let asked = |proxy: &Proxy, who: &str| sent(proxy, "GET", "/", &format!("Authorization: {who}"));
+    let proxy = ruled(&origin, &[], vec![(path("/"), ttl(60))]);
+    for _ in 0..2 {
+        assert_eq!(asked(&proxy, "alice").x_cache(), "MISS");
+    }
+    let keyed = Settings { key_headers: Some(vec![name("authorization")]), ..ttl(60) };
+    let proxy = ruled(&origin, &[], vec![(path("/"), keyed)]);
+    for word in ["MISS", "HIT"] {
+        for who in ["alice", "bob"] {
+            let answer = asked(&proxy, who);
+            assert_eq!((answer.x_cache(), answer.text()), (word, who.to_owned()));
+        }
+    }
+    assert_eq!(proxy.get("/").text(), "nobody");
+    let ignoring = Settings { ignore: Some(vec![Ignore::Authorization]), ..ttl(60) };
+    let proxy = ruled(&origin, &[], vec![(path("/"), ignoring)]);
+    assert_eq!((asked(&proxy, "alice").x_cache(), asked(&proxy, "bob").text()), ("MISS", "alice".to_owned()));
+}
+
+#[test]
+fn an_api_key_in_a_field_is_no_less_of_an_obstacle_than_authorization() {
+    let origin = Origin::answering(|request| respond(200, &[], request.field("X-Api-Key").unwrap_or("nobody")));
+    let asked = |proxy: &Proxy, who: &str| sent(proxy, "GET", "/", &format!("X-Api-Key: {who}")).text();
+    let proxy = ruled(&origin, &[], vec![(path("/"), ttl(60))]);
+    assert_eq!((asked(&proxy, "alice"), asked(&proxy, "bob")), ("alice".to_owned(), "bob".to_owned()));
+    let keyed = Settings { key_headers: Some(vec![name("x-api-key")]), ..ttl(60) };
+    let proxy = ruled(&origin, &[], vec![(path("/"), keyed)]);
+    assert_eq!((asked(&proxy, "alice"), asked(&proxy, "bob")), ("alice".to_owned(), "bob".to_owned()));
+    assert_eq!(sent(&proxy, "GET", "/", "X-Api-Key: bob").x_cache(), "HIT");
+}
+
+#[test]
+fn a_page_is_cached_for_each_value_of_the_cookies_in_the_key_and_no_other_cookie_reaches_the_origin() {
+    let origin = Origin::answering(|request| respond(200, &[], request.field("Cookie").unwrap_or("none")));
+    let keyed = Settings { key_cookies: words(&["lang"]), ..ttl(60) };
+    let proxy = ruled(&origin, &[], vec![(path("/"), keyed)]);
+    for (cookie, word, text) in [
+        ("session=alice; lang=de", "MISS", "lang=de"),
+        ("lang=de; session=bob", "HIT", "lang=de"),
+        ("lang=en", "MISS", "lang=en"),
+        ("session=bob", "MISS", "none"),
+        ("session=carol", "HIT", "none"),
+    ] {
+        let answer = sent(&proxy, "GET", "/", &format!("Cookie: {cookie}"));
+        assert_eq!((answer.x_cache(), answer.text()), (word, text.to_owned()), "{cookie}");
+    }
+    // what changes something keeps its cookies
+    let post = sent(&proxy, "POST", "/", "Cookie: session=bob");
+    assert_eq!(post.text(), "session=bob");
+}
+
+#[test]
+fn what_bypasses_is_neither_looked_up_nor_stored_however_its_path_is_written() {
+    let origin = numbering(&["Cache-Control: max-age=600"]);
+    let bypass = Settings { bypass: Some(true), ..Settings::default() };
+    let proxy = ruled(&origin, &[], vec![(path("/"), ttl(600)), (path("/admin"), bypass)]);
+    for target in ["/admin", "/%61dmin", "/x/../admin", "//admin/y", "/admin;x", "/x%2f..%2fadmin"] {
+        proxy.get(target);
+        let again = proxy.get(target);
+        assert_eq!(again.x_cache(), "MISS", "{target}");
+        assert_eq!(
+            again.cache_status(),
+            r#"larder; fwd=bypass; fwd-status=200; detail="rule 2 of larder.toml: bypass = true""#
+        );
+    }
+    proxy.get("/administrator");
+    assert_eq!(proxy.get("/administrator").x_cache(), "HIT");
+}
+
+#[test]
+fn a_page_that_is_reached_through_a_permitted_path_is_not_stored() {
+    let origin = numbering(&[]);
+    let proxy =
+        ruled(&origin, &["--default-ttl", "0s"], vec![(path("/static"), ttl(600)), (path("/**/*.css"), ttl(600))]);
+    for target in
+        ["/static/../account", "/static/%2e%2e/account", "/static%2f..%2faccount", "/account;.css", "/account%3f.css"]
+    {
+        proxy.get(target);
+        assert_eq!(proxy.get(target).x_cache(), "MISS", "{target}");
+    }
+    proxy.get("/static/a.css");
+    assert_eq!(proxy.get("/static/a.css").x_cache(), "HIT");
+}
+
+#[test]
+fn ignored_parameters_are_neither_in_the_key_nor_sent_to_the_origin() {
+    let origin = Origin::answering(|request| respond(200, &["Cache-Control: max-age=60"], request.target.clone()));
+    let settings = Settings { ignore_query: words(&["utm_*", "gclid"]), ..Settings::default() };
+    let proxy = ruled(&origin, &[], vec![(path("/"), settings)]);
+    for (target, word, text) in [
+        ("/a?utm_source=evil&id=1&gclid=x", "MISS", "/a?id=1"),
+        ("/a?id=1", "HIT", "/a?id=1"),
+        ("/a?utm_x=y", "MISS", "/a"),
+        ("/a", "HIT", "/a"),
+        ("/a?u%74m_x=y", "MISS", "/a?u%74m_x=y"),
+    ] {
+        let answer = proxy.get(target);
+        assert_eq!((answer.x_cache(), answer.text()), (word, text.to_owned()), "{target}");
+    }
+    // what changes something is sent as it is, and invalidates what is stored for the URL without them
+    let post = sent(&proxy, "POST", "/a?id=1&utm_source=x", "X: y");
+    assert_eq!(post.text(), "/a?id=1&utm_source=x");
+    assert_eq!(proxy.get("/a?id=1").x_cache(), "MISS");
+}
+
+#[test]
+fn responses_that_were_stored_under_other_key_settings_are_not_found() {
+    let origin = numbering(&["Cache-Control: max-age=60"]);
+    let with = |settings: Settings| Rules::new(vec![RuleSpec { name: "one".into(), when: path("/"), set: settings }]);
+    let mut proxy = Proxy::start(&origin, &[]);
+    proxy.get("/a");
+    for (settings, word) in [
+        (Settings { sort_query: Some(true), ..Settings::default() }, "MISS"),
+        (Settings { sort_query: Some(true), ..ttl(60) }, "HIT"),
+        (ttl(60), "HIT"),
+        (Settings { ignore_query: words(&["x"]), ..ttl(60) }, "MISS"),
+    ] {
+        proxy.reconfigure(|config| config.sites[0].rules = Arc::new(with(settings).unwrap()));
+        assert_eq!(proxy.get("/a").x_cache(), word);
+    }
+}
+
+fn post(proxy: &Proxy, content: &str, lines: &[&str]) -> Response {
+    let length = format!("Content-Length: {}", content.len());
+    let head = request("POST", "/graphql", &[&[length.as_str(), "Content-Type: application/json"], lines].concat());
+    proxy.client().send(head).send(content).response("POST")
+}
+
+#[test]
+fn a_post_is_answered_from_the_cache_for_the_same_content_and_a_mutation_is_carried_out_each_time() {
+    let origin = numbering(&[]);
+    let proxy = ruled(&origin, &[], vec![(methods("/graphql", "POST"), ttl(60))]);
+    let (one, other) = (r#"{"query":"{ a }"}"#, r#"{"query":"{ b }"}"#);
+    for (content, word, text) in [(one, "MISS", "0"), (one, "HIT", "0"), (other, "MISS", "1"), (other, "HIT", "1")] {
+        let answer = post(&proxy, content, &[]);
+        assert_eq!((answer.x_cache(), answer.text()), (word, text.to_owned()), "{content}");
+    }
+    let mutation = r#"{"query":"mutation { addToCart }"}"#;
+    assert_eq!([post(&proxy, mutation, &[]).text(), post(&proxy, mutation, &[]).text()], ["2", "3"]);
+    let broken = r#"{"query":"{ a "#;
+    assert_eq!([post(&proxy, broken, &[]).text(), post(&proxy, broken, &[]).text()], ["4", "5"]);
+    let long = format!(r#"{{"query":"{{ a }}","x":"{}"}}"#, "x".repeat(70_000));
+    assert_eq!([post(&proxy, &long, &[]).text(), post(&proxy, &long, &[]).text()], ["6", "7"]);
+}
+
+#[test]
+fn a_post_that_names_another_method_is_carried_out_each_time() {
+    let origin = numbering(&[]);
+    let proxy = ruled(&origin, &[], vec![(methods("/graphql", "POST"), ttl(60))]);
+    for line in ["X-HTTP-Method-Override: DELETE", "X_HTTP_Method_Override: DELETE"] {
+        let before = origin.request_count();
+        for _ in 0..2 {
+            assert_eq!(post(&proxy, "{}", &[line]).x_cache(), "MISS", "{line}");
+        }
+        assert_eq!(origin.request_count(), before + 2);
+    }
+}
+
+#[test]
+fn answers_are_changed_whether_they_come_from_the_origin_or_from_the_cache() {
+    let origin = numbering(&["Cache-Control: max-age=60", "X-Powered-By: PHP", "X-Frame-Options: ALLOW"]);
+    let edits = Edits {
+        remove: vec![name("x-powered-by")],
+        set: vec![(name("x-frame-options"), FieldValue::from_static("DENY"))],
+        add: vec![(name("x-by"), FieldValue::from_static("larder"))],
+    };
+    let proxy = ruled(&origin, &[], vec![(path("/"), Settings { response: Some(edits), ..Settings::default() })]);
+    for word in ["MISS", "HIT"] {
+        let answer = proxy.get("/a");
+        assert_eq!(answer.x_cache(), word);
+        assert_eq!([answer.field("X-Powered-By"), answer.field("X-Frame-Options")], [None, Some("DENY")]);
+        assert_eq!(answer.field("X-By"), Some("larder"));
+    }
+}
+
+#[test]
+fn a_path_is_rewritten_before_the_key_is_made() {
+    let origin = Origin::answering(|request| respond(200, &["Cache-Control: max-age=60"], request.target.clone()));
+    let rewrite = Rewrite { from: "^/v1/(.*)".to_owned(), to: "/$1".to_owned() };
+    let proxy =
+        ruled(&origin, &[], vec![(Conditions::default(), Settings { rewrite: Some(rewrite), ..Settings::default() })]);
+    assert_eq!(proxy.get("/v1/a?b").text(), "/a?b");
+    assert_eq!(proxy.get("/a?b").x_cache(), "HIT");
+}
+
+#[test]
+fn a_rule_may_keep_from_storing_bound_a_lifetime_and_let_stale_responses_be_refreshed() {
+    let origin = Origin::answering(|request| {
+        let age = request.target.trim_start_matches('/').to_owned();
+        let line = format!("Cache-Control: max-age={age}");
+        respond(200, &[line.as_str()], request.index.to_string())
+    });
+    let set = |settings| vec![(path("/"), settings)];
+    let proxy = ruled(&origin, &[], set(Settings { no_store: Some(true), ..Settings::default() }));
+    proxy.get("/60");
+    let again = proxy.get("/60");
+    assert_eq!(again.x_cache(), "MISS");
+    assert!(again.cache_status().contains("rule 1 of larder.toml: no-store = true"), "{}", again.cache_status());
+    let bounds = Settings { min_ttl: Some(Seconds(10)), max_ttl: Some(Seconds(100)), ..Settings::default() };
+    let proxy = ruled(&origin, &[], set(bounds));
+    for (target, left) in [("/0", 10), ("/50", 50), ("/5000", 100)] {
+        proxy.get(target);
+        let hit = proxy.get(target);
+        assert!(hit.cache_status().contains(&format!("hit; ttl={left};")), "{target} {}", hit.cache_status());
+    }
+    let window = Settings { stale_while_revalidate: Some(Seconds(30)), ..Settings::default() };
+    let proxy = ruled(&origin, &[], set(window));
+    proxy.get("/5");
+    proxy.advance(20);
+    let stale = proxy.get("/5");
+    assert_eq!(stale.x_cache(), "HIT");
+    assert!(stale.cache_status().contains(r#"stale-while-revalidate = \"30s\""#), "{}", stale.cache_status());
+}
+
+#[test]
+fn nothing_is_different_for_a_site_without_rules() {
+    let origin = numbering(&["Cache-Control: max-age=60"]);
+    let proxy = ruled(&origin, &[], Vec::new());
+    proxy.get("/a?b=1&a=2");
+    assert_eq!(proxy.get("/a?b=1&a=2").cache_status(), r#"larder; hit; ttl=60; detail="fresh""#);
+}
+
+#[test]
+fn what_changes_a_url_makes_the_copies_under_all_of_its_keys_unusable() {
+    let origin = numbering(&["Cache-Control: max-age=60"]);
+    let keyed = Settings { key_headers: Some(vec![name("x-key")]), ..Settings::default() };
+    let proxy = ruled(&origin, &[], vec![(path("/"), keyed), (methods("/graphql", "POST"), ttl(60))]);
+    for who in ["alice", "bob"] {
+        let line = format!("X-Key: {who}");
+        sent(&proxy, "GET", "/a", &line);
+        assert_eq!(sent(&proxy, "GET", "/a", &line).x_cache(), "HIT");
+    }
+    sent(&proxy, "POST", "/a", "X-Key: carol");
+    for who in ["alice", "bob"] {
+        assert_eq!(sent(&proxy, "GET", "/a", &format!("X-Key: {who}")).x_cache(), "MISS", "{who}");
+    }
+    let read = r#"{"query":"{ a }"}"#;
+    post(&proxy, read, &[]);
+    assert_eq!(post(&proxy, read, &[]).x_cache(), "HIT");
+    post(&proxy, r#"{"query":"mutation { a }"}"#, &[]);
+    assert_eq!(post(&proxy, read, &[]).x_cache(), "MISS");
+}
+
+#[test]
+fn a_host_that_is_not_in_the_key_does_not_reach_the_origin() {
+    let origin = Origin::answering(|request| {
+        let forwarded = request.field("X-Forwarded-Host").unwrap_or("-").to_owned();
+        respond(200, &["Cache-Control: max-age=60"], format!("{} {forwarded}", request.field("Host").unwrap()))
+    });
+    let settings = Settings { ignore_host: Some(true), ..Settings::default() };
+    let proxy = ruled(&origin, &[], vec![(path("/static"), settings)]);
+    let ask = |host: &str, target: &str| {
+        proxy.client().send(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n")).response("GET")
+    };
+    assert_eq!(ask("a.test", "/b").text(), "a.test a.test");
+    let own = format!("{} -", origin.url().trim_start_matches("http://"));
+    assert_eq!(ask("a.test", "/static").text(), own);
+    assert_eq!(ask("evil.test", "/static").x_cache(), "HIT");
+}
