@@ -120,8 +120,12 @@ impl Keying {
 
     /// Returns what the key holds besides the URL: the settings, and digests of the values of fields and cookies. `None`
     /// if no rule is about the key.
-    pub fn besides(&self, fields: &Fields, secret: &DigestKey) -> Option<Vec<u8>> {
-        let mut besides = self.digest?.to_vec();
+    pub fn besides(&self, fields: &Fields, secret: &DigestKey) -> Option<Cow<'_, [u8]>> {
+        let digest = self.digest.as_ref()?;
+        if !self.holds_values() {
+            return Some(digest.as_slice().into());
+        }
+        let mut besides = digest.to_vec();
         let mut add = |kind: u8, value: Option<&[u8]>| {
             besides.push(kind);
             besides.extend(value.map_or([0; 32], |value| secret.digest(value)));
@@ -133,7 +137,7 @@ impl Keying {
         if self.cookies.is_some() {
             add(1, Some(&self.cookies_of(fields)));
         }
-        Some(besides)
+        Some(besides.into())
     }
 }
 

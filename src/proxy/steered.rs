@@ -31,6 +31,7 @@ pub struct Book {
     targets: RefCell<HashMap<Box<str>, Rc<Known>>>,
     /// What is remembered of a target holds whatever the fields of the request are.
     remembers: bool,
+    looks_at_media_type: bool,
     none: Rc<Known>,
 }
 
@@ -68,8 +69,8 @@ impl Book {
         let request = Rc::new(Effective::new(Merged::default(), &base));
         let none = Rc::new(Known { matched: Matched::default(), request, answers: RefCell::default() });
         let (sets, targets) = (RefCell::default(), RefCell::default());
-        let remembers = !rules.look_at_fields();
-        Rc::new(Book { rules, base, sets, targets, remembers, none })
+        let (remembers, looks_at_media_type) = (!rules.look_at_fields(), rules.look_at_media_type());
+        Rc::new(Book { rules, base, sets, targets, remembers, looks_at_media_type, none })
     }
 
     /// Returns the options where no rule applies.
@@ -137,7 +138,8 @@ impl Steered {
         if rules.is_decided(matched, answer) {
             return request.clone();
         }
-        let (status, media_type) = (answer.status.as_u16(), media_type(&answer.fields));
+        let status = answer.status.as_u16();
+        let media_type = Some(&answer.fields).filter(|_| self.book.looks_at_media_type).and_then(media_type);
         let is_same = |known: &&Answered| known.status == status && known.media_type.as_deref() == media_type;
         if let Some(known) = answers.borrow().iter().find(is_same) {
             return known.effective.clone();

@@ -121,6 +121,11 @@ impl Rules {
         self.compiled.iter().any(|compiled| !compiled.header.is_empty())
     }
 
+    /// Returns true if the media type of an answer could make a difference.
+    pub fn look_at_media_type(&self) -> bool {
+        self.compiled.iter().any(|compiled| !compiled.content_type.is_empty())
+    }
+
     /// Returns true if the answer makes no difference to what these rules set.
     pub fn is_decided(&self, matched: &Matched, answer: &ResponseHead) -> bool {
         let looks = |(rule, _): &(u16, How)| self.specs[usize::from(*rule)].when.are_about_answer();
