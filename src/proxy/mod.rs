@@ -51,7 +51,7 @@ use std::{pin::pin, rc::Rc};
 
 use bytes::BytesMut;
 use futures_util::{StreamExt, stream};
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
 pub use self::{
     context::Context,
@@ -182,11 +182,16 @@ async fn admit(cx: Rc<Context>, mut presented: Presented, said: &Said) -> Result
 
 /// Returns true if a field may have the origin carry out another method.
 fn overrides_method(fields: &Fields) -> bool {
-    fields.iter().any(|(name, _)| METHOD_OVERRIDES.contains(&&*name.as_str().replace('_', "-")))
+    // servers that make variables of names take other characters for a hyphen
+    let separates = |c: char| !c.is_ascii_alphanumeric();
+    fields.iter().any(|(name, _)| METHOD_OVERRIDES.contains(&&*name.as_str().replace(separates, "-")))
 }
 
 /// Returns true if a POST may change something although a rule has it answered from the cache.
 fn may_change(request: &Request, content: &Content) -> bool {
+    if request.fields.contains(&CONTENT_ENCODING) {
+        return true;
+    }
     let content_type = request.fields.only(&CONTENT_TYPE).and_then(|value| value.to_str().ok());
     match content {
         Content::None => graphql::may_change(content_type, b""),
