@@ -168,6 +168,11 @@ impl Effective {
         self.merged.keys_content
     }
 
+    /// The longest body that a rule lets be stored.
+    pub fn max_object(&self) -> Option<u64> {
+        self.merged.set.max_object
+    }
+
     pub fn changes_answers(&self) -> bool {
         !self.merged.edits.is_empty()
     }
@@ -204,6 +209,7 @@ fn setting(reason: Reason) -> Option<Setting> {
         Reason::NegativeTtl => Setting::NegativeTtl,
         Reason::RefreshedByRule => Setting::StaleWhileRevalidate,
         Reason::StaleByDefault => Setting::StaleIfError,
+        Reason::TooLarge => Setting::MaxObject,
         _ => return None,
     })
 }

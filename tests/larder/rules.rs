@@ -8,7 +8,7 @@ use larder::{
     rules::{Conditions, Edits, Ignore, Rewrite, RuleSpec, Rules, Settings},
 };
 
-use crate::support::{Origin, Proxy, Response, request, respond};
+use crate::support::{Origin, Proxy, Response, Step, request, respond};
 
 fn path(pattern: &str) -> Conditions {
     Conditions { path: vec![pattern.to_owned()], ..Conditions::default() }
@@ -379,4 +379,35 @@ fn a_host_that_is_not_in_the_key_does_not_reach_the_origin() {
     let own = format!("{} -", origin.url().trim_start_matches("http://"));
     assert_eq!(ask("a.test", "/static").text(), own);
     assert_eq!(ask("evil.test", "/static").x_cache(), "HIT");
+}
+
+#[test]
+fn a_body_that_is_longer_than_a_rule_allows_is_relayed_whether_its_length_is_known_or_not() {
+    let origin = Origin::answering(|request| {
+        let length: usize = request.target.trim_start_matches(|c: char| !c.is_ascii_digit()).parse().unwrap();
+        let body = "x".repeat(length);
+        match request.target.starts_with("/chunked") {
+            false => respond(200, &["Cache-Control: max-age=60"], body),
+            true => vec![Step::Send(
+                format!(
+                    "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nTransfer-Encoding: chunked\r\n\r\n{length:x}\r\n{body}\r\n0\r\n\r\n"
+                )
+                .into(),
+            )],
+        }
+    });
+    let settings = Settings { max_object: Some(1000), ..Settings::default() };
+    let proxy = ruled(&origin, &[], vec![(path("/"), settings)]);
+    for (target, length, word) in [
+        ("/known/1000", 1000, "HIT"),
+        ("/known/1001", 1001, "MISS"),
+        ("/chunked/1000", 1000, "HIT"),
+        ("/chunked/300000", 300_000, "MISS"),
+    ] {
+        assert_eq!(proxy.get(target).body.len(), length, "{target}");
+        let again = proxy.get(target);
+        assert_eq!((again.x_cache(), again.body.len()), (word, length), "{target}");
+    }
+    let detail = proxy.get("/known/1001").cache_status().to_owned();
+    assert!(detail.contains(r#"rule 1 of larder.toml: max-object = \"1000B\""#), "{detail}");
 }
