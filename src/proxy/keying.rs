@@ -95,6 +95,17 @@ impl Keying {
         }
     }
 
+    /// Removes fields that some servers take for a field of the key: they make one variable of `X-Key` and of `X_Key`.
+    pub fn drop_other_spellings(&self, fields: &mut Fields) {
+        if self.headers.is_empty() {
+            return;
+        }
+        let separates = |c: char| !c.is_ascii_alphanumeric();
+        let plain = |name: &FieldName| name.as_str().replace(separates, "-");
+        fields
+            .retain(|name, _| self.headers.contains(name) || !self.headers.iter().any(|key| plain(key) == plain(name)));
+    }
+
     /// Returns the cookies that are part of the key, as a Cookie field has them (RFC 6265 §4.2), in the order of the rule.
     fn cookies_of(&self, fields: &Fields) -> Vec<u8> {
         let mut kept = Vec::new();
