@@ -35,7 +35,8 @@ pub static CONTENT_DIGEST: FieldName = FieldName::from_static("content-digest");
 pub static CONTENT_MD5: FieldName = FieldName::from_static("content-md5");
 pub static SET_COOKIE2: FieldName = FieldName::from_static("set-cookie2");
 /// The fields from which an origin may read another method than the one that was sent.
-pub const METHOD_OVERRIDES: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
+pub const METHOD_OVERRIDES: [&str; 5] =
+    ["x-http-method", "x-http-method-override", "x-http-verb", "x-method", "x-method-override"];
 
 /// Returns true if the field holds a digest of the content that a message carries (RFC 9530 §2). The digest is wrong
 /// for any part of the content.

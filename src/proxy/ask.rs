@@ -29,7 +29,7 @@ use crate::{
         validation,
     },
     purge::Liveness,
-    store::{AdmitError, Epoch, Store, StoredResponse},
+    store::{AdmitError, Epoch, StoredResponse},
 };
 
 /// The origin's answer cannot be used. The origin must be asked again, for a whole response.
@@ -338,7 +338,7 @@ impl Asking {
             true => Err(unkeyed_content(request)),
             false if let Some(scheme) = response.bound => Err(scheme.into()),
             false => storing(request, &response.head, *times, &options)
-                .and_then(|head| admitted(&asked.cx.store, response).map(|()| head)),
+                .and_then(|head| admitted(asked, response).map(|()| head)),
         };
         let completes = *mode == Mode::Complete;
         match storable {
@@ -368,8 +368,12 @@ impl Asking {
 }
 
 /// Returns why the store would not take the body of a response now.
-fn admitted(store: &Store, response: &OriginResponse) -> Result<(), Reason> {
-    store.admits(announced_length(response)).map_err(|refused| match refused {
+fn admitted(asked: &Asked, response: &OriginResponse) -> Result<(), Reason> {
+    let length = announced_length(response);
+    if asked.steered.answer(&response.head).max_object().is_some_and(|longest| length > Some(longest)) {
+        return Err(Reason::TooLarge);
+    }
+    asked.cx.store.admits(length).map_err(|refused| match refused {
         AdmitError::LargerThanMaxObject(_) => Reason::TooLarge,
         AdmitError::NoRoom => Reason::NoRoom,
         AdmitError::NotAvailable => Reason::StoreNotAvailable,

@@ -122,7 +122,9 @@ fn begin(
     let primary = asked.primary;
     let held = asked.worker.hold();
     let goes_on = (request.method == Method::GET).then(|| asked.clone());
-    let storing = Storing { cx, site, goes_on, filling: filling.clone(), primary, outdated, since, epoch, held };
+    let longest = asked.steered.answer(&head).max_object();
+    let storing =
+        Storing { cx, longest, site, goes_on, filling: filling.clone(), primary, outdated, since, epoch, held };
     // boxed: tokio copies a task each time that it begins or ends
     tokio::task::spawn_local(Box::pin(storing.run(body, lead)));
     Fetched::Filling { head, filling, reader, completes, not_stored: None }
@@ -152,6 +154,8 @@ struct Storing {
     goes_on: Option<Asked>,
     filling: Filling,
     primary: CacheKey,
+    /// The longest body that a rule lets be stored.
+    longest: Option<u64>,
     /// See [`Kept::outdated`].
     outdated: Vec<CacheKey>,
     /// An invalidation at or after this time forbids storing.
@@ -164,7 +168,7 @@ struct Storing {
 
 impl Storing {
     async fn run(self, mut body: OriginBody, mut lead: Option<Flying>) {
-        let Storing { cx, site, mut goes_on, filling, primary, outdated, since, epoch, held } = self;
+        let Storing { cx, longest, site, mut goes_on, filling, primary, outdated, since, epoch, held } = self;
         let whole = filling.clone();
         let Filling { head, fill, length, .. } = filling;
         let named = head.clone();
@@ -197,7 +201,7 @@ impl Storing {
         };
         let on_relay = || drop(lead.take());
         let alone = || site.origin.unattended();
-        let filled = fill::run(&fill, next, length, &cx.store, on_relay, alone).await;
+        let filled = fill::run(&fill, next, length, longest, &cx.store, on_relay, alone).await;
         let is_part = filled.is_ok() && named.part.is_some();
         if let (Some(lead), Ok(Filled::Memory(bytes))) = (&lead, &filled)
             && whole.audience == Audience::Anonymous

@@ -95,6 +95,17 @@ impl Keying {
         }
     }
 
+    /// Removes fields that some servers take for a field of the key: they make one variable of `X-Key` and of `X_Key`.
+    pub fn drop_other_spellings(&self, fields: &mut Fields) {
+        if self.headers.is_empty() {
+            return;
+        }
+        let separates = |c: char| !c.is_ascii_alphanumeric();
+        let plain = |name: &FieldName| name.as_str().replace(separates, "-");
+        fields
+            .retain(|name, _| self.headers.contains(name) || !self.headers.iter().any(|key| plain(key) == plain(name)));
+    }
+
     /// Returns the cookies that are part of the key, as a Cookie field has them (RFC 6265 §4.2), in the order of the rule.
     fn cookies_of(&self, fields: &Fields) -> Vec<u8> {
         let mut kept = Vec::new();
@@ -120,8 +131,12 @@ impl Keying {
 
     /// Returns what the key holds besides the URL: the settings, and digests of the values of fields and cookies. `None`
     /// if no rule is about the key.
-    pub fn besides(&self, fields: &Fields, secret: &DigestKey) -> Option<Vec<u8>> {
-        let mut besides = self.digest?.to_vec();
+    pub fn besides(&self, fields: &Fields, secret: &DigestKey) -> Option<Cow<'_, [u8]>> {
+        let digest = self.digest.as_ref()?;
+        if !self.holds_values() {
+            return Some(digest.as_slice().into());
+        }
+        let mut besides = digest.to_vec();
         let mut add = |kind: u8, value: Option<&[u8]>| {
             besides.push(kind);
             besides.extend(value.map_or([0; 32], |value| secret.digest(value)));
@@ -133,7 +148,7 @@ impl Keying {
         if self.cookies.is_some() {
             add(1, Some(&self.cookies_of(fields)));
         }
-        Some(besides)
+        Some(besides.into())
     }
 }
 

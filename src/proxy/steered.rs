@@ -31,6 +31,7 @@ pub struct Book {
     targets: RefCell<HashMap<Box<str>, Rc<Known>>>,
     /// What is remembered of a target holds whatever the fields of the request are.
     remembers: bool,
+    looks_at_media_type: bool,
     none: Rc<Known>,
 }
 
@@ -68,13 +69,18 @@ impl Book {
         let request = Rc::new(Effective::new(Merged::default(), &base));
         let none = Rc::new(Known { matched: Matched::default(), request, answers: RefCell::default() });
         let (sets, targets) = (RefCell::default(), RefCell::default());
-        let remembers = !rules.look_at_fields();
-        Rc::new(Book { rules, base, sets, targets, remembers, none })
+        let (remembers, looks_at_media_type) = (!rules.look_at_fields(), rules.look_at_media_type());
+        Rc::new(Book { rules, base, sets, targets, remembers, looks_at_media_type, none })
     }
 
     /// Returns the options where no rule applies.
     pub fn base(&self) -> &Arc<policy::Options> {
         &self.base
+    }
+
+    /// Returns true if a rule is about the key.
+    pub fn has_keys(&self) -> bool {
+        self.rules.specs().iter().any(|spec| spec.set.change_key())
     }
 
     /// Returns what the rules make of a request. `request` has its target as the client sent it.
@@ -98,8 +104,14 @@ impl Book {
         if remembers && let Some(known) = self.targets.borrow().get(asked.path_and_query) {
             return known.clone();
         }
-        let matched = self.rules.asked(asked);
-        let request = self.effective(self.rules.unanswered(&matched));
+        let mut matched = self.rules.asked(asked);
+        let mut request = self.effective(self.rules.unanswered(&matched));
+        let rewritten = request.key.rewritten(asked.path_and_query);
+        if rewritten != asked.path_and_query {
+            // what is forbidden under the path that the origin gets is forbidden here
+            matched = matched.with_part_of(self.rules.asked(Asked { path_and_query: &rewritten, ..asked }));
+            request = self.effective(self.rules.unanswered(&matched));
+        }
         let known = Rc::new(Known { matched, request, answers: RefCell::default() });
         if remembers {
             let mut targets = self.targets.borrow_mut();
@@ -137,7 +149,8 @@ impl Steered {
         if rules.is_decided(matched, answer) {
             return request.clone();
         }
-        let (status, media_type) = (answer.status.as_u16(), media_type(&answer.fields));
+        let status = answer.status.as_u16();
+        let media_type = Some(&answer.fields).filter(|_| self.book.looks_at_media_type).and_then(media_type);
         let is_same = |known: &&Answered| known.status == status && known.media_type.as_deref() == media_type;
         if let Some(known) = answers.borrow().iter().find(is_same) {
             return known.effective.clone();
@@ -164,6 +177,11 @@ impl Effective {
     /// The content of a POST is part of its key.
     pub fn keys_content(&self) -> bool {
         self.merged.keys_content
+    }
+
+    /// The longest body that a rule lets be stored.
+    pub fn max_object(&self) -> Option<u64> {
+        self.merged.set.max_object
     }
 
     pub fn changes_answers(&self) -> bool {
@@ -202,6 +220,7 @@ fn setting(reason: Reason) -> Option<Setting> {
         Reason::NegativeTtl => Setting::NegativeTtl,
         Reason::RefreshedByRule => Setting::StaleWhileRevalidate,
         Reason::StaleByDefault => Setting::StaleIfError,
+        Reason::TooLarge => Setting::MaxObject,
         _ => return None,
     })
 }

@@ -45,12 +45,13 @@ impl fmt::Display for FillError {
 }
 
 /// Reads the origin's body into a fill, to its end. `next` returns the pieces of the body. `known` is the length, if it
-/// is known; a body of another length is an error. `on_relay` is called when the store refuses the body. `alone` returns a place among the few bodies that are
+/// is known; a body of another length is an error. A body that grows beyond `longest` is relayed. `on_relay` is called when the store refuses the body. `alone` returns a place among the few bodies that are
 /// fetched although no client waits for them.
 pub async fn run<P>(
     fill: &Fill,
     mut next: impl AsyncFnMut() -> Option<Result<Bytes, OriginError>>,
     known: Option<u64>,
+    longest: Option<u64>,
     store: &Store,
     mut on_relay: impl FnMut(),
     alone: impl Fn() -> Option<P>,
@@ -69,7 +70,12 @@ pub async fn run<P>(
         if known.is_some_and(|known| total > known) {
             return Err(FillError::Origin(OriginError::Truncated));
         }
-        if let Err(why) = spill.take(piece, total, known, fill, store).await {
+        let is_too_long = longest.is_some_and(|longest| total > longest) && !matches!(spill, Spill::Refused(_));
+        let taken = match is_too_long {
+            true => Err(StoreError::TooLarge),
+            false => spill.take(piece, total, known, fill, store).await,
+        };
+        if let Err(why) = taken {
             fill.become_relay(reason(&why));
             on_relay();
             spill = Spill::Refused(why);
