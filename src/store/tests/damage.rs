@@ -182,6 +182,30 @@ fn a_fifo_in_place_of_a_file_blocks_no_start_and_is_set_aside() {
 }
 
 #[test]
+fn a_damaged_body_is_not_stored_as_the_same_once_more() {
+    run(async {
+        for length in [3_000, 200_000] {
+            let folder = folder();
+            let options = disk_only(folder.path());
+            let store = open(options.clone()).await;
+            put(&store, "a", length);
+            store.close().await;
+            fs::write(options.folder.join("live/fresh-1/1.seg"), "").expect("emptied");
+            let store = open(options.clone()).await;
+            assert!(found(&store, "a").await.is_none());
+            assert_eq!(store.stats().damaged, 1);
+            // the origin sends the same bytes, before it is written that the key was forgotten
+            put(&store, "a", length);
+            store.close().await;
+            let store = open(options).await;
+            assert_eq!(served(&store, "a").await, Some(content("a", length)));
+            assert_eq!(store.stats().damaged, 0);
+            store.close().await;
+        }
+    });
+}
+
+#[test]
 fn a_database_that_was_closed_or_opened_when_the_power_went_loses_nothing() {
     run(async {
         let folder = folder();
