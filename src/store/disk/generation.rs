@@ -58,6 +58,8 @@ pub struct Generation {
     /// Records that were written since the opening.
     pub written: AtomicU64,
     pub folder: PathBuf,
+    /// The folder of the whole cache.
+    cache_folder: PathBuf,
     /// Bytes of the database and of the segment that is written to, as they were measured last.
     measured: AtomicU64,
     /// Bytes of all other files: those of large bodies, and segments that are full.
@@ -142,13 +144,14 @@ impl Generation {
         let (measured, beside) = (AtomicU64::new(folder::occupied(&database)), AtomicU64::new(segments(&folder)));
         let state = AtomicU8::new(State::Sealed as u8);
         let (written, dead, pages, segments, right) = Default::default();
-        let (records, remover) = (RwLock::new(records), remover.clone());
+        let (records, remover, cache_folder) = (RwLock::new(records), remover.clone(), options.folder.clone());
         Ok(Generation {
             number,
             class,
             state,
             written,
             folder,
+            cache_folder,
             measured,
             beside,
             dead,
@@ -322,11 +325,14 @@ impl Generation {
         self.right.lock().unwrap_or_else(|poison| poison.into_inner())
     }
 
-    /// Opens a file of bodies for reading.
+    /// Opens a file of bodies for reading. Sets aside what has its name and is not a regular file.
     fn file(&self, name: FileName) -> Result<Arc<File>, StoreError> {
-        let open = || match File::open(name.path(&self.folder)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::Damaged("a file of bodies")),
-            file => file.map(Arc::new).map_err(StoreError::Io),
+        let open = || {
+            let path = name.path(&self.folder);
+            match folder::set_aside_unless_file(&self.cache_folder, &path).and_then(|_| File::open(path)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::Damaged("a file of bodies")),
+                file => file.map(Arc::new).map_err(StoreError::Io),
+            }
         };
         match name {
             FileName::Body(_) => open(),

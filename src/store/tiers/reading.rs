@@ -233,7 +233,7 @@ impl Shared {
     }
 
     /// Finds something in the generation that holds the newest record of a key.
-    fn newest<T>(
+    pub fn newest<T>(
         &self,
         print: Print,
         find: impl Fn(&Generation) -> Result<Option<T>, StoreError>,

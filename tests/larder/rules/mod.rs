@@ -298,3 +298,12 @@ fn a_rewritten_path_is_forbidden_what_the_path_of_the_origin_is() {
     proxy.get("/v1/admin");
     assert_eq!(proxy.get("/v1/admin").x_cache(), "MISS");
 }
+
+#[test]
+fn a_post_that_a_rule_has_answered_from_the_cache_invalidates_no_other_query_of_its_path() {
+    let origin = numbering(&[]);
+    let proxy = ruled(&origin, &[], vec![(methods("/graphql", "POST"), ttl(60))]);
+    proxy.get("/graphql?list");
+    post(&proxy, r#"{"query":"{ a }"}"#, &[]);
+    assert_eq!(proxy.get("/graphql?list").x_cache(), "HIT");
+}
