@@ -76,7 +76,6 @@ fn what_cannot_be_understood_is_one_line_too_that_names_the_flag_or_the_variable
     let one_origin =
         "several values of --origin: one Larder has one origin; start one Larder for each, with its own --port";
     let negative = |flag: &str, value: &str, expected: &str| format!("invalid {flag} \"{value}\": expected {expected}");
-    let time = "a time such as 500ms, 30s, 1h30m, 2d or 1w";
     let seconds = "a time such as 30s, 1h30m, 2d or 1w";
     let meant = |typed: &str, meant: &str| format!("unknown {typed}: did you mean {meant}? (larder --help lists all)");
     for (words, variables, line) in [
