@@ -112,7 +112,7 @@ impl Shared {
                 }
                 Ok(read) => read.slot,
                 Err(StoreError::Damaged(what)) => {
-                    self.counters.damaged.fetch_add(1, Relaxed);
+                    self.note_damage();
                     log::debug!("{key:?} is damaged on disk ({what}) and is forgotten");
                     self.pending.forget(&mut shard, Print::of(key));
                     None
@@ -218,7 +218,7 @@ impl Shared {
                 Ok(Some((of, variant))) if of == *primary => read.variants.push(variant),
                 Ok(_) => {}
                 Err(StoreError::Damaged(_)) => {
-                    self.counters.damaged.fetch_add(1, Relaxed);
+                    self.note_damage();
                     self.pending.forget(&mut self.pending.shard_of(*print), *print);
                 }
                 Err(error) => {
