@@ -1,6 +1,7 @@
 //! Tells requests that read from those that may change something by GraphQL (GraphQL over HTTP; GraphQL, October 2021 §2).
 //! What may be read in two ways counts as one that may change something: a second order must be carried out.
 
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 /// The words that every mutation and every subscription holds.
@@ -39,31 +40,13 @@ fn holds_change(content: &[u8]) -> bool {
 
 /// Returns true if a form or a query may hold a document, or another method.
 fn names_a_document(form: &str) -> bool {
-    let decoded = percent_decoded(form);
+    let decoded: Vec<u8> = percent_decode_str(form).collect();
     holds_change(&decoded)
         || decoded.split(|byte| b"&;?".contains(byte)).any(|parameter| {
             let name = parameter.split(|byte| *byte == b'=').next().unwrap_or_default().to_ascii_lowercase();
             let name = String::from_utf8_lossy(&name);
             name == "query" || name == "_method" || BESIDE.contains(&&*name)
         })
-}
-
-fn percent_decoded(text: &str) -> Vec<u8> {
-    let (mut decoded, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
-    while let [first, behind @ ..] = rest {
-        let digits = behind.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
-        match digits.filter(|_| *first == b'%').and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                decoded.push(byte);
-                rest = &behind[2..];
-            }
-            None => {
-                decoded.push(*first);
-                rest = behind;
-            }
-        }
-    }
-    decoded
 }
 
 /// Returns true if JSON writes ASCII by code, which hides words: `\u006dutation`.

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use http::header::COOKIE;
 
 use crate::{
+    fields::hyphened,
     message::{FieldName, FieldValue, Fields},
     policy::DigestKey,
     rules::{Parameter, Rewriting, Setting, Settings, Words, select},
@@ -100,10 +101,9 @@ impl Keying {
         if self.headers.is_empty() {
             return;
         }
-        let separates = |c: char| !c.is_ascii_alphanumeric();
-        let plain = |name: &FieldName| name.as_str().replace(separates, "-");
-        fields
-            .retain(|name, _| self.headers.contains(name) || !self.headers.iter().any(|key| plain(key) == plain(name)));
+        fields.retain(|name, _| {
+            self.headers.contains(name) || !self.headers.iter().any(|key| hyphened(key) == hyphened(name))
+        });
     }
 
     /// Returns the cookies that are part of the key, as a Cookie field has them (RFC 6265 §4.2), in the order of the rule.

@@ -83,7 +83,7 @@ use crate::{
     fields::{
         METHOD_OVERRIDES,
         authentication::authenticates_connection,
-        graphql,
+        graphql, hyphened,
         method::{is_cached_request, is_query, is_safe_request},
     },
     key,
@@ -184,9 +184,7 @@ async fn admit(cx: Rc<Context>, mut presented: Presented, said: &Said) -> Result
 
 /// Returns true if a field may have the origin carry out another method.
 fn overrides_method(fields: &Fields) -> bool {
-    // servers that make variables of names take other characters for a hyphen
-    let separates = |c: char| !c.is_ascii_alphanumeric();
-    fields.iter().any(|(name, _)| METHOD_OVERRIDES.contains(&&*name.as_str().replace(separates, "-")))
+    fields.iter().any(|(name, _)| METHOD_OVERRIDES.contains(&&*hyphened(name)))
 }
 
 /// Returns true if a POST may change something although a rule has it answered from the cache.
