@@ -66,7 +66,7 @@ fn strict_is_described_in_the_same_sentence_everywhere() {
     let definition = Arguments::command();
     let strict = definition.get_arguments().find(|arg| arg.get_id() == "strict").unwrap();
     let help = strict.get_help().unwrap().to_string().to_lowercase();
-    // the rest is the same, whoever it is that follows
+    // help speaks to the reader, and the pages speak of Larder: only the first word differs
     let sentence = help.strip_prefix("follow ").unwrap();
     for (name, page) in
         [("README.md", include_str!("../../README.md")), ("docs/flags.md", include_str!("../../docs/flags.md"))]

@@ -4,7 +4,8 @@ use crate::{clock::Seconds, config::origin, units};
 
 /// Parses a time of whole seconds. The error says what is wrong or what was expected, without the text itself.
 pub fn seconds(text: &str) -> Result<Seconds, String> {
-    let time = units::duration(text)?;
+    // no time of less than a second is right here
+    let time = units::duration(text).map_err(|problem| problem.replacen("500ms, ", "", 1))?;
     match time.subsec_millis() {
         0 => Ok(Seconds(time.as_secs())),
         _ => Err("expected whole seconds, for example 1s or 0s".to_owned()),

@@ -1,35 +1,75 @@
-//! Tells GraphQL requests that read from those that may change something (GraphQL over HTTP; GraphQL, October 2021 §2).
+//! Tells requests that read from those that may change something by GraphQL (GraphQL over HTTP; GraphQL, October 2021 §2).
+//! What may be read in two ways counts as one that may change something: a second order must be carried out.
 
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-/// Returns true if a POST with this content may change something as far as GraphQL goes: it holds a mutation or a
-/// subscription, or looks like GraphQL and cannot be understood. JSON of other kinds and other content change nothing.
-pub fn may_change(content_type: Option<&str>, content: &[u8]) -> bool {
-    let media_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let is_form = media_type == "application/x-www-form-urlencoded" || media_type == "multipart/form-data";
+/// The words that every mutation and every subscription holds.
+const CHANGING: [&[u8]; 2] = [b"mutation", b"subscription"];
+
+/// The names, in lower case, that stand in JSON of GraphQL beside a document, or in its place.
+const BESIDE: [&str; 6] = ["extensions", "operationname", "documentid", "doc_id", "variables", "queryid"];
+
+/// Returns true if a POST with this content may change something as far as GraphQL goes. `content_type` is the value of the
+/// only Content-Type, `None` if there is none. `query` is the query of the target.
+pub fn may_change(content_type: Option<&[u8]>, query: &str, content: &[u8]) -> bool {
+    let Ok(content_type) = content_type.map_or(Ok(""), std::str::from_utf8) else { return true };
+    let Ok(text) = std::str::from_utf8(content) else { return true };
+    if names_a_document(query) || text.contains('\0') || holds_change(content) {
+        return true;
+    }
+    let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let text = text.trim_start_matches(['\u{feff}', '\u{b}', '\u{c}', ' ', '\t', '\r', '\n']);
     match media_type.as_str() {
-        "application/graphql" => std::str::from_utf8(content).map_or(true, document_may_change),
-        _ if is_form => contains(content, b"query"),
-        // many clients name no type, or another one
-        _ if media_type.contains("json") || matches!(content.trim_ascii_start().first(), Some(b'{' | b'[')) => {
-            serde_json::from_slice(content).map_or(true, |value| json_may_change(&value))
+        // several types in one line
+        several if several.contains(',') => true,
+        "application/x-www-form-urlencoded" => names_a_document(text),
+        "multipart/form-data" => text.contains("query") || text.contains("operations") || text.contains("\\u"),
+        "application/graphql" => document_may_change(text),
+        json if json.contains("json") || text.starts_with(['{', '[', ')']) => {
+            has_escaped_letters(text) || serde_json::from_str(text).map_or(true, |value| json_may_change(&value))
         }
         _ => false,
     }
 }
 
-fn contains(content: &[u8], word: &[u8]) -> bool {
-    content.windows(word.len()).any(|window| window == word)
+/// Returns true if the content holds a word that every change holds.
+fn holds_change(content: &[u8]) -> bool {
+    CHANGING.iter().any(|word| content.windows(word.len()).any(|window| window.eq_ignore_ascii_case(word)))
+}
+
+/// Returns true if a form or a query may hold a document, or another method.
+fn names_a_document(form: &str) -> bool {
+    let decoded: Vec<u8> = percent_decode_str(form).collect();
+    holds_change(&decoded)
+        || decoded.split(|byte| b"&;?".contains(byte)).any(|parameter| {
+            let name = parameter.split(|byte| *byte == b'=').next().unwrap_or_default().to_ascii_lowercase();
+            let name = String::from_utf8_lossy(&name);
+            name == "query" || name == "_method" || BESIDE.contains(&&*name)
+        })
+}
+
+/// Returns true if JSON writes ASCII by code, which hides words: `\u006dutation`.
+fn has_escaped_letters(text: &str) -> bool {
+    let codes = text.match_indices("\\u00").map(|(at, _)| text.as_bytes().get(at + 4));
+    codes.into_iter().flatten().any(|digit| (b'2'..=b'7').contains(digit))
 }
 
 fn json_may_change(value: &Value) -> bool {
     match value {
         Value::Array(batch) => batch.iter().any(json_may_change),
-        Value::Object(object) => match object.get("query") {
-            Some(Value::String(document)) => document_may_change(document),
+        Value::Object(object) => {
+            let documents = object.iter().filter(|(name, _)| name.eq_ignore_ascii_case("query"));
+            let (mut has_document, mut changes) = (false, false);
+            for (_, value) in documents {
+                if let Value::String(document) = value {
+                    (has_document, changes) = (true, changes || document_may_change(document));
+                }
+            }
             // a document that the server knows by a hash or a number may be anything
-            _ => ["extensions", "operationName", "documentId", "doc_id"].iter().any(|name| object.contains_key(*name)),
-        },
+            let is_beside = |name: &String| BESIDE.contains(&&*name.to_ascii_lowercase());
+            changes || (!has_document && object.keys().any(is_beside)) || object.values().any(json_may_change)
+        }
         _ => false,
     }
 }
@@ -134,28 +174,49 @@ mod tests {
     }
 
     #[test]
-    fn content_is_graphql_by_its_type_or_by_its_look() {
-        let json = Some("application/json; charset=utf-8");
+    fn content_may_change_something_unless_it_can_only_be_read_as_a_query() {
+        let json = "application/json; charset=utf-8";
         for (content_type, content, changes) in [
             (json, r#"{"query": "{ a }"}"#, false),
+            (json, r#"{"query": "{ a }", "variables": {"b": "\u00e9"}, "operationName": "Q"}"#, false),
             (json, r#"{"query": "mutation { a }"}"#, true),
             (json, r#"[{"query": "{ a }"}, {"query": "mutation { a }"}]"#, true),
-            (json, r#"{"query": "{ a }", "query": "mutation { a }"}"#, true),
+            (json, r#"{"query": "mutation { a }", "query": "{ a }"}"#, true),
+            (json, r#"{"Query": "mutation { a }"}"#, true),
+            (json, r#"{"query": "\u006dutation { a }"}"#, true),
+            (json, r#"{"operations": [{"query": "{ a"}]}"#, true),
             (json, r#"{"extensions": {"persistedQuery": {}}}"#, true),
+            (json, r#"{"id": "123", "variables": {}}"#, true),
             (json, r#"{"q": "shoes"}"#, false),
             (json, r#"{"query": {"match": {}}}"#, false),
-            (json, r#"{"query": "mutation { a }""#, true),
+            (json, r#"{"query": "{ a }""#, true),
             (json, "7", false),
-            (None, r#" {"query": "mutation { a }"}"#, true),
-            (Some("text/plain"), r#"{"query": "mutation { a }"}"#, true),
-            (Some("application/graphql"), "mutation { a }", true),
-            (Some("application/graphql"), "{ a }", false),
-            (Some("application/x-www-form-urlencoded"), "query=mutation+%7Ba%7D", true),
-            (Some("application/x-www-form-urlencoded"), "q=shoes", false),
-            (Some("text/plain"), "mutation { a }", false),
-            (None, "", false),
+            ("", r#" {"query": "mutation { a }"}"#, true),
+            ("", "\u{feff}{\"query\": \"{ a\"}", true),
+            ("", ")]}',{\"query\": \"{ a }\"}", true),
+            ("text/plain", r#"{"query": "mutation { a }"}"#, true),
+            ("application/graphql", "mutation { a }", true),
+            ("application/graphql", "{ a }", false),
+            ("application/graphql, text/plain", "{ a }", true),
+            ("application/x-www-form-urlencoded", "query=%7Ba%7D", true),
+            ("application/x-www-form-urlencoded", "%71uery=%7Ba%7D", true),
+            ("application/x-www-form-urlencoded", "a=1&_method=DELETE", true),
+            ("application/x-www-form-urlencoded", "q=shoes", false),
+            ("multipart/form-data; boundary=x", "--x\r\n\r\n{\"\\u0071uery\":1}", true),
+            ("text/plain", "a", false),
+            ("", "", false),
         ] {
-            assert_eq!(may_change(content_type, content.as_bytes()), changes, "{content_type:?} {content}");
+            assert_eq!(
+                may_change(Some(content_type.as_bytes()), "", content.as_bytes()),
+                changes,
+                "{content_type} {content}"
+            );
+        }
+        assert!(may_change(Some(b"text/plain;x=\xe9"), "", b"a") && may_change(None, "", b"\xff\xfe{"));
+        for (query, changes) in
+            [("query=mutation", true), ("%71uery=%7Ba%7D", true), ("_method=PUT", true), ("q=a", false)]
+        {
+            assert_eq!(may_change(None, query, b""), changes, "{query}");
         }
     }
 }

@@ -24,6 +24,8 @@ pub mod trailer;
 pub use list::members;
 pub use token::{is_text, is_token};
 
+use std::borrow::Cow;
+
 use crate::message::FieldName;
 
 /// The field with directives for caches such as this one (RFC 9213).
@@ -35,7 +37,18 @@ pub static CONTENT_DIGEST: FieldName = FieldName::from_static("content-digest");
 pub static CONTENT_MD5: FieldName = FieldName::from_static("content-md5");
 pub static SET_COOKIE2: FieldName = FieldName::from_static("set-cookie2");
 /// The fields from which an origin may read another method than the one that was sent.
-pub const METHOD_OVERRIDES: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
+pub const METHOD_OVERRIDES: [&str; 5] =
+    ["x-http-method", "x-http-method-override", "x-http-verb", "x-method", "x-method-override"];
+
+/// Returns the name of a field with a hyphen for each character that is neither a letter nor a digit. Servers that make
+/// variables of names (CGI, RFC 3875 §4.1.18) cannot tell such names apart.
+pub fn hyphened(name: &FieldName) -> Cow<'_, str> {
+    let separates = |c: char| c != '-' && !c.is_ascii_alphanumeric();
+    match name.as_str() {
+        name if name.contains(separates) => name.replace(separates, "-").into(),
+        name => name.into(),
+    }
+}
 
 /// Returns true if the field holds a digest of the content that a message carries (RFC 9530 §2). The digest is wrong
 /// for any part of the content.

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, fmt::Write};
 
 use memchr::{memchr, memchr2, memchr3};
+use percent_encoding::percent_decode_str;
 
 use crate::fields::credentials::OF_PARAMETERS as CREDENTIALS;
 
@@ -92,7 +93,7 @@ fn without_user_information(target: &str) -> String {
 /// Returns true if a parameter's name, as it is or percent-encoded, holds a word that speaks of credentials.
 fn is_credential(name: &str) -> bool {
     match name.contains('%') {
-        true => holds_credential(&percent_decoded(name)),
+        true => holds_credential(&percent_decode_str(name).collect::<Vec<u8>>()),
         false => holds_credential(name.as_bytes()),
     }
 }
@@ -104,26 +105,6 @@ fn holds_credential(name: &[u8]) -> bool {
     (0..name.len())
         .filter(|at| INITIALS[usize::from(name[*at])])
         .any(|at| CREDENTIALS.iter().any(|word| stands_at(at, word)))
-}
-
-fn percent_decoded(name: &str) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(name.len());
-    let mut bytes = name.as_bytes();
-    while let Some((&byte, behind)) = bytes.split_first() {
-        // digits alone: from_str_radix would take a sign
-        let hex = behind.get(..2).filter(|hex| byte == b'%' && hex.iter().all(u8::is_ascii_hexdigit));
-        match hex.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok()) {
-            Some(encoded) => {
-                decoded.push(encoded);
-                bytes = &behind[2..];
-            }
-            None => {
-                decoded.push(byte);
-                bytes = behind;
-            }
-        }
-    }
-    decoded
 }
 
 fn escape_within(text: &str, longest: usize) -> Cow<'_, str> {

@@ -91,6 +91,8 @@ reasons! {
     Fresh => "fresh",
     FreshDirectivesIgnored => "fresh; the request's directives are ignored (see --client-reload)",
     JustAsked => "fresh; the origin was asked less than a second ago",
+    /// The client wished that the origin is asked, or a validation was due.
+    FreshUnasked => "fresh; the origin fails",
     StaleWhileRevalidate => "stale-while-revalidate",
     /// The response says nothing of it.
     RefreshedByRule => "stale-while-revalidate of a rule",

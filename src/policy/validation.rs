@@ -206,6 +206,8 @@ pub fn on_error(
     if !is_covered(request, stored) {
         return Err(Reason::PartMissing);
     }
+    let is_fresh = freshness.is_fresh();
+    let used = |reason| Ok(if is_fresh { Reason::FreshUnasked } else { reason });
     let asked = followed(&request.fields, options).directives;
     let unasked = governing.forbids_stale_unasked();
     let by_origin = governing.directives.stale_if_error.filter(|_| !governing.forbids_stale_extensions(options.strict));
@@ -213,16 +215,16 @@ pub fn on_error(
     let allowed = by_origin.max(by_client);
     if allowed.is_some_and(|limit| freshness.stale_within(limit)) {
         let by_rule = options.steering.force_stale;
-        return Ok(if by_rule { Reason::StaleByDefault } else { Reason::StaleIfError });
+        return used(if by_rule { Reason::StaleByDefault } else { Reason::StaleIfError });
     }
     // a 500 is passed on, because the application's developer must see it
     let outlived = matches!(status, None | Some(502..=504));
     let by_default = outlived && stands_in_by_default(stored, &governing, options);
     if by_default && freshness.stale_within(options.stale_if_error) {
-        return Ok(Reason::StaleByDefault);
+        return used(Reason::StaleByDefault);
     }
     if status.is_none() && !unasked && asked.max_stale.is_some_and(|limit| freshness.stale_within(limit)) {
-        return Ok(Reason::MaxStale);
+        return used(Reason::MaxStale);
     }
     Err(match allowed {
         Some(_) => Reason::StaleTooLong,

@@ -394,9 +394,11 @@ pub fn stand_in(asked: &Asked, stored: Option<&Arc<StoredResponse>>, status: Opt
 /// Returns a stale stored response without asking an origin that has been failing, if that is allowed (RFC 5861 §4).
 pub fn spared(asked: &Asked, stored: Option<&Arc<StoredResponse>>) -> Option<Fetched> {
     match stand_in(asked, stored, None)? {
-        Fetched::StoodIn { stored, reason: reason @ (Reason::StaleIfError | Reason::StaleByDefault), .. } => {
-            Some(Fetched::Spared { stored, reason })
-        }
+        Fetched::StoodIn {
+            stored,
+            reason: reason @ (Reason::StaleIfError | Reason::StaleByDefault | Reason::FreshUnasked),
+            ..
+        } => Some(Fetched::Spared { stored, reason }),
         _ => None,
     }
 }

@@ -75,6 +75,8 @@ pub fn own_name(scheme: Scheme, port: u16) -> String {
 pub struct Names<'a> {
     /// `--allow-host`; empty: every host is served.
     pub allowed: &'a [String],
+    /// The hosts of the sites.
+    pub of_sites: &'a [String],
     /// The port that Larder listens on.
     pub port: u16,
     /// The address at which the client has reached Larder.
@@ -92,6 +94,7 @@ impl Names<'_> {
         is_loopback_name(authority, scheme, self.port)
             || self.local.is_some_and(|local| authority == of_address(local, scheme))
             || self.allow(authority, scheme)
+            || self.of_sites.iter().any(|host| covers(host, authority, scheme))
     }
 
     fn allow(&self, authority: &str, scheme: Scheme) -> bool {
@@ -197,7 +200,7 @@ mod tests {
 
     #[test]
     fn the_address_that_a_client_has_reached_is_a_name_of_larders_own() {
-        let at = |local: &str| Names { allowed: &[], port: 3000, local: Some(local.parse().unwrap()) };
+        let at = |local: &str| Names { allowed: &[], of_sites: &[], port: 3000, local: Some(local.parse().unwrap()) };
         assert!(at("192.0.2.1:3000").include("192.0.2.1:3000", Scheme::Http));
         assert!(at("[::ffff:192.0.2.1]:80").include("192.0.2.1", Scheme::Http));
         assert!(at("[2001:db8::1]:3000").include("[2001:db8::1]:3000", Scheme::Http));

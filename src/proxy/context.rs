@@ -42,7 +42,7 @@ impl Context {
     /// Returns the names under which a client may reach Larder. `local` is the address that the client has connected
     /// to.
     pub fn names<'a>(&self, served: &'a Served, local: Option<SocketAddr>) -> Names<'a> {
-        Names { allowed: served.hosts(), port: self.port, local }
+        Names { allowed: served.hosts(), of_sites: served.hosts_of_sites(), port: self.port, local }
     }
 }
 
@@ -65,13 +65,6 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// Returns true if another URL of this request's site has a key for each value of some fields or cookies.
-    pub fn has_many_keys(&self, target: &Target) -> bool {
-        let (path_and_query, fields) = (&*target.path_and_query, &self.request.fields);
-        let asked = rules::Asked { method: &Method::GET, path_and_query, fields };
-        self.site.book.asked(asked).request().key.holds_values()
-    }
-
     /// Returns the key of a method and another URL of this request's site, for a client that sends the same fields.
     pub fn key(&self, method: &Method, target: &Target) -> CacheKey {
         let fields = &self.request.fields;
@@ -122,7 +115,7 @@ pub fn key(site: &Site, steered: &Steered, method: &Method, target: &Target, fie
     let keying = &steered.request().key;
     let besides = keying.besides(fields, &site.book.base().digest_key);
     CacheKey::of(UrlParts {
-        site: &site.name,
+        site: &site.keyed,
         host_mode: site.host_mode.as_str(),
         method,
         path_and_query: &keying.target(&target.path_and_query),

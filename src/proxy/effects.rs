@@ -1,6 +1,6 @@
 //! Updates other stored responses by an answer of the origin.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use super::{context::Asked, shared::Changed};
 use crate::{
@@ -31,9 +31,14 @@ pub async fn after_effects(
         let methods = if asked.steered.request().keys_content() { &methods[..] } else { &methods[..2] };
         let keys: Vec<CacheKey> =
             targets.iter().flat_map(|target| methods.iter().map(|method| asked.key(method, target))).collect();
-        for target in targets.iter().filter(|target| asked.has_many_keys(target)) {
-            let target = purge::Target::url(&asked.policy().site, None, &target.path_and_query);
-            cx.store.purge_behind(target, Strength::Hard, cx.clock.wall());
+        if asked.site.book.has_keys() {
+            // a URL may have many keys: for other fields, by other rules
+            let own = asked.steered.request().key.target(&request.target.path_and_query);
+            let paths = targets.iter().map(|target| &*target.path_and_query).chain([&*own]);
+            for path in paths.collect::<HashSet<_>>() {
+                let target = purge::Target::url(&asked.policy().site, None, path);
+                cx.store.purge_behind(target, Strength::Hard, cx.clock.wall());
+            }
         }
         keys.iter().for_each(|key| cx.shared.note_invalidated(*key, times.response));
         let has_changed = response.status.is_success() || response.status == StatusCode::SEE_OTHER;

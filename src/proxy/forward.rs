@@ -25,6 +25,14 @@ impl OriginUrl {
         format!("{}://{}{}", self.scheme().as_str(), self.authority, self.base)
     }
 
+    /// Returns the name of the origin in keys. Under another prefix the same path of a client's is another resource.
+    pub fn keyed(&self) -> String {
+        match self.prefix.as_str() {
+            "" => self.url(),
+            prefix => format!("{} below {prefix}", self.url()),
+        }
+    }
+
     /// Returns the value of Origin for this site: `http://host:port`.
     pub fn origin(&self) -> String {
         format!("{}://{}", self.scheme().as_str(), self.authority)

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use http::header::COOKIE;
 
 use crate::{
+    fields::hyphened,
     message::{FieldName, FieldValue, Fields},
     policy::DigestKey,
     rules::{Parameter, Rewriting, Setting, Settings, Words, select},
@@ -93,6 +94,16 @@ impl Keying {
         {
             fields.append(COOKIE, value);
         }
+    }
+
+    /// Removes fields that some servers take for a field of the key: they make one variable of `X-Key` and of `X_Key`.
+    pub fn drop_other_spellings(&self, fields: &mut Fields) {
+        if self.headers.is_empty() {
+            return;
+        }
+        fields.retain(|name, _| {
+            self.headers.contains(name) || !self.headers.iter().any(|key| hyphened(key) == hyphened(name))
+        });
     }
 
     /// Returns the cookies that are part of the key, as a Cookie field has them (RFC 6265 §4.2), in the order of the rule.

@@ -83,7 +83,7 @@ use crate::{
     fields::{
         METHOD_OVERRIDES,
         authentication::authenticates_connection,
-        graphql,
+        graphql, hyphened,
         method::{is_cached_request, is_query, is_safe_request},
     },
     key,
@@ -171,7 +171,9 @@ async fn admit(cx: Rc<Context>, mut presented: Presented, said: &Said) -> Result
     if !request.as_query && may_be_query {
         request.content = None;
     }
-    shape(&site, &steered, &mut request)?;
+    // what is too long for the key is relayed, for this client alone
+    let is_shared = !matches!(content, Content::Stream(_));
+    shape(&site, &steered, is_shared, &mut request)?;
     let has_own_key = is_query(&request.method) || request.as_query;
     let method = if has_own_key { &request.method } else { &Method::GET };
     let primary = key(&site, &steered, method, &request.target, &request.fields);
@@ -182,9 +184,7 @@ async fn admit(cx: Rc<Context>, mut presented: Presented, said: &Said) -> Result
 
 /// Returns true if a field may have the origin carry out another method.
 fn overrides_method(fields: &Fields) -> bool {
-    // servers that make variables of names take other characters for a hyphen
-    let separates = |c: char| !c.is_ascii_alphanumeric();
-    fields.iter().any(|(name, _)| METHOD_OVERRIDES.contains(&&*name.as_str().replace(separates, "-")))
+    fields.iter().any(|(name, _)| METHOD_OVERRIDES.contains(&&*hyphened(name)))
 }
 
 /// Returns true if a POST may change something although a rule has it answered from the cache.
@@ -192,10 +192,14 @@ fn may_change(request: &Request, content: &Content) -> bool {
     if request.fields.contains(&CONTENT_ENCODING) {
         return true;
     }
-    let content_type = request.fields.only(&CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let content_type = request.fields.only(&CONTENT_TYPE).map(|value| value.as_bytes());
+    if content_type.is_none() && request.fields.contains(&CONTENT_TYPE) {
+        return true;
+    }
+    let query = request.target.path_and_query.split_once('?').map_or("", |(_, query)| query);
     match content {
-        Content::None => graphql::may_change(content_type, b""),
-        Content::Read(bytes) => graphql::may_change(content_type, bytes),
+        Content::None => graphql::may_change(content_type, query, b""),
+        Content::Read(bytes) => graphql::may_change(content_type, query, bytes),
         // it is relayed, and nothing is stored
         Content::Stream(_) => false,
     }
@@ -203,9 +207,9 @@ fn may_change(request: &Request, content: &Content) -> bool {
 
 /// Gives a request the path, the parameters and the cookies that the rules leave of it. Fails if it leads out of the site
 /// then.
-fn shape(site: &Site, steered: &Steered, request: &mut Request) -> Result<(), Refusal> {
+fn shape(site: &Site, steered: &Steered, may_share: bool, request: &mut Request) -> Result<(), Refusal> {
     let key = &steered.request().key;
-    let is_shared = is_cached_request(request) && !steered.request().policy.steering.bypass;
+    let is_shared = may_share && is_cached_request(request) && !steered.request().policy.steering.bypass;
     let rewritten = key.rewritten(&request.target.path_and_query);
     let shaped = if is_shared { key.forwarded(&rewritten) } else { rewritten.as_ref().into() };
     if shaped != request.target.path_and_query {
@@ -218,6 +222,7 @@ fn shape(site: &Site, steered: &Steered, request: &mut Request) -> Result<(), Re
     }
     if is_shared {
         key.keep_cookies(&mut request.fields);
+        key.drop_other_spellings(&mut request.fields);
     }
     Ok(())
 }

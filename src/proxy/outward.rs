@@ -72,8 +72,10 @@ fn is_path(reference: &str) -> bool {
 
 /// Returns true if Destination leads out of what clients reach under `prefix`.
 pub fn destination_leaves(fields: &Fields, prefix: &str) -> bool {
-    let text = fields.first(&DESTINATION).and_then(|value| value.to_str().ok());
-    text.is_some_and(|text| leaves(split(text).map_or(text, |(_, _, path)| path), prefix))
+    let leads_out = |text: &str| text.contains('\\') || leaves(split(text).map_or(text, |(_, _, path)| path), prefix);
+    // only one is turned, and only readable ones
+    let several = fields.values(&DESTINATION).count() > 1;
+    several || fields.values(&DESTINATION).any(|value| value.to_str().map_or(true, leads_out))
 }
 
 /// Returns true if a path leads out of what clients reach under `prefix`.
@@ -94,7 +96,10 @@ pub fn climbs(path_and_query: &str) -> bool {
     if !path.contains("..") && !path.contains('%') {
         return false;
     }
+    // servers that cut a path there see no more of the segment
+    let cut = ["%00", "%0a", "%0d", "%23", "%3b", "%3f"];
     let path = path.to_ascii_lowercase().replace("%2e", ".");
+    let path = cut.iter().fold(path, |path, code| path.replace(code, ";"));
     let separated = path.replace("%2f", "/").replace("%5c", "/");
     [path, separated].iter().any(|path| {
         let mut depth = 0_usize;
@@ -156,7 +161,7 @@ mod tests {
         let target =
             Target { scheme: Scheme::Http, authority: "localhost:3000".to_owned(), path_and_query: "/".to_owned() };
         let allowed = ["shop.test".to_owned()];
-        let names = Names { allowed: &allowed, port: 3000, local: Some(([192, 0, 2, 1], 3000).into()) };
+        let names = Names { allowed: &allowed, of_sites: &[], port: 3000, local: Some(([192, 0, 2, 1], 3000).into()) };
         let (https, authority, base) = (heard.0, heard.1.to_owned(), heard.2.to_owned());
         let heard = OriginUrl { https, authority, base, prefix: String::new() };
         let names_of_lines = [&ORIGIN, &REFERER, &DESTINATION];

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     client::Presented,
-    fields::{METHOD_OVERRIDES, hop_by_hop, method::is_safe},
+    fields::{METHOD_OVERRIDES, hop_by_hop, hyphened, method::is_safe},
     message::{FieldName, FieldValue, Fields, Method, Request, Scheme, Target, Version},
 };
 
@@ -64,15 +64,11 @@ const OF_HTTP: [&str; 21] = [
 /// Returns true if a field must not reach the origin. An override of a safe method must not, because it would change an
 /// answer that others share. An override of an unsafe method may, because its answer is for this client alone.
 fn is_untrusted(name: &FieldName, method: &Method) -> bool {
-    // CGI (RFC 3875 §4.1.18) makes the same variable of a name with "-" and with "_"; some servers also of other
-    // characters
-    let separates = |c: char| c != '-' && !c.is_ascii_alphanumeric();
-    let hyphened = match name.as_str() {
-        name if name.bytes().any(|byte| separates(byte.into())) => Cow::Owned(name.replace(separates, "-")),
-        // most names begin with another letter than all of these
-        name if !name.starts_with(['b', 'c', 'f', 't', 'x']) => return false,
-        name => Cow::Borrowed(name),
-    };
+    let hyphened = hyphened(name);
+    // most names begin with another letter than all of these
+    if matches!(hyphened, Cow::Borrowed(name) if !name.starts_with(['b', 'c', 'f', 't', 'x'])) {
+        return false;
+    }
     UNTRUSTED.contains(&&*hyphened)
         || hyphened.starts_with("x-forwarded")
         || (METHOD_OVERRIDES.contains(&&*hyphened) && is_safe(method))

@@ -25,8 +25,10 @@ pub struct Site {
     /// every host.
     pub hosts: Vec<String>,
     pub url: OriginUrl,
-    /// The text of `url`. It is part of every key.
+    /// The text of `url`.
     pub name: String,
+    /// See [`OriginUrl::keyed`].
+    pub keyed: String,
     pub host_mode: HostMode,
     /// True if the origin is told who the client is even if it gets its own Host.
     pub forward_client: bool,

@@ -60,6 +60,7 @@ struct Kept {
 pub struct Served {
     plan: Arc<Plan>,
     sites: Vec<Rc<Site>>,
+    hosts_of_sites: Vec<String>,
 }
 
 impl Sites {
@@ -90,6 +91,7 @@ impl Served {
             Rc::new(Site {
                 hosts: of.hosts.clone(),
                 name: of.url.url(),
+                keyed: of.url.keyed(),
                 url: of.url.clone(),
                 host_mode: of.host_mode.clone(),
                 forward_client: of.forward_client,
@@ -100,12 +102,18 @@ impl Served {
                 hinted: of.hinted.clone(),
             })
         };
-        Served { sites: plan.sites.iter().map(site).collect(), plan }
+        let hosts_of_sites = plan.sites.iter().flat_map(|site| site.hosts.iter().cloned()).collect();
+        Served { sites: plan.sites.iter().map(site).collect(), hosts_of_sites, plan }
     }
 
     /// The hosts that are served. If empty, every host is.
     pub fn hosts(&self) -> &[String] {
         &self.plan.hosts
+    }
+
+    /// The hosts of the sites, as far as they name any.
+    pub fn hosts_of_sites(&self) -> &[String] {
+        &self.hosts_of_sites
     }
 
     /// Returns the site that answers requests for this target.

@@ -78,6 +78,11 @@ impl Book {
         &self.base
     }
 
+    /// Returns true if a rule is about the key.
+    pub fn has_keys(&self) -> bool {
+        self.rules.specs().iter().any(|spec| spec.set.change_key())
+    }
+
     /// Returns what the rules make of a request. `request` has its target as the client sent it.
     pub fn steered(self: &Rc<Book>, request: &Request) -> Steered {
         let asked =
@@ -99,8 +104,14 @@ impl Book {
         if remembers && let Some(known) = self.targets.borrow().get(asked.path_and_query) {
             return known.clone();
         }
-        let matched = self.rules.asked(asked);
-        let request = self.effective(self.rules.unanswered(&matched));
+        let mut matched = self.rules.asked(asked);
+        let mut request = self.effective(self.rules.unanswered(&matched));
+        let rewritten = request.key.rewritten(asked.path_and_query);
+        if rewritten != asked.path_and_query {
+            // what is forbidden under the path that the origin gets is forbidden here
+            matched = matched.with_part_of(self.rules.asked(Asked { path_and_query: &rewritten, ..asked }));
+            request = self.effective(self.rules.unanswered(&matched));
+        }
         let known = Rc::new(Known { matched, request, answers: RefCell::default() });
         if remembers {
             let mut targets = self.targets.borrow_mut();

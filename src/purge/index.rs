@@ -22,6 +22,10 @@ pub struct Index {
 }
 
 impl Index {
+    pub fn floor(&self) -> Position {
+        self.floor
+    }
+
     /// Adds a rule. The order does not matter, and neither does it if a rule comes twice.
     pub fn add(&mut self, rule: Rule) {
         let Rule { target, strength, position } = rule;

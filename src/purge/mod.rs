@@ -35,6 +35,7 @@ mod tests;
 pub use counter::Counter;
 pub use index::Index;
 pub use position::Position;
+pub use prefixes::PREFIXES;
 pub use rule::{PrefixError, Print, Rule, Strength, Target, tag_hash};
 pub use rules::{Checked, Rules};
 pub use standing::{Judged, Liveness, Standing, Stored};

@@ -9,7 +9,7 @@ use super::{
 };
 
 /// Prefixes that are held. Where one more comes, the older half goes.
-pub(super) const PREFIXES: usize = 4096;
+pub const PREFIXES: usize = 4096;
 
 /// The newest rules of one prefix.
 #[derive(Debug, Clone, Copy, Default)]

@@ -74,6 +74,11 @@ impl Rules {
         self.version.fetch_add(1, SeqCst);
     }
 
+    /// Returns the floor: what is older must be validated, since a rule that reaches it may have been let go.
+    pub fn floor(&self) -> Position {
+        self.index.read().unwrap_or_else(PoisonError::into_inner).floor()
+    }
+
     /// Adds many rules, as a journal has them.
     pub fn extend(&self, rules: impl IntoIterator<Item = Rule>) {
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);

@@ -143,9 +143,17 @@ fn check(spec: &RuleSpec, fault: &mut dyn FnMut(&'static str, String)) {
         let instead = match name.as_str() {
             "cookie" => "name the cookies in key-cookies",
             "host" => "the host is part of the key where the origin gets it (see host-header)",
+            name if is_not_the_clients(name) => {
+                "Larder removes or writes this field, so it tells nothing; expected another one"
+            }
             _ => continue,
         };
         fault("key-headers", format!("{name}: {instead}"));
+    }
+    for name in set.key_cookies.iter().flatten() {
+        if name.is_empty() || name.contains(|c: char| "=;, \"\\*".contains(c) || !c.is_ascii_graphic()) {
+            fault("key-cookies", format!("{name:?}: expected the name of a cookie, for example \"lang\""));
+        }
     }
     check_query(set, fault);
     if let Some(rewrite) = &set.rewrite
@@ -159,6 +167,26 @@ fn check(spec: &RuleSpec, fault: &mut dyn FnMut(&'static str, String)) {
             fault("response", format!("{name}: Larder writes this field itself; expected another one"));
         }
     }
+}
+
+/// Returns true for fields whose value at the origin is not the one that the client sent, or that ask for a part.
+fn is_not_the_clients(name: &str) -> bool {
+    const OTHERS: [&str; 13] = [
+        "connection",
+        "content-length",
+        "expect",
+        "forwarded",
+        "if-match",
+        "if-modified-since",
+        "if-none-match",
+        "if-range",
+        "if-unmodified-since",
+        "range",
+        "te",
+        "via",
+        "x-real-ip",
+    ];
+    OTHERS.contains(&name) || name.starts_with("x-forwarded") || name.contains("-method")
 }
 
 fn check_query(set: &Settings, fault: &mut dyn FnMut(&'static str, String)) {

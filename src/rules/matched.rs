@@ -18,6 +18,17 @@ pub struct Matched {
 }
 
 impl Matched {
+    /// Adds the rules that match in another way, for what they forbid.
+    pub fn with_part_of(mut self, other: Matched) -> Matched {
+        for (rule, _) in other.rules {
+            if self.rules.iter().all(|(known, _)| *known != rule) {
+                self.rules.push((rule, How::Partly));
+            }
+        }
+        self.rules.sort_unstable();
+        self
+    }
+
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }

@@ -98,16 +98,13 @@ impl Rules {
 
     /// Returns how each rule's patterns match the path.
     fn by_path(&self, path: &Path<'_>) -> Vec<Option<How>> {
-        let forms = [path.raw, &*path.normal, &*path.loose];
-        let differ = forms[1] != forms[0] || forms[2] != forms[0];
-        let of_forms = if differ { &forms[..] } else { &forms[..1] };
-        // a bit for each form
-        let mut found = vec![0_u8; self.compiled.len()];
-        for (bit, form) in of_forms.iter().enumerate() {
-            self.paths.each(form, |rule| found[rule] |= 1 << bit);
+        // a bit for each reading; there are ten at most
+        let mut found = vec![0_u16; self.compiled.len()];
+        for (bit, reading) in path.readings().iter().enumerate() {
+            self.paths.each(reading, |rule| found[rule] |= 1 << bit);
         }
-        let all = (1_u8 << of_forms.len()) - 1;
-        let how = |(compiled, found): (&Compiled, u8)| match found {
+        let all = (1_u16 << path.readings().len()) - 1;
+        let how = |(compiled, found): (&Compiled, u16)| match found {
             _ if !compiled.has_path => Some(How::Wholly),
             0 => None,
             found if found == all && path.is_plain => Some(How::Wholly),

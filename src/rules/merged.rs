@@ -44,6 +44,15 @@ impl Merged {
             }
             takes
         });
+        // of two bounds that contradict each other the later one holds
+        if let (Some(least), Some(most)) = (self.set.min_ttl, self.set.max_ttl)
+            && least > most
+        {
+            match spec.set.max_ttl == Some(most) {
+                true => self.set.min_ttl = None,
+                false => self.set.max_ttl = None,
+            }
+        }
         if let Some(edits) = &spec.set.response {
             self.edits.push(edits.clone());
         }

@@ -3,42 +3,60 @@
 
 use std::borrow::Cow;
 
-/// The path of a request in three forms.
+/// A path of a request as servers may read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Path<'a> {
-    /// As the client sent it.
-    pub raw: &'a str,
-    /// Without percent-codes of unreserved characters, without dot segments, with single slashes (RFC 3986 §6.2.2).
-    pub normal: Cow<'a, str>,
-    /// As a careless server reads it: `%2f`, `%5c` and `\` separate segments, `;x` is no part of a segment, and the path
-    /// ends before `%00`, `%0a`, `%0d`, `%23` and `%3f`.
-    pub loose: Cow<'a, str>,
+    /// As the client sent it, and then the other readings, each of them once:
+    ///
+    /// - without percent-codes of unreserved characters, without dot segments, with single slashes (RFC 3986 §6.2.2);
+    /// - the same with empty segments (RFC 3986 §5.2.4 keeps them, so that `..` removes one);
+    /// - as a careless server does: `%2f`, `%5c` and `\` separate segments, `;x` is no part of a segment, and the path ends
+    ///   before `%00`, `%0a`, `%0d`, `%23` and `%3f`; and with `;x` as a part;
+    /// - all of these without `//host` in front, which some take for an authority.
+    readings: Vec<Cow<'a, str>>,
     /// False if the path has dot segments, `%2f` or `%5c`: it may name another resource than it seems to.
     pub is_plain: bool,
 }
 
 impl<'a> Path<'a> {
-    /// Splits the path off a target, and makes its forms.
+    /// Splits the path off a target, and makes its readings.
     pub fn of(path_and_query: &'a str) -> Path<'a> {
         let raw = path_and_query.split('?').next().unwrap_or_default();
         let is_simple = !raw.contains(['%', ';', '\\']) && !raw.contains("//") && !raw.contains("/.");
         if is_simple {
-            return Path { raw, normal: raw.into(), loose: raw.into(), is_plain: true };
+            return Path { readings: vec![raw.into()], is_plain: true };
         }
-        let decoded = decode_unreserved(raw);
-        let loosened = loosen(&decoded);
-        let is_plain = !has_dot_segments(&decoded) && !has_dot_segments(&loosened) && !hides_separator(raw);
-        Path { raw, normal: resolve(&decoded).into(), loose: resolve(&loosened).into(), is_plain }
+        let mut readings: Vec<Cow<'a, str>> = vec![raw.into()];
+        let mut add = |reading: String| {
+            if readings.iter().all(|known| **known != *reading) {
+                readings.push(reading.into());
+            }
+        };
+        let (decoded, mut is_plain) = (decode_unreserved(raw), !hides_separator(raw));
+        // the path behind what may be an authority
+        let behind = raw.strip_prefix("//").and_then(|rest| Some(&rest[rest.find('/')?..])).map(decode_unreserved);
+        for path in [Some(decoded), behind].into_iter().flatten() {
+            let loose = [loosen(&path, true), loosen(&path, false)];
+            is_plain &= [&path, &loose[0], &loose[1]].iter().all(|path| !has_dot_segments(path));
+            add(resolve(&path, false));
+            add(resolve(&path, true));
+            loose.iter().for_each(|path| add(resolve(path, false)));
+        }
+        Path { readings, is_plain }
     }
 
-    /// Returns true if one of the forms is such a path.
+    pub fn readings(&self) -> &[Cow<'a, str>] {
+        &self.readings
+    }
+
+    /// Returns true if one of the readings is such a path.
     pub fn any(&self, is: impl Fn(&str) -> bool) -> bool {
-        is(self.raw) || (self.normal != self.raw && is(&self.normal)) || (self.loose != self.raw && is(&self.loose))
+        self.readings.iter().any(|reading| is(reading))
     }
 
-    /// Returns true if all of the forms are such paths.
+    /// Returns true if all of the readings are such paths.
     pub fn all(&self, is: impl Fn(&str) -> bool) -> bool {
-        is(self.raw) && (self.normal == self.raw || is(&self.normal)) && (self.loose == self.raw || is(&self.loose))
+        self.readings.iter().all(|reading| is(reading))
     }
 }
 
@@ -70,11 +88,15 @@ fn code(text: &str) -> Option<u8> {
     u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
-/// Returns the path as a careless server reads it. `path` has its percent-codes in upper case.
-fn loosen(path: &str) -> String {
+/// Returns the path as a careless server reads it. `path` has its percent-codes in upper case. `cuts`: `;x` is no part of a
+/// segment.
+fn loosen(path: &str, cuts: bool) -> String {
     let ends = ["%00", "%0A", "%0D", "%23", "%3F"];
     let end = ends.iter().filter_map(|end| path.find(end)).min().unwrap_or(path.len());
     let separated = path[..end].replace("%2F", "/").replace("%5C", "/").replace('\\', "/").replace("%3B", ";");
+    if !cuts {
+        return separated;
+    }
     let mut out = String::with_capacity(separated.len());
     for (nth, segment) in separated.split('/').enumerate() {
         if nth > 0 {
@@ -94,8 +116,8 @@ fn hides_separator(path: &str) -> bool {
     path.contains('\\') || lower.contains("%2f") || lower.contains("%5c")
 }
 
-/// Removes dot segments (RFC 3986 §5.2.4) and empty segments.
-fn resolve(path: &str) -> String {
+/// Removes dot segments (RFC 3986 §5.2.4), and empty segments unless `keeps_empty`.
+fn resolve(path: &str, keeps_empty: bool) -> String {
     let mut kept: Vec<&str> = Vec::new();
     let mut segments = path.split('/').skip(1).peekable();
     while let Some(segment) = segments.next() {
@@ -109,7 +131,7 @@ fn resolve(path: &str) -> String {
                     kept.push("");
                 }
             }
-            "" if !is_last => {}
+            "" if !is_last && !keeps_empty => {}
             segment => kept.push(segment),
         }
     }
@@ -121,38 +143,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_has_the_forms_in_which_servers_read_it() {
-        for (path, normal, loose, is_plain) in [
-            ("/", "/", "/", true),
-            ("/a/b.c", "/a/b.c", "/a/b.c", true),
-            ("/a/", "/a/", "/a/", true),
-            ("/%61dmin", "/admin", "/admin", true),
-            ("/a%c3%a4", "/a%C3%A4", "/a%C3%A4", true),
-            ("/a%", "/a%", "/a%", true),
-            ("/a%2", "/a%2", "/a%2", true),
-            ("/a%zz", "/a%zz", "/a%zz", true),
-            ("//a///b/", "/a/b/", "/a/b/", true),
-            ("/.well-known/x", "/.well-known/x", "/.well-known/x", true),
-            ("/static/../account", "/account", "/account", false),
-            ("/static/%2e%2E/account", "/account", "/account", false),
-            ("/static/..;/account", "/static/..;/account", "/account", false),
-            ("/static/.%2e", "/", "/", false),
-            ("/../../a", "/a", "/a", false),
-            ("/a/.", "/a/", "/a/", false),
-            ("/static%2faccount", "/static%2Faccount", "/static/account", false),
-            ("/static%2F..%2faccount", "/static%2F..%2Faccount", "/account", false),
-            ("/static\\..\\account", "/static\\..\\account", "/account", false),
-            ("/static%5caccount", "/static%5Caccount", "/static/account", false),
-            ("/account;.css", "/account;.css", "/account", true),
-            ("/account%3b.css", "/account%3B.css", "/account", true),
-            ("/account%00.css", "/account%00.css", "/account", true),
-            ("/account%3f.css", "/account%3F.css", "/account", true),
-            ("/account%23/x.css", "/account%23/x.css", "/account", true),
-            ("/%2561dmin", "/%2561dmin", "/%2561dmin", true),
+    fn a_path_has_the_readings_in_which_servers_may_take_it() {
+        for (path, others, is_plain) in [
+            ("/", &[][..], true),
+            ("/a/b.c", &[], true),
+            ("/a/", &[], true),
+            ("/%61dmin", &["/admin"], true),
+            ("/a%c3%a4", &["/a%C3%A4"], true),
+            ("/a%", &[], true),
+            ("/a%zz", &[], true),
+            ("/a///b/", &["/a/b/"], true),
+            ("/.well-known/x", &[], true),
+            ("/static/../account", &["/account"], false),
+            ("/static/%2e%2E/account", &["/account"], false),
+            ("/static/..;/account", &["/account"], false),
+            ("/../../a", &["/a"], false),
+            ("/a/.", &["/a/"], false),
+            ("/static%2faccount", &["/static%2Faccount", "/static/account"], false),
+            ("/static%2F..%2faccount", &["/static%2F..%2Faccount", "/account"], false),
+            ("/static\\..\\account", &["/account"], false),
+            ("/account;.css", &["/account"], true),
+            ("/account%3b.css", &["/account%3B.css", "/account", "/account;.css"], true),
+            ("/account%00.css", &["/account"], true),
+            ("/account%23/x.css", &["/account"], true),
+            ("/%2561dmin", &[], true),
+            ("//h/admin", &["/h/admin", "/admin"], true),
+            ("/adm//../in", &["/in", "/adm/in"], false),
+            ("/adm//%2e%2e/in", &["/in", "/adm/in"], false),
         ] {
-            let forms = Path::of(path);
-            assert_eq!((&*forms.normal, &*forms.loose, forms.is_plain), (normal, loose, is_plain), "{path}");
+            let found = Path::of(path);
+            assert_eq!(found.readings()[0], path);
+            assert_eq!(
+                (&found.readings()[1..], found.is_plain),
+                (others.iter().map(|other| Cow::from(*other)).collect::<Vec<_>>().as_slice(), is_plain),
+                "{path}"
+            );
         }
-        assert_eq!(Path::of("/a?b/../c%2f").raw, "/a");
+        assert_eq!(Path::of("/a?b/../c%2f").readings(), ["/a"]);
     }
 }

@@ -49,7 +49,7 @@ pub(super) fn plan(config: &Config, secret: &DigestKey, before: Option<&Plan>) -
 }
 
 fn options(site: &config::Site, url: &OriginUrl, secret: &DigestKey) -> policy::Options {
-    policy::Options { site: url.url().into(), digest_key: secret.clone(), ..site.policy.clone() }
+    policy::Options { site: url.keyed().into(), digest_key: secret.clone(), ..site.policy.clone() }
 }
 
 /// Returns true if a stored response has been stale for so long that it is not worth its space. What no site serves any

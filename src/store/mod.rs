@@ -26,8 +26,8 @@
 //!    before and after, and looks again if a change came between.
 //! 3. *The index* (`tiers/index.rs`): for the print of each key the generations that hold its newest record and its body. It is in
 //!    memory and complete. A record that the index does not name does not exist.
-//! 4. *The record* in the database of that generation. It carries the whole key, so that two keys with the same print are
-//!    told apart.
+//! 4. *The record* in the database of that generation. The database holds it under the whole key, and the sum of the record
+//!    covers that key. So two keys with the same print are told apart.
 //!
 //! Two rules stand above all four. While a clearing is under way nothing is found (`tiers/epochs.rs`), and a response that a
 //! purge rule reaches is dead wherever it is (`tiers/purges.rs`). Of the variants of a URL the index knows the prints

@@ -76,7 +76,7 @@ fn what_cannot_be_understood_is_one_line_too_that_names_the_flag_or_the_variable
     let one_origin =
         "several values of --origin: one Larder has one origin; start one Larder for each, with its own --port";
     let negative = |flag: &str, value: &str, expected: &str| format!("invalid {flag} \"{value}\": expected {expected}");
-    let time = "a time such as 500ms, 30s, 1h30m, 2d or 1w";
+    let seconds = "a time such as 30s, 1h30m, 2d or 1w";
     let meant = |typed: &str, meant: &str| format!("unknown {typed}: did you mean {meant}? (larder --help lists all)");
     for (words, variables, line) in [
         (&["--orign", "http://a"][..], &[][..], meant("flag --orign", "--origin")),
@@ -109,8 +109,8 @@ fn what_cannot_be_understood_is_one_line_too_that_names_the_flag_or_the_variable
         (&["stats", "--port", "1"], &[], "unknown flag --port: larder stats --help lists all".to_owned()),
         (&["http://a", "--cache-dir", "/x", "--port", "-1"], &[], negative("--port", "-1", "0 to 65535")),
         (&["http://a", "--cache-dir", "/x", "--workers", "-2"], &[], negative("--workers", "-2", "1 to 1024")),
-        (&["http://a", "--cache-dir", "/x", "--default-ttl", "-1s"], &[], negative("--default-ttl", "-1s", time)),
-        (&["http://a", "--cache-dir", "/x", "--stale-if-error", "-1s"], &[], negative("--stale-if-error", "-1s", time)),
+        (&["http://a", "--cache-dir", "/x", "--default-ttl", "-1s"], &[], negative("--default-ttl", "-1s", seconds)),
+        (&["http://a", "--cache-dir", "/x", "--stale-if-error", "-1s"], &[], negative("--stale-if-error", "-1s", seconds)),
         (&["http://a", "--cache-dir", "/x", "--disk", "-1G"], &[], negative("--disk", "-1G", "a size such as 512K, 1.5G or 10GiB")),
         (&["--origin", "-1"], &[], "invalid --origin \"-1\": missing scheme; write http://-1 or https://-1".to_owned()),
         (&["-v", "-1"], &[], "unknown flag -1: larder --help lists all".to_owned()),

@@ -233,3 +233,44 @@ fn w44_who_waits_for_what_needs_validation_validates_what_is_being_stored() {
     assert_eq!(validated.len(), 19);
     assert!(validated.iter().all(|answer| answer.x_cache() == "HIT" && answer.field("X-Of") == Some("304")));
 }
+
+#[test]
+fn w40_no_fifth_asks_while_four_are_asking_again() {
+    let gates: Vec<Gate> = (0..12).map(|_| Gate::closed()).collect();
+    let held = gates.clone();
+    let origin = Origin::answering(move |request| {
+        let answer = respond(503, &["Cache-Control: no-store"], "sorry");
+        [vec![Step::Wait(held[request.index].clone())], answer].concat()
+    });
+    let proxy = Proxy::start(&origin, &[]);
+    let mut clients: Vec<_> = (0..12).map(|_| proxy.client()).collect();
+    for (nth, client) in clients.iter_mut().enumerate() {
+        client.send(request("GET", "/", &[]));
+        if nth == 0 {
+            origin.await_requests(1);
+        }
+    }
+    proxy.await_following(11);
+    gates[0].open();
+    assert_eq!(clients[0].response("GET").status, 503);
+    // with each that gets its answer one more asks
+    for (asked, gate) in (5..12).zip(&gates[1..]) {
+        origin.await_requests(asked);
+        assert_eq!(origin.request_count(), asked);
+        gate.open();
+    }
+    gates.iter().for_each(Gate::open);
+    assert!(clients[1..].iter_mut().all(|client| client.response("GET").status == 503));
+    assert_eq!(origin.request_count(), 12);
+}
+
+#[test]
+fn w41_a_stale_response_says_that_the_origin_refused_the_connection() {
+    let origin = Origin::always([respond(200, &["Connection: close"], "good"), vec![Step::Close]].concat());
+    let proxy = Proxy::start(&origin, &["--default-ttl", "10s"]);
+    proxy.get("/");
+    proxy.advance(20);
+    drop(origin);
+    let stale = proxy.get("/");
+    assert_eq!((stale.text().as_str(), stale.detail()), ("good", "stale: the origin refused the connection"));
+}

@@ -174,3 +174,28 @@ fn w34_a_body_that_breaks_off_goes_on_within_the_same_answer_once() {
         }
     }
 }
+
+#[test]
+fn w30_a_range_whose_first_byte_is_due_within_a_second_waits_for_the_whole() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let origin = Origin::answering(move |_| {
+        let body = body();
+        let head = format!("HTTP/1.1 200 OK\r\n{FRESH}\r\n{TAG}\r\nContent-Length: {}\r\n\r\n", body.len());
+        let (begin, rest) = body.split_at(1000);
+        vec![Step::Send((head + begin).into()), Step::Wait(held.clone()), Step::Send(rest.into())]
+    });
+    let proxy = Proxy::start(&origin, &[]);
+    let mut whole = proxy.client();
+    whole.send(request("GET", "/", &[]));
+    assert_eq!(whole.head().status, 200);
+    whole.bytes(1000);
+    // at this pace the first byte comes 596 ms later
+    proxy.advance(1);
+    let mut end = proxy.client();
+    end.send(request("GET", "/", &["Range: bytes=1596-1599"]));
+    assert_eq!(end.head().status, 206);
+    gate.open();
+    assert_eq!((end.bytes(4).as_slice(), origin.request_count()), (b"0399".as_slice(), 1));
+    assert_eq!(whole.bytes(600).len(), 600);
+}

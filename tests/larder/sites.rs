@@ -116,3 +116,29 @@ fn an_origin_that_is_down_is_the_failure_of_its_own_site() {
     assert_eq!(proxy.get("/down/x").status, 502);
     assert_eq!(proxy.get("/x").text(), "one /x");
 }
+
+#[test]
+fn the_same_path_of_two_sites_with_one_origin_is_two_resources() {
+    let origin = Origin::answering(|request| respond(200, &["Cache-Control: max-age=60"], request.target.clone()));
+    let proxy = Proxy::tuned(&origin, &["--host-header", "origin"], |config| {
+        let with = |hosts: &[&str], path: &str| Site {
+            host_mode: config.sites[0].host_mode.clone(),
+            ..site(&origin, "", hosts, path)
+        };
+        config.sites = vec![with(&["a.test"], "/npm"), with(&["b.test"], "")];
+    });
+    assert_eq!(ask(&proxy, "a.test", "/npm/k"), (200, "/k".to_owned()));
+    assert_eq!(ask(&proxy, "b.test", "/npm/k"), (200, "/npm/k".to_owned()));
+}
+
+#[test]
+fn the_hosts_of_the_sites_are_larders_own_names() {
+    let origin = Origin::answering(|request| respond(200, &[], request.field("Origin").unwrap_or("-")));
+    let proxy = Proxy::tuned(&origin, &["--host-header", "origin"], |config| {
+        let host_mode = config.sites[0].host_mode.clone();
+        config.sites = vec![Site { host_mode, ..site(&origin, "", &["a.test"], "") }];
+    });
+    let head = "GET http://a.test/x HTTP/1.1\r\nHost: a.test\r\nOrigin: http://a.test\r\n\r\n";
+    let answer = proxy.client().send(head).response("GET");
+    assert_eq!((answer.status, answer.text()), (200, origin.url()));
+}

@@ -273,3 +273,17 @@ fn w46_a_url_that_fails_spares_no_other() {
     assert_eq!(origin.request_count(), 3);
     assert_eq!(proxy.get("/good").text(), "3");
 }
+
+#[test]
+fn a_fresh_response_that_a_reload_falls_back_on_is_not_called_stale() {
+    let origin = Origin::answering(|request| match request.index {
+        0 => [respond(200, &["Connection: close"], "good"), vec![Step::Close]].concat(),
+        _ => respond(503, &[], "bad"),
+    });
+    let proxy = Proxy::start(&origin, &["--default-ttl", "60s"]);
+    proxy.get("/");
+    proxy.advance(30);
+    let reloaded = proxy.client().ask("GET", "/", &["Cache-Control: no-cache", "Pragma: no-cache"]);
+    assert_eq!((reloaded.text().as_str(), reloaded.detail()), ("good", "fresh; the origin fails"));
+    assert!(reloaded.cache_status().contains("ttl=30"), "{}", reloaded.cache_status());
+}

@@ -105,8 +105,8 @@ impl State {
         self.eof
     }
 
-    /// Returns true if the client had ended its side before its answer was there, and `sent` bytes are no proof that it
-    /// has taken any: the kernel may hold all of them.
+    /// Returns true if the client may have got nothing of its answer: it ended its side before, and the kernel can hold all
+    /// of the `sent` bytes.
     pub fn may_have_got_nothing(&self, sent: u64) -> bool {
         self.half_closed && SockRef::from(&self.io).send_buffer_size().is_ok_and(|buffer| sent <= buffer as u64)
     }
@@ -118,14 +118,14 @@ impl State {
         self.awaits_fate = Some(on_fate);
     }
 
-    /// Tells whoever waits for the fate of an answer what is known now.
+    /// Calls `on_fate` with what is known now.
     pub(super) fn learn_fate(&mut self) {
         let Some(on_fate) = self.awaits_fate.take() else { return };
         on_fate(self.failed || !matches!(SockRef::from(&self.io).take_error(), Ok(None)));
     }
 
-    /// Tells whoever waits for the fate of an answer, if it is known. A client that still reads acknowledges all bytes and
-    /// the end behind them, which closes the connection; the system of one that has left answers with a reset.
+    /// Calls `on_fate` if the connection is closed. A client that still reads acknowledges all bytes and the end behind
+    /// them. The system of a client that has left answers with a reset. Both close the connection.
     pub fn settle(&mut self) {
         let is_closed = || self.io.peer_addr().is_err();
         if self.phase == Phase::Lingering && self.awaits_fate.is_some() && is_closed() {

@@ -102,7 +102,7 @@ impl Written {
         }
     }
 
-    /// Reads each value of a list. A value that is no list is a list of one.
+    /// Reads each value of a list. Any other value is read as a list that holds it alone.
     pub fn list<T>(&self, mut read: impl FnMut(&Written) -> Result<T, Wrong>) -> Result<Vec<T>, Wrong> {
         match &self.value {
             Value::List(values) => values.iter().map(read).collect(),

@@ -95,7 +95,7 @@ pub fn names() -> Vec<&'static str> {
     PRESETS.iter().map(|(name, _)| *name).collect()
 }
 
-/// Returns the rules of a preset, which count as written at this line. `None`: there is no such preset.
+/// Returns the rules of a preset. Errors name this line for them. Returns `None` if there is no such preset.
 pub fn rules(name: &str, line: usize) -> Option<Vec<Draft>> {
     let (_, text) = PRESETS.iter().find(|(known, _)| *known == name)?;
     let entries = document::parse(text).unwrap_or_default();

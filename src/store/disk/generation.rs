@@ -55,7 +55,9 @@ pub struct Generation {
     pub folder: PathBuf,
     /// Its records.
     pub database: Database,
-    /// Bytes of the segment that is written to, when they were measured.
+    /// The folder of the whole cache.
+    cache_folder: PathBuf,
+    /// Bytes of the segment that is written to, as they were measured last.
     segment: AtomicU64,
     /// Bytes of all other files: those of large bodies, and segments that are full.
     beside: AtomicU64,
@@ -131,7 +133,7 @@ impl Generation {
         let database = Database::open(folder.join("db"), options, share)?;
         let (state, beside) = (AtomicU8::new(State::Sealed as u8), AtomicU64::new(segments(&folder)));
         let (written, segment, dead, segments, right) = Default::default();
-        let remover = remover.clone();
+        let (remover, cache_folder) = (remover.clone(), options.folder.clone());
         Ok(Generation {
             number,
             class,
@@ -139,6 +141,7 @@ impl Generation {
             written,
             folder,
             database,
+            cache_folder,
             segment,
             beside,
             dead,
@@ -259,11 +262,14 @@ impl Generation {
         self.right.lock().unwrap_or_else(|poison| poison.into_inner())
     }
 
-    /// Opens a file of bodies for reading.
+    /// Opens a file of bodies for reading. Sets aside what has its name and is not a regular file.
     fn file(&self, name: FileName) -> Result<Arc<File>, StoreError> {
-        let open = || match File::open(name.path(&self.folder)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::Damaged("a file of bodies")),
-            file => file.map(Arc::new).map_err(StoreError::Io),
+        let open = || {
+            let path = name.path(&self.folder);
+            match folder::set_aside_unless_file(&self.cache_folder, &path).and_then(|_| File::open(path)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::Damaged("a file of bodies")),
+                file => file.map(Arc::new).map_err(StoreError::Io),
+            }
         };
         match name {
             FileName::Body(_) => open(),

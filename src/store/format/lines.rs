@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | 1 | record | print of the key (8), generation (4), size in units of 64 bytes (4; the highest bit: the body has a file of its own), print of the primary key (8), how many generations later the body is (3, signed; 0 in the same one) |
 //! | 2 | forgotten | print of the key (8) |
-//! | 3 | purge rule | kind of rule (1), 0 hard or 1 soft (1), length of the value (2), position (16); continued |
+//! | 3 | purge rule | kind of rule (1: 0 all, 1 URL, 2 prefix, 3 tag, 4 path, 5 floor), 0 hard or 1 soft (1), length of the value (2), position (16); continued |
 //! | 4 | continuation | 27 bytes of the value of the rule before it |
 //! | 5 | high-water mark | position (16): no higher one was handed out before |
 //! | 6 | identity | of the purge log (16) |

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::support::*;
-use crate::store::{Options, Slot, State, Store, StoredBody, stats_of};
+use crate::store::{Options, Slot, State, Store, StoredBody, hop::PATIENCE, stats_of};
 
 /// Names and lengths of what the damaged store holds.
 fn held() -> Vec<(String, usize)> {
@@ -177,6 +177,73 @@ fn a_fifo_in_place_of_a_file_blocks_no_start_and_is_set_aside() {
             starts.recv_timeout(Duration::from_secs(20)).expect("it waits for somebody to write");
             works(&options, name).await;
             assert_eq!(stats_of(&options.folder).expect("stats").set_aside, 1, "{name}");
+        }
+    });
+}
+
+#[test]
+fn a_damaged_body_is_not_stored_as_the_same_once_more() {
+    run(async {
+        for length in [3_000, 200_000] {
+            let folder = folder();
+            let options = disk_only(folder.path());
+            let store = open(options.clone()).await;
+            put(&store, "a", length);
+            store.close().await;
+            fs::write(options.folder.join("live/fresh-1/1.seg"), "").expect("emptied");
+            let store = open(options.clone()).await;
+            assert!(found(&store, "a").await.is_none());
+            assert_eq!(store.stats().damaged, 1);
+            // the origin sends the same bytes, before it is written that the key was forgotten
+            put(&store, "a", length);
+            store.close().await;
+            let store = open(options).await;
+            assert_eq!(served(&store, "a").await, Some(content("a", length)));
+            assert_eq!(store.stats().damaged, 0);
+            store.close().await;
+        }
+    });
+}
+
+#[test]
+fn what_is_not_a_regular_file_in_place_of_bodies_is_damage_once_and_costs_no_time() {
+    run(async {
+        for (length, is_large) in [(3_000, false), (400_000, true)] {
+            for kind in ["fifo", "folder", "socket"] {
+                let folder = folder();
+                let options = disk_only(folder.path());
+                let store = open(options.clone()).await;
+                for name in ["a", "b"] {
+                    if is_large { put_large(&store, name, length).await } else { put(&store, name, length) }
+                }
+                store.close().await;
+                let bodies: &[&str] = if is_large { &["1.body", "2.body"] } else { &["1.seg"] };
+                for path in bodies.iter().map(|name| options.folder.join("live/fresh-1").join(name)) {
+                    fs::remove_file(&path).expect("removed");
+                    match kind {
+                        "fifo" => rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).expect("a FIFO"),
+                        "folder" => fs::create_dir(&path).expect("a folder"),
+                        _ => drop(std::os::unix::net::UnixListener::bind(&path).expect("a socket")),
+                    }
+                }
+                let store = open(options.clone()).await;
+                for name in ["a", "b"] {
+                    let looked = tokio::time::timeout(PATIENCE / 2, found(&store, name)).await;
+                    assert!(looked.expect("it waits for somebody to write").is_none(), "{kind}, {length}");
+                    put(&store, name, length);
+                }
+                let stats = store.stats();
+                assert_eq!((stats.damaged, stats.errors), (2, 0), "{kind}, {length}");
+                let left = bodies.iter().filter(|name| options.folder.join("live/fresh-1").join(name).exists());
+                assert_eq!(left.count(), 0, "{kind}, {length}");
+                store.close().await;
+                let store = open(options).await;
+                for name in ["a", "b"] {
+                    assert_eq!(served(&store, name).await, Some(content(name, length)), "{kind}");
+                }
+                assert_eq!(store.stats().damaged, 0, "{kind}, {length}");
+                store.close().await;
+            }
         }
     });
 }

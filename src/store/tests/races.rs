@@ -1,6 +1,5 @@
 use std::{
     collections::HashMap,
-    path::{Path, PathBuf},
     sync::{
         Mutex,
         atomic::{AtomicBool, AtomicI64, Ordering::*},
@@ -9,12 +8,18 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open as open_file};
 
 use super::support::*;
 use crate::{
     message::StoredHead,
-    store::{Options, Slot, Store, StoredBody, StoredResponse},
+    store::{
+        Options, Slot, Store, StoredBody, StoredResponse,
+        disk::generation::FoundBody,
+        format::{
+            print::Print,
+            record::{Record, RecordBody},
+        },
+    },
 };
 
 const NAMES: usize = 24;
@@ -142,14 +147,22 @@ fn a_response_whose_generation_is_dropped_while_it_is_read_is_found_where_it_wen
         for _ in 0..20 {
             assert!(found(&store, "large").await.is_some());
         }
-        // whoever opens its file waits until the test goes on
-        let (place, kept, pipe) = (body_file(&options.folder), folder.path().join("kept"), folder.path().join("pipe"));
-        std::fs::rename(&place, &kept).expect("renamed");
-        mknodat(CWD, &place, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a pipe");
+        let (reads, is_read) = mpsc::channel();
+        let (go, may_go) = mpsc::channel::<()>();
         let reading = std::thread::spawn({
             let shared = store.0.shared.clone();
-            move || shared.read(&key("large"))
+            move || {
+                shared.newest(Print::of(&key("large")), |generation| {
+                    let Some(Record { body: RecordBody::Beside(home), .. }) = generation.database.find(&key("large"))? else {
+                        return Ok(None);
+                    };
+                    // waits until the generation is gone, and not again after that
+                    let _ = reads.send(generation.number).map(|()| may_go.recv());
+                    generation.find_body(home.location).map(Some)
+                })
+            }
         });
+        assert_eq!(is_read.recv(), Ok(1));
         assert!(store.0.shared.catalog.generation(1).is_some());
         for number in 0..4_000 {
             put(&store, &format!("cold {number}"), 20_000);
@@ -160,21 +173,12 @@ fn a_response_whose_generation_is_dropped_while_it_is_read_is_found_where_it_wen
                 }
             }
         }
-        assert!(!place.exists(), "its generation was to be dropped");
-        let place = body_file(&options.folder);
-        std::fs::rename(&place, &pipe).and_then(|()| std::fs::rename(&kept, &place)).expect("renamed");
-        // an error: it was not opened in the old place at all
-        let _ = open_file(&pipe, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty());
+        assert!(store.0.shared.catalog.generation(1).is_none(), "it was to be dropped");
+        drop(go);
         let read = reading.join().expect("the reader").expect("readable");
-        let Some(Slot::Response(read)) = read else { panic!("it was to be found") };
-        assert_eq!(whole(&read.body).await.expect("readable"), content("large", 400_000));
+        let Some(FoundBody::Disk(read)) = read else { panic!("it was to be found") };
+        assert_ne!(is_read.recv(), Ok(1));
+        assert_eq!(whole(&StoredBody::Disk(read)).await.expect("readable"), content("large", 400_000));
         assert_eq!(store.stats().damaged, 0);
     });
-}
-
-/// The one file of a large body.
-fn body_file(folder: &Path) -> PathBuf {
-    let mut files = body_files(folder);
-    assert_eq!(files.len(), 1, "{files:?}");
-    files.remove(0)
 }

@@ -1,10 +1,13 @@
 //! The purge log of this store: its rules are in force at once, and in the journal soon.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 use crate::{
     message::StoredHead,
-    purge::{Counter, Liveness, Position, Rule, Rules, Standing, Stored, Strength, Target},
+    purge::{Counter, Liveness, PREFIXES, Position, Rule, Rules, Standing, Stored, Strength, Target},
     store::{
         format::{lines::Line, rules},
         response::StoredResponse,
@@ -27,6 +30,8 @@ pub struct Purges {
     /// The paths of what is stored.
     pub paths: Paths,
     log: Mutex<Log>,
+    /// It was said that there are too many rules.
+    said: AtomicBool,
 }
 
 #[derive(Default)]
@@ -65,8 +70,16 @@ impl Purges {
     pub fn add(&self, target: Target, strength: Strength, now_ms: u64) -> Rule {
         let mut log = self.log();
         let rule = Rule { target, strength, position: self.counter.next(now_ms) };
+        let is_prefix = matches!(target, Target::Prefix(_) | Target::Below(_));
+        let floor = is_prefix.then(|| self.rules.floor());
         self.rules.add(rule);
         log.add(rule);
+        drop(log);
+        if floor.is_some_and(|floor| self.rules.floor() > floor) && !self.said.swap(true, Relaxed) {
+            log::warn!(
+                "more than {PREFIXES} prefixes were purged: what is older than the first half of them is validated before it is used"
+            );
+        }
         rule
     }
 

@@ -121,7 +121,7 @@ impl Shared {
                 }
                 Ok(read) => read.slot,
                 Err(StoreError::Damaged(what)) => {
-                    self.counters.damaged.fetch_add(1, Relaxed);
+                    self.note_damage();
                     log::debug!("{key:?} is damaged on disk ({what}) and is forgotten");
                     self.pending.forget(&mut shard, Print::of(key));
                     None
@@ -240,7 +240,7 @@ impl Shared {
                 Ok(Some((of, variant))) if of == *primary => read.variants.push(variant),
                 Ok(_) => {}
                 Err(StoreError::Damaged(_)) => {
-                    self.counters.damaged.fetch_add(1, Relaxed);
+                    self.note_damage();
                     self.pending.forget(&mut self.pending.shard_of(*print), *print);
                 }
                 Err(StoreError::Busy) => read.is_reopening = true,
@@ -256,7 +256,7 @@ impl Shared {
     }
 
     /// Finds something in the generation that holds the newest record of a key.
-    fn newest<T>(
+    pub fn newest<T>(
         &self,
         print: Print,
         find: impl Fn(&Generation) -> Result<Option<T>, StoreError>,

@@ -213,6 +213,15 @@ impl Shared {
         }
     }
 
+    /// Counts a response that was damaged on the disk, and says so for the first one.
+    pub fn note_damage(&self) {
+        if self.counters.damaged.fetch_add(1, Relaxed) == 0 {
+            log::warn!(
+                "a stored response was damaged on the disk, and is fetched again; larder stats counts such responses"
+            );
+        }
+    }
+
     /// Logs a problem once, until another one comes up.
     pub fn warn_once(&self, problem: String) {
         let mut said = self.said.lock().unwrap_or_else(|poison| poison.into_inner());

@@ -249,11 +249,14 @@ impl Generations {
         let old = old.map_or(Ok(None), |entry| self.old_body(print, entry, length))?;
         let form = match body {
             StoredBody::Memory(bytes) if length <= INLINE => BodyForm::Inline(bytes),
-            // the origin confirmed the body, or sent the same once more: it stays where it is
-            StoredBody::Memory(bytes) => match old.filter(|old| self.may_keep(old) && is_the_body(old, bytes)) {
-                Some(old) => BodyForm::Beside(old),
-                None => BodyForm::Beside(self.fresh.append(bytes)?),
-            },
+            StoredBody::Memory(bytes) => {
+                // the origin confirmed the body, or sent the same once more: it stays where it is, unless it is damaged there
+                let stays = |old: &Home| self.may_keep(old) && is_the_body(old, bytes) && self.is_readable(old);
+                match old.filter(stays) {
+                    Some(old) => BodyForm::Beside(old),
+                    None => BodyForm::Beside(self.fresh.append(bytes)?),
+                }
+            }
             StoredBody::Disk(body) => {
                 let home = match body.home() {
                     None => self.fresh.take_in(body)?,
@@ -307,9 +310,15 @@ impl Generations {
         self.shared.catalog.generation(old.generation).is_some()
             && lines::can_name(self.fresh.generation.number, old.generation)
     }
+
+    /// Reads a whole body, and returns true if it is what was written.
+    fn is_readable(&self, home: &Home) -> bool {
+        let Some(generation) = self.shared.catalog.generation(home.generation) else { return false };
+        generation.body(home.location).is_ok_and(|body| body.read_through().is_ok())
+    }
 }
 
-/// Returns true if these bytes are in that place.
+/// Returns true if these bytes were written to that place. The file may have been damaged since.
 fn is_the_body(home: &Home, bytes: &[u8]) -> bool {
     let Location { length, piece, sums: sum, .. } = home.location;
     length == bytes.len() as u64 && sum_of_sums(&sums(bytes, piece)) == sum

@@ -329,7 +329,7 @@ impl Writer {
 
     fn forget_unreadable(&mut self, key: &CacheKey) {
         let shared = &self.shared;
-        shared.counters.damaged.fetch_add(1, Relaxed);
+        shared.note_damage();
         let mut shard = shared.pending.shard(key);
         shared.memory.remove(key);
         shared.pending.forget(&mut shard, Print::of(key));

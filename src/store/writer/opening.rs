@@ -76,8 +76,14 @@ pub fn open(shared: &Arc<Shared>, commands: Sender<Command>, next_number: Option
             Err(damage) => {
                 // a full or read-only disk can look like damage
                 probe(&live)?;
-                log::warn!("a part of the cache is damaged and is set aside: {damage}");
-                set_aside(shared, &live.join(Generation::folder_name(*class, *number)))?;
+                log::debug!("{damage}");
+                let what = live.join(Generation::folder_name(*class, *number));
+                match set_aside(shared, &what)? {
+                    Some(name) => log::warn!("part of the cache was damaged; it is moved to {name} and can be deleted"),
+                    None => {
+                        log::warn!("part of the cache was damaged; it is removed, because it is too large to be kept")
+                    }
+                }
             }
         }
     }
@@ -263,13 +269,13 @@ fn probe(folder: &Path) -> io::Result<()> {
     probed.and(removed)
 }
 
-/// Sets something aside. If it occupies too much to be kept, moves it away instead.
-fn set_aside(shared: &Shared, what: &Path) -> io::Result<()> {
+/// Sets something aside, and returns its new name. If it occupies too much to be kept, moves it away instead.
+fn set_aside(shared: &Shared, what: &Path) -> io::Result<Option<String>> {
     shared.counters.set_aside.fetch_add(1, Relaxed);
     if folder::occupied(what) > shared.options.disk / 8 {
-        return folder::move_away(&shared.options.folder, what).map(drop);
+        return folder::move_away(&shared.options.folder, what).map(|_| None);
     }
-    folder::set_aside(&shared.options.folder, what).map(drop)
+    folder::set_aside(&shared.options.folder, what).map(Some)
 }
 
 fn set_aside_bytes(folder: &Path) -> io::Result<u64> {

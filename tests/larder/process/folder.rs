@@ -74,3 +74,33 @@ fn w55_what_is_wrong_with_the_folder_is_said_in_larders_words_and_not_in_a_libra
     let log = spawned.stop_and_read();
     assert!(!log.iter().any(|line| line.contains("corrupt")), "{log:#?}");
 }
+
+#[test]
+fn a_body_that_was_damaged_is_fetched_again_and_said_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let origin = Origin::always(respond(200, &["Cache-Control: max-age=600"], "x".repeat(300_000)));
+    let targets = ["/a", "/b", "/c"];
+    let spawned = Spawned::start(&origin.url(), &cache, &["--memory", "0B"]);
+    for target in targets {
+        spawned.get(target);
+        crate::support::until("a hit", || spawned.get(target).x_cache() == "HIT");
+    }
+    assert_eq!(spawned.stop().code(), Some(0));
+    let bodies: Vec<PathBuf> = files(&cache, "1.seg").into_iter().chain(files(&cache, "1.body")).collect();
+    assert!(!bodies.is_empty(), "{:?}", fs::read_dir(cache.join("live")).unwrap().collect::<Vec<_>>());
+    for body in bodies {
+        fs::write(body, "").unwrap();
+    }
+    let spawned = Spawned::start(&origin.url(), &cache, &["--memory", "0B"]);
+    let (before, mut asked) = (origin.request_count(), 0);
+    for target in targets {
+        let answer = spawned.get(target);
+        assert_eq!(answer.body.len(), 300_000);
+        asked += usize::from(answer.x_cache() == "MISS");
+    }
+    assert!(asked > 0 && origin.request_count() >= before + asked);
+    let log = spawned.stop_and_read();
+    let said: Vec<_> = log.iter().filter(|line| line.contains("was damaged on the disk")).collect();
+    assert!(said.len() == 1 && said[0].contains(" WARN "), "{said:#?}");
+}
