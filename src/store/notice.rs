@@ -20,8 +20,9 @@ pub enum Notice {
     Failed(io::Error),
     /// Something was removed that the writer waits for.
     Removed,
-    /// A body on its way found no room. The writer answers when it has made some, or cannot.
-    Room(oneshot::Sender<()>),
+    /// A body on its way found no room for so many bytes. The writer answers with true when it has made some, and with false
+    /// if it cannot.
+    Room(u64, oneshot::Sender<bool>),
 }
 
 /// Sends notices to the writer. A notice after the writer's end is dropped.

@@ -23,6 +23,9 @@ use crate::store::{
 pub const SHARES: u64 = 10;
 /// The shares of fresh generations. If they have more, the oldest of them is removed first.
 pub const FRESH: u64 = 2;
+/// Room is made for so many shares of bodies on their way before they take it. More of them may never come to their end, and
+/// what is stored would be removed for nothing.
+const COMING: u64 = 2;
 
 /// Counts the bytes of the folder: what the generations occupy (the writer measures it), what bodies on their way into a file
 /// took, and what is gone and not removed yet.
@@ -153,22 +156,39 @@ impl Space {
         promised == 0 || promised.saturating_add(bytes) <= self.limit.load(Relaxed) / 2
     }
 
-    /// Takes room for a part of a body. If there is none, waits until the writer has made some.
+    /// Takes room for a part of a body. If there is none, waits until the writer has made some. What waits takes no room.
     pub async fn take(self: &Arc<Self>, bytes: u64) -> Result<Taken, StoreError> {
-        self.filling.fetch_add(bytes, Relaxed);
-        let taken = Taken { space: self.clone(), bytes };
-        if !self.has_room(0) {
-            let (reply, done) = oneshot::channel();
-            self.notices.send(Notice::Room(reply));
-            // the reply is dropped if the writer has ended
-            let made = matches!(tokio::time::timeout(PATIENCE, done).await, Ok(Ok(())));
-            if !made || !self.has_room(0) {
-                return Err(if made { StoreError::TooLarge } else { StoreError::Busy });
+        let made = async {
+            loop {
+                if let Some(taken) = self.try_take(bytes) {
+                    return Ok(taken);
+                }
+                let (reply, made) = oneshot::channel();
+                self.notices.send(Notice::Room(bytes, reply));
+                match made.await {
+                    // another may have taken it already
+                    Ok(true) => {}
+                    Ok(false) => return Err(StoreError::TooLarge),
+                    // the writer has ended
+                    Err(_) => return Err(StoreError::Busy),
+                }
             }
-        } else if self.is_tight() && self.needed().saturating_sub(bytes) < self.tight() {
+        };
+        tokio::time::timeout(PATIENCE, made).await.unwrap_or(Err(StoreError::Busy))
+    }
+
+    /// Takes room for a part of a body, if there is any.
+    fn try_take(self: &Arc<Self>, bytes: u64) -> Option<Taken> {
+        let before = self.filling.fetch_add(bytes, Relaxed);
+        let taken = Taken { space: self.clone(), bytes };
+        let needed = self.kept.load(Relaxed).saturating_add(before);
+        if !self.has_room(0) {
+            return None;
+        }
+        if needed < self.tight() && self.is_tight() {
             self.notices.send(Notice::Wake);
         }
-        Ok(taken)
+        Some(taken)
     }
 
     pub fn give_back(&self, bytes: u64) {
@@ -227,10 +247,10 @@ impl Space {
         self.limit.load(Relaxed) / SHARES
     }
 
-    /// Returns true if it is time to make room.
+    /// Returns true if it is time to make room: for the bodies on their way, too, as far as they need [`COMING`] shares.
     pub fn is_tight(&self) -> bool {
         let coming = self.promised.load(Relaxed).saturating_sub(self.filling.load(Relaxed));
-        self.needed().saturating_add(coming) > self.tight()
+        self.needed().saturating_add(coming.min(COMING * self.share())) > self.tight()
     }
 
     /// Returns true if there is no room left, and none will be when all is removed that is about to be.

@@ -116,6 +116,8 @@ impl Generations {
         }
         self.record(&lines);
         self.unsynced.extend(writes.iter().map(|write| write.print));
+        // before the bodies give back the room that they took on their way: it is never counted as free
+        self.measure()?;
         for write in writes {
             if let Some(home) = write.replaced
                 && let Some(generation) = shared.catalog.generation(home.generation)

@@ -24,6 +24,7 @@ mod states;
 mod sweep;
 
 use std::{
+    collections::VecDeque,
     sync::{
         Arc,
         atomic::Ordering::{Relaxed, SeqCst},
@@ -75,7 +76,7 @@ struct Writer {
     next_number: Option<u32>,
     /// Those who wait for everything to be written, and for room.
     flushes: Vec<oneshot::Sender<()>>,
-    rooms: Vec<oneshot::Sender<()>>,
+    rooms: VecDeque<(u64, oneshot::Sender<bool>)>,
     /// Those who wait for what was forgotten to be durable. It is made so once for all of them.
     forgotten: Vec<oneshot::Sender<()>>,
     forget_at: Option<Instant>,
@@ -138,8 +139,8 @@ pub fn run(shared: Arc<Shared>, (commands, received): (Sender<Command>, Receiver
             Ok(Command::Notice(Notice::Ease)) => writer.easing.wake(),
             Ok(Command::Notice(Notice::Failed(error))) => writer.failed(StoreError::Io(error)),
             Ok(Command::Counted { generation, guess, counted }) => writer.counted(&generation, guess, counted),
-            Ok(Command::Notice(Notice::Room(reply))) => {
-                writer.rooms.push(reply);
+            Ok(Command::Notice(Notice::Room(bytes, reply))) => {
+                writer.rooms.push_back((bytes, reply));
                 writer.answer_rooms();
             }
             Ok(Command::Notice(Notice::Removed)) => {

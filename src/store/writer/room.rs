@@ -2,14 +2,19 @@
 
 use std::sync::Weak;
 
-use super::{MEASURE, SYNC, Writer, answer};
+use super::{MEASURE, SYNC, Writer};
 use crate::{clock, store::disk::generation::Generation};
 
 impl Writer {
-    /// Answers those who wait for room, if there is some or there will be none.
+    /// Answers those who wait for room, the first one first, as far as there is some or there will be none.
     pub(super) fn answer_rooms(&mut self) {
-        if !self.rooms.is_empty() && self.make_room(0) {
-            answer(&mut self.rooms);
+        self.rooms.retain(|(_, reply)| !reply.is_closed());
+        while let Some((bytes, _)) = self.rooms.front()
+            && self.make_room(*bytes)
+            && let Some((bytes, reply)) = self.rooms.pop_front()
+        {
+            // an error: nobody waits any more
+            let _ = reply.send(self.shared.space.has_room(bytes));
         }
     }
 

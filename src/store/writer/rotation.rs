@@ -116,7 +116,7 @@ impl Rotation {
     /// Makes room at once, whatever it costs. Returns true if there was something to drop.
     pub fn drop_one(&mut self, set: &mut Generations) -> Result<bool, StoreError> {
         let leaving = self.leaving.take().map(|leaving| leaving.generation);
-        let generation = match leaving.or_else(|| lightest(&set.shared)) {
+        let generation = match leaving.or_else(|| least_worth(set)) {
             Some(generation) => generation,
             // only what is written to is left
             None if !set.shared.catalog.index.of_generation(set.fresh.generation.number).is_empty() => {
@@ -211,18 +211,6 @@ fn survivors(shared: &Shared, generation: &Generation) -> (Vec<Print>, u64) {
     }
     let weigh = |(print, entry): (Print, Entry)| (print, shared.sketch.weight(print.0), needs(entry));
     sketch::survivors(all.into_iter().map(weigh).collect(), room)
-}
-
-/// The generation that loses least if nothing of it is copied.
-fn lightest(shared: &Shared) -> Option<Arc<Generation>> {
-    let generations = shared.catalog.generations().clone();
-    let worth = |generation: &Arc<Generation>| {
-        let all = shared.catalog.index.of_generation(generation.number).into_iter();
-        let weigh =
-            |(print, entry): (Print, Entry)| (print, shared.sketch.weight(print.0), entry.bytes_in(generation.number));
-        sketch::survivors(all.map(weigh).collect(), u64::MAX).1
-    };
-    generations.into_iter().filter(|generation| generation.may_leave()).min_by_key(worth)
 }
 
 fn copy_some(set: &mut Generations, leaving: &mut Leaving) -> Result<(), StoreError> {

@@ -97,7 +97,7 @@ impl Writer {
         self.shared.warn_once(format!("the cache works in memory alone: {why}"));
         self.shared.state.send_replace(Some(State::Down(why)));
         self.waits_for_room = false;
-        answer(&mut self.rooms);
+        self.rooms.clear();
         answer(&mut self.flushes);
         answer(&mut self.forgotten);
         (self.write_at, self.sync_at, self.rotate_at, self.measure_at, self.sweep_at) = Default::default();
