@@ -43,6 +43,8 @@ pub struct Space {
     awaited: AtomicBool,
     /// What the bodies on their way announced that they will take.
     promised: AtomicU64,
+    /// What is about to be copied out of the generation that leaves. [`u64::MAX`]: none leaves.
+    surviving: AtomicU64,
     /// What was set aside.
     set_aside: AtomicU64,
     notices: Notices,
@@ -106,7 +108,8 @@ impl Space {
         let zero = || AtomicU64::new(0);
         let (kept, filling, gone, promised, set_aside) = (zero(), zero(), zero(), zero(), zero());
         let (limit, awaited, configured) = (AtomicU64::new(limit), AtomicBool::new(false), limit);
-        Space { configured, limit, kept, filling, gone, awaited, promised, set_aside, notices }
+        let surviving = AtomicU64::new(u64::MAX);
+        Space { configured, limit, kept, filling, gone, awaited, promised, surviving, set_aside, notices }
     }
 
     /// Counts what was moved away and is to be removed.
@@ -182,7 +185,7 @@ impl Space {
         let before = self.filling.fetch_add(bytes, Relaxed);
         let taken = Taken { space: self.clone(), bytes };
         let needed = self.kept.load(Relaxed).saturating_add(before);
-        if !self.has_room(0) {
+        if !self.has_room_for_body(0) {
             return None;
         }
         if needed < self.tight() && self.is_tight() {
@@ -266,6 +269,29 @@ impl Space {
     /// Returns true if so many bytes can be written when all is removed that is about to be.
     pub fn will_have_room(&self, bytes: u64) -> bool {
         self.needed().saturating_add(bytes) <= self.most()
+    }
+
+    /// Returns true if a body on its way may take so many bytes now. It leaves what survives a generation its room, and while
+    /// nobody has looked yet what survives, a share.
+    pub fn has_room_for_body(&self, bytes: u64) -> bool {
+        self.used().saturating_add(bytes) <= self.most_for_body()
+    }
+
+    /// Returns true if a body on its way may take so many bytes when all is removed that is about to be.
+    pub fn will_have_room_for_body(&self, bytes: u64) -> bool {
+        self.needed().saturating_add(bytes) <= self.most_for_body()
+    }
+
+    fn most_for_body(&self) -> u64 {
+        match self.surviving.load(Relaxed) {
+            u64::MAX => self.tight(),
+            surviving => self.most().saturating_sub(surviving),
+        }
+    }
+
+    /// Keeps so many bytes for what is to be copied out of the generation that leaves. `None`: none leaves.
+    pub fn keep_for_survivors(&self, bytes: Option<u64>) {
+        self.surviving.store(bytes.unwrap_or(u64::MAX), Relaxed);
     }
 
     fn most(&self) -> u64 {

@@ -9,13 +9,40 @@ impl Writer {
     /// Answers those who wait for room, the first one first, as far as there is some or there will be none.
     pub(super) fn answer_rooms(&mut self) {
         self.rooms.retain(|(_, reply)| !reply.is_closed());
-        while let Some((bytes, _)) = self.rooms.front()
-            && self.make_room(*bytes)
-            && let Some((bytes, reply)) = self.rooms.pop_front()
+        while let Some(bytes) = self.rooms.front().map(|(bytes, _)| *bytes)
+            && let Some(made) = self.room_for_body(bytes)
+            && let Some((_, reply)) = self.rooms.pop_front()
         {
             // an error: nobody waits any more
-            let _ = reply.send(self.shared.space.has_room(bytes));
+            let _ = reply.send(made);
         }
+    }
+
+    /// Makes room for a part of a body, and time for what survives. Returns whether there is room, or `None` if that is known
+    /// later: after a next step, or after a removal, of which a notice tells.
+    fn room_for_body(&mut self, bytes: u64) -> Option<bool> {
+        let space = self.shared.space.clone();
+        while let Some(open) = &mut self.open {
+            let measured = open.set.measure();
+            if measured.is_ok() && space.will_have_room_for_body(bytes) {
+                // once more: it may have been removed before it was waited for
+                let there = space.has_room_for_body(bytes) || !space.await_removal() || space.has_room_for_body(bytes);
+                return there.then_some(true);
+            }
+            match measured.and_then(|()| open.rotation.make_way(&mut open.set)) {
+                Ok(true) => {
+                    self.rotate_at = Some(clock::instant());
+                    // what leaves may leave room beside it
+                    if space.has_room_for_body(bytes) {
+                        return Some(true);
+                    }
+                    return None;
+                }
+                Ok(false) => return Some(false),
+                Err(error) => self.failed(error),
+            }
+        }
+        Some(false)
     }
 
     pub(super) fn counted(&mut self, generation: &Weak<Generation>, guess: u64, counted: u64) {
@@ -63,6 +90,7 @@ impl Writer {
             _ => {}
         }
         self.sync_at.get_or_insert_with(|| clock::instant() + SYNC);
+        self.answer_rooms();
     }
 
     /// Makes room for so many bytes, as far as there is anything to drop. Returns false if the room will be there when what

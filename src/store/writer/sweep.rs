@@ -198,6 +198,6 @@ fn give_back(set: &mut Generations, rotation: &mut Rotation, generation: Arc<Gen
         full.seal()?;
     }
     let survivors = live.into_iter().map(|(print, _)| print).collect();
-    rotation.drop_next(generation, survivors);
+    rotation.drop_next(generation, survivors, alive);
     Ok(())
 }
