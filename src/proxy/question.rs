@@ -147,6 +147,7 @@ async fn assembled(asked: &Asked, newest: Arc<StoredResponse>, list: &[Variant])
         primary: newest.primary,
         head: parts::assemble(&newest.head, &held),
         body: newest.body.clone(),
+        version: newest.version,
         checked: Checked::default(),
         written: Default::default(),
         parts: Some(Arc::new(Parts { newest, others, keys })),
