@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::active::Active;
+use super::{active::Active, opening::is_the_disks};
 use crate::{
     key::CacheKey,
     purge::Position,
@@ -261,7 +261,7 @@ impl Generations {
             }
             StoredBody::Disk(body) => {
                 let home = match body.home() {
-                    None => self.fresh.take_in(body)?,
+                    None => self.take_in(body)?,
                     Some(known) => old.filter(|old| self.may_keep(old) && is_same(old, &known)),
                 };
                 let Some(home) = home else {
@@ -304,6 +304,19 @@ impl Generations {
             Some(Err(StoreError::Busy)) => Err(StoreError::Busy),
             // a record that cannot be read names nothing
             Some(Err(_)) | None => Ok(None),
+        }
+    }
+
+    /// Moves in a body that was just filled. `None`: its file is gone, or cannot be moved. One file is no reason to go on without
+    /// the disk.
+    fn take_in(&mut self, body: &DiskBody) -> Result<Option<Home>, StoreError> {
+        match self.fresh.take_in(body) {
+            Err(StoreError::Io(error)) if !is_the_disks(&error) || error.kind() == io::ErrorKind::PermissionDenied => {
+                self.shared
+                    .warn_once(format!("a body is not stored, its file cannot be moved into the cache: {error}"));
+                Ok(None)
+            }
+            taken => taken,
         }
     }
 

@@ -251,7 +251,7 @@ fn open_generation(
 }
 
 /// Returns true if an error says something about the disk, not about the files.
-fn is_the_disks(error: &io::Error) -> bool {
+pub(super) fn is_the_disks(error: &io::Error) -> bool {
     use io::ErrorKind::*;
     let codes = [rustix::io::Errno::IO, rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
     let kinds = [PermissionDenied, StorageFull, QuotaExceeded, ReadOnlyFilesystem, OutOfMemory, WouldBlock];
