@@ -28,6 +28,7 @@ mod memory;
 mod outcomes;
 mod parts;
 mod parts_at_random;
+mod parts_many;
 mod poisoning;
 mod process;
 mod query;
