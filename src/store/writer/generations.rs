@@ -8,13 +8,14 @@ use std::{
     time::Duration,
 };
 
-use super::{active::Active, opening::is_the_disks};
+use super::active::Active;
 use crate::{
     key::CacheKey,
     purge::Position,
     store::{
         StoreError,
         disk::{body::DiskBody, generation::Class, journal::Journal, records::Records},
+        error::is_the_disks,
         format::{
             lines::{self, Line},
             location::{FileName, Home, Location},

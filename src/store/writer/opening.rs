@@ -17,6 +17,7 @@ use crate::store::{
         records::DatabaseError,
         segment,
     },
+    error::is_the_disks,
     format::lines::{self, LINE, Mark, Read},
     tiers::shared::Shared,
 };
@@ -248,14 +249,6 @@ fn open_generation(
         Err(DatabaseError::Io(error)) => Err(error.to_string()),
         Err(DatabaseError::Damaged(why)) => Err(why),
     })
-}
-
-/// Returns true if an error says something about the disk, not about the files.
-pub(super) fn is_the_disks(error: &io::Error) -> bool {
-    use io::ErrorKind::*;
-    let codes = [rustix::io::Errno::IO, rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
-    let kinds = [PermissionDenied, StorageFull, QuotaExceeded, ReadOnlyFilesystem, OutOfMemory, WouldBlock];
-    kinds.contains(&error.kind()) || codes.iter().any(|code| error.raw_os_error() == Some(code.raw_os_error()))
 }
 
 /// Tries to write to the disk.
