@@ -2,8 +2,7 @@
 //! reply's body, the core's handle and the worker's tick.
 //!
 //! actix gets one request at a time: the next head is handed over once the last byte of the response before it was sent.
-//! So everything that actix writes belongs to the running exchange. Until the core answers, actix has nothing left to
-//! write: only then may an interim response be sent.
+//! All bytes that a client gets are written here. What actix writes is its own head of the response, which is dropped.
 
 mod ending;
 mod sending;

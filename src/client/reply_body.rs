@@ -21,6 +21,16 @@ use super::{
 /// The bytes of small pieces that are gathered, so that they are sent at once.
 const GATHERED: u64 = 64 << 10;
 
+/// An answer, or the rest of one.
+pub(super) struct Answering {
+    pub exchange: u64,
+    /// Another request is read after this one.
+    pub persistent: bool,
+    /// The bytes of its head.
+    pub head: Bytes,
+    pub content: Content,
+}
+
 /// The body that actix polls. Dropping it tells the connection whether the whole response was sent.
 pub(super) struct Outgoing {
     connection: Handle,
@@ -63,7 +73,8 @@ pub(super) enum Chunk {
 pub(super) struct Incomplete;
 
 impl Outgoing {
-    pub fn new(connection: Handle, exchange: u64, head: Bytes, content: Content) -> Outgoing {
+    pub fn new(connection: Handle, answering: Answering) -> Outgoing {
+        let Answering { exchange, head, content, .. } = answering;
         Outgoing { connection, exchange, pieces: VecDeque::from([Piece::Bytes(head)]), content, over: false }
     }
 }
