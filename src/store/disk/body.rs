@@ -86,6 +86,17 @@ pub struct Span {
     pub length: u64,
 }
 
+impl Span {
+    /// Returns true if the kernel has its first and its last byte in memory: no read of them waits for the disk.
+    pub fn is_in_memory(&self) -> bool {
+        let has = |offset| {
+            let read = preadv2(&self.file, &mut [IoSliceMut::new(&mut [0])], offset, ReadWriteFlags::NOWAIT);
+            read == Ok(1)
+        };
+        self.length > 0 && has(self.offset) && has(self.offset + self.length - 1)
+    }
+}
+
 impl DiskBody {
     pub fn length(&self) -> u64 {
         self.0.length.load(Acquire)
