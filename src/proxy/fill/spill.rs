@@ -23,6 +23,26 @@ pub enum Spill {
     Refused(StoreError),
 }
 
+/// How long clients have waited for the disk, less the time for which they have waited for the origin since: by so much they
+/// have caught up with it.
+#[derive(Default)]
+struct Waits(Duration);
+
+impl Waits {
+    fn note_disk(&mut self, took: Duration) {
+        self.0 += took;
+    }
+
+    fn note_origin(&mut self, took: Duration) {
+        self.0 = self.0.saturating_sub(took);
+    }
+
+    /// Returns how long they may go on waiting for the disk.
+    fn patience(&self) -> Duration {
+        PATIENCE.saturating_sub(self.0)
+    }
+}
+
 /// A write that goes on. It gives the writer back.
 type Writing = Pin<Box<dyn Future<Output = Result<BodyWriter, StoreError>>>>;
 
@@ -37,16 +57,14 @@ pub struct Behind {
     waiting: Vec<Bytes>,
     /// The number of bytes in `waiting`.
     bytes: u64,
-    /// How long clients have waited for the disk, less the time for which they have waited for the origin since: by so much they
-    /// have caught up with it.
-    waited: Duration,
+    waits: Waits,
 }
 
 impl Behind {
     fn begin(writer: BodyWriter, waiting: Vec<Bytes>) -> Behind {
         let bytes = waiting.iter().map(|piece| piece.len() as u64).sum();
-        let (longest, waited) = (writer.longest(), Duration::ZERO);
-        Behind { writer: Some(writer), longest, writing: None, waiting, bytes, waited }
+        let (longest, waits) = (writer.longest(), Waits::default());
+        Behind { writer: Some(writer), longest, writing: None, waiting, bytes, waits }
     }
 
     /// Begins to write the pieces that wait, unless it writes already or too few wait to be worth it.
@@ -96,7 +114,7 @@ impl Behind {
             self.write(0);
             let moved = fill.readers_moved.notified();
             let is_awaited = fill.lock().is_awaited();
-            let patience = PATIENCE.saturating_sub(self.waited);
+            let patience = self.waits.patience();
             if is_awaited && patience.is_zero() {
                 return Err(StoreError::TooSlow);
             }
@@ -108,7 +126,7 @@ impl Behind {
                 () = tokio::time::sleep(patience), if is_awaited => Ok(()),
             };
             if is_awaited {
-                self.waited += began.elapsed();
+                self.waits.note_disk(began.elapsed());
             }
             written?;
         }
@@ -160,7 +178,7 @@ impl Spill {
     /// Notes that clients had to wait for the origin for so long.
     pub fn note_origin(&mut self, took: Duration) {
         if let Spill::Disk(behind) = self {
-            behind.waited = behind.waited.saturating_sub(took);
+            behind.waits.note_origin(took);
         }
     }
 
@@ -178,5 +196,30 @@ impl Spill {
             Spill::Disk(behind) => behind.room(fill).await,
             Spill::Memory | Spill::Refused(_) => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_wait_for_the_disk_for_a_second_in_all_but_for_what_the_origin_makes_up_for() {
+        let milliseconds = Duration::from_millis;
+        // bursts, and a disk that catches up between them
+        let mut waits = Waits::default();
+        for _ in 0..100 {
+            waits.note_disk(milliseconds(300));
+            waits.note_origin(milliseconds(400));
+        }
+        assert_eq!(waits.patience(), PATIENCE);
+        // a disk that is a little slower than the origin
+        let mut lasted = 0;
+        while !waits.patience().is_zero() {
+            waits.note_disk(milliseconds(60));
+            waits.note_origin(milliseconds(10));
+            lasted += 1;
+        }
+        assert_eq!(lasted, 20);
     }
 }
