@@ -7,6 +7,7 @@ mod damage;
 mod folders;
 mod freshening;
 mod limits;
+mod odd_files;
 mod parts;
 mod power;
 mod purge;
