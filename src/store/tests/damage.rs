@@ -4,7 +4,11 @@ use std::{
 };
 
 use super::support::*;
-use crate::store::{Options, Slot, State, Store, StoredBody, stats_of};
+use crate::store::{
+    Options, Slot, State, Store, StoredBody,
+    disk::generation::{Class, Generation},
+    stats_of,
+};
 
 /// Names and lengths of what the damaged store holds.
 fn held() -> Vec<(String, usize)> {
@@ -206,6 +210,38 @@ fn damaged_generations_are_no_reason_not_to_open_be_they_named_or_not() {
         }
         works(&options, "damaged generations").await;
         assert_eq!(stats_of(&options.folder).expect("stats").set_aside, 1, "only the newest one is kept");
+    });
+}
+
+/// The numbers of the generations that are on the disk.
+fn numbers(options: &Options) -> Vec<u32> {
+    let generations = Generation::list(&options.folder.join("live")).expect("a folder");
+    generations.into_iter().map(|(number, _)| number).collect()
+}
+
+#[test]
+fn the_number_of_a_generation_that_was_lost_is_not_given_to_another_while_the_journal_names_it() {
+    run(async {
+        let folder = folder();
+        let options = Options { disk: 8 * MIB, ..disk_only(folder.path()) };
+        prepared(&options).await;
+        let lost = *numbers(&options).last().expect("a generation");
+        for class in [Class::Fresh, Class::Proven] {
+            let conf = options.folder.join("live").join(Generation::folder_name(class, lost)).join("db/conf");
+            if conf.exists() {
+                fs::write(conf, "no configuration of sled").expect("written");
+            }
+        }
+        // with more room, the generation before is written to again, and no other one is begun
+        open(Options { disk: 256 * MIB, ..options.clone() }).await.close().await;
+        assert!(numbers(&options).iter().all(|number| *number < lost), "{:?}", numbers(&options));
+        let store = open(options.clone()).await;
+        let responses = store.stats().responses;
+        assert_eq!(numbers(&options).last(), Some(&(lost + 1)));
+        store.close().await;
+        let store = open(options).await;
+        assert_eq!(store.stats().responses, responses, "what was lost is counted again");
+        store.close().await;
     });
 }
 

@@ -47,7 +47,6 @@ pub fn open(shared: &Arc<Shared>, commands: Sender<Command>, next_number: Option
     }
     move_other_version_away(folder, &live)?;
     let listed = Generation::list(&live)?;
-    let next_number = listed.last().map_or(1, |(number, _)| number + 1).max(next_number.unwrap_or(1));
     let path = live.join("journal");
     // all at once: sled may have to catch up with what was written since it was last opened
     let (read, opened) = std::thread::scope(|threads| {
@@ -59,6 +58,9 @@ pub fn open(shared: &Arc<Shared>, commands: Sender<Command>, next_number: Option
     let mut read = read?;
     shared.catalog.index_known.store(true, Relaxed);
     let named = shared.catalog.index.generations();
+    // also above those that the journal names and that are lost: they would seem to be there again
+    let known = listed.iter().map(|(number, _)| number).chain(&named).max();
+    let next_number = known.map_or(1, |number| number + 1).max(next_number.unwrap_or(1));
     let mut open = Vec::with_capacity(opened.len());
     let mut furthest = Mark::default();
     for (opened, (number, class)) in opened.into_iter().zip(&listed) {
