@@ -1,8 +1,10 @@
 //! A Larder without a cache folder relays.
 
 use std::{
-    fs,
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use crate::support::{
@@ -161,5 +163,23 @@ fn stats_name_what_is_not_a_regular_file_and_clear_cache_removes_it() {
         assert_eq!((said.status.code(), stderr.lines().count()), (Some(0), 1), "{stderr}");
         assert!(stderr.contains(&about), "{stderr}");
         assert!(place.symlink_metadata().is_err());
+    }
+}
+
+#[test]
+fn a_cache_of_an_older_larder_is_said_once_and_begun_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/folder-v1");
+    assert!(Command::new("cp").arg("-r").args([&golden, &cache]).status().unwrap().success());
+    fs::set_permissions(&cache, Permissions::from_mode(0o700)).unwrap();
+    let origin = Origin::always(respond(200, &["Cache-Control: max-age=600"], "hello"));
+    for times in [1, 0] {
+        let spawned = Spawned::start(&origin.url(), &cache, &[]);
+        crate::support::until("a hit", || spawned.get("/a").x_cache() == "HIT");
+        let log = spawned.stop_and_read();
+        let said = log.iter().filter(|line| line.contains(" WARN "));
+        let said: Vec<_> = said.filter(|line| line.contains("written by an older Larder (format 1;")).collect();
+        assert_eq!(said.len(), times, "{log:#?}");
     }
 }
