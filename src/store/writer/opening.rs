@@ -235,10 +235,10 @@ fn open_generation(
     let Shared { options, remover, counters, .. } = shared;
     let opened = Generation::open(class, number, options, shared.space.share(), remover, &counters.set_aside);
     Ok(match opened {
-        Ok(generation) => match generation.journal() {
-            Ok(mark) => Ok((generation, mark)),
-            Err(error) => Err(DatabaseError::Damaged(error.to_string())),
-        },
+        Ok(generation) => {
+            let mark = generation.database.records().journal();
+            mark.map(|mark| (generation, mark)).map_err(|error| DatabaseError::Damaged(error.to_string()))
+        }
         Err(DatabaseError::Io(error)) if is_the_disks(&error) => return Err(error),
         Err(damage) => Err(damage),
     })
