@@ -30,6 +30,7 @@ mod landing;
 mod observed;
 mod outcome;
 mod outward;
+mod pieces;
 mod putting;
 mod question;
 mod refusal;

@@ -11,6 +11,7 @@ mod deserted;
 mod errors;
 mod eviction;
 mod exhaustion;
+mod files;
 mod fills;
 mod forwarding;
 mod framing;
