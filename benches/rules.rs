@@ -9,15 +9,18 @@ use larder::{
     rules::{Asked, Conditions, RuleSpec, Rules, Settings},
 };
 
+/// Makes the expression of this number.
+type Numbered = fn(usize) -> String;
+
 /// Regular expressions as sites have them, some that look at the whole path, and some whose automata are large.
-const EXPRESSIONS: [(&str, fn(usize) -> String); 4] = [
+const EXPRESSIONS: [(&str, Numbered); 4] = [
     ("anchored", |nth| format!("^/v{nth}/[a-z]+/[0-9]+$")),
     ("anywhere", |nth| format!("/shop{nth}/.*\\.(css|js)$")),
     ("long-winded", |nth| format!("[a-z]+/.*/x{nth}.*y")),
     ("hard", |nth| format!("(a|b)*a(a|b){{12}}c{nth}")),
 ];
 
-fn rules(count: usize, expression: fn(usize) -> String) -> Rules {
+fn rules(count: usize, expression: Numbered) -> Rules {
     let spec = |nth| RuleSpec {
         name: "rule".into(),
         when: Conditions { path_regex: vec![expression(nth)], ..Conditions::default() },
