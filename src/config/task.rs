@@ -23,7 +23,11 @@ pub struct Sources {
 pub enum Task {
     Serve(Box<Config>),
     /// To say that the settings are valid, and what may be a mistake.
-    Check(Box<Config>),
+    Check {
+        config: Box<Config>,
+        /// Connect to each origin, too.
+        connect: bool,
+    },
     /// To print these lines.
     Show(Vec<String>),
     Clear(Folders),
@@ -32,14 +36,18 @@ pub enum Task {
         json: bool,
         all: bool,
     },
-    Reload(Folders),
+    Reload {
+        folders: Folders,
+        /// The setting of the file that decides the folder, if the file does: `larder.toml:3: cache-dir`.
+        decided_by: Option<String>,
+    },
 }
 
 impl Sources {
     /// Reads the configuration file, if there is one. The errors are all that is wrong with its form.
     pub fn read(arguments: Arguments) -> Result<Sources, Vec<ConfigError>> {
         let (path, name) = match (&arguments.command, &arguments.config) {
-            (Some(Command::Check { file: Some(file) }), _) => (file, "FILE".to_owned()),
+            (Some(Command::Check { file: Some(file), .. }), _) => (file, "FILE".to_owned()),
             (_, Some(file)) => (file, arguments.name_of("config")),
             (_, None) => return Ok(Sources { arguments, file: None }),
         };
@@ -74,8 +82,13 @@ impl Task {
                 let folders = reader.folders().map_err(one)?;
                 Ok(Task::Stats { folders, json: *json, all: *all })
             }
-            Some(Command::Reload) => reader.folders().map(Task::Reload).map_err(one),
-            Some(Command::Check { .. }) => reader.config().map(|config| Task::Check(Box::new(config))),
+            Some(Command::Reload) => {
+                let decided_by = reader.folder_decided_by();
+                reader.folders().map(|folders| Task::Reload { folders, decided_by }).map_err(one)
+            }
+            Some(Command::Check { connect, .. }) => {
+                reader.config().map(|config| Task::Check { config: Box::new(config), connect: *connect })
+            }
             Some(Command::Config(ConfigCommand::Show)) => {
                 reader.config().map(|config| Task::Show(show::lines(arguments, file.as_ref(), &config)))
             }
