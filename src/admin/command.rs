@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{list::ListRequest, purge::PurgeRequest};
+
 /// The longest line that a client may send, in bytes. A longer one is refused.
 pub const LONGEST_LINE: usize = 1 << 20;
 
@@ -17,6 +19,11 @@ pub enum Command {
     Reload,
     /// Tells which process runs. The answer is [`identity`](super::identity).
     Ping,
+    /// Removes responses. The items are [`Item::LookedAt`](super::Item::LookedAt), the result is a
+    /// [`Purged`](super::purge::Purged).
+    Purge(PurgeRequest),
+    /// Lists what is stored. The items are [`Item`](super::Item)s, the result is a [`Listed`](super::list::Listed).
+    List(ListRequest),
 }
 
 impl Command {

@@ -23,7 +23,9 @@ use super::{Address, Command, LONGEST_LINE, Reply};
 use crate::clock;
 
 /// How long a client of the socket may take to send its line.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the end waits for commands that are under way.
+const ENDING: Duration = Duration::from_secs(2);
 /// How long a client may read nothing of its answer. It is long because somebody may look at a long list page by page.
 const STREAM_PATIENCE: Duration = Duration::from_secs(600);
 /// Clients that are answered at the same time; a further one waits until the one before it was answered.
@@ -161,7 +163,7 @@ impl Drop for Listening {
         let woken = UnixStream::connect(&self.address.path).is_ok();
         let _ = fs::remove_file(&self.address.path);
         // a command may hang on the disk; it is not waited for
-        let ends = woken && self.ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Disconnected);
+        let ends = woken && self.ended.recv_timeout(ENDING) == Err(RecvTimeoutError::Disconnected);
         if let (true, Some(thread)) = (ends, self.thread.take()) {
             let _ = thread.join();
         }

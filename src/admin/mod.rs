@@ -9,7 +9,7 @@
 //! | clients that are answered at once (`CLIENTS`) | 16 | the next one waits |
 //! | those of them that read items ([`STREAMS`]) | 8 | the next one gets an error |
 //! | bytes of a command ([`LONGEST_LINE`]) | 1 MiB | an error |
-//! | time to send a command (`PATIENCE`) | 2 s | the connection ends |
+//! | time to send a command (`PATIENCE`) | 10 s | the connection ends |
 //! | time in which nothing of the items is read (`STREAM_PATIENCE`) | 10 min | the connection ends |
 
 mod ask;
@@ -18,7 +18,9 @@ mod command;
 pub mod figures;
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod list;
 mod listen;
+pub mod purge;
 mod reply;
 mod show;
 mod stats;
@@ -33,7 +35,7 @@ use std::{
 pub use ask::{AskError, ask, ask_each};
 pub use command::{Command, LONGEST_LINE};
 pub use listen::{Listening, listen};
-pub use reply::{Reply, STREAMS};
+pub use reply::{Item, Reply, STREAMS};
 use serde_json::{Value, json};
 pub use show::show;
 pub use stats::{is_empty, stats};

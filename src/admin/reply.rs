@@ -5,12 +5,24 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+use super::list::Row;
 
 /// Clients that may read items at the same time. A client reads as slowly as it likes, so one more gets an error: others
 /// must find a thread that answers.
 pub const STREAMS: usize = 8;
+
+/// An item of an answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Item {
+    /// So many stored responses were looked at until now.
+    LookedAt(u64),
+    /// A stored response.
+    Row(Box<Row>),
+}
 
 /// The answer to one client.
 pub struct Reply<'a> {

@@ -64,6 +64,15 @@ pub fn tag_hash(tag: &str) -> u64 {
     print(b't', &[tag]).0
 }
 
+/// Returns the hash of a group (RFC 9875), as records keep it beside the hash of its name. Responses share a group only within
+/// one origin: `authority` is that of the client where the key has it.
+pub fn group_hash(site: &str, authority: Option<&str>, group: &str) -> u64 {
+    match authority {
+        Some(authority) => print(b'g', &[site, group, authority]).0,
+        None => print(b'g', &[site, group]).0,
+    }
+}
+
 impl Target {
     /// All variants and methods of a path and query. Without an authority: of all authorities of the site.
     pub fn url(site: &str, authority: Option<&str>, path_and_query: &str) -> Target {
@@ -92,6 +101,11 @@ impl Target {
 
     pub fn tag(tag: &str) -> Target {
         Target::Tag(tag_hash(tag))
+    }
+
+    /// A group of one origin. See [`group_hash`].
+    pub fn group(site: &str, authority: Option<&str>, group: &str) -> Target {
+        Target::Tag(group_hash(site, authority, group))
     }
 
     /// All queries of the path, of all authorities of the site: an origin that does not hear the authority has one answer

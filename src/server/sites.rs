@@ -8,7 +8,7 @@ use crate::{
     message::StoredHead,
     origin::Origin,
     policy::{self, DigestKey, freshness},
-    proxy::{OriginUrl, Plan, SitePlan},
+    proxy::{HostMode, OriginUrl, Plan, SitePlan},
 };
 
 /// Returns the plan of all sites. What is the same in the plan before stays: connections, and what is known of the health
@@ -49,7 +49,8 @@ pub(super) fn plan(config: &Config, secret: &DigestKey, before: Option<&Plan>) -
 }
 
 fn options(site: &config::Site, url: &OriginUrl, secret: &DigestKey) -> policy::Options {
-    policy::Options { site: url.keyed().into(), digest_key: secret.clone(), ..site.policy.clone() }
+    let keys_host = site.host_mode == HostMode::Client || site.forward_client;
+    policy::Options { site: url.keyed().into(), digest_key: secret.clone(), keys_host, ..site.policy.clone() }
 }
 
 /// Returns true if a stored response has been stale for so long that it is not worth its space. What no site serves any
