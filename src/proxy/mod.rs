@@ -31,6 +31,7 @@ mod locating;
 mod observed;
 mod outcome;
 mod outward;
+mod pieces;
 mod putting;
 mod question;
 mod refusal;

@@ -10,6 +10,7 @@ mod deserted;
 mod errors;
 mod eviction;
 mod exhaustion;
+mod files;
 mod fills;
 mod forwarding;
 mod framing;
