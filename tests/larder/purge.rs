@@ -1,7 +1,7 @@
 //! `larder purge` and `larder ls`: of a running Larder, and of a folder that none runs on.
 
 use std::{
-    io::Write,
+    io::{Read, Write},
     path::Path,
     process::{Output, Stdio},
 };
@@ -9,9 +9,9 @@ use std::{
 use serde_json::Value;
 
 use super::support::{
-    Origin, Spawned,
+    Gate, Origin, Spawned, Step,
     proxy::{larder, output},
-    respond, until,
+    request, respond, terminal, until,
 };
 
 const FRESH: &str = "Cache-Control: max-age=600";
@@ -247,4 +247,42 @@ fn what_is_wrong_with_a_purge_is_told_with_what_would_be_right() {
         let (is, stdout, stderr) = fixture.run(words);
         assert!(is == code && stdout.is_empty() && stderr.contains(&line), "{words:?}: {is} {stderr}");
     }
+}
+
+#[test]
+fn what_is_being_fetched_when_it_is_purged_answers_nobody_who_asks_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let origin = Origin::answering(move |request| match request.index {
+        0 => [vec![Step::Wait(held.clone())], respond(200, &[FRESH], "old")].concat(),
+        _ => respond(200, &[FRESH], "new"),
+    });
+    let larder_ = Spawned::start(&origin.url(), &cache, &["-q"]);
+    let mut first = larder_.client();
+    first.send(request("GET", "/a", &[]));
+    until("it to be asked", || origin.request_count() == 1);
+    assert_eq!(run(&cache, &["purge", "/a"]), nothing("nothing is stored for /a\n"));
+    let mut second = larder_.client();
+    second.send(request("GET", "/a", &[]));
+    gate.open();
+    assert_eq!((first.response("GET").text(), second.response("GET").text()), ("old".into(), "new".into()));
+}
+
+#[test]
+fn on_a_terminal_the_list_has_a_head_and_columns_and_a_sum() {
+    let fixture = Fixture::with(&["/b"], &["--host-header", "origin"]);
+    let (mut shows, stdout) = terminal::open();
+    let mut command = larder(&["ls", "--cache-dir", fixture.cache.to_str().unwrap()]);
+    assert!(command.env("NO_COLOR", "1").stdout(stdout).status().unwrap().success());
+    // whoever holds the other side of the terminal keeps it from ending
+    drop(command);
+    let mut text = Vec::new();
+    let _ = shows.read_to_end(&mut text);
+    let text = String::from_utf8(text).unwrap().replace('\r', "");
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "     SIZE    AGE     LEFT  STATUS  URL");
+    assert!(lines[1].starts_with("      5 B     ") && lines[1].ends_with("  200     /b"), "{text}");
+    assert_eq!(lines[2], "1 stored response, 5 B.");
 }
