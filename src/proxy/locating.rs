@@ -42,6 +42,16 @@ pub struct Located {
     pub keys: Option<Vec<CacheKey>>,
 }
 
+/// A path of one site, as an operator named it.
+struct Place {
+    /// The site's place in the list.
+    site: usize,
+    scheme: Scheme,
+    /// `None`: the text names no host.
+    authority: Option<String>,
+    path: String,
+}
+
 /// Why a URL or a prefix stands for nothing here.
 #[derive(Debug, PartialEq)]
 pub enum LocateError {
@@ -74,8 +84,8 @@ impl<'a> Directory<'a> {
     /// `http://127.0.0.1:3000/products/1`.
     pub fn url(&self, text: &str) -> Result<Located, LocateError> {
         let mut located = Located { targets: Vec::new(), keys: Some(Vec::new()) };
-        for (nth, scheme, authority, path) in self.places(text)? {
-            self.add(nth, scheme, authority.as_deref(), &path, &mut located);
+        for place in self.places(text)? {
+            self.add(&place, &mut located);
         }
         Ok(located)
     }
@@ -83,10 +93,9 @@ impl<'a> Directory<'a> {
     /// Returns the targets of a purge by a prefix: `/products` of all sites, or `http://127.0.0.1:3000/products`.
     pub fn prefix(&self, text: &str) -> Result<Vec<purge::Target>, LocateError> {
         let mut targets = Vec::new();
-        for (nth, _, authority, path) in self.places(text)? {
-            let site = &self.sites[nth];
-            let ignores_host = !site.tells_client();
-            let authority = authority.as_deref().filter(|_| !ignores_host);
+        for Place { site, authority, path, .. } in self.places(text)? {
+            let site = &self.sites[site];
+            let authority = authority.as_deref().filter(|_| site.tells_client());
             targets.push(purge::Target::prefix(&site.url.keyed(), authority, &path).map_err(LocateError::Prefix)?);
         }
         targets.dedup();
@@ -116,8 +125,8 @@ impl<'a> Directory<'a> {
         }
     }
 
-    /// Returns the sites that a text is about, each with the scheme, the authority if the text names one, and the path.
-    fn places(&self, text: &str) -> Result<Vec<(usize, Scheme, Option<String>, String)>, LocateError> {
+    /// Returns the places that a text is about: one for each site.
+    fn places(&self, text: &str) -> Result<Vec<Place>, LocateError> {
         let invalid = |problem| LocateError::Invalid { text: text.to_owned(), problem };
         let foreign = || LocateError::Foreign { text: text.to_owned(), sites: self.shown() };
         let text = sendable(text);
@@ -127,7 +136,8 @@ impl<'a> Directory<'a> {
                 is_below(&text, &site.url.prefix) || is_below(&site.url.prefix, path)
             };
             let sites = self.sites.iter().enumerate().filter(|(_, site)| fits(site));
-            let places: Vec<_> = sites.map(|(nth, _)| (nth, Scheme::Http, None, text.clone())).collect();
+            let place = |site| Place { site, scheme: Scheme::Http, authority: None, path: text.clone() };
+            let places: Vec<_> = sites.map(|(nth, _)| place(nth)).collect();
             return if places.is_empty() { Err(foreign()) } else { Ok(places) };
         }
         const EXPECTED: &str = "expected a path, for example /products/1, or a URL that begins with http://";
@@ -141,12 +151,13 @@ impl<'a> Directory<'a> {
         if self.is_known(&target)
             && let Some(nth) = choose(self.sites.iter().map(|site| (&site.hosts[..], &*site.url.prefix)), &target)
         {
-            return Ok(vec![(nth, scheme, Some(target.authority), target.path_and_query)]);
+            let Target { authority, path_and_query: path, .. } = target;
+            return Ok(vec![Place { site: nth, scheme, authority: Some(authority), path }]);
         }
         // people know a site by its own URL, too
         let inward = |site: &SitePlan| site.url.inward(&text);
         let of_origin = self.sites.iter().enumerate().filter_map(|(nth, site)| Some((nth, inward(site)?)));
-        let places: Vec<_> = of_origin.map(|(nth, path)| (nth, scheme, None, path)).collect();
+        let places: Vec<_> = of_origin.map(|(site, path)| Place { site, scheme, authority: None, path }).collect();
         if places.is_empty() { Err(foreign()) } else { Ok(places) }
     }
 
@@ -165,8 +176,9 @@ impl<'a> Directory<'a> {
     }
 
     /// Adds what a path of a site stands for.
-    fn add(&self, nth: usize, scheme: Scheme, authority: Option<&str>, path: &str, located: &mut Located) {
-        let (site, book) = (&self.sites[nth], &self.books[nth]);
+    fn add(&self, place: &Place, located: &mut Located) {
+        let (site, book) = (&self.sites[place.site], &self.books[place.site]);
+        let (scheme, authority, path) = (place.scheme, place.authority.as_deref(), &*place.path);
         let (keyed, fields) = (site.url.keyed(), Fields::new());
         let mut target = |authority: Option<&str>, path: &str| {
             let target = purge::Target::url(&keyed, authority, path);
