@@ -6,6 +6,7 @@ mod errors;
 mod given;
 mod help;
 mod hints;
+mod inventory;
 mod moved;
 mod negative;
 #[cfg(test)]
@@ -20,6 +21,7 @@ pub use self::{
     arguments::{Arguments, Command, ConfigCommand},
     errors::CliError,
     given::{FileValue, Flag, Given, Source, Takes},
+    inventory::{ListArguments, PurgeArguments, SortBy},
     warnings::variables,
 };
 

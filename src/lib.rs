@@ -53,6 +53,7 @@ pub mod blocking;
 pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod commands;
 pub mod config;
 pub mod default;
 mod descriptors;

@@ -2,7 +2,10 @@
 
 mod check;
 mod control;
+mod counters;
+mod inventory;
 mod origin;
+mod purging;
 mod reload;
 mod service;
 mod sites;
@@ -25,10 +28,12 @@ use socket2::{Domain, Socket, Type};
 
 pub use self::{
     check::{check_folder, check_origins},
+    control::offline,
     reload::{Changes, Reloader, Source},
     stopping::TOGETHER,
 };
 use self::{
+    counters::Counters,
     origin::{is_larder_itself, log_reached, reached, warn_of_insecure, words_for_itself},
     sites::{is_dead, plan},
     stopping::{Requests, Signals, until_stopped},
@@ -268,7 +273,9 @@ fn start_with(mut config: Config, clock: Clock, source: Box<Source>) -> Result<R
     let store = Store::open_with(config.store.clone(), is_dead, lock);
     let shared = Arc::new(Shared::default());
     let reloader = Arc::new(Reloader::new(wanted, plan.clone(), secret, source));
-    let control = has_folder.then(|| control::open(&config, addr, &store, &shared, &reloader)).flatten();
+    let counters = Counters::open(has_folder.then(|| config.store.folder.clone()), shared.clone(), &clock);
+    let control =
+        has_folder.then(|| control::open(&config, addr, &store, &shared, &reloader, &clock, &counters)).flatten();
     let (tell, told) = mpsc::channel();
     let (done_tell, done) = tokio::sync::oneshot::channel();
     let kept = store.clone();
@@ -276,7 +283,13 @@ fn start_with(mut config: Config, clock: Clock, source: Box<Source>) -> Result<R
         .name("server".to_owned())
         .spawn({
             let shared = shared.clone();
-            move || serve(config, clock, listener, addr, plan, kept, shared, control, tell, done_tell)
+            move || {
+                let regularly = counters.write_regularly();
+                serve(config, clock, listener, addr, plan, kept, shared, control, tell);
+                drop(regularly);
+                counters.write();
+                let _ = done_tell.send(());
+            }
         })
         .map_err(RunError::Server)?;
     let handle = told.recv().unwrap_or_else(|_| Err(io::Error::other("it ended at once"))).map_err(RunError::Server)?;
@@ -294,7 +307,6 @@ fn serve(
     shared: Arc<Shared>,
     control: Option<admin::Listening>,
     tell: mpsc::Sender<io::Result<ServerHandle>>,
-    done: tokio::sync::oneshot::Sender<()>,
 ) {
     let pseudonym: Arc<str> = pseudonym().into();
     let Ok(via) = FieldValue::try_from(format!("1.1 {pseudonym}")) else { return };
@@ -331,7 +343,6 @@ fn serve(
         }
     });
     drop(control);
-    let _ = done.send(());
 }
 
 fn listen(config: &Config) -> Result<TcpListener, RunError> {

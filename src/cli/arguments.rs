@@ -7,7 +7,10 @@ use clap::{
     builder::{OsStringValueParser, TypedValueParser},
 };
 
-use super::given::Given;
+use super::{
+    given::Given,
+    inventory::{ListArguments, PurgeArguments},
+};
 use crate::default;
 
 const EXAMPLES: &str = "\
@@ -47,7 +50,7 @@ const CLIENTS: &str = "Limits on clients";
     before_help = EXAMPLES,
     after_help = UNITS,
     help_template = "{before-help}{about-with-newline}\n{usage-heading} {usage}\n\n{all-args}{after-help}",
-    override_usage = "larder [--origin] URL [flags]\n       larder --clear-cache [--origin URL | --cache-dir DIR]\n       larder stats [--json] [--all] [--origin URL | --cache-dir DIR]\n       larder --config FILE [flags]",
+    override_usage = "larder [--origin] URL [flags]\n       larder --clear-cache [--origin URL | --cache-dir DIR]\n       larder stats [--json] [--all] [--origin URL | --cache-dir DIR]\n       larder purge URL... | --prefix PATH | --tag TAG | --all [flags]\n       larder ls [GLOB] [flags]\n       larder --config FILE [flags]",
     arg_required_else_help = true,
     args_override_self = true,
     max_term_width = 120
@@ -313,7 +316,14 @@ pub enum Command {
         /// Show empty caches of other origins, too
         #[arg(long)]
         all: bool,
+        /// Show them anew each 2 seconds; in a pipe one line each time
+        #[arg(long)]
+        watch: bool,
     },
+    /// Remove responses from the cache: URLs, a prefix, a tag, all
+    Purge(Box<PurgeArguments>),
+    /// List what is in the cache
+    Ls(ListArguments),
     /// Have the running Larder read its file once more
     Reload,
     /// Check the configuration file and the flags, and end
@@ -335,6 +345,8 @@ impl Command {
     pub fn name(&self) -> &'static str {
         match self {
             Command::Stats { .. } => "stats",
+            Command::Purge(_) => "purge",
+            Command::Ls(_) => "ls",
             Command::Reload => "reload",
             Command::Check { .. } => "check",
             Command::Config(ConfigCommand::Show) => "config show",

@@ -190,6 +190,17 @@ fn in_one_line(error: &clap::Error, words: &[OsString]) -> String {
         ErrorKind::InvalidValue if value.is_empty() => {
             format!("missing value of {flag}: write {}", usage.replace(['<', '>'], ""))
         }
+        ErrorKind::InvalidValue => {
+            let known = match error.get(ContextKind::ValidValue) {
+                Some(ContextValue::Strings(known)) => known.clone(),
+                _ => Vec::new(),
+            };
+            let known = known.split_last().map_or(String::new(), |(last, others)| match others {
+                [] => last.clone(),
+                others => format!("{} or {last}", others.join(", ")),
+            });
+            format!("invalid {flag} \"{value}\": expected {known}")
+        }
         ErrorKind::TooManyValues => needs_no_value(flag, &value),
         // clap checks the values of variables only
         ErrorKind::ValueValidation => {

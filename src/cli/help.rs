@@ -11,7 +11,6 @@ Larder: a caching HTTP proxy that says why.
 Usage: larder [--origin] URL [flags]        larder COMMAND [flags]
 
   larder --origin http://dummyjson.com      use http://127.0.0.1:3000 instead
-  larder --clear-cache                      empty the cache, also while it runs
 
 Commands:
 {subcommands}
@@ -74,9 +73,11 @@ pub(super) fn short() -> Command {
             arg.hide_env(true).hide_default_value(has_value)
         })
         .mut_subcommand("stats", |stats| stats.about("hit ratio, why requests went to the origin, room"))
+        .mut_subcommand("purge", |purge| purge.about("remove a URL, a prefix, a tag, all"))
+        .mut_subcommand("ls", |ls| ls.about("what is in the cache"))
         .mut_subcommand("reload", |reload| reload.about("read the configuration file once more"))
         .mut_subcommand("check", |check| check.about("what is wrong in a configuration file"))
-        .mut_subcommand("config", |config| config.about("config show: every setting, and who set it"))
+        .mut_subcommand("config", |config| config.hide(true))
         .disable_help_flag(true)
         .disable_version_flag(true)
         .disable_help_subcommand(true)

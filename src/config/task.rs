@@ -8,7 +8,10 @@ use super::{
     show,
     types::{Config, Folders},
 };
-use crate::cli::{Arguments, Command, ConfigCommand};
+use crate::{
+    cli::{Arguments, Command, ConfigCommand, ListArguments, PurgeArguments},
+    policy,
+};
 
 /// The command line, the environment and the configuration file, before they are checked.
 #[derive(Debug, Clone)]
@@ -35,12 +38,25 @@ pub enum Task {
         folders: Folders,
         json: bool,
         all: bool,
+        watch: bool,
     },
     Reload {
         folders: Folders,
         /// The setting of the file that decides the folder, if the file does: `larder.toml:3: cache-dir`.
         decided_by: Option<String>,
     },
+    Purge(Box<(PurgeArguments, Place)>),
+    List(Box<(ListArguments, Place)>),
+}
+
+/// Where a command about what is stored looks.
+#[derive(Debug, Clone)]
+pub struct Place {
+    pub folders: Folders,
+    /// The settings, if they name a site. A folder on which no Larder runs does not know its sites itself.
+    pub config: Option<Config>,
+    /// What is fresh, for responses of other sites.
+    pub policy: policy::Options,
 }
 
 impl Sources {
@@ -78,9 +94,16 @@ impl Task {
                 let problem = format!("cannot be combined with {}; run one, then the other", command.name());
                 Err(one(reader.error("clear_cache", problem)))
             }
-            Some(Command::Stats { json, all }) => {
+            Some(Command::Stats { json, all, watch }) => {
                 let folders = reader.folders().map_err(one)?;
-                Ok(Task::Stats { folders, json: *json, all: *all })
+                Ok(Task::Stats { folders, json: *json, all: *all, watch: *watch })
+            }
+            Some(Command::Purge(purge)) => {
+                let place = place(&reader, arguments, file.as_ref())?;
+                Ok(Task::Purge(Box::new((PurgeArguments::clone(purge), place))))
+            }
+            Some(Command::Ls(list)) => {
+                Ok(Task::List(Box::new((list.clone(), place(&reader, arguments, file.as_ref())?))))
             }
             Some(Command::Reload) => {
                 let decided_by = reader.folder_decided_by();
@@ -96,4 +119,13 @@ impl Task {
             None => reader.config().map(|config| Task::Serve(Box::new(config))),
         }
     }
+}
+
+/// Returns where a command about what is stored looks.
+fn place(reader: &Reader<'_>, arguments: &Arguments, file: Option<&File>) -> Result<Place, Vec<ConfigError>> {
+    let folders = reader.folders().map_err(|error| vec![error])?;
+    let policy = reader.policy();
+    let names_site = arguments.origin.is_some() || file.is_some();
+    let config = if names_site { Some(reader.config()?) } else { None };
+    Ok(Place { folders, config, policy })
 }

@@ -137,7 +137,10 @@ pub(super) fn head(
         invalidated: false,
         credentials: authorization || credentials(&request.fields, options).is_some(),
         position: times.position,
-        tags: options.steering.tag_hashes(&response.fields),
+        tags: {
+            let authority = options.keys_host.then_some(&*request.target.authority);
+            options.steering.tag_hashes(&response.fields, &options.site, authority)
+        },
         unknown: Box::default(),
     })
 }

@@ -27,6 +27,7 @@ mod inward;
 mod keep;
 mod keying;
 mod landing;
+mod locating;
 mod observed;
 mod outcome;
 mod outward;
@@ -61,6 +62,7 @@ pub use self::{
     health::Health,
     histogram::Times,
     host_mode::HostMode,
+    locating::{Directory, LocateError, Located},
     observed::refused as refused_by_client_side,
     outcome::Kind,
     secure::Secure,

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     client::{ReplyBody, Trailers},
     clock::Timestamp,
-    fields::{digests_content, lines},
+    fields::{digests_content, lines, tags::is_of_tags},
     message::{FieldName, FieldValue, Fields, Method, ResponseHead, StatusCode, StoredHead},
     origin::{OriginError, OriginResponse},
     policy::{
@@ -68,6 +68,7 @@ pub fn stored(
     let StoredResponse { head, written, .. } = stored;
     let plain = cookies.is_empty()
         && !asked.steered.answer(&head.head).changes_answers()
+        && !asked.policy().steering.forward_tags
         && head.part.is_none()
         && !head.head.fields.contains(&header::SET_COOKIE)
         // Connection must name it
@@ -222,11 +223,15 @@ pub fn failed(asked: &Asked, error: &OriginError, verdict: Verdict) -> Answer {
     Answer::new(status, fields, body, Some(&asked.cx.via), verdict.failed(error))
 }
 
-/// Returns the fields of a response without its framing, another cache's X-Cache, and the fields that `replaced`
-/// accepts. Cookies are made to fit the host that the client asked.
+/// Returns the fields of a response without its framing, another cache's X-Cache, what lists its tags, and the fields that
+/// `replaced` accepts. Cookies are made to fit the host that the client asked.
 fn relayed_fields(asked: &Asked, theirs: &Fields, replaced: impl Fn(&FieldName) -> bool) -> Fields {
     let mut fields = Fields::with_capacity(theirs.len() + 5);
+    let without_tags = !asked.policy().steering.forward_tags;
     for (name, value) in theirs.iter() {
+        if without_tags && is_of_tags(name) {
+            continue;
+        }
         if *name == header::SET_COOKIE {
             fields.append(name.clone(), fitting_cookie(asked, value.clone()));
         } else if *name != header::CONTENT_LENGTH && name.as_str() != "x-cache" && !replaced(name) {

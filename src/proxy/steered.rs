@@ -258,7 +258,9 @@ fn options(merged: &Merged, base: &policy::Options) -> policy::Options {
             keys_cookies: set.key_cookies.is_some(),
             tags: set.tags.clone().unwrap_or_default(),
             tag_header: set.tag_header.clone(),
+            forward_tags: set.forward_tags == Some(true),
         },
+        keys_host: base.keys_host && set.ignore_host != Some(true),
         ..base.clone()
     }
 }

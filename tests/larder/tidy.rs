@@ -29,7 +29,7 @@ const FENCES: &[(&str, &[&str])] = &[
         ],
     ),
     ("announce", &["config", "policy", "terminal", "units"]),
-    ("admin", &["policy", "store", "terminal", "units"]),
+    ("admin", &["clock", "policy", "store", "terminal", "units"]),
     ("key", &["message"]),
     ("message", &["clock", "purge"]),
     ("purge", &[]),
