@@ -171,6 +171,7 @@ async fn close(asked: &Asked, stored: &Arc<StoredResponse>, gap: Extent) -> Opti
         gap: Some(gap),
         flight,
         looked,
+        is_unkeyed: false,
     };
     match ask(question, lead).await {
         Fetched::Filling { filling, reader, completes: Some(_), .. } => piece(&filling, reader),
