@@ -163,7 +163,7 @@ fn reload(folders: &Folders) -> ExitCode {
     };
     let (mut output, mut code, mut reloaded) = (Output::default(), ExitCode::SUCCESS, false);
     for path in paths {
-        match admin::ask(&path, admin::Command::Reload) {
+        match admin::ask(&path, &admin::Command::Reload) {
             Ok(changes) => output.say(&format!("reloaded: {}", changes.as_str().unwrap_or_default())),
             Err(AskError::NotRunning) => continue,
             Err(AskError::Refused(problems)) => code = problems.lines().fold(code, |_, line| fail(2, &line)),

@@ -29,7 +29,7 @@ pub(super) fn open(
     let (store, shared, counters) = (store.clone(), shared.clone(), config.client.counters.clone());
     let (listening, origin) = (format!("http://{listening}"), config.sites[0].origin.url.clone());
     let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
-    let handler = move |command| match command {
+    let handler = move |command: admin::Command, _: &mut admin::Reply<'_>| match command {
         admin::Command::Clear => {
             let clearing = store.clear();
             // what they bring is not stored any more, so nobody may join them

@@ -25,7 +25,7 @@ const FENCES: &[(&str, &[&str])] = &[
         &["cli", "client", "clock", "default", "message", "origin", "policy", "proxy", "rules", "store", "units"],
     ),
     ("announce", &["config", "policy", "terminal", "units"]),
-    ("admin", &["policy", "store", "terminal", "units"]),
+    ("admin", &["clock", "policy", "store", "terminal", "units"]),
     ("key", &["message"]),
     ("message", &["clock", "purge"]),
     ("purge", &[]),
