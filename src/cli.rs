@@ -7,6 +7,7 @@ mod given;
 mod help;
 mod hints;
 mod negative;
+mod operator;
 #[cfg(test)]
 mod tests;
 mod warnings;
@@ -19,6 +20,7 @@ pub use self::{
     arguments::{Arguments, Command, ConfigCommand},
     errors::CliError,
     given::{FileValue, Flag, Given, Source, Takes},
+    operator::ExplainArguments,
     warnings::variables,
 };
 

@@ -52,9 +52,11 @@ pub mod blocking;
 pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod commands;
 pub mod config;
 pub mod default;
 mod descriptors;
+pub mod explanation;
 pub mod fields;
 #[doc(hidden)]
 pub mod fuzzing;

@@ -10,9 +10,10 @@ use std::{
 use larder::{
     admin::{self, AskError},
     allocator, blocking,
-    cli::{self, Arguments, CliError},
+    cli::{self, Arguments, CliError, ExplainArguments},
+    commands,
     config::{Config, ConfigError, Folders, Sources, Surroundings, Task},
-    logging, server,
+    explanation, logging, server,
     store::{self, Cleared, OpenError},
     terminal,
     units::{show_responses, show_size},
@@ -75,6 +76,7 @@ fn run() -> ExitCode {
         Ok(Task::Clear(folders)) => clear(&folders),
         Ok(Task::Stats { folders, json, all }) => stats(&folders, json, all),
         Ok(Task::Reload(folders)) => reload(&folders),
+        Ok(Task::Explain { arguments, folders, config }) => explain(&arguments, &folders, config.as_deref()),
     }
 }
 
@@ -206,6 +208,24 @@ fn stats(folders: &Folders, json: bool, all: bool) -> ExitCode {
     }
     output.end(code)
 }
+
+/// Says what would happen to a request.
+fn explain(arguments: &ExplainArguments, folders: &Folders, config: Option<&Config>) -> ExitCode {
+    let explained = match commands::explain(arguments, folders, config) {
+        Ok(explained) => explained,
+        Err(error) => return fail(1, &error),
+    };
+    let mut output = Output::default();
+    match arguments.json {
+        true => output.say(&json!(explained).to_string()),
+        false => explanation::show(&explained, terminal::stdout()).iter().for_each(|line| output.say(line)),
+    }
+    let is_hit = explained.outcome.is_hit() || !arguments.exit_code;
+    output.end(if is_hit { ExitCode::SUCCESS } else { ExitCode::from(NO_HIT) })
+}
+
+/// The exit code of `larder explain --exit-code` if the request would not be answered from the cache.
+const NO_HIT: u8 = 4;
 
 /// The exit code if there is no cache to show or to clear.
 const NO_CACHE: u8 = 3;

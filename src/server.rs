@@ -1,6 +1,7 @@
 //! Puts the program together: the store, the workers, the listener, the control socket and the signals.
 
 mod control;
+mod explaining;
 mod origin;
 mod reload;
 mod service;
@@ -23,11 +24,13 @@ use arc_swap::ArcSwap;
 use socket2::{Domain, Socket, Type};
 
 use self::{
+    explaining::Explainer,
     origin::{is_larder_itself, log_reached, reached},
     sites::{is_dead, plan},
     stopping::{Requests, Signals, until_stopped},
 };
 pub use self::{
+    explaining::explain_offline,
     reload::{Changes, Reloader, Source},
     stopping::TOGETHER,
 };
@@ -271,7 +274,17 @@ fn start_with(mut config: Config, clock: Clock, source: Box<Source>) -> Result<R
     let store = Store::open_with(config.store.clone(), is_dead, lock);
     let shared = Arc::new(Shared::default());
     let reloader = Arc::new(Reloader::new(config.clone(), plan.clone(), secret, source));
-    let control = has_folder.then(|| control::open(&config, addr, &store, &shared, &reloader)).flatten();
+    let explainer = Explainer {
+        plan: plan.clone(),
+        port: addr.port(),
+        trusted: config.client.trusted_proxies.clone(),
+        pseudonym: pseudonym().into(),
+        store: store.clone(),
+        clock: clock.clone(),
+        shared: shared.clone(),
+    };
+    let name = explainer.pseudonym.clone();
+    let control = has_folder.then(|| control::open(&config, addr, &reloader, explainer)).flatten();
     let (tell, told) = mpsc::channel();
     let (done_tell, done) = tokio::sync::oneshot::channel();
     let kept = store.clone();
@@ -279,7 +292,7 @@ fn start_with(mut config: Config, clock: Clock, source: Box<Source>) -> Result<R
         .name("server".to_owned())
         .spawn({
             let shared = shared.clone();
-            move || serve(config, clock, listener, addr, plan, kept, shared, control, tell, done_tell)
+            move || serve(config, clock, listener, addr, name, plan, kept, shared, control, tell, done_tell)
         })
         .map_err(RunError::Server)?;
     let handle = told.recv().unwrap_or_else(|_| Err(io::Error::other("it ended at once"))).map_err(RunError::Server)?;
@@ -292,6 +305,7 @@ fn serve(
     clock: Clock,
     listener: TcpListener,
     addr: SocketAddr,
+    pseudonym: Arc<str>,
     plan: Arc<ArcSwap<Plan>>,
     store: Store,
     shared: Arc<Shared>,
@@ -299,7 +313,6 @@ fn serve(
     tell: mpsc::Sender<io::Result<ServerHandle>>,
     done: tokio::sync::oneshot::Sender<()>,
 ) {
-    let pseudonym: Arc<str> = pseudonym().into();
     let Ok(via) = FieldValue::try_from(format!("1.1 {pseudonym}")) else { return };
     let of_refusals = shared.clone();
     let on_refusal = Some(OnRefusal::new(move |refused| proxy::refused_by_client_side(&of_refusals, refused)));
@@ -391,6 +404,11 @@ impl Running {
     /// The number of requests that wait for the answer to another one.
     pub fn following(&self) -> usize {
         self.shared.following()
+    }
+
+    /// Returns true if no request to the origin is under way that others could share.
+    pub fn has_landed(&self) -> bool {
+        self.shared.has_landed()
     }
 
     async fn ended(mut self) {

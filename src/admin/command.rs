@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::explanation::Wanted;
+
 /// The longest line that a client may send, in bytes. A longer one is refused.
 pub const LONGEST_LINE: usize = 1 << 20;
 
@@ -17,6 +19,8 @@ pub enum Command {
     Reload,
     /// Tells which process runs. The answer is [`identity`](super::identity).
     Ping,
+    /// Explains what would happen to a request. The answer is an [`Explanation`](crate::explanation::Explanation).
+    Explain(Wanted),
 }
 
 impl Command {

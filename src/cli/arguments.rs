@@ -7,7 +7,7 @@ use clap::{
     builder::{OsStringValueParser, TypedValueParser},
 };
 
-use super::given::Given;
+use super::{given::Given, operator::ExplainArguments};
 use crate::default;
 
 const EXAMPLES: &str = "\
@@ -312,6 +312,8 @@ pub enum Command {
         #[arg(long)]
         all: bool,
     },
+    /// Say why a URL is, or is not, answered from the cache, and what would change it
+    Explain(ExplainArguments),
     /// Have the running Larder read its file once more
     Reload,
     /// Check the configuration file and the flags, and end
@@ -329,6 +331,7 @@ impl Command {
     pub fn name(&self) -> &'static str {
         match self {
             Command::Stats { .. } => "stats",
+            Command::Explain(_) => "explain",
             Command::Reload => "reload",
             Command::Check { .. } => "check",
             Command::Config(ConfigCommand::Show) => "config show",

@@ -8,7 +8,7 @@ use super::{
     show,
     types::{Config, Folders},
 };
-use crate::cli::{Arguments, Command, ConfigCommand};
+use crate::cli::{Arguments, Command, ConfigCommand, ExplainArguments};
 
 /// The command line, the environment and the configuration file, before they are checked.
 #[derive(Debug, Clone)]
@@ -33,6 +33,12 @@ pub enum Task {
         all: bool,
     },
     Reload(Folders),
+    /// To explain a request. Without settings that name a site only a running Larder can.
+    Explain {
+        arguments: ExplainArguments,
+        folders: Folders,
+        config: Option<Box<Config>>,
+    },
 }
 
 impl Sources {
@@ -74,6 +80,11 @@ impl Task {
                 let folders = reader.folders().map_err(one)?;
                 Ok(Task::Stats { folders, json: *json, all: *all })
             }
+            Some(Command::Explain(explain)) => {
+                let (arguments, folders) = (explain.clone(), reader.folders().map_err(one)?);
+                let config = settings(&reader)?.map(Box::new);
+                Ok(Task::Explain { arguments, folders, config })
+            }
             Some(Command::Reload) => reader.folders().map(Task::Reload).map_err(one),
             Some(Command::Check { .. }) => reader.config().map(|config| Task::Check(Box::new(config))),
             Some(Command::Config(ConfigCommand::Show)) => {
@@ -82,5 +93,13 @@ impl Task {
             None if arguments.clear_cache => reader.folders().map(Task::Clear).map_err(one),
             None => reader.config().map(|config| Task::Serve(Box::new(config))),
         }
+    }
+}
+
+/// Returns the settings, if they name a site.
+fn settings(reader: &Reader<'_>) -> Result<Option<Config>, Vec<ConfigError>> {
+    match reader.arguments.origin.is_some() || reader.file.is_some() {
+        true => reader.config().map(Some),
+        false => Ok(None),
     }
 }

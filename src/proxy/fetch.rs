@@ -14,7 +14,7 @@ use super::{
     fill::{FillReader, Prospect},
     gaps,
     landing::{Audience, Filling, FlightKey, Flying, Landing, Looked},
-    question::{Again, Content, Found, Question, Way, head_key, ranged_key, way},
+    question::{Again, Content, Found, Question, Way, head_key, way},
     respond,
     verdict::{Answer, Tier, Verdict},
 };
@@ -136,10 +136,7 @@ enum Joined {
 /// to that variant, but only once: if an origin varies by other fields each time, each request asks for itself.
 async fn join(question: &mut Question, verdict: &Verdict) -> Joined {
     let (mut rejoined, began) = (false, clock::instant());
-    // a range request follows a request for the whole, if there is one, or another range request
-    if question.is_ranged() && !question.asked.cx.shared.flights.has(&question.flight) {
-        question.flight.variant = ranged_key(&question.asked);
-    }
+    question.choose_flight();
     while question.collapses() {
         let (cx, request) = (&question.asked.cx, &question.asked.request);
         match cx.shared.flights.join(&question.flight) {

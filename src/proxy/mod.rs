@@ -13,6 +13,7 @@ mod count;
 mod counts;
 mod effects;
 mod exchange;
+mod explain;
 mod failure;
 mod fetch;
 mod fetched;
@@ -64,6 +65,7 @@ use self::{
 pub use self::{
     context::Context,
     counts::{Counts, Total, WorkerCounts},
+    explain::explain,
     forward::OriginUrl,
     health::Health,
     histogram::Times,

@@ -43,6 +43,7 @@ pub enum Content {
 }
 
 /// The result of a lookup for a request.
+#[derive(Clone)]
 pub struct Found {
     pub stored: Option<Arc<StoredResponse>>,
     /// The place where `stored` was found.
@@ -290,6 +291,14 @@ impl Question {
             Mode::Fetch => {
                 (!fields.contains(&header::RANGE) || self.is_ranged()) && !fields.contains(&header::AUTHORIZATION)
             }
+        }
+    }
+
+    /// Chooses the flight of a range: a range request follows a request for the whole, if there is one, or another range
+    /// request.
+    pub fn choose_flight(&mut self) {
+        if self.is_ranged() && !self.asked.cx.shared.flights.has(&self.flight) {
+            self.flight.variant = ranged_key(&self.asked);
         }
     }
 

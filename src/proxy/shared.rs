@@ -97,11 +97,16 @@ impl Shared {
     /// followed before a second has passed, so that one client cannot keep the origin busy.
     pub(super) fn may_reload(&self, primary: CacheKey, now: Timestamp) -> bool {
         let mut reloaded = lock(&self.reloaded);
-        let just_now = reloaded.get(&primary).is_some_and(|noted| now.since(*noted) < RELOADED);
-        if !just_now {
+        let follows = !is_reloaded(&reloaded, &primary, now);
+        if follows {
             remember(&mut reloaded, primary, now);
         }
-        !just_now
+        follows
+    }
+
+    /// Returns true if a client's wish to reload this URL would be followed now.
+    pub(super) fn would_reload(&self, primary: &CacheKey, now: Timestamp) -> bool {
+        !is_reloaded(&lock(&self.reloaded), primary, now)
     }
 
     /// Notes that an unsafe request changed something at this path.
@@ -162,10 +167,20 @@ impl Shared {
         self.flights.following()
     }
 
+    /// Returns true if no flight is under way.
+    pub fn has_landed(&self) -> bool {
+        self.flights.is_empty()
+    }
+
     /// Ends the sharing of all flights. Call this when a clearing begins, so that no later request follows an earlier flight.
     pub fn forget_flights(&self) {
         self.flights.forget(|_| true);
     }
+}
+
+/// Returns true if a URL was reloaded a moment ago.
+fn is_reloaded(reloaded: &HashMap<CacheKey, Timestamp>, primary: &CacheKey, now: Timestamp) -> bool {
+    reloaded.get(primary).is_some_and(|noted| now.since(*noted) < RELOADED)
 }
 
 /// Remembers a key. Returns the newest time that was forgotten to make room for it.

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use serde_json::Value;
 
-use super::reload::Reloader;
+use super::{explaining::Explainer, reload::Reloader};
 use crate::{
     admin::{
         self,
@@ -13,7 +13,7 @@ use crate::{
     client::Counters,
     config::Config,
     policy::Reason,
-    proxy::{Kind, Shared, Total},
+    proxy::{Kind, Total},
     store::Store,
 };
 
@@ -21,12 +21,12 @@ use crate::{
 pub(super) fn open(
     config: &Config,
     listening: SocketAddr,
-    store: &Store,
-    shared: &Arc<Shared>,
     reloader: &Arc<Reloader>,
+    explainer: Explainer,
 ) -> Option<admin::Listening> {
     let reloader = reloader.clone();
-    let (store, shared, counters) = (store.clone(), shared.clone(), config.client.counters.clone());
+    let (store, shared) = (explainer.store.clone(), explainer.shared.clone());
+    let counters = config.client.counters.clone();
     let (listening, origin) = (format!("http://{listening}"), config.sites[0].origin.url.clone());
     let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     let handler = move |command: admin::Command, _: &mut admin::Reply<'_>| match command {
@@ -45,6 +45,10 @@ pub(super) fn open(
         }
         admin::Command::Reload => reloader.read_and_reload().map(|changes| Value::from(changes.to_string())),
         admin::Command::Ping => Ok(admin::identity()),
+        admin::Command::Explain(wanted) => {
+            let explained = explainer.explain(&wanted)?;
+            serde_json::to_value(explained).map_err(|error| error.to_string())
+        }
     };
     match admin::listen(&config.store.folder, handler) {
         Ok(listening) => Some(listening),

@@ -10,6 +10,7 @@ mod deserted;
 mod errors;
 mod eviction;
 mod exhaustion;
+mod explain;
 mod fills;
 mod forwarding;
 mod framing;
