@@ -10,7 +10,7 @@ use std::{
 use larder::{
     admin::{self, AskError},
     allocator, blocking,
-    cli::{self, Arguments, CliError, ExplainArguments},
+    cli::{self, Arguments, CliError, ExplainArguments, TailArguments, WarmArguments},
     commands,
     config::{Config, ConfigError, Folders, Sources, Surroundings, Task},
     explanation, logging, server,
@@ -76,6 +76,8 @@ fn run() -> ExitCode {
         Ok(Task::Clear(folders)) => clear(&folders),
         Ok(Task::Stats { folders, json, all }) => stats(&folders, json, all),
         Ok(Task::Reload(folders)) => reload(&folders),
+        Ok(Task::Warm { arguments, folders, quiet }) => warm(&arguments, &folders, quiet),
+        Ok(Task::Tail(arguments, folders)) => tail(&arguments, &folders),
         Ok(Task::Explain { arguments, folders, config }) => explain(&arguments, &folders, config.as_deref()),
     }
 }
@@ -222,6 +224,40 @@ fn explain(arguments: &ExplainArguments, folders: &Folders, config: Option<&Conf
     }
     let is_hit = explained.outcome.is_hit() || !arguments.exit_code;
     output.end(if is_hit { ExitCode::SUCCESS } else { ExitCode::from(NO_HIT) })
+}
+
+/// Fetches URLs through a running Larder. The exit code is 1 if one of them failed.
+fn warm(arguments: &WarmArguments, folders: &Folders, quiet: bool) -> ExitCode {
+    let warmed = match commands::warm(arguments, folders, quiet) {
+        Ok(warmed) => warmed,
+        Err(error) => return fail(1, &error),
+    };
+    let mut output = Output::default();
+    warmed.lines().iter().for_each(|line| output.say(line));
+    let code = warmed.failures().iter().fold(ExitCode::SUCCESS, |_, line| fail(1, line));
+    output.end(code)
+}
+
+/// Shows requests as they end, until the running Larder stops.
+fn tail(arguments: &TailArguments, folders: &Folders) -> ExitCode {
+    let mut failed = None;
+    let mut say = |line: &str| {
+        let mut stdout = io::stdout();
+        match writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => false,
+            Err(error) => {
+                failed.get_or_insert(error);
+                true
+            }
+            Ok(()) => true,
+        }
+    };
+    let ended = commands::tail(arguments, folders, terminal::stdout(), &mut say);
+    match (ended, failed) {
+        (Err(error), _) => fail(1, &error),
+        (Ok(()), Some(error)) => fail(1, &format!("cannot write to stdout: {error}")),
+        (Ok(()), None) => ExitCode::SUCCESS,
+    }
 }
 
 /// The exit code of `larder explain --exit-code` if the request would not be answered from the cache.

@@ -7,6 +7,7 @@ mod reload;
 mod service;
 mod sites;
 mod stopping;
+mod tailing;
 
 use std::{
     fmt, io,
@@ -317,7 +318,7 @@ fn serve(
     let of_refusals = shared.clone();
     let on_refusal = Some(OnRefusal::new(move |refused| proxy::refused_by_client_side(&of_refusals, refused)));
     let options = client::Options { on_refusal, ..config.client.clone() };
-    let closing = store.clone();
+    let (closing, watched) = (store.clone(), shared.clone());
     let worker = move || {
         let cx = Rc::new(Context {
             sites: Sites::new(plan.clone()),
@@ -346,6 +347,8 @@ fn serve(
             log::warn!("the disk does not answer; what was stored last may be lost");
         }
     });
+    // a tail would hold the socket open
+    watched.tails.close();
     drop(control);
     let _ = done.send(());
 }

@@ -21,6 +21,8 @@ pub enum Command {
     Ping,
     /// Explains what would happen to a request. The answer is an [`Explanation`](crate::explanation::Explanation).
     Explain(Wanted),
+    /// Tells each request that ends from now on, if its line holds the text. The answer ends when Larder stops.
+    Tail(Option<String>),
 }
 
 impl Command {

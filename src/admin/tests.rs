@@ -18,6 +18,7 @@ fn counting(command: Command, _: &mut Reply<'_>) -> Result<Value, String> {
         Command::Ping => Ok(identity()),
         Command::Stats => Ok(json!({ "responses": 7 })),
         Command::Reload => Ok("nothing has changed".into()),
+        other => Err(format!("{other:?} is not for this test")),
     }
 }
 

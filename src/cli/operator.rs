@@ -24,3 +24,37 @@ pub struct ExplainArguments {
     #[arg(long)]
     pub exit_code: bool,
 }
+
+/// The arguments of `larder warm`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct WarmArguments {
+    /// URLs at Larder or at the origin, or paths alone
+    #[arg(value_name = "URL", required_unless_present_any = ["file", "sitemap"])]
+    pub urls: Vec<String>,
+    /// A file with a URL in each line; -: standard input
+    #[arg(short = 'f', long, value_name = "FILE")]
+    pub file: Option<String>,
+    /// The URL of a sitemap, or of a sitemap index
+    #[arg(long, value_name = "URL")]
+    pub sitemap: Option<String>,
+    /// Requests at once
+    #[arg(short = 'j', long, value_name = "N", default_value = "4")]
+    pub jobs: String,
+    /// Most requests a second: 10/s [no limit]
+    #[arg(long, value_name = "N/s")]
+    pub rate: Option<String>,
+    /// A header of each request, repeatable: 'Accept-Encoding: gzip'
+    #[arg(short = 'H', long = "header", value_name = "'NAME: VALUE'")]
+    pub headers: Vec<String>,
+}
+
+/// The arguments of `larder tail`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct TailArguments {
+    /// Show only lines that hold this text: MISS, /api, "not stored"
+    #[arg(value_name = "FILTER")]
+    pub filter: Option<String>,
+    /// As JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+}

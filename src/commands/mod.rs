@@ -2,5 +2,13 @@
 
 mod explain;
 mod place;
+mod progress;
+mod sitemap;
+mod tail;
+mod warm;
 
-pub use explain::explain;
+pub use self::{
+    explain::explain,
+    tail::tail,
+    warm::{Warmed, warm},
+};

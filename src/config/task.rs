@@ -8,7 +8,7 @@ use super::{
     show,
     types::{Config, Folders},
 };
-use crate::cli::{Arguments, Command, ConfigCommand, ExplainArguments};
+use crate::cli::{Arguments, Command, ConfigCommand, ExplainArguments, TailArguments, WarmArguments};
 
 /// The command line, the environment and the configuration file, before they are checked.
 #[derive(Debug, Clone)]
@@ -39,6 +39,12 @@ pub enum Task {
         folders: Folders,
         config: Option<Box<Config>>,
     },
+    Warm {
+        arguments: WarmArguments,
+        folders: Folders,
+        quiet: bool,
+    },
+    Tail(TailArguments, Folders),
 }
 
 impl Sources {
@@ -85,6 +91,13 @@ impl Task {
                 let config = settings(&reader)?.map(Box::new);
                 Ok(Task::Explain { arguments, folders, config })
             }
+            Some(Command::Warm(warm)) => {
+                let (arguments, folders) = (warm.clone(), reader.folders().map_err(one)?);
+                Ok(Task::Warm { arguments, folders, quiet: reader.arguments.quiet > 0 })
+            }
+            Some(Command::Tail(tail)) => Ok(Task::Tail(tail.clone(), reader.folders().map_err(one)?)),
+            // these have been answered
+            Some(Command::Completions { .. } | Command::Man) => Ok(Task::Show(Vec::new())),
             Some(Command::Reload) => reader.folders().map(Task::Reload).map_err(one),
             Some(Command::Check { .. }) => reader.config().map(|config| Task::Check(Box::new(config))),
             Some(Command::Config(ConfigCommand::Show)) => {

@@ -156,6 +156,15 @@ mod tests {
     }
 
     #[test]
+    fn whether_it_may_be_asked_can_be_known_without_taking_the_turn() {
+        let health = Health::default();
+        health.failed(at(0));
+        assert!(!health.would_ask(&url(0), at(0)));
+        assert!(health.would_ask(&url(0), at(1)) && health.would_ask(&url(0), at(1)));
+        assert!(health.may_ask(&url(0), at(1)) && !health.would_ask(&url(0), at(1)));
+    }
+
+    #[test]
     fn w46_an_error_spares_its_url_alone_and_an_origin_that_is_down_all() {
         let health = Health::default();
         health.erred(&url(1), at(0));

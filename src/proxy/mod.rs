@@ -44,6 +44,7 @@ mod shared;
 mod site;
 mod sites;
 mod steered;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -76,6 +77,7 @@ pub use self::{
     shared::Shared,
     site::Site,
     sites::{Plan, SitePlan, Sites},
+    tail::{TailItem, TailLine},
 };
 use crate::{
     client::{Connection, Presented, Reply},

@@ -10,6 +10,7 @@ use super::{
     collapse::Flights,
     counts::Counts,
     landing::{FlightKey, Landing},
+    tail::Tails,
 };
 use crate::{
     clock::{Seconds, Timestamp},
@@ -34,6 +35,8 @@ const KEYS: usize = 16 * 1024;
 pub struct Shared {
     /// The counts of outcomes, by worker.
     pub counts: Counts,
+    /// Those who look on while requests end.
+    pub tails: Tails,
     pub(super) flights: Flights<FlightKey, Landing>,
     alone: Mutex<HashMap<CacheKey, Timestamp>>,
     abandoned: Mutex<HashMap<CacheKey, Timestamp>>,

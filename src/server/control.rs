@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use serde_json::Value;
 
-use super::{explaining::Explainer, reload::Reloader};
+use super::{explaining::Explainer, reload::Reloader, tailing::tail};
 use crate::{
     admin::{
         self,
@@ -29,7 +29,7 @@ pub(super) fn open(
     let counters = config.client.counters.clone();
     let (listening, origin) = (format!("http://{listening}"), config.sites[0].origin.url.clone());
     let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
-    let handler = move |command: admin::Command, _: &mut admin::Reply<'_>| match command {
+    let handler = move |command: admin::Command, reply: &mut admin::Reply<'_>| match command {
         admin::Command::Clear => {
             let clearing = store.clear();
             // what they bring is not stored any more, so nobody may join them
@@ -45,6 +45,7 @@ pub(super) fn open(
         }
         admin::Command::Reload => reloader.read_and_reload().map(|changes| Value::from(changes.to_string())),
         admin::Command::Ping => Ok(admin::identity()),
+        admin::Command::Tail(filter) => tail(&shared, filter.as_deref(), reply),
         admin::Command::Explain(wanted) => {
             let explained = explainer.explain(&wanted)?;
             serde_json::to_value(explained).map_err(|error| error.to_string())

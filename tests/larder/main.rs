@@ -26,6 +26,7 @@ mod lane;
 mod lifetimes;
 mod logs;
 mod memory;
+mod operator;
 mod outcomes;
 mod parts;
 mod parts_at_random;

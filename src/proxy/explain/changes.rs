@@ -185,7 +185,7 @@ fn answer(run: &DryRun) -> (ResponseHead, Times) {
     match (&run.answered, &run.found.stored) {
         (Some(answered), _) => (answered.response.head.clone(), answered.times),
         (None, Some(stored)) if matches!(run.ending, Ending::Asks) => (stored.head.head.clone(), times_now(run)),
-        (None, _) => (bare(run), times_now(run)),
+        (None, _) => (bare(), times_now(run)),
     }
 }
 

@@ -55,7 +55,7 @@ pub fn objections(run: &DryRun) -> Vec<Reason> {
             [verdict.reason].into_iter().chain(others).collect()
         }
         (Ending::Asks | Ending::Waits, _) => {
-            let mut best = bare(run);
+            let mut best = bare();
             best.fields.append(CACHE_CONTROL, FieldValue::from_static("public, max-age=3600, s-maxage=3600"));
             best.fields.append(ETAG, FieldValue::from_static("\"1\""));
             storing::objections(request, &best, times_now(run), &asked.policy_on(&best))
@@ -65,7 +65,7 @@ pub fn objections(run: &DryRun) -> Vec<Reason> {
 }
 
 /// Returns an answer that says nothing about how long it may be used.
-pub fn bare(_: &DryRun) -> ResponseHead {
+pub fn bare() -> ResponseHead {
     ResponseHead { status: StatusCode::OK, fields: Fields::new() }
 }
 
@@ -244,7 +244,7 @@ fn after(run: &DryRun, objections: &[Reason]) -> Option<Step> {
             })
         }
         Ending::Asks | Ending::Waits if objections.is_empty() => {
-            let (head, times) = (bare(run), times_now(run));
+            let (head, times) = (bare(), times_now(run));
             let options = run.asked.policy_on(&head);
             let otherwise = match storing::storing(&run.asked.request, &head, times, &options) {
                 Ok(stored) => {

@@ -21,7 +21,10 @@ const CASES: usize = 300;
 const OF_ONE: usize = 100;
 
 const PATHS: [&str; 6] = ["/a", "/b?x=1", "/b?x=1&utm_source=m", "/c/d", "/e", "/f"];
-const METHODS: [&str; 12] = ["GET", "GET", "GET", "GET", "GET", "GET", "GET", "GET", "HEAD", "HEAD", "POST", "OPTIONS"];
+const METHODS: [&str; 16] = [
+    "GET", "GET", "GET", "GET", "GET", "GET", "GET", "GET", "GET", "GET", "GET", "GET", "HEAD", "HEAD", "POST",
+    "OPTIONS",
+];
 
 /// Fields of a request, each of which comes now and then.
 const ASKED: [&str; 19] = [
@@ -226,7 +229,7 @@ fn one(
         behaviours.lock().unwrap().insert(path.clone(), Behaviour::random(random));
     }
     let mut fields: Vec<&str> = Vec::new();
-    for _ in 0..[0, 0, 0, 1, 1, 2, 3][random.below(7)] {
+    for _ in 0..[0, 0, 0, 0, 1, 1, 1, 2, 3][random.below(9)] {
         fields.push(ASKED[random.below(ASKED.len())]);
     }
     let asks = random.below(2) == 0 && method != "POST";

@@ -4,7 +4,9 @@ use crate::support::{Origin, Spawned, proxy::larder, proxy::output, respond};
 
 /// Runs `larder explain` with these words on this folder. Returns the exit code, stdout and stderr.
 fn run(folder: &std::path::Path, words: &[&str]) -> (i32, String, String) {
-    let words = [&["explain", "--cache-dir", folder.to_str().unwrap()], words].concat();
+    // the host that the client names is part of the key
+    let host = ["-H", "Host: larder.test"];
+    let words = [&["explain", "--cache-dir", folder.to_str().unwrap()], words, &host].concat();
     let output = output(&mut larder(&words));
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
@@ -75,9 +77,7 @@ fn a_folder_that_nobody_runs_on_is_explained_with_the_settings_given_and_stays_a
     spawned.stop();
     let stats = crate::support::stats(folder.path());
     let url = origin.url();
-    // the host that the client named is part of the key
-    let words = ["/fresh", "--origin", &url, "-H", "Host: larder.test"];
-    let (code, said, error) = run(folder.path(), &words);
+    let (code, said, error) = run(folder.path(), &["/fresh", "--origin", &url]);
     assert!(code == 0 && said.starts_with("HIT: "), "{said}{error}");
     let (code, said, _) = run(folder.path(), &["/other", "--origin", &url, "--exit-code"]);
     assert!(code == 4 && said.starts_with("MISS: "), "{said}");
