@@ -275,15 +275,7 @@ fn start_with(mut config: Config, clock: Clock, source: Box<Source>) -> Result<R
     let store = Store::open_with(config.store.clone(), is_dead, lock);
     let shared = Arc::new(Shared::default());
     let reloader = Arc::new(Reloader::new(config.clone(), plan.clone(), secret, source));
-    let explainer = Explainer {
-        plan: plan.clone(),
-        port: addr.port(),
-        trusted: config.client.trusted_proxies.clone(),
-        pseudonym: pseudonym().into(),
-        store: store.clone(),
-        clock: clock.clone(),
-        shared: shared.clone(),
-    };
+    let explainer = Explainer::new(&config, addr.port(), &plan, &store, &clock, &shared);
     let name = explainer.pseudonym.clone();
     let control = has_folder.then(|| control::open(&config, addr, &reloader, explainer)).flatten();
     let (tell, told) = mpsc::channel();
@@ -390,12 +382,6 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
-}
-
-/// Returns a name for this process, so that a loop can be told from another Larder in the chain.
-fn pseudonym() -> String {
-    let seed = format!("{:?} {}", Clock::system().now(), std::process::id());
-    format!("larder-{}", &blake3::hash(seed.as_bytes()).to_hex()[..8])
 }
 
 impl Running {

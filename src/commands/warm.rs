@@ -96,6 +96,9 @@ struct Url {
     target: String,
 }
 
+/// Finds the Larder for a URL, and returns where it listens.
+type Resolve<'a> = dyn Fn(&str) -> Result<(String, Url), String> + 'a;
+
 /// Fetches the URLs. The error is one line.
 pub fn warm(arguments: &WarmArguments, folders: &Folders, quiet: bool) -> Result<Warmed, String> {
     let jobs = number("--jobs", &arguments.jobs, MOST_JOBS)?;
@@ -244,7 +247,7 @@ fn kind(Answer { status, cache_status, length, .. }: Answer) -> Result<(&'static
 /// Returns the URLs of a sitemap, and of those that an index names.
 async fn of_sitemap(
     first: &str,
-    resolve: &dyn Fn(&str) -> Result<(String, Url), String>,
+    resolve: &Resolve<'_>,
     clients: &[(String, Rc<Origin>)],
     fields: &Fields,
     warmed: &mut Warmed,

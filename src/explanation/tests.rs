@@ -49,8 +49,7 @@ NEVER CACHED: the origin answers it, and the answer is not stored.
   key       /me  utm_source, utm_campaign, utm_medium, utm_term left out
   stored    2 variants by accept-language: de (41s old), fr (3m old)
             <- no variant
-  response  200, cache-control: private, max-age=60
-            <- Cache-Control: private
+  response  200, cache-control: private, max-age=60  <- Cache-Control: private
 
 Why: Cache-Control: private
      -> the origin forbids it; change it there

@@ -12,11 +12,10 @@ use super::{
     fetched::Fetched,
     fill::FillReader,
     landing::{Audience, Filling, FlightKey, Landing},
-    putting::part_key,
+    putting::gap_key,
     question::{ClientSide, Content, Question},
 };
 use crate::{
-    key::CacheKey,
     policy::{
         parts::{self, Extent},
         reuse::Mode,
@@ -26,12 +25,6 @@ use crate::{
 
 /// The most bytes of a stored body that are handed to a socket at a time.
 const PIECE: u64 = 64 * 1024;
-
-/// Returns the key of the part that closes a gap of a stored response. Requests that lack the same bytes share a flight
-/// under this key.
-pub fn key(stored: &StoredResponse, (first, last): Extent) -> CacheKey {
-    part_key(&stored.primary, &stored.head, first, last)
-}
 
 /// Returns true if what another request fetches closes this gap.
 pub fn is_closed_by(stored: &StoredResponse, gap: Extent, filling: &Filling) -> bool {
@@ -128,7 +121,7 @@ impl Composite {
 /// sent anything else: the representation may have changed.
 async fn close(asked: &Asked, stored: &Arc<StoredResponse>, gap: Extent) -> Option<(Extent, Piece)> {
     let flights = &asked.cx.shared.flights;
-    let flight = FlightKey { primary: asked.primary, variant: key(stored, gap) };
+    let flight = FlightKey { primary: asked.primary, variant: gap_key(stored, gap) };
     let mut looked = flights.now();
     if let Some(there) = stored_since(asked, stored, gap).await {
         return Some(there);
@@ -181,7 +174,7 @@ async fn close(asked: &Asked, stored: &Arc<StoredResponse>, gap: Extent) -> Opti
 
 /// Returns the part that another request has fetched and stored since this one looked.
 async fn stored_since(asked: &Asked, stored: &StoredResponse, gap: Extent) -> Option<(Extent, Piece)> {
-    let Some(Slot::Response(there)) = asked.cx.store.lookup(&key(stored, gap)).await else { return None };
+    let Some(Slot::Response(there)) = asked.cx.store.lookup(&gap_key(stored, gap)).await else { return None };
     let part = there.head.part.filter(|_| parts::closes(&stored.head, gap, &there.head))?;
     Some(((part.first, part.last), Piece::Stored(there.body.clone())))
 }

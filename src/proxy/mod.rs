@@ -57,7 +57,7 @@ use self::{
     admission::{Admitted, admit},
     context::Asked,
     observed::Observed,
-    question::{Content, Found, find},
+    question::{Content, Found, decide, find},
     refusal::{Refusal, refused},
     said::believe,
     verdict::{Answer, Verdict},
@@ -81,13 +81,11 @@ pub use self::{
 };
 use crate::{
     client::{Connection, Presented, Reply},
-    clock::Timestamp,
-    fields::{authentication::authenticates_connection, method::is_safe_request},
+    fields::authentication::authenticates_connection,
     logging::escape,
     message::Request,
     origin::{OriginError, Owner},
-    policy::reuse::{Forward, Reuse, alone, reuse, with_content},
-    store::StoredResponse,
+    policy::reuse::{Forward, Reuse},
 };
 
 /// Tells the operator how to have another host served.
@@ -130,29 +128,6 @@ async fn handle(admitted: Admitted) -> Answer {
 fn is_bound(request: &Request, connection: &Connection) -> bool {
     let owner = connection.attachment::<Owner>().filter(|_| !request.forwarded);
     owner.is_some_and(|owner| owner.bound().is_some()) || authenticates_connection(&request.fields).is_some()
-}
-
-/// Decides how a request is answered.
-fn decide<'a>(
-    asked: &Asked,
-    content: &Content,
-    found: &'a Found,
-    is_bound: bool,
-    now: Timestamp,
-) -> Reuse<&'a StoredResponse> {
-    let request = &*asked.request;
-    let decision = match content {
-        Content::Stream(_) if is_safe_request(request) => with_content(request),
-        _ => {
-            let stored = found.stored.as_deref();
-            reuse(request, stored, found.variants, now, &asked.policy_for(stored.map(|stored| &stored.head)))
-        }
-    };
-    match decision {
-        Reuse::Serve(..) => decision,
-        _ if is_bound => alone(decision),
-        _ => decision,
-    }
 }
 
 /// Answers from the stored response, from the origin, or with a refusal.

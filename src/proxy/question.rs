@@ -10,12 +10,13 @@ use super::{
     context::Asked,
     fill::FillReader,
     forward::{self, Conditions},
-    gaps,
     landing::{Filling, FlightKey},
+    putting::gap_key,
     verdict::Tier,
 };
 use crate::{
     client::Connection,
+    clock::Timestamp,
     fields::{
         method::{is_cached_request, is_safe_request},
         range,
@@ -26,7 +27,7 @@ use crate::{
     policy::{
         Reason,
         parts::{self, Extent},
-        reuse::{Mode, Reuse, reuse},
+        reuse::{Mode, Reuse, alone, reuse, with_content},
         validation, vary,
     },
     purge::Checked,
@@ -202,6 +203,29 @@ fn key_of(asked: &Asked, kind: &[u8]) -> CacheKey {
     asked.key(&Method::from_bytes(kind).unwrap_or_default(), &asked.request.target)
 }
 
+/// Decides how a request is answered. `is_bound`: its connection to the origin is authenticated.
+pub fn decide<'a>(
+    asked: &Asked,
+    content: &Content,
+    found: &'a Found,
+    is_bound: bool,
+    now: Timestamp,
+) -> Reuse<&'a StoredResponse> {
+    let request = &*asked.request;
+    let decision = match content {
+        Content::Stream(_) if is_safe_request(request) => with_content(request),
+        _ => {
+            let stored = found.stored.as_deref();
+            reuse(request, stored, found.variants, now, &asked.policy_for(stored.map(|stored| &stored.head)))
+        }
+    };
+    match decision {
+        Reuse::Serve(..) => decision,
+        _ if is_bound => alone(decision),
+        _ => decision,
+    }
+}
+
 /// The way in which a request goes to the origin.
 pub struct Way {
     pub mode: Mode,
@@ -230,7 +254,7 @@ impl Question {
     pub fn new(asked: Asked, content: Content, connection: Option<Connection>, found: Found, mode: Mode) -> Question {
         let gap = found.stored.as_ref().filter(|_| mode == Mode::Complete).and_then(|stored| {
             let gaps = parts::gaps(&asked.request, &stored.head, asked.policy());
-            gaps.first().map(|gap| (*gap, gaps::key(stored, *gap)))
+            gaps.first().map(|gap| (*gap, gap_key(stored, *gap)))
         });
         let flight = FlightKey { primary: asked.primary, variant: gap.map_or(found.key, |(_, key)| key) };
         let owner = connection.as_ref().filter(|_| !asked.request.forwarded).map(Connection::attached);

@@ -31,6 +31,25 @@ pub(super) struct Explainer {
 }
 
 impl Explainer {
+    pub fn new(
+        config: &Config,
+        port: u16,
+        plan: &Arc<ArcSwap<Plan>>,
+        store: &Store,
+        clock: &Clock,
+        shared: &Arc<Shared>,
+    ) -> Explainer {
+        Explainer {
+            plan: plan.clone(),
+            port,
+            trusted: config.client.trusted_proxies.clone(),
+            pseudonym: pseudonym().into(),
+            store: store.clone(),
+            clock: clock.clone(),
+            shared: shared.clone(),
+        }
+    }
+
     /// Explains what would happen to a request. Blocks.
     pub fn explain(&self, wanted: &Wanted) -> Result<Explanation, String> {
         let rt = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -72,17 +91,17 @@ pub fn explain_offline(config: &Config, wanted: &Wanted) -> Result<Explanation, 
     rt.block_on(store.opened());
     let explained = match store.stats().state {
         State::Down(why) => Err(why),
-        _ => Explainer {
-            plan,
-            port: config.listen.port,
-            trusted: config.client.trusted_proxies.clone(),
-            pseudonym: super::pseudonym().into(),
-            store: store.clone(),
-            clock: Clock::system(),
-            shared: Arc::new(Shared::default()),
+        _ => {
+            let (clock, shared) = (Clock::system(), Arc::new(Shared::default()));
+            Explainer::new(config, config.listen.port, &plan, &store, &clock, &shared).explain(wanted)
         }
-        .explain(wanted),
     };
     rt.block_on(store.close());
     explained
+}
+
+/// Returns a name for this process, so that a loop can be told from another Larder in the chain.
+fn pseudonym() -> String {
+    let seed = format!("{:?} {}", Clock::system().now(), std::process::id());
+    format!("larder-{}", &blake3::hash(seed.as_bytes()).to_hex()[..8])
 }

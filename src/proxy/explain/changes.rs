@@ -24,7 +24,7 @@ const TTL: Seconds = Seconds(60);
 /// The most obstacles that one rule takes away.
 const MOST: usize = 8;
 
-/// What must be true for what a rule permits.
+/// What must be true where a rule ignores that an answer is for one client.
 const SAME_FOR_ALL: &str = "it is the same for everybody";
 
 /// A rule that is tried.
@@ -32,7 +32,8 @@ const SAME_FOR_ALL: &str = "it is the same for everybody";
 struct Offer {
     set: Settings,
     status: Option<u16>,
-    only_if: Option<&'static str>,
+    /// It ignores that the origin has made the answer for one client.
+    ignores_client: bool,
     /// The fields and cookies for each of whose values a response would be stored.
     each: Vec<String>,
 }
@@ -58,8 +59,8 @@ pub fn changes(run: &DryRun, objections: &[Reason]) -> Vec<Change> {
     if run.asked.policy().strict && set.ttl.is_some() {
         return Vec::new();
     }
-    let only_if = set.ignore.is_some().then_some(SAME_FOR_ALL).filter(|_| set.ttl.is_none());
-    let offer = Offer { set, only_if, ..Offer::default() };
+    let ignores_client = set.ignore.as_ref().is_some_and(|ignored| ignored.contains(&Ignore::Vary));
+    let offer = Offer { set, ignores_client, ..Offer::default() };
     change(run, purpose.to_owned(), &offer).into_iter().collect()
 }
 
@@ -122,7 +123,7 @@ impl Offer {
         let is_new = !ignored.contains(&obstacle);
         if is_new {
             ignored.push(obstacle);
-            self.only_if = Some(SAME_FOR_ALL);
+            self.ignores_client |= obstacle != Ignore::NoCache;
         }
         is_new
     }
@@ -211,5 +212,9 @@ fn path(run: &DryRun) -> Option<&str> {
 
 fn change(run: &DryRun, purpose: String, offer: &Offer) -> Option<Change> {
     let write = offer.written(path(run)?);
-    Some(Change { purpose, write, only_if: offer.only_if.map(str::to_owned) })
+    let only_if = offer.ignores_client.then(|| match offer.each.as_slice() {
+        [] => SAME_FOR_ALL.to_owned(),
+        each => format!("it is the same for all who send the same {}", each.join(" and ")),
+    });
+    Some(Change { purpose, write, only_if })
 }

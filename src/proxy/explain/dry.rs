@@ -22,12 +22,11 @@ use crate::{
     proxy::{
         admission::understand,
         context::{Asked, Context},
-        decide,
         exchange::{self, Answered},
         failure::status_of,
         judgement::{Judgement, judge, spares, stands_in},
         outcome::Kind,
-        question::{ClientSide, Content, Found, Look, Question, Way, look, way},
+        question::{ClientSide, Content, Found, Look, Question, Way, decide, look, way},
         refusal::Refusal,
         request::Head,
         respond::{aged, stored_for},

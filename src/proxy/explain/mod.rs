@@ -71,7 +71,9 @@ fn of_run(run: &DryRun) -> Explanation {
     };
     let mut reasons: Vec<(Reason, String)> = Vec::new();
     if asks_origin || outcome == Outcome::Refused {
-        reasons.extend(run.noes.iter().map(|reason| (*reason, run.words(*reason))));
+        // that nothing is stored yet is no reason where nothing will be
+        let counts = |reason: &&Reason| **reason != Reason::NotStored || objections.is_empty();
+        reasons.extend(run.noes.iter().filter(counts).map(|reason| (*reason, run.words(*reason))));
     }
     for reason in &objections {
         if reasons.iter().all(|(known, _)| known != reason) {
@@ -132,9 +134,7 @@ fn sentence(run: &DryRun, outcome: Outcome) -> String {
         (Ending::Answered(_), Outcome::Never) => "the origin answers it, and the answer is not stored.".to_owned(),
         (Ending::Answered(_), _) => "it goes to the origin, and the answer would be stored.".to_owned(),
         (Ending::Asks, Outcome::Never) => "it would go to the origin, and no answer would be stored.".to_owned(),
-        (Ending::Asks, _) => {
-            "it would go to the origin; its answer says whether it is stored (--ask looks).".to_owned()
-        }
+        (Ending::Asks, _) => "it would go to the origin (--ask says whether the answer is stored).".to_owned(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The program itself: its screens, its exit codes, and what it says about wrong input.
 
-use crate::support::{Origin, Spawned, proxy::larder, proxy::output, respond};
+use crate::support::{Origin, Spawned, proxy::larder, proxy::output, respond, stats, until};
 
 /// Runs `larder explain` with these words on this folder. Returns the exit code, stdout and stderr.
 fn run(folder: &std::path::Path, words: &[&str]) -> (i32, String, String) {
@@ -22,6 +22,14 @@ fn a_running_larder_says_why_a_url_is_or_is_not_cached_and_what_would_change_it(
     let folder = tempfile::tempdir().unwrap();
     let spawned = Spawned::start(&origin.url(), folder.path(), &[]);
     assert_eq!(spawned.client().get("/fresh").status, 200);
+    let counted = || {
+        let mut stats = stats(folder.path());
+        // the time goes on
+        stats.as_object_mut().unwrap().remove("running_seconds");
+        stats
+    };
+    until("the answer to be counted and written", || counted()["waiting"] == 0 && counted()["under_way"] == 0);
+    let before = counted();
     let (code, said, _) = run(folder.path(), &["/fresh", "--exit-code"]);
     assert_eq!(code, 0, "{said}");
     assert!(said.starts_with("HIT: a stored response would answer, with "), "{said}");
@@ -37,17 +45,17 @@ fn a_running_larder_says_why_a_url_is_or_is_not_cached_and_what_would_change_it(
          key: /private\n\
          stored: nothing -- not in the cache yet\n\
          response: 200, cache-control: private -- <- Cache-Control: private\n\
-         why: not in the cache yet\n\
          why: Cache-Control: private -- the origin forbids it; change it there\n\
          why: Authorization in the request, without public, s-maxage or must-revalidate in the response -- let the origin \
          add one of them if the answer is not personal\n\
-         change: To cache it for each authorization, only if it is the same for everybody: --rule '/private ttl=60s \
-         ignore=private key-headers=authorization'\n"
+         change: To cache it for each authorization, only if it is the same for all who send the same authorization: \
+         --rule '/private ignore=private key-headers=authorization'\n"
     );
+    assert_eq!(counted(), before, "explaining counts nothing and stores nothing");
     let asked = origin.request_count();
     let (code, said, _) = run(folder.path(), &["/bare?utm=1"]);
     assert_eq!((code, origin.request_count()), (0, asked), "{said}");
-    assert!(said.starts_with("MISS: it would go to the origin; its answer says whether it is stored"), "{said}");
+    assert!(said.starts_with("MISS: it would go to the origin (--ask says whether the answer is stored).\n"), "{said}");
     assert!(
         said.contains("\nafter: fresh for as long as the origin says -- without a lifetime: 1h (--default-ttl)\n"),
         "{said}"
@@ -75,7 +83,7 @@ fn a_folder_that_nobody_runs_on_is_explained_with_the_settings_given_and_stays_a
     let spawned = Spawned::start(&origin.url(), folder.path(), &[]);
     assert_eq!(spawned.client().get("/fresh").status, 200);
     spawned.stop();
-    let stats = crate::support::stats(folder.path());
+    let before = stats(folder.path());
     let url = origin.url();
     let (code, said, error) = run(folder.path(), &["/fresh", "--origin", &url]);
     assert!(code == 0 && said.starts_with("HIT: "), "{said}{error}");
@@ -83,5 +91,5 @@ fn a_folder_that_nobody_runs_on_is_explained_with_the_settings_given_and_stays_a
     assert!(code == 4 && said.starts_with("MISS: "), "{said}");
     let (code, _, error) = run(folder.path(), &["/fresh"]);
     assert!(code == 1 && error.contains("--origin URL, or --config FILE"), "{error}");
-    assert_eq!(crate::support::stats(folder.path())["responses"], stats["responses"]);
+    assert_eq!(stats(folder.path())["responses"], before["responses"]);
 }
