@@ -5,8 +5,9 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::config::{Config, Site};
 
-/// What no connection ever takes: the store, the listener and the log need some.
-const RESERVE: usize = 64;
+/// The open files that no connection takes: an eighth of all, at least and at most so many. The store needs most of them, two
+/// for each database and one for each file of bodies that is read.
+const RESERVE: (usize, usize) = (64, 512);
 
 /// Raises the limit of open files, and cuts the limits of connections to what it leaves room for.
 pub fn share_out(config: &mut Config) {
@@ -45,7 +46,7 @@ impl Shares {
     /// What there is of them with so many files. Of what is not kept in reserve the origin has at most half, for clients that
     /// cannot be answered are of no use; and of that half the streams have what the other connections leave, or half of it.
     fn of(self, files: usize) -> Shares {
-        let free = files.saturating_sub(RESERVE);
+        let free = files.saturating_sub((files / 8).clamp(RESERVE.0, RESERVE.1));
         let origin = free / 2;
         let connections = self.connections.min(origin.saturating_sub(self.streams).max(origin / 2)).max(1);
         let streams = self.streams.min(origin.saturating_sub(connections));
@@ -64,20 +65,20 @@ mod tests {
         for (files, [clients, connections, streams]) in [
             (usize::MAX, [10_000, 512, 4096]),
             (1_000_000, [10_000, 512, 4096]),
-            (10_000, [5_328, 512, 4096]),
+            (10_000, [4_880, 512, 4096]),
             // the streams have what is left of the origin's half
-            (4_096, [2_016, 512, 1_504]),
-            (1_024, [480, 240, 240]),
+            (4_096, [1_792, 512, 1_280]),
+            (1_024, [448, 224, 224]),
             (110, [23, 11, 12]),
             // too few for anything: one by one
             (60, [1, 1, 0]),
         ] {
             let shares = Shares { clients, connections, streams };
             assert_eq!(wanted.of(files), shares, "{files}");
-            assert!(files <= 64 || clients + connections + streams <= files - 64, "{files}");
+            assert!(files <= 64 || clients + connections + streams <= files - 64.max(files / 8).min(512), "{files}");
         }
         let few = Shares { clients: 100, connections: 400, streams: 10 };
         assert_eq!(few.of(1_024), Shares { connections: 400, ..few });
-        assert_eq!(Shares { connections: 500, ..few }.of(1_024), Shares { connections: 470, ..few });
+        assert_eq!(Shares { connections: 500, ..few }.of(1_024), Shares { connections: 438, ..few });
     }
 }

@@ -2,10 +2,10 @@
 //! reply's body, the core's handle and the worker's tick.
 //!
 //! actix gets one request at a time: the next head is handed over once the last byte of the response before it was sent.
-//! So everything that actix writes belongs to the running exchange. Until the core answers, actix has nothing left to
-//! write: only then may an interim response be sent.
+//! All bytes that a client gets are written here. What actix writes is its own head of the response, which is dropped.
 
 mod ending;
+mod sending;
 
 use std::{
     any::Any,
@@ -14,12 +14,11 @@ use std::{
     net::{IpAddr, SocketAddr},
     pin::pin,
     rc::{Rc, Weak},
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, Waker},
     time::Instant,
 };
 
 use bytes::{Bytes, BytesMut};
-use memchr::memchr_iter;
 use tokio::{io::AsyncReadExt, net::TcpStream};
 
 use super::{
@@ -398,40 +397,6 @@ impl State {
         }
         sent.is_ok()
     }
-
-    fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.output.poll_flush(&mut self.io, cx, self.worker.now())
-    }
-
-    pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.muted {
-            return Poll::Ready(Ok(bytes.len()));
-        }
-        if std::mem::take(&mut self.head_of_actix) {
-            return Poll::Ready(head_length(bytes).ok_or(io::ErrorKind::InvalidData.into()));
-        }
-        if !matches!(self.phase, Phase::Answering { .. } | Phase::Flushing) {
-            // actix answers by itself only where something is wrong: the client must not see it
-            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
-        }
-        let written = self.output.poll_write(&mut self.io, cx, bytes, self.worker.now());
-        if matches!(written, Poll::Ready(Err(_))) {
-            self.fail();
-        }
-        written
-    }
-
-    /// Flushes. actix calls it once its own buffer is empty.
-    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_output(cx))?;
-        self.flushed();
-        Poll::Ready(Ok(()))
-    }
-}
-
-/// Returns the length of the head that `bytes` begin with. actix writes a whole head at once, with nothing before it.
-fn head_length(bytes: &[u8]) -> Option<usize> {
-    memchr_iter(b'\n', bytes).find(|at| bytes[at + 1..].starts_with(b"\r\n")).map(|at| at + b"\n\r\n".len())
 }
 
 /// Held by the task that drives the connection. All others hold a `Handle`, so that the socket closes with the task.

@@ -1,5 +1,5 @@
 //! The direct lane. A request whose answer is ready at once is answered here, and actix never learns of it: a hit costs no
-//! second parser, no second future and no copy of its body. All others are handed to actix as far as they have come.
+//! second parser, no second future and no copy of its body. All others are handed to actix.
 
 use std::{
     cell::Cell,
@@ -10,7 +10,8 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::{Buf, Bytes};
+use actix_http::body::MessageBody;
+use bytes::Buf;
 use futures_util::future::OptionFuture;
 
 use super::{
@@ -18,7 +19,7 @@ use super::{
     connection::{Phase, Shared, State},
     encode::{self, Frame, Length},
     exchange::{Exchange, Http1},
-    reply_body::{Chunk, Content},
+    reply_body::{Answering, Chunk, Content, Outgoing},
     worker::WorkerHandle,
 };
 use crate::{
@@ -81,6 +82,8 @@ pub(super) struct Lane {
     for_actix: Cell<Option<&'static [u8]>>,
     /// The running exchange, until actix takes it.
     handed_over: Cell<Option<HandedOver>>,
+    /// The rest of an answer that the socket did not take at once.
+    rest: Cell<Option<Outgoing>>,
 }
 
 /// A request that the core has, and what the framing of its answer depends on.
@@ -91,26 +94,12 @@ pub(super) struct Asked {
     takes_trailers: bool,
 }
 
-/// What actix gets of a request that was not answered here.
-pub(super) enum HandedOver {
-    /// The core has not answered yet.
-    Handling(Asked, Pending),
-    Answering(Answering),
-}
-
-/// An answer, or the rest of one.
-pub(super) struct Answering {
-    pub exchange: u64,
-    /// Another request is read after this one.
-    pub persistent: bool,
-    /// The bytes of its head.
-    pub head: Bytes,
-    pub content: Content,
-}
+/// A request that the core has not answered yet.
+pub(super) type HandedOver = (Asked, Pending);
 
 impl Lane {
     pub fn new(core: Rc<dyn Core>) -> Lane {
-        Lane { core, for_actix: Cell::new(None), handed_over: Cell::new(None) }
+        Lane { core, for_actix: Cell::new(None), handed_over: Cell::new(None), rest: Cell::new(None) }
     }
 
     /// Serves a connection. `dispatcher`, which is actix's, is polled only while it has something to do.
@@ -135,23 +124,42 @@ impl Lane {
         }
         shared.borrow_mut().register(cx.waker());
         for _ in 0..AT_ONCE {
+            if let Some(for_actix) = ready!(self.poll_rest(shared, cx)) {
+                return Poll::Ready(for_actix);
+            }
             let for_actix = ready!(shared.borrow_mut().poll_input(cx));
             let Some((asked, presented)) = present(shared) else { return Poll::Ready(for_actix) };
-            let left = match self.core.ask(presented, cx) {
-                Err(reply) => Some(HandedOver::Handling(asked, reply)),
+            match self.core.ask(presented, cx) {
+                Err(reply) => {
+                    self.handed_over.set(Some((asked, reply)));
+                    return Poll::Ready(for_actix);
+                }
                 Ok(reply) => {
                     let mut state = shared.borrow_mut();
                     let answering = begin(&mut state, &asked, reply);
-                    state.send_at_once(answering).map(HandedOver::Answering)
+                    let rest = state.send_at_once(answering);
+                    self.rest.set(rest.map(|rest| Outgoing::new(Rc::downgrade(shared), rest)));
                 }
-            };
-            if left.is_some() {
-                self.handed_over.set(left);
-                return Poll::Ready(for_actix);
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Sends the rest of an answer. Returns what actix reads if the connection has ended meanwhile.
+    fn poll_rest(&self, shared: &Shared, cx: &mut Context<'_>) -> Poll<Option<&'static [u8]>> {
+        let Some(mut rest) = self.rest.take() else { return Poll::Ready(None) };
+        if Pin::new(&mut rest).poll_next(cx).is_ready() {
+            drop(rest);
+            shared.borrow_mut().end_exchange();
+            return Poll::Ready(None);
+        }
+        // reading on is how a client that leaves is noticed
+        let input = shared.borrow_mut().poll_input(cx);
+        if input.is_pending() {
+            self.rest.set(Some(rest));
+        }
+        input.map(Some)
     }
 
     /// Takes the exchange that was handed to actix.
@@ -237,7 +245,7 @@ fn frame(asked: &Asked, status: StatusCode, body: ReplyBody, trailers: Trailers)
 }
 
 impl State {
-    /// Sends what the socket takes of an answer in memory. Returns the rest, which actix sends.
+    /// Sends what the socket takes at once of an answer in memory. Returns the rest.
     fn send_at_once(&mut self, mut answering: Answering) -> Option<Answering> {
         let Answering { exchange, head, content, .. } = &mut answering;
         let body: &[u8] = match content {

@@ -74,7 +74,7 @@ pub use self::{
     options::{Counter, Counters, Options},
     presented::{Connection, Presented},
     refusal::{EndedBy, OnRefusal, Refused, problem},
-    reply::{Pieces, Reply, ReplyBody, Trailers},
+    reply::{FilePiece, Piece, Pieces, Reply, ReplyBody, Trailers},
     request_body::{BytesRead, RequestBody},
     trusted::TrustedProxies,
     worker::{Hold, WorkerHandle},

@@ -1,6 +1,6 @@
 //! The answer of the core.
 
-use std::{cell::RefCell, io, pin::Pin, rc::Rc};
+use std::{cell::RefCell, fs::File, io, os::unix::fs::FileExt, pin::Pin, rc::Rc, sync::Arc};
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -35,7 +35,60 @@ impl Trailers {
 }
 
 /// The pieces of a body. An `Err` breaks the connection off, so that the client sees it.
-pub type Pieces = Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>;
+pub type Pieces = Pin<Box<dyn Stream<Item = io::Result<Piece>>>>;
+
+pub enum Piece {
+    Bytes(Bytes),
+    File(FilePiece),
+}
+
+/// Bytes of a file, which the kernel sends from its own memory. What is not there yet holds the worker up until the disk
+/// has it.
+#[derive(Clone)]
+pub struct FilePiece {
+    pub file: Arc<File>,
+    pub offset: u64,
+    pub length: u64,
+    /// Called if the file turns out to have fewer bytes. The connection is broken off then.
+    pub on_cut: Rc<dyn Fn()>,
+}
+
+impl Piece {
+    pub fn length(&self) -> u64 {
+        match self {
+            Piece::Bytes(bytes) => bytes.len() as u64,
+            Piece::File(piece) => piece.length,
+        }
+    }
+
+    /// Cuts it to this length, if it is longer.
+    pub(super) fn truncate(&mut self, length: u64) {
+        match self {
+            Piece::Bytes(bytes) => bytes.truncate(usize::try_from(length).unwrap_or(usize::MAX)),
+            Piece::File(piece) => piece.length = piece.length.min(length),
+        }
+    }
+}
+
+impl From<Bytes> for Piece {
+    fn from(bytes: Bytes) -> Piece {
+        Piece::Bytes(bytes)
+    }
+}
+
+impl FilePiece {
+    /// Reads it. Blocks.
+    pub(super) fn read(&self) -> io::Result<Bytes> {
+        let mut bytes = vec![0; usize::try_from(self.length).map_err(io::Error::other)?];
+        self.file.read_exact_at(&mut bytes, self.offset)?;
+        Ok(bytes.into())
+    }
+
+    /// Notes that so many bytes were sent.
+    pub(super) fn advance(&mut self, sent: u64) {
+        (self.offset, self.length) = (self.offset + sent, self.length - sent);
+    }
+}
 
 pub enum ReplyBody {
     /// No body. `Some(n)`: the head has `Content-Length: n` all the same (HEAD, 304). `None`: 204, 304, or HEAD of

@@ -1,7 +1,8 @@
-//! The bytes of a reply as actix takes them: the head, the body and the framing of a chunked body. actix is told that the
-//! body ends with the connection, so that it adds nothing.
+//! Sends a reply: the head, the body and the framing of a chunked body. actix polls it as a body without a single byte, which
+//! ends when all was sent.
 
 use std::{
+    collections::VecDeque,
     convert::Infallible,
     mem,
     pin::Pin,
@@ -14,20 +15,30 @@ use bytes::Bytes;
 use super::{
     connection::Handle,
     encode,
-    reply::{Pieces, Trailers},
+    reply::{Piece, Pieces, Trailers},
 };
 
-/// The most bytes that actix is given at once: it holds them until the client has taken all of them.
-const SLICE: usize = 64 << 10;
+/// The bytes of small pieces that are gathered, so that they are sent at once.
+const GATHERED: u64 = 64 << 10;
 
-/// The body that actix polls. Dropping it tells the connection that actix has the whole response.
+/// An answer, or the rest of one.
+pub(super) struct Answering {
+    pub exchange: u64,
+    /// Another request is read after this one.
+    pub persistent: bool,
+    /// The bytes of its head.
+    pub head: Bytes,
+    pub content: Content,
+}
+
+/// The body that actix polls. Dropping it tells the connection whether the whole response was sent.
 pub(super) struct Outgoing {
     connection: Handle,
     exchange: u64,
-    /// Sent before the content; empty once it was.
-    head: Bytes,
+    /// What is sent next. The head is the first of it.
+    pieces: VecDeque<Piece>,
     content: Content,
-    /// actix has polled it to its end.
+    /// All of it was sent.
     over: bool,
 }
 
@@ -53,35 +64,36 @@ pub(super) enum Content {
 pub(super) enum Chunk {
     /// The size of the next piece, or the last chunk.
     Size,
-    Data(Bytes),
+    Data(Piece),
     LineEnd,
     Nothing,
 }
 
 /// The stream failed, or ended too early.
-struct Incomplete;
+pub(super) struct Incomplete;
 
 impl Outgoing {
-    pub fn new(connection: Handle, exchange: u64, head: Bytes, content: Content) -> Outgoing {
-        Outgoing { connection, exchange, head, content, over: false }
+    pub fn new(connection: Handle, answering: Answering) -> Outgoing {
+        let Answering { exchange, head, content, .. } = answering;
+        Outgoing { connection, exchange, pieces: VecDeque::from([Piece::Bytes(head)]), content, over: false }
     }
 }
 
 impl Content {
-    /// Returns the next bytes, or an error if the response cannot be completed.
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Incomplete>> {
+    /// Returns the next piece, or an error if the response cannot be completed.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Piece>, Incomplete>> {
         match self {
             Content::Nothing => Poll::Ready(Ok(None)),
             Content::Broken => Poll::Pending,
             Content::Bytes(bytes) if bytes.is_empty() => Poll::Ready(Ok(None)),
-            Content::Bytes(bytes) => Poll::Ready(Ok(Some(bytes.split_to(bytes.len().min(SLICE))))),
+            Content::Bytes(bytes) => Poll::Ready(Ok(Some(mem::take(bytes).into()))),
             Content::Stream { rest: Some(0), .. } => Poll::Ready(Ok(None)),
             Content::Stream { rest, pieces } => {
                 let mut piece = ready!(poll_filled(pieces, cx))?;
                 match (&mut piece, rest) {
                     (Some(piece), Some(rest)) => {
-                        piece.truncate(usize::try_from(*rest).unwrap_or(usize::MAX));
-                        *rest -= piece.len() as u64;
+                        piece.truncate(*rest);
+                        *rest -= piece.length();
                     }
                     (None, Some(_)) => return Poll::Ready(Err(Incomplete)),
                     (_, None) => {}
@@ -89,27 +101,29 @@ impl Content {
                 Poll::Ready(Ok(piece))
             }
             Content::Chunked { next, pieces, trailers } => {
-                let (bytes, then) = match mem::replace(next, Chunk::Size) {
+                let (piece, then) = match mem::replace(next, Chunk::Size) {
                     Chunk::Size => match ready!(poll_filled(pieces, cx))? {
-                        Some(piece) => (Bytes::from(format!("{:X}\r\n", piece.len())), Chunk::Data(piece)),
-                        None => (encode::last_chunk(&trailers.take()), Chunk::Nothing),
+                        Some(piece) => {
+                            (Some(Bytes::from(format!("{:X}\r\n", piece.length())).into()), Chunk::Data(piece))
+                        }
+                        None => (Some(encode::last_chunk(&trailers.take()).into()), Chunk::Nothing),
                     },
-                    Chunk::Data(piece) => (piece, Chunk::LineEnd),
-                    Chunk::LineEnd => (Bytes::from_static(b"\r\n"), Chunk::Size),
-                    Chunk::Nothing => (Bytes::new(), Chunk::Nothing),
+                    Chunk::Data(piece) => (Some(piece), Chunk::LineEnd),
+                    Chunk::LineEnd => (Some(Bytes::from_static(b"\r\n").into()), Chunk::Size),
+                    Chunk::Nothing => (None, Chunk::Nothing),
                 };
                 *next = then;
-                Poll::Ready(Ok((!bytes.is_empty()).then_some(bytes)))
+                Poll::Ready(Ok(piece))
             }
         }
     }
 }
 
 /// Returns the next piece that is not empty: an empty chunk would be the last one.
-fn poll_filled(pieces: &mut Pieces, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Incomplete>> {
+fn poll_filled(pieces: &mut Pieces, cx: &mut Context<'_>) -> Poll<Result<Option<Piece>, Incomplete>> {
     loop {
         match ready!(pieces.as_mut().poll_next(cx)) {
-            Some(Ok(piece)) if piece.is_empty() => {}
+            Some(Ok(piece)) if piece.length() == 0 => {}
             Some(Ok(piece)) => return Poll::Ready(Ok(Some(piece))),
             Some(Err(_)) => return Poll::Ready(Err(Incomplete)),
             None => return Poll::Ready(Ok(None)),
@@ -125,28 +139,61 @@ impl MessageBody for Outgoing {
     }
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
-        // nobody gets the bytes, and an endless stream would be read for ever
-        if self.connection.upgrade().is_some_and(|state| state.borrow().muted) {
-            return Poll::Pending;
-        }
-        if !self.head.is_empty() {
-            return Poll::Ready(Some(Ok(mem::take(&mut self.head))));
-        }
-        match self.content.poll_piece(cx) {
-            Poll::Ready(Ok(piece)) => {
-                self.over = piece.is_none();
-                Poll::Ready(piece.map(Ok))
+        let this = &mut *self;
+        let Some(state) = this.connection.upgrade() else { return Poll::Pending };
+        let sent = loop {
+            // nobody gets the bytes, and an endless stream would be read for ever
+            if state.borrow().muted {
+                return Poll::Pending;
             }
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Err(Incomplete)) => {
+            // the pieces may ask the connection something
+            let gathered = this.gather(cx);
+            let sent = ready!(state.borrow_mut().poll_send(cx, &mut this.pieces));
+            match sent.and(gathered) {
+                Ok(Gathered::Enough) => {}
+                Ok(Gathered::AllThereIs) => return Poll::Pending,
+                Ok(Gathered::All) => break Ok(()),
+                Err(Incomplete) => break Err(Incomplete),
+            }
+        };
+        match sent {
+            Ok(()) => {
+                this.over = true;
+                Poll::Ready(None)
+            }
+            Err(Incomplete) => {
                 // actix would log an error as Larder's own. The connection just ends here
-                self.content = Content::Broken;
-                if let Some(state) = self.connection.upgrade() {
-                    state.borrow_mut().break_off();
-                }
+                this.content = Content::Broken;
+                this.pieces.clear();
+                state.borrow_mut().break_off();
                 Poll::Pending
             }
         }
+    }
+}
+
+/// What there is to send.
+enum Gathered {
+    /// There may be more.
+    Enough,
+    /// More is to come.
+    AllThereIs,
+    /// Nothing follows.
+    All,
+}
+
+impl Outgoing {
+    /// Gathers the next pieces, as many as are sent at once.
+    fn gather(&mut self, cx: &mut Context<'_>) -> Result<Gathered, Incomplete> {
+        while self.pieces.iter().map(Piece::length).sum::<u64>() < GATHERED {
+            match self.content.poll_piece(cx) {
+                Poll::Ready(Ok(Some(piece))) => self.pieces.push_back(piece),
+                Poll::Ready(Ok(None)) => return Ok(Gathered::All),
+                Poll::Ready(Err(incomplete)) => return Err(incomplete),
+                Poll::Pending => return Ok(Gathered::AllThereIs),
+            }
+        }
+        Ok(Gathered::Enough)
     }
 }
 

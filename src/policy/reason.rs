@@ -170,6 +170,7 @@ reasons! {
     // Why the store does not take a response.
     TooLarge => "larger than --max-object",
     NoRoom => "the cache has no room",
+    DiskTooSlow => "the cache's disk is too slow",
     StoreNotAvailable => "the cache is not available",
 
     // Why the origin's answer is of no use.

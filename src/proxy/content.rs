@@ -1,18 +1,17 @@
 //! Reads the bytes of an answer from memory, from disk, from a fill or from the origin.
 
+use std::io;
+
 use bytes::Bytes;
 use futures_core::Stream;
 
-use super::{fill::FillReader, gaps::Composite, warning::Warning};
+use super::{fill::FillReader, gaps::Composite, pieces, warning::Warning};
 use crate::{
-    client::{ReplyBody, Trailers},
+    client::{Piece, ReplyBody, Trailers},
     message::{Method, Request},
     origin::OriginBody,
-    store::{self, StoredBody},
+    store::StoredBody,
 };
-
-/// The most bytes of a stored body that are handed to a socket at a time.
-const PIECE: u64 = 64 * 1024;
 
 /// The source of an answer's bytes.
 pub enum Source {
@@ -59,17 +58,17 @@ pub fn stream(request: &Request, source: Source, segments: Vec<Segment>, length:
     if length == Some(0) {
         return ReplyBody::Empty(Some(0));
     }
-    ReplyBody::Stream { length, pieces: Box::pin(pieces(source, segments)) }
+    ReplyBody::Stream { length, pieces: Box::pin(all(source, segments)) }
 }
 
 /// Returns the bytes of all segments, in order. A source that ends too early is an error.
-fn pieces(source: Source, segments: Vec<Segment>) -> impl Stream<Item = std::io::Result<Bytes>> {
+fn all(source: Source, segments: Vec<Segment>) -> impl Stream<Item = io::Result<Piece>> {
     let started = (source, segments.into_iter(), None);
     futures_util::stream::unfold(started, |(mut source, mut segments, mut segment)| async move {
         loop {
             match segment.take() {
                 None => match segments.next()? {
-                    Segment::Text(text) => return Some((Ok(text), (source, segments, None))),
+                    Segment::Text(text) => return Some((Ok(text.into()), (source, segments, None))),
                     Segment::Body(from, length) => {
                         source.seek(from);
                         segment = Some((from, length));
@@ -77,9 +76,9 @@ fn pieces(source: Source, segments: Vec<Segment>) -> impl Stream<Item = std::io:
                 },
                 Some((_, 0)) => {}
                 Some((from, left)) => match source.read(from, left).await {
-                    Some(Ok(bytes)) => {
-                        let n = bytes.len() as u64;
-                        return Some((Ok(bytes), (source, segments, Some((from + n, left - n)))));
+                    Some(Ok(piece)) => {
+                        let n = piece.length();
+                        return Some((Ok(piece), (source, segments, Some((from + n, left - n)))));
                     }
                     Some(Err(error)) => return Some((Err(error), (source, Vec::new().into_iter(), None))),
                     // the end of a body of unknown length; if the length is known, the client sees that bytes are
@@ -98,27 +97,21 @@ impl Source {
         }
     }
 
-    async fn read(&mut self, from: u64, left: u64) -> Option<std::io::Result<Bytes>> {
+    async fn read(&mut self, from: u64, left: u64) -> Option<io::Result<Piece>> {
         match self {
             Source::Fill(reader) => {
-                Some(reader.next(left).await?.map_err(|_| std::io::Error::other("the origin broke the response off")))
+                let bytes = reader.next(left).await?;
+                Some(bytes.map(Piece::Bytes).map_err(|_| io::Error::other("the origin broke the response off")))
             }
             Source::Parts(composite) => Some(composite.read(from, left).await),
             Source::Stored(body) if from >= body.length() => None,
-            Source::Stored(body) => Some(match store::read(body, from, left.min(PIECE) as usize).await {
-                Ok(bytes) if bytes.is_empty() => Err(std::io::ErrorKind::UnexpectedEof.into()),
-                Ok(bytes) => Ok(bytes),
-                Err(error) => {
-                    log::error!("a stored body could not be read: {error:?}");
-                    Err(std::io::Error::other("the stored response could not be read"))
-                }
-            }),
+            Source::Stored(body) => Some(pieces::next(body, from, left).await),
         }
     }
 }
 
 /// Returns the origin's bytes as they come, and sets `trailers` at the end.
-pub fn relay(body: OriginBody, trailers: Trailers) -> impl Stream<Item = std::io::Result<Bytes>> {
+pub fn relay(body: OriginBody, trailers: Trailers) -> impl Stream<Item = io::Result<Piece>> {
     futures_util::stream::unfold(Some((body, trailers)), |state| async move {
         let (mut body, trailers) = state?;
         let Some(next) = body.next().await else {
@@ -126,11 +119,11 @@ pub fn relay(body: OriginBody, trailers: Trailers) -> impl Stream<Item = std::io
             return None;
         };
         match next {
-            Ok(bytes) => Some((Ok(bytes), Some((body, trailers)))),
+            Ok(bytes) => Some((Ok(bytes.into()), Some((body, trailers)))),
             Err(error) => {
                 static BROKEN_OFF: Warning = Warning::new();
                 BROKEN_OFF.say(format_args!("a response was broken off: {error}"));
-                Some((Err(std::io::Error::other("the origin broke the response off")), None))
+                Some((Err(io::Error::other("the origin broke the response off")), None))
             }
         }
     })

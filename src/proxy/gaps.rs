@@ -2,7 +2,6 @@
 
 use std::{io, sync::Arc};
 
-use bytes::Bytes;
 use http::header::AUTHORIZATION;
 
 use super::{
@@ -12,19 +11,18 @@ use super::{
     fetched::Fetched,
     fill::FillReader,
     landing::{Audience, Filling, FlightKey, Landing},
+    pieces,
     putting::gap_key,
     question::{ClientSide, Content, Question},
 };
 use crate::{
+    client::Piece,
     policy::{
         parts::{self, Extent},
         reuse::Mode,
     },
-    store::{self, Slot, StoredBody, StoredResponse},
+    store::{Slot, StoredBody, StoredResponse},
 };
-
-/// The most bytes of a stored body that are handed to a socket at a time.
-const PIECE: u64 = 64 * 1024;
 
 /// Returns true if what another request fetches closes this gap.
 pub fn is_closed_by(stored: &StoredResponse, gap: Extent, filling: &Filling) -> bool {
@@ -32,7 +30,7 @@ pub fn is_closed_by(stored: &StoredResponse, gap: Extent, filling: &Filling) -> 
 }
 
 /// Bytes of an answer.
-enum Piece {
+enum Part {
     Stored(StoredBody),
     Fill(FillReader),
 }
@@ -45,7 +43,7 @@ pub struct Composite {
     stored: Option<Arc<StoredResponse>>,
     /// The offset of the answer's first byte in the representation.
     first: u64,
-    pieces: Vec<(Extent, Piece)>,
+    pieces: Vec<(Extent, Part)>,
     /// The gaps that are not being fetched yet.
     gaps: Vec<Extent>,
 }
@@ -58,7 +56,7 @@ impl Composite {
         let pieces: Vec<_> = (own.into_iter().chain(parts))
             .filter_map(|stored| {
                 let part = stored.head.part?;
-                Some(((part.first, part.last), Piece::Stored(stored.body.clone())))
+                Some(((part.first, part.last), Part::Stored(stored.body.clone())))
             })
             .collect();
         let first = pieces.iter().map(|((first, _), _)| *first).min().unwrap_or(0);
@@ -77,31 +75,24 @@ impl Composite {
         composite.gaps = parts::gaps(&asked.request, &stored.head, asked.policy());
         if let Some(part) = filling.head.part {
             composite.gaps.retain(|gap| !(part.first <= gap.0 && gap.1 <= part.last));
-            composite.pieces.push(((part.first, part.last), Piece::Fill(reader)));
+            composite.pieces.push(((part.first, part.last), Part::Fill(reader)));
         }
         composite
     }
 
     /// Returns bytes of the answer from this offset on, at most `most`. An error: they cannot be had.
-    pub async fn read(&mut self, from: u64, most: u64) -> io::Result<Bytes> {
+    pub async fn read(&mut self, from: u64, most: u64) -> io::Result<Piece> {
         let at = self.first + from;
         let has = |(first, last): &Extent| *first <= at && at <= *last;
         loop {
             if let Some(((first, last), piece)) = self.pieces.iter_mut().find(|(extent, _)| has(extent)) {
                 let (offset, most) = (at - *first, most.min(*last - at + 1));
                 return match piece {
-                    Piece::Stored(body) => match store::read(body, offset, most.min(PIECE) as usize).await {
-                        Ok(bytes) if bytes.is_empty() => Err(io::ErrorKind::UnexpectedEof.into()),
-                        Ok(bytes) => Ok(bytes),
-                        Err(error) => {
-                            log::error!("a stored part could not be read: {error:?}");
-                            Err(io::Error::other("the stored response could not be read"))
-                        }
-                    },
-                    Piece::Fill(reader) => {
+                    Part::Stored(body) => pieces::next(body, offset, most).await,
+                    Part::Fill(reader) => {
                         reader.skip_to(offset);
                         match reader.next(most).await {
-                            Some(Ok(bytes)) => Ok(bytes),
+                            Some(Ok(bytes)) => Ok(bytes.into()),
                             _ => Err(io::Error::other("the origin broke the response off")),
                         }
                     }
@@ -119,7 +110,7 @@ impl Composite {
 
 /// Fetches a gap, together with other requests that lack it. Returns the bytes that it got. Returns `None` if the origin
 /// sent anything else: the representation may have changed.
-async fn close(asked: &Asked, stored: &Arc<StoredResponse>, gap: Extent) -> Option<(Extent, Piece)> {
+async fn close(asked: &Asked, stored: &Arc<StoredResponse>, gap: Extent) -> Option<(Extent, Part)> {
     let flights = &asked.cx.shared.flights;
     let flight = FlightKey { primary: asked.primary, variant: gap_key(stored, gap) };
     let mut looked = flights.now();
@@ -173,12 +164,12 @@ async fn close(asked: &Asked, stored: &Arc<StoredResponse>, gap: Extent) -> Opti
 }
 
 /// Returns the part that another request has fetched and stored since this one looked.
-async fn stored_since(asked: &Asked, stored: &StoredResponse, gap: Extent) -> Option<(Extent, Piece)> {
+async fn stored_since(asked: &Asked, stored: &StoredResponse, gap: Extent) -> Option<(Extent, Part)> {
     let Some(Slot::Response(there)) = asked.cx.store.lookup(&gap_key(stored, gap)).await else { return None };
     let part = there.head.part.filter(|_| parts::closes(&stored.head, gap, &there.head))?;
-    Some(((part.first, part.last), Piece::Stored(there.body.clone())))
+    Some(((part.first, part.last), Part::Stored(there.body.clone())))
 }
 
-fn piece(filling: &Filling, reader: FillReader) -> Option<(Extent, Piece)> {
-    filling.head.part.map(|part| ((part.first, part.last), Piece::Fill(reader)))
+fn piece(filling: &Filling, reader: FillReader) -> Option<(Extent, Part)> {
+    filling.head.part.map(|part| ((part.first, part.last), Part::Fill(reader)))
 }

@@ -33,6 +33,7 @@ mod landing;
 mod observed;
 mod outcome;
 mod outward;
+mod pieces;
 mod putting;
 mod question;
 mod refusal;

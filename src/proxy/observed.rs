@@ -8,7 +8,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use futures_core::Stream;
 
 use super::{
@@ -21,7 +20,7 @@ use super::{
     warning::Warning,
 };
 use crate::{
-    client::{BytesRead, Connection, EndedBy, Presented, Refused, Reply, ReplyBody, SPOKE_TLS},
+    client::{BytesRead, Connection, EndedBy, Piece, Pieces, Presented, Refused, Reply, ReplyBody, SPOKE_TLS},
     clock,
     message::Method,
 };
@@ -113,7 +112,7 @@ impl Observed {
 
 /// A body that counts its bytes.
 struct Watched {
-    pieces: Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>,
+    pieces: Pieces,
     /// How many bytes are still to come, if the length is known.
     left: Option<u64>,
     /// Dropped last: by then `pieces` is not read any more.
@@ -124,16 +123,16 @@ struct Watched {
 struct Ending(Option<Observation>);
 
 impl Stream for Watched {
-    type Item = io::Result<Bytes>;
+    type Item = io::Result<Piece>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Option<Self::Item>> {
         let polled = self.pieces.as_mut().poll_next(cx);
         let this = &mut *self;
         let Some(Observation { outcome, .. }) = &mut this.observation.0 else { return polled };
         match &polled {
-            Poll::Ready(Some(Ok(bytes))) => {
-                outcome.sent += bytes.len() as u64;
-                this.left = this.left.map(|left| left.saturating_sub(bytes.len() as u64));
+            Poll::Ready(Some(Ok(piece))) => {
+                outcome.sent += piece.length();
+                this.left = this.left.map(|left| left.saturating_sub(piece.length()));
                 if this.left == Some(0) {
                     outcome.end = End::Whole;
                 }

@@ -28,13 +28,22 @@ impl Budget {
         (self.0 - LEAST / 16 * 13) / 5 * 2 / OF_A_RECORD
     }
 
-    /// Returns the most bytes of pages that the databases which are only read hold together, and that the one which is written
-    /// to holds by itself.
+    /// Bytes of pages that a database which is written to may hold.
     pub fn pages(self) -> u64 {
         self.0 / 12
     }
 
-    /// Returns the most bytes that wait to be written.
+    /// Bytes of pages that the databases which are read only may hold together: the memory tier has them while they do not.
+    pub fn read_pages(self) -> u64 {
+        self.0 / 12 + (self.0 - LEAST) / 4
+    }
+
+    /// The memory tier makes way for so many bytes of pages at a time.
+    pub fn growth(self) -> u64 {
+        self.0 / 64
+    }
+
+    /// Bytes that may wait to be written.
     pub fn waiting(self) -> u64 {
         (self.0 / 16).min(64 << 20)
     }

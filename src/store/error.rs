@@ -11,6 +11,8 @@ pub enum StoreError {
     TooLarge,
     /// The disk does not keep up.
     Busy,
+    /// The disk takes a body so slowly that its clients would wait for it.
+    TooSlow,
     Io(io::Error),
     /// A record or a body is not what was written.
     Damaged(&'static str),
@@ -22,6 +24,7 @@ impl std::fmt::Display for StoreError {
             StoreError::Closed => f.write_str("the cache on disk is not open"),
             StoreError::TooLarge => f.write_str("too large for the cache"),
             StoreError::Busy => f.write_str("the disk is too slow"),
+            StoreError::TooSlow => f.write_str("the disk is slower than the origin"),
             StoreError::Io(error) => error.fmt(f),
             StoreError::Damaged(what) => write!(f, "{what} is not what was written"),
         }

@@ -1,6 +1,6 @@
 //! The notices that lower layers send to the writer, which is above them.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use tokio::sync::oneshot;
 
@@ -14,12 +14,15 @@ pub enum Notice {
     Unreadable(CacheKey),
     /// A purge rule waits for the journal.
     Purged,
-    /// The databases hold too many pages in memory.
+    /// The databases hold too many pages in memory, or the memory tier must make way for them.
     Ease,
+    /// A database could not be opened anew.
+    Failed(io::Error),
     /// Something was removed that the writer waits for.
     Removed,
-    /// A body on its way found no room. The writer answers when it has made some, or cannot.
-    Room(oneshot::Sender<()>),
+    /// A body on its way found no room for so many bytes. The writer answers with true when it has made some, and with false
+    /// if it cannot.
+    Room(u64, oneshot::Sender<bool>),
 }
 
 /// Sends notices to the writer. A notice after the writer's end is dropped.

@@ -1,6 +1,6 @@
 //! Lists everything that is stored, and looks single responses up, without counting that as use.
 
-use std::{cmp::Reverse, sync::Arc};
+use std::{cmp::Reverse, sync::Arc, time::Duration};
 
 use super::{
     Slot, Store, StoreError,
@@ -96,8 +96,14 @@ fn read(shared: &Shared, number: u32, prints: Vec<Print>) -> Result<Vec<Listed>,
         if shared.catalog.index.find(print).is_none_or(|entry| entry.generation != number) {
             continue;
         }
+        let found = loop {
+            match generation.database.find_print(print) {
+                Err(StoreError::Busy) => std::thread::park_timeout(Duration::from_millis(1)),
+                found => break found,
+            }
+        };
         // a damaged one is absent
-        let Ok(Some((key, bytes))) = generation.find_print(print) else { continue };
+        let Ok(Some((key, bytes))) = found else { continue };
         let Some(record) = record::decode(&key, &bytes) else { continue };
         let length = match &record.body {
             RecordBody::Inline(bytes) => bytes.len() as u64,

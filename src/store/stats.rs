@@ -75,4 +75,6 @@ pub struct Counters {
     pub damaged: AtomicU64,
     pub errors: AtomicU64,
     pub refused: AtomicU64,
+    /// Databases that were opened anew.
+    pub eased: AtomicU64,
 }

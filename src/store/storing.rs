@@ -5,7 +5,11 @@ use std::sync::Arc;
 use super::{
     Epoch, Slot, Store, StoredBody, StoredResponse, Variant,
     format::print::Print,
-    tiers::{index::Index, pending::Change, variants},
+    tiers::{
+        index::Index,
+        pending::{Change, Shard},
+        variants,
+    },
 };
 use crate::{
     key::CacheKey,
@@ -19,6 +23,11 @@ impl Store {
     /// memory tier takes it. It is written to the disk behind. Nothing happens if the epoch has moved. Copies the fields to
     /// their exact size; a body in memory should have its exact size already.
     pub fn put(&self, primary: CacheKey, response: StoredResponse, epoch: Epoch) {
+        self.put_over(primary, response, epoch, None);
+    }
+
+    /// Does the same. If `over` is given, nothing happens unless that response is still the one that is stored.
+    fn put_over(&self, primary: CacheKey, response: StoredResponse, epoch: Epoch, over: Option<&StoredResponse>) {
         let shared = &self.0.shared;
         if response.body.length() > shared.options.max_object {
             return;
@@ -33,6 +42,10 @@ impl Store {
         let response = {
             let mut shard = shared.pending.shard(&key);
             if shared.epochs.now() != epoch {
+                return;
+            }
+            let is_same_key = |over: &&StoredResponse| over.key == key;
+            if over.filter(is_same_key).is_some_and(|over| !self.is_held(&shard, &primary, over)) {
                 return;
             }
             if key == primary && shared.catalog.index.variants.any(Print::of(&primary)) {
@@ -89,21 +102,8 @@ impl Store {
     /// head nominates fields and the old one did not, the response becomes a variant.
     pub fn freshen(&self, primary: CacheKey, stored: &StoredResponse, head: StoredHead, epoch: Epoch) {
         let shared = &self.0.shared;
-        {
-            let shard = shared.pending.shard(&stored.key);
-            let is_variant = |index: &Index| index.variants.has(Print::of(&primary), Print::of(&stored.key));
-            let held = match (shared.memory.recall(&stored.key), shard.waiting(&stored.key)) {
-                // what was forgotten with its URL may be in memory still
-                _ if stored.key != primary && !is_variant(&shared.catalog.index) => false,
-                (Some(Slot::Response(held)), _) => same(&held, stored),
-                (_, Some(Change::Response(held))) => same(held, stored),
-                (Some(Slot::Variants(_)), _) | (_, Some(_)) => false,
-                // only the disk holds it, and nothing was put there since it was read that memory has forgotten again
-                (None, None) => shared.catalog.entry(&stored.key).is_some(),
-            };
-            if !held {
-                return;
-            }
+        if !self.is_held(&shared.pending.shard(&stored.key), &primary, stored) {
+            return;
         }
         let becomes_variant = stored.key == primary && !head.nominated.is_empty();
         if becomes_variant && matches!(stored.body, StoredBody::Disk(_)) {
@@ -112,19 +112,31 @@ impl Store {
             return;
         }
         let key = if becomes_variant { primary.variant(&head.nominated) } else { stored.key };
-        self.put(
+        let fresh = StoredResponse {
+            key,
             primary,
-            StoredResponse {
-                key,
-                primary,
-                head,
-                body: stored.body.clone(),
-                checked: Checked::default(),
-                written: Default::default(),
-                parts: None,
-            },
-            epoch,
-        );
+            head,
+            body: stored.body.clone(),
+            checked: Checked::default(),
+            written: Default::default(),
+            parts: None,
+        };
+        self.put_over(primary, fresh, epoch, Some(stored));
+    }
+
+    /// Returns true if a response that was looked up is still the one that is stored. The shard is that of its key.
+    fn is_held(&self, shard: &Shard, primary: &CacheKey, stored: &StoredResponse) -> bool {
+        let shared = &self.0.shared;
+        let is_variant = |index: &Index| index.variants.has(Print::of(primary), Print::of(&stored.key));
+        match (shared.memory.recall(&stored.key), shard.waiting(&stored.key)) {
+            // what was forgotten with its URL may be in memory still
+            _ if stored.key != *primary && !is_variant(&shared.catalog.index) => false,
+            (Some(Slot::Response(held)), _) => same(&held, stored),
+            (_, Some(Change::Response(held))) => same(held, stored),
+            (Some(Slot::Variants(_)), _) | (_, Some(_)) => false,
+            // only the disk holds it: what was put there since, and memory has let go of, is taken for it
+            (None, None) => shared.catalog.entry(&stored.key).is_some(),
+        }
     }
 
     /// Forgets what is stored for a URL, with all variants (RFC 9111 §4.4). On return `recall` and `lookup` do not find it.

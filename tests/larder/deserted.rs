@@ -2,7 +2,7 @@
 
 use larder::clock;
 
-use crate::support::{Client, End, Origin, Proxy, Response, Step, request, respond, until};
+use crate::support::{Client, End, Gate, Origin, Proxy, Response, Step, request, respond, until};
 
 const CHUNKED: &str =
     "HTTP/1.1 200 OK\r\nCache-Control: max-age=600\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
@@ -107,10 +107,16 @@ fn a_client_that_does_not_read_holds_up_nobody_where_the_store_refuses_in_mid_bo
         bytes.extend_from_slice(b"\r\n");
     }
     bytes.extend_from_slice(b"0\r\n\r\n");
-    let origin = beginning(bytes);
+    let rest = bytes.split_off(PIECE);
+    let gate = Gate::closed();
+    let both_have_asked = gate.clone();
+    let origin = Origin::answering(move |_| {
+        vec![Step::Send(bytes.clone()), Step::Wait(both_have_asked.clone()), Step::Send(rest.clone())]
+    });
     let proxy = Proxy::start(&origin, &["--max-object", "1MiB", "--write-timeout", "60s"]);
     let (mut reader, mut whole) = ask(&proxy, "/a");
     let stalled = ask(&proxy, "/a");
+    gate.open();
     let began = clock::instant();
     reader.body("GET", &mut whole);
     assert_eq!((whole.end, whole.body.len(), origin.request_count()), (End::Whole, 40 << 20, 1));

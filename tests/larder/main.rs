@@ -11,6 +11,7 @@ mod errors;
 mod eviction;
 mod exhaustion;
 mod explain;
+mod files;
 mod fills;
 mod forwarding;
 mod framing;

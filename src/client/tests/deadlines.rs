@@ -173,12 +173,12 @@ fn a_client_that_does_not_read_is_cut_off_and_its_response_dropped() {
 struct Endless(#[allow(dead_code)] super::rig::Tell);
 
 impl futures_core::Stream for Endless {
-    type Item = std::io::Result<bytes::Bytes>;
+    type Item = std::io::Result<crate::client::Piece>;
     fn poll_next(
         self: std::pin::Pin<&mut Self>,
         _: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Option<Self::Item>> {
-        std::task::Poll::Ready(Some(Ok(bytes::Bytes::from_static(&[b'x'; 32 << 10]))))
+        std::task::Poll::Ready(Some(Ok(bytes::Bytes::from_static(&[b'x'; 32 << 10]).into())))
     }
 }
 

@@ -3,6 +3,7 @@
 mod attacks;
 mod bodies;
 mod deadlines;
+mod files;
 mod golden;
 mod heads;
 mod interim;

@@ -5,9 +5,11 @@ use std::{
     time::Duration,
 };
 
+use futures_util::TryStreamExt;
+
 use super::rig::{Server, blind, echo, get};
 use crate::{
-    client::{OnRefusal, Options, Presented, Refused, Reply, ReplyBody, Trailers},
+    client::{OnRefusal, Options, Piece, Presented, Refused, Reply, ReplyBody, Trailers},
     message::{Fields, Method, StatusCode, Version},
 };
 
@@ -105,7 +107,8 @@ fn a_body_that_is_refused_is_told_as_one_that_the_core_knows_of() {
 fn a_body_that_is_refused_behind_the_beginning_of_an_answer_adds_nothing_to_it() {
     let (options, told) = told(Options::default());
     let server = Server::start(options, |presented: Presented| async {
-        let body = ReplyBody::Stream { length: None, pieces: presented.body.into_stream() };
+        let body =
+            ReplyBody::Stream { length: None, pieces: Box::pin(presented.body.into_stream().map_ok(Piece::Bytes)) };
         Reply { status: StatusCode::OK, written: None, fields: Fields::new(), body, trailers: Trailers::default() }
     });
     let text = server.ask("POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\nno size\r\n");

@@ -7,19 +7,16 @@ use futures_core::Stream;
 
 use super::rig::{Server, get, last, statuses};
 use crate::{
-    client::{Options, Presented, Reply, ReplyBody, Trailers},
+    client::{Options, Piece, Presented, Reply, ReplyBody, Trailers},
     message::{FieldName, FieldValue, Fields, StatusCode},
 };
 
 /// A stream that is there already.
-struct Ready(std::vec::IntoIter<io::Result<Bytes>>);
+struct Ready(std::vec::IntoIter<io::Result<Piece>>);
 
 impl Stream for Ready {
-    type Item = io::Result<Bytes>;
-    fn poll_next(
-        mut self: Pin<&mut Self>,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<io::Result<Bytes>>> {
+    type Item = io::Result<Piece>;
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut std::task::Context<'_>) -> std::task::Poll<Option<Self::Item>> {
         std::task::Poll::Ready(self.0.next())
     }
 }
@@ -27,7 +24,10 @@ impl Stream for Ready {
 pub(super) fn stream(length: Option<u64>, pieces: &[Result<&'static str, ()>]) -> ReplyBody {
     let pieces: Vec<_> = pieces
         .iter()
-        .map(|piece| piece.map(|piece| Bytes::from_static(piece.as_bytes())).map_err(|()| io::Error::other("gone")))
+        .map(|piece| match piece {
+            Ok(piece) => Ok(Bytes::from_static(piece.as_bytes()).into()),
+            Err(()) => Err(io::Error::other("gone")),
+        })
         .collect();
     ReplyBody::Stream { length, pieces: Box::pin(Ready(pieces.into_iter())) }
 }
@@ -198,11 +198,8 @@ fn a_response_that_ends_with_the_connection_is_reset_also_when_the_server_is_sto
 struct ThenNothing(crate::client::Pieces);
 
 impl Stream for ThenNothing {
-    type Item = io::Result<Bytes>;
-    fn poll_next(
-        mut self: Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<io::Result<Bytes>>> {
+    type Item = io::Result<Piece>;
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<Option<Self::Item>> {
         match self.0.as_mut().poll_next(cx) {
             std::task::Poll::Ready(Some(piece)) => std::task::Poll::Ready(Some(piece)),
             _ => std::task::Poll::Pending,

@@ -61,7 +61,19 @@ pub async fn run<P>(
     let mut spill = Spill::Memory;
     let mut attendance = Attendance { fill, began: clock::instant(), deserted: None, alone };
     loop {
-        let Some(piece) = attendance.attended(next()).await? else { break };
+        let next = {
+            let mut coming = std::pin::pin!(attendance.attended(next()));
+            loop {
+                tokio::select! {
+                    biased;
+                    written = spill.written(fill) => if let Err(why) = written {
+                        refuse(fill, &mut spill, why, &mut on_relay);
+                    },
+                    next = &mut coming => break next?,
+                }
+            }
+        };
+        let Some(piece) = next else { break };
         let piece = piece.map_err(FillError::Origin)?;
         if piece.is_empty() {
             continue;
@@ -70,17 +82,19 @@ pub async fn run<P>(
         if known.is_some_and(|known| total > known) {
             return Err(FillError::Origin(OriginError::Truncated));
         }
-        let is_too_long = longest.is_some_and(|longest| total > longest) && !matches!(spill, Spill::Refused(_));
-        let taken = match is_too_long {
-            true => Err(StoreError::TooLarge),
-            false => spill.take(piece, total, known, fill, store).await,
-        };
-        if let Err(why) = taken {
-            fill.become_relay(reason(&why));
-            on_relay();
-            spill = Spill::Refused(why);
-        }
+        // the clients need not wait for the disk
         fill.progress.send_replace(Progress::Growing(total));
+        let is_too_long = longest.is_some_and(|longest| total > longest) && !matches!(spill, Spill::Refused(_));
+        let mut taken = match is_too_long {
+            true => Err(StoreError::TooLarge),
+            false => spill.take(piece, total, known, fill, store),
+        };
+        if taken.is_ok() && known != Some(total) {
+            taken = spill.room(fill).await;
+        }
+        if let Err(why) = taken {
+            refuse(fill, &mut spill, why, &mut on_relay);
+        }
         // when all bytes of a relay have come, its readers wait only for the proof of the end
         if matches!(spill, Spill::Refused(_)) && known != Some(total) {
             wait_for_readers(fill).await?;
@@ -90,17 +104,36 @@ pub async fn run<P>(
     if known.is_some_and(|known| known != total) {
         return Err(FillError::Origin(OriginError::Truncated));
     }
-    let filled = match spill {
-        Spill::Memory => Ok(Filled::Memory(fill.gather())),
-        Spill::Disk(mut behind) => match behind.write(fill).await {
-            Ok(()) => Ok(Filled::Disk(Box::new(behind.writer.whole()))),
-            Err(why) => Err(FillError::Store(why)),
-        },
-        Spill::Refused(why) => Err(FillError::Store(why)),
-    };
     // the readers need not wait until the disk has the body
-    fill.progress.send_replace(Progress::Whole(total));
-    filled
+    let whole = || fill.progress.send_replace(Progress::Whole(total));
+    match spill {
+        Spill::Memory => {
+            let bytes = fill.gather();
+            whole();
+            Ok(Filled::Memory(bytes))
+        }
+        Spill::Disk(behind) => {
+            whole();
+            match behind.end(fill).await {
+                Ok(writer) => Ok(Filled::Disk(Box::new(writer.whole()))),
+                Err(why) => {
+                    fill.become_relay(reason(&why));
+                    Err(FillError::Store(why))
+                }
+            }
+        }
+        Spill::Refused(why) => {
+            whole();
+            Err(FillError::Store(why))
+        }
+    }
+}
+
+/// From now on the body is not stored, only passed on.
+fn refuse(fill: &Fill, spill: &mut Spill, why: StoreError, on_relay: &mut impl FnMut()) {
+    fill.become_relay(reason(&why));
+    on_relay();
+    *spill = Spill::Refused(why);
 }
 
 /// Returns the reason for a body that the store does not take.
@@ -108,6 +141,7 @@ fn reason(why: &StoreError) -> Reason {
     match why {
         StoreError::TooLarge => Reason::TooLarge,
         StoreError::Busy => Reason::NoRoom,
+        StoreError::TooSlow => Reason::DiskTooSlow,
         StoreError::Closed | StoreError::Io(_) | StoreError::Damaged(_) => Reason::StoreNotAvailable,
     }
 }

@@ -1,12 +1,24 @@
-//! Writes the bytes of a fill to the disk.
+//! Writes the bytes of a fill to the disk. No client waits for that, up to a limit.
+
+use std::{
+    pin::Pin,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 
-use super::state::Fill;
-use crate::store::{BodyWriter, Store, StoreError};
+use super::state::{Fill, LAG};
+use crate::{
+    clock,
+    store::{BodyWriter, Store, StoreError},
+};
 
-/// The most pieces that are written together.
-const TOGETHER: usize = 64;
+/// The most pieces of one body that wait for the disk, beside the limit in bytes ([`LAG`] windows, which is 4 MiB).
+const PIECES: usize = 1024;
+/// How long the clients of one body wait for the disk in all, at least. If more than the limit waits for the disk, the origin
+/// is not read on. When clients have waited for so long, and for half of the time that the body has taken, it is not stored
+/// any more, and the origin is read on.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Whether the bytes of a fill are written to the disk as well.
 pub enum Spill {
@@ -15,31 +27,114 @@ pub enum Spill {
     Refused(StoreError),
 }
 
+/// A write that goes on. It gives the writer back.
+type Writing = Pin<Box<dyn Future<Output = Result<BodyWriter, StoreError>>>>;
+
 /// The writer of a fill, and the pieces that wait for it. They are written together, because each write is handed to
-/// another thread.
+/// another thread. Memory keeps them until they are written.
 pub struct Behind {
-    pub writer: BodyWriter,
+    /// `None` while it writes.
+    writer: Option<BodyWriter>,
+    /// The most bytes that the writer takes.
+    longest: u64,
+    writing: Option<Writing>,
     waiting: Vec<Bytes>,
+    /// The number of bytes in `waiting`.
+    bytes: u64,
+    began: Instant,
+    /// How long clients have waited for the disk.
+    waited: Duration,
 }
 
 impl Behind {
-    /// Writes the pieces that wait, and drops the bytes that memory need not keep.
-    pub async fn write(&mut self, fill: &Fill) -> Result<(), StoreError> {
-        if self.waiting.is_empty() {
-            return Ok(());
+    fn begin(writer: BodyWriter, waiting: Vec<Bytes>) -> Behind {
+        let bytes = waiting.iter().map(|piece| piece.len() as u64).sum();
+        let (longest, began, waited) = (writer.longest(), clock::instant(), Duration::ZERO);
+        Behind { writer: Some(writer), longest, writing: None, waiting, bytes, began, waited }
+    }
+
+    /// Begins to write the pieces that wait, unless it writes already or too few wait to be worth it.
+    fn write(&mut self, least: u64) {
+        let is_due = self.bytes >= least || self.waiting.len() >= PIECES / 16;
+        if self.waiting.is_empty() || !is_due {
+            return;
         }
-        self.writer.append(std::mem::take(&mut self.waiting)).await?;
-        let mut state = fill.lock();
-        let window = state.total.saturating_sub(state.window());
-        state.disk = Some(self.writer.reader());
-        state.forget_before(window);
+        if let Some(mut writer) = self.writer.take() {
+            let pieces = std::mem::take(&mut self.waiting);
+            self.bytes = 0;
+            self.writing = Some(Box::pin(async move { writer.append(pieces).await.map(|()| writer) }));
+        }
+    }
+
+    /// Waits until pieces were written, for ever if none are. Drops the bytes that memory need not keep, and writes on.
+    async fn written(&mut self, fill: &Fill) -> Result<(), StoreError> {
+        let Some(writing) = &mut self.writing else { return std::future::pending().await };
+        let written = writing.await;
+        self.writing = None;
+        let writer = written?;
+        let window = {
+            let mut state = fill.lock();
+            let disk = writer.reader();
+            let window = state.window();
+            let kept = state.total.saturating_sub(window).min(disk.length());
+            state.forget_before(kept);
+            state.disk = Some(disk);
+            window
+        };
+        self.writer = Some(writer);
+        self.write(window / 2);
         Ok(())
+    }
+
+    /// Returns true if no more bytes may wait for the disk.
+    fn is_full(&self, fill: &Fill) -> bool {
+        let state = fill.lock();
+        let written = state.disk.as_ref().map_or(0, |disk| disk.length());
+        state.total - written >= LAG * state.window() || self.waiting.len() >= PIECES
+    }
+
+    /// Waits until more bytes may wait for the disk. Fails when clients have waited for that for too long: not while they
+    /// still have bytes to read.
+    async fn room(&mut self, fill: &Fill) -> Result<(), StoreError> {
+        while self.is_full(fill) {
+            self.write(0);
+            let moved = fill.readers_moved.notified();
+            let is_awaited = fill.lock().is_awaited();
+            let patience = PATIENCE.max(self.began.elapsed() / 2).saturating_sub(self.waited);
+            if is_awaited && patience.is_zero() {
+                return Err(StoreError::TooSlow);
+            }
+            let began = clock::instant();
+            let written = tokio::select! {
+                biased;
+                written = self.written(fill) => written,
+                () = moved, if !is_awaited => Ok(()),
+                () = tokio::time::sleep(patience), if is_awaited => Ok(()),
+            };
+            if is_awaited {
+                self.waited += began.elapsed();
+            }
+            written?;
+        }
+        Ok(())
+    }
+
+    /// Writes all that waits, and returns the writer.
+    pub async fn end(mut self, fill: &Fill) -> Result<BodyWriter, StoreError> {
+        loop {
+            self.write(0);
+            match self.writer {
+                Some(writer) => return Ok(writer),
+                None => self.written(fill).await?,
+            }
+        }
     }
 }
 
 impl Spill {
-    /// Takes the piece that was just pushed to memory. `total` is the number of bytes so far, including the piece.
-    pub async fn take(
+    /// Takes the piece that was just pushed to memory. `total` is the number of bytes so far, including the piece, and
+    /// `known` the length of the body, if it is known.
+    pub fn take(
         &mut self,
         piece: Bytes,
         total: u64,
@@ -47,24 +142,38 @@ impl Spill {
         fill: &Fill,
         store: &Store,
     ) -> Result<(), StoreError> {
+        let window = fill.lock().window();
         match self {
-            Spill::Memory if total <= fill.lock().window() => {}
+            Spill::Memory if total <= window => {}
             Spill::Memory => {
-                let waiting = fill.lock().held();
-                let mut behind = Behind { writer: store.begin_body(known)?, waiting };
-                behind.write(fill).await?;
+                let mut behind = Behind::begin(store.begin_body(known)?, fill.lock().held());
+                behind.write(window / 2);
                 *self = Spill::Disk(Box::new(behind));
             }
+            Spill::Disk(behind) if total > behind.longest => return Err(StoreError::TooLarge),
             Spill::Disk(behind) => {
+                behind.bytes += piece.len() as u64;
                 behind.waiting.push(piece);
-                let waiting: u64 = behind.waiting.iter().map(|piece| piece.len() as u64).sum();
-                // the pieces that wait are still in memory
-                if waiting >= fill.lock().window() / 2 || behind.waiting.len() >= TOGETHER {
-                    behind.write(fill).await?;
-                }
+                behind.write(window / 2);
             }
             Spill::Refused(_) => {}
         }
         Ok(())
+    }
+
+    /// Waits until pieces were written. Cancel safe.
+    pub async fn written(&mut self, fill: &Fill) -> Result<(), StoreError> {
+        match self {
+            Spill::Disk(behind) => behind.written(fill).await,
+            Spill::Memory | Spill::Refused(_) => std::future::pending().await,
+        }
+    }
+
+    /// Waits until more bytes may wait for the disk. Fails if the disk is too slow for the clients.
+    pub async fn room(&mut self, fill: &Fill) -> Result<(), StoreError> {
+        match self {
+            Spill::Disk(behind) => behind.room(fill).await,
+            Spill::Memory | Spill::Refused(_) => Ok(()),
+        }
     }
 }

@@ -179,6 +179,11 @@ impl State {
         self.readers.is_empty()
     }
 
+    /// Returns true if a reader has read all bytes that have come, and waits for more.
+    pub fn is_awaited(&self) -> bool {
+        self.readers.values().any(|at| *at >= self.total)
+    }
+
     /// Drops the bytes of a relay that no reader may still need. Returns true if the origin may be read on: the fastest
     /// reader is near the end of the bytes that have come. Returns `None` if there is no reader.
     pub fn relay_on(&mut self) -> Option<bool> {

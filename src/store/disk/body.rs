@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::IoSliceMut,
+    io::{self, IoSlice, IoSliceMut, Write},
     os::unix::fs::FileExt,
     path::PathBuf,
     sync::{
@@ -84,6 +84,17 @@ pub struct Span {
     pub file: Arc<File>,
     pub offset: u64,
     pub length: u64,
+}
+
+impl Span {
+    /// Returns true if the kernel has its first and its last byte in memory: no read of them waits for the disk.
+    pub fn is_in_memory(&self) -> bool {
+        let has = |offset| {
+            let read = preadv2(&self.file, &mut [IoSliceMut::new(&mut [0])], offset, ReadWriteFlags::NOWAIT);
+            read == Ok(1)
+        };
+        self.length > 0 && has(self.offset) && has(self.offset + self.length - 1)
+    }
 }
 
 impl DiskBody {
@@ -173,21 +184,31 @@ impl DiskBody {
         self.0.filling.as_ref().map(|filling| &filling.space)
     }
 
-    /// Writes bytes to the file. No reader sees them before `has_grown`. Blocks.
-    pub(super) fn append(&self, at: u64, bytes: &[u8]) -> std::io::Result<()> {
+    /// Writes bytes to the end of its file, all of them at once if the system takes them. Nobody reads them yet. Blocks.
+    pub(super) fn append<'a>(&self, pieces: impl Iterator<Item = &'a [u8]>) -> io::Result<()> {
         let file = match (self.0.file.get(), &self.0.filling) {
             (Some(file), _) => file,
             (None, Some(filling)) => {
                 let file = Arc::new(folder::create_file(&filling.path)?);
                 self.0.file.get_or_init(|| file)
             }
-            (None, None) => return Err(std::io::ErrorKind::NotFound.into()),
+            (None, None) => return Err(io::ErrorKind::NotFound.into()),
         };
-        file.write_all_at(bytes, at)
+        let mut slices: Vec<_> = pieces.filter(|piece| !piece.is_empty()).map(IoSlice::new).collect();
+        let mut left = &mut slices[..];
+        while !left.is_empty() {
+            match (&**file).write_vectored(left) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => IoSlice::advance_slices(&mut left, written),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
-    /// Waits until what was written is on the disk. Blocks.
-    pub(super) fn sync(&self) -> std::io::Result<()> {
+    /// Makes what was written reach the disk. Blocks.
+    pub(super) fn sync(&self) -> io::Result<()> {
         self.0.file.get().map_or(Ok(()), |file| file.sync_data())
     }
 

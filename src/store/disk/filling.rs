@@ -64,8 +64,8 @@ impl BodyWriter {
         self.unsynced += count;
         let sync = self.unsynced >= SYNC;
         let write = move || {
+            body.append(pieces.iter().map(|piece| &piece[..])).map_err(StoreError::Io)?;
             for piece in &pieces {
-                body.append(at, piece).map_err(StoreError::Io)?;
                 sums.add(piece);
                 at += piece.len() as u64;
             }
@@ -88,6 +88,11 @@ impl BodyWriter {
         self.body.clone()
     }
 
+    /// Returns the most bytes that the body may have.
+    pub fn longest(&self) -> u64 {
+        self.longest
+    }
+
     /// Ends the appending.
     pub fn whole(self) -> WholeBody {
         let counted = self.finishing.count();
@@ -105,8 +110,7 @@ impl WholeBody {
         let sums = writer.sums.ok_or(StoreError::Closed)?.finish();
         let body = writer.body;
         hop(move || {
-            let length = body.length();
-            body.append(length, behind(&sums)).and_then(|()| body.sync()).map_err(StoreError::Io)?;
+            body.append([behind(&sums)].into_iter()).and_then(|()| body.sync()).map_err(StoreError::Io)?;
             body.is_whole(sums);
             let done = then(body);
             drop(counted);

@@ -16,6 +16,7 @@ use std::{
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
 };
 
 use rustix::fs::{FlockOperation, Mode, flock};
@@ -243,9 +244,22 @@ pub fn clear_live(folder: &Path) -> io::Result<Option<PathBuf>> {
     Ok(Some(gone))
 }
 
-/// Moves a file or folder out of the way at once. Returns where it is then, to be removed.
+/// Makes the names in the cache folder, and of its generations, reach the disk, if the file system can.
+pub fn sync_names(folder: &Path) {
+    for folder in [folder, &folder.join("live")] {
+        if let Err(error) = File::open(folder).and_then(|folder| folder.sync_all()) {
+            log::debug!("the names in {} were not synced: {error}", folder.display());
+        }
+    }
+}
+
+/// Moves a file or folder out of the way at once. Where it is then, to be removed. In one process no name comes twice: what
+/// had it before may be on its way to be removed.
 pub fn move_away(folder: &Path, what: &Path) -> io::Result<PathBuf> {
-    let next = numbered(folder, "gone-")?.last().map_or(1, |(number, _)| number.saturating_add(1));
+    static LAST: AtomicU32 = AtomicU32::new(0);
+    let there = numbered(folder, "gone-")?.last().map_or(0, |(number, _)| *number);
+    let next = LAST.fetch_max(there, Relaxed).max(there).saturating_add(1);
+    LAST.fetch_max(next, Relaxed);
     let gone = folder.join(format!("gone-{next}"));
     fs::rename(what, &gone)?;
     Ok(gone)

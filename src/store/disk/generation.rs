@@ -8,7 +8,7 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicU8, AtomicU64, Ordering::Relaxed},
     },
 };
@@ -17,8 +17,9 @@ use bytes::Bytes;
 
 use super::{
     body::{DiskBody, Right},
+    database::Database,
     folder,
-    records::{DatabaseError, Records},
+    records::DatabaseError,
     removing::Remover,
 };
 use crate::{
@@ -29,7 +30,7 @@ use crate::{
             lines::Mark,
             location::{FileName, Home, Location},
             print::Print,
-            record::{self, Record},
+            record,
         },
     },
 };
@@ -38,15 +39,9 @@ use crate::{
 const READ_WHOLE: u64 = 256 * 1024;
 /// The most bodies of a generation of which it is known which pieces are right.
 const KNOWN: usize = 4096;
-/// Records on one page of sled, which reads and holds whole pages.
-const OF_A_PAGE: u64 = 11;
-/// Bytes that a record on a page costs beside its own.
-const OVERHEAD: u64 = 112;
-/// Bytes of memory that an open database costs, whatever is in it. One that is written to costs `WRITTEN` more. Measured.
+/// Bytes that an open database costs, whatever is in it; one that is written to costs more. Measured.
 const OPEN: u64 = 1536 << 10;
 const WRITTEN: u64 = 4 << 20;
-/// Bytes of pages that are worth opening a database anew when nothing more is written to it.
-const WORTH_A_REOPENING: u64 = 1 << 20;
 const FRESH: &str = "fresh-";
 const PROVEN: &str = "proven-";
 
@@ -58,17 +53,16 @@ pub struct Generation {
     /// Records that were written since the opening.
     pub written: AtomicU64,
     pub folder: PathBuf,
+    /// Its records.
+    pub database: Database,
     /// The folder of the whole cache.
     cache_folder: PathBuf,
-    /// Bytes of the database and of the segment that is written to, as they were measured last.
-    measured: AtomicU64,
+    /// Bytes of the segment that is written to, as they were measured last.
+    segment: AtomicU64,
     /// Bytes of all other files: those of large bodies, and segments that are full.
     beside: AtomicU64,
     /// Bytes of the responses that were found dead since the opening.
     pub dead: AtomicU64,
-    records: RwLock<Records>,
-    /// Bytes of the pages that were read or written since the database was opened, about.
-    pages: AtomicU64,
     segments: Mutex<HashMap<u32, Arc<File>>>,
     /// Which pieces of the bodies with files of their own were found right, by the number of the file. The body itself may
     /// leave the memory tier and come back.
@@ -135,28 +129,22 @@ impl Generation {
         remover: &Remover,
     ) -> Result<Generation, DatabaseError> {
         let folder = live.join(Generation::folder_name(class, number));
-        let (cache, segment) = database(options, share);
         folder::create(&folder).map_err(DatabaseError::Io)?;
-        let database = folder.join("db");
-        let segment = Records::segment_of(&database).unwrap_or(segment);
-        let records = Records::open(&database, cache, segment)?;
-        folder::restrict(&database).map_err(DatabaseError::Io)?;
-        let (measured, beside) = (AtomicU64::new(folder::occupied(&database)), AtomicU64::new(segments(&folder)));
-        let state = AtomicU8::new(State::Sealed as u8);
-        let (written, dead, pages, segments, right) = Default::default();
-        let (records, remover, cache_folder) = (RwLock::new(records), remover.clone(), options.folder.clone());
+        let database = Database::open(folder.join("db"), options, share)?;
+        let (state, beside) = (AtomicU8::new(State::Sealed as u8), AtomicU64::new(segments(&folder)));
+        let (written, segment, dead, segments, right) = Default::default();
+        let (remover, cache_folder) = (remover.clone(), options.folder.clone());
         Ok(Generation {
             number,
             class,
             state,
             written,
             folder,
+            database,
             cache_folder,
-            measured,
+            segment,
             beside,
             dead,
-            records,
-            pages,
             segments,
             right,
             remover,
@@ -186,63 +174,16 @@ impl Generation {
         self.state.store(state as u8, Relaxed);
     }
 
-    /// Returns the database.
-    pub fn records(&self) -> RwLockReadGuard<'_, Records> {
-        self.records.read().unwrap_or_else(|poison| poison.into_inner())
-    }
-
     /// Writes records, and how far the journal must have come.
     pub fn write(&self, records: &[(CacheKey, Vec<u8>)], journal: Mark) -> Result<(), StoreError> {
-        let database = self.records();
-        let bytes: u64 = records.iter().map(|(_, record)| record.len() as u64 + OVERHEAD).sum();
-        // where pages were there before, who writes a record reads its page first
-        let read = if database.was_there() { OF_A_PAGE } else { 1 };
-        self.pages.fetch_add(bytes * read, Relaxed);
         self.written.fetch_add(records.len() as u64, Relaxed);
-        database.write(records, journal)
+        self.database.write(records, journal)
     }
 
-    /// Returns the record of a key. An error: there is one, but it is damaged.
-    pub fn find(&self, key: &CacheKey) -> Result<Option<Record>, StoreError> {
-        let found = self.records().find(key, |record| {
-            self.has_read(record.len());
-            record::decode(key, record)
-        });
-        found?.map(|record| record.ok_or(StoreError::Damaged("a record"))).transpose()
-    }
-
-    /// Returns the key that begins with this print, and its record.
-    pub fn find_print(&self, print: Print) -> Result<Option<(CacheKey, Vec<u8>)>, StoreError> {
-        let found = self.records().find_print(print)?;
-        self.has_read(found.as_ref().map_or(0, |(_, record)| record.len()));
-        Ok(found)
-    }
-
-    /// Counts the page of a record that was read. Its neighbours are likely to be as long.
-    fn has_read(&self, length: usize) {
-        self.pages.fetch_add(OF_A_PAGE * (length as u64 + OVERHEAD), Relaxed);
-    }
-
-    /// Returns how far the journal must have come at least.
-    pub fn journal(&self) -> Result<Mark, StoreError> {
-        self.records().journal()
-    }
-
-    /// Ends the writing. Opens the database anew if that gives much memory back.
-    pub fn seal(&self) -> Result<(), DatabaseError> {
+    /// Ends the writing to it.
+    pub fn seal(&self) {
         self.set_state(State::Sealed);
-        if self.pages() < WORTH_A_REOPENING { Ok(()) } else { self.let_go_of_pages() }
-    }
-
-    /// Opens the database anew, because sled keeps most of what was written to it in memory. If readers do not make way, does
-    /// nothing: one of them may be waiting for a disk that hangs.
-    pub fn let_go_of_pages(&self) -> Result<(), DatabaseError> {
-        let mut tries = (0..100).map(|_| self.records.try_write().inspect_err(|_| std::thread::yield_now()));
-        if let Some(Ok(mut records)) = tries.find(Result::is_ok) {
-            records.reopen(&self.folder.join("db"))?;
-            self.pages.store(0, Relaxed);
-        }
-        Ok(())
+        self.database.forget_touched();
     }
 
     /// Returns the bytes of memory that the database holds, beside its pages and what each record costs.
@@ -250,19 +191,15 @@ impl Generation {
         OPEN + if self.state() == State::Active { WRITTEN } else { 0 }
     }
 
-    /// Returns the bytes of pages that the database holds in memory, about. They are no more than all of its pages.
-    pub fn pages(&self) -> u64 {
-        self.pages.load(Relaxed).min(self.measured.load(Relaxed))
-    }
-
-    /// Returns the bytes that the generation occupies on the disk, as they were measured last.
+    /// Bytes that it occupies, as far as was measured.
     pub fn bytes(&self) -> u64 {
-        self.measured.load(Relaxed) + self.beside.load(Relaxed)
+        self.database.bytes() + self.segment.load(Relaxed) + self.beside.load(Relaxed)
     }
 
     /// Measures the database. `segment`: what the segment that is written to occupies.
     pub fn measure(&self, segment: u64) {
-        self.measured.store(folder::occupied(&self.folder.join("db")) + segment, Relaxed);
+        self.database.measure();
+        self.segment.store(segment, Relaxed);
     }
 
     /// Counts a file of a body that came into the folder.
@@ -278,7 +215,7 @@ impl Generation {
 
     /// Returns where the body of a record is, if it is in a file. The print is that of the record's key.
     pub fn home(&self, print: Print) -> Result<Option<Home>, StoreError> {
-        let Some((key, record)) = self.find_print(print)? else { return Ok(None) };
+        let Some((key, record)) = self.database.find_print(print)? else { return Ok(None) };
         Ok(record::parts(&key, &record).and_then(|parts| parts.home()))
     }
 
@@ -379,12 +316,4 @@ fn segments(folder: &Path) -> u64 {
     let segments = files.filter(|path| path.extension().is_some_and(|extension| extension == "seg"));
     let own = folder.symlink_metadata().map_or(0, |about| about.blocks() * 512);
     own + segments.map(|path| folder::occupied(&path)).sum::<u64>()
-}
-
-/// Returns the bytes of sled's cache for one generation, and sled's segment size in bytes.
-fn database(options: &Options, share: u64) -> (u64, usize) {
-    let cache = (options.memory / 8).min(64 << 20) / 8;
-    // a power of two, small if the share is small
-    let segment = 1 << (share / 16).clamp(128 << 10, 512 << 10).ilog2();
-    (cache.max(256 << 10), segment)
 }

@@ -4,7 +4,9 @@
 //! |---|---|
 //! | [`folder`] | the cache folder: its lock, its tag, what is set aside or about to be removed |
 //! | [`generation`] | one generation: its database, its files of bodies, its state |
-//! | [`records`] | the database of a generation; the only file that names sled |
+//! | [`database`] | the database of a generation, which can be opened anew while others read |
+//! | [`records`] | the records of a database; the only file that names sled |
+//! | [`touched`] | which pages of a database are in memory |
 //! | [`segment`] | small bodies, one behind the other in one file |
 //! | [`body`], [`filling`] | large bodies: how they are read, and how they stream in |
 //! | [`journal`] | the file of the journal |
@@ -12,6 +14,7 @@
 //! | [`space`] | the disk limit, and who has taken how much of it |
 
 pub mod body;
+pub mod database;
 pub mod filling;
 pub mod folder;
 pub mod generation;
@@ -20,3 +23,4 @@ pub mod records;
 pub mod removing;
 pub mod segment;
 pub mod space;
+pub mod touched;

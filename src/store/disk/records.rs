@@ -2,12 +2,14 @@
 //! are damaged, stays broken after the first error of a write, and does not fsync.
 
 use std::{
+    collections::HashSet,
+    ffi::OsString,
     fs::File,
     io,
-    path::Path,
+    path::{Path, PathBuf},
     pin::pin,
     sync::{
-        Arc, Once,
+        Arc, Mutex, Once,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     task::{Context, Wake, Waker},
@@ -83,7 +85,11 @@ pub struct Records {
     /// sled's file, for fsync.
     file: File,
     cache: u64,
-    /// True if sled has failed: its drop may never end.
+    /// The folder where sled has a file of its own for each page that is too long for a segment, and those of these files
+    /// that have reached the disk.
+    blobs: PathBuf,
+    synced: Mutex<HashSet<OsString>>,
+    /// sled failed once: it may never come to the end of its drop.
     broken: AtomicBool,
 }
 
@@ -105,7 +111,8 @@ impl Records {
         };
         THREADS.call_once(|| _ = caught(|| start_threads(&db)));
         let file = File::open(folder.join("db")).map_err(DatabaseError::Io)?;
-        Ok(Records { db: Some(db), file, cache, broken: AtomicBool::new(false) })
+        let (blobs, synced, broken) = (folder.join("blobs"), Mutex::default(), AtomicBool::new(false));
+        Ok(Records { db: Some(db), file, cache, blobs, synced, broken })
     }
 
     /// Returns true if the database was there before it was opened.
@@ -172,8 +179,34 @@ impl Records {
         Ok(Mark { serial: u64::from_be_bytes(*serial), lines })
     }
 
+    /// Makes what was written reach the disk.
     pub fn sync(&self) -> io::Result<()> {
+        self.sync_blobs()?;
         self.file.sync_data()
+    }
+
+    /// Makes the files that sled has added reach the disk: it does not do that itself.
+    fn sync_blobs(&self) -> io::Result<()> {
+        let there: HashSet<OsString> = match std::fs::read_dir(&self.blobs) {
+            Ok(files) => files.flatten().map(|file| file.file_name()).collect(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let mut synced = self.synced.lock().unwrap_or_else(|poison| poison.into_inner());
+        let mut is_new = false;
+        for name in there.difference(&synced) {
+            match File::open(self.blobs.join(name)).and_then(|file| file.sync_data()) {
+                Ok(()) => is_new = true,
+                // sled has replaced the page meanwhile
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if is_new {
+            File::open(&self.blobs)?.sync_all()?;
+        }
+        *synced = there;
+        Ok(())
     }
 
     fn guard<T>(&self, call: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Result<T, StoreError> {

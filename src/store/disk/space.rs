@@ -23,6 +23,9 @@ use crate::store::{
 pub const SHARES: u64 = 10;
 /// The shares of fresh generations. If they have more, the oldest of them is removed first.
 pub const FRESH: u64 = 2;
+/// Room is made for so many shares of bodies on their way before they take it. More of them may never come to their end, and
+/// what is stored would be removed for nothing.
+const COMING: u64 = 2;
 
 /// Counts the bytes of the folder: what the generations occupy (the writer measures it), what bodies on their way into a file
 /// took, and what is gone and not removed yet.
@@ -40,6 +43,8 @@ pub struct Space {
     awaited: AtomicBool,
     /// What the bodies on their way announced that they will take.
     promised: AtomicU64,
+    /// What is about to be copied out of the generation that leaves. [`u64::MAX`]: none leaves.
+    surviving: AtomicU64,
     /// What was set aside.
     set_aside: AtomicU64,
     notices: Notices,
@@ -103,7 +108,8 @@ impl Space {
         let zero = || AtomicU64::new(0);
         let (kept, filling, gone, promised, set_aside) = (zero(), zero(), zero(), zero(), zero());
         let (limit, awaited, configured) = (AtomicU64::new(limit), AtomicBool::new(false), limit);
-        Space { configured, limit, kept, filling, gone, awaited, promised, set_aside, notices }
+        let surviving = AtomicU64::new(u64::MAX);
+        Space { configured, limit, kept, filling, gone, awaited, promised, surviving, set_aside, notices }
     }
 
     /// Counts what was moved away and is to be removed.
@@ -136,7 +142,12 @@ impl Space {
     pub fn promise(self: &Arc<Self>, bytes: u64) -> Option<Promise> {
         let promise = Promise { space: self.clone(), bytes };
         let before = self.promised.fetch_add(bytes, Relaxed);
-        self.fits_beside(before, bytes).then_some(promise)
+        let fits = self.fits_beside(before, bytes);
+        if fits && self.is_tight() {
+            // room is made before the body needs it, so that there is time to keep what is asked for
+            self.notices.send(Notice::Wake);
+        }
+        fits.then_some(promise)
     }
 
     /// Returns true if `promise` would give room for a body of this length now.
@@ -148,22 +159,39 @@ impl Space {
         promised == 0 || promised.saturating_add(bytes) <= self.limit.load(Relaxed) / 2
     }
 
-    /// Takes room for a part of a body. If there is none, waits until the writer has made some.
+    /// Takes room for a part of a body. If there is none, waits until the writer has made some. What waits takes no room.
     pub async fn take(self: &Arc<Self>, bytes: u64) -> Result<Taken, StoreError> {
-        self.filling.fetch_add(bytes, Relaxed);
-        let taken = Taken { space: self.clone(), bytes };
-        if !self.has_room(0) {
-            let (reply, done) = oneshot::channel();
-            self.notices.send(Notice::Room(reply));
-            // the reply is dropped if the writer has ended
-            let made = matches!(tokio::time::timeout(PATIENCE, done).await, Ok(Ok(())));
-            if !made || !self.has_room(0) {
-                return Err(if made { StoreError::TooLarge } else { StoreError::Busy });
+        let made = async {
+            loop {
+                if let Some(taken) = self.try_take(bytes) {
+                    return Ok(taken);
+                }
+                let (reply, made) = oneshot::channel();
+                self.notices.send(Notice::Room(bytes, reply));
+                match made.await {
+                    // another may have taken it already
+                    Ok(true) => {}
+                    Ok(false) => return Err(StoreError::TooLarge),
+                    // the writer has ended
+                    Err(_) => return Err(StoreError::Busy),
+                }
             }
-        } else if self.is_tight() && self.needed().saturating_sub(bytes) < self.tight() {
+        };
+        tokio::time::timeout(PATIENCE, made).await.unwrap_or(Err(StoreError::Busy))
+    }
+
+    /// Takes room for a part of a body, if there is any.
+    fn try_take(self: &Arc<Self>, bytes: u64) -> Option<Taken> {
+        let before = self.filling.fetch_add(bytes, Relaxed);
+        let taken = Taken { space: self.clone(), bytes };
+        let needed = self.kept.load(Relaxed).saturating_add(before);
+        if !self.has_room_for_body(0) {
+            return None;
+        }
+        if needed < self.tight() && self.is_tight() {
             self.notices.send(Notice::Wake);
         }
-        Ok(taken)
+        Some(taken)
     }
 
     pub fn give_back(&self, bytes: u64) {
@@ -222,9 +250,10 @@ impl Space {
         self.limit.load(Relaxed) / SHARES
     }
 
-    /// Returns true if it is time to make room.
+    /// Returns true if it is time to make room: for the bodies on their way, too, as far as they need [`COMING`] shares.
     pub fn is_tight(&self) -> bool {
-        self.needed() > self.tight()
+        let coming = self.promised.load(Relaxed).saturating_sub(self.filling.load(Relaxed));
+        self.needed().saturating_add(coming.min(COMING * self.share())) > self.tight()
     }
 
     /// Returns true if there is no room left, and none will be when all is removed that is about to be.
@@ -240,6 +269,29 @@ impl Space {
     /// Returns true if so many bytes can be written when all is removed that is about to be.
     pub fn will_have_room(&self, bytes: u64) -> bool {
         self.needed().saturating_add(bytes) <= self.most()
+    }
+
+    /// Returns true if a body on its way may take so many bytes now. It leaves what survives a generation its room, and while
+    /// nobody has looked yet what survives, a share.
+    pub fn has_room_for_body(&self, bytes: u64) -> bool {
+        self.used().saturating_add(bytes) <= self.most_for_body()
+    }
+
+    /// Returns true if a body on its way may take so many bytes when all is removed that is about to be.
+    pub fn will_have_room_for_body(&self, bytes: u64) -> bool {
+        self.needed().saturating_add(bytes) <= self.most_for_body()
+    }
+
+    fn most_for_body(&self) -> u64 {
+        match self.surviving.load(Relaxed) {
+            u64::MAX => self.tight(),
+            surviving => self.most().saturating_sub(surviving),
+        }
+    }
+
+    /// Keeps so many bytes for what is to be copied out of the generation that leaves. `None`: none leaves.
+    pub fn keep_for_survivors(&self, bytes: Option<u64>) {
+        self.surviving.store(bytes.unwrap_or(u64::MAX), Relaxed);
     }
 
     fn most(&self) -> u64 {

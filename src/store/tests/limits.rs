@@ -7,7 +7,10 @@ use std::{
 };
 
 use super::support::*;
-use crate::store::{Options, Slot, Store, StoreError, StoredBody, budget::Budget, stats_of, tiers::variants::MOST};
+use crate::store::{
+    Options, Slot, State, Store, StoreError, StoredBody, budget::Budget, format::print::Print, stats_of,
+    tiers::variants::MOST,
+};
 
 /// Watches from a thread of its own how much the folder occupies at most.
 struct Watch {
@@ -252,4 +255,38 @@ async fn until_evicted(store: &Store, most: u64) {
         }
     }
     panic!("{:?}", store.stats());
+}
+
+#[test]
+fn where_more_was_forgotten_than_can_be_remembered_nothing_old_is_found_and_the_store_starts_anew() {
+    run(async {
+        let folder = folder();
+        let store = open(disk_only(folder.path())).await;
+        put(&store, "old", 200);
+        store.flush().await;
+        assert!(served(&store, "old").await.is_some());
+        let shared = &store.0.shared;
+        // the writer does not hear of it meanwhile
+        shared.woken.store(true, SeqCst);
+        for number in 0..u64::MAX {
+            let print = Print(number << 40 | 1);
+            shared.pending.forget(&mut shared.pending.shard_of(print), print);
+            if shared.pending.overflowed() {
+                break;
+            }
+        }
+        store.invalidate(&key("old"));
+        assert!(served(&store, "old").await.is_none());
+        shared.woken.store(false, SeqCst);
+        put(&store, "new", 200);
+        let mut beats = 0..5_000;
+        while shared.pending.overflowed() || store.stats().state != State::Open {
+            assert!(beats.next().is_some(), "it stays");
+            beat(1).await;
+        }
+        put(&store, "newer", 200);
+        store.flush().await;
+        assert!(served(&store, "old").await.is_none());
+        assert_eq!(served(&store, "newer").await, Some(content("newer", 200)));
+    });
 }

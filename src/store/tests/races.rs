@@ -153,7 +153,9 @@ fn a_response_whose_generation_is_dropped_while_it_is_read_is_found_where_it_wen
             let shared = store.0.shared.clone();
             move || {
                 shared.newest(Print::of(&key("large")), |generation| {
-                    let Some(Record { body: RecordBody::Beside(home), .. }) = generation.find(&key("large"))? else {
+                    let Some(Record { body: RecordBody::Beside(home), .. }) =
+                        generation.database.find(&key("large"))?
+                    else {
                         return Ok(None);
                     };
                     // waits until the generation is gone, and not again after that

@@ -57,7 +57,7 @@ pub struct Trace {
 }
 
 impl Trace {
-    pub const CALLS: &str = "trace=openat,mkdir,rename,linkat,unlink,unlinkat,rmdir,write,pwrite64,pwritev,ftruncate,\
+    pub const CALLS: &str = "trace=openat,mkdir,rename,linkat,unlink,unlinkat,rmdir,write,writev,pwrite64,pwritev,ftruncate,\
                              fallocate,fsync,fdatasync";
 
     /// What was done below this folder.
@@ -133,7 +133,7 @@ impl Trace {
                 name_op(&mut self.names, &op);
                 self.ops.push(op);
             }
-            "write" | "pwrite64" | "ftruncate" | "fsync" | "fdatasync" => {
+            "write" | "writev" | "pwrite64" | "ftruncate" | "fsync" | "fdatasync" => {
                 let Some(path) = opened().and_then(inside) else { return };
                 let file = self.names.get(&path).copied().flatten();
                 match (name, file) {
@@ -141,8 +141,8 @@ impl Trace {
                     ("ftruncate", Some(file)) => self.truncate(file, last().expect("a length")),
                     (_, Some(file)) => {
                         // what is not written at an offset is appended
-                        let at = if name == "write" { self.lengths[file] } else { last().expect("an offset") };
-                        let bytes = strings.into_iter().next().expect("bytes");
+                        let at = if name != "pwrite64" { self.lengths[file] } else { last().expect("an offset") };
+                        let bytes = strings.concat();
                         self.lengths[file] = self.lengths[file].max(at + bytes.len());
                         self.ops.push(Op::Write(file, at, bytes));
                     }

@@ -18,7 +18,8 @@ pub struct Catalog {
     pub index: Index,
     /// True if the index names all that the disk holds: after the first opening, except while the journal is read anew.
     pub index_known: AtomicBool,
-    /// The oldest first; the last one is written to. Empty while the store is not open.
+    /// In the order in which they leave: the oldest first, those that were spared after the others of their time. Empty while
+    /// the store is not open.
     generations: RwLock<Vec<Arc<Generation>>>,
 }
 
@@ -67,7 +68,7 @@ impl Catalog {
         generations
             .iter()
             .filter(|generation| generation.state() != State::Active)
-            .map(|generation| generation.pages())
+            .map(|generation| generation.database.pages())
             .sum()
     }
 

@@ -17,7 +17,7 @@ use crate::{
             print::{Entry, Print},
             record::{self, Record, RecordBody, Variant},
         },
-        hop::patient_hop,
+        hop::{PATIENCE, patient_hop},
         notice::Notice,
         response::{Slot, StoredBody, StoredResponse},
     },
@@ -30,6 +30,8 @@ struct Read {
     variants: Vec<Variant>,
     /// Some variants could not be read.
     missed: bool,
+    /// A database that it needs is being opened anew.
+    is_reopening: bool,
 }
 
 impl Shared {
@@ -60,8 +62,8 @@ impl Shared {
             return None;
         }
         let mut turn = None;
-        // a lookup that waits for its turn needs two tries for each read
-        let mut tries = 0..8;
+        // a lookup that waits for its turn needs two tries for each read, and two more for each database that is opened anew
+        let mut tries = 0..16;
         while tries.next().is_some() {
             let (version, variants) = {
                 let shard = self.pending.shard(key);
@@ -77,11 +79,18 @@ impl Shared {
             };
             let is_varying = !variants.is_empty();
             let (waiting, written) = self.known_variants(key, variants);
-            let is_open = self.is_open();
+            // what was forgotten is not known any more: nothing on the disk can be believed
+            let is_open = self.is_open() && !self.pending.overflowed();
             let there = is_open && (!written.is_empty() || !is_varying && self.catalog.entry(key).is_some());
             let found = if there {
                 match turn.take().or_else(|| self.lookups.free().map(Ok)) {
-                    Some(Ok(turn)) => self.read_behind(key, written, turn).await,
+                    Some(Ok(turn)) => match self.read_behind(key, written, turn).await {
+                        Ok(Read { is_reopening: true, .. }) => {
+                            self.reopened().await;
+                            continue;
+                        }
+                        read => read,
+                    },
                     Some(Err(refused)) => Err(refused),
                     None => {
                         turn = Some(self.turn().await);
@@ -159,6 +168,15 @@ impl Shared {
         (waiting, written)
     }
 
+    /// Waits until a database was opened anew. The lookup has no turn meanwhile, so that others can read.
+    async fn reopened(&self) {
+        let reopened = self.reopened.notified();
+        if self.catalog.generations().iter().any(|generation| generation.database.is_reopening()) {
+            // late: the next try says if it is still so
+            let _ = tokio::time::timeout(PATIENCE, reopened).await;
+        }
+    }
+
     /// Waits for a turn to read the disk. Counts a refusal.
     async fn turn(&self) -> Result<Turn, StoreError> {
         self.lookups.turn().await.ok_or_else(|| {
@@ -178,7 +196,11 @@ impl Shared {
         let (shared, key) = (self.clone(), *key);
         let found = patient_hop(move || {
             let read = match variants.is_empty() {
-                true => shared.read(&key).map(|slot| Read { slot, ..Read::default() }),
+                true => match shared.read(&key) {
+                    Ok(slot) => Ok(Read { slot, ..Read::default() }),
+                    Err(StoreError::Busy) => Ok(Read { is_reopening: true, ..Read::default() }),
+                    Err(error) => Err(error),
+                },
                 false => Ok(shared.read_variants(&key, &variants)),
             };
             drop(turn);
@@ -199,7 +221,7 @@ impl Shared {
     /// Reads what the disk holds under a key. Blocks.
     pub fn read(&self, key: &CacheKey) -> Result<Option<Slot>, StoreError> {
         self.newest(Print::of(key), |generation| {
-            generation.find(key)?.map(|record| self.understand(*key, record)).transpose()
+            generation.database.find(key)?.map(|record| self.understand(*key, record)).transpose()
         })
     }
 
@@ -207,7 +229,7 @@ impl Shared {
     fn read_variants(&self, primary: &CacheKey, prints: &[Print]) -> Read {
         let mut read = Read::default();
         for print in prints {
-            let found = self.newest(*print, |generation| match generation.find_print(*print)? {
+            let found = self.newest(*print, |generation| match generation.database.find_print(*print)? {
                 Some((key, record)) => match record::decode_variant(&key, &record) {
                     Some(variant) => Ok(Some(variant)),
                     None => Err(StoreError::Damaged("a record")),
@@ -221,6 +243,7 @@ impl Shared {
                     self.note_damage();
                     self.pending.forget(&mut self.pending.shard_of(*print), *print);
                 }
+                Err(StoreError::Busy) => read.is_reopening = true,
                 Err(error) => {
                     if let StoreError::Io(error) = &error {
                         self.failed_to_read(error);
@@ -241,9 +264,7 @@ impl Shared {
         let mut entry: Option<Entry> = self.catalog.index.find(print);
         while let Some(now) = entry {
             let read = self.catalog.generation(now.generation).map(|generation| find(&generation));
-            if self.catalog.pages() > self.budget.pages() && !self.easing.swap(true, Relaxed) {
-                self.notices.send(Notice::Ease);
-            }
+            self.ease_if_needed();
             match read {
                 Some(Ok(found)) => return Ok(found),
                 Some(Err(error)) if self.catalog.is_current(print, now) => return Err(error),

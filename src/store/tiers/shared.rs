@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::{
     catalog::Catalog,
@@ -25,7 +25,7 @@ use crate::{
         budget::{Budget, Incoming},
         disk::{filling::Finishing, removing::Remover, space::Space},
         format::print::Print,
-        notice::Notices,
+        notice::{Notice, Notices},
         response::Slot,
         stats::Counters,
     },
@@ -52,9 +52,13 @@ pub struct Shared {
     pub state: watch::Sender<Option<State>>,
     /// True if the writer was told that there is something to write.
     pub woken: AtomicBool,
-    /// True if the writer was told that the databases hold too many pages.
+    /// It is known that the databases hold too many pages, or many more than the memory tier makes way for.
     pub easing: AtomicBool,
-    /// True if a key was forgotten and the journal on the disk does not say so yet.
+    /// Bytes of pages that the memory tier makes way for.
+    shared_pages: AtomicU64,
+    /// Tells the lookups that wait for it when a database was opened anew.
+    pub reopened: Notify,
+    /// Something was forgotten, and the journal on the disk does not say so yet.
     pub forgetting: AtomicBool,
     /// The name of the next body that streams into a file.
     pub next_filling: AtomicU64,
@@ -80,6 +84,8 @@ impl Shared {
             purges: Purges::default(),
             forgetting: AtomicBool::new(false),
             easing: AtomicBool::new(false),
+            shared_pages: AtomicU64::new(0),
+            reopened: Notify::new(),
             remover: Remover::start(space.clone()),
             space,
             notices,
@@ -97,8 +103,29 @@ impl Shared {
         }
     }
 
-    /// Gives the memory tier what these bytes of databases, and all else, leave of `--memory`.
-    pub fn share_memory(&self, databases: u64) {
+    /// Tells the thread that opens databases anew, if they hold too many pages or the memory tier must make way for them.
+    pub fn ease_if_needed(&self) {
+        let (pages, shared) = (self.catalog.pages(), self.shared_pages.load(Relaxed));
+        let most = self.budget.read_pages().min(shared + self.budget.growth());
+        if pages > most && !self.easing.swap(true, Relaxed) {
+            self.notices.send(Notice::Ease);
+        }
+    }
+
+    /// Halves the weights of what was asked for, if it is time.
+    pub fn fade(&self) {
+        if self.sketch.has_aged(self.catalog.index.responses()) {
+            self.sketch.fade();
+        }
+    }
+
+    /// Gives the memory tier what is left of `--memory` beside the databases.
+    pub fn share_memory(&self) {
+        let databases = {
+            let generations = self.catalog.generations();
+            generations.iter().map(|generation| generation.memory() + generation.database.pages()).sum::<u64>()
+        };
+        self.shared_pages.store(self.catalog.pages(), Relaxed);
         let taken = databases + self.pending.bytes() + self.incoming.held() + self.sketch.size() + self.purges.size();
         self.memory.resize(Budget::tier(self.options.memory, taken, self.catalog.index.len()));
     }

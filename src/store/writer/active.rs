@@ -1,6 +1,11 @@
 //! The generation that is written to.
 
-use std::{fs, io, sync::Arc};
+use std::{
+    fs::{self, File},
+    io,
+    path::Path,
+    sync::Arc,
+};
 
 use crate::{
     key::CacheKey,
@@ -70,11 +75,19 @@ impl Active {
         Home { generation: self.generation.number, location }
     }
 
-    /// Links another generation's file of one body. `None`: the file is gone.
+    /// Shares another generation's file of one body, or copies it where the file system has no hard links, or no more of
+    /// them for this file. `None`: it is gone, or cannot be copied.
     pub fn link(&mut self, from: &Generation, location: Location) -> Result<Option<Home>, StoreError> {
         let file = FileName::Body(self.file_number());
         let path = file.path(&self.generation.folder);
-        let linked = found(fs::hard_link(location.file.path(&from.folder), &path))?;
+        let there = location.file.path(&from.folder);
+        let linked = match fs::hard_link(&there, &path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                log::debug!("a stored body is copied, it could not be linked: {error}");
+                copied(&there, &path)
+            }
+            linked => found(linked)?,
+        };
         Ok(linked.map(|()| {
             self.generation.add_file(&path);
             self.generation.note_right(file, from.right(location.file));
@@ -100,7 +113,7 @@ impl Active {
             if let Some(segment) = &mut self.segment {
                 segment.sync()?;
             }
-            self.generation.records().sync()?;
+            self.generation.database.records().sync()?;
         }
         Ok(())
     }
@@ -108,9 +121,8 @@ impl Active {
     /// Syncs the generation, and ends the writing to it.
     pub fn seal(mut self) -> Result<(), StoreError> {
         self.sync().map_err(StoreError::Io)?;
-        self.generation.seal().map_err(|failure| StoreError::Io(failure.into()))?;
-        // sled takes another segment when it opens
         self.measure();
+        self.generation.seal();
         Ok(())
     }
 
@@ -128,6 +140,17 @@ impl Active {
         self.next_file += 1;
         number
     }
+}
+
+/// Copies a file, durably. `None`: it could not be copied.
+fn copied(from: &Path, to: &Path) -> Option<()> {
+    let copied = fs::copy(from, to).and_then(|_| File::open(to)?.sync_all());
+    let failed = |error: &io::Error| {
+        log::debug!("a stored body could not be copied: {error}");
+        // what there is of the copy
+        let _ = fs::remove_file(to);
+    };
+    copied.inspect_err(failed).ok()
 }
 
 fn found(done: io::Result<()>) -> Result<Option<()>, StoreError> {

@@ -5,6 +5,7 @@ use std::{
     os::unix::fs::MetadataExt,
     path::PathBuf,
     sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
 };
 
 use super::active::Active;
@@ -13,12 +14,7 @@ use crate::{
     purge::Position,
     store::{
         StoreError,
-        disk::{
-            body::DiskBody,
-            generation::{Class, State},
-            journal::Journal,
-            records::Records,
-        },
+        disk::{body::DiskBody, generation::Class, journal::Journal, records::Records},
         format::{
             lines::{self, Line},
             location::{FileName, Home, Location},
@@ -40,6 +36,9 @@ pub const INLINE: u64 = 256;
 
 /// The longest head, in bytes, whose record is read to see if a new body is the stored one.
 const LONG_HEAD: u64 = 64 << 10;
+
+/// How long the writer rests, between other work, if it can do no more until a database is open again.
+pub const REOPENING: Duration = Duration::from_millis(5);
 
 pub struct Generations {
     pub shared: Arc<Shared>,
@@ -83,12 +82,18 @@ impl Generations {
         Generations { shared, journal, fresh, proven, next_number, unsynced: Vec::new(), marked: Position::ZERO }
     }
 
-    /// Writes changes. On return the kernel has them, but the disk may not.
-    pub fn write(&mut self, changes: Vec<(Print, Waiting)>) -> Result<(), StoreError> {
+    /// Writes changes. They have left the process on return, but need not have reached the disk. Returns false if some
+    /// still wait: what they replace is in a database that is being opened anew.
+    pub fn write(&mut self, changes: Vec<(Print, Waiting)>) -> Result<bool, StoreError> {
         let shared = self.shared.clone();
         let mut writes = Vec::with_capacity(changes.len());
+        let mut all = true;
         for (print, waiting) in changes {
-            writes.push(self.prepare(print, waiting)?);
+            match self.prepare(print, waiting) {
+                Ok(write) => writes.push(write),
+                Err(StoreError::Busy) => all = false,
+                Err(error) => return Err(error),
+            }
         }
         let generation = self.fresh.generation.number;
         let mut records = Vec::with_capacity(writes.len());
@@ -111,6 +116,8 @@ impl Generations {
         }
         self.record(&lines);
         self.unsynced.extend(writes.iter().map(|write| write.print));
+        // before the bodies give back the room that they took on their way: it is never counted as free
+        self.measure()?;
         for write in writes {
             if let Some(home) = write.replaced
                 && let Some(generation) = shared.catalog.generation(home.generation)
@@ -126,7 +133,7 @@ impl Generations {
             }
             shared.pending.written(write.print, write.turn);
         }
-        Ok(())
+        Ok(all)
     }
 
     /// Applies lines to the journal and the index. From here on they are true.
@@ -155,7 +162,8 @@ impl Generations {
         self.sync_journal()?;
         self.shared.forgetting.store(false, Relaxed);
         self.unsynced.clear();
-        self.ease()?;
+        self.shared.share_memory();
+        self.shared.ease_if_needed();
         if self.journal.is_long(self.shared.catalog.index.len()) {
             let path = self.shared.options.folder.join("live/journal");
             let (state, summary) = (self.shared.purges.state(), self.shared.catalog.index.lines());
@@ -173,28 +181,7 @@ impl Generations {
         Ok(())
     }
 
-    /// If the databases that are only read hold more pages than they may, opens those anew that hold most. Gives the memory tier
-    /// what is left of `--memory`.
-    pub fn ease(&self) -> io::Result<()> {
-        let shared = &self.shared;
-        let mut generations = shared.catalog.generations().clone();
-        let (mut pages, may) = (shared.catalog.pages(), shared.budget.pages());
-        if pages > may {
-            generations.sort_unstable_by_key(|generation| std::cmp::Reverse(generation.pages()));
-            for generation in generations.iter().filter(|generation| generation.state() != State::Active) {
-                if pages <= may / 2 {
-                    break;
-                }
-                pages = pages.saturating_sub(generation.pages());
-                generation.let_go_of_pages()?;
-            }
-        }
-        let databases = generations.iter().map(|generation| generation.memory() + generation.pages()).sum();
-        shared.share_memory(databases);
-        Ok(())
-    }
-
-    /// Forgets what was not synced before the disk failed: the journal on the disk may name an older version.
+    /// The disk failed: what its journal does not say would come back as it was before.
     pub fn forget_unsynced(self) {
         self.shared.catalog.generations_mut().clear();
         for print in &self.unsynced {
@@ -209,7 +196,7 @@ impl Generations {
     /// noticed.
     pub fn close(mut self) {
         let synced = self.journal.synced();
-        let known = self.fresh.generation.journal().unwrap_or_default();
+        let known = self.fresh.generation.database.records().journal().unwrap_or_default();
         if known != synced
             && let Err(error) = self.fresh.write(&[], synced).and_then(|()| self.fresh.sync().map_err(StoreError::Io))
         {
@@ -254,13 +241,14 @@ impl Generations {
             // a response that was purged while it waited counts as forgotten
             Change::Response(response) if !self.shared.purges.is_dead(&response.head) => response,
             Change::Response(_) | Change::Forgotten => {
-                write.replaced = old.and_then(|entry| self.old_body(print, entry, 0));
+                // where that is not known now, a sweep removes the file
+                write.replaced = old.and_then(|entry| self.old_body(print, entry, 0).ok().flatten());
                 return Ok(write);
             }
         };
         let StoredResponse { key, primary, head, body, .. } = &**response;
         let length = body.length();
-        let old = old.and_then(|entry| self.old_body(print, entry, length));
+        let old = old.map_or(Ok(None), |entry| self.old_body(print, entry, length))?;
         let form = match body {
             StoredBody::Memory(bytes) if length <= INLINE => BodyForm::Inline(bytes),
             StoredBody::Memory(bytes) => {
@@ -303,15 +291,20 @@ impl Generations {
         Ok(write)
     }
 
-    /// Returns the place of the body that the record of a key names, if it matters: the body has a file of its own, or a new
-    /// body of this length may be the same.
-    fn old_body(&self, print: Print, entry: Entry, length: u64) -> Option<Home> {
+    /// The place of the body that the record of a key names, if it matters: its file goes with the record, or a new body
+    /// of this length may be the same one.
+    /// [`StoreError::Busy`]: its database is being opened anew.
+    fn old_body(&self, print: Print, entry: Entry, length: u64) -> Result<Option<Home>, StoreError> {
         let rest = entry.size.bytes().checked_sub(length).filter(|_| length > INLINE);
         if !entry.size.has_own_file() && rest.is_none_or(|head| head > LONG_HEAD) {
-            return None;
+            return Ok(None);
         }
-        // a record that cannot be read names nothing
-        self.shared.catalog.generation(entry.generation)?.home(print).ok().flatten()
+        match self.shared.catalog.generation(entry.generation).map(|generation| generation.home(print)) {
+            Some(Ok(home)) => Ok(home),
+            Some(Err(StoreError::Busy)) => Err(StoreError::Busy),
+            // a record that cannot be read names nothing
+            Some(Err(_)) | None => Ok(None),
+        }
     }
 
     /// Returns true if a record that is written now may name this body.

@@ -8,36 +8,42 @@
 //! | [`opening`] | makes generations of a folder, in whatever state it is |
 //! | [`generations`] | writes changes: bodies, records, lines of the journal, the index |
 //! | [`active`] | the generation that is written to |
+//! | [`room`] | measures what the disk holds, and sees to it that there is room |
 //! | [`rotation`] | makes room |
 //! | [`sweep`] | forgets what is long dead |
+//! | [`easing`] | the thread that opens databases anew, so that they let go of their pages |
 
 mod active;
 mod command;
+mod easing;
 mod generations;
 mod opening;
+mod room;
 mod rotation;
 mod states;
 mod sweep;
 
 use std::{
+    collections::VecDeque,
     sync::{
-        Arc, Weak,
+        Arc,
         atomic::Ordering::{Relaxed, SeqCst},
         mpsc::{Receiver, RecvTimeoutError, Sender},
     },
+    thread,
     time::{Duration, Instant},
 };
 
 pub use command::Command;
-use generations::Generations;
+use easing::Easing;
+use generations::{Generations, REOPENING};
 use rotation::Rotation;
 use sweep::Sweeping;
-
 use tokio::sync::oneshot;
 
 use super::{
     StoreError,
-    disk::{folder::FolderLock, generation::Generation},
+    disk::folder::FolderLock,
     format::print::Print,
     notice::Notice,
     tiers::{pending::Change, shared::Shared},
@@ -48,23 +54,20 @@ use crate::{clock, key::CacheKey};
 const GATHER: Duration = Duration::from_millis(50);
 /// The time after which what was written is synced, at the latest.
 const SYNC: Duration = Duration::from_millis(400);
-/// The time after which the disk is tried again: at first, and at most.
-const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(4));
-/// The times before a sweep: after an opening, after the last sweep, between the steps of one.
+/// When stored responses are looked through for what is dead: after opening, after each pass, between its steps.
 const FIRST_SWEEP: Duration = Duration::from_secs(60);
 const SWEEP: Duration = Duration::from_secs(6 * 3600);
 const SWEEP_STEP: Duration = Duration::from_millis(50);
 /// The time after which the disk is measured again, also if nothing is written: others may fill it. (The store's own tests do
 /// not wait for a minute.)
 const MEASURE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 60 });
-/// The time for which the end waits for room for what is not written yet.
-const LAST_ROOM: Duration = Duration::from_secs(1);
-/// The least and the most bytes that are written together.
+/// Bytes that are written together: at least, and at most.
 const BATCH: (u64, u64) = (64 << 10, 1 << 20);
 
 struct Writer {
     shared: Arc<Shared>,
-    /// Takes the commands of the thread that counts files after an opening.
+    easing: Easing,
+    /// For what is done behind an opening.
     commands: Sender<Command>,
     lock: Option<FolderLock>,
     open: Option<Open>,
@@ -73,9 +76,14 @@ struct Writer {
     next_number: Option<u32>,
     /// Those who wait for everything to be written, and for room.
     flushes: Vec<oneshot::Sender<()>>,
-    rooms: Vec<oneshot::Sender<()>>,
-    /// True if what waits cannot be written before something was removed.
+    rooms: VecDeque<(u64, oneshot::Sender<bool>)>,
+    /// Those who wait for what was forgotten to be durable. It is made so once for all of them.
+    forgotten: Vec<oneshot::Sender<()>>,
+    forget_at: Option<Instant>,
+    /// What waits cannot be written before something was removed.
     waits_for_room: bool,
+    /// The number of responses that were not written, when that was looked at last.
+    not_written: u64,
     /// When the disk is tried again, and the time to the next try if that fails.
     retry: Option<(Instant, Duration)>,
     write_at: Option<Instant>,
@@ -95,8 +103,9 @@ struct Open {
 /// Runs the writer until it is told to close.
 pub fn run(shared: Arc<Shared>, (commands, received): (Sender<Command>, Receiver<Command>), lock: Option<FolderLock>) {
     let (retry, write_at, sync_at, rotate_at, measure_at, sweep_at) = Default::default();
-    let (open, next_number, flushes, rooms, waits_for_room) = Default::default();
+    let (open, next_number, flushes, rooms, forgotten, forget_at, waits_for_room, not_written) = Default::default();
     let mut writer = Writer {
+        easing: Easing::start(&shared),
         shared,
         commands,
         lock,
@@ -104,7 +113,10 @@ pub fn run(shared: Arc<Shared>, (commands, received): (Sender<Command>, Receiver
         next_number,
         flushes,
         rooms,
+        forgotten,
+        forget_at,
         waits_for_room,
+        not_written,
         retry,
         write_at,
         sync_at,
@@ -112,9 +124,10 @@ pub fn run(shared: Arc<Shared>, (commands, received): (Sender<Command>, Receiver
         measure_at,
         sweep_at,
     };
-    writer.open(RETRY.0);
+    writer.open_first();
     loop {
-        match writer.next(&received) {
+        let next = if writer.is_late() { Err(RecvTimeoutError::Timeout) } else { writer.next(&received) };
+        match next {
             Ok(Command::Notice(Notice::Wake)) => {
                 writer.shared.woken.store(false, SeqCst);
                 writer.write_at.get_or_insert_with(|| clock::instant() + GATHER);
@@ -123,10 +136,11 @@ pub fn run(shared: Arc<Shared>, (commands, received): (Sender<Command>, Receiver
             Ok(Command::Notice(Notice::Purged)) => {
                 writer.sync_at.get_or_insert_with(|| clock::instant() + SYNC);
             }
-            Ok(Command::Notice(Notice::Ease)) => writer.ease(),
+            Ok(Command::Notice(Notice::Ease)) => writer.easing.wake(),
+            Ok(Command::Notice(Notice::Failed(error))) => writer.failed(StoreError::Io(error)),
             Ok(Command::Counted { generation, guess, counted }) => writer.counted(&generation, guess, counted),
-            Ok(Command::Notice(Notice::Room(reply))) => {
-                writer.rooms.push(reply);
+            Ok(Command::Notice(Notice::Room(bytes, reply))) => {
+                writer.rooms.push_back((bytes, reply));
                 writer.answer_rooms();
             }
             Ok(Command::Notice(Notice::Removed)) => {
@@ -140,8 +154,8 @@ pub fn run(shared: Arc<Shared>, (commands, received): (Sender<Command>, Receiver
                 writer.flush();
             }
             Ok(Command::Forgotten(reply)) => {
-                writer.write_forgotten();
-                let _ = reply.send(());
+                writer.forgotten.push(reply);
+                writer.forget_at.get_or_insert_with(clock::instant);
             }
             Ok(Command::Purge(reply)) => {
                 let _ = reply.send(writer.purge());
@@ -167,11 +181,22 @@ pub fn run(shared: Arc<Shared>, (commands, received): (Sender<Command>, Receiver
 }
 
 impl Writer {
-    /// Returns the next command, or a timeout when something is due.
-    fn next(&self, commands: &Receiver<Command>) -> Result<Command, RecvTimeoutError> {
+    /// When something is due.
+    fn due(&self) -> Option<Instant> {
         let retry_at = self.retry.map(|(at, _)| at);
-        let due = [retry_at, self.write_at, self.sync_at, self.rotate_at, self.measure_at, self.sweep_at];
-        match due.into_iter().flatten().min() {
+        let (write_at, sync_at) = (self.write_at, self.sync_at);
+        let due = [retry_at, self.forget_at, write_at, sync_at, self.rotate_at, self.measure_at, self.sweep_at];
+        due.into_iter().flatten().min()
+    }
+
+    /// Returns true if something has been due for so long that it comes before further commands.
+    fn is_late(&self) -> bool {
+        self.due().is_some_and(|due| due + GATHER < clock::instant())
+    }
+
+    /// The next command, or a timeout when something is due.
+    fn next(&self, commands: &Receiver<Command>) -> Result<Command, RecvTimeoutError> {
+        match self.due() {
             Some(due) => commands.recv_timeout(due.saturating_duration_since(clock::instant())),
             None => commands.recv().map_err(|_| RecvTimeoutError::Disconnected),
         }
@@ -181,6 +206,9 @@ impl Writer {
         let now = clock::instant();
         if let Some((_, after)) = self.retry.take_if(|(at, _)| *at <= now) {
             self.open(after);
+        }
+        if self.forget_at.is_some_and(|at| at <= now) {
+            self.write_forgotten();
         }
         if self.write_at.is_some_and(|at| at <= now) {
             if self.flushes.is_empty() { self.write() } else { self.flush() }
@@ -204,6 +232,11 @@ impl Writer {
     /// rest waits until something was removed.
     fn write(&mut self) {
         self.write_at = None;
+        if self.open.is_some() && self.shared.pending.overflowed() {
+            // opening it anew throws away what cannot be believed
+            self.failed(StoreError::Busy);
+            return;
+        }
         let enough = clock::instant() + GATHER;
         loop {
             if clock::instant() > enough {
@@ -218,7 +251,10 @@ impl Writer {
                 some = self.shared.pending.all(|change| matches!(change, Change::Forgotten));
             }
             let Some(open) = self.open.as_mut().filter(|_| !some.is_empty()) else { break };
-            let written = open.set.write(some).and_then(|()| {
+            let written = open.set.write(some).and_then(|all| {
+                if !all {
+                    thread::park_timeout(REOPENING);
+                }
                 open.set.measure()?;
                 open.rotation.step(&mut open.set)
             });
@@ -253,22 +289,22 @@ impl Writer {
         }
     }
 
-    /// Answers those who wait for room, if there is some or there will be none.
-    fn answer_rooms(&mut self) {
-        if !self.rooms.is_empty() && self.make_room(0) {
-            answer(&mut self.rooms);
-        }
-    }
-
-    /// Writes what was forgotten. It is on the disk on return, with the rules that waited.
+    /// Writes what was forgotten, and answers those who wait for that when it has reached the disk.
     fn write_forgotten(&mut self) {
+        self.forget_at = None;
+        self.forgotten.retain(|reply| !reply.is_closed());
+        if self.forgotten.is_empty() {
+            // they do not wait any more; it is written with all else
+            return;
+        }
         let waiting = self.shared.pending.all(|change| matches!(change, Change::Forgotten));
-        // even if nothing waits, a line that was written a moment ago may need the sync
-        let written = self.open.as_mut().map_or(Ok(()), |open| open.set.write(waiting));
+        // it may have been written a moment ago
+        let written = self.open.as_mut().map_or(Ok(true), |open| open.set.write(waiting));
         match written {
-            Ok(()) => self.sync(),
+            Ok(_) => self.sync(),
             Err(error) => self.failed(error),
         }
+        answer(&mut self.forgotten);
     }
 
     fn sync(&mut self) {
@@ -292,37 +328,6 @@ impl Writer {
         Ok(())
     }
 
-    fn ease(&mut self) {
-        if let Some(Err(error)) = self.open.as_ref().map(|open| open.set.ease()) {
-            self.failed(StoreError::Io(error));
-        }
-        self.shared.easing.store(false, Relaxed);
-    }
-
-    fn counted(&mut self, generation: &Weak<Generation>, guess: u64, counted: u64) {
-        let Some(generation) = generation.upgrade() else { return };
-        generation.correct(guess, counted);
-        self.measure();
-    }
-
-    /// Measures what the disk holds and has left, and makes room if that is needed.
-    fn measure(&mut self) {
-        self.measure_at = self.open.as_ref().map(|_| clock::instant() + MEASURE);
-        match self.open.as_ref().map(|open| open.set.measure()) {
-            Some(Ok(())) => self.rotate_if_over(),
-            Some(Err(error)) => self.failed(error),
-            None => {}
-        }
-    }
-
-    /// Makes room if more is held than may be. A store that only has little room left keeps what it holds until something is
-    /// written.
-    fn rotate_if_over(&mut self) {
-        if self.shared.is_over() {
-            self.rotate_at = Some(clock::instant());
-        }
-    }
-
     fn forget_unreadable(&mut self, key: &CacheKey) {
         let shared = &self.shared;
         shared.note_damage();
@@ -333,18 +338,7 @@ impl Writer {
         self.write_at.get_or_insert_with(|| clock::instant() + GATHER);
     }
 
-    /// Goes on making room.
-    fn rotate(&mut self) {
-        self.rotate_at = None;
-        match self.open.as_mut().map(|open| open.rotation.step(&mut open.set)) {
-            Some(Ok(true)) => self.rotate_at = Some(clock::instant()),
-            Some(Err(error)) => self.failed(error),
-            _ => {}
-        }
-        self.sync_at.get_or_insert_with(|| clock::instant() + SYNC);
-    }
-
-    /// Does a step of a sweep. Returns true if there is more of it.
+    /// Looks through a part of what is stored for what is dead. Is there more of this pass?
     fn sweep(&mut self) -> bool {
         let swept = self.open.as_mut().map(|open| open.sweeping.step(&mut open.set, &mut open.rotation));
         self.sync_at.get_or_insert_with(|| clock::instant() + SYNC);
@@ -362,25 +356,6 @@ impl Writer {
         let before = self.shared.counters.swept.load(Relaxed);
         while self.sweep() {}
         self.shared.counters.swept.load(Relaxed) - before
-    }
-
-    /// Makes room for so many bytes, as far as a generation is left to remove. Returns false if the room will be there only when
-    /// what was moved away is removed: a notice says so.
-    fn make_room(&mut self, bytes: u64) -> bool {
-        let space = self.shared.space.clone();
-        while let Some(open) = &mut self.open {
-            let measured = open.set.measure();
-            if measured.is_ok() && space.will_have_room(bytes) {
-                // once more: it may have been removed before it was waited for
-                return space.has_room(bytes) || !space.await_removal() || space.has_room(bytes);
-            }
-            match measured.and_then(|()| open.rotation.drop_one(&mut open.set)) {
-                Ok(true) => {}
-                Ok(false) => return true,
-                Err(error) => self.failed(error),
-            }
-        }
-        true
     }
 }
 

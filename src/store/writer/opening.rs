@@ -240,10 +240,10 @@ fn open_generation(
 ) -> io::Result<Result<(Generation, Mark), String>> {
     let opened = Generation::open(live, class, number, &shared.options, shared.space.share(), &shared.remover);
     Ok(match opened {
-        Ok(generation) => match generation.journal() {
-            Ok(mark) => Ok((generation, mark)),
-            Err(error) => Err(error.to_string()),
-        },
+        Ok(generation) => {
+            let mark = generation.database.records().journal();
+            mark.map(|mark| (generation, mark)).map_err(|error| error.to_string())
+        }
         Err(DatabaseError::Io(error)) if is_the_disks(&error) => return Err(error),
         Err(DatabaseError::Io(error)) => Err(error.to_string()),
         Err(DatabaseError::Damaged(why)) => Err(why),

@@ -4,9 +4,13 @@
 use std::{
     cmp::Reverse,
     sync::{Arc, atomic::Ordering::Relaxed},
+    thread,
 };
 
-use super::{active::Active, generations::Generations};
+use super::{
+    active::Active,
+    generations::{Generations, REOPENING},
+};
 use crate::{
     key::CacheKey,
     store::{
@@ -38,14 +42,16 @@ struct Leaving {
     generation: Arc<Generation>,
     /// The records that are still to be copied, the next one last.
     survivors: Vec<Print>,
+    /// The bytes that they need, about.
+    bytes: u64,
 }
 
 impl Leaving {
     /// Marks a generation as leaving. The survivors are copied in the order of the database, so that each page is read once.
-    fn new(generation: Arc<Generation>, mut survivors: Vec<Print>) -> Leaving {
+    fn new(generation: Arc<Generation>, mut survivors: Vec<Print>, bytes: u64) -> Leaving {
         generation.set_state(State::Leaving);
         survivors.sort_unstable_by_key(|print| Reverse(print.0));
-        Leaving { generation, survivors }
+        Leaving { generation, survivors, bytes }
     }
 }
 
@@ -63,58 +69,80 @@ impl Rotation {
         self.leaving.is_some()
     }
 
-    /// Removes this generation next, after these records of it were copied.
-    pub fn drop_next(&mut self, generation: Arc<Generation>, survivors: Vec<Print>) {
-        self.leaving = Some(Leaving::new(generation, survivors));
+    /// Removes this generation next, after these records of it were copied, which need so many bytes.
+    pub fn drop_next(&mut self, generation: Arc<Generation>, survivors: Vec<Print>, bytes: u64) {
+        self.leaving = Some(Leaving::new(generation, survivors, bytes));
     }
 
     /// Does a step of what the limit needs. Returns true if there is more to do.
     pub fn step(&mut self, set: &mut Generations) -> Result<bool, StoreError> {
         let shared = set.shared.clone();
-        if shared.sketch.has_aged(shared.catalog.index.responses()) {
-            shared.sketch.fade();
-        }
+        shared.fade();
         seal_full(set)?;
         if shared.space.is_over() {
             // no time for survivors
             return self.drop_one(set);
         }
-        match self.leaving.take() {
+        if self.leaving.is_none() && !shared.is_tight() {
+            return Ok(false);
+        }
+        self.advance(set)
+    }
+
+    /// Does a step of making room for a body on its way, which waits for it. Returns false if there is nothing to remove.
+    pub fn make_way(&mut self, set: &mut Generations) -> Result<bool, StoreError> {
+        seal_full(set)?;
+        Ok(self.advance(set)? || self.drop_one(set)?)
+    }
+
+    /// Copies a part of what survives the generation that leaves, and removes it after that; or chooses the one that leaves.
+    /// Returns false if none may leave.
+    fn advance(&mut self, set: &mut Generations) -> Result<bool, StoreError> {
+        let advanced = match self.leaving.take() {
             Some(mut leaving) => {
                 copy_some(set, &mut leaving)?;
-                set.ease().map_err(StoreError::Io)?;
+                set.shared.ease_if_needed();
                 if leaving.survivors.is_empty() {
                     remove(set, &leaving.generation)?;
                 } else {
                     self.leaving = Some(leaving);
                 }
-                Ok(true)
+                true
             }
-            None if shared.is_tight() => {
-                if let Some(leaving) = mostly_dead(&shared) {
-                    self.leaving = Some(leaving);
-                    return Ok(true);
-                }
-                let Some(generation) = least_worth(set) else { return Ok(false) };
-                let (survivors, worthy) = survivors(&shared, &generation);
-                if worthy > generation.bytes() / 2
-                    && worthy > shared.space.room_for_survivors()
-                    && self.spare(&shared.catalog, &generation)
-                {
-                    return Ok(true);
-                }
-                self.spared = 0;
-                self.leaving = Some(Leaving::new(generation, survivors));
-                Ok(true)
-            }
-            None => Ok(false),
+            None => self.choose(set),
+        };
+        self.keep_room(set);
+        Ok(advanced)
+    }
+
+    /// Chooses the generation that leaves, or spares one. Returns false if none may leave.
+    fn choose(&mut self, set: &Generations) -> bool {
+        let shared = &set.shared;
+        if let Some(leaving) = mostly_dead(shared) {
+            self.leaving = Some(leaving);
+            return true;
         }
+        let Some(generation) = least_worth(set) else { return false };
+        let room = shared.space.room_for_survivors();
+        let (survivors, worthy) = survivors(shared, &generation);
+        let is_worth_keeping = worthy > generation.bytes() / 2 && worthy > room;
+        if !(is_worth_keeping && self.spare(&shared.catalog, &generation)) {
+            self.spared = 0;
+            self.leaving = Some(Leaving::new(generation, survivors, worthy.min(room)));
+        }
+        true
+    }
+
+    /// Bodies on their way leave room for what survives.
+    fn keep_room(&self, set: &Generations) {
+        set.shared.space.keep_for_survivors(self.leaving.as_ref().map(|leaving| leaving.bytes));
     }
 
     /// Makes room at once, whatever it costs. Returns true if there was something to drop.
     pub fn drop_one(&mut self, set: &mut Generations) -> Result<bool, StoreError> {
         let leaving = self.leaving.take().map(|leaving| leaving.generation);
-        let generation = match leaving.or_else(|| least_worth(set)) {
+        self.keep_room(set);
+        let generation = match leaving.or_else(|| lightest(&set.shared)) {
             Some(generation) => generation,
             // only what is written to is left
             None if !set.shared.catalog.index.of_generation(set.fresh.generation.number).is_empty() => {
@@ -151,7 +179,9 @@ fn seal_full(set: &mut Generations) -> Result<(), StoreError> {
     let (bytes, records, pages) = (set.shared.space.share(), budget.records() / SHARES, budget.pages());
     // memory holds all pages of what is written to
     let is_full = |Active { generation, .. }: &Active| {
-        generation.bytes() >= bytes || generation.written.load(Relaxed) >= records || generation.pages() >= pages
+        generation.bytes() >= bytes
+            || generation.written.load(Relaxed) >= records
+            || generation.database.pages() >= pages
     };
     if is_full(&set.fresh) {
         let next = set.begin(Class::Fresh)?;
@@ -174,8 +204,8 @@ fn mostly_dead(shared: &Shared) -> Option<Leaving> {
         generation.may_leave() && lives < generation.bytes() / LITTLE && lives <= room
     });
     let generation = candidates.max_by_key(|generation| generation.bytes() - lives(generation))?.clone();
-    let survivors = shared.catalog.index.of_generation(generation.number);
-    Some(Leaving::new(generation, survivors.into_iter().map(|(print, _)| print).collect()))
+    let (survivors, bytes) = (shared.catalog.index.of_generation(generation.number), lives(&generation));
+    Some(Leaving::new(generation, survivors.into_iter().map(|(print, _)| print).collect(), bytes))
 }
 
 /// Returns the oldest generation of the class that has more than its share.
@@ -209,6 +239,21 @@ fn survivors(shared: &Shared, generation: &Generation) -> (Vec<Print>, u64) {
     sketch::survivors(all.into_iter().map(weigh).collect(), room)
 }
 
+/// Returns the generation that loses least, for each byte that is freed, if nothing of it is copied. Of those that lose about
+/// the same it is the oldest.
+fn lightest(shared: &Shared) -> Option<Arc<Generation>> {
+    let generations = shared.catalog.generations().clone();
+    let worth = |generation: &Arc<Generation>| {
+        let all = shared.catalog.index.of_generation(generation.number).into_iter();
+        let weigh =
+            |(print, entry): (Print, Entry)| (print, shared.sketch.weight(print.0), entry.bytes_in(generation.number));
+        let (_, worthy) = sketch::survivors(all.map(weigh).collect(), u64::MAX);
+        // in eighths
+        worthy.saturating_mul(8) / generation.bytes().max(1)
+    };
+    generations.into_iter().filter(|generation| generation.may_leave()).min_by_key(worth)
+}
+
 fn copy_some(set: &mut Generations, leaving: &mut Leaving) -> Result<(), StoreError> {
     let from = leaving.generation.clone();
     let mut proven = match set.proven.take() {
@@ -226,7 +271,15 @@ fn copy_some(set: &mut Generations, leaving: &mut Leaving) -> Result<(), StoreEr
             continue;
         };
         let Some(holder) = set.shared.catalog.generation(entry.generation) else { continue };
-        let Ok(Some((key, record))) = holder.find_print(print) else { continue };
+        let (key, record) = match holder.database.find_print(print) {
+            Ok(Some(found)) => found,
+            Err(StoreError::Busy) => {
+                leaving.survivors.push(print);
+                thread::park_timeout(REOPENING);
+                break;
+            }
+            _ => continue,
+        };
         // a sweep may have looked through the generation that it goes to already
         if !set.shared.purges.paths.is_complete()
             && let Some(record) = record::decode(&key, &record)
@@ -243,9 +296,10 @@ fn copy_some(set: &mut Generations, leaving: &mut Leaving) -> Result<(), StoreEr
     if !records.is_empty() {
         proven.write(&records, set.journal.synced())?;
         set.record(&lines);
-        proven.measure();
     }
     set.proven = Some(proven);
+    set.measure()?;
+    leaving.bytes = leaving.bytes.saturating_sub(bytes);
     Ok(())
 }
 
@@ -268,7 +322,11 @@ fn remove(set: &mut Generations, generation: &Arc<Generation>) -> Result<(), Sto
     let last = generation.clone();
     shared.remover.work(move || drop(last));
     match folder::move_away(&shared.options.folder, &generation.folder) {
-        Ok(gone) => shared.remover.remove(gone, Some(occupies)),
+        Ok(gone) => {
+            // an invalidation of what was in it writes no line, so that no crash may bring it back
+            folder::sync_names(&shared.options.folder);
+            shared.remover.remove(gone, Some(occupies));
+        }
         Err(error) => shared.warn_once(format!("a part of the cache could not be removed: {error}")),
     }
     set.measure()

@@ -8,11 +8,21 @@ use super::{
         disk::folder::{self, FolderLock},
         tiers::epochs::Clearing,
     },
-    FIRST_SWEEP, Generations, LAST_ROOM, MEASURE, Open, RETRY, Rotation, Sweeping, Writer, answer, opening,
+    FIRST_SWEEP, Generations, MEASURE, Open, Rotation, Sweeping, Writer, answer, opening,
 };
 use crate::clock;
 
+/// How long after a failure the disk is tried again: at first, and at most.
+const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(4));
+/// How long the end waits for room for what is not written yet.
+const LAST_ROOM: Duration = Duration::from_secs(1);
+
 impl Writer {
+    /// Opens the disk, or tries again soon.
+    pub(super) fn open_first(&mut self) {
+        self.open(RETRY.0);
+    }
+
     /// Opens the disk, which must not be open. If it fails, tries again `retry_after` later.
     pub(super) fn open(&mut self, retry_after: Duration) {
         debug_assert!(self.open.is_none(), "a second opening takes the folder from the first one");
@@ -87,8 +97,9 @@ impl Writer {
         self.shared.warn_once(format!("the cache works in memory alone: {why}"));
         self.shared.state.send_replace(Some(State::Down(why)));
         self.waits_for_room = false;
-        answer(&mut self.rooms);
+        self.rooms.clear();
         answer(&mut self.flushes);
+        answer(&mut self.forgotten);
         (self.write_at, self.sync_at, self.rotate_at, self.measure_at, self.sweep_at) = Default::default();
         self.retry = Some((clock::instant() + retry_after, (retry_after * 2).min(RETRY.1)));
     }
@@ -121,6 +132,7 @@ impl Writer {
         self.open(RETRY.0);
         self.waits_for_room = false;
         answer(&mut self.flushes);
+        answer(&mut self.forgotten);
         self.answer_rooms();
         moved.map(|()| cleared).map_err(StoreError::Io)
     }
@@ -134,6 +146,8 @@ impl Writer {
         }
         self.sync();
         answer(&mut self.flushes);
+        answer(&mut self.forgotten);
+        self.easing.end();
         if let Some(Open { set, rotation, sweeping }) = self.open.take() {
             // they may hold a generation, whose database could not be opened once more
             drop((rotation, sweeping));

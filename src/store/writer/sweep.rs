@@ -5,9 +5,13 @@ use std::{
     cmp::Reverse,
     collections::HashSet,
     sync::{Arc, atomic::Ordering::Relaxed},
+    thread,
 };
 
-use super::{generations::Generations, rotation::Rotation};
+use super::{
+    generations::{Generations, REOPENING},
+    rotation::Rotation,
+};
 use crate::{
     purge::Position,
     store::{
@@ -111,16 +115,21 @@ fn forget_dead(set: &mut Generations, looking: &mut Looking) -> Result<Seen, Sto
     let shared = set.shared.clone();
     let from = &looking.generation;
     let (mut lines, mut files, mut swept): (Vec<Line>, Vec<_>, u64) = Default::default();
-    let step = looking.left.len().saturating_sub(STEP);
-    for print in looking.left.split_off(step).into_iter().rev() {
+    for _ in 0..STEP {
+        let Some(print) = looking.left.pop() else { break };
         // replaced or forgotten since, or damaged
         let Some(entry) = shared.catalog.index.find(print).filter(|entry| entry.needs(from.number)) else {
             continue;
         };
         let Some(holder) = shared.catalog.generation(entry.generation) else { continue };
-        let record = match holder.find_print(print) {
+        let record = match holder.database.find_print(print) {
             Ok(Some((key, record))) => record::decode(&key, &record).map(|record| (key, record)),
             Ok(None) => None,
+            Err(StoreError::Busy) => {
+                looking.left.push(print);
+                thread::park_timeout(REOPENING);
+                break;
+            }
             Err(_) => {
                 // it may name any of them
                 looking.unnamed.clear();
@@ -189,6 +198,6 @@ fn give_back(set: &mut Generations, rotation: &mut Rotation, generation: Arc<Gen
         full.seal()?;
     }
     let survivors = live.into_iter().map(|(print, _)| print).collect();
-    rotation.drop_next(generation, survivors);
+    rotation.drop_next(generation, survivors, alive);
     Ok(())
 }

@@ -185,7 +185,7 @@ fn x14_without_memory_answers_are_whole_or_cut_off_and_after_its_end_nothing_wro
 fn x06_ten_thousand_idle_connections_leave_room_for_new_clients_and_for_what_needs_files() {
     // 10,000 clients, the connections to the origin, long responses among them, and what is kept in reserve
     const FILES: usize = 10_000 + 512 + 4096 + RESERVE;
-    const RESERVE: usize = 64;
+    const RESERVE: usize = 512;
     if open_files() < 16_000 {
         return eprintln!("skipped: this process may not open 16,000 files (ulimit -Hn)");
     }

@@ -1,5 +1,6 @@
 //! The program among others: signals, clocks, folders, what it writes down, and other proxies beside it.
 
+mod behind;
 mod chain;
 mod disk;
 mod folder;

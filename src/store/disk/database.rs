@@ -1,0 +1,183 @@
+//! The database of one generation, how much of it is in memory, and how it lets go of that while others go on reading.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        RwLock, RwLockReadGuard, TryLockError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst},
+    },
+    thread,
+    time::Duration,
+};
+
+use super::{
+    folder,
+    records::{DatabaseError, Records},
+    touched::Touched,
+};
+use crate::{
+    clock,
+    key::CacheKey,
+    store::{
+        Options, StoreError,
+        format::{
+            lines::Mark,
+            print::Print,
+            record::{self, Record},
+        },
+    },
+};
+
+/// sled reads and holds records by the page: so many are on one.
+const OF_A_PAGE: u64 = 11;
+/// Bytes that a record on a page costs beside its own.
+const OVERHEAD: u64 = 112;
+/// How long readers may take to make way for a database to be opened anew.
+const MAKE_WAY: Duration = Duration::from_millis(250);
+
+pub struct Database {
+    folder: PathBuf,
+    records: RwLock<Records>,
+    is_reopening: AtomicBool,
+    /// Bytes on the disk, when they were measured.
+    bytes: AtomicU64,
+    /// Bytes of the pages that were read or written since it was opened, about.
+    pages: AtomicU64,
+    /// What was read since then.
+    touched: RwLock<Touched>,
+    /// Records that were read since then.
+    #[cfg(test)]
+    pub reads: AtomicU64,
+}
+
+impl Database {
+    /// Opens it, or begins it where nothing is there. `share`: bytes that its generation is meant to have.
+    pub fn open(folder: PathBuf, options: &Options, share: u64) -> Result<Database, DatabaseError> {
+        let cache = (options.memory / 8).min(64 << 20) / 8;
+        // a power of two, small where little room is
+        let segment = 1 << (share / 16).clamp(128 << 10, 512 << 10).ilog2();
+        let segment = Records::segment_of(&folder).unwrap_or(segment);
+        let records = RwLock::new(Records::open(&folder, cache.max(256 << 10), segment)?);
+        folder::restrict(&folder).map_err(DatabaseError::Io)?;
+        let bytes = folder::occupied(&folder);
+        let (touched, bytes) = (RwLock::new(Touched::none_of(bytes)), AtomicU64::new(bytes));
+        let (is_reopening, pages) = Default::default();
+        Ok(Database {
+            folder,
+            records,
+            is_reopening,
+            bytes,
+            pages,
+            touched,
+            #[cfg(test)]
+            reads: AtomicU64::new(0),
+        })
+    }
+
+    /// Its records. Waits while the database is being opened anew, which one that is written to never is.
+    pub fn records(&self) -> RwLockReadGuard<'_, Records> {
+        self.records.read().unwrap_or_else(|poison| poison.into_inner())
+    }
+
+    /// Its records for one read. [`StoreError::Busy`]: it is being opened anew, and that is not waited for.
+    fn readable(&self) -> Result<RwLockReadGuard<'_, Records>, StoreError> {
+        if self.is_reopening() {
+            return Err(StoreError::Busy);
+        }
+        match self.records.try_read() {
+            Ok(records) => Ok(records),
+            Err(TryLockError::Poisoned(poison)) => Ok(poison.into_inner()),
+            Err(TryLockError::WouldBlock) => Err(StoreError::Busy),
+        }
+    }
+
+    /// Returns true if it is being opened anew.
+    pub fn is_reopening(&self) -> bool {
+        self.is_reopening.load(SeqCst)
+    }
+
+    /// Writes records, and how far the journal must have come.
+    pub fn write(&self, records: &[(CacheKey, Vec<u8>)], journal: Mark) -> Result<(), StoreError> {
+        let database = self.records();
+        let bytes: u64 = records.iter().map(|(_, record)| record.len() as u64 + OVERHEAD).sum();
+        // where pages were there before, who writes a record reads its page first
+        let read = if database.was_there() { OF_A_PAGE } else { 1 };
+        self.pages.fetch_add(bytes * read, Relaxed);
+        database.write(records, journal)
+    }
+
+    /// The record of a key. An error: there is one, but it cannot be believed; or [`StoreError::Busy`]: the database is being
+    /// opened anew.
+    pub fn find(&self, key: &CacheKey) -> Result<Option<Record>, StoreError> {
+        let found = self.readable()?.find(key, |record| {
+            self.has_read(Print::of(key), record.len());
+            record::decode(key, record)
+        });
+        found?.map(|record| record.ok_or(StoreError::Damaged("a record"))).transpose()
+    }
+
+    /// The key and the record that begin with this print. [`StoreError::Busy`]: the database is being opened anew.
+    pub fn find_print(&self, print: Print) -> Result<Option<(CacheKey, Vec<u8>)>, StoreError> {
+        let found = self.readable()?.find_print(print)?;
+        self.has_read(print, found.as_ref().map_or(0, |(_, record)| record.len()));
+        Ok(found)
+    }
+
+    /// Counts the page of a record that was read, once. The record's neighbours are likely to be as long.
+    fn has_read(&self, print: Print, length: usize) {
+        let touched = self.touched.read().unwrap_or_else(|poison| poison.into_inner());
+        let bytes = touched.read(print, OF_A_PAGE * (length as u64 + OVERHEAD));
+        self.pages.fetch_add(bytes, Relaxed);
+        #[cfg(test)]
+        self.reads.fetch_add(1, Relaxed);
+    }
+
+    /// From now on nothing of it counts as read.
+    pub fn forget_touched(&self) {
+        let none = Touched::none_of(self.bytes());
+        *self.touched.write().unwrap_or_else(|poison| poison.into_inner()) = none;
+    }
+
+    /// Opens it anew: sled keeps most of what was written or read in memory, whatever it is told. Whoever wants to read
+    /// meanwhile is told that it is busy. If those who read do not make way the database stays as it is: one of them may be
+    /// waiting for a disk that hangs. Returns true if the pages are gone.
+    pub fn let_go_of_pages(&self) -> Result<bool, DatabaseError> {
+        self.is_reopening.store(true, SeqCst);
+        let done = self.reopen();
+        self.is_reopening.store(false, SeqCst);
+        done
+    }
+
+    fn reopen(&self) -> Result<bool, DatabaseError> {
+        let began = clock::instant();
+        let mut records = loop {
+            match self.records.try_write() {
+                Ok(records) => break records,
+                Err(TryLockError::Poisoned(poison)) => break poison.into_inner(),
+                Err(TryLockError::WouldBlock) if began.elapsed() > MAKE_WAY => return Ok(false),
+                Err(TryLockError::WouldBlock) => thread::park_timeout(MAKE_WAY / 1_000),
+            }
+        };
+        records.reopen(&self.folder)?;
+        drop(records);
+        // sled takes another segment when it opens
+        self.measure();
+        self.forget_touched();
+        self.pages.store(0, Relaxed);
+        Ok(true)
+    }
+
+    /// Bytes of pages that it holds in memory, about: all of them at most.
+    pub fn pages(&self) -> u64 {
+        self.pages.load(Relaxed).min(self.bytes())
+    }
+
+    /// Bytes on the disk, when they were measured.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Relaxed)
+    }
+
+    pub fn measure(&self) {
+        self.bytes.store(folder::occupied(&self.folder), Relaxed);
+    }
+}
