@@ -1,8 +1,8 @@
 //! The commands of an operator that are more than one question to a running Larder.
 
+mod bar;
 mod explain;
 mod place;
-mod progress;
 mod sitemap;
 mod tail;
 mod warm;

@@ -12,8 +12,8 @@ use futures_util::{StreamExt, stream};
 use tokio::{sync::Mutex, task::LocalSet, time::Interval};
 
 use super::{
+    bar::Progress,
     place::{Running, Typed, aim, running},
-    progress::Progress,
     sitemap::{LONGEST, MOST_URLS, Sitemap},
 };
 use crate::{

@@ -69,7 +69,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("jiff", &["terminal.rs"]),
     ("toml", &["config/file/document.rs"]),
     ("ipnet", &["client/trusted.rs"]),
-    ("indicatif", &["commands/progress.rs"]),
+    ("indicatif", &["commands/bar.rs"]),
 ];
 
 /// Words that stand for nothing, or for something that has a better name (design.md §2).

@@ -33,7 +33,7 @@ fn a_running_larder_says_why_a_url_is_or_is_not_cached_and_what_would_change_it(
     let (code, said, _) = run(folder.path(), &["/fresh", "--exit-code"]);
     assert_eq!(code, 0, "{said}");
     assert!(said.starts_with("HIT: a stored response would answer, with "), "{said}");
-    assert!(said.contains("\nstored: 200, 5 B, ") && said.contains(" left of 1d (max-age)"), "{said}");
+    assert!(said.contains("\nstored: 200, 5 B, ") && said.contains(" left of 27h (max-age)"), "{said}");
 
     let (code, said, _) = run(folder.path(), &["/private", "--ask", "--exit-code", "-H", "Authorization: Basic eDp5"]);
     assert_eq!(code, 4, "{said}");
