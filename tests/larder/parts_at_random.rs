@@ -8,17 +8,17 @@ use crate::{
 };
 
 /// Numbers by a seed that is printed, and that LARDER_SEED names.
-struct Random(blake3::OutputReader);
+pub struct Random(blake3::OutputReader);
 
 impl Random {
-    fn seeded() -> Random {
+    pub fn seeded() -> Random {
         let seed = std::env::var("LARDER_SEED").ok().and_then(|seed| seed.parse().ok());
         let seed: u64 = seed.unwrap_or_else(rand_seed);
         println!("LARDER_SEED={seed}");
         Random(blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof())
     }
 
-    fn below(&mut self, bound: usize) -> usize {
+    pub fn below(&mut self, bound: usize) -> usize {
         let mut bytes = [0; 8];
         self.0.fill(&mut bytes);
         (u64::from_le_bytes(bytes) % bound as u64) as usize
