@@ -55,7 +55,7 @@ impl Putting {
         let (checked, written) = (Checked::default(), Default::default());
         store.put(
             *primary,
-            StoredResponse { key, primary: *primary, head, body, checked, written, parts: None },
+            StoredResponse { key, primary: *primary, head, body, checked, written, parts: None, version: 0 },
             epoch,
         );
         shared.forget_if_invalidated(store, primary, *since);

@@ -32,6 +32,7 @@ mod operator;
 mod outcomes;
 mod parts;
 mod parts_at_random;
+mod parts_many;
 mod poisoning;
 mod process;
 mod purge;
