@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`cli`] | what can be typed |
 //! | [`default`], [`units`] | the default of each setting; sizes and durations as people write them |
+//! | `regular` | the content of a file that a setting names |
 //! | [`config`] | what is valid: every bound and cross-check; each part's options come out of it |
 //! | [`server`] | composition: the store, the workers, the listeners, the signals |
 //! | [`client`] | the connections of clients: deadlines, limits, framing |
@@ -17,7 +18,8 @@
 //! | [`purge`] | which stored responses a purge has reached; pure |
 //! | [`store`] | bytes that survive a restart |
 //! | [`origin`] | requests to the origin, and answers that are whole or an error |
-//! | [`admin`] | the control socket: clearing and counting while Larder runs |
+//! | [`admin`] | the control socket: what a running Larder can be asked for |
+//! | [`commands`], [`explanation`] | the commands that need more than one question; what `larder explain` says, and how it is shown |
 //! | [`clock`] | the time; the only file that reads it |
 //! | [`blocking`] | threads for what may block, and what panics, caught |
 //! | [`announce`], [`logging`], [`terminal`] | what Larder says on stderr, and how a terminal shows it |
@@ -52,9 +54,11 @@ pub mod blocking;
 pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod commands;
 pub mod config;
 pub mod default;
 mod descriptors;
+pub mod explanation;
 pub mod fields;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -65,6 +69,7 @@ pub mod origin;
 pub mod policy;
 pub mod proxy;
 pub mod purge;
+mod regular;
 pub mod rules;
 pub mod server;
 pub mod store;

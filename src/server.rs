@@ -1,11 +1,17 @@
 //! Puts the program together: the store, the workers, the listener, the control socket and the signals.
 
+mod check;
 mod control;
+mod counters;
+mod explaining;
+mod inventory;
 mod origin;
+mod purging;
 mod reload;
 mod service;
 mod sites;
 mod stopping;
+mod tailing;
 
 use std::{
     fmt, io,
@@ -22,14 +28,19 @@ use actix_server::ServerHandle;
 use arc_swap::ArcSwap;
 use socket2::{Domain, Socket, Type};
 
-use self::{
-    origin::{is_larder_itself, log_reached, reached},
-    sites::{is_dead, plan},
-    stopping::{Requests, Signals, until_stopped},
-};
 pub use self::{
+    check::{check_folder, check_origins},
+    control::offline,
+    explaining::explain_offline,
     reload::{Changes, Reloader, Source},
     stopping::TOGETHER,
+};
+use self::{
+    counters::Counters,
+    explaining::Explainer,
+    origin::{is_larder_itself, log_reached, reached, warn_of_insecure, words_for_itself},
+    sites::{is_dead, plan},
+    stopping::{Requests, Signals, until_stopped},
 };
 use crate::{
     admin,
@@ -127,12 +138,7 @@ impl fmt::Display for RunError {
                 ),
             },
             RunError::Folder(error) => error.fmt(f),
-            RunError::Itself(url) => {
-                write!(
-                    f,
-                    "{url} is the address that Larder itself listens on; name the site's own, or choose another --port"
-                )
-            }
+            RunError::Itself(url) => f.write_str(&words_for_itself(url)),
             RunError::Origin(error) => f.write_str(error),
             RunError::Server(error) => write!(f, "the server could not run: {error}"),
         }
@@ -149,14 +155,7 @@ pub fn run(config: Config, source: Box<Source>) -> Result<(), RunError> {
         let _within = rt.enter();
         Signals::new().map_err(RunError::Server)?
     };
-    if config.sites[0].origin_client.insecure && !config.sites[0].origin.https {
-        log::warn!("--origin-insecure has no effect: {} is not https", config.sites[0].origin.url);
-    } else if config.sites[0].origin_client.insecure {
-        log::warn!(
-            "--origin-insecure: the origin's certificate is not checked; anybody between Larder and the origin can read \
-             and change everything"
-        );
-    }
+    warn_of_insecure(&config);
     let running = start_with(config.clone(), Clock::system(), source)?;
     service::notify_ready();
     let (handle, shared) = (running.handle.clone(), running.shared.clone());
@@ -174,7 +173,7 @@ pub fn run(config: Config, source: Box<Source>) -> Result<(), RunError> {
             log::error!("not reloaded: {error}");
         }
     };
-    let lines = start_up_lines(&config, running.addr, running.store.clone(), running.origin.clone());
+    let lines = start_up_lines(&config, running.addr, running.store.clone(), running.origins.clone());
     rt.block_on(async {
         tokio::select! {
             () = until_stopped(handle, requests, running.ended(), &mut signals, reload, config.client.shutdown_timeout) => {}
@@ -184,12 +183,12 @@ pub fn run(config: Config, source: Box<Source>) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Prints the start-up lines. They wait a moment for the store and for the origin; requests do not.
-async fn start_up_lines(config: &Config, listening: SocketAddr, store: Store, origin: Prepared) {
+/// Prints the start-up lines. They wait a moment for the store and for the origins; requests do not.
+async fn start_up_lines(config: &Config, listening: SocketAddr, store: Store, origins: Vec<(String, Prepared)>) {
     if !log::log_enabled!(log::Level::Warn) {
         return;
     }
-    let mut reaching = pin!(reached(&origin));
+    let mut reaching = pin!(reached(&origins));
     let mut known = Reached::Unknown;
     let both = async {
         tokio::join!(store.opened(), async { known = reaching.as_mut().await });
@@ -225,7 +224,8 @@ fn holdings(store: &Store) -> Holdings {
 pub struct Running {
     pub addr: SocketAddr,
     pub store: Store,
-    origin: Prepared,
+    /// The URL of each origin, and its client.
+    origins: Vec<(String, Prepared)>,
     shared: Arc<Shared>,
     reloader: Arc<Reloader>,
     handle: ServerHandle,
@@ -240,6 +240,7 @@ pub fn start(config: Config, clock: Clock) -> Result<Running, RunError> {
 }
 
 fn start_with(mut config: Config, clock: Clock, source: Box<Source>) -> Result<Running, RunError> {
+    let wanted = config.clone();
     descriptors::share_out(&mut config);
     let listener = listen(&config)?;
     let addr = listener.local_addr().map_err(RunError::Server)?;
@@ -254,7 +255,12 @@ fn start_with(mut config: Config, clock: Clock, source: Box<Source>) -> Result<R
     };
     let secret = DigestKey::new(Store::secret(lock.as_ref()).map_err(RunError::Server)?);
     let plan = plan(&config, &secret, None).map_err(RunError::Origin)?;
-    let origin = plan.sites[0].origin.clone();
+    let mut origins: Vec<(String, Prepared)> = Vec::new();
+    for site in &plan.sites {
+        if origins.iter().all(|(_, known)| known.options() != site.origin.options()) {
+            origins.push((site.url.url(), site.origin.clone()));
+        }
+    }
     let plan = Arc::new(ArcSwap::from_pointee(plan));
     let is_dead = {
         let (clock, plan) = (clock.clone(), plan.clone());
@@ -270,8 +276,11 @@ fn start_with(mut config: Config, clock: Clock, source: Box<Source>) -> Result<R
     }
     let store = Store::open_with(config.store.clone(), is_dead, lock);
     let shared = Arc::new(Shared::default());
-    let reloader = Arc::new(Reloader::new(config.clone(), plan.clone(), secret, source));
-    let control = has_folder.then(|| control::open(&config, addr, &store, &shared, &reloader)).flatten();
+    let reloader = Arc::new(Reloader::new(wanted, plan.clone(), secret, source));
+    let counters = Counters::open(has_folder.then(|| config.store.folder.clone()), shared.clone(), &clock);
+    let explainer = Explainer::new(&config, addr.port(), &plan, &store, &clock, &shared);
+    let name = explainer.pseudonym.clone();
+    let control = has_folder.then(|| control::open(&config, addr, &reloader, explainer, &counters)).flatten();
     let (tell, told) = mpsc::channel();
     let (done_tell, done) = tokio::sync::oneshot::channel();
     let kept = store.clone();
@@ -279,11 +288,17 @@ fn start_with(mut config: Config, clock: Clock, source: Box<Source>) -> Result<R
         .name("server".to_owned())
         .spawn({
             let shared = shared.clone();
-            move || serve(config, clock, listener, addr, plan, kept, shared, control, tell, done_tell)
+            move || {
+                let regularly = counters.write_regularly();
+                serve(config, clock, listener, addr, name, plan, kept, shared, control, tell);
+                drop(regularly);
+                counters.write();
+                let _ = done_tell.send(());
+            }
         })
         .map_err(RunError::Server)?;
     let handle = told.recv().unwrap_or_else(|_| Err(io::Error::other("it ended at once"))).map_err(RunError::Server)?;
-    Ok(Running { addr, store, origin, shared, reloader, handle, thread: Some(thread), done: Some(done) })
+    Ok(Running { addr, store, origins, shared, reloader, handle, thread: Some(thread), done: Some(done) })
 }
 
 #[expect(clippy::too_many_arguments, reason = "the captures of one thread")]
@@ -292,19 +307,18 @@ fn serve(
     clock: Clock,
     listener: TcpListener,
     addr: SocketAddr,
+    pseudonym: Arc<str>,
     plan: Arc<ArcSwap<Plan>>,
     store: Store,
     shared: Arc<Shared>,
     control: Option<admin::Listening>,
     tell: mpsc::Sender<io::Result<ServerHandle>>,
-    done: tokio::sync::oneshot::Sender<()>,
 ) {
-    let pseudonym: Arc<str> = pseudonym().into();
     let Ok(via) = FieldValue::try_from(format!("1.1 {pseudonym}")) else { return };
     let of_refusals = shared.clone();
     let on_refusal = Some(OnRefusal::new(move |refused| proxy::refused_by_client_side(&of_refusals, refused)));
     let options = client::Options { on_refusal, ..config.client.clone() };
-    let closing = store.clone();
+    let (closing, watched) = (store.clone(), shared.clone());
     let worker = move || {
         let cx = Rc::new(Context {
             sites: Sites::new(plan.clone()),
@@ -333,8 +347,9 @@ fn serve(
             log::warn!("the disk does not answer; what was stored last may be lost");
         }
     });
+    // a tail would hold the socket open
+    watched.tails.close();
     drop(control);
-    let _ = done.send(());
 }
 
 fn listen(config: &Config) -> Result<TcpListener, RunError> {
@@ -376,12 +391,6 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Returns a name for this process, so that a loop can be told from another Larder in the chain.
-fn pseudonym() -> String {
-    let seed = format!("{:?} {}", Clock::system().now(), std::process::id());
-    format!("larder-{}", &blake3::hash(seed.as_bytes()).to_hex()[..8])
-}
-
 impl Running {
     /// Takes over new settings. See [`Reloader::reload`].
     pub fn reload(&self, config: Config) -> Result<Changes, String> {
@@ -391,6 +400,11 @@ impl Running {
     /// The number of requests that wait for the answer to another one.
     pub fn following(&self) -> usize {
         self.shared.following()
+    }
+
+    /// Returns true if no request to the origin is under way that others could share.
+    pub fn has_landed(&self) -> bool {
+        self.shared.has_landed()
     }
 
     async fn ended(mut self) {

@@ -218,7 +218,7 @@ fn a_tilde_that_no_shell_has_replaced_is_pointed_out() {
 fn the_folder_can_be_named_behind_a_subcommand_too() {
     for words in [["larder", "--cache-dir", "/x", "stats"], ["larder", "stats", "--cache-dir", "/x"]] {
         let arguments = Arguments::read(words).unwrap();
-        assert_eq!(arguments.command, Some(Command::Stats { json: false, all: false }));
+        assert_eq!(arguments.command, Some(Command::Stats { json: false, all: false, watch: false }));
         assert_eq!(arguments.cache_dir, Some(PathBuf::from("/x")));
     }
 }
@@ -265,8 +265,11 @@ fn the_command_line_wins_over_the_file_and_the_file_over_the_default() {
 #[test]
 fn the_file_that_is_checked_is_a_word_behind_the_command() {
     let command = |words: &[&str]| Arguments::read(words.iter().copied()).unwrap().command;
-    assert_eq!(command(&["larder", "check", "a.toml"]), Some(Command::Check { file: Some("a.toml".into()) }));
-    assert_eq!(command(&["larder", "check"]), Some(Command::Check { file: None }));
+    assert_eq!(
+        command(&["larder", "check", "a.toml"]),
+        Some(Command::Check { file: Some("a.toml".into()), connect: false })
+    );
+    assert_eq!(command(&["larder", "check"]), Some(Command::Check { file: None, connect: false }));
     assert_eq!(command(&["larder", "config", "show"]), Some(Command::Config(ConfigCommand::Show)));
     let arguments = Arguments::read(["larder", "config", "show", "--config", "a.toml"]).unwrap();
     assert_eq!(arguments.config, Some("a.toml".into()));

@@ -176,7 +176,7 @@ fn what_is_not_valid_names_the_flag_what_is_wrong_and_what_would_be_right() {
         ),
         (
             &["--allow-host", "a/b"],
-            "invalid --allow-host \"a/b\": expected a host name, for example example.com or example.com:8080",
+            "invalid --allow-host \"a/b\": expected a host name, for example example.com, *.example.com or example.com:8080",
         ),
         (
             &["--origin-ca", "/no/such.pem"],
@@ -212,7 +212,7 @@ fn an_origin_is_required_for_serving_only() {
     );
     assert!(matches!(
         task(&["stats", "--json"]).unwrap(),
-        Task::Stats { folders: Folders::Below(_), json: true, all: false }
+        Task::Stats { folders: Folders::Below(_), json: true, all: false, watch: false }
     ));
     assert_eq!(task(&["--origin", "dummyjson.com", "--clear-cache"]).unwrap_err()[0].setting, "--origin");
 }

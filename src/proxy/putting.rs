@@ -9,7 +9,7 @@ use crate::{
     clock::Timestamp,
     key::CacheKey,
     message::StoredHead,
-    policy::parts,
+    policy::parts::{self, Extent},
     purge::Checked,
     store::{self, Epoch, Slot, Store, StoreError, StoredBody, StoredResponse},
 };
@@ -30,6 +30,12 @@ pub struct Putting {
 /// Returns the key of bytes `first` to `last` of a response.
 pub fn part_key(primary: &CacheKey, head: &StoredHead, first: u64, last: u64) -> CacheKey {
     primary.variant(&head.nominated).part(first, last, &parts::version(head))
+}
+
+/// Returns the key of the part that closes a gap of a stored response. Requests that lack the same bytes share a flight
+/// under this key.
+pub fn gap_key(stored: &StoredResponse, (first, last): Extent) -> CacheKey {
+    part_key(&stored.primary, &stored.head, first, last)
 }
 
 impl Putting {

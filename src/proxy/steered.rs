@@ -6,7 +6,7 @@ use super::keying::Keying;
 use crate::{
     message::{Fields, Method, Request, ResponseHead},
     policy::{self, Ignored, Reason, Steering},
-    rules::{Asked, Edits, Ignore, Matched, Merged, Rules, Setting, media_type},
+    rules::{Asked, Edits, Ignore, Matched, Merged, Rules, Setting, Settings, media_type},
 };
 
 /// The most sets of rules whose result is remembered. A site's requests match few different sets.
@@ -55,6 +55,8 @@ pub struct Effective {
     pub policy: Arc<policy::Options>,
     pub key: Keying,
     merged: Merged,
+    /// See [`Rules::with_defaults`].
+    defaults: Arc<[(Setting, String)]>,
 }
 
 /// The rules that apply to one request. Cheap to clone.
@@ -66,7 +68,7 @@ pub struct Steered {
 
 impl Book {
     pub fn new(rules: Arc<Rules>, base: Arc<policy::Options>) -> Rc<Book> {
-        let request = Rc::new(Effective::new(Merged::default(), &base));
+        let request = Rc::new(Effective::new(Merged::default(), &base, &rules));
         let none = Rc::new(Known { matched: Matched::default(), request, answers: RefCell::default() });
         let (sets, targets) = (RefCell::default(), RefCell::default());
         let (remembers, looks_at_media_type) = (!rules.look_at_fields(), rules.look_at_media_type());
@@ -76,6 +78,10 @@ impl Book {
     /// Returns the options where no rule applies.
     pub fn base(&self) -> &Arc<policy::Options> {
         &self.base
+    }
+
+    pub fn rules(&self) -> &Rules {
+        &self.rules
     }
 
     /// Returns true if a rule is about the key.
@@ -127,7 +133,7 @@ impl Book {
         if let Some(known) = self.sets.borrow().get(&matched) {
             return known.clone();
         }
-        let effective = Rc::new(Effective::new(self.rules.merged(&matched), &self.base));
+        let effective = Rc::new(Effective::new(self.rules.merged(&matched), &self.base, &self.rules));
         let mut sets = self.sets.borrow_mut();
         if sets.len() >= SETS {
             sets.clear();
@@ -166,12 +172,12 @@ impl Steered {
 }
 
 impl Effective {
-    fn new(merged: Merged, base: &Arc<policy::Options>) -> Effective {
+    fn new(merged: Merged, base: &Arc<policy::Options>, rules: &Rules) -> Effective {
         let policy = match merged == Merged::default() {
             true => base.clone(),
             false => Arc::new(options(&merged, base)),
         };
-        Effective { policy, key: Keying::new(&merged.set), merged }
+        Effective { policy, key: Keying::new(&merged.set), merged, defaults: rules.defaults().clone() }
     }
 
     /// The content of a POST is part of its key.
@@ -197,9 +203,22 @@ impl Effective {
         }
     }
 
-    /// Returns the rule that a reason comes from, in the words of the file: `rule 3 of larder.toml: ttl = "10m"`.
+    /// Returns the rule that a reason comes from, in the words of the file: `rule 3 of larder.toml: ttl = "10m"`. For a
+    /// default that the file sets it is the line: `larder.toml:3: default-ttl = "1h"`.
     pub fn words(&self, reason: Reason) -> Option<String> {
-        self.merged.says(setting(reason)?)
+        let setting = setting(reason)?;
+        let default = || self.defaults.iter().find(|(of, _)| *of == setting).map(|(_, words)| words.clone());
+        self.merged.says(setting).or_else(default)
+    }
+
+    /// Returns each rule that applies with what it sets: `--rule: ttl = "10m", ignore-query = ["utm_*"]`.
+    pub fn applied(&self) -> Vec<String> {
+        self.merged.each()
+    }
+
+    /// Returns what the rules set together.
+    pub fn settings(&self) -> &Settings {
+        &self.merged.set
     }
 
     /// Returns the rule that took away an obstacle to storing.
@@ -253,7 +272,9 @@ fn options(merged: &Merged, base: &policy::Options) -> policy::Options {
             keys_cookies: set.key_cookies.is_some(),
             tags: set.tags.clone().unwrap_or_default(),
             tag_header: set.tag_header.clone(),
+            forward_tags: set.forward_tags == Some(true),
         },
+        keys_host: base.keys_host && set.ignore_host != Some(true),
         ..base.clone()
     }
 }

@@ -2,6 +2,7 @@
 //! folders.
 
 mod bound;
+mod check;
 mod cli;
 mod collapse;
 mod credentials;
@@ -10,6 +11,7 @@ mod deserted;
 mod errors;
 mod eviction;
 mod exhaustion;
+mod explain;
 mod files;
 mod fills;
 mod forwarding;
@@ -26,12 +28,14 @@ mod lane;
 mod lifetimes;
 mod logs;
 mod memory;
+mod operator;
 mod outcomes;
 mod parts;
 mod parts_at_random;
 mod parts_many;
 mod poisoning;
 mod process;
+mod purge;
 mod query;
 mod ranges;
 mod ranges_on_their_way;
@@ -51,6 +55,7 @@ mod storing;
 mod streams;
 mod strict;
 mod support;
+mod tags;
 mod targets;
 mod tidy;
 mod tls;

@@ -8,14 +8,21 @@ use crate::{
 };
 
 /// Numbers by a seed.
-struct Random(blake3::OutputReader);
+pub struct Random(blake3::OutputReader);
 
 impl Random {
+    /// Prints its seed, which LARDER_SEED names.
+    pub fn seeded() -> Random {
+        let seed = number_in("LARDER_SEED").unwrap_or_else(random_seed);
+        println!("LARDER_SEED={seed}");
+        Random::of(seed)
+    }
+
     fn of(seed: u64) -> Random {
         Random(blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof())
     }
 
-    fn below(&mut self, bound: usize) -> usize {
+    pub fn below(&mut self, bound: usize) -> usize {
         let mut bytes = [0; 8];
         self.0.fill(&mut bytes);
         (u64::from_le_bytes(bytes) % bound as u64) as usize
@@ -28,12 +35,15 @@ fn number_in(variable: &str) -> Option<u64> {
 
 /// The seeds: the one that LARDER_SEED names, or random ones, as many as LARDER_SEEDS says.
 fn seeds() -> Vec<u64> {
-    use std::hash::{BuildHasher, RandomState};
-    let random = |_| RandomState::new().hash_one(0);
     match number_in("LARDER_SEED") {
         Some(seed) => vec![seed],
-        None => (0..number_in("LARDER_SEEDS").unwrap_or(SEEDS)).map(random).collect(),
+        None => (0..number_in("LARDER_SEEDS").unwrap_or(SEEDS)).map(|_| random_seed()).collect(),
     }
+}
+
+fn random_seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0)
 }
 
 /// So many seeds are tried, with so many requests each. Try more after a change: LARDER_SEEDS=100.

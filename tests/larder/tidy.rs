@@ -18,14 +18,19 @@ const FENCES: &[(&str, &[&str])] = &[
     ("logging", &["clock", "fields", "terminal"]),
     ("default", &[]),
     ("units", &[]),
+    ("regular", &["units"]),
     ("terminal", &["clock"]),
     ("cli", &["default"]),
     (
         "config",
-        &["cli", "client", "clock", "default", "message", "origin", "policy", "proxy", "rules", "store", "units"],
+        &[
+            "cli", "client", "clock", "default", "message", "origin", "policy", "proxy", "regular", "rules", "store",
+            "units",
+        ],
     ),
     ("announce", &["config", "policy", "terminal", "units"]),
-    ("admin", &["policy", "store", "terminal", "units"]),
+    ("admin", &["clock", "explanation", "policy", "store", "terminal", "units"]),
+    ("explanation", &["terminal"]),
     ("key", &["message"]),
     ("message", &["clock", "purge"]),
     ("purge", &[]),
@@ -33,14 +38,26 @@ const FENCES: &[(&str, &[&str])] = &[
     ("policy", &["clock", "fields", "message", "purge"]),
     ("rules", &["clock", "message"]),
     ("store", &["blocking", "clock", "key", "message", "purge"]),
-    ("origin", &["blocking", "clock", "fields", "message"]),
+    ("origin", &["blocking", "clock", "fields", "message", "regular"]),
     ("client", &["clock", "fields", "message"]),
     // the client side gives it requests and takes its answers
     (
         "proxy",
         &[
-            "client", "clock", "fields", "key", "logging", "message", "origin", "policy", "purge", "rules", "store",
-            "terminal", "units",
+            "client",
+            "clock",
+            "explanation",
+            "fields",
+            "key",
+            "logging",
+            "message",
+            "origin",
+            "policy",
+            "purge",
+            "rules",
+            "store",
+            "terminal",
+            "units",
         ],
     ),
 ];
@@ -56,6 +73,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("jiff", &["terminal.rs"]),
     ("toml", &["config/file/document.rs"]),
     ("ipnet", &["client/trusted.rs"]),
+    ("indicatif", &["commands/bar.rs"]),
 ];
 
 /// Words that stand for nothing, or for something that has a better name (design.md §2).

@@ -8,6 +8,7 @@ mod folders;
 mod freshening;
 mod hot;
 mod limits;
+mod odd_files;
 mod parts;
 mod power;
 mod purge;
