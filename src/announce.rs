@@ -28,14 +28,14 @@ pub enum Holdings {
     MemoryAlone,
 }
 
-/// What is known of the origin when Larder starts.
+/// What is known of the origins when Larder starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reached {
     /// It takes longer to connect to it than the start-up lines wait.
     Unknown,
-    /// A connection was made, after this time.
+    /// A connection to each was made, after this time.
     Yes(Duration),
-    /// No connection could be made. The text says why.
+    /// No connection could be made to one of them. The text has a line for each, which says why.
     No(String),
 }
 

@@ -7,6 +7,7 @@ mod given;
 mod help;
 mod hints;
 mod inventory;
+mod moved;
 mod negative;
 #[cfg(test)]
 mod tests;
@@ -27,7 +28,7 @@ pub use self::{
 impl Arguments {
     /// Parses the words of the command line (the first is the program's name) and the environment.
     pub fn read(words: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Arguments, CliError> {
-        Arguments::parse(negative::joined(words.into_iter().map(Into::into)), &[])
+        Arguments::parse(moved::moved(negative::joined(words.into_iter().map(Into::into))), &[])
     }
 
     /// Parses the command line and the environment again. What both leave open is taken from the file.

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`cli`] | what can be typed |
 //! | [`default`], [`units`] | the default of each setting; sizes and durations as people write them |
+//! | `regular` | the content of a file that a setting names |
 //! | [`config`] | what is valid: every bound and cross-check; each part's options come out of it |
 //! | [`server`] | composition: the store, the workers, the listeners, the signals |
 //! | [`client`] | the connections of clients: deadlines, limits, framing |
@@ -66,6 +67,7 @@ pub mod origin;
 pub mod policy;
 pub mod proxy;
 pub mod purge;
+mod regular;
 pub mod rules;
 pub mod server;
 pub mod store;

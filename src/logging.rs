@@ -6,7 +6,10 @@ mod line;
 mod stderr;
 mod text;
 
-use std::io::Write;
+use std::{
+    io::Write,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use env_logger::Target;
 use log::{Level, LevelFilter};
@@ -28,6 +31,9 @@ pub const ACCESS: &str = "larder::access";
 /// a certificate is not trusted, or that the disk of the cache fails.
 const REPEATING: [&str; 4] = ["actix_http", "rustls", "rustls_platform_verifier", "sled"];
 
+/// True if the log was started, and RUST_LOG does not decide its level.
+static LEVEL_CHANGES: AtomicBool = AtomicBool::new(false);
+
 /// Starts the log on stderr, panics included. `-v` and `-q` decide the level, or without them RUST_LOG. The default is
 /// `info`. Libraries only warn, unless RUST_LOG names them. Does nothing where a log was started before.
 pub fn start(verbose: u8, quiet: u8) {
@@ -35,15 +41,17 @@ pub fn start(verbose: u8, quiet: u8) {
     let environment = std::env::var("RUST_LOG").ok().filter(|_| verbose == 0 && quiet == 0);
     let (of_larder, named) = environment.as_deref().map(levels).unwrap_or_default();
     let level = of_larder.unwrap_or(level(verbose, quiet));
-    builder.filter_level(level.min(LevelFilter::Warn));
-    builder.filter_module("larder", level);
+    // the level that counts is that of the whole log, which a reload may change
+    builder.filter_level(if environment.is_some() { level.min(LevelFilter::Warn) } else { LevelFilter::Warn });
+    let of_larder = if environment.is_some() { level } else { LevelFilter::Trace };
+    builder.filter_module("larder", of_larder);
     for library in REPEATING {
         builder.filter_module(library, LevelFilter::Off);
     }
     match &environment {
         Some(_) => drop(builder.parse_filters(&named)),
         // the longest target is compared first: each request asks for this one
-        None => drop(builder.filter_module(ACCESS, level)),
+        None => drop(builder.filter_module(ACCESS, of_larder)),
     }
     let style = terminal::stderr();
     builder.format(move |out, record| {
@@ -62,6 +70,10 @@ pub fn start(verbose: u8, quiet: u8) {
     });
     builder.target(Target::Pipe(Box::new(stderr::Lines)));
     if builder.try_init().is_ok() {
+        if environment.is_none() {
+            LEVEL_CHANGES.store(true, Ordering::Relaxed);
+            set_level(verbose, quiet);
+        }
         // text behind a `/` filters by what a line says, and only env_logger knows how
         if !environment.is_some_and(|filter| filter.contains('/')) {
             line::allow_direct();
@@ -74,6 +86,18 @@ pub fn start(verbose: u8, quiet: u8) {
                 flush();
             }
         }));
+    }
+}
+
+/// Returns true if [`set_level`] can change the level: RUST_LOG does not decide it.
+pub fn level_changes() -> bool {
+    LEVEL_CHANGES.load(Ordering::Relaxed)
+}
+
+/// Changes the level of the log, if [`level_changes`].
+pub fn set_level(verbose: u8, quiet: u8) {
+    if level_changes() {
+        log::set_max_level(level(verbose, quiet));
     }
 }
 

@@ -69,10 +69,7 @@ fn run() -> ExitCode {
                 },
             }
         }
-        Ok(Task::Check(config)) => {
-            config.warnings.iter().for_each(|line| log::warn!("{line}"));
-            print(&[config.summary()])
-        }
+        Ok(Task::Check { config, connect }) => check(&config, connect),
         Ok(Task::Show(lines)) => print(&lines),
         Ok(Task::Clear(folders)) => clear(&folders),
         Ok(Task::Stats { folders, json, all, watch: false }) => {
@@ -82,7 +79,7 @@ fn run() -> ExitCode {
             output.end(code)
         }
         Ok(Task::Stats { folders, json, all, watch: true }) => watch(&folders, json, all),
-        Ok(Task::Reload(folders)) => reload(&folders),
+        Ok(Task::Reload { folders, decided_by }) => reload(&folders, decided_by.as_deref()),
         Ok(Task::Purge(task)) => purge(&task.0, &task.1),
         Ok(Task::List(task)) => list(&task.0, &task.1),
     }
@@ -117,6 +114,25 @@ fn print(lines: &[String]) -> ExitCode {
     let mut output = Output::default();
     lines.iter().for_each(|line| output.say(line));
     output.end(ExitCode::SUCCESS)
+}
+
+/// Says that the settings are valid, what may be a mistake, and if `connect` whether the cache folder can be used and each
+/// origin be reached. The exit code is 1 if something cannot.
+fn check(config: &Config, connect: bool) -> ExitCode {
+    config.warnings.iter().for_each(|line| log::warn!("{line}"));
+    let (mut output, mut code) = (Output::default(), ExitCode::SUCCESS);
+    output.say(&config.summary());
+    let checked = match connect {
+        true => [vec![server::check_folder(config)], server::check_origins(config)].concat(),
+        false => Vec::new(),
+    };
+    for checked in checked {
+        match checked {
+            Ok(line) => output.say(&line),
+            Err(line) => code = fail(1, &line),
+        }
+    }
+    output.end(code)
 }
 
 /// What the program writes to stdout.
@@ -165,7 +181,8 @@ fn clear(folders: &Folders) -> ExitCode {
 }
 
 /// Has each running Larder read its settings once more. The exit code is 2 if one of them refuses, and 1 if none runs.
-fn reload(folders: &Folders) -> ExitCode {
+/// `decided_by`: the setting of the file that decides the folder.
+fn reload(folders: &Folders, decided_by: Option<&str>) -> ExitCode {
     let (place, paths) = match folders {
         Folders::One(folder) => (folder, Ok(vec![folder.clone()])),
         Folders::Below(parent) => (parent, below(parent)),
@@ -184,10 +201,15 @@ fn reload(folders: &Folders) -> ExitCode {
         }
         reloaded = true;
     }
-    match reloaded {
-        true => output.end(code),
-        false => fail(1, &format!("no Larder is running on {}", place.display())),
+    if reloaded {
+        return output.end(code);
     }
+    let changed = decided_by.map(|setting| {
+        format!(
+            "; if {setting} has changed since Larder was started, that needs a restart of Larder; nothing has changed"
+        )
+    });
+    fail(1, &format!("no Larder is running on {}{}", place.display(), changed.unwrap_or_default()))
 }
 
 /// The time between two looks of `--watch`.

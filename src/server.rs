@@ -1,5 +1,6 @@
 //! Puts the program together: the store, the workers, the listener, the control socket and the signals.
 
+mod check;
 mod control;
 mod counters;
 mod inventory;
@@ -26,13 +27,14 @@ use arc_swap::ArcSwap;
 use socket2::{Domain, Socket, Type};
 
 pub use self::{
+    check::{check_folder, check_origins},
     control::offline,
     reload::{Changes, Reloader, Source},
     stopping::TOGETHER,
 };
 use self::{
     counters::Counters,
-    origin::{is_larder_itself, log_reached, reached},
+    origin::{is_larder_itself, log_reached, reached, warn_of_insecure, words_for_itself},
     sites::{is_dead, plan},
     stopping::{Requests, Signals, until_stopped},
 };
@@ -132,12 +134,7 @@ impl fmt::Display for RunError {
                 ),
             },
             RunError::Folder(error) => error.fmt(f),
-            RunError::Itself(url) => {
-                write!(
-                    f,
-                    "{url} is the address that Larder itself listens on; name the site's own, or choose another --port"
-                )
-            }
+            RunError::Itself(url) => f.write_str(&words_for_itself(url)),
             RunError::Origin(error) => f.write_str(error),
             RunError::Server(error) => write!(f, "the server could not run: {error}"),
         }
@@ -154,14 +151,7 @@ pub fn run(config: Config, source: Box<Source>) -> Result<(), RunError> {
         let _within = rt.enter();
         Signals::new().map_err(RunError::Server)?
     };
-    if config.sites[0].origin_client.insecure && !config.sites[0].origin.https {
-        log::warn!("--origin-insecure has no effect: {} is not https", config.sites[0].origin.url);
-    } else if config.sites[0].origin_client.insecure {
-        log::warn!(
-            "--origin-insecure: the origin's certificate is not checked; anybody between Larder and the origin can read \
-             and change everything"
-        );
-    }
+    warn_of_insecure(&config);
     let running = start_with(config.clone(), Clock::system(), source)?;
     service::notify_ready();
     let (handle, shared) = (running.handle.clone(), running.shared.clone());
@@ -179,7 +169,7 @@ pub fn run(config: Config, source: Box<Source>) -> Result<(), RunError> {
             log::error!("not reloaded: {error}");
         }
     };
-    let lines = start_up_lines(&config, running.addr, running.store.clone(), running.origin.clone());
+    let lines = start_up_lines(&config, running.addr, running.store.clone(), running.origins.clone());
     rt.block_on(async {
         tokio::select! {
             () = until_stopped(handle, requests, running.ended(), &mut signals, reload, config.client.shutdown_timeout) => {}
@@ -189,12 +179,12 @@ pub fn run(config: Config, source: Box<Source>) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Prints the start-up lines. They wait a moment for the store and for the origin; requests do not.
-async fn start_up_lines(config: &Config, listening: SocketAddr, store: Store, origin: Prepared) {
+/// Prints the start-up lines. They wait a moment for the store and for the origins; requests do not.
+async fn start_up_lines(config: &Config, listening: SocketAddr, store: Store, origins: Vec<(String, Prepared)>) {
     if !log::log_enabled!(log::Level::Warn) {
         return;
     }
-    let mut reaching = pin!(reached(&origin));
+    let mut reaching = pin!(reached(&origins));
     let mut known = Reached::Unknown;
     let both = async {
         tokio::join!(store.opened(), async { known = reaching.as_mut().await });
@@ -230,7 +220,8 @@ fn holdings(store: &Store) -> Holdings {
 pub struct Running {
     pub addr: SocketAddr,
     pub store: Store,
-    origin: Prepared,
+    /// The URL of each origin, and its client.
+    origins: Vec<(String, Prepared)>,
     shared: Arc<Shared>,
     reloader: Arc<Reloader>,
     handle: ServerHandle,
@@ -245,6 +236,7 @@ pub fn start(config: Config, clock: Clock) -> Result<Running, RunError> {
 }
 
 fn start_with(mut config: Config, clock: Clock, source: Box<Source>) -> Result<Running, RunError> {
+    let wanted = config.clone();
     descriptors::share_out(&mut config);
     let listener = listen(&config)?;
     let addr = listener.local_addr().map_err(RunError::Server)?;
@@ -259,7 +251,12 @@ fn start_with(mut config: Config, clock: Clock, source: Box<Source>) -> Result<R
     };
     let secret = DigestKey::new(Store::secret(lock.as_ref()).map_err(RunError::Server)?);
     let plan = plan(&config, &secret, None).map_err(RunError::Origin)?;
-    let origin = plan.sites[0].origin.clone();
+    let mut origins: Vec<(String, Prepared)> = Vec::new();
+    for site in &plan.sites {
+        if origins.iter().all(|(_, known)| known.options() != site.origin.options()) {
+            origins.push((site.url.url(), site.origin.clone()));
+        }
+    }
     let plan = Arc::new(ArcSwap::from_pointee(plan));
     let is_dead = {
         let (clock, plan) = (clock.clone(), plan.clone());
@@ -275,7 +272,7 @@ fn start_with(mut config: Config, clock: Clock, source: Box<Source>) -> Result<R
     }
     let store = Store::open_with(config.store.clone(), is_dead, lock);
     let shared = Arc::new(Shared::default());
-    let reloader = Arc::new(Reloader::new(config.clone(), plan.clone(), secret, source));
+    let reloader = Arc::new(Reloader::new(wanted, plan.clone(), secret, source));
     let counters = Counters::open(has_folder.then(|| config.store.folder.clone()), shared.clone(), &clock);
     let control =
         has_folder.then(|| control::open(&config, addr, &store, &shared, &reloader, &clock, &counters)).flatten();
@@ -296,7 +293,7 @@ fn start_with(mut config: Config, clock: Clock, source: Box<Source>) -> Result<R
         })
         .map_err(RunError::Server)?;
     let handle = told.recv().unwrap_or_else(|_| Err(io::Error::other("it ended at once"))).map_err(RunError::Server)?;
-    Ok(Running { addr, store, origin, shared, reloader, handle, thread: Some(thread), done: Some(done) })
+    Ok(Running { addr, store, origins, shared, reloader, handle, thread: Some(thread), done: Some(done) })
 }
 
 #[expect(clippy::too_many_arguments, reason = "the captures of one thread")]

@@ -21,7 +21,7 @@ Examples:
   larder --clear-cache                               empties the cache, also while Larder runs
   larder stats                                       shows the hit ratio, the reasons, and the room
   larder --config larder.toml                        reads sites and rules from a file
-  larder check larder.toml                           says what is wrong in it";
+  larder check larder.toml --connect                 checks it, and connects to its origins";
 
 const UNITS: &str = "\
 Sizes are whole or decimal numbers with a unit: B, K, M, G or T. 10G, 10GiB and 10GB are the same.
@@ -29,6 +29,8 @@ Times are whole numbers with units, the largest first: 500ms, 30s, 5m, 1h30m, 2d
 If a flag is repeated, the last one counts. Defaults stand in brackets.
 Each flag but --clear-cache can also be set by a variable, LARDER_ and its name: --max-object by
 LARDER_MAX_OBJECT. The flag wins over the variable, and the variable over the file of --config.";
+
+const ALL_FLAGS: &str = "All flags of larder can be set, too: larder --help lists them.";
 
 // The groups of flags, in the order in which the help shows them.
 const FILE: &str = "Configuration file";
@@ -325,13 +327,17 @@ pub enum Command {
     /// Have the running Larder read its file once more
     Reload,
     /// Check the configuration file and the flags, and end
+    #[command(after_help = ALL_FLAGS)]
     Check {
         /// The file, in place of --config
         #[arg(value_name = "FILE", value_parser = path())]
         file: Option<PathBuf>,
+        /// Also look at the cache folder, and connect to each origin; the exit code is 1 if that fails
+        #[arg(long)]
+        connect: bool,
     },
     /// Show the configuration
-    #[command(subcommand)]
+    #[command(subcommand, after_help = ALL_FLAGS)]
     Config(ConfigCommand),
 }
 
@@ -352,6 +358,11 @@ impl Command {
 pub enum ConfigCommand {
     /// Show every setting and who set it, and every rule
     Show,
+}
+
+/// Returns true for a command that takes every flag, because it looks at all settings.
+pub(super) fn takes_all_flags(command: &str) -> bool {
+    ["check", "config"].contains(&command)
 }
 
 /// Returns the name of the variable of a flag or of a field: `LARDER_MAX_HEAD`.

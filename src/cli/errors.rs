@@ -8,7 +8,7 @@ use clap::{
 };
 
 use super::{
-    arguments::{self, Arguments, variable},
+    arguments::{self, Arguments, takes_all_flags, variable},
     help, hints, negative,
     warnings::nearest,
 };
@@ -177,7 +177,8 @@ fn in_one_line(error: &clap::Error, words: &[OsString]) -> String {
             // clap also suggests to pass it as a value
             let is_name = |meant: &String| !meant.is_empty() && !meant.starts_with("to pass ");
             let meant = [ContextKind::SuggestedArg, ContextKind::Suggested].map(said).into_iter().find(is_name);
-            let program = command(words).map_or("larder".to_owned(), |name| format!("larder {name}"));
+            let named = command(words).filter(|name| !takes_all_flags(name));
+            let program = named.map_or("larder".to_owned(), |name| format!("larder {name}"));
             match meant {
                 Some(meant) => format!("unknown flag {flag}: did you mean {meant}? ({program} --help lists all)"),
                 None => format!("unknown flag {flag}: {program} --help lists all"),

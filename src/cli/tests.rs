@@ -265,8 +265,11 @@ fn the_command_line_wins_over_the_file_and_the_file_over_the_default() {
 #[test]
 fn the_file_that_is_checked_is_a_word_behind_the_command() {
     let command = |words: &[&str]| Arguments::read(words.iter().copied()).unwrap().command;
-    assert_eq!(command(&["larder", "check", "a.toml"]), Some(Command::Check { file: Some("a.toml".into()) }));
-    assert_eq!(command(&["larder", "check"]), Some(Command::Check { file: None }));
+    assert_eq!(
+        command(&["larder", "check", "a.toml"]),
+        Some(Command::Check { file: Some("a.toml".into()), connect: false })
+    );
+    assert_eq!(command(&["larder", "check"]), Some(Command::Check { file: None, connect: false }));
     assert_eq!(command(&["larder", "config", "show"]), Some(Command::Config(ConfigCommand::Show)));
     let arguments = Arguments::read(["larder", "config", "show", "--config", "a.toml"]).unwrap();
     assert_eq!(arguments.config, Some("a.toml".into()));

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::rules::cut;
+
 /// An invalid or missing setting. Its text is one line: the setting, its value, what is wrong or was expected, an
 /// example. The exit code is 2.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +20,7 @@ pub struct ConfigError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     Missing,
-    /// The value is shown, unless it may hold a password.
+    /// The value is shown, unless it may hold a password. A long one is cut.
     Invalid(Option<String>),
     /// It cannot be combined with another setting.
     Conflict,
@@ -35,14 +37,15 @@ impl ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ConfigError { place, setting, fault, problem } = self;
+        let setting = cut(setting);
         if let Some(place) = place {
             write!(f, "{place}: ")?;
         }
         match (fault, place) {
             (Fault::Missing, _) => write!(f, "missing {setting}: {problem}"),
             (Fault::Invalid(None), None) => write!(f, "invalid {setting}: {problem}"),
-            (Fault::Invalid(Some(value)), None) => write!(f, "invalid {setting} {value:?}: {problem}"),
-            (Fault::Invalid(Some(value)), Some(_)) => write!(f, "{setting} {value:?}: {problem}"),
+            (Fault::Invalid(Some(value)), None) => write!(f, "invalid {setting} {:?}: {problem}", cut(value)),
+            (Fault::Invalid(Some(value)), Some(_)) => write!(f, "{setting} {:?}: {problem}", cut(value)),
             _ if setting.is_empty() => f.write_str(problem),
             _ => write!(f, "{setting}: {problem}"),
         }

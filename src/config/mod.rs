@@ -18,7 +18,7 @@ pub use error::{ConfigError, Fault};
 pub use folder::Surroundings;
 pub use origin::Origin;
 pub use task::{Place, Sources, Task};
-pub use types::{Config, Folders, Listen, Site};
+pub use types::{Config, Folders, Listen, Log, Site};
 
 #[cfg(test)]
 mod tests;

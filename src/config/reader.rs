@@ -7,7 +7,7 @@ use super::{
     file::File,
     folder::{self, Surroundings},
     origin::{self, Origin},
-    types::{Config, Folders, Listen},
+    types::{Config, Folders, Listen, Log},
     values,
 };
 use crate::{
@@ -74,7 +74,8 @@ impl<'a> Reader<'a> {
             (None, None) => Ok(PathBuf::new()),
         }));
         let store = self.store(folder);
-        let config = Config { listen, allow_hosts, store, client, rules, warnings: self.warnings(&sites), sites };
+        let (log, warnings) = (Log { verbose: a.verbose, quiet: a.quiet }, self.warnings(&sites));
+        let config = Config { listen, allow_hosts, log, store, client, rules, warnings, sites };
         let mut errors = self.errors.take();
         errors.sort_by_key(ConfigError::line);
         if errors.is_empty() { Ok(config) } else { Err(errors) }
@@ -259,6 +260,13 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Returns the setting of the file that decides the folder, if the file does.
+    pub fn folder_decided_by(&self) -> Option<String> {
+        let field = if self.arguments.cache_dir.is_some() { "cache_dir" } else { "origin" };
+        let is_of_file = matches!(self.arguments.source(field), Source::File { .. });
+        is_of_file.then(|| self.arguments.name_of(field))
+    }
+
     /// Returns the folder of the cache where the user names none.
     fn default_folder(&self, origin: &Origin) -> Result<PathBuf, ConfigError> {
         match self.file {
@@ -301,8 +309,8 @@ impl<'a> Reader<'a> {
     }
 
     fn allow_hosts(&self) -> Result<Vec<String>, ConfigError> {
-        let expected = "expected a host name, for example example.com or example.com:8080";
-        let one = |typed: &String| values::host(typed).ok_or_else(|| self.invalid("allow_host", typed, expected));
+        let expected = "expected a host name, for example example.com, *.example.com or example.com:8080";
+        let one = |typed: &String| values::hosts(typed).ok_or_else(|| self.invalid("allow_host", typed, expected));
         self.arguments.allow_host.iter().map(one).collect()
     }
 

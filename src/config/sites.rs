@@ -1,6 +1,6 @@
 //! The sites and their rules, from the flags and the file.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use super::{
     error::{ConfigError, Fault},
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     cli::Source,
-    rules::{RuleSpec, Rules, Setting, Settings},
+    rules::{RuleSpec, Rules, Setting, Settings, quoted},
 };
 
 /// Where a rule is written.
@@ -150,12 +150,31 @@ impl Reader<'_> {
             self.note(self.fault(rule, "ttl", format!("it replaces the origin's TTL, which {strict} does not allow")));
         }
         let specs = placed.iter().map(|rule| rule.spec.clone()).collect();
-        Rules::new(specs).unwrap_or_else(|faults| {
+        let rules = Rules::new(specs).unwrap_or_else(|faults| {
             for fault in faults {
                 self.note(self.fault(&placed[fault.rule], fault.word, fault.problem));
             }
             Rules::default()
-        })
+        });
+        rules.with_defaults(self.defaults())
+    }
+
+    /// Returns the defaults that the file sets, by their lines: `larder.toml:3: default-ttl = "1h"`. Clients may read it, so
+    /// the file is named without its folder.
+    fn defaults(&self) -> Vec<(Setting, String)> {
+        let all = [
+            ("default_ttl", Setting::DefaultTtl),
+            ("negative_ttl", Setting::NegativeTtl),
+            ("stale_if_error", Setting::StaleIfError),
+            ("max_object", Setting::MaxObject),
+        ];
+        let of_file = |(field, setting)| {
+            let given = self.arguments.given().iter().find(|given| given.flag.field == field)?;
+            let Source::File { place, key } = &given.source else { return None };
+            let place = Path::new(place).file_name()?.to_string_lossy();
+            Some((setting, format!("{place}: {key} = {}", quoted(given.values.first()?))))
+        };
+        all.into_iter().filter_map(of_file).collect()
     }
 
     /// Returns the error of a rule. A problem may begin with the value that is wrong.

@@ -26,7 +26,11 @@ pub struct Sources {
 pub enum Task {
     Serve(Box<Config>),
     /// To say that the settings are valid, and what may be a mistake.
-    Check(Box<Config>),
+    Check {
+        config: Box<Config>,
+        /// Connect to each origin, too.
+        connect: bool,
+    },
     /// To print these lines.
     Show(Vec<String>),
     Clear(Folders),
@@ -36,7 +40,11 @@ pub enum Task {
         all: bool,
         watch: bool,
     },
-    Reload(Folders),
+    Reload {
+        folders: Folders,
+        /// The setting of the file that decides the folder, if the file does: `larder.toml:3: cache-dir`.
+        decided_by: Option<String>,
+    },
     Purge(Box<(PurgeArguments, Place)>),
     List(Box<(ListArguments, Place)>),
 }
@@ -55,7 +63,7 @@ impl Sources {
     /// Reads the configuration file, if there is one. The errors are all that is wrong with its form.
     pub fn read(arguments: Arguments) -> Result<Sources, Vec<ConfigError>> {
         let (path, name) = match (&arguments.command, &arguments.config) {
-            (Some(Command::Check { file: Some(file) }), _) => (file, "FILE".to_owned()),
+            (Some(Command::Check { file: Some(file), .. }), _) => (file, "FILE".to_owned()),
             (_, Some(file)) => (file, arguments.name_of("config")),
             (_, None) => return Ok(Sources { arguments, file: None }),
         };
@@ -97,8 +105,13 @@ impl Task {
             Some(Command::Ls(list)) => {
                 Ok(Task::List(Box::new((list.clone(), place(&reader, arguments, file.as_ref())?))))
             }
-            Some(Command::Reload) => reader.folders().map(Task::Reload).map_err(one),
-            Some(Command::Check { .. }) => reader.config().map(|config| Task::Check(Box::new(config))),
+            Some(Command::Reload) => {
+                let decided_by = reader.folder_decided_by();
+                reader.folders().map(|folders| Task::Reload { folders, decided_by }).map_err(one)
+            }
+            Some(Command::Check { connect, .. }) => {
+                reader.config().map(|config| Task::Check { config: Box::new(config), connect: *connect })
+            }
             Some(Command::Config(ConfigCommand::Show)) => {
                 reader.config().map(|config| Task::Show(show::lines(arguments, file.as_ref(), &config)))
             }

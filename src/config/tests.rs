@@ -176,7 +176,7 @@ fn what_is_not_valid_names_the_flag_what_is_wrong_and_what_would_be_right() {
         ),
         (
             &["--allow-host", "a/b"],
-            "invalid --allow-host \"a/b\": expected a host name, for example example.com or example.com:8080",
+            "invalid --allow-host \"a/b\": expected a host name, for example example.com, *.example.com or example.com:8080",
         ),
         (
             &["--origin-ca", "/no/such.pem"],

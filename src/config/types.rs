@@ -19,6 +19,7 @@ pub struct Config {
     pub listen: Listen,
     /// The hosts that are served, in lower case, with a port only if one was typed. If empty, every host is served.
     pub allow_hosts: Vec<String>,
+    pub log: Log,
     pub store: store::Options,
     pub client: client::Options,
     /// At least one. No two of them answer the same requests.
@@ -45,6 +46,13 @@ pub struct Site {
     pub origin_client: crate::origin::Options,
     pub policy: policy::Options,
     pub rules: Arc<Rules>,
+}
+
+/// How much is logged: how often `--verbose` and `--quiet` are set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Log {
+    pub verbose: u8,
+    pub quiet: u8,
 }
 
 /// The address to listen on. Port 0 lets the system choose a port.

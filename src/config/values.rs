@@ -19,7 +19,7 @@ pub fn host(text: &str) -> Option<String> {
     Some(if port == 0 { host.to_owned() } else { format!("{host}:{port}") })
 }
 
-/// Parses the hosts of a site: a host, or `*.` and a name.
+/// Parses a host that is served: a host, or `*.` and a name.
 pub fn hosts(text: &str) -> Option<String> {
     match text.strip_prefix("*.") {
         Some(name) => host(name).filter(|name| !name.contains([':', '['])).map(|name| format!("*.{name}")),

@@ -52,6 +52,7 @@ pub use self::{
     owner::Owner,
     request::{Interim, OriginRequest, Pieces, Upload},
     tls::certificates,
+    transport::Connection,
 };
 use self::{
     exchange::{Exchange, Timeouts, Wait},
@@ -66,10 +67,10 @@ use self::{
 use crate::message::{ConnectionScheme, FieldValue, Fields, ResponseHead};
 
 impl Prepared {
-    /// Connects to the origin, by TCP and TLS alone, and closes the connection again.
-    pub async fn reach(&self) -> Result<(), OriginError> {
+    /// Connects to the origin, by TCP and TLS alone, and closes the connection again. Returns what is known of it.
+    pub async fn reach(&self) -> Result<Connection, OriginError> {
         let dialled = timeout(self.options.connect_timeout, connect::dial(self.clone())).await;
-        dialled.unwrap_or(Err(OriginError::ConnectTimeout)).map(drop)
+        dialled.unwrap_or(Err(OriginError::ConnectTimeout)).map(|transport| transport.connection())
     }
 
     /// Prepares another client of the same host: both share what is known of its name, and their places.

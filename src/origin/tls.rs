@@ -18,6 +18,10 @@ use tokio_rustls::{
 
 use self::trust::{Anything, verifier};
 use super::errors::OriginError;
+use crate::regular;
+
+/// The largest file of certificates.
+const LARGEST: u64 = 16 << 20;
 
 /// The certificates that are trusted, and the name that the origin must prove.
 #[derive(Clone)]
@@ -58,7 +62,7 @@ impl Tls {
 
 /// Reads the certificates in a PEM file. The error says what is wrong with the file, without its name.
 pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let bytes = std::fs::read(file).map_err(|error| format!("cannot be read: {error}"))?;
+    let bytes = regular::read(file, LARGEST)?;
     let found: Vec<_> =
         CertificateDer::pem_slice_iter(&bytes).collect::<Result<_, _>>().map_err(|_| "not a PEM file".to_owned())?;
     if found.is_empty() {

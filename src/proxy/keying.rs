@@ -69,10 +69,14 @@ impl Keying {
         if self.ignored.is_empty() && self.only.is_none() && !self.sorts {
             return path_and_query.into();
         }
-        let keep = |parameter: &Parameter<'_>| {
+        let is_kept = |parameter: &Parameter<'_>| {
             let ignored = self.ignored.matches(&parameter.name) && self.ignored.matches(parameter.raw_name);
             let listed = self.only.as_ref().is_none_or(|only| only.matches(&parameter.name));
             !ignored && listed
+        };
+        let keep = |parameter: &Parameter<'_>| match parameter.raw.contains(';') {
+            true => parameter.at_semicolons().any(|part| is_kept(&part)),
+            false => is_kept(parameter),
         };
         select(path_and_query, keep, self.sorts)
     }
@@ -172,6 +176,23 @@ mod tests {
 
     fn keying(set: Settings) -> Keying {
         Keying::new(&set)
+    }
+
+    #[test]
+    fn a_parameter_that_holds_others_for_an_origin_that_parts_at_semicolons_is_left_out_with_all_of_them_only() {
+        let ignoring = keying(Settings { ignore_query: Some(vec!["utm_*".to_owned()]), ..Settings::default() });
+        let only = keying(Settings { only_query: Some(vec!["page".to_owned()]), ..Settings::default() });
+        let sorting = keying(Settings { sort_query: Some(true), ..Settings::default() });
+        for (key, target, kept) in [
+            (&ignoring, "/?utm_a=1;page=2", "/?utm_a=1;page=2"),
+            (&ignoring, "/?page=2;utm_a=1&utm_b=3", "/?page=2;utm_a=1"),
+            (&ignoring, "/?utm_a=1;utm_b=2&page=2", "/?page=2"),
+            (&only, "/?a=1;page=2&b=3", "/?a=1;page=2"),
+            (&sorting, "/?b=1&a=2;b=3", "/?b=1&a=2;b=3"),
+            (&sorting, "/?b=1&a=2%3b", "/?a=2%3b&b=1"),
+        ] {
+            assert_eq!(key.target(target), kept, "{target}");
+        }
     }
 
     #[test]

@@ -96,7 +96,7 @@ impl<'a> Directory<'a> {
         for Place { site, authority, path, .. } in self.places(text)? {
             let site = &self.sites[site];
             let authority = authority.as_deref().filter(|_| site.tells_client());
-            targets.push(purge::Target::prefix(&site.url.keyed(), authority, &path).map_err(LocateError::Prefix)?);
+            targets.push(purge::Target::prefix(&site.policy.site, authority, &path).map_err(LocateError::Prefix)?);
         }
         targets.dedup();
         Ok(targets)
@@ -179,9 +179,9 @@ impl<'a> Directory<'a> {
     fn add(&self, place: &Place, located: &mut Located) {
         let (site, book) = (&self.sites[place.site], &self.books[place.site]);
         let (scheme, authority, path) = (place.scheme, place.authority.as_deref(), &*place.path);
-        let (keyed, fields) = (site.url.keyed(), Fields::new());
+        let (keyed, fields) = (&*site.policy.site, Fields::new());
         let mut target = |authority: Option<&str>, path: &str| {
-            let target = purge::Target::url(&keyed, authority, path);
+            let target = purge::Target::url(keyed, authority, path);
             if !located.targets.contains(&target) {
                 located.targets.push(target);
             }
@@ -200,7 +200,7 @@ impl<'a> Directory<'a> {
             if let Some(keys) = &mut keys {
                 let digest_key = &book.base().digest_key;
                 keys.push(CacheKey::of(UrlParts {
-                    site: &keyed,
+                    site: keyed,
                     host_mode: site.host_mode.as_str(),
                     method: &method,
                     path_and_query: &path_of_key,

@@ -27,7 +27,7 @@ pub struct Site {
     pub url: OriginUrl,
     /// The text of `url`.
     pub name: String,
-    /// See [`OriginUrl::keyed`].
+    /// The name of the site in keys.
     pub keyed: String,
     pub host_mode: HostMode,
     /// True if the origin is told who the client is even if it gets its own Host.

@@ -98,7 +98,7 @@ impl Served {
             Rc::new(Site {
                 hosts: of.hosts.clone(),
                 name: of.url.url(),
-                keyed: of.url.keyed(),
+                keyed: of.policy.site.to_string(),
                 url: of.url.clone(),
                 host_mode: of.host_mode.clone(),
                 forward_client: of.forward_client,

@@ -55,6 +55,8 @@ pub struct Effective {
     pub policy: Arc<policy::Options>,
     pub key: Keying,
     merged: Merged,
+    /// See [`Rules::with_defaults`].
+    defaults: Arc<[(Setting, String)]>,
 }
 
 /// The rules that apply to one request. Cheap to clone.
@@ -66,7 +68,7 @@ pub struct Steered {
 
 impl Book {
     pub fn new(rules: Arc<Rules>, base: Arc<policy::Options>) -> Rc<Book> {
-        let request = Rc::new(Effective::new(Merged::default(), &base));
+        let request = Rc::new(Effective::new(Merged::default(), &base, &rules));
         let none = Rc::new(Known { matched: Matched::default(), request, answers: RefCell::default() });
         let (sets, targets) = (RefCell::default(), RefCell::default());
         let (remembers, looks_at_media_type) = (!rules.look_at_fields(), rules.look_at_media_type());
@@ -127,7 +129,7 @@ impl Book {
         if let Some(known) = self.sets.borrow().get(&matched) {
             return known.clone();
         }
-        let effective = Rc::new(Effective::new(self.rules.merged(&matched), &self.base));
+        let effective = Rc::new(Effective::new(self.rules.merged(&matched), &self.base, &self.rules));
         let mut sets = self.sets.borrow_mut();
         if sets.len() >= SETS {
             sets.clear();
@@ -166,12 +168,12 @@ impl Steered {
 }
 
 impl Effective {
-    fn new(merged: Merged, base: &Arc<policy::Options>) -> Effective {
+    fn new(merged: Merged, base: &Arc<policy::Options>, rules: &Rules) -> Effective {
         let policy = match merged == Merged::default() {
             true => base.clone(),
             false => Arc::new(options(&merged, base)),
         };
-        Effective { policy, key: Keying::new(&merged.set), merged }
+        Effective { policy, key: Keying::new(&merged.set), merged, defaults: rules.defaults().clone() }
     }
 
     /// The content of a POST is part of its key.
@@ -197,9 +199,12 @@ impl Effective {
         }
     }
 
-    /// Returns the rule that a reason comes from, in the words of the file: `rule 3 of larder.toml: ttl = "10m"`.
+    /// Returns the rule that a reason comes from, in the words of the file: `rule 3 of larder.toml: ttl = "10m"`. For a
+    /// default that the file sets it is the line: `larder.toml:3: default-ttl = "1h"`.
     pub fn words(&self, reason: Reason) -> Option<String> {
-        self.merged.says(setting(reason)?)
+        let setting = setting(reason)?;
+        let default = || self.defaults.iter().find(|(of, _)| *of == setting).map(|(_, words)| words.clone());
+        self.merged.says(setting).or_else(default)
     }
 
     /// Returns the rule that took away an obstacle to storing.

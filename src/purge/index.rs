@@ -1,4 +1,4 @@
-//! All rules, in bounded memory.
+//! Holds all rules, in bounded memory.
 
 use std::ops::Range;
 
@@ -83,7 +83,7 @@ impl Index {
         reach.and(self.prefixes.reach(site, authority, path_and_query, position))
     }
 
-    /// The parts in which [`Index::remove_until`] and [`Index::rules`] go through all rules.
+    /// Returns the parts in which [`Index::remove_until`] and [`Index::rules`] go through all rules.
     pub fn parts() -> Range<usize> {
         0..PARTS
     }
@@ -124,7 +124,7 @@ impl Index {
         all.filter(counts).map(|(target, strength, position)| Rule { target, strength, position })
     }
 
-    /// Bytes of memory that the rules take, about.
+    /// Returns the bytes of memory that the rules take, about.
     pub fn size(&self) -> usize {
         self.urls.size() + self.tags.size() + self.paths.size() + self.prefixes.size()
     }

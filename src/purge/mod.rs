@@ -16,11 +16,13 @@
 //!
 //! Paths are compared byte for byte, as the client sent them: `/%61` is not `/a`.
 //!
-//! [`Index`] holds the rules in bounded memory. Where a table is full the oldest rules in it are not forgotten but blurred:
-//! everything that they might have reached must be validated. So what was purged is never used unseen, and nothing dies
-//! that was not purged: hard and soft need 64 bits of blake3 to agree, a neighbour in a table costs one validation.
+//! [`Index`] holds the rules in bounded memory. If a table is full, its oldest rules make room for new ones, and a floor takes
+//! their place: every response that they may have reached must be validated. So a response that was purged is never used
+//! without the origin. A response that was not purged never becomes dead or stale by chance, because its 64 bits of blake3
+//! would have to be those of a rule. It may share a place of a table with a rule. That costs one validation.
 //!
 //! Everything here is pure: no I/O, no clock.
+
 mod counter;
 mod index;
 mod position;

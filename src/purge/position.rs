@@ -25,7 +25,7 @@ const LATEST: u64 = (1 << 48) - 1;
 impl Position {
     /// Lower than every position that is handed out.
     pub const ZERO: Position = Position { milliseconds: 0, sequence: 0 };
-    /// The length of `to_bytes`.
+    /// The bytes that `to_bytes` returns.
     pub const BYTES: usize = 16;
 
     /// Returns the position after `last` at this wall clock. It is always greater than `last`; a clock that went back

@@ -1,4 +1,4 @@
-//! The prefixes that were purged by.
+//! Holds the rules for prefixes.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use super::{
     standing::Reach,
 };
 
-/// Prefixes that are held. Where one more comes, the older half goes.
+/// The most prefixes that are held. One more, and the older half goes: a floor takes its place.
 pub const PREFIXES: usize = 4096;
 
 /// The newest rules of one prefix.
@@ -81,7 +81,7 @@ impl Prefixes {
         of(None).and(of(Some(authority)))
     }
 
-    /// One look-up for the root, and one for each of the segments that a prefix can have.
+    /// Looks up the root, and each of the segments that a prefix can have.
     fn of(&self, root: Chain, path: &str, stored: Position) -> Reach {
         let below = |newest: &Newest| newest.below.reach(stored);
         let mut reach = self.0.get(&root.print()).map_or(Reach::NONE, below);
@@ -113,7 +113,7 @@ impl Prefixes {
         gone
     }
 
-    /// Bytes of memory that they take, about.
+    /// Returns the bytes of memory that they take, about.
     pub fn size(&self) -> usize {
         self.0.capacity() * size_of::<(Print, Newest)>()
     }

@@ -10,13 +10,13 @@ pub struct Print(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {
     pub target: Target,
-    /// Only all, URL, prefix and tag can be soft; all others are the same either way.
+    /// Counts for all, URL, prefix and tag. The other rules are the same with both.
     pub strength: Strength,
-    /// The rule reaches what is older.
+    /// The rule reaches responses with a lower position.
     pub position: Position,
 }
 
-/// What becomes of a response that a purge reaches (config.md 4).
+/// The effect of a purge on a response that it reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Strength {
     /// The response is stale from now on. stale-while-revalidate and stale-if-error may still serve it.
@@ -25,7 +25,7 @@ pub enum Strength {
     Hard,
 }
 
-/// What a rule reaches.
+/// The responses that a rule reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Target {
     /// Everything.
@@ -40,7 +40,7 @@ pub enum Target {
     Tag(u64),
     /// All queries of a path, after an unsafe method. Only responses whose lifetime was invented are reached.
     Path(Print),
-    /// Everything, to be validated: something that is not known any more may have been purged.
+    /// Everything. It must be validated, because a rule that is not known any more may have reached it.
     Floor,
     /// The same, for the URLs that share a bucket of the table.
     UrlFloor(u16),
@@ -74,13 +74,14 @@ pub fn group_hash(site: &str, authority: Option<&str>, group: &str) -> u64 {
 }
 
 impl Target {
-    /// All variants and methods of a path and query. Without an authority: of all authorities of the site.
+    /// Returns the target for all variants and methods of a path and query. Without an authority: of all authorities of the
+    /// site.
     pub fn url(site: &str, authority: Option<&str>, path_and_query: &str) -> Target {
         Target::Url(url_print(site, authority, path_and_query))
     }
 
-    /// A path and everything below it; where it ends in `/`, only what is below it. Without an authority: of all
-    /// authorities of the site.
+    /// Returns the target for a path and everything below it. If the path ends in `/`: only for what is below it. Without an
+    /// authority: of all authorities of the site.
     pub fn prefix(site: &str, authority: Option<&str>, prefix: &str) -> Result<Target, PrefixError> {
         let Some(path) = prefix.strip_prefix('/') else { return Err(PrefixError::NoPath(prefix.to_owned())) };
         if path.contains(['?', '#']) {
@@ -103,13 +104,13 @@ impl Target {
         Target::Tag(tag_hash(tag))
     }
 
-    /// A group of one origin. See [`group_hash`].
+    /// Returns the target for a group of one origin. See [`group_hash`].
     pub fn group(site: &str, authority: Option<&str>, group: &str) -> Target {
         Target::Tag(group_hash(site, authority, group))
     }
 
-    /// All queries of the path, of all authorities of the site: an origin that does not hear the authority has one answer
-    /// for all of them.
+    /// Returns the target for all queries of the path, of all authorities of the site: an origin that does not get the
+    /// authority has one response for all of them.
     pub fn path(site: &str, path_and_query: &str) -> Target {
         Target::Path(path_print(site, path_and_query))
     }
@@ -131,7 +132,7 @@ pub(super) fn path_of(path_and_query: &str) -> &str {
     path_and_query.split_once('?').map_or(path_and_query, |(path, _)| path)
 }
 
-/// The prints of a path's prefixes, each made from the one above it.
+/// Makes the prints of a path's prefixes, each from the one above it.
 pub(super) struct Chain([u8; 32]);
 
 impl Chain {
@@ -158,7 +159,8 @@ fn print(kind: u8, parts: &[&str]) -> Print {
     first(&digest(kind, parts))
 }
 
-/// Each part stands behind its length, so that moving a byte from one part to the next gives another digest.
+/// Returns a digest of the parts. Each part stands behind its length, so that a byte that moves from one part to the next gives
+/// another digest.
 fn digest(kind: u8, parts: &[&str]) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&[kind]);

@@ -10,16 +10,16 @@ use std::sync::{
 
 use super::{Index, Liveness, Position, Rule, Standing, Stored};
 
-/// The index, and a number that changes with each rule: a stored response that was looked at since then need not be
-/// looked at again.
+/// The index, and a version that each new rule changes. A stored response that was compared with this version need not be
+/// compared again.
 #[derive(Debug)]
 pub struct Rules {
     version: AtomicU64,
     index: RwLock<Index>,
 }
 
-/// What the rules said about one stored response when it was looked at last, and which version of them. A copy knows
-/// nothing: what it stands beside may be another response.
+/// The standing of one stored response when it was compared with the rules last, and the version of the rules then. A clone
+/// has none, because it may stand beside another response.
 #[derive(Debug, Default)]
 pub struct Checked {
     /// The version, then a standing.
@@ -35,7 +35,7 @@ impl Clone for Checked {
 }
 
 impl Checked {
-    /// Returns what the rules said when they were asked last; alive if they never were.
+    /// Returns the last standing; alive if there is none.
     pub fn last(&self) -> Standing {
         self.decode(self.seen.load(Acquire))
     }
@@ -61,7 +61,7 @@ const STANDING_BITS: u32 = 4;
 
 impl Default for Rules {
     fn default() -> Rules {
-        // 0 is the version of what was never looked at
+        // 0 is the version of a response that was never compared
         Rules { version: AtomicU64::new(1), index: RwLock::default() }
     }
 }
@@ -74,7 +74,7 @@ impl Rules {
         self.version.fetch_add(1, SeqCst);
     }
 
-    /// Returns the floor: what is older must be validated, since a rule that reaches it may have been let go.
+    /// Returns the floor: a response with a lower position must be validated, because a rule that reached it may have gone.
     pub fn floor(&self) -> Position {
         self.index.read().unwrap_or_else(PoisonError::into_inner).floor()
     }
@@ -100,7 +100,7 @@ impl Rules {
         standing
     }
 
-    /// Returns what the rules say about something that is looked at once.
+    /// Returns what the rules say about a response that is compared only once.
     pub fn standing_once(&self, stored: &Stored<'_>) -> Standing {
         self.read().standing(stored)
     }
@@ -122,7 +122,7 @@ impl Rules {
         all
     }
 
-    /// Bytes of memory that the rules take, about: 20 MiB at most.
+    /// Returns the bytes of memory that the rules take, about: 20 MiB at most.
     pub fn size(&self) -> usize {
         self.read().size()
     }

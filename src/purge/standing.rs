@@ -1,8 +1,8 @@
-//! What the rules see of a stored response, and what they say.
+//! The standing of a stored response: what the rules compare, and their result.
 
 use super::{Position, Strength};
 
-/// Whether a stored response may be used. The worse is greater.
+/// Says whether a stored response may be used. A worse liveness is greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Liveness {
     /// No rule reaches it.
@@ -50,7 +50,7 @@ impl<T: Judged + ?Sized> Judged for std::sync::Arc<T> {
     }
 }
 
-/// What some rules say, before it is known what others do.
+/// The result of some of the rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Reach {
     pub liveness: Liveness,
@@ -61,7 +61,7 @@ impl Reach {
     pub const NONE: Reach = Reach { liveness: Liveness::Alive, soft: None };
     pub const MUST_VALIDATE: Reach = Reach { liveness: Liveness::MustValidate, soft: None };
 
-    /// What a rule does to a response of this position.
+    /// Returns the result of a rule for a response of this position.
     pub fn of(strength: Strength, rule: Position, stored: Position) -> Reach {
         match strength {
             _ if stored >= rule => Reach::NONE,
@@ -70,7 +70,7 @@ impl Reach {
         }
     }
 
-    /// The worse of two.
+    /// Returns the worse of two results.
     pub fn and(self, other: Reach) -> Reach {
         let soft = [self.soft, other.soft].into_iter().flatten().min();
         Reach { liveness: self.liveness.max(other.liveness), soft }

@@ -21,16 +21,16 @@ const BUCKET: usize = WAYS * WAY + 3;
 /// becomes the bucket's floor: whatever falls into the bucket and is older must be validated.
 #[derive(Debug, Default)]
 pub(super) struct PrintTable {
-    /// Empty as long as there is no rule. All zeros is an empty bucket, and the system hands out zeros for nothing.
+    /// Empty as long as there is no rule. An empty bucket is all zeros, and the system gives memory of zeros without a cost.
     buckets: Vec<[Word; BUCKET]>,
     /// The number of buckets that hold something.
     used: usize,
 }
 
-/// A table is looked through in so many parts, so that those who wait for it wait for a part only.
+/// The number of parts in which a table is looked through. A caller that waits for the table waits for one part only.
 pub(super) const PARTS: usize = 64;
 
-/// The places of a table of this length that belong to a part.
+/// Returns the places of a table of this length that belong to a part.
 fn places(length: usize, part: usize) -> Range<usize> {
     length * part / PARTS..length * (part + 1) / PARTS
 }
@@ -90,7 +90,7 @@ impl PrintTable {
         let bucket = self.bucket(bucket_of(print));
         let rules = held(bucket);
         let same = |rule: &Held| rule.print == print && rule.position > Position::ZERO;
-        // a harder rule that came later says it all
+        // a harder rule that came later reaches all that this one reaches
         if rules.iter().any(|rule| same(rule) && rule.position >= position && rule.strength >= strength) {
             return;
         }
@@ -150,20 +150,20 @@ impl PrintTable {
         newest
     }
 
-    /// The rules in a part of the table.
+    /// Returns the rules in a part of the table.
     pub fn rules(&self, part: usize) -> impl Iterator<Item = (Print, Strength, Position)> {
         let rules = self.buckets[places(self.buckets.len(), part)].iter().flat_map(held);
         rules.filter(|rule| rule.position > Position::ZERO).map(|rule| (rule.print, rule.strength, rule.position))
     }
 
-    /// The floors of the buckets in a part of the table.
+    /// Returns the floors of the buckets in a part of the table.
     pub fn floors(&self, part: usize) -> impl Iterator<Item = (u16, Position)> {
         let places = places(self.buckets.len(), part);
         let floors = places.map(|bucket| (bucket as u16, floor(&self.buckets[bucket])));
         floors.filter(|(_, floor)| *floor > Position::ZERO)
     }
 
-    /// Bytes of memory that the table may touch.
+    /// Returns the bytes of memory that the table may touch.
     pub fn size(&self) -> usize {
         size_of_val(&self.buckets[..])
     }
@@ -232,14 +232,14 @@ impl NewestTable {
         newest
     }
 
-    /// Each place in a part of the table as a print that falls into it.
+    /// Returns each place in a part of the table, as a print that falls into it.
     pub fn rules(&self, part: usize) -> impl Iterator<Item = (Print, Position)> {
         let places = places(self.newest.len(), part);
         let rules = places.map(|place| (Print((place as u64) << PLACE_SHIFT), position(&self.newest[place])));
         rules.filter(|(_, position)| *position > Position::ZERO)
     }
 
-    /// Bytes of memory that the table may touch.
+    /// Returns the bytes of memory that the table may touch.
     pub fn size(&self) -> usize {
         size_of_val(&self.newest[..])
     }

@@ -3,8 +3,8 @@
 use regex::Regex;
 
 use super::{
-    pattern::{Words, path_globs},
-    rewriting::{Rewriting, last_line},
+    pattern::{Words, cut, expression, path_globs},
+    rewriting::Rewriting,
     settings::{Setting, Settings, Stage},
     spec::{Conditions, RuleSpec},
     values::Edits,
@@ -15,6 +15,9 @@ use crate::message::{FieldName, Method};
 pub const MOST_RULES: usize = 1000;
 /// The most patterns of a rule, in all its lists.
 pub const MOST_PATTERNS: usize = 64;
+/// The most regular expressions in the rules of a site. Each is looked for in the path of a target that was not asked for
+/// lately, which may have 8 KB.
+pub const MOST_EXPRESSIONS: usize = 100;
 
 /// What no rule may change: the fields that frame an answer, and those that Larder writes.
 const RESERVED: [&str; 11] = [
@@ -65,19 +68,19 @@ pub(super) fn compile(
     for pattern in paths {
         match path_globs(pattern) {
             Ok(globs) => globs.into_iter().for_each(&mut *path),
-            Err(problem) => fault("path", format!("{pattern:?}: {problem}")),
+            Err(problem) => fault("path", format!("{:?}: {problem}", cut(pattern))),
         }
     }
     for pattern in path_regex {
-        match Regex::new(pattern) {
+        match expression(pattern) {
             Ok(regex) => compiled.path_regex.push(regex),
-            Err(error) => fault("path-regex", format!("{pattern:?}: {}", last_line(&error))),
+            Err(problem) => fault("path-regex", format!("{:?}: {problem}", cut(pattern))),
         }
     }
     for name in methods {
         match Method::from_bytes(name.as_bytes()) {
             Ok(method) if !name.bytes().any(|byte| byte.is_ascii_lowercase()) => compiled.methods.push(method),
-            _ => fault("methods", format!("{name:?}: expected a method in capitals, for example \"GET\"")),
+            _ => fault("methods", format!("{:?}: expected a method in capitals, for example \"GET\"", cut(name))),
         }
     }
     for (name, patterns) in header {
@@ -148,11 +151,11 @@ fn check(spec: &RuleSpec, fault: &mut dyn FnMut(&'static str, String)) {
             }
             _ => continue,
         };
-        fault("key-headers", format!("{name}: {instead}"));
+        fault("key-headers", format!("{}: {instead}", cut(name.as_str())));
     }
     for name in set.key_cookies.iter().flatten() {
         if name.is_empty() || name.contains(|c: char| "=;, \"\\*".contains(c) || !c.is_ascii_graphic()) {
-            fault("key-cookies", format!("{name:?}: expected the name of a cookie, for example \"lang\""));
+            fault("key-cookies", format!("{:?}: expected the name of a cookie, for example \"lang\"", cut(name)));
         }
     }
     check_query(set, fault);

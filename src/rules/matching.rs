@@ -1,14 +1,17 @@
 //! Which rules a request and its answer match.
 
+use std::sync::Arc;
+
 use http::header::CONTENT_TYPE;
 
 use super::{
-    compile::{Compiled, Fault, MOST_RULES, compile},
+    compile::{Compiled, Fault, MOST_EXPRESSIONS, MOST_RULES, compile},
     matched::{How, Matched},
     merged::Merged,
     path::Path,
     pattern::Paths,
     query::{Parameter, parameters},
+    settings::Setting,
     spec::RuleSpec,
 };
 use crate::{
@@ -22,6 +25,7 @@ pub struct Rules {
     specs: Vec<RuleSpec>,
     compiled: Vec<Compiled>,
     paths: Paths,
+    defaults: Arc<[(Setting, String)]>,
 }
 
 /// What rules look at in a request.
@@ -45,14 +49,36 @@ impl Rules {
             }
             compiled.push(compile(spec, &mut |glob| globs.push((rule, glob)), fault));
         }
+        let mut expressions = 0;
+        for (rule, compiled) in compiled.iter().enumerate() {
+            let before = expressions;
+            expressions += compiled.path_regex.len();
+            if before <= MOST_EXPRESSIONS && expressions > MOST_EXPRESSIONS {
+                let problem = format!(
+                    "there are more than {MOST_EXPRESSIONS} regular expressions in the rules of a site; expected paths with \
+                     wildcards instead, for example \"/v*/**\""
+                );
+                faults.push(Fault { rule, word: "path-regex", problem });
+            }
+        }
         let paths = Paths::new(globs).unwrap_or_else(|problem| {
             faults.push(Fault { rule: 0, word: "path", problem });
             Paths::default()
         });
         match faults.is_empty() {
-            true => Ok(Rules { specs, compiled, paths }),
+            true => Ok(Rules { specs, compiled, paths, defaults: Arc::default() }),
             false => Err(faults),
         }
+    }
+
+    /// The same rules, with who sets what where none of them does: `larder.toml:3: default-ttl = "1h"`.
+    pub fn with_defaults(self, defaults: Vec<(Setting, String)>) -> Rules {
+        Rules { defaults: defaults.into(), ..self }
+    }
+
+    /// See [`Rules::with_defaults`].
+    pub fn defaults(&self) -> &Arc<[(Setting, String)]> {
+        &self.defaults
     }
 
     pub fn specs(&self) -> &[RuleSpec] {
@@ -174,21 +200,52 @@ fn header_matches(compiled: &Compiled, fields: &Fields) -> bool {
 }
 
 fn regex_matches(compiled: &Compiled, path: &Path<'_>) -> Option<How> {
+    if compiled.path_regex.is_empty() {
+        return Some(How::Wholly);
+    }
     let is_match = |form: &str| compiled.path_regex.iter().any(|regex| regex.is_match(form));
-    match &compiled.path_regex {
-        none if none.is_empty() => Some(How::Wholly),
-        _ if path.is_plain && path.all(is_match) => Some(How::Wholly),
-        _ => path.any(is_match).then_some(How::Partly),
+    // each reading is looked at once: it may be long
+    let (mut any, mut all) = (false, path.is_plain);
+    for reading in path.readings() {
+        match is_match(reading) {
+            true => any = true,
+            false => all = false,
+        }
+        if any && !all {
+            break;
+        }
+    }
+    match (any, all) {
+        (true, true) => Some(How::Wholly),
+        (true, false) => Some(How::Partly),
+        (false, _) => None,
     }
 }
 
-/// A parameter that is sent several times may mean any of its values.
+/// A parameter that is sent several times may mean any of its values. `;` may part parameters or not.
 fn query_matches(compiled: &Compiled, path_and_query: &str) -> Option<How> {
+    if compiled.query.is_empty() {
+        return Some(How::Wholly);
+    }
+    let at_ampersands = query_read(compiled, || parameters(path_and_query));
+    if !path_and_query.contains(';') {
+        return at_ampersands;
+    }
+    let at_both = query_read(compiled, || parameters(path_and_query).flat_map(|parameter| parameter.at_semicolons()));
+    match (at_ampersands, at_both) {
+        (None, None) => None,
+        (Some(How::Wholly), Some(How::Wholly)) => Some(How::Wholly),
+        _ => Some(How::Partly),
+    }
+}
+
+/// Returns how a query matches, with its parameters read in one way.
+fn query_read<'a, P: Iterator<Item = Parameter<'a>>>(compiled: &Compiled, parameters: impl Fn() -> P) -> Option<How> {
     let mut whole = How::Wholly;
     for (name, words) in &compiled.query {
         let of_name = |parameter: &Parameter<'_>| parameter.name == *name || parameter.raw_name == name;
         let (mut any, mut all) = (false, true);
-        for parameter in parameters(path_and_query).filter(of_name) {
+        for parameter in parameters().filter(of_name) {
             let (raw, decoded) = (words.matches(parameter.raw_value), words.matches(&parameter.value));
             any |= raw || decoded;
             all &= decoded && parameter.name == *name;

@@ -48,16 +48,6 @@ impl<'a> Path<'a> {
     pub fn readings(&self) -> &[Cow<'a, str>] {
         &self.readings
     }
-
-    /// Returns true if one of the readings is such a path.
-    pub fn any(&self, is: impl Fn(&str) -> bool) -> bool {
-        self.readings.iter().any(|reading| is(reading))
-    }
-
-    /// Returns true if all of the readings are such paths.
-    pub fn all(&self, is: impl Fn(&str) -> bool) -> bool {
-        self.readings.iter().all(|reading| is(reading))
-    }
 }
 
 /// Decodes percent-codes of unreserved characters, and writes the others in upper case (RFC 3986 §6.2.2).

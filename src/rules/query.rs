@@ -15,21 +15,31 @@ pub struct Parameter<'a> {
     pub value: Cow<'a, str>,
 }
 
-/// Returns the parameters of a target, in order.
+/// Returns the parameters of a target, in order. `&` alone parts them.
 pub fn parameters(path_and_query: &str) -> impl Iterator<Item = Parameter<'_>> {
     let query = path_and_query.split_once('?').map(|(_, query)| query);
-    query.into_iter().flat_map(|query| query.split('&')).map(|raw| {
+    query.into_iter().flat_map(|query| query.split('&')).map(Parameter::of)
+}
+
+impl<'a> Parameter<'a> {
+    fn of(raw: &'a str) -> Parameter<'a> {
         let (raw_name, raw_value) = raw.split_once('=').unwrap_or((raw, ""));
         Parameter { raw, raw_name, raw_value, name: decode(raw_name), value: decode(raw_value) }
-    })
+    }
+
+    /// Returns the parameters that an origin finds in this one if `;` parts parameters for it, too. Forms are sent with `&`
+    /// (WHATWG URL §5.1); HTML 4.01 B.2.2 asked servers to take both, and CGI.pm, Rack 2, Plack and Python before 3.9.2 do.
+    pub fn at_semicolons(&self) -> impl Iterator<Item = Parameter<'a>> + use<'a> {
+        self.raw.split(';').map(Parameter::of)
+    }
 }
 
 /// Returns the target with the parameters that `keep` accepts, sorted by name if `sort`. Parameters of the same name keep
-/// their order.
+/// their order. A query with `;` is not sorted: where that parts parameters, their order would change.
 pub fn select<'a>(path_and_query: &'a str, keep: impl Fn(&Parameter<'_>) -> bool, sort: bool) -> Cow<'a, str> {
     let Some((path, query)) = path_and_query.split_once('?') else { return path_and_query.into() };
     let mut kept: Vec<Parameter<'a>> = parameters(path_and_query).filter(keep).collect();
-    if sort {
+    if sort && !query.contains(';') {
         kept.sort_by(|one, other| one.name.cmp(&other.name));
     }
     let kept: Vec<&str> = kept.iter().map(|parameter| parameter.raw).collect();

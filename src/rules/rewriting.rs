@@ -4,7 +4,10 @@ use std::borrow::Cow;
 
 use regex::Regex;
 
-use super::values::Rewrite;
+use super::{
+    pattern::{cut, expression},
+    values::Rewrite,
+};
 
 /// A change of the path, ready to be used.
 #[derive(Debug, Clone)]
@@ -17,9 +20,9 @@ impl Rewriting {
     /// The error says what is wrong with the regular expression or with the replacement.
     pub fn new(rewrite: &Rewrite) -> Result<Rewriting, String> {
         let Rewrite { from, to } = rewrite;
-        let from = Regex::new(from).map_err(|error| format!("from = {from:?}: {}", last_line(&error)))?;
+        let from = expression(from).map_err(|problem| format!("from = {:?}: {problem}", cut(from)))?;
         if !to.starts_with('/') && !to.starts_with('$') {
-            return Err(format!("to = {to:?}: expected a path, for example \"/$1\""));
+            return Err(format!("to = {:?}: expected a path, for example \"/$1\"", cut(to)));
         }
         Ok(Rewriting { from, to: to.clone() })
     }
@@ -38,13 +41,6 @@ impl Rewriting {
 
 fn is_path(text: &str) -> bool {
     text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte))
-}
-
-/// Returns the line of a regular expression's error that says what is wrong.
-pub(super) fn last_line(error: &regex::Error) -> String {
-    let text = error.to_string();
-    let last = text.lines().last().unwrap_or_default();
-    last.trim().trim_start_matches("error: ").to_owned()
 }
 
 #[cfg(test)]

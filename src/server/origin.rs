@@ -1,4 +1,4 @@
-//! Two checks at the start: whether the origin is Larder itself, and whether the origin answers.
+//! Checks at the start: whether an origin is Larder itself, whether each answers, and whether its certificate counts.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket},
@@ -6,7 +6,15 @@ use std::{
     time::Duration,
 };
 
-use crate::{announce::Reached, clock, config, origin::Prepared, units::show_took};
+use futures_util::future::join_all;
+
+use crate::{
+    announce::Reached,
+    clock,
+    config::{self, Config},
+    origin::Prepared,
+    units::show_took,
+};
 
 /// How long the start waits for the addresses of an origin that has Larder's own port.
 const LOOK_UP: Duration = Duration::from_secs(1);
@@ -25,6 +33,11 @@ pub(super) fn is_larder_itself(origin: &config::Origin, listening: SocketAddr) -
     let is_elsewhere = |address: &IpAddr| TcpStream::connect_timeout(&(*address, origin.port).into(), CONNECT).is_ok();
     let (own, others): (Vec<IpAddr>, Vec<IpAddr>) = addresses.into_iter().partition(is_own);
     !own.is_empty() && !others.iter().any(is_elsewhere)
+}
+
+/// Says that the origin of this URL is Larder itself, and what to do.
+pub(super) fn words_for_itself(url: &str) -> String {
+    format!("{url} is the address that Larder itself listens on; name the site's own, or choose another --port")
 }
 
 /// Returns the addresses of a host, or none if the look-up takes too long.
@@ -61,21 +74,46 @@ fn is_of_this_machine(address: IpAddr) -> bool {
     UdpSocket::bind((address, 0)).is_ok()
 }
 
-/// Connects to the origin once, by TCP and TLS alone.
-pub(super) async fn reached(origin: &Prepared) -> Reached {
-    let began = clock::instant();
-    match origin.reach().await {
-        Ok(()) => Reached::Yes(clock::instant().duration_since(began)),
-        Err(error) => Reached::No(error.to_string()),
+/// Logs a warning if certificates are not checked.
+pub(super) fn warn_of_insecure(config: &Config) {
+    let sites = &config.sites;
+    if !sites.iter().any(|site| site.origin_client.insecure) {
+        return;
+    }
+    match (sites.iter().any(|site| site.origin.https), &sites[..]) {
+        (true, _) => log::warn!(
+            "--origin-insecure: the origin's certificate is not checked; anybody between Larder and the origin can read \
+             and change everything"
+        ),
+        (false, [site]) => log::warn!("--origin-insecure has no effect: {} is not https", site.origin.url),
+        (false, _) => log::warn!("--origin-insecure has no effect: no origin is https"),
     }
 }
 
-/// Logs whether the origin answers, if the start-up lines could not say it, and why it does not.
+/// Connects to each origin once, by TCP and TLS alone. `origins`: their URLs and clients.
+pub(super) async fn reached(origins: &[(String, Prepared)]) -> Reached {
+    let began = clock::instant();
+    let all = join_all(origins.iter().map(|(_, origin)| origin.reach())).await;
+    let failed: Vec<String> = all
+        .into_iter()
+        .zip(origins)
+        .filter_map(|(reached, (url, _))| {
+            let error = reached.err()?;
+            Some(if origins.len() > 1 { format!("{url}: {error}") } else { error.to_string() })
+        })
+        .collect();
+    match failed.is_empty() {
+        true => Reached::Yes(clock::instant().duration_since(began)),
+        false => Reached::No(failed.join("\n")),
+    }
+}
+
+/// Logs whether the origins answer, if the start-up lines could not say it, and why one does not.
 pub(super) fn log_reached(reached: &Reached, was_announced: bool) {
     match reached {
-        Reached::No(error) => {
-            log::warn!("cannot reach the origin: {error}; only cached responses can be served")
-        }
+        Reached::No(errors) => errors
+            .lines()
+            .for_each(|error| log::warn!("cannot reach the origin: {error}; only cached responses can be served")),
         Reached::Yes(took) if !was_announced => log::info!("the origin answers, {}", show_took(*took)),
         Reached::Yes(_) | Reached::Unknown => {}
     }

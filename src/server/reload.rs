@@ -11,18 +11,19 @@ use arc_swap::ArcSwap;
 use super::{service, sites::plan};
 use crate::{
     client,
-    config::{Config, Site},
-    descriptors,
+    config::{self, Config, Site},
+    descriptors, logging,
     policy::DigestKey,
     proxy::Plan,
     rules::RuleSpec,
+    store,
 };
 
 /// Replaces the sites and the hosts that are served.
 pub struct Reloader {
     plan: Arc<ArcSwap<Plan>>,
     secret: DigestKey,
-    /// The settings that are in force. One reload at a time changes them.
+    /// The settings that are in force, before the open files were shared out. One reload at a time changes them.
     running: Mutex<Config>,
     /// Reads the settings once more.
     source: Box<Source>,
@@ -55,8 +56,7 @@ impl Reloader {
 
     /// Takes over the settings, and returns what is different. A request that has begun keeps the settings that it began
     /// with. The error says why nothing has changed.
-    pub fn reload(&self, mut config: Config) -> Result<Changes, String> {
-        descriptors::share_out(&mut config);
+    pub fn reload(&self, config: Config) -> Result<Changes, String> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let fixed = restart_needed(&running, &config);
         if !fixed.is_empty() {
@@ -64,45 +64,89 @@ impl Reloader {
             return Err(format!("{keys}: a change needs a restart of Larder; nothing has changed"));
         }
         let changes = Changes::between(&running, &config);
-        let plan = plan(&config, &self.secret, Some(&self.plan.load()))?;
+        let mut shared_out = config.clone();
+        descriptors::share_out(&mut shared_out);
+        let plan = plan(&shared_out, &self.secret, Some(&self.plan.load()))?;
         self.plan.store(Arc::new(plan));
+        logging::set_level(config.log.verbose, config.log.quiet);
         *running = config;
         Ok(changes)
     }
 }
 
-/// Returns the settings that differ and cannot change while Larder runs, by the names of the file.
+/// Returns the settings that differ and cannot change while Larder runs, by the names of the file. Every field is named
+/// here, so that a new one is not forgotten.
 fn restart_needed(old: &Config, new: &Config) -> Vec<&'static str> {
+    let Config { listen, allow_hosts: _, log, store, client, sites, rules: _, warnings: _ } = old;
+    let config::Listen { host, port } = listen;
+    let config::Log { verbose, quiet } = log;
+    let store::Options { folder, memory, disk, max_object } = store;
     let mut keys = Vec::new();
     let mut compare = |key: &'static str, differs: bool| keys.extend(differs.then_some(key));
-    compare("host", old.listen.host != new.listen.host);
-    compare("port", old.listen.port != new.listen.port);
-    compare("cache-dir", old.store.folder != new.store.folder);
-    compare("memory", old.store.memory != new.store.memory);
-    compare("disk", old.store.disk != new.store.disk);
-    compare("max-object", old.store.max_object != new.store.max_object);
-    let (old, new): (&client::Options, &client::Options) = (&old.client, &new.client);
-    compare("workers", old.workers != new.workers);
-    compare("shutdown-timeout", old.shutdown_timeout != new.shutdown_timeout);
-    compare("head-timeout", old.head_timeout != new.head_timeout);
-    compare("keep-alive", old.keep_alive != new.keep_alive);
-    compare("body-timeout", old.body_timeout != new.body_timeout);
-    compare("min-rate", old.min_rate != new.min_rate);
-    compare("write-timeout", old.write_timeout != new.write_timeout);
-    compare("max-connection-age", old.max_age != new.max_age);
-    compare("max-connection-requests", old.max_requests != new.max_requests);
-    compare("max-head", old.max_head != new.max_head);
-    compare("max-fields", old.max_fields != new.max_fields);
-    compare("max-target", old.max_target != new.max_target);
-    compare("max-method", old.max_method != new.max_method);
-    compare("max-chunk-extension", old.max_chunk_extension != new.max_chunk_extension);
-    compare("max-chunk-extensions", old.max_chunk_extensions != new.max_chunk_extensions);
-    compare("max-trailer", old.max_trailer != new.max_trailer);
-    compare("drain-limit", old.drain_limit != new.drain_limit);
-    compare("drain-timeout", old.drain_timeout != new.drain_timeout);
-    compare("max-connections", old.max_connections != new.max_connections);
-    compare("max-connections-per-address", old.max_connections_per_address != new.max_connections_per_address);
-    compare("trusted-proxy", old.trusted_proxies != new.trusted_proxies);
+    compare("host", *host != new.listen.host);
+    compare("port", *port != new.listen.port);
+    compare("verbose", *verbose != new.log.verbose && !logging::level_changes());
+    compare("quiet", *quiet != new.log.quiet && !logging::level_changes());
+    let folder_key = match sites[0].origin == new.sites[0].origin {
+        true => "cache-dir",
+        false => "cache-dir (the default one depends on origin)",
+    };
+    compare(folder_key, *folder != new.store.folder);
+    compare("memory", *memory != new.store.memory);
+    compare("disk", *disk != new.store.disk);
+    compare("max-object", *max_object != new.store.max_object);
+    let client::Options {
+        workers,
+        signals: _,
+        shutdown_timeout,
+        head_timeout,
+        keep_alive,
+        body_timeout,
+        min_rate,
+        min_rate_grace: _,
+        ahead_pause: _,
+        write_timeout,
+        max_age,
+        max_requests,
+        max_head,
+        max_fields,
+        max_target,
+        max_method,
+        max_chunk_extension,
+        max_chunk_extensions,
+        max_trailer,
+        drain_limit,
+        drain_timeout,
+        max_connections,
+        max_connections_per_address,
+        trusted_proxies,
+        // of the command line alone
+        direct: _,
+        on_refusal: _,
+        counters: _,
+    } = client;
+    let new = &new.client;
+    compare("workers", *workers != new.workers);
+    compare("shutdown-timeout", *shutdown_timeout != new.shutdown_timeout);
+    compare("head-timeout", *head_timeout != new.head_timeout);
+    compare("keep-alive", *keep_alive != new.keep_alive);
+    compare("body-timeout", *body_timeout != new.body_timeout);
+    compare("min-rate", *min_rate != new.min_rate);
+    compare("write-timeout", *write_timeout != new.write_timeout);
+    compare("max-connection-age", *max_age != new.max_age);
+    compare("max-connection-requests", *max_requests != new.max_requests);
+    compare("max-head", *max_head != new.max_head);
+    compare("max-fields", *max_fields != new.max_fields);
+    compare("max-target", *max_target != new.max_target);
+    compare("max-method", *max_method != new.max_method);
+    compare("max-chunk-extension", *max_chunk_extension != new.max_chunk_extension);
+    compare("max-chunk-extensions", *max_chunk_extensions != new.max_chunk_extensions);
+    compare("max-trailer", *max_trailer != new.max_trailer);
+    compare("drain-limit", *drain_limit != new.drain_limit);
+    compare("drain-timeout", *drain_timeout != new.drain_timeout);
+    compare("max-connections", *max_connections != new.max_connections);
+    compare("max-connections-per-address", *max_connections_per_address != new.max_connections_per_address);
+    compare("trusted-proxy", *trusted_proxies != new.trusted_proxies);
     keys
 }
 
@@ -119,11 +163,13 @@ pub struct Changes {
     /// The changed rules, the added and the removed ones whose key settings are no longer the same.
     keys_changed: usize,
     hosts_changed: bool,
+    log_changed: bool,
 }
 
 impl Changes {
     fn between(old: &Config, new: &Config) -> Changes {
-        let mut changes = Changes { hosts_changed: old.allow_hosts != new.allow_hosts, ..Changes::default() };
+        let (hosts_changed, log_changed) = (old.allow_hosts != new.allow_hosts, old.log != new.log);
+        let mut changes = Changes { hosts_changed, log_changed, ..Changes::default() };
         let place = |site: &Site| (site.hosts.clone(), site.path.clone());
         let mut before: HashMap<_, &Site> = old.sites.iter().map(|site| (place(site), site)).collect();
         for site in &new.sites {
@@ -163,12 +209,12 @@ impl Changes {
 
 /// Returns true if two sites differ at most in their rules.
 fn is_same(one: &Site, other: &Site) -> bool {
-    let options = |site: &Site| format!("{:?}", site.policy);
-    one.origin == other.origin
-        && one.host_mode == other.host_mode
-        && one.forward_client == other.forward_client
-        && one.origin_client == other.origin_client
-        && options(one) == options(other)
+    let Site { hosts: _, path: _, origin, host_mode, forward_client, origin_client, policy, rules: _ } = one;
+    *origin == other.origin
+        && *host_mode == other.host_mode
+        && *forward_client == other.forward_client
+        && *origin_client == other.origin_client
+        && format!("{policy:?}") == format!("{:?}", other.policy)
 }
 
 /// As people read it: `1 rule added, 2 changed; key settings of 1 rule changed: what it had stored is not found any more`.
@@ -193,7 +239,8 @@ impl fmt::Display for Changes {
             several => format!("key settings of {several} rules changed: what they had stored is not found any more"),
         };
         let hosts = if self.hosts_changed { "the hosts that are served changed".to_owned() } else { String::new() };
-        let parts = [counted("site", sites), counted("rule", rules), hosts, keys];
+        let log = if self.log_changed { "the log level changed".to_owned() } else { String::new() };
+        let parts = [counted("site", sites), counted("rule", rules), hosts, log, keys];
         let said: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         match said.is_empty() {
             true => f.write_str("nothing has changed"),

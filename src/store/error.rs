@@ -33,6 +33,21 @@ impl std::fmt::Display for StoreError {
 
 impl std::error::Error for StoreError {}
 
+/// Something in the place of a file or a folder of the cache that is neither. Opening it could wait for ever, as with a FIFO,
+/// or lead out of the cache folder, as with a symbolic link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Odd {
+    pub path: PathBuf,
+    /// What it should be: "a regular file".
+    pub expected: &'static str,
+}
+
+impl std::fmt::Display for Odd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} is not {}", self.path.display(), self.expected)
+    }
+}
+
 /// Says why a cache folder cannot be used, in words for the person who named it.
 #[derive(Debug)]
 pub enum OpenError {
@@ -45,6 +60,8 @@ pub enum OpenError {
     OpenToOthers(PathBuf, u32),
     /// It holds files that are not Larder's.
     NotACache(PathBuf),
+    /// Something in it cannot be read.
+    Odd(Odd),
     Io(PathBuf, io::Error),
 }
 
@@ -74,6 +91,9 @@ impl std::fmt::Display for OpenError {
                 "{} is not a cache folder: it holds other files; name an empty or a new one with --cache-dir",
                 folder.display()
             ),
+            OpenError::Odd(odd) => {
+                write!(f, "the cache cannot be read: {odd}; larder --clear-cache removes it with the rest of the cache")
+            }
             OpenError::Io(folder, error) => {
                 write!(f, "the cache folder {} cannot be used: {error}", folder.display())
             }

@@ -15,7 +15,13 @@ pub fn clear_folder(folder: &Path) -> Result<Cleared, OpenError> {
     }
     let _lock = folder::lock(folder)?;
     let io = |error| OpenError::Io(folder.to_owned(), error);
-    let stats = stats_of(folder)?;
+    let stats = match stats_of(folder) {
+        Err(OpenError::Odd(odd)) => {
+            log::warn!("{odd}; it is removed with the rest of the cache");
+            Stats::default()
+        }
+        stats => stats?,
+    };
     folder::remove(&folder.join("filling"));
     folder::clear_live(folder).map_err(io)?;
     folder::gone(folder).map_err(io)?.iter().for_each(|path| folder::remove(path));
@@ -27,6 +33,9 @@ pub fn stats_of(folder: &Path) -> Result<Stats, OpenError> {
     let index = Index::new();
     let io = |error| OpenError::Io(folder.to_owned(), error);
     let live = folder.join("live");
+    if let Some(odd) = folder::odd_folder(&live).or_else(|| folder::odd_file(&live.join("journal"))) {
+        return Err(OpenError::Odd(odd));
+    }
     match fs::read(live.join("journal")) {
         Ok(bytes) => _ = index.read_journal(&bytes, |_| {}),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -26,7 +26,7 @@ pub struct Listed {
     pub head: StoredHead,
     /// Bytes of the body.
     pub length: u64,
-    /// What the purge rules say of the response.
+    /// The standing of the response by the purge rules.
     pub standing: Standing,
 }
 

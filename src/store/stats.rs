@@ -1,6 +1,6 @@
 //! The figures that a store reports.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, atomic::AtomicU64};
 
 use serde::Serialize;
 
@@ -59,7 +59,7 @@ pub struct Stats {
     pub damaged: u64,
     /// Errors of the disk.
     pub errors: u64,
-    /// Folders that could not be read and were set aside.
+    /// Files and folders that could not be read and were set aside.
     pub set_aside: u64,
 }
 
@@ -71,7 +71,8 @@ pub struct Counters {
     pub misses: AtomicU64,
     pub evicted: AtomicU64,
     pub swept: AtomicU64,
-    pub set_aside: AtomicU64,
+    /// Also counted by the generations, which set files aside when they are looked up.
+    pub set_aside: Arc<AtomicU64>,
     pub damaged: AtomicU64,
     pub errors: AtomicU64,
     pub refused: AtomicU64,

@@ -392,3 +392,12 @@ fn only_a_redirect_that_leads_past_larder_is_warned_of() {
     client.get("/past");
     until("a warning", || warnings() == 1);
 }
+
+#[test]
+fn all_names_below_one_may_be_served_and_no_other() {
+    let origin = hearing();
+    let proxy = Proxy::start(&origin, &["--allow-host", "*.shop.test"]);
+    for (host, status) in [("a.shop.test", 200), ("a.b.shop.test:81", 200), ("shop.test", 421), ("ashop.test", 421)] {
+        assert_eq!(ask(&proxy, "GET", "/", host, &[]).status, status, "{host}");
+    }
+}

@@ -2,6 +2,7 @@
 //! folders.
 
 mod bound;
+mod check;
 mod cli;
 mod collapse;
 mod credentials;

@@ -62,6 +62,18 @@ fn a_change_that_needs_a_restart_is_refused_by_its_name_and_nothing_changes() {
         config.sites[0].rules = rules(vec![Settings { bypass: Some(true), ..Settings::default() }]);
     });
     assert_eq!(refused.unwrap_err(), "port, memory, workers: a change needs a restart of Larder; nothing has changed");
+    for (name, change) in [
+        ("cache-dir", (|config| config.store.folder.push("x")) as fn(&mut Config)),
+        ("verbose", |config| config.log.verbose += 1),
+        ("quiet", |config| config.log.quiet += 1),
+        ("cache-dir (the default one depends on origin)", |config| {
+            config.store.folder.push("x");
+            config.sites[0].origin.url.push('x');
+        }),
+    ] {
+        let refused = proxy.reload(change).unwrap_err();
+        assert_eq!(refused, format!("{name}: a change needs a restart of Larder; nothing has changed"));
+    }
     proxy.get("/");
     assert_eq!(proxy.get("/").x_cache(), "HIT");
 }

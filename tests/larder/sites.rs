@@ -3,7 +3,8 @@
 use larder::{
     clock::Seconds,
     config::{Config, Site},
-    rules::{Conditions, RuleSpec, Rules, Settings},
+    proxy::HostMode,
+    rules::{Conditions, Ignore, RuleSpec, Rules, Settings},
 };
 
 use crate::support::{Origin, Proxy, config, respond};
@@ -141,4 +142,23 @@ fn the_hosts_of_the_sites_are_larders_own_names() {
     let head = "GET http://a.test/x HTTP/1.1\r\nHost: a.test\r\nOrigin: http://a.test\r\n\r\n";
     let answer = proxy.client().send(head).response("GET");
     assert_eq!((answer.status, answer.text()), (200, origin.url()));
+}
+
+#[test]
+fn what_the_rules_of_a_site_let_be_stored_is_not_found_by_another_site_of_the_same_origin() {
+    let origin = Origin::answering(|request| respond(200, &["Cache-Control: private"], request.index.to_string()));
+    let permitting = Settings { ignore: Some(vec![Ignore::Private]), ttl: Some(Seconds(60)), ..Settings::default() };
+    let proxy = Proxy::tuned(&origin, &[], |config: &mut Config| {
+        config.sites =
+            vec![site(&origin, "", &["a.test"], ""), site(&origin, "", &["b.test"], ""), site(&origin, "", &[], "")];
+        let rule = RuleSpec { name: "rule 1".into(), when: Conditions::default(), set: permitting };
+        config.sites[0].rules = Rules::new(vec![rule]).unwrap().into();
+        // the origin gets its own name, so that the client's is no part of the key
+        config.sites.iter_mut().for_each(|site| site.host_mode = HostMode::Origin);
+    });
+    for (host, text) in
+        [("a.test", "0"), ("a.test", "0"), ("b.test", "1"), ("c.test", "2"), ("b.test", "3"), ("a.test", "0")]
+    {
+        assert_eq!(ask(&proxy, host, "/a"), (200, text.to_owned()), "{host}");
+    }
 }

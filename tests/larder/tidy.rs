@@ -18,11 +18,15 @@ const FENCES: &[(&str, &[&str])] = &[
     ("logging", &["clock", "fields", "terminal"]),
     ("default", &[]),
     ("units", &[]),
+    ("regular", &["units"]),
     ("terminal", &["clock"]),
     ("cli", &["default"]),
     (
         "config",
-        &["cli", "client", "clock", "default", "message", "origin", "policy", "proxy", "rules", "store", "units"],
+        &[
+            "cli", "client", "clock", "default", "message", "origin", "policy", "proxy", "regular", "rules", "store",
+            "units",
+        ],
     ),
     ("announce", &["config", "policy", "terminal", "units"]),
     ("admin", &["clock", "policy", "store", "terminal", "units"]),
@@ -33,7 +37,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("policy", &["clock", "fields", "message", "purge"]),
     ("rules", &["clock", "message"]),
     ("store", &["blocking", "clock", "key", "message", "purge"]),
-    ("origin", &["blocking", "clock", "fields", "message"]),
+    ("origin", &["blocking", "clock", "fields", "message", "regular"]),
     ("client", &["clock", "fields", "message"]),
     // the client side gives it requests and takes its answers
     (

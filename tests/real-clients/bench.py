@@ -191,10 +191,18 @@ class Answer:
 
 
 class Larder(Process):
-    def __init__(self, origin, folder, flags):
+    def __init__(self, origin, folder, flags, preset=None):
         command = [larder_program(), "--origin", origin, "--port", "0", "--cache-dir", folder / "cache", *flags]
+        self.preset = preset
+        if preset:
+            (folder / "larder.toml").write_text(f'preset = "{preset}"\n')
+            command += ["--config", folder / "larder.toml"]
         super().__init__(command, folder)
-        self.port = int(self.wait_for(r"listening on http://127\.0\.0\.1:(\d+)").group(1))
+        try:
+            self.port = int(self.wait_for(r"listening on http://127\.0\.0\.1:(\d+)").group(1))
+        except Failed:
+            self.end()
+            raise
         self.url = f"http://127.0.0.1:{self.port}"
 
     def answers(self, target=None):
@@ -209,7 +217,15 @@ class Larder(Process):
         return wait_until(lambda: self.answers(target)[count - 1 :], sentence)[-1]
 
     def wait_for_age(self, path, seconds=2):
-        """Waits until what is stored for the path is that old. A reload is followed at most once a second."""
+        """Waits until what is stored for the path is that old. A reload is followed at most once a second.
+
+        A preset has each index validated before each use. Then no reload is to be followed, and what is stored never gets
+        old: asking for it makes it new.
+        """
+        if self.preset:
+            reply = ask(self.url + path)
+            check("fwd-status=" in reply.field("Cache-Status"), f"{path} is validated: {reply.field('Cache-Status')}")
+            return
 
         def old_enough():
             reply = ask(self.url + path)
@@ -257,9 +273,10 @@ class Nginx(Process):
 
 
 class Bench:
-    """Belongs to one test, and is closed after it."""
+    """Belongs to one test, and is closed after it. With a preset each Larder has the rules of that."""
 
-    def __init__(self):
+    def __init__(self, preset=None):
+        self.preset = preset
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="larder-real-clients-"))
         self.processes = []
 
@@ -268,7 +285,7 @@ class Bench:
         return self.processes[-1]
 
     def larder(self, origin, *flags):
-        self.processes.append(Larder(origin, self.folder_for("larder"), flags))
+        self.processes.append(Larder(origin, self.folder_for("larder"), flags, self.preset))
         return self.processes[-1]
 
     def nginx(self, root, rules=""):

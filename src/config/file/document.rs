@@ -52,6 +52,22 @@ impl Wrong {
     }
 }
 
+impl From<Wrong> for Vec<Wrong> {
+    fn from(wrong: Wrong) -> Vec<Wrong> {
+        vec![wrong]
+    }
+}
+
+/// Returns all values, or everything that is wrong.
+pub fn all<T>(read: impl Iterator<Item = Result<T, Wrong>>) -> Result<Vec<T>, Vec<Wrong>> {
+    let (mut values, mut wrong) = (Vec::new(), Vec::new());
+    read.for_each(|read| match read {
+        Ok(value) => values.push(value),
+        Err(error) => wrong.push(error),
+    });
+    if wrong.is_empty() { Ok(values) } else { Err(wrong) }
+}
+
 impl Entry {
     pub fn wrong(&self, problem: impl Into<String>) -> Wrong {
         Wrong { line: self.line, key: self.key.clone(), value: None, problem: problem.into() }
@@ -102,11 +118,12 @@ impl Written {
         }
     }
 
-    /// Reads each value of a list. Any other value is read as a list that holds it alone.
-    pub fn list<T>(&self, mut read: impl FnMut(&Written) -> Result<T, Wrong>) -> Result<Vec<T>, Wrong> {
+    /// Reads each value of a list. Any other value is read as a list that holds it alone. The error has everything that is
+    /// wrong.
+    pub fn list<T>(&self, read: impl FnMut(&Written) -> Result<T, Wrong>) -> Result<Vec<T>, Vec<Wrong>> {
         match &self.value {
-            Value::List(values) => values.iter().map(read).collect(),
-            _ => read(self).map(|one| vec![one]),
+            Value::List(values) => all(values.iter().map(read)),
+            _ => all([self].into_iter().map(read)),
         }
     }
 

@@ -16,7 +16,7 @@ mod setting;
 mod unknown;
 mod words;
 
-use std::{fs, io::Read, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use self::{
     document::{Entry, Value, Written, Wrong},
@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     cli::{Arguments, FileValue, Takes},
-    units::show_size,
+    regular,
 };
 
 /// The largest file.
@@ -111,17 +111,10 @@ fn error(path: &str, Wrong { line, key, value, problem }: Wrong) -> ConfigError 
 
 /// Returns the content of a file. The error says what is wrong with it.
 fn text(path: &Path) -> Result<String, String> {
-    const EXPECTED: &str = "expected a file of TOML, for example larder.toml";
-    let unreadable = |error| format!("cannot be read: {error}; {EXPECTED}");
-    let file = fs::File::open(path).map_err(unreadable)?;
-    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-        return Err(format!("it is a folder; {EXPECTED}"));
-    }
-    let mut bytes = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(format!("it is too large; expected at most {}", show_size(LARGEST)));
-    }
+    let bytes = regular::read(path, LARGEST).map_err(|problem| match problem.contains("expected") {
+        true => problem,
+        false => format!("{problem}; expected a file of TOML, for example larder.toml"),
+    })?;
     String::from_utf8(bytes).map_err(|error| {
         let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
@@ -163,7 +156,7 @@ impl Reader<'_> {
                         let flags: Vec<String> = flags.map(|flag| flag.field.replace('_', "-")).collect();
                         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
                         let more = ["hosts", "preset", "rule", "site"];
-                        Err(unknown(entry, "at the top of the file", &[&flags, &rule::words(), &more]))
+                        Err(unknown(entry, "at the top of the file", &[&flags, &rule::words(), &more]).into())
                     }
                 },
             };
@@ -176,26 +169,32 @@ impl Reader<'_> {
         Rules { preset: Vec::new(), settings: Draft::new(name, line), rules: Vec::new() }
     }
 
-    fn note(&mut self, read: Result<(), Wrong>) {
-        self.wrong.extend(read.err());
+    fn note(&mut self, read: Result<(), Vec<Wrong>>) {
+        self.wrong.extend(read.err().into_iter().flatten());
     }
 
     /// Reads the value of a flag, as it would be typed. Its bounds are checked with those of flags.
-    fn flag(&self, entry: &Entry, field: &str, takes: Takes) -> Result<FileValue, Wrong> {
+    fn flag(&self, entry: &Entry, field: &str, takes: Takes) -> Result<FileValue, Vec<Wrong>> {
         let Entry { key, value, line } = entry;
         let typed = |value: &Written| value.text_or_number("a text or a number").map(str::to_owned);
+        let of_key = |wrong: Wrong| wrong.of(key);
         let values = match (takes, &value.value) {
-            (Takes::Count, Value::Number(digits)) if digits.parse::<u8>().is_ok() => Ok(vec![digits.clone()]),
-            (Takes::Count, Value::Number(_)) => Err(value.wrong("expected a number from 0 to 255")),
-            (Takes::Count, _) => value.switch().map(|on| vec![u8::from(on).to_string()]),
-            (Takes::Switch, _) => value.switch().map(|on| vec![on.to_string()]),
-            (Takes::One, Value::Table(_)) if field == "origin" => {
-                Err(entry.wrong("this version of Larder has one origin for each site; write origin = \"http://host\""))
+            (Takes::Count, Value::Number(digits)) if digits.parse::<u8>().is_ok() => vec![digits.clone()],
+            (Takes::Count, Value::Number(_)) => {
+                return Err(of_key(value.wrong("expected a number from 0 to 255")).into());
             }
-            (Takes::One, _) => typed(value).map(|one| vec![one]),
-            (Takes::Several, _) => value.list(typed),
+            (Takes::Count, _) => vec![u8::from(value.switch().map_err(of_key)?).to_string()],
+            (Takes::Switch, _) => vec![value.switch().map_err(of_key)?.to_string()],
+            (Takes::One, Value::Table(_)) if field == "origin" => {
+                let problem = "this version of Larder has one origin for each site; write origin = \"http://host\"";
+                return Err(entry.wrong(problem).into());
+            }
+            (Takes::One, _) => vec![typed(value).map_err(of_key)?],
+            (Takes::Several, _) => {
+                let named = |all: Vec<Wrong>| all.into_iter().map(|wrong| wrong.of(key)).collect::<Vec<_>>();
+                value.list(typed).map_err(named)?
+            }
         };
-        let values = values.map_err(|wrong| wrong.of(key))?;
         let place = format!("{}:{line}", self.path);
         Ok(FileValue { field: field.to_owned(), values, place, key: key.clone() })
     }
@@ -206,9 +205,9 @@ impl Reader<'_> {
         word: &str,
         entry: &Entry,
         mut read: impl FnMut(&mut Self, usize, &[Entry], usize),
-    ) -> Result<(), Wrong> {
+    ) -> Result<(), Vec<Wrong>> {
         let expected = format!("expected two brackets: [[{word}]]");
-        let Value::List(tables) = &entry.value.value else { return Err(entry.wrong(expected)) };
+        let Value::List(tables) = &entry.value.value else { return Err(entry.wrong(expected).into()) };
         for (nth, table) in tables.iter().enumerate() {
             match &table.value {
                 Value::Table(entries) => read(self, nth + 1, entries, table.line),
@@ -219,7 +218,7 @@ impl Reader<'_> {
     }
 
     /// Reads the rules or the preset of the file or of a site. `of`: how people call it.
-    fn rules(&mut self, entry: &Entry, of: &str, rules: &mut Rules) -> Result<(), Wrong> {
+    fn rules(&mut self, entry: &Entry, of: &str, rules: &mut Rules) -> Result<(), Vec<Wrong>> {
         if entry.key == "rule" {
             return self.each("rule", entry, |reader, nth, table, line| {
                 let name = format!("rule {nth} of {of}").into();
@@ -241,21 +240,19 @@ impl Reader<'_> {
             let Entry { key, value, .. } = entry;
             let read = match key.as_str() {
                 "hosts" => value.list(host).map(|hosts| site.hosts = hosts),
-                "path" => prefix(value).map(|path| site.path = path),
+                "path" => prefix(value).map(|path| site.path = path).map_err(Vec::from),
                 "origin" => self.flag(entry, "origin", Takes::One).map(|value| {
                     site.origin = value.values.into_iter().next().map(|url| (url, entry.line));
                 }),
                 "rule" | "preset" => self.rules(entry, &name, &mut site.rules),
                 word => match rule::setting_of(word) {
                     Some(setting) => site.rules.settings.set(setting, entry),
-                    None => Err(unknown(entry, "in a site", &[&SITE, &rule::words()])),
+                    None => Err(unknown(entry, "in a site", &[&SITE, &rule::words()]).into()),
                 },
             };
-            let named = read.map_err(|wrong| match ["hosts", "path"].contains(&key.as_str()) {
-                true => wrong.of(key),
-                false => wrong,
-            });
-            self.note(named);
+            let is_named = ["hosts", "path"].contains(&key.as_str());
+            let named = |wrong: Wrong| if is_named { wrong.of(key) } else { wrong };
+            self.note(read.map_err(|wrong| wrong.into_iter().map(named).collect()));
         }
         if site.origin.is_none() && !entries.iter().any(|entry| entry.key == "origin") {
             let problem = "missing origin: each site needs one, for example origin = \"http://127.0.0.1:8000\"";

@@ -7,7 +7,7 @@ use super::{
     setting,
     unknown::unknown,
 };
-use crate::rules::{Conditions, RuleSpec, Setting, Settings};
+use crate::rules::{Conditions, RuleSpec, Setting, Settings, cut};
 
 /// The words of conditions.
 pub const CONDITIONS: [&str; 7] = ["path", "path-regex", "methods", "header", "query", "status", "content-type"];
@@ -32,8 +32,8 @@ impl Draft {
         known.map_or(self.lines[0].1, |(_, line)| *line)
     }
 
-    /// Sets one setting.
-    pub fn set(&mut self, setting: Setting, entry: &Entry) -> Result<(), Wrong> {
+    /// Sets one setting. The error has everything that is wrong with its value.
+    pub fn set(&mut self, setting: Setting, entry: &Entry) -> Result<(), Vec<Wrong>> {
         self.lines.push((entry.key.clone(), entry.line));
         setting::set(&mut self.spec.set, setting, &entry.value).map_err(|wrong| named(wrong, &entry.key))
     }
@@ -54,9 +54,9 @@ pub fn rule(entries: &[Entry], name: Arc<str>, line: usize, note: &mut dyn FnMut
                 draft.lines.push((entry.key.clone(), entry.line));
                 condition(&mut draft.spec.when, entry).map_err(|wrong| named(wrong, &entry.key))
             }
-            None => Err(unknown(entry, "in a rule", &[&CONDITIONS, &words()])),
+            None => Err(unknown(entry, "in a rule", &[&CONDITIONS, &words()]).into()),
         };
-        read.unwrap_or_else(&mut *note);
+        read.err().into_iter().flatten().for_each(&mut *note);
     }
     draft
 }
@@ -66,11 +66,12 @@ pub fn words() -> Vec<&'static str> {
     Setting::ALL.iter().map(|setting| setting.as_str()).collect()
 }
 
-fn named(wrong: Wrong, key: &str) -> Wrong {
-    if wrong.key.is_empty() { wrong.of(key) } else { wrong }
+fn named(wrong: Vec<Wrong>, key: &str) -> Vec<Wrong> {
+    let named = |wrong: Wrong| if wrong.key.is_empty() { wrong.of(key) } else { wrong };
+    wrong.into_iter().map(named).collect()
 }
 
-fn condition(when: &mut Conditions, Entry { key, value, .. }: &Entry) -> Result<(), Wrong> {
+fn condition(when: &mut Conditions, Entry { key, value, .. }: &Entry) -> Result<(), Vec<Wrong>> {
     match key.as_str() {
         "path" => when.path = setting::texts(value, "a path, for example \"/admin\"")?,
         "path-regex" => when.path_regex = setting::texts(value, "a regular expression, for example \"^/v[0-9]+/\"")?,
@@ -93,11 +94,17 @@ fn patterns<N>(
     value: &Written,
     example: &str,
     name: impl Fn(&str) -> Option<N>,
-) -> Result<Vec<(N, Vec<String>)>, Wrong> {
-    let pattern = |entry: &Entry| {
-        let known = name(&entry.key);
-        let known = known.ok_or_else(|| entry.wrong(format!("{:?} cannot be a name", entry.key)))?;
-        Ok((known, setting::texts(&entry.value, "a text, for example \"*json*\"")?))
-    };
-    value.table(&format!("a table, for example {example}"))?.iter().map(pattern).collect()
+) -> Result<Vec<(N, Vec<String>)>, Vec<Wrong>> {
+    let (mut patterns, mut all_wrong) = (Vec::new(), Vec::new());
+    for entry in value.table(&format!("a table, for example {example}"))? {
+        let Some(name) = name(&entry.key) else {
+            all_wrong.push(entry.wrong(format!("{:?} cannot be a name", cut(&entry.key))));
+            continue;
+        };
+        match setting::texts(&entry.value, "a text, for example \"*json*\"") {
+            Ok(texts) => patterns.push((name, texts)),
+            Err(wrong) => all_wrong.extend(wrong),
+        }
+    }
+    if all_wrong.is_empty() { Ok(patterns) } else { Err(all_wrong) }
 }

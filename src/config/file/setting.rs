@@ -1,11 +1,11 @@
 //! The value of each setting of a rule.
 
-use super::document::{Entry, Written, Wrong};
+use super::document::{Entry, Written, Wrong, all};
 use crate::{
     clock::Seconds,
     config::values,
     message::{FieldName, FieldValue},
-    rules::{Edits, Ignore, Rewrite, Setting, Settings},
+    rules::{Edits, Ignore, Rewrite, Setting, Settings, cut},
     units,
 };
 
@@ -45,8 +45,8 @@ const TRACKING: [&str; 31] = [
     "wickedid",
 ];
 
-/// Sets one setting.
-pub fn set(settings: &mut Settings, setting: Setting, value: &Written) -> Result<(), Wrong> {
+/// Sets one setting. The error has everything that is wrong with the value.
+pub fn set(settings: &mut Settings, setting: Setting, value: &Written) -> Result<(), Vec<Wrong>> {
     match setting {
         Setting::Bypass => settings.bypass = Some(value.switch()?),
         Setting::NoStore => settings.no_store = Some(value.switch()?),
@@ -86,12 +86,12 @@ fn size(value: &Written) -> Result<u64, Wrong> {
     units::size(text).map_err(|problem| value.wrong(problem))
 }
 
-pub fn texts(value: &Written, expected: &str) -> Result<Vec<String>, Wrong> {
+pub fn texts(value: &Written, expected: &str) -> Result<Vec<String>, Vec<Wrong>> {
     value.list(|one| one.text_or_number(expected).map(str::to_owned))
 }
 
 /// Reads patterns of names of parameters. `@tracking` stands for many.
-fn parameters(value: &Written) -> Result<Vec<String>, Wrong> {
+fn parameters(value: &Written) -> Result<Vec<String>, Vec<Wrong>> {
     let one = |one: &Written| match one.text_or_number("the name of a parameter, for example \"utm_*\"")? {
         "@tracking" => Ok(TRACKING.iter().map(|name| (*name).to_owned()).collect()),
         unknown if unknown.starts_with('@') => Err(one.wrong("unknown list of parameters; expected \"@tracking\"")),
@@ -118,28 +118,29 @@ pub fn name(text: &str) -> Option<FieldName> {
     FieldName::from_bytes(text.as_bytes()).ok()
 }
 
-fn edits(value: &Written) -> Result<Edits, Wrong> {
+fn edits(value: &Written) -> Result<Edits, Vec<Wrong>> {
     let expected = "a table, for example { remove = [\"X-Powered-By\"] }";
-    let mut edits = Edits::default();
+    let (mut edits, mut all_wrong) = (Edits::default(), Vec::new());
     for entry in value.table(expected)? {
+        let read = match &*entry.key {
+            "remove" => entry.value.list(field).map(|names| edits.remove = names),
+            "set" => lines(&entry.value).map(|lines| edits.set = lines),
+            "add" => lines(&entry.value).map(|lines| edits.add = lines),
+            _ => Err(entry.wrong("expected remove, set or add").into()),
+        };
         let within = |wrong: Wrong| wrong.of(&format!("response.{}", entry.key.escape_debug()));
-        match &*entry.key {
-            "remove" => edits.remove = entry.value.list(field).map_err(within)?,
-            "set" => edits.set = lines(&entry.value).map_err(within)?,
-            "add" => edits.add = lines(&entry.value).map_err(within)?,
-            _ => return Err(within(entry.wrong("expected remove, set or add"))),
-        }
+        all_wrong.extend(read.err().into_iter().flatten().map(within));
     }
-    Ok(edits)
+    if all_wrong.is_empty() { Ok(edits) } else { Err(all_wrong) }
 }
 
-fn lines(value: &Written) -> Result<Vec<(FieldName, FieldValue)>, Wrong> {
-    value.table("a table, for example { X-Frame-Options = \"DENY\" }")?.iter().map(line).collect()
+fn lines(value: &Written) -> Result<Vec<(FieldName, FieldValue)>, Vec<Wrong>> {
+    all(value.table("a table, for example { X-Frame-Options = \"DENY\" }")?.iter().map(line))
 }
 
 fn line(entry: &Entry) -> Result<(FieldName, FieldValue), Wrong> {
     let Entry { key, value, .. } = entry;
-    let name = name(key).ok_or_else(|| entry.wrong(format!("{key:?} cannot be the name of a header")))?;
+    let name = name(key).ok_or_else(|| entry.wrong(format!("{:?} cannot be the name of a header", cut(key))))?;
     let text = value.text_or_number("a text")?;
     let content = FieldValue::from_str(text).ok().filter(|_| text.is_ascii());
     Ok((name, content.ok_or_else(|| value.wrong("expected printable ASCII"))?))
@@ -153,7 +154,7 @@ fn rewrite(value: &Written) -> Result<Rewrite, Wrong> {
         match &*entry.key {
             "from" => from = text()?,
             "to" => to = text()?,
-            _ => return Err(entry.wrong(format!("{:?} is unknown; expected from and to", entry.key))),
+            _ => return Err(entry.wrong(format!("{:?} is unknown; expected from and to", cut(&entry.key)))),
         }
     }
     let (Some(from), Some(to)) = (from, to) else { return Err(value.wrong(format!("expected {expected}"))) };

@@ -215,6 +215,21 @@ fn every_error_of_the_form_is_one_line_with_its_place_and_the_way_out() {
     ] {
         assert_eq!(errors(text), [expected], "{text}");
     }
+    assert_eq!(
+        errors(
+            "[response]\nremove = ['a b', 'X', 'c d']\nadds = 1\nset = { X = \"ä\", Y = \"ok\", \"Z Z\" = 'a' }\n[[rule]]\n\
+             ignore = ['a', 'vary', 'b']"
+        ),
+        [
+            "larder.toml:2: response.remove \"a b\": expected the name of a header, for example \"Accept\"",
+            "larder.toml:2: response.remove \"c d\": expected the name of a header, for example \"Accept\"",
+            "larder.toml:3: response.adds: expected remove, set or add",
+            "larder.toml:4: response.set \"ä\": expected printable ASCII",
+            "larder.toml:4: response.set: \"Z Z\" cannot be the name of a header",
+            "larder.toml:6: ignore \"a\": expected one of no-store, private, no-cache, set-cookie, authorization, vary",
+            "larder.toml:6: ignore \"b\": expected one of no-store, private, no-cache, set-cookie, authorization, vary",
+        ]
+    );
     let long = errors("[[rule]]\nqqqqqqq = 1");
     assert!(
         long[0].starts_with(
@@ -275,6 +290,12 @@ fn what_is_no_file_of_text_is_told_with_its_name() {
         ),
     ] {
         assert_eq!(error(name, content), expected);
+    }
+    let pipe = folder.path().join("pipe.toml");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    for (name, kind) in [("pipe.toml", "a pipe"), ("/dev/null", "a device")] {
+        let expected = format!("it is {kind}; expected a file of TOML, for example larder.toml");
+        assert!(error(name, None).ends_with(&expected), "{}", error(name, None));
     }
     let path = folder.path().join("largest.toml");
     std::fs::write(&path, &large[1..]).unwrap();

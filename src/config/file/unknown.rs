@@ -1,7 +1,7 @@
 //! Words that a file may not have, and what may be meant.
 
 use super::document::{Entry, Wrong};
-use crate::cli::Arguments;
+use crate::{cli::Arguments, rules::cut};
 
 /// Words that may be meant have at most so many letters that differ.
 const DISTANCE: usize = 2;
@@ -54,10 +54,10 @@ pub fn unknown(entry: &Entry, place: &str, known: &[&[&str]]) -> Wrong {
         let words = || known.iter().flat_map(|words| words.iter().copied());
         let nearest = words().map(|word| (strsim::damerau_levenshtein(key, word), word)).min();
         match nearest.filter(|(distance, _)| *distance <= DISTANCE) {
-            Some((_, meant)) => format!("unknown setting {key:?} {place}: did you mean {meant}?"),
+            Some((_, meant)) => format!("unknown setting {:?} {place}: did you mean {meant}?", cut(key)),
             None => {
                 let words: Vec<_> = words().collect();
-                format!("unknown setting {key:?} {place}: expected one of {}", words.join(", "))
+                format!("unknown setting {:?} {place}: expected one of {}", cut(key), words.join(", "))
             }
         }
     };

@@ -117,6 +117,8 @@ fn the_examples_are_what_they_say() {
     );
     assert_eq!(api.sites[0].origin.url, "https://api.example.com");
     assert_eq!(api.summary(), "ok: 1 site, 3 rules, 1 origin");
+    let below = config("origin = 'http://a.example'\nhosts = ['*.Shop.example', 'a:8080']", &[]);
+    assert_eq!(below.allow_hosts, ["*.shop.example", "a:8080"]);
     let production = config(PRODUCTION, &[]);
     assert_eq!((&*production.allow_hosts[0], production.store.disk), ("shop.example.com", 50 << 30));
     let set: Vec<Setting> = production.sites[0].rules.specs()[0].set.set().collect();
@@ -186,7 +188,7 @@ fn a_value_of_the_file_is_checked_as_that_of_a_flag_and_every_error_is_told() {
             "larder.toml:4: port \"70000\": expected 0 to 65535",
             "larder.toml:5: connect-timeout \"0s\": expected more than 0s, for example 30s",
             "larder.toml:6: head-timeout \"1M\": unknown unit M (use ms, s, m, h, d or w)",
-            "larder.toml:7: hosts \"a/b\": expected a host name, for example example.com or example.com:8080",
+            "larder.toml:7: hosts \"a/b\": expected a host name, for example example.com, *.example.com or example.com:8080",
         ]
     );
 }
@@ -297,6 +299,33 @@ fn what_is_wrong_with_rules_and_sites_is_told_with_its_line() {
 }
 
 #[test]
+fn a_long_value_is_cut_in_an_error() {
+    let origin = "origin = 'http://a.example'\ncache-dir = '/x'\n";
+    let long = "x".repeat(20_000);
+    for text in [
+        format!("[[rule]]\npath = '/{long}{{'\nbypass = true"),
+        format!("[[rule]]\npath = '/[z-a]{long}'\nbypass = true"),
+        format!("[[rule]]\npath-regex = '({long}'\nbypass = true"),
+        format!("[[rule]]\npath-regex = '(\\w{{500}}){{500}}{long}'\nbypass = true"),
+        format!("[[rule]]\nheader = {{ a = '{{{long}' }}\nbypass = true"),
+        format!("ignore-query = '{{{long}'"),
+        format!("disk = '{long}'"),
+        format!("hosts = '{long}/'"),
+        format!("[[rule]]\n{long} = 1"),
+        format!("[[rule]]\nrewrite = {{ from = '({long}', to = '/' }}"),
+    ] {
+        let errors = errors(&format!("{origin}{text}"), &[]);
+        let is_short = errors.iter().all(|error| error.len() < 500 && error.starts_with("larder.toml:"));
+        assert!(
+            is_short && errors.len() == 1,
+            "{:.60}: {:?}",
+            text,
+            errors.iter().map(|e| format!("{e:.700}")).collect::<Vec<_>>()
+        );
+    }
+}
+
+#[test]
 fn a_setting_that_may_poison_the_cache_is_a_warning() {
     let text = "origin = 'http://a.example'\nignore-query = 'a'\nforward-ignored-query = true";
     let warnings = config(text, &[]).warnings;
@@ -306,7 +335,7 @@ fn a_setting_that_may_poison_the_cache_is_a_warning() {
 
 #[test]
 fn checking_needs_the_origin_and_reads_the_file_that_is_named() {
-    assert!(matches!(task(API, &["check"]), Ok(Task::Check(_))));
+    assert!(matches!(task(API, &["check"]), Ok(Task::Check { connect: false, .. })));
     assert_eq!(errors(API, &["check", "/no/such.toml"]).len(), 1);
     assert!(errors(API, &["check", "/no/such.toml"])[0].starts_with("invalid FILE \"/no/such.toml\": cannot be read"));
 }

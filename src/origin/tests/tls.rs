@@ -156,6 +156,7 @@ fn a_ca_file_that_cannot_be_used_is_told_at_once() {
         Origin::prepare(options).err().unwrap()
     };
     assert!(with("/nonexistent/ca.pem".as_ref()).contains("/nonexistent/ca.pem"));
+    assert!(with("/dev/null".as_ref()).contains("/dev/null: it is a device"));
     let file = NamedTempFile::new().unwrap();
     assert!(with(file.path()).contains("no certificate in it"));
     std::fs::write(file.path(), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();

@@ -56,6 +56,49 @@ fn all_matching_rules_apply_and_the_later_one_wins() {
 }
 
 #[test]
+fn regular_expressions_are_so_few_and_so_small_that_a_long_path_costs_little() {
+    let of_site = |expressions: Vec<String>| {
+        let when = |path_regex| Conditions { path_regex, ..Conditions::default() };
+        let rules = expressions.chunks(50).enumerate();
+        Rules::new(rules.map(|(nth, chunk)| rule(nth, when(chunk.to_vec()), bypass())).collect())
+    };
+    let numbered = |count: usize| (0..count).map(|nth| format!("^/v{nth}/")).collect();
+    let faults = of_site(numbered(101)).unwrap_err();
+    assert!(
+        faults.len() == 1 && faults[0].problem.starts_with("there are more than 100 regular expressions"),
+        "{faults:?}"
+    );
+    assert_eq!((faults[0].rule, faults[0].word), (2, "path-regex"));
+    assert_eq!(merged(&of_site(numbered(100)).unwrap(), "/v99/x").set.bypass, Some(true));
+    for (expression, is_valid) in [("a[ab/]{250}c", true), ("a[ab/]{1000}c", false), ("(a|b)*a(a|b){1000}c", false)] {
+        assert_eq!(of_site(vec![expression.to_owned()]).is_ok(), is_valid, "{expression}");
+    }
+    let large = of_site(vec!["a[ab/]{1000}c".to_owned()]).unwrap_err();
+    assert_eq!(large[0].problem, "\"a[ab/]{1000}c\": it is too large; expected a simpler expression");
+}
+
+#[test]
+fn a_semicolon_may_part_parameters_or_not_so_what_forbids_holds_either_way_and_what_permits_both_ways() {
+    let json = || Conditions { query: vec![("format".to_owned(), vec!["json".to_owned()])], ..Conditions::default() };
+    let rules = Rules::new(vec![rule(1, json(), bypass()), rule(2, json(), ttl(60))]).unwrap();
+    for (target, is_forbidden, is_permitted) in [
+        ("/?format=json", true, true),
+        ("/?a=1&format=json", true, true),
+        ("/?a=1;format=json", true, false),
+        ("/?format=json;a=1", true, false),
+        ("/?format=json&a=1;b=2", true, true),
+        ("/?format=json&a=1;format=xml", true, false),
+        ("/?format=xml;format=json", true, false),
+        ("/?a=1;%66ormat=js%6fn", true, false),
+        ("/?a=1%3bformat=json", false, false),
+        ("/?a=format;json", false, false),
+    ] {
+        let set = merged(&rules, target).set;
+        assert_eq!((set.bypass.is_some(), set.ttl.is_some()), (is_forbidden, is_permitted), "{target}");
+    }
+}
+
+#[test]
 fn what_forbids_holds_for_every_reading_of_a_path_and_what_permits_for_all_together() {
     let rules = Rules::new(vec![rule(1, path("/admin"), bypass()), rule(2, path("/static"), ttl(60))]).unwrap();
     for target in [

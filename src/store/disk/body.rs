@@ -227,11 +227,6 @@ impl DiskBody {
         self.0.read(0, usize::try_from(self.length()).map_err(|_| StoreError::TooLarge)?, Wait::Yes)
     }
 
-    /// Verifies the whole body, and holds 256 KiB of it at a time. Blocks.
-    pub(in crate::store) fn read_through(&self) -> Result<(), StoreError> {
-        (0..self.length()).step_by(READ).try_for_each(|from| self.0.read(from, READ, Wait::Yes).map(drop))
-    }
-
     /// Verifies the first piece. Blocks.
     pub(in crate::store) fn read_first(&self) -> Result<(), StoreError> {
         self.0.read(0, 1, Wait::Yes).map(drop)

@@ -28,22 +28,22 @@ use crate::{
     },
 };
 
-/// sled reads and holds records by the page: so many are on one.
+/// Records on one page of sled, which reads and holds whole pages.
 const OF_A_PAGE: u64 = 11;
-/// Bytes that a record on a page costs beside its own.
+/// Bytes that a record costs on a page beside its own.
 const OVERHEAD: u64 = 112;
-/// How long readers may take to make way for a database to be opened anew.
+/// The time for which a database that is to be opened anew waits for its readers.
 const MAKE_WAY: Duration = Duration::from_millis(250);
 
 pub struct Database {
     folder: PathBuf,
     records: RwLock<Records>,
     is_reopening: AtomicBool,
-    /// Bytes on the disk, when they were measured.
+    /// The bytes that it occupies on the disk, as they were measured last.
     bytes: AtomicU64,
-    /// Bytes of the pages that were read or written since it was opened, about.
+    /// Bytes of the pages that were read or written since the database was opened, about.
     pages: AtomicU64,
-    /// What was read since then.
+    /// The pages that were read since then.
     touched: RwLock<Touched>,
     /// Records that were read since then.
     #[cfg(test)]
@@ -51,10 +51,10 @@ pub struct Database {
 }
 
 impl Database {
-    /// Opens it, or begins it where nothing is there. `share`: bytes that its generation is meant to have.
+    /// Opens a database, or begins it if it is not there. `share`: the bytes that its generation is meant to have.
     pub fn open(folder: PathBuf, options: &Options, share: u64) -> Result<Database, DatabaseError> {
         let cache = (options.memory / 8).min(64 << 20) / 8;
-        // a power of two, small where little room is
+        // a power of two, small if the share is small
         let segment = 1 << (share / 16).clamp(128 << 10, 512 << 10).ilog2();
         let segment = Records::segment_of(&folder).unwrap_or(segment);
         let records = RwLock::new(Records::open(&folder, cache.max(256 << 10), segment)?);
@@ -74,12 +74,12 @@ impl Database {
         })
     }
 
-    /// Its records. Waits while the database is being opened anew, which one that is written to never is.
+    /// Returns the records. Waits while the database is being opened anew. A database that is written to never is.
     pub fn records(&self) -> RwLockReadGuard<'_, Records> {
         self.records.read().unwrap_or_else(|poison| poison.into_inner())
     }
 
-    /// Its records for one read. [`StoreError::Busy`]: it is being opened anew, and that is not waited for.
+    /// Returns the records for one read. Returns [`StoreError::Busy`] while the database is being opened anew.
     fn readable(&self) -> Result<RwLockReadGuard<'_, Records>, StoreError> {
         if self.is_reopening() {
             return Err(StoreError::Busy);
@@ -91,7 +91,7 @@ impl Database {
         }
     }
 
-    /// Returns true if it is being opened anew.
+    /// Returns true if the database is being opened anew.
     pub fn is_reopening(&self) -> bool {
         self.is_reopening.load(SeqCst)
     }
@@ -100,13 +100,13 @@ impl Database {
     pub fn write(&self, records: &[(CacheKey, Vec<u8>)], journal: Mark) -> Result<(), StoreError> {
         let database = self.records();
         let bytes: u64 = records.iter().map(|(_, record)| record.len() as u64 + OVERHEAD).sum();
-        // where pages were there before, who writes a record reads its page first
+        // if the database was there before, sled reads the page of a record before it writes the record
         let read = if database.was_there() { OF_A_PAGE } else { 1 };
         self.pages.fetch_add(bytes * read, Relaxed);
         database.write(records, journal)
     }
 
-    /// The record of a key. An error: there is one, but it cannot be believed; or [`StoreError::Busy`]: the database is being
+    /// Returns the record of a key. An error: there is one, but it is damaged. [`StoreError::Busy`]: the database is being
     /// opened anew.
     pub fn find(&self, key: &CacheKey) -> Result<Option<Record>, StoreError> {
         let found = self.readable()?.find(key, |record| {
@@ -116,7 +116,7 @@ impl Database {
         found?.map(|record| record.ok_or(StoreError::Damaged("a record"))).transpose()
     }
 
-    /// The key and the record that begin with this print. [`StoreError::Busy`]: the database is being opened anew.
+    /// Returns the key that begins with this print, and its record. [`StoreError::Busy`]: the database is being opened anew.
     pub fn find_print(&self, print: Print) -> Result<Option<(CacheKey, Vec<u8>)>, StoreError> {
         let found = self.readable()?.find_print(print)?;
         self.has_read(print, found.as_ref().map_or(0, |(_, record)| record.len()));
@@ -132,15 +132,15 @@ impl Database {
         self.reads.fetch_add(1, Relaxed);
     }
 
-    /// From now on nothing of it counts as read.
+    /// Counts every page as not read from now on.
     pub fn forget_touched(&self) {
         let none = Touched::none_of(self.bytes());
         *self.touched.write().unwrap_or_else(|poison| poison.into_inner()) = none;
     }
 
-    /// Opens it anew: sled keeps most of what was written or read in memory, whatever it is told. Whoever wants to read
-    /// meanwhile is told that it is busy. If those who read do not make way the database stays as it is: one of them may be
-    /// waiting for a disk that hangs. Returns true if the pages are gone.
+    /// Opens the database anew, because sled keeps most of what was written or read in memory. A read gets [`StoreError::Busy`]
+    /// meanwhile. If the reads that have begun do not end, does nothing: one of them may wait for a disk that hangs. Returns
+    /// true if the pages are gone.
     pub fn let_go_of_pages(&self) -> Result<bool, DatabaseError> {
         self.is_reopening.store(true, SeqCst);
         let done = self.reopen();
@@ -167,12 +167,12 @@ impl Database {
         Ok(true)
     }
 
-    /// Bytes of pages that it holds in memory, about: all of them at most.
+    /// Returns the bytes of pages that the database holds in memory, about. They are no more than all of its pages.
     pub fn pages(&self) -> u64 {
         self.pages.load(Relaxed).min(self.bytes())
     }
 
-    /// Bytes on the disk, when they were measured.
+    /// Returns the bytes that the database occupies on the disk, as they were measured last.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Relaxed)
     }

@@ -10,6 +10,9 @@
 //! gone-N/        cleared, about to be removed
 //! set-aside-N/   what could not be read; the newest one is kept
 //! ```
+//!
+//! All of these are regular files and folders. Anything else in their place is set aside, never opened and never written to:
+//! a FIFO would block, and a symbolic link would lead out of the folder. The cache folder itself may be a symbolic link.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
@@ -21,7 +24,7 @@ use std::{
 
 use rustix::fs::{FlockOperation, Mode, flock};
 
-use crate::store::OpenError;
+use crate::store::{OpenError, error::Odd};
 
 /// The mark of a cache folder, as the Cache Directory Tagging Specification has it.
 const TAG: &str = "CACHEDIR.TAG";
@@ -134,7 +137,7 @@ pub fn secret(folder: &Path) -> io::Result<[u8; 32]> {
         Ok(Err(_)) | Err(_) => {}
     }
     let secret = random()?;
-    let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&new)?;
+    let mut file = create_anew(&new)?;
     file.write_all(&secret)?;
     file.sync_all()?;
     fs::rename(&new, &path)?;
@@ -163,6 +166,15 @@ pub fn create(folder: &Path) -> io::Result<()> {
 /// Creates a file that only this user may read.
 pub fn create_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().create_new(true).read(true).write(true).mode(0o600).open(path)
+}
+
+/// Creates a file that only this user may read, in place of an older one. Never writes to the older one, which may be a
+/// symbolic link to another file.
+pub fn create_anew(path: &Path) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => create_file(path),
+    }
 }
 
 /// Makes everything in a folder readable for this user alone.
@@ -198,14 +210,23 @@ pub fn set_aside(folder: &Path, what: &Path) -> io::Result<String> {
     older.iter().try_for_each(|(_, path)| move_away(folder, path).map(drop)).map(|()| name)
 }
 
-/// Sets something aside that has the name of a file and is not a regular file. Opening it could wait for ever, as with a FIFO.
-/// Returns true if there was such a thing.
+/// Returns what is in the place of a file and is not a regular file. A symbolic link is none.
+pub fn odd_file(path: &Path) -> Option<Odd> {
+    let is_odd = path.symlink_metadata().is_ok_and(|about| !about.is_file());
+    is_odd.then(|| Odd { path: path.to_owned(), expected: "a regular file" })
+}
+
+/// Returns what is in the place of a folder and is not a folder. A symbolic link to a folder is none.
+pub fn odd_folder(path: &Path) -> Option<Odd> {
+    let is_odd = path.symlink_metadata().is_ok_and(|about| !about.is_dir());
+    is_odd.then(|| Odd { path: path.to_owned(), expected: "a folder" })
+}
+
+/// Sets something aside that is in the place of a file and is not a regular file. Returns true if there was such a thing.
 pub fn set_aside_unless_file(folder: &Path, path: &Path) -> io::Result<bool> {
-    if fs::metadata(path).map_or(true, |about| about.is_file()) {
-        return Ok(false);
-    }
+    let Some(odd) = odd_file(path) else { return Ok(false) };
     let name = set_aside(folder, path)?;
-    log::warn!("{} is not a regular file; it is moved to {name} and can be deleted", path.display());
+    log::warn!("{odd}; it is moved to {name} and can be deleted");
     Ok(true)
 }
 

@@ -68,6 +68,8 @@ pub struct Generation {
     /// leave the memory tier and come back.
     right: Mutex<HashMap<u32, Arc<Right>>>,
     remover: Remover,
+    /// Counts what was set aside.
+    set_aside: Arc<AtomicU64>,
 }
 
 /// The origin of the responses in a generation.
@@ -121,19 +123,22 @@ impl Generation {
     /// Opens a generation, or begins it if it is not there. `share`: the bytes that it is meant to have. Does not count the
     /// files of large bodies, because many of them take long.
     pub fn open(
-        live: &Path,
         class: Class,
         number: u32,
         options: &Options,
         share: u64,
         remover: &Remover,
+        set_aside: &Arc<AtomicU64>,
     ) -> Result<Generation, DatabaseError> {
-        let folder = live.join(Generation::folder_name(class, number));
+        let folder = options.folder.join("live").join(Generation::folder_name(class, number));
+        if let Some(odd) = folder::odd_folder(&folder) {
+            return Err(DatabaseError::Odd(odd));
+        }
         folder::create(&folder).map_err(DatabaseError::Io)?;
         let database = Database::open(folder.join("db"), options, share)?;
         let (state, beside) = (AtomicU8::new(State::Sealed as u8), AtomicU64::new(segments(&folder)));
         let (written, segment, dead, segments, right) = Default::default();
-        let (remover, cache_folder) = (remover.clone(), options.folder.clone());
+        let (remover, cache_folder, set_aside) = (remover.clone(), options.folder.clone(), set_aside.clone());
         Ok(Generation {
             number,
             class,
@@ -148,6 +153,7 @@ impl Generation {
             segments,
             right,
             remover,
+            set_aside,
         })
     }
 
@@ -266,7 +272,9 @@ impl Generation {
     fn file(&self, name: FileName) -> Result<Arc<File>, StoreError> {
         let open = || {
             let path = name.path(&self.folder);
-            match folder::set_aside_unless_file(&self.cache_folder, &path).and_then(|_| File::open(path)) {
+            let odd = folder::set_aside_unless_file(&self.cache_folder, &path).map_err(StoreError::Io)?;
+            self.set_aside.fetch_add(odd.into(), Relaxed);
+            match File::open(path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::Damaged("a file of bodies")),
                 file => file.map(Arc::new).map_err(StoreError::Io),
             }

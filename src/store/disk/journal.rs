@@ -3,10 +3,10 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, BufWriter, Write},
-    os::unix::fs::OpenOptionsExt,
     path::Path,
 };
 
+use super::folder;
 use crate::store::format::lines::{self, LINE, Line, Mark, header};
 
 pub struct Journal {
@@ -32,7 +32,7 @@ impl Journal {
     /// Writes a new journal of these lines of state and this summary in place of the old one.
     pub fn summarize(path: &Path, serial: u64, state: &[Line], summary: &[Line]) -> io::Result<Journal> {
         let new = path.with_extension("new");
-        let file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&new)?;
+        let file = folder::create_anew(&new)?;
         let mut writer = BufWriter::with_capacity(1 << 20, &file);
         let state_lines: u64 = state.iter().map(lines::count).sum();
         writer.write_all(&header(serial, u32::try_from(state_lines).unwrap_or(u32::MAX), summary.len() as u64))?;

@@ -22,12 +22,14 @@ use rustix::{
     io::Errno,
 };
 
+use super::folder::{odd_file, odd_folder};
 use crate::{
     blocking::caught,
     clock,
     key::CacheKey,
     store::{
         StoreError,
+        error::Odd,
         format::{lines::Mark, print::Print},
     },
 };
@@ -44,13 +46,25 @@ pub enum DatabaseError {
     Io(io::Error),
     /// The files are not what was written.
     Damaged(String),
+    /// One of them is not a regular file.
+    Odd(Odd),
+}
+
+impl std::fmt::Display for DatabaseError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            DatabaseError::Io(error) => error.fmt(f),
+            DatabaseError::Damaged(why) => f.write_str(why),
+            DatabaseError::Odd(odd) => odd.fmt(f),
+        }
+    }
 }
 
 impl From<DatabaseError> for io::Error {
     fn from(failure: DatabaseError) -> io::Error {
         match failure {
             DatabaseError::Io(error) => error,
-            DatabaseError::Damaged(why) => io::Error::other(why),
+            other => io::Error::other(other.to_string()),
         }
     }
 }
@@ -97,6 +111,9 @@ impl Records {
     /// Opens a database. `cache`: the bytes of pages that sled holds. `segment`: the bytes that it takes from the disk at a time,
     /// a power of two.
     pub fn open(folder: &Path, cache: u64, segment: usize) -> Result<Records, DatabaseError> {
+        if let Some(odd) = odd(folder).map_err(DatabaseError::Io)? {
+            return Err(DatabaseError::Odd(odd));
+        }
         if is_locked(&folder.join("db")) {
             // a reader of this process that hangs holds it: no damage
             return Err(DatabaseError::Io(io::ErrorKind::WouldBlock.into()));
@@ -130,7 +147,8 @@ impl Records {
 
     /// Returns the segment size that a database was made with. sled opens it with no other.
     pub fn segment_of(folder: &Path) -> Option<usize> {
-        segment_size(&std::fs::read(folder.join("conf")).ok()?)
+        let conf = folder.join("conf");
+        if odd_file(&conf).is_some() { None } else { segment_size(&std::fs::read(conf).ok()?) }
     }
 
     /// Opens a closed database and closes it again, so that the next opening is quick: sled writes down where its pages are when
@@ -223,6 +241,25 @@ impl Records {
             None => Err(StoreError::Damaged("sled panicked")),
         }
     }
+}
+
+/// Returns what a database's folder holds that sled did not make. sled would open it, and wait or follow it.
+fn odd(folder: &Path) -> io::Result<Option<Odd>> {
+    let blobs = folder.join("blobs");
+    let no_folder = [folder, &blobs].into_iter().find_map(odd_folder);
+    if no_folder.is_some() {
+        return Ok(no_folder);
+    }
+    let mut found = None;
+    for folder in [folder, &blobs].into_iter().filter(|folder| folder.exists()) {
+        for file in std::fs::read_dir(folder)? {
+            let file = file?;
+            if !file.file_type()?.is_file() && file.path() != blobs {
+                found = found.or_else(|| odd_file(&file.path()));
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Removes what a crash left of a snapshot. sled would take it for the newest one, and the database for damaged.

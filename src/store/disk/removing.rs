@@ -66,12 +66,12 @@ impl Remover {
         }
     }
 
-    /// Removes a folder that was moved away, behind. `occupies`: the room that it occupies, if that is known.
+    /// Removes a folder that was moved away. Does not wait for that. `occupies`: the bytes that it occupies, if that is known.
     pub fn remove(&self, path: PathBuf, occupies: Option<Gone>) {
         self.send(Removal::Folder(Folder { path, occupies }));
     }
 
-    /// Does other work of this kind behind, which removes a file or closes the last handle of one that was removed.
+    /// Does other work on the thread, which removes a file or closes the last handle of one that was removed. Does not wait.
     pub fn work(&self, work: impl FnOnce() + Send + 'static) {
         self.send(Removal::Work(Box::new(work)));
     }

@@ -1,4 +1,4 @@
-//! Which pages of a database sled holds in memory, about: sled itself does not say.
+//! Counts which pages of a database sled holds in memory, about: sled itself does not say.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -6,7 +6,7 @@ use crate::store::format::print::Print;
 
 /// Bytes of a database that one bit stands for, about a page of short records.
 const PAGE: u64 = 4 << 10;
-/// The most words of bits. A bit stands for more of a database that is longer than 256 MiB.
+/// The most words of bits. In a database of more than 256 MiB a bit stands for more than a page.
 const MOST_WORDS: u64 = 1024;
 
 /// The parts of a database that were read: a bit for each range of keys. Keys are uniform, so that ranges are of equal size.
@@ -17,7 +17,7 @@ pub struct Touched {
 }
 
 impl Touched {
-    /// Nothing of a database of so many bytes.
+    /// Returns the state of a database of so many bytes of which nothing was read.
     pub fn none_of(database: u64) -> Touched {
         let words = database.div_ceil(PAGE * 64).clamp(1, MOST_WORDS);
         let part = (database / (words * 64)).max(1);

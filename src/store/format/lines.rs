@@ -45,7 +45,7 @@ const CONTINUATION: u8 = 4;
 const HIGH_WATER: u8 = 5;
 const IDENTITY: u8 = 6;
 
-/// What a journal says, one thing after the other.
+/// A line of the journal, without its continuations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line {
     /// The newest record of a key, and the print of its primary key: its own, if it is not a variant.
@@ -72,7 +72,7 @@ pub struct RuleLine {
     pub value: Vec<u8>,
 }
 
-/// What the value of a purge rule is.
+/// The kind of a purge rule, which says what its value means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RuleKind {
     All,
@@ -93,14 +93,14 @@ const RULE_KINDS: [(RuleKind, u8); 6] = [
     (RuleKind::Floor, 5),
 ];
 
-/// How far a journal has come.
+/// A place in a journal: its serial number, and the number of lines before the place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Mark {
     pub serial: u64,
     pub lines: u64,
 }
 
-/// What reading a journal found besides its lines.
+/// The state of a journal that was read, besides its lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Read {
     /// The journal can be continued here. No lines: there is no header that can be believed.
@@ -113,7 +113,7 @@ pub struct Read {
     pub unknown: u64,
 }
 
-/// What `read` gives out.
+/// An event while a journal is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     Line(Line),
@@ -134,7 +134,7 @@ pub fn version(journal: &[u8]) -> Option<u8> {
     (line[16..] == digest.as_bytes()[..4]).then_some(1)
 }
 
-/// The line before so many lines of state and a summary of so many lines.
+/// Returns line 0 of a journal with so many lines of state and a summary of so many lines.
 pub fn header(serial: u64, state: u32, summary: u64) -> [u8; LINE] {
     let mut said = [0; SAID];
     said[..4].copy_from_slice(MAGIC);
@@ -150,7 +150,7 @@ pub fn can_name(generation: u32, body: u32) -> bool {
     generation.abs_diff(body) < 1 << 23
 }
 
-/// How many lines of 32 bytes these are.
+/// Returns how many lines of 32 bytes a line takes, with its continuations.
 pub fn count(line: &Line) -> u64 {
     match line {
         Line::Rule(rule) => 1 + rule.value.len().min(VALUE_LIMIT).div_ceil(PAYLOAD) as u64,
@@ -158,7 +158,7 @@ pub fn count(line: &Line) -> u64 {
     }
 }
 
-/// Appends what is written for a line at this position in the journal. Returns how many lines of 32 bytes that is.
+/// Appends the bytes of a line that comes at this position in the journal. Returns how many lines of 32 bytes they are.
 pub fn append(journal: &mut Vec<u8>, line: &Line, serial: u64, position: u64) -> u64 {
     let mut said = [0; SAID];
     let mut put = |kind, parts: &[&[u8]]| {
@@ -208,7 +208,7 @@ struct Begun {
     position: u64,
 }
 
-/// Reads a journal.
+/// Reads a journal. Calls `take` for each event, in the order of the journal.
 pub fn read(journal: &[u8], mut take: impl FnMut(Event)) -> Read {
     let (lines, _) = journal.as_chunks::<LINE>();
     let Some((header, lines)) = lines.split_first().filter(|_| version(journal) == Some(VERSION)) else {
@@ -283,7 +283,7 @@ enum Parsed {
     UnknownRule,
 }
 
-/// Understands a line whose sum is right.
+/// Parses a line whose sum is right.
 fn parse(line: &[u8; LINE]) -> Parsed {
     let said = &line[1..];
     Parsed::Line(match line[0] {

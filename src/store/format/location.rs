@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use super::sums::Sum;
 
-/// Which bytes of which file of the generation are a body.
+/// The place of a body in its generation: a file, and the bytes of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Location {
     pub file: FileName,
     pub offset: u64,
-    /// Without the sums behind it.
+    /// The bytes of the body, without the sums behind it.
     pub length: u64,
     /// Bytes of a piece; the last one may be shorter.
     pub piece: u32,
@@ -40,7 +40,7 @@ impl FileName {
         }
     }
 
-    /// What a file's name says, if it is one of these.
+    /// Parses the name of a file. Returns `None` if it is not the name of a file of bodies.
     pub fn parse(name: &str) -> Option<FileName> {
         let (digits, of_kind): (_, fn(u32) -> FileName) = match name.rsplit_once('.')? {
             (digits, "seg") => (digits, FileName::Segment),

@@ -1,12 +1,14 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::mpsc,
-    time::Duration,
 };
 
 use super::support::*;
-use crate::store::{Options, Slot, State, Store, StoredBody, hop::PATIENCE, stats_of};
+use crate::store::{
+    Options, Slot, State, Store, StoredBody,
+    disk::generation::{Class, Generation},
+    stats_of,
+};
 
 /// Names and lengths of what the damaged store holds.
 fn held() -> Vec<(String, usize)> {
@@ -14,7 +16,7 @@ fn held() -> Vec<(String, usize)> {
 }
 
 /// A closed store of several generations, with large bodies and with things replaced and forgotten.
-async fn prepared(options: &Options) {
+pub async fn prepared(options: &Options) {
     let store = open(options.clone()).await;
     for (name, length) in held() {
         put(&store, &name, length);
@@ -61,7 +63,7 @@ pub fn copied(from: &Path, to: &Path) {
 }
 
 /// Nothing wrong is served, and new things are stored. How many of the old ones are found.
-async fn works(options: &Options, what: &str) -> usize {
+pub async fn works(options: &Options, what: &str) -> usize {
     let store = open(options.clone()).await;
     assert_eq!(store.stats().state, State::Open, "{what}");
     let mut found = 0;
@@ -157,31 +159,6 @@ fn folders_in_odd_places_and_files_in_place_of_folders_are_set_aside() {
 }
 
 #[test]
-fn a_fifo_in_place_of_a_file_blocks_no_start_and_is_set_aside() {
-    run(async {
-        let folder = folder();
-        let options = Options { disk: 8 * MIB, ..disk_only(folder.path()) };
-        for name in ["lock", "secret", "secret.new", "live/journal", "live/journal.new"] {
-            prepared(&options).await;
-            let path = options.folder.join(name);
-            let _ = fs::remove_file(&path);
-            rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).expect("a FIFO");
-            let (started, starts) = mpsc::channel();
-            let cache = options.folder.clone();
-            std::thread::spawn(move || {
-                let lock = Store::lock(&cache).expect("the lock");
-                let secret = Store::secret(Some(&lock)).expect("a secret");
-                drop(lock);
-                started.send(secret)
-            });
-            starts.recv_timeout(Duration::from_secs(20)).expect("it waits for somebody to write");
-            works(&options, name).await;
-            assert_eq!(stats_of(&options.folder).expect("stats").set_aside, 1, "{name}");
-        }
-    });
-}
-
-#[test]
 fn a_damaged_body_is_not_stored_as_the_same_once_more() {
     run(async {
         for length in [3_000, 200_000] {
@@ -201,49 +178,6 @@ fn a_damaged_body_is_not_stored_as_the_same_once_more() {
             assert_eq!(served(&store, "a").await, Some(content("a", length)));
             assert_eq!(store.stats().damaged, 0);
             store.close().await;
-        }
-    });
-}
-
-#[test]
-fn what_is_not_a_regular_file_in_place_of_bodies_is_damage_once_and_costs_no_time() {
-    run(async {
-        for (length, is_large) in [(3_000, false), (400_000, true)] {
-            for kind in ["fifo", "folder", "socket"] {
-                let folder = folder();
-                let options = disk_only(folder.path());
-                let store = open(options.clone()).await;
-                for name in ["a", "b"] {
-                    if is_large { put_large(&store, name, length).await } else { put(&store, name, length) }
-                }
-                store.close().await;
-                let bodies: &[&str] = if is_large { &["1.body", "2.body"] } else { &["1.seg"] };
-                for path in bodies.iter().map(|name| options.folder.join("live/fresh-1").join(name)) {
-                    fs::remove_file(&path).expect("removed");
-                    match kind {
-                        "fifo" => rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).expect("a FIFO"),
-                        "folder" => fs::create_dir(&path).expect("a folder"),
-                        _ => drop(std::os::unix::net::UnixListener::bind(&path).expect("a socket")),
-                    }
-                }
-                let store = open(options.clone()).await;
-                for name in ["a", "b"] {
-                    let looked = tokio::time::timeout(PATIENCE / 2, found(&store, name)).await;
-                    assert!(looked.expect("it waits for somebody to write").is_none(), "{kind}, {length}");
-                    put(&store, name, length);
-                }
-                let stats = store.stats();
-                assert_eq!((stats.damaged, stats.errors), (2, 0), "{kind}, {length}");
-                let left = bodies.iter().filter(|name| options.folder.join("live/fresh-1").join(name).exists());
-                assert_eq!(left.count(), 0, "{kind}, {length}");
-                store.close().await;
-                let store = open(options).await;
-                for name in ["a", "b"] {
-                    assert_eq!(served(&store, name).await, Some(content(name, length)), "{kind}");
-                }
-                assert_eq!(store.stats().damaged, 0, "{kind}, {length}");
-                store.close().await;
-            }
         }
     });
 }
@@ -276,6 +210,38 @@ fn damaged_generations_are_no_reason_not_to_open_be_they_named_or_not() {
         }
         works(&options, "damaged generations").await;
         assert_eq!(stats_of(&options.folder).expect("stats").set_aside, 1, "only the newest one is kept");
+    });
+}
+
+/// The numbers of the generations that are on the disk.
+fn numbers(options: &Options) -> Vec<u32> {
+    let generations = Generation::list(&options.folder.join("live")).expect("a folder");
+    generations.into_iter().map(|(number, _)| number).collect()
+}
+
+#[test]
+fn the_number_of_a_generation_that_was_lost_is_not_given_to_another_while_the_journal_names_it() {
+    run(async {
+        let folder = folder();
+        let options = Options { disk: 8 * MIB, ..disk_only(folder.path()) };
+        prepared(&options).await;
+        let lost = *numbers(&options).last().expect("a generation");
+        for class in [Class::Fresh, Class::Proven] {
+            let conf = options.folder.join("live").join(Generation::folder_name(class, lost)).join("db/conf");
+            if conf.exists() {
+                fs::write(conf, "no configuration of sled").expect("written");
+            }
+        }
+        // with more room, the generation before is written to again, and no other one is begun
+        open(Options { disk: 256 * MIB, ..options.clone() }).await.close().await;
+        assert!(numbers(&options).iter().all(|number| *number < lost), "{:?}", numbers(&options));
+        let store = open(options.clone()).await;
+        let responses = store.stats().responses;
+        assert_eq!(numbers(&options).last(), Some(&(lost + 1)));
+        store.close().await;
+        let store = open(options).await;
+        assert_eq!(store.stats().responses, responses, "what was lost is counted again");
+        store.close().await;
     });
 }
 

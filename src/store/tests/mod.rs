@@ -9,6 +9,7 @@ mod folders;
 mod freshening;
 mod hot;
 mod limits;
+mod odd_files;
 mod parts;
 mod power;
 mod purge;

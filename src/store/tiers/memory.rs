@@ -25,7 +25,7 @@ pub struct Memory {
     slots: Option<Cache<CacheKey, Slot, Weight>>,
     /// The heaviest slot that is admitted.
     heaviest: u64,
-    /// There is no memory tier: only variant lists are held.
+    /// True if there is no memory tier: then only variant lists are held.
     only_lists: bool,
 }
 

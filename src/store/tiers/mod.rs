@@ -9,6 +9,7 @@
 //! | [`catalog`], [`index`], [`variants`] | what the disk holds: generations, keys, and the variants of each URL |
 //! | [`epochs`], [`purges`] | clearings, and purge rules: what is not to be found, wherever it is |
 //! | [`paths`] | of which paths something may be stored |
+//! | [`unreadable`] | which keys could not be read from the disk |
 //! | [`sketch`] | how often each key was asked for lately, and so what survives |
 //! | [`admission`], [`figures`] | whether a body would be stored; what `larder stats` shows |
 
@@ -25,4 +26,5 @@ pub mod purges;
 mod reading;
 pub mod shared;
 pub mod sketch;
+pub mod unreadable;
 pub mod variants;

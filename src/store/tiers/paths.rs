@@ -46,7 +46,7 @@ impl Paths {
         self.complete.load(Relaxed)
     }
 
-    /// Bytes of memory.
+    /// Returns the bytes of memory that the set takes.
     pub fn size(&self) -> u64 {
         size_of_val(&self.bits[..]) as u64
     }

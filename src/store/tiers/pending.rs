@@ -55,7 +55,7 @@ pub struct Pending {
     dropped: AtomicU64,
     /// The number of waiting changes that forget a key.
     forgotten: AtomicU64,
-    /// A change was lost because twice the limit waited: everything on the disk must go.
+    /// True if a change was lost because twice the limit waited: everything on the disk must go.
     overflowed: AtomicBool,
 }
 

@@ -30,7 +30,7 @@ pub struct Purges {
     /// The paths of what is stored.
     pub paths: Paths,
     log: Mutex<Log>,
-    /// It was said that there are too many rules.
+    /// True if the log says already that there are too many rules.
     said: AtomicBool,
 }
 
@@ -42,9 +42,9 @@ struct Log {
     deferred: Vec<Rule>,
     /// Which log the positions are of; all zeros before the first opening.
     identity: [u8; 16],
-    /// The journal has positions that no log counts to, or rules that are not understood.
+    /// True if the journal has positions that no log can reach by counting, or rules of an unknown kind.
     lost: bool,
-    /// A journal was read.
+    /// True if a journal was read.
     opened: bool,
     /// The highest position that the journal tells of.
     read: Position,
@@ -142,7 +142,7 @@ impl Purges {
         self.rules.remove_until(oldest.unwrap_or(newest).min(before));
     }
 
-    /// Does what a line of the journal says, if it is about purging.
+    /// Applies a line of the journal, if it is about purging.
     pub fn take(&self, line: &Line) {
         let believed = match (line, rules::rule(line)) {
             (_, Ok(Some(rule))) => {
@@ -168,8 +168,8 @@ impl Purges {
         self.counter.raise(read)
     }
 
-    /// The journal was read. Where rules may be lost, or positions are of another log, all that is stored must be validated.
-    /// `random` names a log that has no name yet. Returns true if that is this one.
+    /// Ends the reading of the journal. If rules may be lost, or positions are of another log, all that is stored must be
+    /// validated. `random` becomes the identity of a log that has none yet. Returns true if this log gets it.
     pub fn were_read(&self, rules_lost: bool, random: [u8; 16]) -> bool {
         let mut log = self.log();
         let (lost, read) = (std::mem::take(&mut log.lost), std::mem::take(&mut log.read));
@@ -208,12 +208,12 @@ impl Purges {
         self.log().waiting.iter().any(|rule| rule.position <= last)
     }
 
-    /// The rules up to this position are in the journal on the disk.
+    /// Notes that the rules up to this position are in the journal on the disk.
     pub fn are_written(&self, last: Position) {
         self.log().waiting.retain(|rule| rule.position > last);
     }
 
-    /// Returns the lines that say all of this, for a new journal.
+    /// Returns the rules, the high-water mark and the identity of the log as lines of a new journal.
     pub fn state(&self) -> Vec<Line> {
         let (identity, deferred) = {
             let log = self.log();
@@ -223,7 +223,7 @@ impl Purges {
         first.into_iter().chain(self.rules.all().iter().chain(&deferred).map(rules::line)).collect()
     }
 
-    /// Bytes of memory that this takes, about.
+    /// Returns the bytes of memory that the rules take, about.
     pub fn size(&self) -> u64 {
         self.rules.size() as u64 + self.paths.size()
     }
@@ -238,7 +238,7 @@ impl Log {
     fn add(&mut self, rule: Rule) {
         let is_older = |older: &Rule| older.target == rule.target;
         if let Target::Path(_) = rule.target {
-            // it says all that the older ones say
+            // the newest rule of a target reaches all that the older ones reach
             self.waiting.retain(|older| !is_older(older));
             self.deferred.retain(|older| !is_older(older));
         }

@@ -123,7 +123,12 @@ impl Shared {
                 Err(StoreError::Damaged(what)) => {
                     self.note_damage();
                     log::debug!("{key:?} is damaged on disk ({what}) and is forgotten");
+                    self.unreadable.note(Print::of(key));
                     self.pending.forget(&mut shard, Print::of(key));
+                    None
+                }
+                Err(StoreError::Io(_)) => {
+                    self.unreadable.note(Print::of(key));
                     None
                 }
                 Err(_) => None,

@@ -15,6 +15,7 @@ use super::{
     pending::{Change, Pending},
     purges::Purges,
     sketch::Sketch,
+    unreadable::Unreadable,
 };
 use crate::{
     key::CacheKey,
@@ -67,6 +68,8 @@ pub struct Shared {
     pub notices: Notices,
     pub is_dead: IsDead,
     pub lookups: Arc<Lookups>,
+    /// The keys that could not be read from the disk.
+    pub unreadable: Unreadable,
     /// The last problem that was logged. It is not logged again.
     said: Mutex<String>,
 }
@@ -97,6 +100,7 @@ impl Shared {
             next_filling: AtomicU64::new(0),
             finishing: Finishing::default(),
             lookups: Arc::new(Lookups::new()),
+            unreadable: Unreadable::default(),
             said: Mutex::default(),
             budget,
             options,

@@ -43,8 +43,8 @@ impl Active {
 
     /// Begins a generation. Readers see it from now on.
     pub fn begin(shared: &Shared, class: Class, number: u32) -> Result<Active, StoreError> {
-        let live = shared.options.folder.join("live");
-        let opened = Generation::open(&live, class, number, &shared.options, shared.space.share(), &shared.remover);
+        let Shared { options, remover, counters, .. } = shared;
+        let opened = Generation::open(class, number, options, shared.space.share(), remover, &counters.set_aside);
         let generation = Arc::new(opened.map_err(|failure| StoreError::Io(failure.into()))?);
         shared.catalog.generations_mut().push(generation.clone());
         Active::resume(generation).map_err(StoreError::Io)

@@ -252,8 +252,9 @@ impl Generations {
         let form = match body {
             StoredBody::Memory(bytes) if length <= INLINE => BodyForm::Inline(bytes),
             StoredBody::Memory(bytes) => {
-                // the origin confirmed the body, or sent the same once more: it stays where it is, unless it is damaged there
-                let stays = |old: &Home| self.may_keep(old) && is_the_body(old, bytes) && self.is_readable(old);
+                // the origin confirmed the body, or sent the same once more: it stays where it is, unless it cannot be read there
+                let is_unreadable = self.shared.unreadable.take(print);
+                let stays = |old: &Home| !is_unreadable && self.may_keep(old) && is_the_body(old, bytes);
                 match old.filter(stays) {
                     Some(old) => BodyForm::Beside(old),
                     None => BodyForm::Beside(self.fresh.append(bytes)?),
@@ -311,12 +312,6 @@ impl Generations {
     fn may_keep(&self, old: &Home) -> bool {
         self.shared.catalog.generation(old.generation).is_some()
             && lines::can_name(self.fresh.generation.number, old.generation)
-    }
-
-    /// Reads a whole body, and returns true if it is what was written.
-    fn is_readable(&self, home: &Home) -> bool {
-        let Some(generation) = self.shared.catalog.generation(home.generation) else { return false };
-        generation.body(home.location).is_ok_and(|body| body.read_through().is_ok())
     }
 }
 

@@ -332,6 +332,7 @@ impl Writer {
     fn forget_unreadable(&mut self, key: &CacheKey) {
         let shared = &self.shared;
         shared.note_damage();
+        shared.unreadable.note(Print::of(key));
         let mut shard = shared.pending.shard(key);
         shared.memory.remove(key);
         shared.pending.forget(&mut shard, Print::of(key));

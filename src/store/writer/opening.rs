@@ -30,8 +30,8 @@ pub fn open(shared: &Arc<Shared>, commands: Sender<Command>, next_number: Option
     let folder = &shared.options.folder;
     let live = folder.join("live");
     for part in [&live, &folder.join("filling")] {
-        if part.symlink_metadata().is_ok() && !part.is_dir() {
-            set_aside(shared, part)?;
+        if let Some(odd) = folder::odd_folder(part) {
+            set_aside(shared, part, &odd.to_string())?;
         }
         folder::create(part)?;
     }
@@ -47,16 +47,10 @@ pub fn open(shared: &Arc<Shared>, commands: Sender<Command>, next_number: Option
     }
     move_other_version_away(folder, &live)?;
     let listed = Generation::list(&live)?;
-    let next_number = listed.last().map_or(1, |(number, _)| number + 1).max(next_number.unwrap_or(1));
     let path = live.join("journal");
     // all at once: sled may have to catch up with what was written since it was last opened
     let (read, opened) = std::thread::scope(|threads| {
-        let open = |(number, class)| {
-            threads.spawn({
-                let live = &live;
-                move || open_generation(shared, live, class, number)
-            })
-        };
+        let open = |(number, class)| threads.spawn(move || open_generation(shared, class, number));
         let opening: Vec<_> = listed.iter().copied().map(open).collect();
         let read = read_journal(shared, &path, !listed.is_empty());
         (read, opening.into_iter().map(|thread| thread.join()).collect::<Vec<_>>())
@@ -64,6 +58,9 @@ pub fn open(shared: &Arc<Shared>, commands: Sender<Command>, next_number: Option
     let mut read = read?;
     shared.catalog.index_known.store(true, Relaxed);
     let named = shared.catalog.index.generations();
+    // also above those that the journal names and that are lost: they would seem to be there again
+    let known = listed.iter().map(|(number, _)| number).chain(&named).max();
+    let next_number = known.map_or(1, |number| number + 1).max(next_number.unwrap_or(1));
     let mut open = Vec::with_capacity(opened.len());
     let mut furthest = Mark::default();
     for (opened, (number, class)) in opened.into_iter().zip(&listed) {
@@ -77,13 +74,11 @@ pub fn open(shared: &Arc<Shared>, commands: Sender<Command>, next_number: Option
                 // a full or read-only disk can look like damage
                 probe(&live)?;
                 log::debug!("{damage}");
-                let what = live.join(Generation::folder_name(*class, *number));
-                match set_aside(shared, &what)? {
-                    Some(name) => log::warn!("part of the cache was damaged; it is moved to {name} and can be deleted"),
-                    None => {
-                        log::warn!("part of the cache was damaged; it is removed, because it is too large to be kept")
-                    }
-                }
+                let why = match damage {
+                    DatabaseError::Odd(odd) => format!("part of the cache was damaged, because {odd}"),
+                    _ => "part of the cache was damaged".to_owned(),
+                };
+                set_aside(shared, &live.join(Generation::folder_name(*class, *number)), &why)?;
             }
         }
     }
@@ -215,7 +210,7 @@ fn read_journal(shared: &Shared, path: &Path, expected: bool) -> io::Result<Read
     });
     match read {
         Ok(read) if read.damaged && read.mark.lines == 0 => {
-            set_aside(shared, path)?;
+            set_aside(shared, path, "the cache's journal cannot be read")?;
             Ok(read)
         }
         Ok(read) => Ok(read),
@@ -224,7 +219,7 @@ fn read_journal(shared: &Shared, path: &Path, expected: bool) -> io::Result<Read
             shared.catalog.index.remove_all();
             let there = path.symlink_metadata().is_ok();
             if there {
-                set_aside(shared, path)?;
+                set_aside(shared, path, "the cache's journal cannot be read")?;
             }
             Ok(Read { damaged: there || expected, ..Read::default() })
         }
@@ -234,19 +229,18 @@ fn read_journal(shared: &Shared, path: &Path, expected: bool) -> io::Result<Read
 /// Opens one generation. Returns how far the journal must have come, or how the generation is damaged.
 fn open_generation(
     shared: &Shared,
-    live: &Path,
     class: Class,
     number: u32,
-) -> io::Result<Result<(Generation, Mark), String>> {
-    let opened = Generation::open(live, class, number, &shared.options, shared.space.share(), &shared.remover);
+) -> io::Result<Result<(Generation, Mark), DatabaseError>> {
+    let Shared { options, remover, counters, .. } = shared;
+    let opened = Generation::open(class, number, options, shared.space.share(), remover, &counters.set_aside);
     Ok(match opened {
         Ok(generation) => {
             let mark = generation.database.records().journal();
-            mark.map(|mark| (generation, mark)).map_err(|error| error.to_string())
+            mark.map(|mark| (generation, mark)).map_err(|error| DatabaseError::Damaged(error.to_string()))
         }
         Err(DatabaseError::Io(error)) if is_the_disks(&error) => return Err(error),
-        Err(DatabaseError::Io(error)) => Err(error.to_string()),
-        Err(DatabaseError::Damaged(why)) => Err(why),
+        Err(damage) => Err(damage),
     })
 }
 
@@ -261,7 +255,7 @@ fn is_the_disks(error: &io::Error) -> bool {
 /// Tries to write to the disk.
 fn probe(folder: &Path) -> io::Result<()> {
     let path = folder.join("probe");
-    let probed = File::create(&path).and_then(|mut file| {
+    let probed = folder::create_anew(&path).and_then(|mut file| {
         file.write_all(&[0; 64 * 1024])?;
         file.sync_all()
     });
@@ -269,13 +263,18 @@ fn probe(folder: &Path) -> io::Result<()> {
     probed.and(removed)
 }
 
-/// Sets something aside, and returns its new name. If it occupies too much to be kept, moves it away instead.
-fn set_aside(shared: &Shared, what: &Path) -> io::Result<Option<String>> {
+/// Sets something aside, and says why. If it occupies too much to be kept, moves it away instead.
+fn set_aside(shared: &Shared, what: &Path, why: &str) -> io::Result<()> {
+    let cache = &shared.options.folder;
     shared.counters.set_aside.fetch_add(1, Relaxed);
     if folder::occupied(what) > shared.options.disk / 8 {
-        return folder::move_away(&shared.options.folder, what).map(|_| None);
+        folder::move_away(cache, what)?;
+        log::warn!("{why}; it is removed, because it is too large to be kept");
+    } else {
+        let name = folder::set_aside(cache, what)?;
+        log::warn!("{why}; it is moved to {name} and can be deleted");
     }
-    folder::set_aside(&shared.options.folder, what).map(Some)
+    Ok(())
 }
 
 fn set_aside_bytes(folder: &Path) -> io::Result<u64> {

@@ -1,8 +1,10 @@
 //! A Larder without a cache folder relays.
 
 use std::{
-    fs,
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use crate::support::{
@@ -103,4 +105,81 @@ fn a_body_that_was_damaged_is_fetched_again_and_said_once() {
     let log = spawned.stop_and_read();
     let said: Vec<_> = log.iter().filter(|line| line.contains("was damaged on the disk")).collect();
     assert!(said.len() == 1 && said[0].contains(" WARN "), "{said:#?}");
+}
+
+/// Puts a FIFO in the place of a file or folder.
+fn put_fifo(place: &Path) {
+    let removed = if place.is_dir() { fs::remove_dir_all(place) } else { fs::remove_file(place) };
+    removed.unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, place, rustix::fs::Mode::RWXU).unwrap();
+}
+
+#[test]
+fn a_fifo_in_place_of_a_file_or_a_folder_is_named_in_one_line_and_holds_up_neither_start_nor_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let origin = Origin::always(respond(200, &["Cache-Control: max-age=600"], "hello"));
+    let places = [("live/fresh-1/db/db", "a regular file"), ("live/journal", "a regular file"), ("live", "a folder")];
+    for (name, expected) in places {
+        let _ = fs::remove_dir_all(&cache);
+        let spawned = Spawned::start(&origin.url(), &cache, &[]);
+        crate::support::until("a hit", || spawned.get("/a").x_cache() == "HIT");
+        assert_eq!(spawned.stop().code(), Some(0));
+        let place = cache.join(name);
+        put_fifo(&place);
+        let spawned = Spawned::start(&origin.url(), &cache, &[]);
+        let stored = || crate::support::proxy::stats(&cache);
+        crate::support::until("a stored response", || {
+            spawned.get("/a");
+            stored()["responses"] == 1 && stored()["disk_used"].as_u64() > Some(0)
+        });
+        assert_eq!(stored()["set_aside"], 1, "{name}");
+        let log = spawned.stop_and_read();
+        let said: Vec<_> = log.iter().filter(|line| line.contains("set-aside-1")).collect();
+        assert!(said.len() == 1 && said[0].contains(" WARN "), "{log:#?}");
+        assert!(said[0].contains(&format!("{} is not {expected}; ", place.display())), "{said:?}");
+        assert!(!log.iter().any(|line| line.contains("the disk does not answer")), "{log:#?}");
+    }
+}
+
+#[test]
+fn stats_name_what_is_not_a_regular_file_and_clear_cache_removes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let origin = Origin::always(respond(200, &["Cache-Control: max-age=600"], "hello"));
+    for (name, expected) in [("live/journal", "a regular file"), ("live", "a folder")] {
+        let spawned = Spawned::start(&origin.url(), &cache, &[]);
+        crate::support::until("a hit", || spawned.get("/a").x_cache() == "HIT");
+        assert_eq!(spawned.stop().code(), Some(0));
+        let place = cache.join(name);
+        put_fifo(&place);
+        let about = format!("{} is not {expected}; ", place.display());
+        let said = output(&mut larder(&["stats", "--cache-dir", cache.to_str().unwrap()]));
+        let stderr = String::from_utf8(said.stderr).unwrap();
+        assert_eq!((said.status.code(), stderr.lines().count()), (Some(1), 1), "{stderr}");
+        assert!(stderr.contains(&about) && stderr.contains("larder --clear-cache"), "{stderr}");
+        let said = output(&mut larder(&["--clear-cache", "--cache-dir", cache.to_str().unwrap()]));
+        let stderr = String::from_utf8(said.stderr).unwrap();
+        assert_eq!((said.status.code(), stderr.lines().count()), (Some(0), 1), "{stderr}");
+        assert!(stderr.contains(&about), "{stderr}");
+        assert!(place.symlink_metadata().is_err());
+    }
+}
+
+#[test]
+fn a_cache_of_an_older_larder_is_said_once_and_begun_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/folder-v1");
+    assert!(Command::new("cp").arg("-r").args([&golden, &cache]).status().unwrap().success());
+    fs::set_permissions(&cache, Permissions::from_mode(0o700)).unwrap();
+    let origin = Origin::always(respond(200, &["Cache-Control: max-age=600"], "hello"));
+    for times in [1, 0] {
+        let spawned = Spawned::start(&origin.url(), &cache, &[]);
+        crate::support::until("a hit", || spawned.get("/a").x_cache() == "HIT");
+        let log = spawned.stop_and_read();
+        let said = log.iter().filter(|line| line.contains(" WARN "));
+        let said: Vec<_> = said.filter(|line| line.contains("written by an older Larder (format 1;")).collect();
+        assert_eq!(said.len(), times, "{log:#?}");
+    }
 }

@@ -8,6 +8,7 @@ from time import time
 
 from bench import age, ask, check, equal, recipe
 
+PRESET = "apt"
 PROGRAMS = {
     "apt-get": "apt",
     "apt-cache": "apt",

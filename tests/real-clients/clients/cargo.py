@@ -13,6 +13,7 @@ import tarfile
 
 from bench import ask, check, equal, recipe, wait_until
 
+PRESET = "cargo"
 PROGRAMS = {"cargo": "cargo", "/usr/sbin/nginx": "nginx-light"}
 INDEX = "location /index/ { default_type text/plain; %s }"
 SHORT = INDEX % 'add_header Cache-Control "public, max-age=3";'

@@ -9,6 +9,7 @@ import re
 
 from bench import check, equal, recipe
 
+PRESET = "maven"
 PROGRAMS = {"mvn": "maven", "/usr/sbin/nginx": "nginx-light"}
 GROUP = "org/example/parent"
 

@@ -13,6 +13,7 @@ import tarfile
 
 from bench import ask, check, equal, recipe, wait_until
 
+PRESET = "npm"
 PROGRAMS = {"npm": "npm", "/usr/sbin/nginx": "nginx-light"}
 PACKUMENTS = "location = /thing { default_type application/json; %s }"
 SHORT = PACKUMENTS % 'add_header Cache-Control "public, max-age=3";'

@@ -11,6 +11,7 @@ import zipfile
 
 from bench import APART, VENV, ask, check, equal, free_port, recipe
 
+PRESET = "pip"
 PYTHON = ["pypiserver==2.4.2", "pip==26.3"]
 PYTHON_APART = ["pip==25.3"]
 

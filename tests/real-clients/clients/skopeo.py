@@ -7,6 +7,7 @@ import tarfile
 
 from bench import check, equal, free_port, recipe, wait_until
 
+PRESET = "docker"
 PROGRAMS = {"skopeo": "skopeo", "docker-registry": "docker-registry"}
 
 
