@@ -11,10 +11,10 @@ use std::{
 use larder::{
     admin::{self, AskError},
     allocator, blocking,
-    cli::{self, Arguments, CliError, ListArguments, PurgeArguments},
+    cli::{self, Arguments, CliError, ExplainArguments, ListArguments, PurgeArguments, TailArguments, WarmArguments},
     commands,
     config::{Config, ConfigError, Folders, Place, Sources, Surroundings, Task},
-    logging, server,
+    explanation, logging, server,
     store::{self, Cleared, OpenError},
     terminal,
     units::{show_responses, show_size},
@@ -82,6 +82,9 @@ fn run() -> ExitCode {
         Ok(Task::Reload { folders, decided_by }) => reload(&folders, decided_by.as_deref()),
         Ok(Task::Purge(task)) => purge(&task.0, &task.1),
         Ok(Task::List(task)) => list(&task.0, &task.1),
+        Ok(Task::Warm { arguments, folders, quiet }) => warm(&arguments, &folders, quiet),
+        Ok(Task::Tail(arguments, folders)) => tail(&arguments, &folders),
+        Ok(Task::Explain { arguments, folders, config }) => explain(&arguments, &folders, config.as_deref()),
     }
 }
 
@@ -295,6 +298,58 @@ fn list(arguments: &ListArguments, place: &Place) -> ExitCode {
     };
     output.end(code)
 }
+
+/// Says what would happen to a request.
+fn explain(arguments: &ExplainArguments, folders: &Folders, config: Option<&Config>) -> ExitCode {
+    let explained = match commands::explain(arguments, folders, config) {
+        Ok(explained) => explained,
+        Err(error) => return fail(1, &error),
+    };
+    let mut output = Output::default();
+    match arguments.json {
+        true => output.say(&json!(explained).to_string()),
+        false => explanation::show(&explained, terminal::stdout()).iter().for_each(|line| output.say(line)),
+    }
+    let is_hit = explained.outcome.is_hit() || !arguments.exit_code;
+    output.end(if is_hit { ExitCode::SUCCESS } else { ExitCode::from(NO_HIT) })
+}
+
+/// Fetches URLs through a running Larder. The exit code is 1 if one of them failed.
+fn warm(arguments: &WarmArguments, folders: &Folders, quiet: bool) -> ExitCode {
+    let warmed = match commands::warm(arguments, folders, quiet) {
+        Ok(warmed) => warmed,
+        Err(error) => return fail(1, &error),
+    };
+    let mut output = Output::default();
+    warmed.lines().iter().for_each(|line| output.say(line));
+    let code = warmed.failures().iter().fold(ExitCode::SUCCESS, |_, line| fail(1, line));
+    output.end(code)
+}
+
+/// Shows requests as they end, until the running Larder stops.
+fn tail(arguments: &TailArguments, folders: &Folders) -> ExitCode {
+    let mut failed = None;
+    let mut say = |line: &str| {
+        let mut stdout = io::stdout();
+        match writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => false,
+            Err(error) => {
+                failed.get_or_insert(error);
+                true
+            }
+            Ok(()) => true,
+        }
+    };
+    let ended = commands::tail(arguments, folders, terminal::stdout(), &mut say);
+    match (ended, failed) {
+        (Err(error), _) => fail(1, &error),
+        (Ok(()), Some(error)) => fail(1, &format!("cannot write to stdout: {error}")),
+        (Ok(()), None) => ExitCode::SUCCESS,
+    }
+}
+
+/// The exit code of `larder explain --exit-code` if the request would not be answered from the cache.
+const NO_HIT: u8 = 4;
 
 /// The exit code if there is no cache to show or to clear, or nothing in it that was asked for.
 const NO_CACHE: u8 = 3;

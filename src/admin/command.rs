@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{list::ListRequest, purge::PurgeRequest};
+use crate::explanation::Wanted;
 
 /// The longest line that a client may send, in bytes. A longer one is refused.
 pub const LONGEST_LINE: usize = 1 << 20;
@@ -24,6 +25,10 @@ pub enum Command {
     Purge(PurgeRequest),
     /// Lists what is stored. The items are [`Item`](super::Item)s, the result is a [`Listed`](super::list::Listed).
     List(ListRequest),
+    /// Explains what would happen to a request. The answer is an [`Explanation`](crate::explanation::Explanation).
+    Explain(Wanted),
+    /// Tells each request that ends from now on, if its line holds the text. The answer ends when Larder stops.
+    Tail(Option<String>),
 }
 
 impl Command {

@@ -6,10 +6,11 @@ use clap::{
     CommandFactory,
     error::{ContextKind, ContextValue, ErrorKind},
 };
+use clap_complete::Shell;
 
 use super::{
     arguments::{self, Arguments, takes_all_flags, variable},
-    help, hints, negative,
+    documents, help, hints, negative,
     warnings::nearest,
 };
 
@@ -32,6 +33,10 @@ pub enum Answer {
     Short,
     /// The whole help: `--help`.
     Long,
+    /// The completions for a shell.
+    Completions(Shell),
+    /// The manual page.
+    Manual,
     /// The version, or the help of a command.
     Other(Box<clap::Error>),
 }
@@ -42,6 +47,8 @@ impl Answer {
         match self {
             Answer::Short => help::short().print_help(),
             Answer::Long => help::long().print_help(),
+            Answer::Completions(shell) => documents::completions(*shell, &mut io::stdout()),
+            Answer::Manual => documents::manual(&mut io::stdout()),
             Answer::Other(error) => error.print(),
         }
     }

@@ -1,15 +1,27 @@
 //! The commands that a user types besides the one that serves: each asks the Larder that runs on a cache folder, or else opens
 //! the folder itself.
 
+mod bar;
+mod explain;
 mod list;
+mod place;
 mod progress;
 mod purge;
+mod sitemap;
+mod tail;
+mod warm;
 
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
-pub use self::{list::List, purge::Purge};
+pub use self::{
+    explain::explain,
+    list::List,
+    purge::Purge,
+    tail::tail,
+    warm::{Warmed, warm},
+};
 use crate::{
     admin::{self, AskError, Command, Item},
     config::Place,

@@ -9,7 +9,10 @@ use super::{
     types::{Config, Folders},
 };
 use crate::{
-    cli::{Arguments, Command, ConfigCommand, ListArguments, PurgeArguments},
+    cli::{
+        Arguments, Command, ConfigCommand, ExplainArguments, ListArguments, PurgeArguments, TailArguments,
+        WarmArguments,
+    },
     policy,
 };
 
@@ -45,6 +48,18 @@ pub enum Task {
         /// The setting of the file that decides the folder, if the file does: `larder.toml:3: cache-dir`.
         decided_by: Option<String>,
     },
+    /// To explain a request. Without settings that name a site only a running Larder can.
+    Explain {
+        arguments: ExplainArguments,
+        folders: Folders,
+        config: Option<Box<Config>>,
+    },
+    Warm {
+        arguments: WarmArguments,
+        folders: Folders,
+        quiet: bool,
+    },
+    Tail(TailArguments, Folders),
     Purge(Box<(PurgeArguments, Place)>),
     List(Box<(ListArguments, Place)>),
 }
@@ -99,12 +114,10 @@ impl Task {
                 Ok(Task::Stats { folders, json: *json, all: *all, watch: *watch })
             }
             Some(Command::Purge(purge)) => {
-                let place = place(&reader, arguments, file.as_ref())?;
+                let place = place(&reader)?;
                 Ok(Task::Purge(Box::new((PurgeArguments::clone(purge), place))))
             }
-            Some(Command::Ls(list)) => {
-                Ok(Task::List(Box::new((list.clone(), place(&reader, arguments, file.as_ref())?))))
-            }
+            Some(Command::Ls(list)) => Ok(Task::List(Box::new((list.clone(), place(&reader)?)))),
             Some(Command::Reload) => {
                 let decided_by = reader.folder_decided_by();
                 reader.folders().map(|folders| Task::Reload { folders, decided_by }).map_err(one)
@@ -112,6 +125,18 @@ impl Task {
             Some(Command::Check { connect, .. }) => {
                 reader.config().map(|config| Task::Check { config: Box::new(config), connect: *connect })
             }
+            Some(Command::Explain(explain)) => {
+                let (arguments, folders) = (explain.clone(), reader.folders().map_err(one)?);
+                let config = settings(&reader)?.map(Box::new);
+                Ok(Task::Explain { arguments, folders, config })
+            }
+            Some(Command::Warm(warm)) => {
+                let (arguments, folders) = (warm.clone(), reader.folders().map_err(one)?);
+                Ok(Task::Warm { arguments, folders, quiet: reader.arguments.quiet > 0 })
+            }
+            Some(Command::Tail(tail)) => Ok(Task::Tail(tail.clone(), reader.folders().map_err(one)?)),
+            // these have been answered
+            Some(Command::Completions { .. } | Command::Man) => Ok(Task::Show(Vec::new())),
             Some(Command::Config(ConfigCommand::Show)) => {
                 reader.config().map(|config| Task::Show(show::lines(arguments, file.as_ref(), &config)))
             }
@@ -122,10 +147,16 @@ impl Task {
 }
 
 /// Returns where a command about what is stored looks.
-fn place(reader: &Reader<'_>, arguments: &Arguments, file: Option<&File>) -> Result<Place, Vec<ConfigError>> {
+fn place(reader: &Reader<'_>) -> Result<Place, Vec<ConfigError>> {
     let folders = reader.folders().map_err(|error| vec![error])?;
     let policy = reader.policy();
-    let names_site = arguments.origin.is_some() || file.is_some();
-    let config = if names_site { Some(reader.config()?) } else { None };
-    Ok(Place { folders, config, policy })
+    Ok(Place { folders, config: settings(reader)?, policy })
+}
+
+/// Returns the settings, if they name a site.
+fn settings(reader: &Reader<'_>) -> Result<Option<Config>, Vec<ConfigError>> {
+    match reader.arguments.origin.is_some() || reader.file.is_some() {
+        true => reader.config().map(Some),
+        false => Ok(None),
+    }
 }

@@ -135,8 +135,8 @@ fn from_stored_head(
     cut(asked, head, fields, Body { source, held, whole }, verdict)
 }
 
-/// The verdict with the age of a stored response, and how long it is fresh.
-fn aged(asked: &Asked, head: &StoredHead, mut verdict: Verdict, now: Timestamp) -> Verdict {
+/// Returns the verdict with the age of a stored response, and how long it is fresh.
+pub fn aged(asked: &Asked, head: &StoredHead, mut verdict: Verdict, now: Timestamp) -> Verdict {
     let age = current_age(head, now);
     let effective = asked.steered.answer(&head.head);
     let (lifetime, named_by) = freshness_lifetime(head, &effective.policy);
@@ -169,6 +169,13 @@ fn aged(asked: &Asked, head: &StoredHead, mut verdict: Verdict, now: Timestamp) 
     verdict
 }
 
+/// Returns the verdict with how long a response will be fresh that is being stored.
+pub fn stored_for(asked: &Asked, head: &StoredHead, verdict: Verdict) -> Verdict {
+    let effective = asked.steered.answer(&head.head);
+    let stored_for = verdict.stored.then(|| usable_for(head, &effective.policy));
+    Verdict { stored_for, steered: Some(effective), ..verdict }
+}
+
 /// Makes the answer for the client whose request fetched the response. It has the origin's own fields.
 pub fn fresh_from_origin(
     asked: &Asked,
@@ -177,9 +184,7 @@ pub fn fresh_from_origin(
     reader: FillReader,
     verdict: Verdict,
 ) -> Answer {
-    let effective = asked.steered.answer(&filling.head.head);
-    let stored_for = verdict.stored.then(|| usable_for(&filling.head, &effective.policy));
-    let verdict = Verdict { stored_for, steered: Some(effective), ..verdict };
+    let verdict = stored_for(asked, &filling.head, verdict);
     let fields = relayed_fields(asked, &head.fields, |_| false);
     let trailers = reader.trailers();
     let (source, length) = (Source::Fill(reader), filling.length);

@@ -104,7 +104,7 @@ impl Target {
         Target::Tag(tag_hash(tag))
     }
 
-    /// Returns the target for a group of one origin. See [`group_hash`].
+    /// A group of one origin. See [`group_hash`].
     pub fn group(site: &str, authority: Option<&str>, group: &str) -> Target {
         Target::Tag(group_hash(site, authority, group))
     }

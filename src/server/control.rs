@@ -4,14 +4,14 @@ use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use serde_json::Value;
 
-use super::{counters::Counters, inventory::Inventory, reload::Reloader, sites};
+use super::{counters::Counters, explaining::Explainer, inventory::Inventory, reload::Reloader, sites, tailing::tail};
 use crate::{
     admin::{self, figures::Figures},
     client,
     clock::Clock,
     config::Config,
     policy::{self, DigestKey},
-    proxy::{Directory, Plan, Shared},
+    proxy::{Directory, Plan},
     store::{self, OpenError, Store},
 };
 
@@ -19,14 +19,13 @@ use crate::{
 pub(super) fn open(
     config: &Config,
     listening: SocketAddr,
-    store: &Store,
-    shared: &Arc<Shared>,
     reloader: &Arc<Reloader>,
-    clock: &Clock,
+    explainer: Explainer,
     counted: &Arc<Counters>,
 ) -> Option<admin::Listening> {
-    let (reloader, clock, port, counted) = (reloader.clone(), clock.clone(), listening.port(), counted.clone());
-    let (store, shared, counters) = (store.clone(), shared.clone(), config.client.counters.clone());
+    let (reloader, port, counted) = (reloader.clone(), listening.port(), counted.clone());
+    let (store, shared, clock) = (explainer.store.clone(), explainer.shared.clone(), explainer.clock.clone());
+    let counters = config.client.counters.clone();
     let (listening, origin) = (format!("http://{listening}"), config.sites[0].origin.url.clone());
     let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     let handler = move |command: admin::Command, reply: &mut admin::Reply<'_>| match command {
@@ -50,6 +49,11 @@ pub(super) fn open(
             let (directory, policy) = (Directory::new(&plan, port), plan.sites[0].policy.clone());
             let inventory = Inventory { store: &store, directory, policy, clock: &clock };
             inventory.answer(&command, &mut |items| reply.send(items))
+        }
+        admin::Command::Tail(filter) => tail(&shared, filter.as_deref(), reply),
+        admin::Command::Explain(wanted) => {
+            let explained = explainer.explain(&wanted)?;
+            serde_json::to_value(explained).map_err(|error| error.to_string())
         }
     };
     match admin::listen(&config.store.folder, handler) {

@@ -33,8 +33,8 @@ pub(super) fn plan(config: &Config, secret: &DigestKey, before: Option<&Plan>) -
             None => Origin::prepare(site.origin_client.clone())?,
         };
         let keys_host = site.host_mode == HostMode::Client || site.forward_client;
-        let (site_name, digest_key) = (name.into(), secret.clone());
-        let policy = policy::Options { site: site_name, digest_key, keys_host, ..site.policy.clone() };
+        let policy =
+            policy::Options { site: name.into(), digest_key: secret.clone(), keys_host, ..site.policy.clone() };
         let made = SitePlan {
             hosts: site.hosts.clone(),
             url,
