@@ -69,6 +69,7 @@ fn options() -> Options {
         max_fields: 256,
         site: "".into(),
         digest_key: DigestKey::default(),
+        keys_host: false,
         steering: larder::policy::Steering::default(),
     }
 }

@@ -2,12 +2,15 @@
 //! the values.
 
 mod arguments;
+mod documents;
 mod errors;
 mod given;
 mod help;
 mod hints;
+mod inventory;
 mod moved;
 mod negative;
+mod operator;
 #[cfg(test)]
 mod tests;
 mod warnings;
@@ -18,8 +21,10 @@ use clap::{CommandFactory, FromArgMatches, builder::Resettable};
 
 pub use self::{
     arguments::{Arguments, Command, ConfigCommand},
-    errors::CliError,
+    errors::{Answer, CliError},
     given::{FileValue, Flag, Given, Source, Takes},
+    inventory::{ListArguments, PurgeArguments, SortBy},
+    operator::{ExplainArguments, TailArguments, WarmArguments},
     warnings::variables,
 };
 
@@ -43,6 +48,11 @@ impl Arguments {
         }
         let matches = definition.try_get_matches_from(&words).map_err(wrong)?;
         let mut arguments = Arguments::from_arg_matches(&matches).map_err(wrong)?;
+        match &arguments.command {
+            Some(Command::Completions { shell }) => return Err(CliError::Asked(Answer::Completions(*shell))),
+            Some(Command::Man) => return Err(CliError::Asked(Answer::Manual)),
+            _ => {}
+        }
         // The variable of a global flag also appears in the matches of the subcommand; its source is the same there.
         arguments.given = given::given(flags, &matches, file);
         arguments.choose_origin(&words).map_err(CliError::Wrong)?;

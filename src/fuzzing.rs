@@ -162,6 +162,7 @@ pub fn nominated(data: &[u8]) {
         max_fields: 256,
         site: "".into(),
         digest_key: DigestKey::default(),
+        keys_host: false,
         steering: Steering::default(),
     };
     let target = Target { scheme: Scheme::Http, authority: String::new(), path_and_query: "/".to_owned() };

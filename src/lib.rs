@@ -18,7 +18,8 @@
 //! | [`purge`] | which stored responses a purge has reached; pure |
 //! | [`store`] | bytes that survive a restart |
 //! | [`origin`] | requests to the origin, and answers that are whole or an error |
-//! | [`admin`] | the control socket: clearing and counting while Larder runs |
+//! | [`admin`] | the control socket: what a running Larder can be asked for |
+//! | [`commands`], [`explanation`] | the commands that need more than one question; what `larder explain` says, and how it is shown |
 //! | [`clock`] | the time; the only file that reads it |
 //! | [`blocking`] | threads for what may block, and what panics, caught |
 //! | [`announce`], [`logging`], [`terminal`] | what Larder says on stderr, and how a terminal shows it |
@@ -53,9 +54,11 @@ pub mod blocking;
 pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod commands;
 pub mod config;
 pub mod default;
 mod descriptors;
+pub mod explanation;
 pub mod fields;
 #[doc(hidden)]
 pub mod fuzzing;

@@ -5,14 +5,16 @@ use std::{
     io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 use larder::{
     admin::{self, AskError},
     allocator, blocking,
-    cli::{self, Arguments, CliError},
-    config::{Config, ConfigError, Folders, Sources, Surroundings, Task},
-    logging, server,
+    cli::{self, Arguments, CliError, ExplainArguments, ListArguments, PurgeArguments, TailArguments, WarmArguments},
+    commands,
+    config::{Config, ConfigError, Folders, Place, Sources, Surroundings, Task},
+    explanation, logging, server,
     store::{self, Cleared, OpenError},
     terminal,
     units::{show_responses, show_size},
@@ -70,8 +72,19 @@ fn run() -> ExitCode {
         Ok(Task::Check { config, connect }) => check(&config, connect),
         Ok(Task::Show(lines)) => print(&lines),
         Ok(Task::Clear(folders)) => clear(&folders),
-        Ok(Task::Stats { folders, json, all }) => stats(&folders, json, all),
+        Ok(Task::Stats { folders, json, all, watch: false }) => {
+            let mut output = Output::default();
+            let (lines, code) = stats(&folders, json, all);
+            lines.iter().for_each(|line| output.say(line));
+            output.end(code)
+        }
+        Ok(Task::Stats { folders, json, all, watch: true }) => watch(&folders, json, all),
         Ok(Task::Reload { folders, decided_by }) => reload(&folders, decided_by.as_deref()),
+        Ok(Task::Purge(task)) => purge(&task.0, &task.1),
+        Ok(Task::List(task)) => list(&task.0, &task.1),
+        Ok(Task::Warm { arguments, folders, quiet }) => warm(&arguments, &folders, quiet),
+        Ok(Task::Tail(arguments, folders)) => tail(&arguments, &folders),
+        Ok(Task::Explain { arguments, folders, config }) => explain(&arguments, &folders, config.as_deref()),
     }
 }
 
@@ -130,6 +143,8 @@ fn check(config: &Config, connect: bool) -> ExitCode {
 struct Output {
     /// The first line that could not be written, and why.
     failed: Option<io::Error>,
+    /// Nobody reads it any more.
+    ended: bool,
 }
 
 impl Output {
@@ -141,7 +156,8 @@ impl Output {
         match written {
             // whoever stopped reading does not want to know
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => drop(self.failed.get_or_insert(error)),
-            _ => {}
+            Err(_) => self.ended = true,
+            Ok(()) => {}
         }
     }
 
@@ -180,7 +196,7 @@ fn reload(folders: &Folders, decided_by: Option<&str>) -> ExitCode {
     };
     let (mut output, mut code, mut reloaded) = (Output::default(), ExitCode::SUCCESS, false);
     for path in paths {
-        match admin::ask(&path, admin::Command::Reload) {
+        match admin::ask(&path, &admin::Command::Reload) {
             Ok(changes) => output.say(&format!("reloaded: {}", changes.as_str().unwrap_or_default())),
             Err(AskError::NotRunning) => continue,
             Err(AskError::Refused(problems)) => code = problems.lines().fold(code, |_, line| fail(2, &line)),
@@ -199,10 +215,35 @@ fn reload(folders: &Folders, decided_by: Option<&str>) -> ExitCode {
     fail(1, &format!("no Larder is running on {}{}", place.display(), changed.unwrap_or_default()))
 }
 
-fn stats(folders: &Folders, json: bool, all: bool) -> ExitCode {
+/// The time between two looks of `--watch`.
+const WATCH: Duration = Duration::from_secs(2);
+
+/// Clears the screen of a terminal.
+const CLEAR: &str = "\x1b[H\x1b[2J";
+
+/// Shows the numbers again and again: on a terminal in place of those before, in a pipe as one line. Ends with a signal, when
+/// nobody reads them any more, or if there are none.
+fn watch(folders: &Folders, json: bool, all: bool) -> ExitCode {
+    let mut output = Output::default();
+    loop {
+        let (lines, code) = stats(folders, json, all);
+        if code != ExitCode::SUCCESS || output.ended {
+            return output.end(code);
+        }
+        if terminal::stdout().columns {
+            output.say(&format!("{CLEAR}{}", lines.join("\n")));
+        } else {
+            output.say(&lines.join("; "));
+        }
+        std::thread::sleep(WATCH);
+    }
+}
+
+/// Returns the numbers of each folder as lines.
+fn stats(folders: &Folders, json: bool, all: bool) -> (Vec<String>, ExitCode) {
     let hides = matches!(folders, Folders::Below(_)) && !all;
     let (mut numbers, mut shown, mut hidden) = (Map::new(), 0, 0);
-    let mut output = Output::default();
+    let mut lines = Vec::new();
     let code = each(folders, |folder| {
         let Some(stats) = admin::stats(folder, offline_stats)? else { return Ok(false) };
         if json {
@@ -211,25 +252,106 @@ fn stats(folders: &Folders, json: bool, all: bool) -> ExitCode {
             hidden += 1;
         } else {
             if shown > 0 {
-                output.say("");
+                lines.push(String::new());
             }
             shown += 1;
-            admin::show(folder, &stats, terminal::stdout()).iter().for_each(|line| output.say(line));
+            lines.extend(admin::show(folder, &stats, terminal::stdout()));
         }
         Ok(true)
     });
     if json {
-        output.say(&Value::Object(numbers).to_string());
+        lines.push(Value::Object(numbers).to_string());
     }
     match hidden {
         0 => {}
-        1 => output.say("1 empty cache of another origin is not shown (--all)"),
-        _ => output.say(&format!("{hidden} empty caches of other origins are not shown (--all)")),
+        1 => lines.push("1 empty cache of another origin is not shown (--all)".to_owned()),
+        _ => lines.push(format!("{hidden} empty caches of other origins are not shown (--all)")),
     }
+    (lines, code)
+}
+
+fn purge(arguments: &PurgeArguments, place: &Place) -> ExitCode {
+    let mut purge = match commands::Purge::new(arguments, place) {
+        Ok(purge) => purge,
+        Err(problem) => return fail(2, &problem),
+    };
+    let failed = each(&place.folders, |folder| purge.folder(folder));
+    if failed != ExitCode::SUCCESS {
+        return failed;
+    }
+    let (lines, problems, code) = purge.end();
+    let mut output = Output::default();
+    lines.iter().for_each(|line| output.say(line));
+    problems.iter().for_each(|line| logging::say(line));
+    output.end(ExitCode::from(code))
+}
+
+fn list(arguments: &ListArguments, place: &Place) -> ExitCode {
+    let (mut list, mut output) = (commands::List::new(arguments, place), Output::default());
+    let code = each(&place.folders, |folder| list.folder(folder, &mut |line| output.say(line)));
+    let code = match list.nothing().filter(|_| code == ExitCode::SUCCESS) {
+        Some(nothing) => {
+            logging::say(&nothing);
+            ExitCode::from(NO_CACHE)
+        }
+        None => code,
+    };
     output.end(code)
 }
 
-/// The exit code if there is no cache to show or to clear.
+/// Says what would happen to a request.
+fn explain(arguments: &ExplainArguments, folders: &Folders, config: Option<&Config>) -> ExitCode {
+    let explained = match commands::explain(arguments, folders, config) {
+        Ok(explained) => explained,
+        Err(error) => return fail(1, &error),
+    };
+    let mut output = Output::default();
+    match arguments.json {
+        true => output.say(&json!(explained).to_string()),
+        false => explanation::show(&explained, terminal::stdout()).iter().for_each(|line| output.say(line)),
+    }
+    let is_hit = explained.outcome.is_hit() || !arguments.exit_code;
+    output.end(if is_hit { ExitCode::SUCCESS } else { ExitCode::from(NO_HIT) })
+}
+
+/// Fetches URLs through a running Larder. The exit code is 1 if one of them failed.
+fn warm(arguments: &WarmArguments, folders: &Folders, quiet: bool) -> ExitCode {
+    let warmed = match commands::warm(arguments, folders, quiet) {
+        Ok(warmed) => warmed,
+        Err(error) => return fail(1, &error),
+    };
+    let mut output = Output::default();
+    warmed.lines().iter().for_each(|line| output.say(line));
+    let code = warmed.failures().iter().fold(ExitCode::SUCCESS, |_, line| fail(1, line));
+    output.end(code)
+}
+
+/// Shows requests as they end, until the running Larder stops.
+fn tail(arguments: &TailArguments, folders: &Folders) -> ExitCode {
+    let mut failed = None;
+    let mut say = |line: &str| {
+        let mut stdout = io::stdout();
+        match writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => false,
+            Err(error) => {
+                failed.get_or_insert(error);
+                true
+            }
+            Ok(()) => true,
+        }
+    };
+    let ended = commands::tail(arguments, folders, terminal::stdout(), &mut say);
+    match (ended, failed) {
+        (Err(error), _) => fail(1, &error),
+        (Ok(()), Some(error)) => fail(1, &format!("cannot write to stdout: {error}")),
+        (Ok(()), None) => ExitCode::SUCCESS,
+    }
+}
+
+/// The exit code of `larder explain --exit-code` if the request would not be answered from the cache.
+const NO_HIT: u8 = 4;
+
+/// The exit code if there is no cache to show or to clear, or nothing in it that was asked for.
 const NO_CACHE: u8 = 3;
 
 /// Does `work` for each cache folder, and says so if there is none. `work` returns false if the folder is gone. The exit

@@ -2,11 +2,16 @@
 
 mod check;
 mod control;
+mod counters;
+mod explaining;
+mod inventory;
 mod origin;
+mod purging;
 mod reload;
 mod service;
 mod sites;
 mod stopping;
+mod tailing;
 
 use std::{
     fmt, io,
@@ -25,10 +30,14 @@ use socket2::{Domain, Socket, Type};
 
 pub use self::{
     check::{check_folder, check_origins},
+    control::offline,
+    explaining::explain_offline,
     reload::{Changes, Reloader, Source},
     stopping::TOGETHER,
 };
 use self::{
+    counters::Counters,
+    explaining::Explainer,
     origin::{is_larder_itself, log_reached, reached, warn_of_insecure, words_for_itself},
     sites::{is_dead, plan},
     stopping::{Requests, Signals, until_stopped},
@@ -268,7 +277,10 @@ fn start_with(mut config: Config, clock: Clock, source: Box<Source>) -> Result<R
     let store = Store::open_with(config.store.clone(), is_dead, lock);
     let shared = Arc::new(Shared::default());
     let reloader = Arc::new(Reloader::new(wanted, plan.clone(), secret, source));
-    let control = has_folder.then(|| control::open(&config, addr, &store, &shared, &reloader)).flatten();
+    let counters = Counters::open(has_folder.then(|| config.store.folder.clone()), shared.clone(), &clock);
+    let explainer = Explainer::new(&config, addr.port(), &plan, &store, &clock, &shared);
+    let name = explainer.pseudonym.clone();
+    let control = has_folder.then(|| control::open(&config, addr, &reloader, explainer, &counters)).flatten();
     let (tell, told) = mpsc::channel();
     let (done_tell, done) = tokio::sync::oneshot::channel();
     let kept = store.clone();
@@ -276,7 +288,13 @@ fn start_with(mut config: Config, clock: Clock, source: Box<Source>) -> Result<R
         .name("server".to_owned())
         .spawn({
             let shared = shared.clone();
-            move || serve(config, clock, listener, addr, plan, kept, shared, control, tell, done_tell)
+            move || {
+                let regularly = counters.write_regularly();
+                serve(config, clock, listener, addr, name, plan, kept, shared, control, tell);
+                drop(regularly);
+                counters.write();
+                let _ = done_tell.send(());
+            }
         })
         .map_err(RunError::Server)?;
     let handle = told.recv().unwrap_or_else(|_| Err(io::Error::other("it ended at once"))).map_err(RunError::Server)?;
@@ -289,19 +307,18 @@ fn serve(
     clock: Clock,
     listener: TcpListener,
     addr: SocketAddr,
+    pseudonym: Arc<str>,
     plan: Arc<ArcSwap<Plan>>,
     store: Store,
     shared: Arc<Shared>,
     control: Option<admin::Listening>,
     tell: mpsc::Sender<io::Result<ServerHandle>>,
-    done: tokio::sync::oneshot::Sender<()>,
 ) {
-    let pseudonym: Arc<str> = pseudonym().into();
     let Ok(via) = FieldValue::try_from(format!("1.1 {pseudonym}")) else { return };
     let of_refusals = shared.clone();
     let on_refusal = Some(OnRefusal::new(move |refused| proxy::refused_by_client_side(&of_refusals, refused)));
     let options = client::Options { on_refusal, ..config.client.clone() };
-    let closing = store.clone();
+    let (closing, watched) = (store.clone(), shared.clone());
     let worker = move || {
         let cx = Rc::new(Context {
             sites: Sites::new(plan.clone()),
@@ -330,8 +347,9 @@ fn serve(
             log::warn!("the disk does not answer; what was stored last may be lost");
         }
     });
+    // a tail would hold the socket open
+    watched.tails.close();
     drop(control);
-    let _ = done.send(());
 }
 
 fn listen(config: &Config) -> Result<TcpListener, RunError> {
@@ -373,12 +391,6 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Returns a name for this process, so that a loop can be told from another Larder in the chain.
-fn pseudonym() -> String {
-    let seed = format!("{:?} {}", Clock::system().now(), std::process::id());
-    format!("larder-{}", &blake3::hash(seed.as_bytes()).to_hex()[..8])
-}
-
 impl Running {
     /// Takes over new settings. See [`Reloader::reload`].
     pub fn reload(&self, config: Config) -> Result<Changes, String> {
@@ -388,6 +400,11 @@ impl Running {
     /// The number of requests that wait for the answer to another one.
     pub fn following(&self) -> usize {
         self.shared.following()
+    }
+
+    /// Returns true if no request to the origin is under way that others could share.
+    pub fn has_landed(&self) -> bool {
+        self.shared.has_landed()
     }
 
     async fn ended(mut self) {

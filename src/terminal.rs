@@ -8,7 +8,7 @@ use std::{
 
 use jiff::tz::TimeZone;
 
-use crate::clock::Timestamp;
+use crate::clock::{self, Timestamp};
 
 /// The style of what is written to one stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,14 +76,26 @@ impl<T: fmt::Display> fmt::Display for Painted<T> {
     }
 }
 
+static ZONE: LazyLock<TimeZone> = LazyLock::new(TimeZone::system);
+
 /// Returns the local time of day, such as `19:29:43`. The time zone is that of the variable TZ, or else the machine's.
 pub fn time_of_day(at: Timestamp) -> String {
-    static ZONE: LazyLock<TimeZone> = LazyLock::new(TimeZone::system);
     match jiff::Timestamp::from_millisecond(at.0) {
         Ok(at) => at.to_zoned(ZONE.clone()).strftime("%H:%M:%S").to_string(),
         Err(_) => "--:--:--".to_owned(),
     }
 }
+
+/// Returns the local day, such as `26 Nov`, with the year if it is not the current one.
+pub fn day(at: Timestamp) -> String {
+    let Ok(at) = jiff::Timestamp::from_millisecond(at.0) else { return "long ago".to_owned() };
+    let at = at.to_zoned(ZONE.clone());
+    let is_this_year = clock::wall().0 - at.timestamp().as_millisecond() < MOST_OF_A_YEAR;
+    at.strftime(if is_this_year { "%-d %b" } else { "%-d %b %Y" }).to_string()
+}
+
+/// In milliseconds. An older day is shown with its year.
+const MOST_OF_A_YEAR: i64 = 300 * 86_400_000;
 
 #[cfg(test)]
 mod tests {

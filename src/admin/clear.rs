@@ -10,7 +10,7 @@ use crate::store::Cleared;
 /// Asks the running Larder to forget everything. If none runs, `offline` clears the folder. Returns `None` if there is
 /// no cache.
 pub fn clear(folder: &Path, offline: impl FnOnce(&Path) -> Result<Cleared, String>) -> Result<Option<Cleared>, String> {
-    match ask(folder, Command::Clear) {
+    match ask(folder, &Command::Clear) {
         Ok(answer) => Ok(Some(from_json(&answer))),
         Err(AskError::NotRunning) if !folder.exists() => Ok(None),
         Err(AskError::NotRunning) => offline(folder).map(Some),
@@ -31,12 +31,12 @@ fn from_json(answer: &Value) -> Cleared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::listen;
+    use crate::admin::{Reply, listen};
 
     #[test]
     fn a_running_one_clears_and_tells_what_it_removed() {
         let folder = tempfile::tempdir().unwrap();
-        let answer = |_| Ok(to_json(Cleared { responses: 3, bytes: 4096 }));
+        let answer = |_, _: &mut Reply<'_>| Ok(to_json(Cleared { responses: 3, bytes: 4096 }));
         let _listening = listen(folder.path(), answer).unwrap();
         let cleared = clear(folder.path(), |_| panic!("a running store was opened")).unwrap().unwrap();
         assert_eq!((cleared.responses, cleared.bytes), (3, 4096));
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn a_running_one_that_cannot_clear_is_an_error_and_not_cleared_behind_its_back() {
         let folder = tempfile::tempdir().unwrap();
-        let _listening = listen(folder.path(), |_| Err("read-only".to_owned())).unwrap();
+        let _listening = listen(folder.path(), |_, _| Err("read-only".to_owned())).unwrap();
         let error = clear(folder.path(), |_| panic!("a running store was opened")).unwrap_err();
         assert!(error.contains("read-only"), "{error}");
     }

@@ -13,6 +13,8 @@ pub struct Figures {
     pub listening: String,
     pub origin: String,
     pub running_seconds: u64,
+    /// The wall clock when counting began, in milliseconds since 1970. `None`: at the start of this process.
+    pub counted_since: Option<i64>,
     /// The number of requests that were begun and have not ended.
     pub under_way: u64,
     /// The part of `answers` that came from the cache, validated ones included. Errors, refusals and clients that left do
@@ -88,14 +90,20 @@ impl Figures {
     /// Adds up the answers of these kinds.
     pub fn sum(&self, kinds: &[&str]) -> Answers {
         let mut sum = Answers::default();
-        for answers in kinds.iter().filter_map(|kind| self.answers.get(*kind)) {
-            sum.requests += answers.requests;
-            sum.bytes += answers.bytes;
-            for (name, count) in &answers.reasons {
-                *sum.reasons.entry(name.clone()).or_default() += count;
-            }
-        }
+        kinds.iter().filter_map(|kind| self.answers.get(*kind)).for_each(|answers| sum.add(answers));
         sum
+    }
+}
+
+impl Answers {
+    pub fn add(&mut self, other: &Answers) {
+        // a file may claim any number
+        self.requests = self.requests.saturating_add(other.requests);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        for (name, count) in &other.reasons {
+            let sum = self.reasons.entry(name.clone()).or_default();
+            *sum = sum.saturating_add(*count);
+        }
     }
 }
 

@@ -1,14 +1,27 @@
-//! The control socket, through which `larder --clear-cache` and `larder stats` reach a running Larder.
+//! The control socket, through which `larder stats`, `purge`, `ls` and the like reach a running Larder.
 //!
-//! It is the Unix socket `control` (mode 0600) in the cache folder. The client sends one line, the word of a
-//! [`Command`]. The answer is one line of JSON, `{"ok": ...}` or `{"error": "..."}`. Then the connection ends.
+//! It is the Unix socket `control` (mode 0600) in the cache folder. The client sends one line, a [`Command`]: its word
+//! (`stats`), or an object with its arguments (`{"purge": {...}}`). The answer is lines of JSON: first any number of
+//! `{"item": ...}`, then `{"ok": ...}` or `{"error": "..."}`. Then the connection ends.
+//!
+//! | limit | value | what happens at it |
+//! |---|---|---|
+//! | clients that are answered at once (`CLIENTS`) | 16 | the next one waits |
+//! | those of them that read items ([`STREAMS`]) | 8 | the next one gets an error |
+//! | bytes of a command ([`LONGEST_LINE`]) | 1 MiB | an error |
+//! | time to send a command (`PATIENCE`) | 10 s | the connection ends |
+//! | time in which nothing of the items is read (`STREAM_PATIENCE`) | 10 min | the connection ends |
 
 mod ask;
 pub mod clear;
+mod command;
 pub mod figures;
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod list;
 mod listen;
+pub mod purge;
+mod reply;
 mod show;
 mod stats;
 
@@ -19,44 +32,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use ask::{AskError, ask};
+pub use ask::{AskError, ask, ask_each};
+pub use command::{Command, LONGEST_LINE};
 pub use listen::{Listening, listen};
+pub use reply::{Item, Reply, STREAMS};
 use serde_json::{Value, json};
 pub use show::show;
 pub use stats::{is_empty, stats};
 
 /// The name of the socket in the cache folder.
 pub const SOCKET: &str = "control";
-
-/// What a client of the socket can ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Command {
-    /// Forgets everything. The answer is `{"responses": n, "bytes": n}`.
-    Clear,
-    /// Tells what is stored. The answer is an object of numbers.
-    Stats,
-    /// Reads the settings once more, and takes them over. The answer is a text that says what has changed.
-    Reload,
-    /// Tells which process runs. The answer is [`identity`].
-    Ping,
-}
-
-impl Command {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Command::Clear => "clear",
-            Command::Stats => "stats",
-            Command::Reload => "reload",
-            Command::Ping => "ping",
-        }
-    }
-
-    fn parse(line: &str) -> Option<Command> {
-        [Command::Clear, Command::Stats, Command::Reload, Command::Ping]
-            .into_iter()
-            .find(|command| command.as_str() == line)
-    }
-}
 
 /// Returns the answer to [`Command::Ping`]: `{"pid": n, "version": "..."}`.
 pub fn identity() -> Value {

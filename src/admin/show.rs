@@ -6,8 +6,9 @@ use serde_json::Value;
 
 use super::figures::{Answers, Figures, Times};
 use crate::{
+    clock::Timestamp,
     policy::Reason,
-    terminal::{Colour, Style},
+    terminal::{self, Colour, Style},
     units::{show_count, show_responses, show_seconds, show_size, show_took},
 };
 
@@ -48,7 +49,11 @@ fn head(folder: &Path, figures: &Figures, style: Style) -> String {
         seconds => show_took(Duration::from_secs(seconds)),
     };
     let way = format!("{} -> {}", figures.listening, figures.origin);
-    format!("{}   running {running}, counted since the start", style.paint(Colour::Bold, way))
+    let counted = match figures.counted_since {
+        Some(since) => format!("counters since {}", terminal::day(Timestamp(since))),
+        None => "counted since the start".to_owned(),
+    };
+    format!("{}   running {running}, {counted}", style.paint(Colour::Bold, way))
 }
 
 /// The three lines that say what the cache is good for.

@@ -9,7 +9,7 @@ use super::{AskError, Command, ask};
 /// Returns the numbers of one cache folder, from the Larder that runs on it, or else from `offline`. Returns `None` if
 /// there is no cache.
 pub fn stats(folder: &Path, offline: impl FnOnce(&Path) -> Result<Value, String>) -> Result<Option<Value>, String> {
-    match ask(folder, Command::Stats) {
+    match ask(folder, &Command::Stats) {
         Ok(answer) => Ok(Some(answer)),
         Err(AskError::NotRunning) if !folder.exists() => Ok(None),
         Err(AskError::NotRunning) => offline(folder).map(Some),
@@ -34,7 +34,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let offline = |_: &Path| Ok(json!({ "from": "disk" }));
         assert_eq!(stats(folder.path(), offline).unwrap(), Some(json!({ "from": "disk" })));
-        let _listening = listen(folder.path(), |_| Ok(json!({ "from": "process" }))).unwrap();
+        let _listening = listen(folder.path(), |_, _| Ok(json!({ "from": "process" }))).unwrap();
         assert_eq!(stats(folder.path(), offline).unwrap(), Some(json!({ "from": "process" })));
         assert_eq!(stats(&folder.path().join("missing"), offline).unwrap(), None);
     }

@@ -7,7 +7,11 @@ use clap::{
     builder::{OsStringValueParser, TypedValueParser},
 };
 
-use super::given::Given;
+use super::{
+    given::Given,
+    inventory::{ListArguments, PurgeArguments},
+    operator::{ExplainArguments, TailArguments, WarmArguments},
+};
 use crate::default;
 
 const EXAMPLES: &str = "\
@@ -16,7 +20,10 @@ Examples:
   larder --origin https://api.example.com/v2         the same, below the path /v2 of the site
   larder --origin http://127.0.0.1:8080 --port 3001 --disk 50G --default-ttl 10m
   larder --clear-cache                               empties the cache, also while Larder runs
+  larder explain http://127.0.0.1:3000/me            says why it is, or is not, answered from the cache
   larder stats                                       shows the hit ratio, the reasons, and the room
+  larder warm --sitemap http://127.0.0.1:3000/sitemap.xml
+                                                     fetches all of it, so that it is cached
   larder --config larder.toml                        reads sites and rules from a file
   larder check larder.toml --connect                 checks it, and connects to its origins";
 
@@ -47,7 +54,7 @@ const CLIENTS: &str = "Limits on clients";
     before_help = EXAMPLES,
     after_help = UNITS,
     help_template = "{before-help}{about-with-newline}\n{usage-heading} {usage}\n\n{all-args}{after-help}",
-    override_usage = "larder [--origin] URL [flags]\n       larder --clear-cache [--origin URL | --cache-dir DIR]\n       larder stats [--json] [--all] [--origin URL | --cache-dir DIR]\n       larder --config FILE [flags]",
+    override_usage = "larder [--origin] URL [flags]\n       larder --clear-cache [--origin URL | --cache-dir DIR]\n       larder explain URL [-X METHOD] [-H 'NAME: VALUE'] [--ask] [--json] [--exit-code]\n       larder stats [--json] [--all] [--origin URL | --cache-dir DIR]\n       larder purge URL... | --prefix PATH | --tag TAG | --all [flags]\n       larder ls [GLOB] [flags]\n       larder --config FILE [flags]",
     arg_required_else_help = true,
     args_override_self = true,
     max_term_width = 120
@@ -313,7 +320,20 @@ pub enum Command {
         /// Show empty caches of other origins, too
         #[arg(long)]
         all: bool,
+        /// Show them anew each 2 seconds; in a pipe one line each time
+        #[arg(long)]
+        watch: bool,
     },
+    /// Remove responses from the cache: URLs, a prefix, a tag, all
+    Purge(Box<PurgeArguments>),
+    /// List what is in the cache
+    Ls(ListArguments),
+    /// Say why a URL is, or is not, answered from the cache, and what would change it
+    Explain(ExplainArguments),
+    /// Fetch URLs through the running Larder, so that they are in the cache
+    Warm(WarmArguments),
+    /// Show the log of the running Larder as it comes
+    Tail(TailArguments),
     /// Have the running Larder read its file once more
     Reload,
     /// Check the configuration file and the flags, and end
@@ -329,12 +349,26 @@ pub enum Command {
     /// Show the configuration
     #[command(subcommand, after_help = ALL_FLAGS)]
     Config(ConfigCommand),
+    /// Print the completions for a shell: larder completions bash > /etc/bash_completion.d/larder
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page: larder man | man -l -
+    Man,
 }
 
 impl Command {
     pub fn name(&self) -> &'static str {
         match self {
             Command::Stats { .. } => "stats",
+            Command::Purge(_) => "purge",
+            Command::Ls(_) => "ls",
+            Command::Explain(_) => "explain",
+            Command::Warm(_) => "warm",
+            Command::Tail(_) => "tail",
+            Command::Completions { .. } => "completions",
+            Command::Man => "man",
             Command::Reload => "reload",
             Command::Check { .. } => "check",
             Command::Config(ConfigCommand::Show) => "config show",

@@ -6,10 +6,11 @@ use clap::{
     CommandFactory,
     error::{ContextKind, ContextValue, ErrorKind},
 };
+use clap_complete::Shell;
 
 use super::{
     arguments::{self, Arguments, takes_all_flags, variable},
-    help, hints, negative,
+    documents, help, hints, negative,
     warnings::nearest,
 };
 
@@ -32,6 +33,10 @@ pub enum Answer {
     Short,
     /// The whole help: `--help`.
     Long,
+    /// The completions for a shell.
+    Completions(Shell),
+    /// The manual page.
+    Manual,
     /// The version, or the help of a command.
     Other(Box<clap::Error>),
 }
@@ -42,6 +47,8 @@ impl Answer {
         match self {
             Answer::Short => help::short().print_help(),
             Answer::Long => help::long().print_help(),
+            Answer::Completions(shell) => documents::completions(*shell, &mut io::stdout()),
+            Answer::Manual => documents::manual(&mut io::stdout()),
             Answer::Other(error) => error.print(),
         }
     }
@@ -189,6 +196,17 @@ fn in_one_line(error: &clap::Error, words: &[OsString]) -> String {
         ErrorKind::InvalidSubcommand => unknown_command(&said(ContextKind::InvalidSubcommand), words),
         ErrorKind::InvalidValue if value.is_empty() => {
             format!("missing value of {flag}: write {}", usage.replace(['<', '>'], ""))
+        }
+        ErrorKind::InvalidValue => {
+            let known = match error.get(ContextKind::ValidValue) {
+                Some(ContextValue::Strings(known)) => known.clone(),
+                _ => Vec::new(),
+            };
+            let known = known.split_last().map_or(String::new(), |(last, others)| match others {
+                [] => last.clone(),
+                others => format!("{} or {last}", others.join(", ")),
+            });
+            format!("invalid {flag} \"{value}\": expected {known}")
         }
         ErrorKind::TooManyValues => needs_no_value(flag, &value),
         // clap checks the values of variables only

@@ -11,21 +11,25 @@ Larder: a caching HTTP proxy that says why.
 Usage: larder [--origin] URL [flags]        larder COMMAND [flags]
 
   larder --origin http://dummyjson.com      use http://127.0.0.1:3000 instead
-  larder --clear-cache                      empty the cache, also while it runs
+  larder explain http://127.0.0.1:3000/me   why was this not cached?
 
 Commands:
-{subcommands}
+  explain  why is a URL (not) cached    stats   hit ratio, room, reasons
+  ls       what is in the cache         tail    live log
+  purge    remove a URL, prefix, all    warm    fill it from a list
+  check    test settings and file       reload  read the file once more
 
 Flags:
 {options}{after-help}";
 
 /// The flags that the short help shows, in fewer words.
-fn shown() -> [(&'static str, String); 7] {
+fn shown() -> [(&'static str, String); 8] {
     [
         ("origin", "the site to cache; http(s)://host[:port][/base]".to_owned()),
         ("port", format!("port to listen on [{}]", default::PORT)),
         ("host", format!("address to listen on [{}]", default::HOST)),
         ("default_ttl", format!("longest TTL where the origin sets none [{}]", default::DEFAULT_TTL)),
+        ("rule", "e.g. '/api/** ttl=10m ignore-query=utm_*'".to_owned()),
         ("disk", format!("cache size on disk [{}]", default::DISK)),
         ("client_reload", "obey no-cache from clients".to_owned()),
         ("verbose", "log more; -q: log less".to_owned()),
@@ -73,12 +77,8 @@ pub(super) fn short() -> Command {
             let arg = arg.display_order(place).hide(text.is_none()).help(text.unwrap_or_default());
             arg.hide_env(true).hide_default_value(has_value)
         })
-        .mut_subcommand("stats", |stats| stats.about("hit ratio, why requests went to the origin, room"))
-        .mut_subcommand("reload", |reload| reload.about("read the configuration file once more"))
-        .mut_subcommand("check", |check| check.about("what is wrong in a configuration file"))
-        .mut_subcommand("config", |config| config.about("config show: every setting, and who set it"))
         .disable_help_flag(true)
         .disable_version_flag(true)
         .disable_help_subcommand(true)
-        .after_help(format!("{more} more: larder --help        Version: larder --version"))
+        .after_help(format!("{more} more: larder --help        Manual: larder man        Version: larder -V"))
 }

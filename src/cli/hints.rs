@@ -21,11 +21,14 @@ const FLAGS: [(&str, &str); 14] = [
 ];
 
 /// Names of commands elsewhere, and what to write instead.
-const COMMANDS: [(&str, &str); 7] = [
+const COMMANDS: [(&str, &str); 10] = [
     ("clear", "--clear-cache"),
     ("clean", "--clear-cache"),
     ("flush", "--clear-cache"),
-    ("purge", "--clear-cache"),
+    ("list", "ls"),
+    ("remove", "purge"),
+    ("why", "explain"),
+    ("log", "tail"),
     ("run", "--origin URL"),
     ("serve", "--origin URL"),
     ("start", "--origin URL"),

@@ -33,6 +33,11 @@ pub(super) struct Worker {
 pub struct WorkerHandle(pub(super) Rc<Worker>);
 
 impl WorkerHandle {
+    /// Returns the handle of a worker that has no clients.
+    pub fn idle() -> WorkerHandle {
+        WorkerHandle(Worker::new(Arc::default()))
+    }
+
     /// Keeps the worker from ending in a graceful stop, for as long as the result lives. To be called while a client of the
     /// worker is connected.
     pub fn hold(&self) -> Hold {

@@ -17,7 +17,7 @@ mod values;
 pub use error::{ConfigError, Fault};
 pub use folder::Surroundings;
 pub use origin::Origin;
-pub use task::{Sources, Task};
+pub use task::{Place, Sources, Task};
 pub use types::{Config, Folders, Listen, Log, Site};
 
 #[cfg(test)]

@@ -135,6 +135,7 @@ impl<'a> Reader<'a> {
             max_fields: fixed::ORIGIN_MAX_FIELDS,
             site: "".into(),
             digest_key: policy::DigestKey::default(),
+            keys_host: false,
             steering: policy::Steering::default(),
         }
     }

@@ -8,7 +8,13 @@ use super::{
     show,
     types::{Config, Folders},
 };
-use crate::cli::{Arguments, Command, ConfigCommand};
+use crate::{
+    cli::{
+        Arguments, Command, ConfigCommand, ExplainArguments, ListArguments, PurgeArguments, TailArguments,
+        WarmArguments,
+    },
+    policy,
+};
 
 /// The command line, the environment and the configuration file, before they are checked.
 #[derive(Debug, Clone)]
@@ -35,12 +41,37 @@ pub enum Task {
         folders: Folders,
         json: bool,
         all: bool,
+        watch: bool,
     },
     Reload {
         folders: Folders,
         /// The setting of the file that decides the folder, if the file does: `larder.toml:3: cache-dir`.
         decided_by: Option<String>,
     },
+    /// To explain a request. Without settings that name a site only a running Larder can.
+    Explain {
+        arguments: ExplainArguments,
+        folders: Folders,
+        config: Option<Box<Config>>,
+    },
+    Warm {
+        arguments: WarmArguments,
+        folders: Folders,
+        quiet: bool,
+    },
+    Tail(TailArguments, Folders),
+    Purge(Box<(PurgeArguments, Place)>),
+    List(Box<(ListArguments, Place)>),
+}
+
+/// Where a command about what is stored looks.
+#[derive(Debug, Clone)]
+pub struct Place {
+    pub folders: Folders,
+    /// The settings, if they name a site. A folder on which no Larder runs does not know its sites itself.
+    pub config: Option<Config>,
+    /// What is fresh, for responses of other sites.
+    pub policy: policy::Options,
 }
 
 impl Sources {
@@ -78,10 +109,15 @@ impl Task {
                 let problem = format!("cannot be combined with {}; run one, then the other", command.name());
                 Err(one(reader.error("clear_cache", problem)))
             }
-            Some(Command::Stats { json, all }) => {
+            Some(Command::Stats { json, all, watch }) => {
                 let folders = reader.folders().map_err(one)?;
-                Ok(Task::Stats { folders, json: *json, all: *all })
+                Ok(Task::Stats { folders, json: *json, all: *all, watch: *watch })
             }
+            Some(Command::Purge(purge)) => {
+                let place = place(&reader)?;
+                Ok(Task::Purge(Box::new((PurgeArguments::clone(purge), place))))
+            }
+            Some(Command::Ls(list)) => Ok(Task::List(Box::new((list.clone(), place(&reader)?)))),
             Some(Command::Reload) => {
                 let decided_by = reader.folder_decided_by();
                 reader.folders().map(|folders| Task::Reload { folders, decided_by }).map_err(one)
@@ -89,11 +125,38 @@ impl Task {
             Some(Command::Check { connect, .. }) => {
                 reader.config().map(|config| Task::Check { config: Box::new(config), connect: *connect })
             }
+            Some(Command::Explain(explain)) => {
+                let (arguments, folders) = (explain.clone(), reader.folders().map_err(one)?);
+                let config = settings(&reader)?.map(Box::new);
+                Ok(Task::Explain { arguments, folders, config })
+            }
+            Some(Command::Warm(warm)) => {
+                let (arguments, folders) = (warm.clone(), reader.folders().map_err(one)?);
+                Ok(Task::Warm { arguments, folders, quiet: reader.arguments.quiet > 0 })
+            }
+            Some(Command::Tail(tail)) => Ok(Task::Tail(tail.clone(), reader.folders().map_err(one)?)),
+            // these have been answered
+            Some(Command::Completions { .. } | Command::Man) => Ok(Task::Show(Vec::new())),
             Some(Command::Config(ConfigCommand::Show)) => {
                 reader.config().map(|config| Task::Show(show::lines(arguments, file.as_ref(), &config)))
             }
             None if arguments.clear_cache => reader.folders().map(Task::Clear).map_err(one),
             None => reader.config().map(|config| Task::Serve(Box::new(config))),
         }
+    }
+}
+
+/// Returns where a command about what is stored looks.
+fn place(reader: &Reader<'_>) -> Result<Place, Vec<ConfigError>> {
+    let folders = reader.folders().map_err(|error| vec![error])?;
+    let policy = reader.policy();
+    Ok(Place { folders, config: settings(reader)?, policy })
+}
+
+/// Returns the settings, if they name a site.
+fn settings(reader: &Reader<'_>) -> Result<Option<Config>, Vec<ConfigError>> {
+    match reader.arguments.origin.is_some() || reader.file.is_some() {
+        true => reader.config().map(Some),
+        false => Ok(None),
     }
 }

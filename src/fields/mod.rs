@@ -18,6 +18,7 @@ pub mod method;
 pub mod range;
 pub mod spelling;
 pub mod surrogate;
+pub mod tags;
 mod token;
 pub mod trailer;
 

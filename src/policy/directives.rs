@@ -138,13 +138,18 @@ impl Governing {
         self.directives.no_cache.take_if(|scope| *scope == Scope::Response);
     }
 
-    /// Returns why the origin forbids a shared cache to store the response, if it does. must-understand overrides
-    /// no-store (RFC 9111 §5.2.2.3).
+    /// Returns why the origin forbids a shared cache to store the response, if it does.
     pub fn forbids_storing(&self) -> Option<Reason> {
+        self.forbid_storing().next()
+    }
+
+    /// Returns every reason why the origin forbids a shared cache to store the response. must-understand overrides
+    /// no-store (RFC 9111 §5.2.2.3).
+    pub fn forbid_storing(&self) -> impl Iterator<Item = Reason> {
         let said = &self.directives;
         let no_store = (said.no_store && !said.must_understand).then(|| self.reason(Reason::NoStore));
-        let private = || (said.private == Some(Scope::Response)).then(|| self.reason(Reason::Private));
-        self.forbidden.or(no_store).or_else(private)
+        let private = (said.private == Some(Scope::Response)).then(|| self.reason(Reason::Private));
+        [self.forbidden, no_store, private].into_iter().flatten()
     }
 
     /// Returns the reason that names the field which said so, for one that names Cache-Control.

@@ -199,6 +199,35 @@ pub(super) fn liveness(stored: &StoredHead, standing: Standing, governing: &Gove
     }
 }
 
+/// What a stored response is good for, for a plain request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outlook {
+    pub age: Seconds,
+    /// Seconds until it is stale. Zero or less: it is stale.
+    pub left: i64,
+    /// It must be validated before each use, or because it was invalidated.
+    pub must_validate: bool,
+}
+
+impl Outlook {
+    pub fn is_stale(&self) -> bool {
+        self.left <= 0
+    }
+}
+
+/// Returns what a stored response is good for now. `standing`: what the purge rules say of it.
+pub fn outlook(stored: &StoredHead, standing: Standing, now: Timestamp, options: &Options) -> Outlook {
+    let governing = Governing::of(&stored.head.fields, options);
+    let freshness = Freshness::of(stored, &governing, now, options).purged(stored, standing, now);
+    let seconds = |seconds: Seconds| i64::try_from(seconds.0).unwrap_or(i64::MAX);
+    let is_invalidated = stored.invalidated || liveness(stored, standing, &governing) >= Liveness::MustValidate;
+    Outlook {
+        age: freshness.age,
+        left: seconds(freshness.lifetime).saturating_sub(seconds(freshness.age)),
+        must_validate: is_invalidated || governing.always_validate() || freshness.clock_went_back,
+    }
+}
+
 /// The freshness of a stored response at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Freshness {

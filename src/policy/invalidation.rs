@@ -2,9 +2,14 @@
 
 use http::header::{CONTENT_LOCATION, LOCATION};
 
+use super::Options;
 use crate::{
-    fields::method::{is_safe_request, writes_to_destination},
+    fields::{
+        method::{is_safe_request, writes_to_destination},
+        tags,
+    },
     message::{FieldName, Request, ResponseHead, Scheme, Target},
+    purge,
 };
 
 static DESTINATION: FieldName = FieldName::from_static("destination");
@@ -28,6 +33,20 @@ pub fn invalidates(request: &Request, response: &ResponseHead) -> Vec<Target> {
     }
     targets.dedup();
     targets
+}
+
+/// The most groups that one answer invalidates. The others are left out.
+const MOST_GROUPS: usize = 64;
+
+/// Returns the groups of the request's own origin whose stored responses the answer to an unsafe request invalidates (RFC 9875
+/// §3). An error invalidates nothing.
+pub fn invalidates_groups(request: &Request, response: &ResponseHead, options: &Options) -> Vec<purge::Target> {
+    if is_safe_request(request) || !(response.status.is_success() || response.status.is_redirection()) {
+        return Vec::new();
+    }
+    let authority = options.keys_host.then_some(&*request.target.authority);
+    let groups = tags::groups(&response.fields, &tags::CACHE_GROUP_INVALIDATION);
+    groups.iter().take(MOST_GROUPS).map(|group| purge::Target::group(&options.site, authority, group)).collect()
 }
 
 /// Resolves a URI reference at `base` (RFC 3986 §5.2), without its fragment. Returns `None` if the reference is invalid

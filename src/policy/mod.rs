@@ -66,6 +66,8 @@ pub struct Options {
     /// The key of the digests that stand for credentials. It is no choice of the operator: the server reads it from the
     /// cache folder.
     pub digest_key: DigestKey,
+    /// The client's scheme and host are part of the key. The server sets it.
+    pub keys_host: bool,
     /// What rules say of the request and its answer. It is no choice for a whole site.
     pub steering: Steering,
 }

@@ -2,8 +2,9 @@
 
 use crate::{
     clock::Seconds,
+    fields::tags,
     message::{FieldName, Fields},
-    purge::tag_hash,
+    purge::{group_hash, tag_hash},
 };
 
 use super::Reason;
@@ -32,8 +33,10 @@ pub struct Steering {
     pub keys_cookies: bool,
     /// The tags of every response.
     pub tags: Vec<String>,
-    /// The field of the response that lists more tags.
+    /// The field of the response that lists more tags, besides those that are known to.
     pub tag_header: Option<FieldName>,
+    /// Clients get the fields that list tags.
+    pub forward_tags: bool,
 }
 
 /// The obstacles to storing that rules take away.
@@ -47,7 +50,7 @@ pub struct Ignored {
     pub vary: bool,
 }
 
-/// The most tags of a response. The others are left out.
+/// The most tags of a response, and the most groups. The others are left out.
 const MOST_TAGS: usize = 64;
 
 impl Steering {
@@ -70,18 +73,14 @@ impl Steering {
         }
     }
 
-    pub(super) fn has_tags(&self) -> bool {
-        !self.tags.is_empty() || self.tag_header.is_some()
-    }
-
-    /// Returns the hashes of a response's tags, rising, none of them twice.
-    pub(super) fn tag_hashes(&self, response: &Fields) -> Box<[u64]> {
-        let lines = self.tag_header.iter().flat_map(|name| response.values(name));
-        let listed = lines.filter_map(|line| line.to_str().ok());
-        // Surrogate-Key separates by spaces, Cache-Tag by commas
-        let listed = listed.flat_map(|line| line.split([' ', ','])).filter(|tag| !tag.is_empty());
-        let tags = self.tags.iter().map(String::as_str).chain(listed).take(MOST_TAGS);
-        let mut hashes: Vec<u64> = tags.map(tag_hash).collect();
+    /// Returns the hashes of a response's tags and groups, rising, none of them twice. A group is a tag, too, and besides
+    /// belongs to its origin: the site, and `authority` if the key has it.
+    pub(super) fn tag_hashes(&self, response: &Fields, site: &str, authority: Option<&str>) -> Box<[u64]> {
+        let tags = self.tags.iter().map(String::as_str).chain(tags::tags(response, self.tag_header.as_ref()));
+        let mut hashes: Vec<u64> = tags.take(MOST_TAGS).map(tag_hash).collect();
+        for group in tags::groups(response, &tags::CACHE_GROUPS).iter().take(MOST_TAGS) {
+            hashes.extend([tag_hash(group), group_hash(site, authority, group)]);
+        }
         hashes.sort_unstable();
         hashes.dedup();
         hashes.into()

@@ -38,6 +38,24 @@ pub fn storing(
     reusable(storable(request, response, &governing, times, options)?, &governing, times, options)
 }
 
+/// Returns every reason why this response may not be stored, as far as each is known without the others. The first one is
+/// that of [`storing`]. Empty: it may be stored.
+pub fn objections(request: &Request, response: &ResponseHead, times: Times, options: &Options) -> Vec<Reason> {
+    let governing = Governing::of(&response.fields, options);
+    let mut all = Vec::new();
+    let _ = each_objection(request, response, &governing, times, options, &mut |reason| {
+        all.push(reason);
+        Ok(())
+    });
+    let method = storable_method(request, response, true).unwrap_or(&Method::GET);
+    let part = part(response, options).unwrap_or_default();
+    let made = head(request, response, method, part, &governing, times, options);
+    // how long it could be used means something only where nothing else is in the way
+    let made = made.and_then(|head| if all.is_empty() { reusable(head, &governing, times, options) } else { Ok(head) });
+    all.extend(made.err());
+    all
+}
+
 /// Decides whether this response may be stored, without regard to how long it could be used.
 pub(super) fn storable(
     request: &Request,
@@ -46,63 +64,82 @@ pub(super) fn storable(
     times: Times,
     options: &Options,
 ) -> Result<StoredHead, Reason> {
+    each_objection(request, response, governing, times, options, &mut Err)?;
+    let explicit = explicit_lifetime(&response.fields, governing, times.received).is_some();
+    let (method, part) = (storable_method(request, response, explicit)?, part(response, options)?);
+    head(request, response, method, part, governing, times, options)
+}
+
+/// Calls `object` with each reason why this response may not be stored, until it fails.
+fn each_objection(
+    request: &Request,
+    response: &ResponseHead,
+    governing: &Governing,
+    times: Times,
+    options: &Options,
+    object: &mut impl FnMut(Reason) -> Result<(), Reason>,
+) -> Result<(), Reason> {
     let said = &governing.directives;
     let explicit = explicit_lifetime(&response.fields, governing, times.received).is_some();
     // the range may have selected the content of a 200, too
     if range::has_other_unit(&request.fields) {
-        return Err(Reason::RangeUnit);
+        object(Reason::RangeUnit)?;
     }
     // the request method is understood by the cache
-    let method = storable_method(request, response, explicit)?;
+    if let Err(reason) = storable_method(request, response, explicit) {
+        object(reason)?;
+    }
     // the response status code is final
     let status = response.status;
     if !(200..600).contains(&status.as_u16()) || !answers_more_than_this_request(status) {
-        return Err(Reason::StatusNeverStored);
+        object(Reason::StatusNeverStored)?;
     }
     if !options.strict && is_about_one_request(status) {
-        return Err(Reason::OneRequestsError);
+        object(Reason::OneRequestsError)?;
     }
     // if the status is 206 or must-understand is present, the cache understands the status
-    let part = part(response, options)?;
+    if let Err(reason) = part(response, options) {
+        object(reason)?;
+    }
     if said.must_understand && !is_understood(status) {
-        return Err(Reason::NotUnderstood);
+        object(Reason::NotUnderstood)?;
     }
     // no-store is not present, or must-understand overrides it (RFC 9111 §5.2.2.3); the cache is shared: private is not
     // present, or allows a shared cache to store a modified response
     if RequestDirectives::parse(&request.fields).no_store {
-        return Err(Reason::RequestNoStore);
+        object(Reason::RequestNoStore)?;
     }
     if options.steering.bypass {
-        return Err(Reason::BypassByRule);
+        object(Reason::BypassByRule)?;
     }
     if options.steering.no_store {
-        return Err(Reason::NoStoreByRule);
+        object(Reason::NoStoreByRule)?;
     }
-    if let Some(reason) = governing.forbids_storing() {
-        return Err(reason);
+    for reason in governing.forbid_storing() {
+        object(reason)?;
     }
     // a cached redirect to itself would keep the client in a circle after the origin's reason for it is gone
     if is_redirect_to_itself(request, response) {
-        return Err(Reason::RedirectToItself);
+        object(Reason::RedirectToItself)?;
     }
     // the cache is shared: Authorization is not present, or a directive allows it
     if is_authorized(&request.fields, options) && !governing.allows_authorized() {
-        return Err(Reason::Authorization);
+        object(Reason::Authorization)?;
     }
     // each client of a stream wants its own, from the beginning and as it comes
     if !explicit && is_stream(&response.fields) {
-        return Err(Reason::Stream);
+        object(Reason::Stream)?;
     }
     // there is a lifetime, or public, or a heuristically cacheable status
     let allowed = explicit || said.public || heuristically_cacheable(status, options);
     let server_error = !options.strict && status.is_server_error() && !explicit;
     if !allowed || server_error {
-        return Err(Reason::StatusWithoutFreshness);
+        object(Reason::StatusWithoutFreshness)?;
     }
-    if !options.strict {
-        careful(request, response, governing, explicit, options)?;
+    match options.strict {
+        true => Ok(()),
+        false => careful(request, response, governing, explicit, options, object),
     }
-    head(request, response, method, part, governing, times, options)
 }
 
 /// Makes the head that is stored for a response.
@@ -137,7 +174,10 @@ pub(super) fn head(
         invalidated: false,
         credentials: authorization || credentials(&request.fields, options).is_some(),
         position: times.position,
-        tags: options.steering.tag_hashes(&response.fields),
+        tags: {
+            let authority = options.keys_host.then_some(&*request.target.authority);
+            options.steering.tag_hashes(&response.fields, &options.site, authority)
+        },
         unknown: Box::default(),
     })
 }
@@ -206,24 +246,25 @@ fn is_understood(status: StatusCode) -> bool {
     )
 }
 
-/// Refuses some responses that the RFC allows to store, so that no client gets the page of another one.
+/// Objects to some responses that the RFC allows to store, so that no client gets the page of another one.
 fn careful(
     request: &Request,
     response: &ResponseHead,
     governing: &Governing,
     explicit: bool,
     options: &Options,
+    object: &mut impl FnMut(Reason) -> Result<(), Reason>,
 ) -> Result<(), Reason> {
     let said = &governing.directives;
     let sets_cookie = response.fields.contains(&SET_COOKIE) || response.fields.contains(&SET_COOKIE2);
     let ignores = options.steering.ignored.set_cookie;
     if sets_cookie && !ignores && !(explicit && (said.public || said.s_maxage.is_some())) {
-        return Err(Reason::SetCookie);
+        object(Reason::SetCookie)?;
     }
     match credentials(&request.fields, options) {
-        Some(reason @ (Reason::CookieWithoutFreshness | Reason::KeyWithoutFreshness)) if !explicit => Err(reason),
+        Some(reason @ (Reason::CookieWithoutFreshness | Reason::KeyWithoutFreshness)) if !explicit => object(reason),
         // a rule's lifetime is no permission to give one user's answer to others
-        Some(reason @ Reason::KeyWithoutFreshness) if options.steering.ttl.is_some() => Err(reason),
+        Some(reason @ Reason::KeyWithoutFreshness) if options.steering.ttl.is_some() => object(reason),
         _ => Ok(()),
     }
 }

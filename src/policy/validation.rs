@@ -93,10 +93,8 @@ fn updated(
     if grows_beyond(&fields, &stored.head.fields, options) {
         return None;
     }
-    let tags = match options.steering.has_tags() {
-        true => options.steering.tag_hashes(&fields),
-        false => stored.tags.clone(),
-    };
+    let authority = options.keys_host.then_some(stored.line.authority());
+    let tags = options.steering.tag_hashes(&fields, &options.site, authority);
     let forbidden = nominated.is_err()
         || after.forbids_storing().is_some()
         || (stored.credentials && before.allows_authorized() && !after.allows_authorized());

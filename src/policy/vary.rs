@@ -109,6 +109,11 @@ pub(super) fn answers_query(nominated: &[Nominated]) -> bool {
     nominated.iter().any(|(name, _)| *name == CONTENT)
 }
 
+/// Returns the fields of the request that a response varies by.
+pub fn names_of(nominated: &[Nominated]) -> impl Iterator<Item = &FieldName> {
+    nominated.iter().map(|(name, _)| name).filter(|name| **name != CONTENT)
+}
+
 /// Returns true if a response varies by fields of the request. The content of a QUERY does not count.
 pub fn varies(nominated: &[Nominated]) -> bool {
     nominated.iter().any(|(name, _)| *name != CONTENT)

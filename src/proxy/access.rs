@@ -1,7 +1,10 @@
 //! Writes one line to the log for each request: in columns and colours on a terminal, in one stable form in a pipe or a
 //! file.
 
-use std::fmt::{self, Write as _};
+use std::{
+    fmt::{self, Display as _, Write as _},
+    time::Duration,
+};
 
 use super::{
     outcome::{End, Kind, Outcome},
@@ -10,7 +13,6 @@ use super::{
 use crate::{
     clock::{self, Timestamp},
     logging::{self, ACCESS, escape, redact},
-    message::StatusCode,
     terminal::{self, Colour, Style},
     units::{show_size, show_took},
 };
@@ -49,17 +51,7 @@ impl<'a> Line<'a> {
     fn plain(&self) -> impl fmt::Display + use<'a> {
         let Line { outcome, verbose } = *self;
         fmt::from_fn(move |f| {
-            write!(
-                f,
-                "{} {} {} {:.1} ms {} B {}{}",
-                Kind::of(outcome).word(),
-                status(outcome),
-                request(outcome),
-                outcome.took.as_secs_f64() * 1e3,
-                outcome.sent,
-                Words(outcome),
-                ending(outcome),
-            )?;
+            Shown::of(outcome, &request(outcome), &why(outcome)).plain().fmt(f)?;
             if verbose { more(f, outcome) } else { Ok(()) }
         })
     }
@@ -68,28 +60,64 @@ impl<'a> Line<'a> {
     fn in_columns(&self, at: Timestamp, style: Style) -> impl fmt::Display + use<'a> {
         let Line { outcome, verbose } = *self;
         fmt::from_fn(move |f| {
-            let (word, size) = (Kind::of(outcome).word(), show_size(outcome.sent));
-            let (number, unit) = size.split_once(' ').unwrap_or((&size, ""));
-            let (colour, of_status) = colours(word, outcome.status);
-            write!(
-                f,
-                "{}  {} {}{:>8}{number:>6} {unit:<3} {:<20}  {}{}",
-                terminal::time_of_day(at),
-                style.paint(colour, format_args!("{word:<5}")),
-                style.paint(of_status, format_args!("{:<4}", status(outcome))),
-                show_took(outcome.took),
-                request(outcome).to_string(),
-                Words(outcome),
-                ending(outcome),
-            )?;
+            Shown::of(outcome, &request(outcome), &why(outcome)).in_columns(at, style).fmt(f)?;
             if verbose { more(f, outcome) } else { Ok(()) }
         })
     }
 }
 
+/// What a line shows.
+pub struct Shown<'a> {
+    pub word: &'a str,
+    pub status: &'a str,
+    pub took: Duration,
+    pub bytes: u64,
+    pub request: &'a dyn fmt::Display,
+    pub why: &'a dyn fmt::Display,
+}
+
+impl<'a> Shown<'a> {
+    fn of(outcome: &'a Outcome, request: &'a dyn fmt::Display, why: &'a dyn fmt::Display) -> Shown<'a> {
+        let (word, status) = (Kind::of(outcome).word(), status(outcome));
+        Shown { word, status, took: outcome.took, bytes: outcome.sent, request, why }
+    }
+
+    /// See [`Line::plain`].
+    pub fn plain(&self) -> impl fmt::Display + use<'_, 'a> {
+        fmt::from_fn(|f| {
+            let Shown { word, status, took, bytes, request, why } = self;
+            write!(f, "{word} {status} {request} {:.1} ms {bytes} B {why}", took.as_secs_f64() * 1e3)
+        })
+    }
+
+    /// See [`Line::in_columns`].
+    pub fn in_columns(&self, at: Timestamp, style: Style) -> impl fmt::Display + use<'_, 'a> {
+        fmt::from_fn(move |f| {
+            let Shown { word, status, took, bytes, request, why } = self;
+            let size = show_size(*bytes);
+            let (number, unit) = size.split_once(' ').unwrap_or((&size, ""));
+            let (colour, of_status) = colours(word, status.parse().ok());
+            write!(
+                f,
+                "{}  {} {}{:>8}{number:>6} {unit:<3} {:<20}  {why}",
+                terminal::time_of_day(at),
+                style.paint(colour, format_args!("{word:<5}")),
+                style.paint(of_status, format_args!("{status:<4}")),
+                show_took(*took),
+                request.to_string(),
+            )
+        })
+    }
+}
+
+/// Returns the reason of an outcome, and how it ended if not at its end.
+pub fn why(outcome: &Outcome) -> impl fmt::Display + '_ {
+    fmt::from_fn(move |f| write!(f, "{}{}", Words(outcome), ending(outcome)))
+}
+
 /// Returns the colours of the word and of the status.
-fn colours(word: &str, status: Option<StatusCode>) -> (Option<Colour>, Option<Colour>) {
-    let failed = status.is_some_and(|status| status.as_u16() >= 500);
+fn colours(word: &str, status: Option<u16>) -> (Option<Colour>, Option<Colour>) {
+    let failed = status.is_some_and(|status| status >= 500);
     let of_word = match word {
         _ if failed => Some(Colour::Red),
         "HIT" => Some(Colour::Green),
@@ -109,7 +137,7 @@ fn status(outcome: &Outcome) -> &str {
 }
 
 /// Returns the method and the target, escaped and without credentials.
-fn request(outcome: &Outcome) -> impl fmt::Display + '_ {
+pub fn request(outcome: &Outcome) -> impl fmt::Display + '_ {
     fmt::from_fn(|f| {
         let method = outcome.method.as_ref().map_or("-".into(), |method| escape(method.as_str()));
         match outcome.target.as_str() {
@@ -156,12 +184,10 @@ fn more(f: &mut fmt::Formatter<'_>, outcome: &Outcome) -> fmt::Result {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::{
         clock::Seconds,
-        message::{Method, Version},
+        message::{Method, StatusCode, Version},
         origin::OriginError,
         policy::{Fwd, Reason},
         proxy::outcome::Cut,

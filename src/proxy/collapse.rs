@@ -87,6 +87,10 @@ impl<K: Eq + Hash, T> Flights<K, T> {
         self.lock().get(key).and_then(|landing| landing.borrow().clone())
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     /// The number of requests that wait for what another one lands.
     pub fn following(&self) -> usize {
         self.lock().values().map(watch::Sender::receiver_count).sum()

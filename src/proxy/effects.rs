@@ -1,6 +1,8 @@
 //! Updates other stored responses by an answer of the origin.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
 
 use super::{context::Asked, shared::Changed};
 use crate::{
@@ -44,6 +46,7 @@ pub async fn after_effects(
         let has_changed = response.status.is_success() || response.status == StatusCode::SEE_OTHER;
         let path = has_changed.then(|| purge_other_queries(asked));
         cx.store.invalidate_durably(&keys, path).await;
+        purge_groups(asked, response).await;
     } else if request.method == Method::HEAD
         && let Some(stored) = stored
     {
@@ -53,6 +56,20 @@ pub async fn after_effects(
             HeadSays::Changed => cx.store.invalidate(&asked.primary),
             HeadSays::Nothing => {}
         }
+    }
+}
+
+/// The longest time that an unsafe request waits for a purge of groups to be on the disk.
+const GROUPS: Duration = Duration::from_secs(1);
+
+/// Purges the groups that the answer to an unsafe request names (RFC 9875 §3). The rules are in force at once.
+async fn purge_groups(asked: &Asked, response: &ResponseHead) {
+    let cx = &asked.cx;
+    let groups = invalidation::invalidates_groups(&asked.request, response, asked.policy());
+    if !groups.is_empty() {
+        let purges = groups.into_iter().map(|group| cx.store.purge(group, Strength::Hard, cx.clock.wall()));
+        // an error: a crash may take them back
+        let _ = tokio::time::timeout(GROUPS, join_all(purges)).await;
     }
 }
 

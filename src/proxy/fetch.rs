@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::header::{IF_NONE_MATCH, RANGE};
+use http::header::RANGE;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
     fill::{FillReader, Prospect},
     gaps,
     landing::{Audience, Filling, FlightKey, Flying, Landing, Looked},
-    question::{Again, ClientSide, Content, Found, Question, head_key, ranged_key},
+    question::{Again, Content, Found, Question, Way, head_key, way},
     respond,
     verdict::{Answer, Tier, Verdict},
 };
@@ -67,19 +67,8 @@ async fn lead_or_follow(
     instead: impl FnOnce(&Question) -> Option<Answer>,
 ) -> Answer {
     let verdict = Verdict::forwarded(forward.fwd, forward.reason);
-    let goes_alone = |key| asked.cx.shared.goes_alone(key, asked.cx.clock.now());
-    let alone = goes_alone(&found.key) || (asked.request.fields.contains(&RANGE) && goes_alone(&ranged_key(&asked)));
-    let is_large = || asked.cx.shared.is_abandoned(&asked.primary, asked.cx.clock.now());
-    let mode = match forward.mode {
-        // the answer is not shared, so the client's own conditions are sent and may save a whole response
-        Mode::Fetch if alone && found.stored.is_none() => Mode::Pass,
-        // the client may have the response already; its condition saves a transfer that was given up before
-        Mode::Fetch if found.stored.is_none() && asked.request.fields.contains(&IF_NONE_MATCH) && is_large() => {
-            Mode::Pass
-        }
-        mode => mode,
-    };
-    let mut question = question(asked.clone(), content, Some(connection), found, mode);
+    let Way { mode, alone } = way(&asked, &found, forward.mode);
+    let mut question = Question::new(asked.clone(), content, Some(connection), found, mode);
     // a HEAD follows nobody, but finds what was received whole
     if asked.request.method == Method::HEAD
         && let Some(landing @ Landing::Filling(_)) = asked.cx.shared.flights.landed(&question.flight)
@@ -123,7 +112,7 @@ pub fn refresh(asked: Asked, content: Content, found: Found) {
     };
     let flight = FlightKey { primary: asked.primary, variant };
     if let Join::Lead(lead) = asked.cx.shared.flights.join(&flight) {
-        let question = question(asked, content, None, found, Mode::Validate);
+        let question = Question::new(asked, content, None, found, Mode::Validate);
         tokio::task::spawn_local(async move {
             if lead.is_late(question.looked)
                 && let Again { usable: Some((stored, _)), fresh: true, .. } = question.look_again().await
@@ -132,27 +121,6 @@ pub fn refresh(asked: Asked, content: Content, found: Found) {
             }
             lead_flight(question, lead, None).await;
         });
-    }
-}
-
-fn question(asked: Asked, content: Content, connection: Option<Connection>, found: Found, mode: Mode) -> Question {
-    let gap = found.stored.as_ref().filter(|_| mode == Mode::Complete).and_then(|stored| {
-        let gaps = parts::gaps(&asked.request, &stored.head, asked.policy());
-        gaps.first().map(|gap| (*gap, gaps::key(stored, *gap)))
-    });
-    let flight = FlightKey { primary: asked.primary, variant: gap.map_or(found.key, |(_, key)| key) };
-    let owner = connection.as_ref().filter(|_| !asked.request.forwarded).map(Connection::attached);
-    let interim = connection.filter(|_| asked.request.version.has_interim());
-    Question {
-        asked,
-        content,
-        client: ClientSide { interim, owner },
-        stored: found.stored,
-        begun: None,
-        mode,
-        gap: gap.map(|(gap, _)| gap),
-        flight,
-        looked: found.looked,
     }
 }
 
@@ -168,10 +136,7 @@ enum Joined {
 /// to that variant, but only once: if an origin varies by other fields each time, each request asks for itself.
 async fn join(question: &mut Question, verdict: &Verdict) -> Joined {
     let (mut rejoined, began) = (false, clock::instant());
-    // a range request follows a request for the whole, if there is one, or another range request
-    if question.is_ranged() && !question.asked.cx.shared.flights.has(&question.flight) {
-        question.flight.variant = ranged_key(&question.asked);
-    }
+    question.choose_flight();
     while question.collapses() {
         let (cx, request) = (&question.asked.cx, &question.asked.request);
         match cx.shared.flights.join(&question.flight) {
@@ -284,7 +249,7 @@ async fn lead_flight(question: Question, lead: Flying, told: Option<oneshot::Sen
 fn answer(asked: &Asked, fetched: Fetched, verdict: Verdict) -> Answer {
     match fetched {
         Fetched::Stored { stored, reason, validated, cookies } => {
-            let mut verdict = Verdict { reason, from_cache: true, tier: Tier::Memory, ..verdict };
+            let mut verdict = verdict.using_stored(reason);
             if let Some((status, times)) = validated {
                 verdict = verdict.answered(status, times);
             }
@@ -292,27 +257,24 @@ fn answer(asked: &Asked, fetched: Fetched, verdict: Verdict) -> Answer {
         }
         Fetched::Spared { stored, reason } => respond::hit(asked, &stored, reason, Tier::Memory, asked.cx.clock.now()),
         Fetched::StoodIn { stored, reason, status, failure } => {
-            let tier = Tier::Memory;
-            let verdict = Verdict { reason, from_cache: true, tier, fwd_status: status, failure, ..verdict };
+            let verdict = Verdict { fwd_status: status, failure, ..verdict.using_stored(reason) };
             respond::stored(asked, &stored, Vec::new(), verdict, asked.cx.clock.now())
         }
         Fetched::Filling { head, filling, reader, completes, not_stored } => {
-            let reason = not_stored.unwrap_or(verdict.reason);
-            let (stored, fill) = (not_stored.is_none(), Some(filling.fill.clone()));
-            let verdict = Verdict { stored, fill, reason, ..verdict.answered(filling.status, filling.times) };
+            let fill = Some(filling.fill.clone());
+            let verdict = Verdict { fill, ..verdict.answered(filling.status, filling.times).kept(not_stored) };
             match completes {
                 Some(stored) => respond::completed(asked, &stored, &filling, reader, verdict),
                 None => respond::fresh_from_origin(asked, &head, &filling, reader, verdict),
             }
         }
         Fetched::Confirmed { filling, reader, status, times, cookies } => {
-            let (reason, tier) = (Reason::Validated, Tier::Memory);
-            let verdict = Verdict { reason, from_cache: true, tier, ..verdict.answered(status, times) };
+            let verdict = verdict.using_stored(Reason::Validated).answered(status, times);
             respond::filling(asked, &filling, reader, cookies, verdict)
         }
         Fetched::Relay { answered, reason } => {
             let status = answered.response.head.status.as_u16();
-            let verdict = Verdict { reason, ..verdict.answered(status, answered.times) };
+            let verdict = verdict.answered(status, answered.times).kept(Some(reason));
             respond::relayed(asked, answered.response, verdict)
         }
         Fetched::Failed(error) => respond::failed(asked, &error, verdict),

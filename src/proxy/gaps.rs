@@ -12,24 +12,17 @@ use super::{
     fill::FillReader,
     landing::{Audience, Filling, FlightKey, Landing},
     pieces,
-    putting::part_key,
+    putting::gap_key,
     question::{ClientSide, Content, Question},
 };
 use crate::{
     client::Piece,
-    key::CacheKey,
     policy::{
         parts::{self, Extent},
         reuse::Mode,
     },
     store::{Slot, StoredBody, StoredResponse},
 };
-
-/// Returns the key of the part that closes a gap of a stored response. Requests that lack the same bytes share a flight
-/// under this key.
-pub fn key(stored: &StoredResponse, (first, last): Extent) -> CacheKey {
-    part_key(&stored.primary, &stored.head, first, last)
-}
 
 /// Returns true if what another request fetches closes this gap.
 pub fn is_closed_by(stored: &StoredResponse, gap: Extent, filling: &Filling) -> bool {
@@ -119,7 +112,7 @@ impl Composite {
 /// sent anything else: the representation may have changed.
 async fn close(asked: &Asked, stored: &Arc<StoredResponse>, gap: Extent) -> Option<(Extent, Part)> {
     let flights = &asked.cx.shared.flights;
-    let flight = FlightKey { primary: asked.primary, variant: key(stored, gap) };
+    let flight = FlightKey { primary: asked.primary, variant: gap_key(stored, gap) };
     let mut looked = flights.now();
     if let Some(there) = stored_since(asked, stored, gap).await {
         return Some(there);
@@ -162,6 +155,7 @@ async fn close(asked: &Asked, stored: &Arc<StoredResponse>, gap: Extent) -> Opti
         gap: Some(gap),
         flight,
         looked,
+        is_unkeyed: false,
     };
     match ask(question, lead).await {
         Fetched::Filling { filling, reader, completes: Some(_), .. } => piece(&filling, reader),
@@ -171,7 +165,7 @@ async fn close(asked: &Asked, stored: &Arc<StoredResponse>, gap: Extent) -> Opti
 
 /// Returns the part that another request has fetched and stored since this one looked.
 async fn stored_since(asked: &Asked, stored: &StoredResponse, gap: Extent) -> Option<(Extent, Part)> {
-    let Some(Slot::Response(there)) = asked.cx.store.lookup(&key(stored, gap)).await else { return None };
+    let Some(Slot::Response(there)) = asked.cx.store.lookup(&gap_key(stored, gap)).await else { return None };
     let part = there.head.part.filter(|_| parts::closes(&stored.head, gap, &there.head))?;
     Some(((part.first, part.last), Part::Stored(there.body.clone())))
 }

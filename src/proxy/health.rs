@@ -48,6 +48,13 @@ impl Health {
             && urls.get_mut(url).is_none_or(|failing| failing.may_probe(now))
     }
 
+    /// Returns what [`Health::may_ask`] would return, and leaves the turn to a request.
+    pub fn would_ask(&self, url: &CacheKey, now: Timestamp) -> bool {
+        let known = self.lock();
+        let is_due = |failing: &Failing| failing.is_due(now);
+        known.origin.as_ref().is_none_or(is_due) && known.urls.get(url).is_none_or(is_due)
+    }
+
     /// Notes that the origin has answered this URL.
     pub fn answered(&self, url: &CacheKey) {
         let mut known = self.lock();
@@ -81,8 +88,12 @@ impl Health {
 }
 
 impl Failing {
+    fn is_due(&self, now: Timestamp) -> bool {
+        now >= self.probe_at
+    }
+
     fn may_probe(&mut self, now: Timestamp) -> bool {
-        if now < self.probe_at {
+        if !self.is_due(now) {
             return false;
         }
         (self.probe_at, self.probing) = (now.plus(PAUSES.1), true);
@@ -142,6 +153,15 @@ mod tests {
             health.answered(&url(0));
             assert!(health.may_ask(&url(0), at(now)) && health.may_ask(&url(0), at(now)));
         }
+    }
+
+    #[test]
+    fn whether_it_may_be_asked_can_be_known_without_taking_the_turn() {
+        let health = Health::default();
+        health.failed(at(0));
+        assert!(!health.would_ask(&url(0), at(0)));
+        assert!(health.would_ask(&url(0), at(1)) && health.would_ask(&url(0), at(1)));
+        assert!(health.may_ask(&url(0), at(1)) && !health.would_ask(&url(0), at(1)));
     }
 
     #[test]

@@ -39,8 +39,20 @@ impl Times {
         }
     }
 
+    /// Returns the counts of all buckets.
+    pub fn buckets(&self) -> &[u64] {
+        &self.0
+    }
+
+    /// Adds the counts that `buckets` returned, maybe of another process.
+    pub fn add_buckets(&mut self, buckets: &[u64]) {
+        for (total, count) in self.0.iter_mut().zip(buckets) {
+            *total = total.saturating_add(*count);
+        }
+    }
+
     pub fn count(&self) -> u64 {
-        self.0.iter().sum()
+        self.0.iter().fold(0, |sum, count| sum.saturating_add(*count))
     }
 
     /// Returns the time that a `part` (0 to 1) of all times do not exceed, to within an eighth. Returns `None` if there
@@ -50,7 +62,7 @@ impl Times {
         let rank = ((count as f64 * part).ceil() as u64).clamp(1, count.max(1));
         let mut seen = 0;
         let bucket = self.0.iter().position(|in_bucket| {
-            seen += in_bucket;
+            seen = in_bucket.saturating_add(seen);
             seen >= rank
         })?;
         Some(Duration::from_micros(middle(bucket)))

@@ -22,7 +22,7 @@ use crate::{
     fields::{method::is_safe_request, range},
     key::CacheKey,
     logging::redact,
-    message::{Method, StatusCode, StoredHead},
+    message::{Method, RequestLine, StatusCode, StoredHead},
     origin::{OriginBody, OriginError, OriginResponse},
     policy::{Reason, parts, resuming, vary},
     store::{Epoch, StoredBody, StoredResponse},
@@ -106,6 +106,7 @@ fn begin(
     let OriginResponse { head, body, .. } = response;
     let fill = Fill::new(cx.store.incoming());
     let Some(reader) = FillReader::of(&fill) else { return Fetched::Failed(OriginError::Closed) };
+    let stored = with_target_of_key(asked, stored);
     let status = head.status.as_u16();
     let filling = Filling { head: Arc::new(stored), fill, length, status, times, audience, stored: epoch.is_some() };
     // a request for the whole must not follow one for a part
@@ -128,6 +129,16 @@ fn begin(
     // boxed: tokio copies a task each time that it begins or ends
     tokio::task::spawn_local(Box::pin(storing.run(body, lead)));
     Fetched::Filling { head, filling, reader, completes, not_stored: None }
+}
+
+/// Gives a head the target of its key where the origin got more than that. A purge of any URL with this key finds it so.
+fn with_target_of_key(asked: &Asked, mut head: StoredHead) -> StoredHead {
+    let keyed = asked.steered.request().key.target(head.line.path_and_query());
+    if keyed != head.line.path_and_query() {
+        let RequestLine { method, scheme, .. } = &head.line;
+        head.line = RequestLine::new(head.line.site(), method.clone(), *scheme, head.line.authority(), &keyed);
+    }
+    head
 }
 
 /// Asks for the rest of a body that broke off after `came` bytes. Returns `None` if it cannot be had.

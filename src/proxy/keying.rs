@@ -128,6 +128,13 @@ impl Keying {
         kept
     }
 
+    /// Says which values of the request are part of the key: `for each value of x-key`.
+    pub fn values(&self) -> Option<String> {
+        let cookies = self.cookies.iter().flatten().map(|name| format!("cookie {name}"));
+        let names: Vec<String> = self.headers.iter().map(ToString::to_string).chain(cookies).collect();
+        (!names.is_empty()).then(|| format!("for each value of {}", names.join(", ")))
+    }
+
     /// Returns true if a URL has a key for each value of some fields or cookies.
     pub fn holds_values(&self) -> bool {
         !self.headers.is_empty() || self.cookies.is_some()

@@ -43,6 +43,7 @@ struct Observation {
 impl Observed {
     pub fn begin(cx: &Rc<Context>, presented: &Presented) -> Observed {
         cx.counts.begin();
+        let is_read = access::is_read() || cx.shared.tails.is_watched();
         Observed(Observation {
             cx: cx.clone(),
             began: clock::instant(),
@@ -51,8 +52,8 @@ impl Observed {
             connection: presented.connection.clone(),
             outcome: Outcome {
                 method: Some(presented.method.clone()),
-                // only the log needs the target
-                target: if access::is_read() { presented.target.clone() } else { String::new() },
+                // only the log and those who look on need the target
+                target: if is_read { presented.target.clone() } else { String::new() },
                 version: Some(presented.version),
                 peer: presented.peer,
                 site: None,
@@ -159,6 +160,9 @@ impl Drop for Observation {
         self.outcome.received = self.received.get();
         self.cx.counts.end(&self.outcome, self.waited);
         access::log(&self.outcome, log::Level::Info);
+        if self.cx.shared.tails.is_watched() {
+            self.cx.shared.tails.tell(&self.outcome, clock::wall());
+        }
     }
 }
 
@@ -229,7 +233,7 @@ pub fn refused(shared: &Shared, refused: &Refused) {
         );
     }
     shared.counts.refuse(refused.sent);
-    // bytes that are no request are logged only with -v
+    // bytes that are no request are logged only with -v, and told to nobody who looks on
     let outcome = Outcome {
         method: refused.method.clone(),
         target: refused.target.clone().unwrap_or_default(),

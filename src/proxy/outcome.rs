@@ -135,7 +135,8 @@ impl Kind {
         }
     }
 
-    fn of_answer(verdict: &Verdict) -> Kind {
+    /// Returns the kind of an outcome with this verdict.
+    pub fn of_answer(verdict: &Verdict) -> Kind {
         use Reason::{MaxStale, RefreshedByRule, StaleByDefault, StaleIfError, StaleWhileRevalidate, Validated};
         match verdict.reason {
             _ if verdict.tier == Tier::Larder && verdict.failure.is_some() => Kind::Error,

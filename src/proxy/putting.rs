@@ -9,7 +9,7 @@ use crate::{
     clock::Timestamp,
     key::CacheKey,
     message::StoredHead,
-    policy::parts,
+    policy::parts::{self, Extent},
     purge::Checked,
     store::{self, Epoch, Slot, Store, StoreError, StoredBody, StoredResponse},
 };
@@ -32,6 +32,12 @@ pub fn part_key(primary: &CacheKey, head: &StoredHead, first: u64, last: u64) ->
     primary.variant(&head.nominated).part(first, last, &parts::version(head))
 }
 
+/// Returns the key of the part that closes a gap of a stored response. Requests that lack the same bytes share a flight
+/// under this key.
+pub fn gap_key(stored: &StoredResponse, (first, last): Extent) -> CacheKey {
+    part_key(&stored.primary, &stored.head, first, last)
+}
+
 impl Putting {
     /// Stores a response in place of the outdated ones. A part gets a key of its own.
     pub fn put(&self, head: StoredHead, body: StoredBody, outdated: &[CacheKey], epoch: Epoch) {
@@ -49,7 +55,7 @@ impl Putting {
         let (checked, written) = (Checked::default(), Default::default());
         store.put(
             *primary,
-            StoredResponse { key, primary: *primary, head, body, checked, written, parts: None },
+            StoredResponse { key, primary: *primary, head, body, checked, written, parts: None, version: 0 },
             epoch,
         );
         shared.forget_if_invalidated(store, primary, *since);

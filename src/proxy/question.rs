@@ -9,20 +9,26 @@ use super::{
     collapse::Moment,
     context::Asked,
     fill::FillReader,
+    forward::{self, Conditions},
     landing::{Filling, FlightKey},
+    putting::gap_key,
     verdict::Tier,
 };
 use crate::{
     client::Connection,
-    fields::{method::is_cached_request, range},
+    clock::Timestamp,
+    fields::{
+        method::{is_cached_request, is_safe_request},
+        range,
+    },
     key::CacheKey,
-    message::{Method, Request},
+    message::{FieldName, FieldValue, Method, Request},
     origin::{Owner, Upload},
     policy::{
         Reason,
         parts::{self, Extent},
-        reuse::{Mode, Reuse, reuse},
-        vary,
+        reuse::{Mode, Reuse, alone, reuse, with_content},
+        validation, vary,
     },
     purge::Checked,
     store::{Parts, Slot, StoredResponse, Variant},
@@ -38,6 +44,7 @@ pub enum Content {
 }
 
 /// The result of a lookup for a request.
+#[derive(Clone)]
 pub struct Found {
     pub stored: Option<Arc<StoredResponse>>,
     /// The place where `stored` was found.
@@ -75,6 +82,8 @@ pub struct Question {
     pub flight: FlightKey,
     /// See [`Found::looked`].
     pub looked: Moment,
+    /// True if the request is safe and has content that is part of no key. Its answer is for this client alone.
+    pub is_unkeyed: bool,
 }
 
 /// The result of a second lookup.
@@ -87,8 +96,22 @@ pub struct Again {
     pub fresh: bool,
 }
 
-/// Looks up what is stored for a request (RFC 9111 §4.1).
+/// How the store is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// For an answer: it counts as use, and memory keeps what was found.
+    Use,
+    /// To see what is there. Nothing changes.
+    Peek,
+}
+
+/// Looks up what is stored for a request that is answered (RFC 9111 §4.1).
 pub async fn find(asked: &Asked, content: &Content) -> Found {
+    look(asked, content, Look::Use).await
+}
+
+/// Looks up what is stored for a request (RFC 9111 §4.1).
+pub async fn look(asked: &Asked, content: &Content, how: Look) -> Found {
     let (cx, request, primary) = (&asked.cx, &*asked.request, asked.primary);
     let looked = cx.shared.flights.now();
     let key = primary.variant(&vary::renominate(&[], request, asked.policy()));
@@ -97,7 +120,7 @@ pub async fn find(asked: &Asked, content: &Content) -> Found {
     if !looked_up || matches!(content, Content::Stream(_)) {
         return found;
     }
-    match look_up(asked, &primary).await {
+    match look_up(asked, &primary, how).await {
         None => {}
         Some((Slot::Response(stored), tier)) => (found.stored, found.tier) = (Some(stored), tier),
         Some((Slot::Variants(list), _)) => {
@@ -109,12 +132,12 @@ pub async fn find(asked: &Asked, content: &Content) -> Found {
             let newest = variants.peek().copied();
             found.variants = newest.is_some();
             for variant in variants.filter(|v| vary::matches(&v.nominated, request, asked.policy())) {
-                let Some((Slot::Response(stored), tier)) = look_up(asked, &variant.key).await else { continue };
+                let Some((Slot::Response(stored), tier)) = look_up(asked, &variant.key, how).await else { continue };
                 (found.key, found.tier) = (variant.key, tier);
                 found.stored = Some(stored.clone());
                 if stored.head.part.is_some() {
                     found.key = primary.variant(&stored.head.nominated);
-                    found.stored = Some(assembled(asked, stored, &list).await);
+                    found.stored = Some(assembled(asked, stored, &list, how).await);
                 }
                 break;
             }
@@ -128,14 +151,14 @@ pub async fn find(asked: &Asked, content: &Content) -> Found {
 
 /// Puts the newest part together with the other stored parts of the same representation, as far as the request needs
 /// them.
-async fn assembled(asked: &Asked, newest: Arc<StoredResponse>, list: &[Variant]) -> Arc<StoredResponse> {
+async fn assembled(asked: &Asked, newest: Arc<StoredResponse>, list: &[Variant], how: Look) -> Arc<StoredResponse> {
     let of_the_same = |variant: &&Variant| variant.part.is_some() && variant.nominated == newest.head.nominated;
     let keys = list.iter().filter(of_the_same).map(|variant| variant.key).collect();
     let needed = parts::needed(&asked.request, &newest.head);
     let is_needed = |variant: &&Variant| variant.part.is_some_and(|part| parts::has_some(part, &needed));
     let mut others = Vec::new();
     for variant in list.iter().filter(of_the_same).filter(is_needed).filter(|variant| variant.key != newest.key) {
-        if let Some((Slot::Response(other), _)) = look_up(asked, &variant.key).await
+        if let Some((Slot::Response(other), _)) = look_up(asked, &variant.key, how).await
             && parts::belong_together(&newest.head, &other.head)
         {
             others.push(other);
@@ -147,14 +170,18 @@ async fn assembled(asked: &Asked, newest: Arc<StoredResponse>, list: &[Variant])
         primary: newest.primary,
         head: parts::assemble(&newest.head, &held),
         body: newest.body.clone(),
+        version: newest.version,
         checked: Checked::default(),
         written: Default::default(),
         parts: Some(Arc::new(Parts { newest, others, keys })),
     })
 }
 
-async fn look_up(asked: &Asked, key: &CacheKey) -> Option<(Slot, Tier)> {
+async fn look_up(asked: &Asked, key: &CacheKey, how: Look) -> Option<(Slot, Tier)> {
     let store = &asked.cx.store;
+    if how == Look::Peek {
+        return Box::pin(store.peek(key)).await.map(|slot| (slot, Tier::Memory));
+    }
     match store.recall(key) {
         Some(slot) => Some((slot, Tier::Memory)),
         None => Some((Box::pin(store.lookup(key)).await?, Tier::Disk)),
@@ -177,7 +204,106 @@ fn key_of(asked: &Asked, kind: &[u8]) -> CacheKey {
     asked.key(&Method::from_bytes(kind).unwrap_or_default(), &asked.request.target)
 }
 
+/// Decides how a request is answered. `is_bound`: its connection to the origin is authenticated.
+pub fn decide<'a>(
+    asked: &Asked,
+    content: &Content,
+    found: &'a Found,
+    is_bound: bool,
+    now: Timestamp,
+) -> Reuse<&'a StoredResponse> {
+    let request = &*asked.request;
+    let decision = match content {
+        Content::Stream(_) if is_safe_request(request) => with_content(request),
+        _ => {
+            let stored = found.stored.as_deref();
+            reuse(request, stored, found.variants, now, &asked.policy_for(stored.map(|stored| &stored.head)))
+        }
+    };
+    match decision {
+        Reuse::Serve(..) => decision,
+        _ if is_bound => alone(decision),
+        _ => decision,
+    }
+}
+
+/// The way in which a request goes to the origin.
+pub struct Way {
+    pub mode: Mode,
+    /// The answers for this key were for one client each a moment ago: the request follows no other one.
+    pub alone: bool,
+}
+
+/// Decides in which way a request goes to the origin.
+pub fn way(asked: &Asked, found: &Found, mode: Mode) -> Way {
+    let goes_alone = |key| asked.cx.shared.goes_alone(key, asked.cx.clock.now());
+    let fields = &asked.request.fields;
+    let alone = goes_alone(&found.key) || (fields.contains(&header::RANGE) && goes_alone(&ranged_key(asked)));
+    let is_large = || asked.cx.shared.is_abandoned(&asked.primary, asked.cx.clock.now());
+    let mode = match mode {
+        // the answer is not shared, so the client's own conditions are sent and may save a whole response
+        Mode::Fetch if alone && found.stored.is_none() => Mode::Pass,
+        // the client may have the response already; its condition saves a transfer that was given up before
+        Mode::Fetch if found.stored.is_none() && fields.contains(&header::IF_NONE_MATCH) && is_large() => Mode::Pass,
+        mode => mode,
+    };
+    Way { mode, alone }
+}
+
 impl Question {
+    /// `connection` is that of the client that waits for the answer.
+    pub fn new(asked: Asked, content: Content, connection: Option<Connection>, found: Found, mode: Mode) -> Question {
+        let gap = found.stored.as_ref().filter(|_| mode == Mode::Complete).and_then(|stored| {
+            let gaps = parts::gaps(&asked.request, &stored.head, asked.policy());
+            gaps.first().map(|gap| (*gap, gap_key(stored, *gap)))
+        });
+        let flight = FlightKey { primary: asked.primary, variant: gap.map_or(found.key, |(_, key)| key) };
+        let owner = connection.as_ref().filter(|_| !asked.request.forwarded).map(Connection::attached);
+        let interim = connection.filter(|_| asked.request.version.has_interim());
+        let is_unkeyed = matches!(content, Content::Stream(_)) && is_safe_request(&asked.request);
+        Question {
+            asked,
+            content,
+            client: ClientSide { interim, owner },
+            stored: found.stored,
+            begun: None,
+            mode,
+            gap: gap.map(|(gap, _)| gap),
+            flight,
+            looked: found.looked,
+            is_unkeyed,
+        }
+    }
+
+    /// Returns which conditions of the client are sent, and the conditions that Larder adds. If there is none to add,
+    /// the mode becomes [`Mode::Fetch`]: a whole response is asked for.
+    pub fn conditions(&mut self) -> (Conditions, Vec<(FieldName, FieldValue)>) {
+        let Question { stored, begun, mode, gap, .. } = self;
+        if let Some((begun, _)) = begun {
+            return (Conditions::None, validation::conditions(&begun.head));
+        }
+        let (conditions, added) = match (&*mode, stored) {
+            (Mode::Pass, _) => return (Conditions::AsAsked, Vec::new()),
+            (Mode::Validate, Some(stored)) => (Conditions::None, validation::conditions(&stored.head)),
+            (Mode::Complete, Some(stored)) => {
+                let asked_for = gap.map(|gap| parts::conditions(&stored.head, gap));
+                (Conditions::None, asked_for.unwrap_or_default())
+            }
+            _ => (Conditions::RangeOnly, Vec::new()),
+        };
+        if added.is_empty() {
+            *mode = Mode::Fetch;
+        }
+        (conditions, added)
+    }
+
+    /// Returns true if no condition was sent that a 304 could answer. An unsafe method does not count: in some APIs a
+    /// 304 to it means that nothing was changed.
+    pub fn is_unconditional(&self) -> bool {
+        let request = &*self.asked.request;
+        is_safe_request(request) && (self.mode != Mode::Pass || !forward::has_conditions(request))
+    }
+
     /// Returns true if requests like this one wait for each other, because their answer can probably be shared.
     pub fn collapses(&self) -> bool {
         let Request { method, fields, .. } = &*self.asked.request;
@@ -190,6 +316,14 @@ impl Question {
             Mode::Fetch => {
                 (!fields.contains(&header::RANGE) || self.is_ranged()) && !fields.contains(&header::AUTHORIZATION)
             }
+        }
+    }
+
+    /// Chooses the flight of a range: a range request follows a request for the whole, if there is one, or another range
+    /// request.
+    pub fn choose_flight(&mut self) {
+        if self.is_ranged() && !self.asked.cx.shared.flights.has(&self.flight) {
+            self.flight.variant = ranged_key(&self.asked);
         }
     }
 

@@ -37,7 +37,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    fn reason(&self) -> Reason {
+    pub fn reason(&self) -> Reason {
         match self {
             Refusal::Target(_) => Reason::TargetInvalid,
             Refusal::Host(_) => Reason::HostInvalid,
@@ -57,7 +57,7 @@ impl Refusal {
         }
     }
 
-    fn status(&self) -> StatusCode {
+    pub fn status(&self) -> StatusCode {
         match self {
             Refusal::Target(_) | Refusal::Host(_) | Refusal::Nominated(_) | Refusal::Content => StatusCode::BAD_REQUEST,
             Refusal::NotServed | Refusal::Foreign(_) => StatusCode::MISDIRECTED_REQUEST,
@@ -90,7 +90,7 @@ impl Refusal {
         }
     }
 
-    fn detail(&self) -> String {
+    pub fn detail(&self) -> String {
         match self {
             Refusal::Target(why) => format!("The request target is not one that is served here: {why}."),
             Refusal::Host(why) => format!("The request names no host that is served here: {why}."),

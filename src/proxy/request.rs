@@ -1,6 +1,6 @@
 //! Checks a client's request and removes fields that must not be forwarded, or refuses it (RFC 9112 §3.2, RFC 9110 §7).
 
-use std::borrow::Cow;
+use std::{borrow::Cow, net::IpAddr};
 
 use http::header;
 
@@ -10,7 +10,6 @@ use super::{
     said::{Said, says_https},
 };
 use crate::{
-    client::Presented,
     fields::{METHOD_OVERRIDES, hop_by_hop, hyphened, method::is_safe},
     message::{FieldName, FieldValue, Fields, Method, Request, Scheme, Target, Version},
 };
@@ -75,6 +74,16 @@ fn is_untrusted(name: &FieldName, method: &Method) -> bool {
         || (matches!(hyphened, Cow::Owned(_)) && OF_HTTP.contains(&&*hyphened))
 }
 
+/// The head of a request as it came in, but for its fields.
+pub struct Head<'a> {
+    pub method: &'a Method,
+    /// The request-target of the request line.
+    pub target: &'a str,
+    pub scheme: Scheme,
+    pub version: Version,
+    pub peer: Option<IpAddr>,
+}
+
 /// The rules that a request is checked against.
 pub struct Rules<'a> {
     /// The names under which the client may reach Larder.
@@ -87,9 +96,9 @@ pub struct Rules<'a> {
 
 /// Checks a request, and removes the fields that must not reach the origin. The error says what is wrong with the
 /// request.
-pub fn parse(presented: &Presented, fields: Fields, rules: &Rules<'_>) -> Result<Request, Refusal> {
+pub fn parse(presented: &Head<'_>, fields: Fields, rules: &Rules<'_>) -> Result<Request, Refusal> {
     let mut fields = fields;
-    if presented.method == Method::CONNECT {
+    if *presented.method == Method::CONNECT {
         return Err(Refusal::Connect);
     }
     if lists(&fields, &header::UPGRADE, "websocket") {
@@ -105,7 +114,7 @@ pub fn parse(presented: &Presented, fields: Fields, rules: &Rules<'_>) -> Result
         }
         None => None,
     };
-    let mut target = match target(&presented.target, &presented.method, scheme, named.clone()) {
+    let mut target = match target(presented.target, presented.method, scheme, named.clone()) {
         Err(Refusal::Asterisk) if !names.serve(asked.as_ref().unwrap_or(&named), scheme) => {
             return Err(Refusal::NotServed);
         }
@@ -131,7 +140,7 @@ pub fn parse(presented: &Presented, fields: Fields, rules: &Rules<'_>) -> Result
         return Err(Refusal::Expectation);
     }
     let max_forwards = FieldName::from_static("max-forwards");
-    if matches!(presented.method, Method::OPTIONS | Method::TRACE)
+    if matches!(*presented.method, Method::OPTIONS | Method::TRACE)
         && let Some(hops) = fields.only(&max_forwards).and_then(|hops| hops.to_str().ok()?.parse::<u32>().ok())
     {
         let Some(left) = hops.checked_sub(1) else { return Err(Refusal::LastHop) };
@@ -140,7 +149,7 @@ pub fn parse(presented: &Presented, fields: Fields, rules: &Rules<'_>) -> Result
     let mut forwarded = rules.said.by_proxy || fields.contains(&header::VIA);
     let mut claims_https = false;
     fields.retain(|name, value| {
-        let untrusted = is_untrusted(name, &presented.method);
+        let untrusted = is_untrusted(name, presented.method);
         claims_https |= untrusted && !rules.said.by_proxy && says_https(name, value);
         forwarded |= untrusted && !METHOD_OVERRIDES.contains(&name.as_str());
         *name != header::EXPECT && *name != header::HOST && *name != header::CONTENT_LENGTH && !untrusted

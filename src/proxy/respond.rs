@@ -25,7 +25,7 @@ use super::{
 use crate::{
     client::{ReplyBody, Trailers},
     clock::Timestamp,
-    fields::{digests_content, lines},
+    fields::{digests_content, lines, tags::is_of_tags},
     message::{FieldName, FieldValue, Fields, Method, ResponseHead, StatusCode, StoredHead},
     origin::{OriginError, OriginResponse},
     policy::{
@@ -68,6 +68,7 @@ pub fn stored(
     let StoredResponse { head, written, .. } = stored;
     let plain = cookies.is_empty()
         && !asked.steered.answer(&head.head).changes_answers()
+        && !asked.policy().steering.forward_tags
         && head.part.is_none()
         && !head.head.fields.contains(&header::SET_COOKIE)
         // Connection must name it
@@ -134,8 +135,8 @@ fn from_stored_head(
     cut(asked, head, fields, Body { source, held, whole }, verdict)
 }
 
-/// The verdict with the age of a stored response, and how long it is fresh.
-fn aged(asked: &Asked, head: &StoredHead, mut verdict: Verdict, now: Timestamp) -> Verdict {
+/// Returns the verdict with the age of a stored response, and how long it is fresh.
+pub fn aged(asked: &Asked, head: &StoredHead, mut verdict: Verdict, now: Timestamp) -> Verdict {
     let age = current_age(head, now);
     let effective = asked.steered.answer(&head.head);
     let (lifetime, named_by) = freshness_lifetime(head, &effective.policy);
@@ -168,6 +169,13 @@ fn aged(asked: &Asked, head: &StoredHead, mut verdict: Verdict, now: Timestamp) 
     verdict
 }
 
+/// Returns the verdict with how long a response will be fresh that is being stored.
+pub fn stored_for(asked: &Asked, head: &StoredHead, verdict: Verdict) -> Verdict {
+    let effective = asked.steered.answer(&head.head);
+    let stored_for = verdict.stored.then(|| usable_for(head, &effective.policy));
+    Verdict { stored_for, steered: Some(effective), ..verdict }
+}
+
 /// Makes the answer for the client whose request fetched the response. It has the origin's own fields.
 pub fn fresh_from_origin(
     asked: &Asked,
@@ -176,9 +184,7 @@ pub fn fresh_from_origin(
     reader: FillReader,
     verdict: Verdict,
 ) -> Answer {
-    let effective = asked.steered.answer(&filling.head.head);
-    let stored_for = verdict.stored.then(|| usable_for(&filling.head, &effective.policy));
-    let verdict = Verdict { stored_for, steered: Some(effective), ..verdict };
+    let verdict = stored_for(asked, &filling.head, verdict);
     let fields = relayed_fields(asked, &head.fields, |_| false);
     let trailers = reader.trailers();
     let (source, length) = (Source::Fill(reader), filling.length);
@@ -222,11 +228,15 @@ pub fn failed(asked: &Asked, error: &OriginError, verdict: Verdict) -> Answer {
     Answer::new(status, fields, body, Some(&asked.cx.via), verdict.failed(error))
 }
 
-/// Returns the fields of a response without its framing, another cache's X-Cache, and the fields that `replaced`
-/// accepts. Cookies are made to fit the host that the client asked.
+/// Returns the fields of a response without its framing, another cache's X-Cache, what lists its tags, and the fields that
+/// `replaced` accepts. Cookies are made to fit the host that the client asked.
 fn relayed_fields(asked: &Asked, theirs: &Fields, replaced: impl Fn(&FieldName) -> bool) -> Fields {
     let mut fields = Fields::with_capacity(theirs.len() + 5);
+    let without_tags = !asked.policy().steering.forward_tags;
     for (name, value) in theirs.iter() {
+        if without_tags && is_of_tags(name) {
+            continue;
+        }
         if *name == header::SET_COOKIE {
             fields.append(name.clone(), fitting_cookie(asked, value.clone()));
         } else if *name != header::CONTENT_LENGTH && name.as_str() != "x-cache" && !replaced(name) {

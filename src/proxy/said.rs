@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use http::header::FORWARDED;
 
 use crate::{
-    client::{Presented, TrustedProxies},
+    client::TrustedProxies,
     fields::forwarded,
     message::{FieldName, FieldValue, Fields, Scheme},
 };
@@ -32,12 +32,12 @@ struct Hop {
 }
 
 /// Reads what the peer of a request says about its client, and replaces the peer's address and scheme by the client's.
-/// A peer that is not trusted is not believed.
-pub fn believe(presented: &mut Presented, trusted: &TrustedProxies) -> Said {
-    let Some(peer) = presented.peer.filter(|peer| trusted.contains(*peer)) else { return Said::default() };
-    let said = said(&presented.fields, trusted);
-    presented.peer = said.client.or(Some(peer));
-    presented.scheme = said.scheme.unwrap_or(presented.scheme);
+/// A peer that is not trusted is not believed. `fields` are those of the request.
+pub fn believe(peer: &mut Option<IpAddr>, scheme: &mut Scheme, fields: &Fields, trusted: &TrustedProxies) -> Said {
+    let Some(proxy) = peer.filter(|peer| trusted.contains(*peer)) else { return Said::default() };
+    let said = said(fields, trusted);
+    *peer = said.client.or(Some(proxy));
+    *scheme = said.scheme.unwrap_or(*scheme);
     said
 }
 

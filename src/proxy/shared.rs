@@ -10,6 +10,7 @@ use super::{
     collapse::Flights,
     counts::Counts,
     landing::{FlightKey, Landing},
+    tail::Tails,
 };
 use crate::{
     clock::{Seconds, Timestamp},
@@ -34,6 +35,8 @@ const KEYS: usize = 16 * 1024;
 pub struct Shared {
     /// The counts of outcomes, by worker.
     pub counts: Counts,
+    /// Those who look on while requests end.
+    pub tails: Tails,
     pub(super) flights: Flights<FlightKey, Landing>,
     alone: Mutex<HashMap<CacheKey, Timestamp>>,
     abandoned: Mutex<HashMap<CacheKey, Timestamp>>,
@@ -97,11 +100,16 @@ impl Shared {
     /// followed before a second has passed, so that one client cannot keep the origin busy.
     pub(super) fn may_reload(&self, primary: CacheKey, now: Timestamp) -> bool {
         let mut reloaded = lock(&self.reloaded);
-        let just_now = reloaded.get(&primary).is_some_and(|noted| now.since(*noted) < RELOADED);
-        if !just_now {
+        let follows = !is_reloaded(&reloaded, &primary, now);
+        if follows {
             remember(&mut reloaded, primary, now);
         }
-        !just_now
+        follows
+    }
+
+    /// Returns true if a client's wish to reload this URL would be followed now.
+    pub(super) fn would_reload(&self, primary: &CacheKey, now: Timestamp) -> bool {
+        !is_reloaded(&lock(&self.reloaded), primary, now)
     }
 
     /// Notes that an unsafe request changed something at this path.
@@ -162,10 +170,20 @@ impl Shared {
         self.flights.following()
     }
 
+    /// Returns true if no flight is under way.
+    pub fn has_landed(&self) -> bool {
+        self.flights.is_empty()
+    }
+
     /// Ends the sharing of all flights. Call this when a clearing begins, so that no later request follows an earlier flight.
     pub fn forget_flights(&self) {
         self.flights.forget(|_| true);
     }
+}
+
+/// Returns true if a URL was reloaded a moment ago.
+fn is_reloaded(reloaded: &HashMap<CacheKey, Timestamp>, primary: &CacheKey, now: Timestamp) -> bool {
+    reloaded.get(primary).is_some_and(|noted| now.since(*noted) < RELOADED)
 }
 
 /// Remembers a key. Returns the newest time that was forgotten to make room for it.

@@ -111,11 +111,10 @@ fn closeness(hosts: &[String], authority: &str, scheme: Scheme) -> Option<usize>
 }
 
 /// Returns the place of the site that answers requests for this target: the one whose hosts are closest, and among them
-/// the one with the longest prefix.
-pub fn choose<'a>(sites: impl Iterator<Item = &'a Site>, target: &Target) -> Option<usize> {
-    let fitting = sites.enumerate().filter_map(|(nth, site)| {
-        let prefix = &site.url.prefix;
-        let closeness = closeness(&site.hosts, &target.authority, target.scheme)?;
+/// the one with the longest prefix. `sites` are the hosts of each site, and its prefix.
+pub fn choose<'a>(sites: impl Iterator<Item = (&'a [String], &'a str)>, target: &Target) -> Option<usize> {
+    let fitting = sites.enumerate().filter_map(|(nth, (hosts, prefix))| {
+        let closeness = closeness(hosts, &target.authority, target.scheme)?;
         is_below(&target.path_and_query, prefix).then_some((closeness, prefix.len(), nth))
     });
     fitting.max_by_key(|(closeness, prefix, _)| (*closeness, *prefix)).map(|(.., nth)| nth)

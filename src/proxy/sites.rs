@@ -48,6 +48,13 @@ pub struct SitePlan {
     pub hinted: Arc<Once>,
 }
 
+impl SitePlan {
+    /// See [`Site::tells_client`].
+    pub fn tells_client(&self) -> bool {
+        self.host_mode == HostMode::Client || self.forward_client
+    }
+}
+
 /// The sites of one worker.
 pub struct Sites(RefCell<Kept>);
 
@@ -118,7 +125,8 @@ impl Served {
 
     /// Returns the site that answers requests for this target.
     pub fn choose(&self, target: &Target) -> Option<&Rc<Site>> {
-        choose(self.sites.iter().map(|site| &**site), target).map(|nth| &self.sites[nth])
+        let sites = self.sites.iter().map(|site| (&site.hosts[..], &*site.url.prefix));
+        choose(sites, target).map(|nth| &self.sites[nth])
     }
 
     /// Returns true if a site has the host of this target, whatever its path.

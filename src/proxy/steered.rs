@@ -6,7 +6,7 @@ use super::keying::Keying;
 use crate::{
     message::{Fields, Method, Request, ResponseHead},
     policy::{self, Ignored, Reason, Steering},
-    rules::{Asked, Edits, Ignore, Matched, Merged, Rules, Setting, media_type},
+    rules::{Asked, Edits, Ignore, Matched, Merged, Rules, Setting, Settings, media_type},
 };
 
 /// The most sets of rules whose result is remembered. A site's requests match few different sets.
@@ -78,6 +78,10 @@ impl Book {
     /// Returns the options where no rule applies.
     pub fn base(&self) -> &Arc<policy::Options> {
         &self.base
+    }
+
+    pub fn rules(&self) -> &Rules {
+        &self.rules
     }
 
     /// Returns true if a rule is about the key.
@@ -207,6 +211,16 @@ impl Effective {
         self.merged.says(setting).or_else(default)
     }
 
+    /// Returns each rule that applies with what it sets: `--rule: ttl = "10m", ignore-query = ["utm_*"]`.
+    pub fn applied(&self) -> Vec<String> {
+        self.merged.each()
+    }
+
+    /// Returns what the rules set together.
+    pub fn settings(&self) -> &Settings {
+        &self.merged.set
+    }
+
     /// Returns the rule that took away an obstacle to storing.
     pub fn ignores(&self) -> Option<String> {
         self.merged.says(Setting::Ignore)
@@ -258,7 +272,9 @@ fn options(merged: &Merged, base: &policy::Options) -> policy::Options {
             keys_cookies: set.key_cookies.is_some(),
             tags: set.tags.clone().unwrap_or_default(),
             tag_header: set.tag_header.clone(),
+            forward_tags: set.forward_tags == Some(true),
         },
+        keys_host: base.keys_host && set.ignore_host != Some(true),
         ..base.clone()
     }
 }

@@ -18,7 +18,7 @@ use tokio::{
     task::{JoinHandle, LocalSet, spawn_local, yield_now},
 };
 
-use super::*;
+use super::{said::Said, *};
 use crate::{
     cli::Arguments,
     client,

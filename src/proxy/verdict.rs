@@ -113,6 +113,16 @@ impl Verdict {
         Verdict { fwd_status: Some(status), origin_time, ..self }
     }
 
+    /// Returns the verdict for an answer from a stored response after the origin was to be asked.
+    pub fn using_stored(self, reason: Reason) -> Verdict {
+        Verdict { reason, from_cache: true, tier: Tier::Memory, ..self }
+    }
+
+    /// Returns the verdict for an answer of the origin that is stored, or not for the reason `not_stored`.
+    pub fn kept(self, not_stored: Option<Reason>) -> Verdict {
+        Verdict { stored: not_stored.is_none(), reason: not_stored.unwrap_or(self.reason), ..self }
+    }
+
     /// Returns the word of X-Cache. HIT means that the bytes came from the cache.
     pub fn word(&self) -> &'static str {
         if self.from_cache { "HIT" } else { "MISS" }

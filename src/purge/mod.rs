@@ -10,7 +10,7 @@
 //! | all | everything | [`Liveness::Dead`], or if soft [`Liveness::Stale`] |
 //! | URL | one path and query, all methods and variants; with an authority only that one, else all of the site | the same |
 //! | prefix | a path and everything below it (`/a`), or only what is below it (`/a/`); with an authority only that one | the same |
-//! | tag | what was stored with the tag | the same |
+//! | tag | what was stored with the tag, or with the group within one origin | the same |
 //! | path | all queries of a path, after an unsafe method; only what has an invented lifetime | [`Liveness::MustValidate`] |
 //! | floor | everything older | [`Liveness::MustValidate`] |
 //!
@@ -38,6 +38,6 @@ pub use counter::Counter;
 pub use index::Index;
 pub use position::Position;
 pub use prefixes::PREFIXES;
-pub use rule::{PrefixError, Print, Rule, Strength, Target, tag_hash};
+pub use rule::{PrefixError, Print, Rule, Strength, Target, group_hash, tag_hash};
 pub use rules::{Checked, Rules};
 pub use standing::{Judged, Liveness, Standing, Stored};

@@ -64,6 +64,15 @@ pub fn tag_hash(tag: &str) -> u64 {
     print(b't', &[tag]).0
 }
 
+/// Returns the hash of a group (RFC 9875), as records keep it beside the hash of its name. Responses share a group only within
+/// one origin: `authority` is that of the client where the key has it.
+pub fn group_hash(site: &str, authority: Option<&str>, group: &str) -> u64 {
+    match authority {
+        Some(authority) => print(b'g', &[site, group, authority]).0,
+        None => print(b'g', &[site, group]).0,
+    }
+}
+
 impl Target {
     /// Returns the target for all variants and methods of a path and query. Without an authority: of all authorities of the
     /// site.
@@ -93,6 +102,11 @@ impl Target {
 
     pub fn tag(tag: &str) -> Target {
         Target::Tag(tag_hash(tag))
+    }
+
+    /// A group of one origin. See [`group_hash`].
+    pub fn group(site: &str, authority: Option<&str>, group: &str) -> Target {
+        Target::Tag(group_hash(site, authority, group))
     }
 
     /// Returns the target for all queries of the path, of all authorities of the site: an origin that does not get the

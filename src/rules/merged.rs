@@ -60,6 +60,19 @@ impl Merged {
         self.keys_content |= how == How::Wholly && lists_post && spec.set.give_lifetime();
     }
 
+    /// Returns each rule with what it sets, in the order of the rules: `rule 3 of larder.toml: ttl = "10m"`.
+    pub fn each(&self) -> Vec<String> {
+        let mut rules: Vec<(&str, Vec<String>)> = Vec::new();
+        for (setting, name) in &self.by {
+            let written = self.set.written(*setting);
+            match rules.iter_mut().find(|(known, _)| *known == &**name) {
+                Some((_, settings)) => settings.push(written),
+                None => rules.push((name, vec![written])),
+            }
+        }
+        rules.into_iter().map(|(name, settings)| format!("{name}: {}", settings.join(", "))).collect()
+    }
+
     /// Returns who set a setting, and to what: `rule 3 of larder.toml: ttl = "10m"`.
     pub fn says(&self, setting: Setting) -> Option<String> {
         let (_, name) = self.by.iter().find(|(set, _)| *set == setting)?;

@@ -35,7 +35,7 @@ pub use compile::{Fault, MOST_EXPRESSIONS, MOST_PATTERNS, MOST_RULES};
 pub use matched::{How, Matched};
 pub use matching::{Asked, Rules, media_type};
 pub use merged::Merged;
-pub use pattern::{Words, cut};
+pub use pattern::{PathPattern, Words, cut};
 pub use query::{Parameter, select};
 pub use rewriting::Rewriting;
 pub use settings::{Setting, Settings, Stage};

@@ -69,6 +69,23 @@ fn has_wildcards(pattern: &str) -> bool {
     pattern.contains(['*', '?', '[', ']', '{', '}', '\\'])
 }
 
+/// A pattern of paths, as in the conditions of a rule.
+#[derive(Debug, Clone)]
+pub struct PathPattern(Vec<GlobMatcher>);
+
+impl PathPattern {
+    /// The error says what is wrong with the pattern, without the pattern itself.
+    pub fn new(pattern: &str) -> Result<PathPattern, String> {
+        Ok(PathPattern(path_globs(pattern)?.iter().map(Glob::compile_matcher).collect()))
+    }
+
+    /// Returns true if the pattern matches the path, whatever the query is.
+    pub fn matches(&self, path_and_query: &str) -> bool {
+        let path = path_and_query.split_once('?').map_or(path_and_query, |(path, _)| path);
+        self.0.iter().any(|glob| glob.is_match(path))
+    }
+}
+
 /// Patterns of a name or a value, in which `*` matches everything.
 #[derive(Debug, Clone, Default)]
 pub struct Words(Vec<GlobMatcher>);

@@ -96,6 +96,8 @@ settings! {
     tags: Vec<String>, Tags, "tags", Answer;
     /// The field of the answer that lists tags.
     tag_header: FieldName, TagHeader, "tag-header", Answer;
+    /// Clients get the fields that list tags.
+    forward_tags: bool, ForwardTags, "forward-tags", Request;
     /// Patterns of the names of parameters that are no part of the key.
     ignore_query: Vec<String>, IgnoreQuery, "ignore-query", Request;
     /// Patterns of the names of parameters that alone are part of the key.

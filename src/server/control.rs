@@ -1,35 +1,34 @@
 //! Answers the control socket, and collects the numbers of `larder stats`.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use serde_json::Value;
 
-use super::reload::Reloader;
+use super::{counters::Counters, explaining::Explainer, inventory::Inventory, reload::Reloader, sites, tailing::tail};
 use crate::{
-    admin::{
-        self,
-        figures::{Answers, Figures, Times},
-    },
-    client::Counters,
+    admin::{self, figures::Figures},
+    client,
+    clock::Clock,
     config::Config,
-    policy::Reason,
-    proxy::{Kind, Shared, Total},
-    store::Store,
+    policy::{self, DigestKey},
+    proxy::{Directory, Plan},
+    store::{self, OpenError, Store},
 };
 
 /// Opens the control socket. Without it Larder runs all the same.
 pub(super) fn open(
     config: &Config,
     listening: SocketAddr,
-    store: &Store,
-    shared: &Arc<Shared>,
     reloader: &Arc<Reloader>,
+    explainer: Explainer,
+    counted: &Arc<Counters>,
 ) -> Option<admin::Listening> {
-    let reloader = reloader.clone();
-    let (store, shared, counters) = (store.clone(), shared.clone(), config.client.counters.clone());
+    let (reloader, port, counted) = (reloader.clone(), listening.port(), counted.clone());
+    let (store, shared, clock) = (explainer.store.clone(), explainer.shared.clone(), explainer.clock.clone());
+    let counters = config.client.counters.clone();
     let (listening, origin) = (format!("http://{listening}"), config.sites[0].origin.url.clone());
     let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
-    let handler = move |command| match command {
+    let handler = move |command: admin::Command, reply: &mut admin::Reply<'_>| match command {
         admin::Command::Clear => {
             let clearing = store.clear();
             // what they bring is not stored any more, so nobody may join them
@@ -41,10 +40,21 @@ pub(super) fn open(
             let under_way = shared.counts.under_way();
             let (listening, origin) = (listening.clone(), origin.clone());
             let known = Figures { listening, origin, under_way, ..Figures::default() };
-            stats(&store, &counters, figures(known, &shared.counts.total())).map_err(|error| error.to_string())
+            stats(&store, &counters, counted.figures(known)).map_err(|error| error.to_string())
         }
         admin::Command::Reload => reloader.read_and_reload().map(|changes| Value::from(changes.to_string())),
         admin::Command::Ping => Ok(admin::identity()),
+        command @ (admin::Command::Purge(_) | admin::Command::List(_)) => {
+            let plan = reloader.plan();
+            let (directory, policy) = (Directory::new(&plan, port), plan.sites[0].policy.clone());
+            let inventory = Inventory { store: &store, directory, policy, clock: &clock };
+            inventory.answer(&command, &mut |items| reply.send(items))
+        }
+        admin::Command::Tail(filter) => tail(&shared, filter.as_deref(), reply),
+        admin::Command::Explain(wanted) => {
+            let explained = explainer.explain(&wanted)?;
+            serde_json::to_value(explained).map_err(|error| error.to_string())
+        }
     };
     match admin::listen(&config.store.folder, handler) {
         Ok(listening) => Some(listening),
@@ -58,8 +68,43 @@ pub(super) fn open(
     }
 }
 
+/// Answers a command about what is stored in a folder that no Larder runs on. Without settings its sites are not known, and
+/// `policy` says what is fresh. `items` gets the items of the answer.
+pub fn offline(
+    folder: &Path,
+    config: Option<&Config>,
+    policy: &policy::Options,
+    command: &admin::Command,
+    items: &mut dyn FnMut(Vec<admin::Item>) -> Result<(), String>,
+) -> Result<Value, String> {
+    let words = |error: OpenError| error.to_string();
+    let lock = Store::lock(folder).map_err(words)?;
+    let secret = DigestKey::new(Store::secret(Some(&lock)).map_err(|error| error.to_string())?);
+    let plan = match config {
+        Some(config) => sites::plan(config, &secret, None)?,
+        None => Plan { hosts: Vec::new(), sites: Vec::new() },
+    };
+    // nothing is evicted, whatever the settings of the next start are
+    let disk = store::stats_of(folder).map_err(words)?.disk_used * 2 + (1 << 30);
+    let options = store::Options { folder: folder.to_owned(), memory: store::LEAST_MEMORY, disk, max_object: disk / 4 };
+    let store = Store::open_with(options, |_| false, Some(lock));
+    let clock = Clock::system();
+    let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    rt.block_on(store.opened());
+    let port = config.map_or(0, |config| config.listen.port);
+    let directory = Directory::new(&plan, port);
+    let inventory = Inventory { store: &store, directory, policy: Arc::new(policy.clone()), clock: &clock };
+    let answer = match store.stats().state {
+        store::State::Open => inventory.answer(command, items),
+        store::State::Down(why) => Err(why),
+        _ => Err("the cache cannot be opened".to_owned()),
+    };
+    rt.block_on(store.close());
+    answer
+}
+
 /// Puts the numbers of all parts into one object.
-fn stats(store: &Store, counters: &Counters, figures: Figures) -> serde_json::Result<Value> {
+fn stats(store: &Store, counters: &client::Counters, figures: Figures) -> serde_json::Result<Value> {
     let mut stats = serde_json::to_value(store.stats())?;
     let Value::Object(numbers) = &mut stats else { return Ok(stats) };
     // these count lookups, and a request may look up more than once
@@ -81,28 +126,4 @@ fn stats(store: &Store, counters: &Counters, figures: Figures) -> serde_json::Re
         numbers.extend(figures);
     }
     Ok(stats)
-}
-
-/// Translates the counts of answers.
-fn figures(known: Figures, total: &Total) -> Figures {
-    let times = |times: &crate::proxy::Times| Times::new(times.count(), times.quantile(0.5), times.quantile(0.95));
-    let answers = |kind: &Kind| {
-        let reasons = &total.outcomes[*kind as usize];
-        // an outcome without an answer has no reason
-        let has_reason = !matches!(kind, Kind::Left | Kind::Lost);
-        let occurred = Reason::ALL.iter().zip(reasons).filter(|(_, count)| has_reason && **count > 0);
-        Answers {
-            requests: reasons.iter().sum(),
-            bytes: total.bytes[*kind as usize],
-            reasons: occurred.map(|(reason, count)| (reason.name(), *count)).collect(),
-        }
-    };
-    Figures {
-        running_seconds: total.running.as_secs(),
-        hit_time: times(&total.hits),
-        origin_time: times(&total.origin),
-        answers: Kind::ALL.iter().map(|kind| (kind.name().to_owned(), answers(kind))).collect(),
-        ..known
-    }
-    .derive(total.unasked)
 }

@@ -37,6 +37,11 @@ impl Reloader {
         Reloader { plan, secret, running: Mutex::new(config), source }
     }
 
+    /// Returns the sites that are served now.
+    pub(super) fn plan(&self) -> Arc<Plan> {
+        self.plan.load_full()
+    }
+
     /// Reads the settings once more, and takes them over. Says what has changed, or why nothing has.
     pub fn read_and_reload(&self) -> Result<Changes, String> {
         service::notify_reloading();

@@ -8,7 +8,7 @@ use crate::{
     message::StoredHead,
     origin::Origin,
     policy::{self, DigestKey, freshness},
-    proxy::{OriginUrl, Plan, SitePlan},
+    proxy::{HostMode, OriginUrl, Plan, SitePlan},
 };
 
 /// Returns the plan of all sites. What is the same in the plan before stays: connections, and what is known of the health
@@ -32,7 +32,9 @@ pub(super) fn plan(config: &Config, secret: &DigestKey, before: Option<&Plan>) -
             Some(known) => known.origin.clone(),
             None => Origin::prepare(site.origin_client.clone())?,
         };
-        let policy = policy::Options { site: name.into(), digest_key: secret.clone(), ..site.policy.clone() };
+        let keys_host = site.host_mode == HostMode::Client || site.forward_client;
+        let policy =
+            policy::Options { site: name.into(), digest_key: secret.clone(), keys_host, ..site.policy.clone() };
         let made = SitePlan {
             hosts: site.hosts.clone(),
             url,

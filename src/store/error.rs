@@ -48,6 +48,14 @@ impl std::fmt::Display for Odd {
     }
 }
 
+/// Returns true if an error says something about the disk, not about the files.
+pub fn is_the_disks(error: &io::Error) -> bool {
+    use io::ErrorKind::*;
+    let codes = [rustix::io::Errno::IO, rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
+    let kinds = [PermissionDenied, StorageFull, QuotaExceeded, ReadOnlyFilesystem, OutOfMemory, WouldBlock];
+    kinds.contains(&error.kind()) || codes.iter().any(|code| error.raw_os_error() == Some(code.raw_os_error()))
+}
+
 /// Says why a cache folder cannot be used, in words for the person who named it.
 #[derive(Debug)]
 pub enum OpenError {

@@ -243,6 +243,14 @@ impl Store {
         self.0.shared.epochs.now()
     }
 
+    /// Lets no database be opened anew from now on, or any. For benches/easing.rs. Returns how many were since the last call.
+    #[doc(hidden)]
+    pub fn keep_pages(&self, keeps: bool) -> u64 {
+        // where this is set nobody asks for it
+        self.0.shared.easing.store(keeps, Relaxed);
+        self.0.shared.counters.eased.swap(0, Relaxed)
+    }
+
     /// Looks in the memory tier alone, without waiting or I/O. `None`: ask `lookup`.
     pub fn recall(&self, key: &CacheKey) -> Option<Slot> {
         self.0.shared.recall(key)

@@ -20,6 +20,8 @@ pub struct StoredResponse {
     pub primary: CacheKey,
     pub head: StoredHead,
     pub body: StoredBody,
+    /// The version of its shard in `pending` when it was put, or looked up. Tells if its key has changed since.
+    pub version: u64,
     /// What the purge rules said about it when they were asked last.
     pub checked: Checked,
     /// The lines of its head, as the first answer has written them.

@@ -52,7 +52,7 @@ impl Store {
                 drop(shard);
                 return self.put(primary, StoredResponse { key: primary.beside_variants(), ..response }, epoch);
             }
-            let response = Arc::new(response);
+            let response = Arc::new(StoredResponse { version: shard.next_version(), ..response });
             shared.memory.keep(key, Slot::Response(response.clone()));
             shared.pending.put(&mut shard, response.clone(), shared.catalog.may_hold(&key));
             response
@@ -90,7 +90,7 @@ impl Store {
         if shared.catalog.may_hold(&primary) || shard.is_waiting(of) {
             shared.pending.forget(&mut shard, of);
         } else {
-            shard.version += 1;
+            shard.note_change(of);
         }
         drop(shard);
         if let Some(print) = pushed_out {
@@ -117,6 +117,7 @@ impl Store {
             primary,
             head,
             body: stored.body.clone(),
+            version: 0,
             checked: Checked::default(),
             written: Default::default(),
             parts: None,
@@ -134,8 +135,11 @@ impl Store {
             (Some(Slot::Response(held)), _) => same(&held, stored),
             (_, Some(Change::Response(held))) => same(held, stored),
             (Some(Slot::Variants(_)), _) | (_, Some(_)) => false,
-            // only the disk holds it: what was put there since, and memory has let go of, is taken for it
-            (None, None) => shared.catalog.entry(&stored.key).is_some(),
+            // only the disk holds it, and it need not be read: nothing has changed it since
+            (None, None) => {
+                shared.catalog.entry(&stored.key).is_some()
+                    && shard.is_unchanged(Print::of(&stored.key), stored.version)
+            }
         }
     }
 
@@ -160,7 +164,7 @@ impl Store {
             if there {
                 shared.pending.forget(&mut shard, print);
             } else {
-                shard.version += 1;
+                shard.note_change(print);
             }
             (there, variants)
         };
@@ -174,7 +178,7 @@ impl Store {
         let shared = &self.0.shared;
         {
             let mut shard = shared.pending.shard(primary);
-            shard.version += 1;
+            shard.note_change(Print::of(primary));
             // a lookup gathers those that are left
             shared.memory.remove(primary);
             keys.iter().for_each(|key| shared.catalog.index.variants.remove(Print::of(primary), Print::of(key)));
@@ -185,7 +189,7 @@ impl Store {
             if shared.catalog.may_hold(key) || shard.is_waiting(Print::of(key)) {
                 shared.pending.forget(&mut shard, Print::of(key));
             } else {
-                shard.version += 1;
+                shard.note_change(Print::of(key));
             }
         }
         self.wake();
@@ -201,7 +205,7 @@ impl Store {
         if shared.catalog.index.find(print).is_some() || shard.is_waiting(print) {
             shared.pending.forget(&mut shard, print);
         } else {
-            shard.version += 1;
+            shard.note_change(print);
         }
     }
 }

@@ -77,6 +77,7 @@ fn what_cannot_be_understood_is_one_line_too_that_names_the_flag_or_the_variable
         "several values of --origin: one Larder has one origin; start one Larder for each, with its own --port";
     let negative = |flag: &str, value: &str, expected: &str| format!("invalid {flag} \"{value}\": expected {expected}");
     let seconds = "a time such as 30s, 1h30m, 2d or 1w";
+    let to_purge = "name URLs, --prefix, --tag, --glob, --stale or --all, for example larder purge /products/1";
     let meant = |typed: &str, meant: &str| format!("unknown {typed}: did you mean {meant}? (larder --help lists all)");
     for (words, variables, line) in [
         (&["--orign", "http://a"][..], &[][..], meant("flag --orign", "--origin")),
@@ -87,9 +88,10 @@ fn what_cannot_be_understood_is_one_line_too_that_names_the_flag_or_the_variable
         (&["--upstream", "http://a"], &[], meant("flag --upstream", "--origin URL")),
         (&["--target", "http://a"], &[], meant("flag --target", "--origin URL")),
         (&["clear"], &[], meant("command \"clear\"", "--clear-cache")),
-        (&["purge", "/a"], &[], meant("command \"purge\"", "--clear-cache")),
-        (&["purge", "http://a/b"], &[], meant("command \"purge\"", "--clear-cache")),
-        (&["purge"], &[], meant("command \"purge\"", "--clear-cache")),
+        (&["purge", "--cache-dir", "/x"], &[], format!("missing what to purge: {to_purge}")),
+        (&["purge", "/a", "--all", "--cache-dir", "/x"], &[], format!("more than one thing to purge: {to_purge}")),
+        (&["ls", "--sort", "hits"], &[], "invalid --sort \"hits\": expected size, age or expires".to_owned()),
+        (&["list"], &[], meant("command \"list\"", "ls")),
         (&["stat"], &[], meant("command \"stat\"", "stats")),
         (&["clear-cache"], &[], meant("command \"clear-cache\"", "--clear-cache")),
         (&["stats", "clear-cache"], &[], meant("command \"clear-cache\"", "--clear-cache")),

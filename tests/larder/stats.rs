@@ -238,3 +238,40 @@ fn who_sends_late_content_is_refused_and_who_reads_nothing_has_not_left() {
     let expected = BTreeMap::from([("not_cached".to_owned(), 1), ("refused".to_owned(), 1)]);
     until("it to be counted", || kinds(&numbers(&cache)) == expected);
 }
+
+#[test]
+fn counters_go_on_over_a_restart_and_a_watch_shows_them_again_and_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let origin = Origin::always(respond(200, &["Cache-Control: max-age=600"], "hello"));
+    let start = || Spawned::start(&origin.url(), &cache, &["-q"]);
+    let larder_ = start();
+    assert_eq!(larder_.get("/a").status, 200);
+    until("it to be counted", || kinds(&numbers(&cache)).get("miss") == Some(&1));
+    assert_eq!(numbers(&cache)["counted_since"], Value::Null);
+    assert_eq!(larder_.stop().code(), Some(0));
+    let larder_ = start();
+    until("a hit", || larder_.get("/a").x_cache() == "HIT");
+    until("it to be counted", || kinds(&numbers(&cache)).get("fresh") == Some(&1));
+    let now = numbers(&cache);
+    assert_eq!((kinds(&now)["miss"] >= 1, now["origin_time"]["count"].as_u64() >= Some(1)), (true, true), "{now}");
+    assert!(now["counted_since"].as_i64().unwrap() > 1_700_000_000_000, "{now}");
+    assert!(lines(&cache)[0].contains(", counters since "), "{:?}", lines(&cache));
+    let mut command = larder(&["stats", "--watch", "--json", "--cache-dir", cache.to_str().unwrap()]);
+    let mut watch = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut read = std::io::BufReader::new(watch.stdout.take().unwrap());
+    for _ in 0..2 {
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut read, &mut line).unwrap();
+        let numbers: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(numbers[cache.to_str().unwrap()]["state"], "open");
+    }
+    // nobody reads it any more: it ends by itself
+    drop(read);
+    assert!(watch.wait().unwrap().success());
+    // a file that is damaged counts as none
+    assert_eq!(larder_.stop().code(), Some(0));
+    std::fs::write(cache.join("counters"), "{\"answers\": 7").unwrap();
+    let larder_ = start();
+    assert_eq!((&numbers(&cache)["counted_since"], larder_.get("/a").status), (&Value::Null, 200));
+}

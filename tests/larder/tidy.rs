@@ -29,7 +29,8 @@ const FENCES: &[(&str, &[&str])] = &[
         ],
     ),
     ("announce", &["config", "policy", "terminal", "units"]),
-    ("admin", &["policy", "store", "terminal", "units"]),
+    ("admin", &["clock", "explanation", "policy", "store", "terminal", "units"]),
+    ("explanation", &["terminal"]),
     ("key", &["message"]),
     ("message", &["clock", "purge"]),
     ("purge", &[]),
@@ -43,8 +44,20 @@ const FENCES: &[(&str, &[&str])] = &[
     (
         "proxy",
         &[
-            "client", "clock", "fields", "key", "logging", "message", "origin", "policy", "purge", "rules", "store",
-            "terminal", "units",
+            "client",
+            "clock",
+            "explanation",
+            "fields",
+            "key",
+            "logging",
+            "message",
+            "origin",
+            "policy",
+            "purge",
+            "rules",
+            "store",
+            "terminal",
+            "units",
         ],
     ),
 ];
@@ -60,6 +73,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("jiff", &["terminal.rs"]),
     ("toml", &["config/file/document.rs"]),
     ("ipnet", &["client/trusted.rs"]),
+    ("indicatif", &["commands/bar.rs"]),
 ];
 
 /// Words that stand for nothing, or for something that has a better name (design.md §2).

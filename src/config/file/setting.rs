@@ -62,6 +62,7 @@ pub fn set(settings: &mut Settings, setting: Setting, value: &Written) -> Result
         Setting::Ignore => settings.ignore = Some(value.list(ignore)?),
         Setting::Tags => settings.tags = Some(texts(value, "a tag, for example \"product\"")?),
         Setting::TagHeader => settings.tag_header = Some(field(value)?),
+        Setting::ForwardTags => settings.forward_tags = Some(value.switch()?),
         Setting::IgnoreQuery => settings.ignore_query = Some(parameters(value)?),
         Setting::OnlyQuery => settings.only_query = Some(parameters(value)?),
         Setting::SortQuery => settings.sort_query = Some(value.switch()?),

@@ -82,6 +82,7 @@ max-object = "1024B"
 ignore = ["no-store", "vary"]
 tags = ["product"]
 tag-header = "surrogate-key"
+forward-tags = true
 ignore-query = ["utm_*"]
 only-query = ["q"]
 sort-query = true

@@ -55,6 +55,7 @@ fn usual() -> Options {
         max_fields: 256,
         site: "".into(),
         digest_key: DigestKey::default(),
+        keys_host: false,
         steering: Steering::default(),
     }
 }

@@ -1,8 +1,36 @@
 use super::*;
-use crate::{message::Part, policy::freshness::usable_for};
+use crate::{
+    message::Part,
+    policy::{freshness::usable_for, storing::objections},
+};
 
 fn verdict(asked: &[&str], status: u16, answer: &[&str], options: &Options) -> Option<Reason> {
-    storing(&get(asked), &response(status, answer), times(T0), options).err()
+    let (asked, answer) = (get(asked), response(status, answer));
+    let reason = storing(&asked, &answer, times(T0), options).err();
+    assert_eq!(objections(&asked, &answer, times(T0), options).first().copied(), reason, "{asked:?} {answer:?}");
+    reason
+}
+
+#[test]
+fn every_objection_is_named_and_the_first_one_is_the_reason() {
+    let request = get(&["Authorization: x", "Cookie: a=1", "Cache-Control: no-store"]);
+    let answer = response(403, &["Cache-Control: private, no-store", "Set-Cookie: b=2", "Vary: *"]);
+    assert_eq!(
+        objections(&request, &answer, times(T0), &usual()),
+        [
+            Reason::RequestNoStore,
+            Reason::NoStore,
+            Reason::Private,
+            Reason::Authorization,
+            Reason::StatusWithoutFreshness,
+            Reason::SetCookie,
+            Reason::CookieWithoutFreshness,
+            Reason::VaryStar,
+        ]
+    );
+    let unlimited = response(200, &["Cache-Control: no-cache"]);
+    assert_eq!(objections(&get(&[]), &unlimited, times(T0), &usual()), [Reason::NoCache]);
+    assert_eq!(objections(&get(&[]), &response(200, &["ETag: \"1\""]), times(T0), &usual()), []);
 }
 
 #[test]

@@ -61,6 +61,7 @@ pub async fn run<P>(
     let mut spill = Spill::Memory;
     let mut attendance = Attendance { fill, began: clock::instant(), deserted: None, alone };
     loop {
+        let began = clock::instant();
         let next = {
             let mut coming = std::pin::pin!(attendance.attended(next()));
             loop {
@@ -73,6 +74,7 @@ pub async fn run<P>(
                 }
             }
         };
+        spill.note_origin(began.elapsed());
         let Some(piece) = next else { break };
         let piece = piece.map_err(FillError::Origin)?;
         if piece.is_empty() {

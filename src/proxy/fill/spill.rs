@@ -1,9 +1,6 @@
 //! Writes the bytes of a fill to the disk. No client waits for that, up to a limit.
 
-use std::{
-    pin::Pin,
-    time::{Duration, Instant},
-};
+use std::{pin::Pin, time::Duration};
 
 use bytes::Bytes;
 
@@ -15,9 +12,8 @@ use crate::{
 
 /// The most pieces of one body that wait for the disk, beside the limit in bytes ([`LAG`] windows, which is 4 MiB).
 const PIECES: usize = 1024;
-/// How long the clients of one body wait for the disk in all, at least. If more than the limit waits for the disk, the origin
-/// is not read on. When clients have waited for so long, and for half of the time that the body has taken, it is not stored
-/// any more, and the origin is read on.
+/// How long the clients of one body wait for the disk in all. If more than the limit waits for the disk, the origin is not
+/// read on. When clients have waited for so long, the body is not stored any more, and the origin is read on.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Whether the bytes of a fill are written to the disk as well.
@@ -41,16 +37,16 @@ pub struct Behind {
     waiting: Vec<Bytes>,
     /// The number of bytes in `waiting`.
     bytes: u64,
-    began: Instant,
-    /// How long clients have waited for the disk.
+    /// How long clients have waited for the disk, less the time for which they have waited for the origin since: by so much they
+    /// have caught up with it.
     waited: Duration,
 }
 
 impl Behind {
     fn begin(writer: BodyWriter, waiting: Vec<Bytes>) -> Behind {
         let bytes = waiting.iter().map(|piece| piece.len() as u64).sum();
-        let (longest, began, waited) = (writer.longest(), clock::instant(), Duration::ZERO);
-        Behind { writer: Some(writer), longest, writing: None, waiting, bytes, began, waited }
+        let (longest, waited) = (writer.longest(), Duration::ZERO);
+        Behind { writer: Some(writer), longest, writing: None, waiting, bytes, waited }
     }
 
     /// Begins to write the pieces that wait, unless it writes already or too few wait to be worth it.
@@ -100,7 +96,7 @@ impl Behind {
             self.write(0);
             let moved = fill.readers_moved.notified();
             let is_awaited = fill.lock().is_awaited();
-            let patience = PATIENCE.max(self.began.elapsed() / 2).saturating_sub(self.waited);
+            let patience = PATIENCE.saturating_sub(self.waited);
             if is_awaited && patience.is_zero() {
                 return Err(StoreError::TooSlow);
             }
@@ -159,6 +155,13 @@ impl Spill {
             Spill::Refused(_) => {}
         }
         Ok(())
+    }
+
+    /// Notes that clients had to wait for the origin for so long.
+    pub fn note_origin(&mut self, took: Duration) {
+        if let Spill::Disk(behind) = self {
+            behind.waited = behind.waited.saturating_sub(took);
+        }
     }
 
     /// Waits until pieces were written. Cancel safe.

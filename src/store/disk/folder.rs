@@ -31,7 +31,7 @@ const TAG: &str = "CACHEDIR.TAG";
 const SIGNATURE: &[u8] =
     b"Signature: 8a477f597d28d172789f06886806bc55\n# This is a cache of Larder's: it may be removed.\n";
 /// The other names in a cache folder, without those that end in a number.
-const OURS: [&str; 6] = ["lock", "secret", "secret.new", "live", "filling", "control"];
+const OURS: [&str; 8] = ["lock", "secret", "secret.new", "live", "filling", "control", "counters", "counters.new"];
 
 /// The lock of a cache folder. One process holds it, as long as this lives.
 #[derive(Debug)]

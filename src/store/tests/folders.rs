@@ -194,3 +194,31 @@ fn a_body_on_its_way_outlives_a_failure_of_the_disk() {
         assert_eq!(served(&open(options).await, "large").await, Some(content("large", 500_000)));
     });
 }
+
+#[test]
+fn a_body_whose_file_cannot_be_moved_in_is_not_stored_and_everything_else_is() {
+    run(async {
+        let folder = folder();
+        let options = disk_only(folder.path());
+        let store = open(options.clone()).await;
+        put(&store, "before", 3_000);
+        store.flush().await;
+        // where the next bodies go
+        for number in 2..4 {
+            fs::create_dir(options.folder.join(format!("live/fresh-1/{number}.body"))).expect("made");
+        }
+        put_large(&store, "large", 400_000).await;
+        put(&store, "after", 3_000);
+        store.flush().await;
+        assert_eq!((store.stats().state, store.stats().errors), (State::Open, 0));
+        assert_eq!(served(&store, "large").await, None);
+        assert_eq!(served(&store, "before").await, Some(content("before", 3_000)));
+        assert_eq!(served(&store, "after").await, Some(content("after", 3_000)));
+        put_large(&store, "another", 400_000).await;
+        put_large(&store, "large", 400_000).await;
+        store.close().await;
+        let store = open(options).await;
+        assert_eq!(served(&store, "large").await, Some(content("large", 400_000)));
+        assert_eq!(served(&store, "after").await, Some(content("after", 3_000)));
+    });
+}

@@ -6,7 +6,7 @@ use super::support::*;
 use crate::{
     clock::Timestamp,
     message::StoredHead,
-    store::{Options, Store, StoredBody},
+    store::{Options, Slot, Store, StoredBody, StoredResponse},
 };
 
 /// Gives a stored response another head, as a 304 does.
@@ -217,4 +217,74 @@ fn whatever_is_put_confirmed_forgotten_evicted_and_reopened_only_the_newest_is_f
         evicted += store.stats().evicted;
         assert!(confirmed > 40 && evicted > 10, "{confirmed} {evicted}");
     });
+}
+
+#[test]
+fn what_was_put_since_the_lookup_is_not_replaced_by_a_confirmation_of_what_was_there_before() {
+    for memory in [0, 16 * MIB] {
+        run(async {
+            let folder = folder();
+            let store = open(Options { memory, ..options(folder.path()) }).await;
+            for (name, is_flushed) in [("waiting", false), ("written", true)] {
+                put(&store, name, 3_000);
+                store.flush().await;
+                let old = found(&store, name).await.expect("found");
+                let mut new = response(name, 0);
+                // as long as the old one
+                new.head.response_time = Timestamp(1_300);
+                new.body = StoredBody::Memory(content("new", 3_000).0);
+                store.put(key(name), new, store.epoch());
+                if is_flushed {
+                    store.flush().await;
+                }
+                store.freshen(
+                    key(name),
+                    &old,
+                    StoredHead { response_time: Timestamp(9), ..old.head.clone() },
+                    store.epoch(),
+                );
+                assert_eq!(served(&store, name).await, Some(content("new", 3_000)), "--memory {memory}, {name}");
+                // what is stored now can be confirmed
+                store.flush().await;
+                let new = found(&store, name).await.expect("found");
+                store.freshen(
+                    key(name),
+                    &new,
+                    StoredHead { response_time: Timestamp(9), ..new.head.clone() },
+                    store.epoch(),
+                );
+                assert_eq!(found(&store, name).await.expect("found").head.response_time, Timestamp(9), "{name}");
+            }
+        });
+    }
+}
+
+#[test]
+fn of_a_put_and_a_confirmation_at_the_same_time_the_put_stays() {
+    const ROUNDS: usize = 3_000;
+    let folder = folder();
+    let store = run(open(options(folder.path())));
+    let body = |round: usize| content(&round.to_string(), 300).0;
+    let put_round = |round: usize| {
+        let mut stored = StoredResponse { body: StoredBody::Memory(body(round)), ..response("a", 0) };
+        stored.head.response_time = Timestamp(round as i64);
+        store.put(key("a"), stored, store.epoch());
+    };
+    put_round(0);
+    for round in 1..ROUNDS {
+        let Some(Slot::Response(old)) = store.recall(&key("a")) else { panic!("it is not found") };
+        let begin = std::sync::Barrier::new(2);
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                begin.wait();
+                put_round(round);
+            });
+            begin.wait();
+            let head = StoredHead { response_time: Timestamp(-1), ..old.head.clone() };
+            store.freshen(key("a"), &old, head, store.epoch());
+        });
+        let Some(Slot::Response(now)) = store.recall(&key("a")) else { panic!("it is not found") };
+        let StoredBody::Memory(bytes) = &now.body else { panic!("it is short") };
+        assert!(*bytes == body(round), "{round}");
+    }
 }

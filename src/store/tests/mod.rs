@@ -4,7 +4,6 @@ mod admission;
 mod counting;
 mod crash;
 mod damage;
-mod easing;
 mod folders;
 mod freshening;
 mod hot;

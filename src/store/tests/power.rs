@@ -188,6 +188,47 @@ fn whatever_the_disk_kept_when_the_power_went_is_served_right_and_what_was_durab
     assert!(all_found.iter().all(|found| *found > 0), "{all_found:?}");
 }
 
+/// Stores more than the limit, until a generation was removed.
+async fn evict(folder: &Path) {
+    let store = open(Options { disk: 16 * MIB, max_object: 4 * MIB, ..disk_only(folder) }).await;
+    for number in 0.. {
+        put(&store, &number.to_string(), 30_000);
+        if number % 10 == 9 {
+            store.flush().await;
+            if store.stats().evicted > 0 {
+                break;
+            }
+        }
+    }
+    removed(&store).await;
+    store.close().await;
+}
+
+#[test]
+fn the_names_of_a_generation_that_made_room_reach_the_disk_before_its_files_are_removed() {
+    if let Some(folder) = in_child() {
+        return run(evict(&folder));
+    }
+    if !strace_is_there() {
+        return;
+    }
+    let folder = folder();
+    let (log, worked) = (folder.path().join("trace"), folder.path().join("worked"));
+    let test = "power::the_names_of_a_generation_that_made_room_reach_the_disk_before_its_files_are_removed";
+    let strace = ["strace", "-f", "-y", "-xx", "-s", "4194304", "-e", Trace::CALLS, "-o"];
+    let output = child(test, &worked, &[&strace[..], &[log.to_str().expect("a path")]].concat()).wait_with_output();
+    assert!(output.expect("a child").status.success());
+    let ops = Trace::read(&log, &worked.join("cache")).ops;
+    let moved =
+        |op: &Op| matches!(op, Op::Rename(from, to) if from.starts_with("live/fresh-1") && to.starts_with("gone-1"));
+    let moved = ops.iter().position(moved).expect("it was moved away");
+    let removed = |op: &Op| matches!(op, Op::Remove(path) if path.starts_with("gone-1"));
+    let removed = ops.iter().position(removed).expect("it was removed");
+    // a folder is no file of the trace
+    let synced = ops[moved..removed].iter().filter(|op| matches!(op, Op::Sync(None, _))).count();
+    assert!(synced >= 2, "the folder that it left, and the one that it went to: {synced}");
+}
+
 /// The body that is found under a name. Where syncs are lies its pieces may be damaged: it breaks off, visibly, and is gone.
 async fn readable(store: &Store, name: &str, kept: Kept) -> Option<Content> {
     let stored = found(store, name).await?;

@@ -1,6 +1,6 @@
 //! Purging: nothing that was purged is ever found, and nothing else is lost.
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::join_all};
 
 use super::{damage::copied, support::*};
 use crate::{
@@ -109,6 +109,20 @@ fn a_rule_is_not_forgotten_while_what_it_reaches_waits_to_be_written() {
 async fn reopened(store: Store, options: &crate::store::Options) -> Store {
     store.close().await;
     open(options.clone()).await
+}
+
+#[test]
+fn purges_at_the_same_time_do_not_take_each_other_for_a_disk_that_is_down() {
+    let folder = folder();
+    run(async {
+        let store = open(options(folder.path())).await;
+        for round in 0..20 {
+            let purges = (0..500).map(|number| store.purge(url(&format!("{round}-{number}")), Strength::Hard, NOW));
+            for purged in join_all(purges).await {
+                purged.expect("on the disk");
+            }
+        }
+    });
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Space that is given back, and what must not go with it.
 
-use std::os::unix::fs::MetadataExt;
+use std::{os::unix::fs::MetadataExt, sync::atomic::Ordering::Relaxed};
 
 use super::support::*;
 use crate::{
@@ -24,7 +24,7 @@ fn the_variants_of_an_invalidated_url_give_their_space_back() {
         store.invalidate(&key("page"));
         store.flush().await;
         assert_eq!(store.stats().responses, 0);
-        store.sweep().await;
+        // by no sweep, which comes hours later
         removed(&store).await;
         assert!(du(folder.path()) < before - 2_900_000, "{before} bytes before, {} after", du(folder.path()));
     });
@@ -176,5 +176,67 @@ fn a_smaller_limit_holds_from_the_opening_on_though_nothing_is_stored() {
         }
         let stats = store.stats();
         assert!(stats.evicted > 0 && stats.responses > 0, "{stats:?}");
+    });
+}
+
+#[test]
+fn a_record_that_is_replaced_is_read_only_where_its_body_has_a_file_or_may_be_the_same() {
+    run(async {
+        let folder = folder();
+        let store = open(disk_only(folder.path())).await;
+        let reads = || {
+            let generations = store.0.shared.catalog.generations();
+            generations.iter().map(|generation| generation.database.reads.load(Relaxed)).sum::<u64>()
+        };
+        for (before, after, count) in [
+            (100, 120, 0),
+            (100, 100_000, 0),
+            (150_000, 100, 0),
+            (150_000, 3_000, 0),
+            (3_000, 100, 0),
+            // it may be the same body once more
+            (3_000, 3_000, 1),
+            // the file of its body goes with it
+            (400_000, 100, 1),
+        ] {
+            if before > 256 * 1024 {
+                put_large(&store, "a", before).await;
+            } else {
+                put(&store, "a", before);
+            }
+            store.flush().await;
+            let read = reads();
+            put(&store, "a", after);
+            store.flush().await;
+            assert_eq!(reads() - read, count, "{after} bytes in place of {before}");
+            store.invalidate(&key("a"));
+            store.flush().await;
+            assert_eq!(reads() - read, count, "{after} bytes forgotten");
+        }
+        removed(&store).await;
+        assert_eq!(body_files(&store.0.shared.options.folder).len(), 0);
+    });
+}
+
+#[test]
+fn a_generation_that_is_full_stays_open() {
+    run(async {
+        let folder = folder();
+        let store = open(Options { memory: 64 * MIB, disk: 32 * MIB, ..options(folder.path()) }).await;
+        let generation = |number| store.0.shared.catalog.generation(number);
+        let first = generation(1).expect("the first one");
+        for number in 0.. {
+            put(&store, &number.to_string(), 3_000);
+            if number % 100 == 99 {
+                store.flush().await;
+            }
+            if generation(2).is_some() {
+                break;
+            }
+        }
+        assert!(first.may_leave(), "it is full");
+        // one that was closed, or opened anew, holds none
+        assert!(first.database.pages() > 0);
+        assert!(std::sync::Arc::ptr_eq(&first, &generation(1).expect("the first one")));
     });
 }

@@ -1,5 +1,7 @@
+use std::sync::{Mutex, atomic::Ordering::SeqCst};
+
 use super::support::*;
-use crate::store::Options;
+use crate::store::{Options, format::print::Print};
 
 #[test]
 fn stats_say_how_much_of_its_limit_each_tier_uses_and_what_was_evicted() {
@@ -43,5 +45,72 @@ fn stats_keep_their_names() {
                         memory_limit memory_used misses not_read not_written responses set_aside state swept waiting";
         assert_eq!(names, expected.split(' ').collect::<Vec<_>>());
         assert_eq!(stats["state"], "open");
+    });
+}
+
+#[test]
+fn what_was_popular_fades_also_while_nothing_is_written() {
+    run(async {
+        let folder = folder();
+        let store = open(options(folder.path())).await;
+        put(&store, "a", 300);
+        store.flush().await;
+        // so often that the weights fade
+        for _ in 0..9_000 {
+            store.recall(&key("a")).expect("in memory");
+        }
+        let weight = || store.0.shared.sketch.weight(Print::of(&key("a")).0);
+        let mut beats = 0..10_000;
+        while weight() > u8::MAX / 2 {
+            assert!(beats.next().is_some(), "it weighs {}", weight());
+            beat(1).await;
+        }
+    });
+}
+
+/// The warnings about responses that were not written.
+static WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+struct Logger;
+
+impl log::Log for Logger {
+    fn enabled(&self, about: &log::Metadata) -> bool {
+        about.level() <= log::Level::Warn
+    }
+
+    fn log(&self, record: &log::Record) {
+        let text = record.args().to_string();
+        if text.contains("were not written") {
+            WARNINGS.lock().expect("no panic").push(text);
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+#[test]
+fn how_many_responses_were_not_written_is_said_once_at_the_next_measuring() {
+    log::set_logger(&Logger).expect("no other logger");
+    log::set_max_level(log::LevelFilter::Warn);
+    run(async {
+        let folder = folder();
+        let store = open(options(folder.path())).await;
+        // the writer does not hear of them
+        store.0.shared.woken.store(true, SeqCst);
+        for number in 0.. {
+            put(&store, &number.to_string(), 100_000);
+            if store.stats().not_written == 3 {
+                break;
+            }
+        }
+        let said = || WARNINGS.lock().expect("no panic").clone();
+        let mut beats = 0..10_000;
+        while said().is_empty() {
+            assert!(beats.next().is_some(), "nothing was said");
+            beat(1).await;
+        }
+        // twice as long as between two measurings
+        beat(2_000).await;
+        assert_eq!(said(), ["the disk is too slow: 3 responses were not written to it since the last minute"]);
     });
 }

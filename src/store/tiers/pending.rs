@@ -39,6 +39,8 @@ pub struct Shard {
     waiting: HashMap<Print, Waiting>,
     /// Counts the changes. A lookup that read the disk while this moved looks again.
     pub version: u64,
+    /// The version that the last change gave, for each group of keys that had one.
+    changed: HashMap<u8, u64>,
 }
 
 const SHARDS: usize = 64;
@@ -109,7 +111,7 @@ impl Pending {
         if on_disk || shard.waiting.contains_key(&print) {
             self.add(shard, print, Change::Forgotten);
         } else {
-            shard.version += 1;
+            shard.note_change(print);
         }
     }
 
@@ -119,7 +121,7 @@ impl Pending {
     }
 
     fn add(&self, shard: &mut Shard, print: Print, change: Change) {
-        shard.version += 1;
+        shard.note_change(print);
         if self.bytes.load(Relaxed) + OVERHEAD > self.limit.saturating_mul(2) {
             self.overflowed.store(true, Relaxed);
             return;
@@ -260,6 +262,23 @@ impl Shard {
         }
     }
 
+    /// Counts a change of the key with this print.
+    pub fn note_change(&mut self, print: Print) {
+        self.version = self.next_version();
+        self.changed.insert(group(print), self.version);
+    }
+
+    /// Returns the version that the next change gives.
+    pub fn next_version(&self) -> u64 {
+        self.version + 1
+    }
+
+    /// Returns true if the key with this print has not changed since this version. Returns false also if another key of its
+    /// group has changed.
+    pub fn is_unchanged(&self, print: Print, since: u64) -> bool {
+        self.changed.get(&group(print)).is_none_or(|changed| *changed <= since)
+    }
+
     /// Returns true if a change of the key with this print waits.
     pub fn is_waiting(&self, print: Print) -> bool {
         self.waiting.contains_key(&print)
@@ -268,6 +287,11 @@ impl Shard {
 
 fn number(print: Print) -> usize {
     print.0 as usize % SHARDS
+}
+
+/// Returns the group of a key within its shard.
+fn group(print: Print) -> u8 {
+    (print.0 / SHARDS as u64) as u8
 }
 
 fn cost(change: &Change) -> u64 {

@@ -203,6 +203,11 @@ impl Purges {
         Some((log.waiting.iter().map(rules::line).collect(), last))
     }
 
+    /// Returns true if a rule up to this position waits for the journal.
+    pub fn is_waiting(&self, last: Position) -> bool {
+        self.log().waiting.iter().any(|rule| rule.position <= last)
+    }
+
     /// Notes that the rules up to this position are in the journal on the disk.
     pub fn are_written(&self, last: Position) {
         self.log().waiting.retain(|rule| rule.position > last);

@@ -84,7 +84,7 @@ impl Shared {
             let there = is_open && (!written.is_empty() || !is_varying && self.catalog.entry(key).is_some());
             let found = if there {
                 match turn.take().or_else(|| self.lookups.free().map(Ok)) {
-                    Some(Ok(turn)) => match self.read_behind(key, written, turn).await {
+                    Some(Ok(turn)) => match self.read_behind(key, version, written, turn).await {
                         Ok(Read { is_reopening: true, .. }) => {
                             self.reopened().await;
                             continue;
@@ -195,13 +195,14 @@ impl Shared {
     async fn read_behind(
         self: &Arc<Self>,
         key: &CacheKey,
+        version: u64,
         variants: Vec<Print>,
         turn: Turn,
     ) -> Result<Read, StoreError> {
         let (shared, key) = (self.clone(), *key);
         let found = patient_hop(move || {
             let read = match variants.is_empty() {
-                true => match shared.read(&key) {
+                true => match shared.read(&key, version) {
                     Ok(slot) => Ok(Read { slot, ..Read::default() }),
                     Err(StoreError::Busy) => Ok(Read { is_reopening: true, ..Read::default() }),
                     Err(error) => Err(error),
@@ -223,10 +224,10 @@ impl Shared {
         self.warn_once(format!("reading the cache failed: {error}"));
     }
 
-    /// Reads what the disk holds under a key. Blocks.
-    pub fn read(&self, key: &CacheKey) -> Result<Option<Slot>, StoreError> {
+    /// Reads what the disk holds under a key, at this version of the key's shard. Blocks.
+    pub fn read(&self, key: &CacheKey, version: u64) -> Result<Option<Slot>, StoreError> {
         self.newest(Print::of(key), |generation| {
-            generation.database.find(key)?.map(|record| self.understand(*key, record)).transpose()
+            generation.database.find(key)?.map(|record| self.understand(*key, version, record)).transpose()
         })
     }
 
@@ -281,7 +282,12 @@ impl Shared {
     }
 
     /// Finds the body of a record, which may be in another generation.
-    fn understand(&self, key: CacheKey, Record { primary, head, body }: Record) -> Result<Slot, StoreError> {
+    fn understand(
+        &self,
+        key: CacheKey,
+        version: u64,
+        Record { primary, head, body }: Record,
+    ) -> Result<Slot, StoreError> {
         let body = match body {
             RecordBody::Inline(bytes) => StoredBody::Memory(bytes),
             RecordBody::Beside(home) => {
@@ -301,6 +307,7 @@ impl Shared {
             primary,
             head,
             body,
+            version,
             checked: Checked::default(),
             written: Default::default(),
             parts: None,

@@ -15,6 +15,7 @@ use crate::{
     store::{
         StoreError,
         disk::{body::DiskBody, generation::Class, journal::Journal, records::Records},
+        error::is_the_disks,
         format::{
             lines::{self, Line},
             location::{FileName, Home, Location},
@@ -262,7 +263,7 @@ impl Generations {
             }
             StoredBody::Disk(body) => {
                 let home = match body.home() {
-                    None => self.fresh.take_in(body)?,
+                    None => self.take_in(body)?,
                     Some(known) => old.filter(|old| self.may_keep(old) && is_same(old, &known)),
                 };
                 let Some(home) = home else {
@@ -305,6 +306,19 @@ impl Generations {
             Some(Err(StoreError::Busy)) => Err(StoreError::Busy),
             // a record that cannot be read names nothing
             Some(Err(_)) | None => Ok(None),
+        }
+    }
+
+    /// Moves in a body that was just filled. `None`: its file is gone, or cannot be moved. One file is no reason to go on without
+    /// the disk.
+    fn take_in(&mut self, body: &DiskBody) -> Result<Option<Home>, StoreError> {
+        match self.fresh.take_in(body) {
+            Err(StoreError::Io(error)) if !is_the_disks(&error) || error.kind() == io::ErrorKind::PermissionDenied => {
+                self.shared
+                    .warn_once(format!("a body is not stored, its file cannot be moved into the cache: {error}"));
+                Ok(None)
+            }
+            taken => taken,
         }
     }
 

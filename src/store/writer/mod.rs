@@ -316,12 +316,13 @@ impl Writer {
 
     /// Makes the rules that wait reach the disk, and lets a sweep soon give back the room of what they kill.
     fn purge(&mut self) -> Result<(), StoreError> {
-        if self.shared.purges.waiting().is_some() {
+        if let Some((_, last)) = self.shared.purges.waiting() {
             self.sync();
-        }
-        if self.shared.purges.waiting().is_some() {
-            // the disk is down
-            return Err(StoreError::Closed);
+            // others may have come meanwhile
+            if self.shared.purges.is_waiting(last) {
+                // the disk is down
+                return Err(StoreError::Closed);
+            }
         }
         let soon = clock::instant() + FIRST_SWEEP;
         self.sweep_at = self.sweep_at.map(|at| at.min(soon));

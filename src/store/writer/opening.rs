@@ -17,6 +17,7 @@ use crate::store::{
         records::DatabaseError,
         segment,
     },
+    error::is_the_disks,
     format::lines::{self, LINE, Mark, Read},
     tiers::shared::Shared,
 };
@@ -242,14 +243,6 @@ fn open_generation(
         Err(DatabaseError::Io(error)) if is_the_disks(&error) => return Err(error),
         Err(damage) => Err(damage),
     })
-}
-
-/// Returns true if an error says something about the disk, not about the files.
-fn is_the_disks(error: &io::Error) -> bool {
-    use io::ErrorKind::*;
-    let codes = [rustix::io::Errno::IO, rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
-    let kinds = [PermissionDenied, StorageFull, QuotaExceeded, ReadOnlyFilesystem, OutOfMemory, WouldBlock];
-    kinds.contains(&error.kind()) || codes.iter().any(|code| error.raw_os_error() == Some(code.raw_os_error()))
 }
 
 /// Tries to write to the disk.

@@ -5,7 +5,7 @@ use std::{path::Path, thread::scope, time::Duration};
 use larder::clock;
 
 use super::slow::{MAX_AGE, all_written, large};
-use crate::support::{Origin, SlowDisk, Spawned, respond, stats, until};
+use crate::support::{Gate, Origin, SlowDisk, Spawned, Step, respond, stats, until};
 
 /// An origin of records of 6 KB: with each so much is read that the databases soon hold more in memory than they may.
 fn origin_of_long_heads() -> Origin {
@@ -90,6 +90,12 @@ fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|n| (n % 251) as u8 ^ (n >> 12) as u8).collect()
 }
 
+/// Bytes of bodies on their way.
+fn filling(cache: &Path) -> usize {
+    let files = std::fs::read_dir(cache.join("filling")).unwrap();
+    files.map(|file| file.unwrap().metadata().map_or(0, |about| about.len() as usize)).sum()
+}
+
 /// Returns how long it takes to get this body.
 fn received(larder: &Spawned, target: &str, body: &[u8]) -> Duration {
     let began = clock::instant();
@@ -116,6 +122,44 @@ fn a_miss_comes_as_fast_as_the_origin_sends_it_although_the_disk_is_slow_and_is_
     assert_eq!(larder.get("/slow").x_cache(), "HIT");
     assert!(larder.get("/slow").body == body);
     assert_eq!(origin.request_count(), 2);
+}
+
+#[test]
+fn a_body_whose_origin_sends_it_in_bursts_is_stored_by_a_disk_that_catches_up_between_them() {
+    const BURST: usize = 8 * MIB;
+    const BURSTS: usize = 12;
+    let folder = tempfile::tempdir().unwrap();
+    let (cache, disk) = (folder.path().join("cache"), SlowDisk::new(folder.path()));
+    let body = pattern(BURST * BURSTS);
+    let gates: Vec<Gate> = (0..BURSTS).map(|_| Gate::closed()).collect();
+    let (sent, held) = (body.clone(), gates.clone());
+    let origin = Origin::answering(move |request| {
+        if request.target == "/warm" {
+            return respond(200, MAX_AGE, "warm");
+        }
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n{}\r\n\r\n", sent.len(), MAX_AGE[0]);
+        let bursts = held.iter().zip(sent.chunks(BURST));
+        let steps = bursts.flat_map(|(gate, burst)| [Step::Wait(gate.clone()), Step::Send(burst.to_vec())]);
+        [Step::Send(head.into_bytes())].into_iter().chain(steps).collect()
+    });
+    let larder = Spawned::on_disk(&disk, &origin.url(), &cache, &[]);
+    larder.get("/warm");
+    disk.rules(&["write /filling/ 50"]);
+    // a last few bytes of a burst wait for the next one
+    let on_disk = |bytes: usize| filling(&cache) + 256 * 1024 >= bytes;
+    scope(|threads| {
+        threads.spawn(|| {
+            for (gate, sent) in gates.iter().zip((0..).map(|n| n * BURST)) {
+                until("the disk to catch up", || on_disk(sent));
+                std::thread::park_timeout(Duration::from_millis(300));
+                gate.open();
+            }
+        });
+        received(&larder, "/bursts", &body);
+    });
+    disk.rules(&[]);
+    until("it to be stored", || stats(&cache)["responses"] == 2);
+    assert_eq!(larder.get("/bursts").x_cache(), "HIT");
 }
 
 #[test]

@@ -8,9 +8,9 @@ use std::{
 };
 
 use crate::support::{
-    Origin, Spawned,
+    End, Origin, Spawned,
     proxy::{larder, output},
-    respond,
+    request, respond, until,
 };
 
 #[test]
@@ -47,7 +47,7 @@ fn a_folder_whose_parents_are_missing_is_made() {
     let origin = Origin::always(respond(200, &["Cache-Control: max-age=600"], "hello"));
     let spawned = Spawned::start(&origin.url(), &folder.path().join("a/b/c"), &[]);
     assert_eq!(spawned.get("/a").text(), "hello");
-    crate::support::until("a hit", || spawned.get("/a").x_cache() == "HIT");
+    until("a hit", || spawned.get("/a").x_cache() == "HIT");
 }
 
 /// The files of this name in a folder and the folders below it.
@@ -182,4 +182,30 @@ fn a_cache_of_an_older_larder_is_said_once_and_begun_anew() {
         let said: Vec<_> = said.filter(|line| line.contains("written by an older Larder (format 1;")).collect();
         assert_eq!(said.len(), times, "{log:#?}");
     }
+}
+
+#[test]
+fn a_file_that_is_cut_while_it_is_sent_breaks_the_answer_off_and_is_fetched_again() {
+    const LENGTH: usize = 64 << 20;
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let body: Vec<u8> = (0..LENGTH).map(|n| (n >> 12) as u8 ^ (n % 251) as u8).collect();
+    let origin = Origin::always(respond(200, &["Cache-Control: max-age=600"], body.clone()));
+    let spawned = Spawned::start(&origin.url(), &cache, &[]);
+    assert!(spawned.get("/f").body == body);
+    until("a file", || !files(&cache, "1.body").is_empty());
+    let mut client = spawned.client();
+    client.send(request("GET", "/f", &[]));
+    let mut answer = client.head();
+    assert_eq!((answer.status, answer.x_cache()), (200, "HIT"));
+    // much more than the sockets hold
+    fs::File::options().write(true).open(&files(&cache, "1.body")[0]).unwrap().set_len(LENGTH as u64 / 2).unwrap();
+    client.body("GET", &mut answer);
+    assert_eq!(answer.end, End::Cut);
+    assert!(answer.body.len() <= LENGTH / 2 && answer.body == body[..answer.body.len()], "{}", answer.body.len());
+    let only = ["Cache-Control: only-if-cached"];
+    until("it to be forgotten", || spawned.client().ask("HEAD", "/f", &only).status == 504);
+    let again = spawned.get("/f");
+    assert!(again.x_cache() == "MISS" && again.body == body, "{}", again.cache_status());
+    assert_eq!(origin.request_count(), 2);
 }

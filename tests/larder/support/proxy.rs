@@ -143,6 +143,12 @@ impl Proxy {
         super::until("requests to follow another one", || running.following() >= count);
     }
 
+    /// Waits until no request to the origin is under way that others could share.
+    pub fn await_landed(&self) {
+        let running = self.running.as_ref().unwrap();
+        super::until("the requests to the origin to end", || running.has_landed());
+    }
+
     /// The cache folder.
     pub fn folder(&self) -> PathBuf {
         self.config.store.folder.clone()

@@ -1,0 +1,52 @@
+//! How far a command has come, on stderr: a bar on a terminal, a line now and then elsewhere.
+
+use std::{cell::Cell, time::Duration, time::Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::{clock, logging, terminal};
+
+/// The time between two lines where there is no terminal.
+const EACH: Duration = Duration::from_secs(5);
+
+/// The progress of a command that has so many things to do.
+pub(super) struct Progress {
+    all: u64,
+    done: Cell<u64>,
+    last: Cell<Instant>,
+    quiet: bool,
+    /// `None`: stderr is no terminal.
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    pub fn new(all: u64, quiet: bool) -> Progress {
+        let bar = (terminal::stderr().columns && !quiet).then(|| {
+            let bar = ProgressBar::new(all);
+            let style = ProgressStyle::with_template("{bar:30} {pos}/{len}  {per_sec}  {eta} left");
+            style.into_iter().for_each(|style| bar.set_style(style));
+            bar
+        });
+        Progress { all, done: Cell::new(0), last: Cell::new(clock::instant()), quiet, bar }
+    }
+
+    /// Notes that one more is done.
+    pub fn advance(&self) {
+        self.done.set(self.done.get() + 1);
+        match &self.bar {
+            Some(bar) => bar.inc(1),
+            None if !self.quiet && self.last.get().elapsed() >= EACH => {
+                logging::say(&format!("{} of {}", self.done.get(), self.all));
+                self.last.set(clock::instant());
+            }
+            None => {}
+        }
+    }
+
+    /// Wipes the bar.
+    pub fn end(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

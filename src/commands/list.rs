@@ -1,0 +1,68 @@
+//! `larder ls`.
+
+use std::path::Path;
+
+use super::{ask, progress::Progress};
+use crate::{
+    admin::{
+        Command, Item,
+        list::{ListRequest, Listed, Sort, header},
+    },
+    cli::{ListArguments, SortBy},
+    config::Place,
+    terminal,
+};
+
+/// Lists what is stored in several folders.
+pub struct List<'a> {
+    arguments: &'a ListArguments,
+    place: &'a Place,
+    rows: u64,
+}
+
+impl List<'_> {
+    pub fn new<'a>(arguments: &'a ListArguments, place: &'a Place) -> List<'a> {
+        List { arguments, place, rows: 0 }
+    }
+
+    /// Lists what is stored in a folder. `say` gets the lines. Returns false if there is no folder.
+    pub fn folder(&mut self, folder: &Path, say: &mut dyn FnMut(&str)) -> Result<bool, String> {
+        let ListArguments { glob, sort, long, json } = self.arguments;
+        let sort = sort.map(|sort| match sort {
+            SortBy::Size => Sort::Size,
+            SortBy::Age => Sort::Age,
+            SortBy::Expires => Sort::Expires,
+        });
+        let command = Command::List(ListRequest { glob: glob.clone(), sort });
+        let (style, mut progress, mut rows) = (terminal::stdout(), Progress::new(), 0_u64);
+        let listed: Option<Listed> = ask(folder, self.place, &command, &mut |item| match item {
+            Item::LookedAt(count) => progress.show(count),
+            Item::Row(row) => {
+                progress.wipe();
+                if *json {
+                    serde_json::to_string(&row).iter().for_each(|line| say(line));
+                } else {
+                    header(*long, style).filter(|_| rows == 0).iter().for_each(|line| say(line));
+                    say(&row.show(*long, style));
+                }
+                rows += 1;
+            }
+        })?;
+        progress.wipe();
+        self.rows += rows;
+        let Some(listed) = listed else { return Ok(false) };
+        if rows > 0 && !json {
+            listed.show(style).iter().for_each(|line| say(line));
+        }
+        Ok(true)
+    }
+
+    /// Returns what to say if nothing was listed. The exit code is 3 then.
+    pub fn nothing(&self) -> Option<String> {
+        let what = match &self.arguments.glob {
+            Some(glob) => format!("nothing is stored that {glob} matches"),
+            None => "nothing is stored".to_owned(),
+        };
+        (self.rows == 0).then_some(what)
+    }
+}

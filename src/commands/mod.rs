@@ -1,0 +1,57 @@
+//! The commands that a user types besides the one that serves: each asks the Larder that runs on a cache folder, or else opens
+//! the folder itself.
+
+mod bar;
+mod explain;
+mod list;
+mod place;
+mod progress;
+mod purge;
+mod sitemap;
+mod tail;
+mod warm;
+
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+
+pub use self::{
+    explain::explain,
+    list::List,
+    purge::Purge,
+    tail::tail,
+    warm::{Warmed, warm},
+};
+use crate::{
+    admin::{self, AskError, Command, Item},
+    config::Place,
+    server,
+};
+
+/// Asks the Larder that runs on this folder, or opens the folder if none runs. Returns `None` if there is no folder. `item`
+/// gets the items of the answer.
+fn ask<T: DeserializeOwned>(
+    folder: &Path,
+    place: &Place,
+    command: &Command,
+    item: &mut dyn FnMut(Item),
+) -> Result<Option<T>, String> {
+    let asked = admin::ask_each(folder, command, |value| {
+        // items of a later version are passed over
+        serde_json::from_value(value).into_iter().for_each(&mut *item);
+    });
+    let answer = match asked {
+        Ok(answer) => answer,
+        Err(AskError::NotRunning) if !folder.exists() => return Ok(None),
+        Err(AskError::NotRunning) => {
+            let mut items = |items: Vec<Item>| {
+                items.into_iter().for_each(&mut *item);
+                Ok(())
+            };
+            server::offline(folder, place.config.as_ref(), &place.policy, command, &mut items)?
+        }
+        Err(AskError::Refused(why)) => return Err(why),
+        Err(error) => return Err(error.to_string()),
+    };
+    serde_json::from_value(answer).map(Some).map_err(|error| format!("the running Larder answered: {error}"))
+}

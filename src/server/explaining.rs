@@ -1,0 +1,107 @@
+//! Answers `larder explain`: with what a running Larder knows, or from a folder that no Larder runs on.
+
+use std::{rc::Rc, sync::Arc};
+
+use arc_swap::ArcSwap;
+use tokio::task::LocalSet;
+
+use super::sites::plan;
+use crate::{
+    client::TrustedProxies,
+    clock::Clock,
+    config::Config,
+    explanation::{Explanation, Wanted},
+    message::FieldValue,
+    policy::DigestKey,
+    proxy::{self, Context, Counts, Plan, Shared, Sites},
+    store::{self, State, Store},
+};
+
+/// What a request is explained with.
+#[derive(Clone)]
+pub(super) struct Explainer {
+    pub plan: Arc<ArcSwap<Plan>>,
+    pub port: u16,
+    pub trusted: TrustedProxies,
+    /// Larder's name in Via.
+    pub pseudonym: Arc<str>,
+    pub store: Store,
+    pub clock: Clock,
+    pub shared: Arc<Shared>,
+}
+
+impl Explainer {
+    pub fn new(
+        config: &Config,
+        port: u16,
+        plan: &Arc<ArcSwap<Plan>>,
+        store: &Store,
+        clock: &Clock,
+        shared: &Arc<Shared>,
+    ) -> Explainer {
+        Explainer {
+            plan: plan.clone(),
+            port,
+            trusted: config.client.trusted_proxies.clone(),
+            pseudonym: pseudonym().into(),
+            store: store.clone(),
+            clock: clock.clone(),
+            shared: shared.clone(),
+        }
+    }
+
+    /// Explains what would happen to a request. Blocks.
+    pub fn explain(&self, wanted: &Wanted) -> Result<Explanation, String> {
+        let rt = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let rt = rt.map_err(|error| format!("no request can be explained now: {error}"))?;
+        LocalSet::new().block_on(&rt, async {
+            // as a worker without clients, whose counts nobody reads
+            let cx = Rc::new(Context {
+                sites: Sites::new(self.plan.clone()),
+                port: self.port,
+                trusted: self.trusted.clone(),
+                pseudonym: self.pseudonym.clone(),
+                via: FieldValue::try_from(format!("1.1 {}", self.pseudonym)).map_err(|error| error.to_string())?,
+                store: self.store.clone(),
+                clock: self.clock.clone(),
+                shared: self.shared.clone(),
+                counts: Counts::default().of_worker(),
+            });
+            proxy::explain(cx, wanted).await
+        })
+    }
+}
+
+/// Explains what a Larder with these settings would do, from the folder of its cache. No Larder may run on it. Nothing is
+/// stored, counted or evicted. Blocks.
+pub fn explain_offline(config: &Config, wanted: &Wanted) -> Result<Explanation, String> {
+    let folder = &config.store.folder;
+    if !store::is_cache(folder) {
+        return Err(format!("there is no cache at {}, and no Larder runs on it", folder.display()));
+    }
+    let lock = Store::lock(folder).map_err(|error| error.to_string())?;
+    let secret = DigestKey::new(Store::secret(Some(&lock)).map_err(|error| error.to_string())?);
+    let plan = Arc::new(ArcSwap::from_pointee(plan(config, &secret, None)?));
+    // nothing is evicted, whatever the disk may hold by these settings
+    let disk = store::stats_of(folder).map_err(|error| error.to_string())?.disk_used * 2 + (1 << 30);
+    let options =
+        store::Options { memory: store::LEAST_MEMORY, disk: disk.max(config.store.disk), ..config.store.clone() };
+    let store = Store::open_with(options, |_| false, Some(lock));
+    let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    rt.block_on(store.opened());
+    let explained = match store.stats().state {
+        State::Down(why) => Err(why),
+        _ => {
+            let (clock, shared) = (Clock::system(), Arc::new(Shared::default()));
+            Explainer::new(config, config.listen.port, &plan, &store, &clock, &shared).explain(wanted)
+        }
+    };
+    rt.block_on(store.close());
+    explained
+}
+
+/// Returns a name for this process, so that a loop can be told from another Larder in the chain.
+fn pseudonym() -> String {
+    let seed = format!("{:?} {}", Clock::system().now(), std::process::id());
+    format!("larder-{}", &blake3::hash(seed.as_bytes()).to_hex()[..8])
+}
