@@ -126,6 +126,10 @@ async fn hits(store: &Store, count: u64, seed: u64, purged: u64, end: Instant) -
             }
             assert!(store.lookup(&key(number)).await.is_some(), "{number} is lost: {:?}", store.stats());
             took.push(began.elapsed());
+            if took.len() % 64 == 0 {
+                // hits of the memory tier never wait, and the purges must get their turn
+                tokio::task::yield_now().await;
+            }
         }
         took
     };
@@ -229,11 +233,10 @@ async fn purging(store: &Store, count: u64, missed: &mut Missed) {
     let during = said("during the purges", &took);
     let after = said("after the purges", &hits(store, count, 4, half, instant() + SPAN).await);
     let (purged, of) = (until_in_force.len() as u64, count / PREFIXES);
-    let [median, slowest] = [until_in_force.len() / 2, until_in_force.len() - 1].map(|at| until_in_force[at]);
-    println!(
-        "  {purged} prefixes purged, of {of} responses each; on the disk within {:?}",
-        until_on_disk[until_on_disk.len() - 1]
-    );
+    missed.judge(purged > 0, "at least one purge", &purged.to_string());
+    let median = until_in_force.get(until_in_force.len() / 2).copied().unwrap_or_default();
+    let [slowest, on_disk] = [&until_in_force, &until_on_disk].map(|took| took.last().copied().unwrap_or_default());
+    println!("  {purged} prefixes purged, of {of} responses each; on the disk within {on_disk:?}");
     let mark = format!("a purge in force within {IN_FORCE:?} (median)");
     missed.judge(median <= IN_FORCE, &mark, &format!("{median:?}, {slowest:?} at most"));
     let most = before.max(after).mul_f64(SLOWER);
