@@ -78,6 +78,26 @@ fn ignored_parameters_are_neither_in_the_key_nor_sent_to_the_origin() {
 }
 
 #[test]
+fn unlisted_parameters_and_another_order_change_nobody_elses_answer() {
+    let origin = Origin::answering(|request| respond(200, &["Cache-Control: max-age=60"], request.target.clone()));
+    let only = Settings { only_query: words(&["id", "page"]), ..Settings::default() };
+    let sorted = Settings { sort_query: Some(true), ..Settings::default() };
+    let proxy = ruled(&origin, &[], vec![(path("/only"), only), (path("/sorted"), sorted)]);
+    for (target, word, text) in [
+        ("/only?admin=1&id=1&lang=evil", "MISS", "/only?id=1"),
+        ("/only?id=1", "HIT", "/only?id=1"),
+        ("/only?i%64=1&x=y", "MISS", "/only?i%64=1"),
+        ("/only?x=y;page=2", "MISS", "/only?x=y;page=2"),
+        ("/sorted?b=1&a=2", "MISS", "/sorted?a=2&b=1"),
+        ("/sorted?a=2&b=1", "HIT", "/sorted?a=2&b=1"),
+        ("/sorted?b=1&a=2;b=3", "MISS", "/sorted?b=1&a=2;b=3"),
+    ] {
+        let answer = proxy.get(target);
+        assert_eq!((answer.x_cache(), answer.text()), (word, text.to_owned()), "{target}");
+    }
+}
+
+#[test]
 fn responses_that_were_stored_under_other_key_settings_are_not_found() {
     let origin = numbering(&["Cache-Control: max-age=60"]);
     let with = |settings: Settings| Rules::new(vec![RuleSpec { name: "one".into(), when: path("/"), set: settings }]);
