@@ -73,6 +73,8 @@ pub async fn admit(cx: Rc<Context>, mut presented: Presented, said: &Said) -> Re
 
 /// Checks the head of a request, and chooses its site and the rules for it. `local` is the address that the client has
 /// connected to.
+// a hit would pay for moving the request
+#[inline(always)]
 pub fn understand(
     cx: &Context,
     head: &Head<'_>,
@@ -96,6 +98,8 @@ impl Understood {
     }
 
     /// Returns the request with its content in the key, and with what the rules leave of it.
+    // see `understand`
+    #[inline(always)]
     pub fn asked(
         self,
         cx: Rc<Context>,

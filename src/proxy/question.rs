@@ -205,6 +205,7 @@ fn key_of(asked: &Asked, kind: &[u8]) -> CacheKey {
 }
 
 /// Decides how a request is answered. `is_bound`: its connection to the origin is authenticated.
+#[inline(always)]
 pub fn decide<'a>(
     asked: &Asked,
     content: &Content,
