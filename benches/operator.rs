@@ -84,14 +84,25 @@ async fn fill(config: &Config, count: u64) {
     store.close().await;
 }
 
-/// How long each hit took that a client had until the end, over one connection.
-fn hits(address: SocketAddr, count: u64, seed: u64, end: Instant) -> Vec<Duration> {
-    let mut stream = TcpStream::connect(address).expect("a connection");
+/// Requests of one connection: Larder ends one after 10,000.
+const REQUESTS: usize = 5_000;
+
+fn connect(address: SocketAddr) -> (TcpStream, BufReader<TcpStream>) {
+    let stream = TcpStream::connect(address).expect("a connection");
     stream.set_nodelay(true).expect("no delay");
-    let mut answers = BufReader::new(stream.try_clone().expect("a socket"));
+    let answers = BufReader::new(stream.try_clone().expect("a socket"));
+    (stream, answers)
+}
+
+/// How long each hit took that a client had until the end, over one connection at a time.
+fn hits(address: SocketAddr, count: u64, seed: u64, end: Instant) -> Vec<Duration> {
+    let (mut stream, mut answers) = connect(address);
     let mut took = Vec::new();
     let numbers = (1..).map(|n: u64| (seed << 40 | n).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20);
     for number in numbers.map(|number| number % count).filter(|number| number % PREFIXES >= PREFIXES / 2) {
+        if took.len() % REQUESTS == REQUESTS - 1 {
+            (stream, answers) = connect(address);
+        }
         let began = instant();
         if began >= end {
             break;
@@ -100,7 +111,7 @@ fn hits(address: SocketAddr, count: u64, seed: u64, end: Instant) -> Vec<Duratio
         let (mut length, mut is_hit, mut line) = (0, false, String::new());
         loop {
             line.clear();
-            answers.read_line(&mut line).expect("a line");
+            assert_ne!(answers.read_line(&mut line).expect("a line"), 0, "the connection has ended");
             let lower = line.to_ascii_lowercase();
             length =
                 lower.strip_prefix("content-length:").map_or(length, |text| text.trim().parse().expect("a length"));
