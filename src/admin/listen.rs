@@ -94,8 +94,8 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Answers a client on a thread of its own. With too many of them, or if there is no thread, here. With the handler comes the
-/// number of clients that read items.
+/// Answers a client on a thread of its own. If there are too many clients, or if the system gives no thread, it answers on the
+/// calling thread. The number beside the handler counts the clients that read items.
 fn answer_beside<H: Handler>(stream: UnixStream, handler: &Arc<(H, AtomicUsize)>, running: &mpsc::Sender<()>) {
     let stream = Arc::new(stream);
     // each of those threads holds the handler

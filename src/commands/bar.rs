@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{clock, logging, terminal};
 
-/// The time between two lines where there is no terminal.
+/// The time between two lines, if stderr is no terminal.
 const EACH: Duration = Duration::from_secs(5);
 
 /// The progress of a command that has so many things to do.
@@ -15,7 +15,7 @@ pub(super) struct Progress {
     done: Cell<u64>,
     last: Cell<Instant>,
     quiet: bool,
-    /// `None`: stderr is no terminal.
+    /// The bar on a terminal. It is `None` if stderr is no terminal, and if the user wants no progress.
     bar: Option<ProgressBar>,
 }
 

@@ -25,7 +25,8 @@ impl List<'_> {
         List { arguments, place, rows: 0 }
     }
 
-    /// Lists what is stored in a folder. `say` gets the lines. Returns false if there is no folder.
+    /// Lists the responses that are stored in a folder, and calls `say` with each line. Returns false if the folder does not
+    /// exist.
     pub fn folder(&mut self, folder: &Path, say: &mut dyn FnMut(&str)) -> Result<bool, String> {
         let ListArguments { glob, sort, long, json } = self.arguments;
         let sort = sort.map(|sort| match sort {

@@ -28,8 +28,8 @@ use crate::{
     server,
 };
 
-/// Asks the Larder that runs on this folder, or opens the folder if none runs. Returns `None` if there is no folder. `item`
-/// gets the items of the answer.
+/// Asks the Larder that runs on this folder. If none runs, it opens the folder itself. Calls `item` with each item of the answer.
+/// Returns `None` if the folder does not exist.
 fn ask<T: DeserializeOwned>(
     folder: &Path,
     place: &Place,

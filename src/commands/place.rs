@@ -108,7 +108,7 @@ pub fn running(folders: &Folders) -> Result<Vec<Running>, String> {
                 running.push(Running { listening: text("listening"), origin: text("origin"), folder });
             }
             Err(AskError::NotRunning) => {}
-            // one that does not answer is no reason to give up the others
+            // the other Larders may still answer
             Err(error) if matches!(folders, Folders::Below(_)) => log::warn!("{}: {error}", folder.display()),
             Err(error) => return Err(error.to_string()),
         }

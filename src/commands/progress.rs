@@ -7,7 +7,7 @@ use std::{
 
 use crate::{clock, terminal, units::show_count};
 
-/// The time between two lines where there is no terminal.
+/// The time between two lines, if stderr is no terminal.
 const EACH: Duration = Duration::from_secs(5);
 
 pub(super) struct Progress {
