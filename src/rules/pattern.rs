@@ -54,15 +54,16 @@ pub fn path_globs(pattern: &str) -> Result<Vec<Glob>, String> {
     if pattern.contains(['?', '#']) && pattern.contains('=') {
         return Err("a path has no query; use `query`, for example query = { format = \"json\" }".to_owned());
     }
-    let glob = |text: &str| {
-        let built = GlobBuilder::new(text).literal_separator(true).backslash_escape(true).build();
-        built.map_err(|error| problem(&error))
-    };
     if has_wildcards(pattern) {
-        return Ok(vec![glob(pattern)?]);
+        return Ok(vec![path_glob(pattern)?]);
     }
     let path = globset::escape(pattern);
-    Ok(vec![glob(&path)?, glob(&format!("{}/**", path.trim_end_matches('/')))?])
+    Ok(vec![path_glob(&path)?, path_glob(&format!("{}/**", path.trim_end_matches('/')))?])
+}
+
+fn path_glob(text: &str) -> Result<Glob, String> {
+    let built = GlobBuilder::new(text).literal_separator(true).backslash_escape(true).build();
+    built.map_err(|error| problem(&error))
 }
 
 fn has_wildcards(pattern: &str) -> bool {
@@ -113,26 +114,45 @@ impl Words {
 #[derive(Debug, Clone, Default)]
 pub struct Paths {
     set: GlobSet,
-    /// Which rule each glob of the set belongs to.
+    /// The same patterns in lower case.
+    lower: GlobSet,
+    /// Which rule each glob of the sets belongs to.
     rules: Vec<usize>,
 }
 
 impl Paths {
     /// `globs` are pairs of a rule and a glob.
     pub fn new(globs: Vec<(usize, Glob)>) -> Result<Paths, String> {
-        let mut builder = GlobSetBuilder::new();
+        let (mut set, mut lower) = (GlobSetBuilder::new(), GlobSetBuilder::new());
         let mut rules = Vec::with_capacity(globs.len());
         for (rule, glob) in globs {
-            builder.add(glob);
+            // a range such as [Z-a] has no lower case
+            lower.add(path_glob(&glob.glob().to_ascii_lowercase()).unwrap_or_else(|_| glob.clone()));
+            set.add(glob);
             rules.push(rule);
         }
-        Ok(Paths { set: builder.build().map_err(|error| problem(&error))?, rules })
+        let build = |set: GlobSetBuilder| {
+            let too_large = "the patterns of all rules together are too large; expected fewer or shorter ones";
+            set.build().map_err(|_| too_large.to_owned())
+        };
+        Ok(Paths { set: build(set)?, lower: build(lower)?, rules })
     }
 
     /// Calls `found` with each rule that has a pattern of this path, some of them several times.
-    pub fn each(&self, path: &str, mut found: impl FnMut(usize)) {
+    pub fn each(&self, path: &str, found: impl FnMut(usize)) {
+        self.each_of(&self.set, path, found);
+    }
+
+    /// The same where upper and lower case are the same.
+    pub fn each_in_any_case(&self, path: &str, found: impl FnMut(usize)) {
         if !self.rules.is_empty() {
-            self.set.matches(path).into_iter().for_each(|glob| found(self.rules[glob]));
+            self.each_of(&self.lower, &path.to_ascii_lowercase(), found);
+        }
+    }
+
+    fn each_of(&self, set: &GlobSet, path: &str, mut found: impl FnMut(usize)) {
+        if !self.rules.is_empty() {
+            set.matches(path).into_iter().for_each(|glob| found(self.rules[glob]));
         }
     }
 }
