@@ -25,7 +25,7 @@ Examples:
   larder warm --sitemap http://127.0.0.1:3000/sitemap.xml
                                                      fetches all of it, so that it is cached
   larder --config larder.toml                        reads sites and rules from a file
-  larder check larder.toml --connect                 checks it, and connects to its origins";
+  larder check larder.toml --connect                 checks it, and asks its origins";
 
 const UNITS: &str = "\
 Sizes are whole or decimal numbers with a unit: B, K, M, G or T. 10G, 10GiB and 10GB are the same.
@@ -342,7 +342,7 @@ pub enum Command {
         /// The file, in place of --config
         #[arg(value_name = "FILE", value_parser = path())]
         file: Option<PathBuf>,
-        /// Also look at the cache folder, and connect to each origin; the exit code is 1 if that fails
+        /// Also look at the cache folder, and ask each origin for its first page; the exit code is 1 if that fails
         #[arg(long)]
         connect: bool,
     },

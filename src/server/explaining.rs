@@ -50,25 +50,33 @@ impl Explainer {
         }
     }
 
+    /// Returns what is needed to say what a Larder with these settings and an empty cache would do.
+    pub fn of_empty_cache(config: &Config) -> Result<Explainer, String> {
+        let plan = Arc::new(ArcSwap::from_pointee(plan(config, &DigestKey::default(), None)?));
+        let store = Store::empty(config.store.clone());
+        Ok(Explainer::new(config, config.listen.port, &plan, &store, &Clock::system(), &Arc::default()))
+    }
+
     /// Explains what would happen to a request. Blocks.
     pub fn explain(&self, wanted: &Wanted) -> Result<Explanation, String> {
         let rt = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let rt = rt.map_err(|error| format!("no request can be explained now: {error}"))?;
-        LocalSet::new().block_on(&rt, async {
-            // as a worker without clients, whose counts nobody reads
-            let cx = Rc::new(Context {
-                sites: Sites::new(self.plan.clone()),
-                port: self.port,
-                trusted: self.trusted.clone(),
-                pseudonym: self.pseudonym.clone(),
-                via: FieldValue::try_from(format!("1.1 {}", self.pseudonym)).map_err(|error| error.to_string())?,
-                store: self.store.clone(),
-                clock: self.clock.clone(),
-                shared: self.shared.clone(),
-                counts: Counts::default().of_worker(),
-            });
-            proxy::explain(cx, wanted).await
-        })
+        LocalSet::new().block_on(&rt, async { proxy::explain(self.context()?, wanted).await })
+    }
+
+    /// Returns what a worker without clients has, whose counts nobody reads.
+    pub fn context(&self) -> Result<Rc<Context>, String> {
+        Ok(Rc::new(Context {
+            sites: Sites::new(self.plan.clone()),
+            port: self.port,
+            trusted: self.trusted.clone(),
+            pseudonym: self.pseudonym.clone(),
+            via: FieldValue::try_from(format!("1.1 {}", self.pseudonym)).map_err(|error| error.to_string())?,
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            shared: self.shared.clone(),
+            counts: Counts::default().of_worker(),
+        }))
     }
 }
 
