@@ -101,13 +101,15 @@ fn unexpected(word: &str, words: &[OsString]) -> String {
     if let Some((flag, value)) = others.iter().find_map(|word| Some((switch_before(word, words)?, word))) {
         return needs_no_value(&flag, value);
     }
-    let name = command(words);
-    let unknown = |word: &&String| !looks_like_origin(word) && Some(*word) != name.as_ref();
+    let name = command(words).map(|name| if name == "config" { "config show".to_owned() } else { name });
+    let is_of_name = |word: &&String| name.iter().flat_map(|name| name.split(' ')).any(|part| part == *word);
+    let unknown = |word: &&String| !looks_like_origin(word) && !is_of_name(word);
     match (others.iter().find(unknown), name) {
         (Some(unknown), _) => unknown_command(unknown, words),
         (None, Some(name)) if word == name => format!("{name} is written twice: write larder {name}"),
         (None, Some(name)) => format!(
-            "unexpected {word:?} after {name}: the origin needs its flag here; write larder {name} --origin {word}"
+            "unexpected {word:?} after {name}: write larder {name} alone, or name the site that Larder caches: larder {name} \
+             --origin URL"
         ),
         (None, None) => several_origins(),
     }
