@@ -1,8 +1,12 @@
 //! How far a command has come, on stderr: a bar on a terminal, a line now and then elsewhere.
 
-use std::{cell::Cell, time::Duration, time::Instant};
+use std::{
+    cell::Cell,
+    fmt,
+    time::{Duration, Instant},
+};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use crate::{clock, logging, terminal};
 
@@ -23,8 +27,11 @@ impl Progress {
     pub fn new(all: u64, quiet: bool) -> Progress {
         let bar = (terminal::stderr().columns && !quiet).then(|| {
             let bar = ProgressBar::new(all);
-            let style = ProgressStyle::with_template("{bar:30} {pos}/{len}  {per_sec}  {eta} left");
-            style.into_iter().for_each(|style| bar.set_style(style));
+            let rate = |state: &ProgressState, text: &mut dyn fmt::Write| {
+                let _ = write!(text, "{:.1}/s", state.per_sec());
+            };
+            let style = ProgressStyle::with_template("{bar:30} {pos}/{len}  {rate}  {eta} left");
+            style.into_iter().for_each(|style| bar.set_style(style.with_key("rate", rate)));
             bar
         });
         Progress { all, done: Cell::new(0), last: Cell::new(clock::instant()), quiet, bar }

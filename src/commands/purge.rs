@@ -84,7 +84,7 @@ impl Purge<'_> {
         }
         let lines = match is_json {
             true => serde_json::to_string(&purged).into_iter().collect(),
-            false => purged.show(&request.what),
+            false => purged.show(&request.what, request.soft),
         };
         let code = match (is_foreign, is_nothing) {
             (true, _) => 1,

@@ -150,7 +150,7 @@ fn what_is_stale_is_purged_and_what_is_fresh_stays() {
 fn a_soft_purge_has_the_response_validated_or_served_stale() {
     let fixture = Fixture::with(&["/a"], &["--stale-if-error", "1h"]);
     let before = fixture.origin.request_count();
-    assert_eq!(fixture.run(&["purge", "/a", "--soft"]), ok("removed 1 stored response, 5 B\n"));
+    assert_eq!(fixture.run(&["purge", "/a", "--soft"]), ok("made 1 stored response stale, 5 B\n"));
     let (_, list, _) = fixture.run(&["ls"]);
     assert!(list.contains("\tstale\t200\t"), "{list}");
     assert!(!fixture.is_hit("/a") && fixture.origin.request_count() > before);

@@ -44,7 +44,7 @@ fn a_running_larder_says_why_a_url_is_or_is_not_cached_and_what_would_change_it(
          rule: there is none\n\
          key: /private\n\
          stored: nothing -- not in the cache yet\n\
-         response: 200, cache-control: private -- <- Cache-Control: private\n\
+         response: 200, cache-control: private -- Cache-Control: private\n\
          why: Cache-Control: private -- the origin forbids it; change it there\n\
          why: Authorization in the request, without public, s-maxage or must-revalidate in the response -- let the origin \
          add one of them if the answer is not personal\n\
