@@ -208,7 +208,11 @@ fn in_one_line(error: &clap::Error, words: &[OsString]) -> String {
                 [] => last.clone(),
                 others => format!("{} or {last}", others.join(", ")),
             });
-            format!("invalid {flag} \"{value}\": expected {known}")
+            format!("invalid {} \"{value}\": expected {known}", flag.trim_matches(['<', '>']))
+        }
+        ErrorKind::MissingRequiredArgument => {
+            let name = command(words).map_or("larder".to_owned(), |name| format!("larder {name}"));
+            format!("missing {}: {name} --help says what to write", flag.trim_matches(['<', '>']))
         }
         ErrorKind::TooManyValues => needs_no_value(flag, &value),
         // clap checks the values of variables only

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{ask, progress::Progress};
+use super::{ask, check_glob, progress::Progress};
 use crate::{
     admin::{
         Command, Item,
@@ -21,8 +21,10 @@ pub struct List<'a> {
 }
 
 impl List<'_> {
-    pub fn new<'a>(arguments: &'a ListArguments, place: &'a Place) -> List<'a> {
-        List { arguments, place, rows: 0 }
+    /// The error says what is wrong with the arguments.
+    pub fn new<'a>(arguments: &'a ListArguments, place: &'a Place) -> Result<List<'a>, String> {
+        arguments.glob.as_deref().map_or(Ok(()), |glob| check_glob("GLOB", glob))?;
+        Ok(List { arguments, place, rows: 0 })
     }
 
     /// Lists the responses that are stored in a folder, and calls `say` with each line. Returns false if the folder does not

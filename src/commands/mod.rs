@@ -25,8 +25,14 @@ pub use self::{
 use crate::{
     admin::{self, AskError, Command, Item},
     config::Place,
+    rules::PathPattern,
     server,
 };
+
+/// Checks a glob of paths, before any folder is looked at. `name`: what the user knows it by.
+fn check_glob(name: &str, glob: &str) -> Result<(), String> {
+    PathPattern::new(glob).map(drop).map_err(|problem| format!("invalid {name} {glob:?}: {problem}"))
+}
 
 /// Asks the Larder that runs on this folder. If none runs, it opens the folder itself. Calls `item` with each item of the answer.
 /// Returns `None` if the folder does not exist.

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use super::{ask, progress::Progress};
+use super::{ask, check_glob, progress::Progress};
 use crate::{
     admin::{
         Command, Item, LONGEST_LINE,
@@ -14,6 +14,7 @@ use crate::{
     },
     cli::PurgeArguments,
     config::Place,
+    purge::Target,
 };
 
 /// The most URLs on standard input.
@@ -114,6 +115,11 @@ fn what(arguments: &PurgeArguments) -> Result<What, String> {
         (Some(What::Tag(tag)), true) if tag.trim().is_empty() => {
             Err("invalid --tag \"\": expected a tag, for example product-1".to_owned())
         }
+        (Some(What::Glob(glob)), true) => check_glob("--glob", &glob).map(|()| What::Glob(glob)),
+        (Some(What::Prefix(prefix)), true) if !prefix.contains("://") => match Target::prefix("", None, &prefix) {
+            Ok(_) => Ok(What::Prefix(prefix)),
+            Err(error) => Err(error.to_string()),
+        },
         (Some(What::Urls(_)), true) => all_urls(urls).map(What::Urls),
         (Some(what), true) => Ok(what),
     }

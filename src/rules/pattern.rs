@@ -46,6 +46,10 @@ pub fn path_globs(pattern: &str) -> Result<Vec<Glob>, String> {
     if !pattern.starts_with('/') {
         let hint = match pattern.trim_start_matches(['*', '/']) {
             "" => "\"/\" is every path".to_owned(),
+            url if url.contains("://") => {
+                let path = url.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
+                format!("expected a path without a host, for example \"{}\"", cut(path.unwrap_or("/")))
+            }
             rest if pattern.starts_with('*') => format!("expected \"/\" in front, for example \"/**/*{}\"", cut(rest)),
             rest => format!("expected \"/\" in front, for example \"/{}\"", cut(rest)),
         };
@@ -208,6 +212,7 @@ mod tests {
         for (pattern, problem) in [
             ("*.css", "expected \"/\" in front, for example \"/**/*.css\""),
             ("admin", "expected \"/\" in front, for example \"/admin\""),
+            ("http://a.example/b", "expected a path without a host, for example \"/b\""),
             ("", "\"/\" is every path"),
             ("**", "\"/\" is every path"),
             ("/a{b", "unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)"),

@@ -240,8 +240,8 @@ fn what_is_wrong_with_a_purge_is_told_with_what_would_be_right() {
         (&["purge"][..], 2, format!("error: missing what to purge: {named}\n")),
         (&["purge", "/a", "--all"], 2, format!("error: more than one thing to purge: {named}\n")),
         (&["purge", "a"], 1, "invalid URL \"a\": expected a path, for example /products/1, or a URL".to_owned()),
-        (&["purge", "--glob", "*.css"], 1, "invalid glob \"*.css\": expected \"/\" in front".to_owned()),
-        (&["purge", "--prefix", "/a?b"], 1, "invalid prefix \"/a?b\": expected a path without ? and #".to_owned()),
+        (&["purge", "--glob", "*.css"], 2, "error: invalid --glob \"*.css\": expected \"/\" in front".to_owned()),
+        (&["purge", "--prefix", "/a?b"], 2, "invalid prefix \"/a?b\": expected a path without ? and #".to_owned()),
         (&["ls", "--sort", "hits"], 2, "error: invalid --sort \"hits\": expected size, age or expires\n".to_owned()),
     ] {
         let (is, stdout, stderr) = fixture.run(words);
