@@ -3,7 +3,8 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs,
+    io::{self, Write},
     path::PathBuf,
     sync::{Arc, mpsc},
     time::Duration,
@@ -16,6 +17,7 @@ use crate::{
     clock::Clock,
     policy::Reason,
     proxy::{Kind, Shared, Total},
+    regular,
 };
 
 /// The time between two writes.
@@ -52,9 +54,11 @@ impl Counters {
     /// Goes on from what the folder keeps. A file that cannot be read counts as none.
     pub fn open(folder: Option<PathBuf>, shared: Arc<Shared>, clock: &Clock) -> Arc<Counters> {
         let path = folder.map(|folder| folder.join(FILE));
-        let read = path.as_ref().and_then(|path| match fs::metadata(path) {
-            Ok(file) if file.len() <= LONGEST => serde_json::from_slice::<Kept>(&fs::read(path).ok()?).ok(),
-            _ => None,
+        let read = path.as_ref().filter(|path| path.symlink_metadata().is_ok()).and_then(|path| {
+            let bytes = regular::read(path, LONGEST).inspect_err(|problem| {
+                log::warn!("{} cannot be used: {problem}; the counts of answers begin anew", path.display());
+            });
+            serde_json::from_slice::<Kept>(&bytes.ok()?).ok()
         });
         let before = read.unwrap_or_else(|| Kept { since: clock.wall().0, ..Kept::default() });
         Arc::new(Counters { shared, before, path })
@@ -79,7 +83,9 @@ impl Counters {
         let Some(path) = &self.path else { return };
         let write = || -> io::Result<()> {
             let new = path.with_extension("new");
-            fs::write(&new, serde_json::to_vec(&self.kept())?)?;
+            // what is there may be a pipe, which would be waited for
+            let _ = fs::remove_file(&new);
+            fs::File::create_new(&new)?.write_all(&serde_json::to_vec(&self.kept())?)?;
             fs::rename(new, path)
         };
         if let Err(error) = write() {
