@@ -87,7 +87,8 @@ pub fn understand(
     let request = request::parse(head, fields, &rules)?;
     let site = choose(&served, &request)?;
     let steered = site.book.steered(&request);
-    let may_be_query = steered.request().keys_content() && !overrides_method(&request.fields);
+    let is_post = request.method == Method::POST;
+    let may_be_query = is_post && steered.request().keys_content() && !overrides_method(&request.fields);
     Ok(Understood { served, site, request, steered, may_be_query })
 }
 
