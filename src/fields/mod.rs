@@ -4,6 +4,7 @@ pub mod age;
 pub mod authentication;
 pub mod cache_control;
 pub mod cache_status;
+pub mod control;
 pub mod credentials;
 pub mod date;
 pub mod etag;

@@ -309,7 +309,7 @@ impl Shared {
             body,
             version,
             checked: Checked::default(),
-            written: Default::default(),
+            derived: Default::default(),
             parts: None,
         })))
     }
