@@ -4,6 +4,7 @@ pub mod age;
 pub mod authentication;
 pub mod cache_control;
 pub mod cache_status;
+pub mod control;
 pub mod credentials;
 pub mod date;
 pub mod etag;
@@ -44,9 +45,9 @@ pub const METHOD_OVERRIDES: [&str; 5] =
 /// Returns the name of a field with a hyphen for each character that is neither a letter nor a digit. Servers that make
 /// variables of names (CGI, RFC 3875 §4.1.18) cannot tell such names apart.
 pub fn hyphened(name: &FieldName) -> Cow<'_, str> {
-    let separates = |c: char| c != '-' && !c.is_ascii_alphanumeric();
+    let separates = |byte: u8| byte != b'-' && !byte.is_ascii_alphanumeric();
     match name.as_str() {
-        name if name.contains(separates) => name.replace(separates, "-").into(),
+        name if name.bytes().any(separates) => name.replace(|c: char| separates(c as u8), "-").into(),
         name => name.into(),
     }
 }
