@@ -120,6 +120,8 @@ pub struct Paths {
     set: GlobSet,
     /// The same patterns in lower case.
     lower: GlobSet,
+    /// A pattern has letters in upper case.
+    has_upper: bool,
     /// Which rule each glob of the sets belongs to.
     rules: Vec<usize>,
 }
@@ -129,6 +131,7 @@ impl Paths {
     pub fn new(globs: Vec<(usize, Glob)>) -> Result<Paths, String> {
         let (mut set, mut lower) = (GlobSetBuilder::new(), GlobSetBuilder::new());
         let mut rules = Vec::with_capacity(globs.len());
+        let has_upper = globs.iter().any(|(_, glob)| is_upper(glob.glob()));
         for (rule, glob) in globs {
             // a range such as [Z-a] has no lower case
             lower.add(path_glob(&glob.glob().to_ascii_lowercase()).unwrap_or_else(|_| glob.clone()));
@@ -139,7 +142,7 @@ impl Paths {
             let too_large = "the patterns of all rules together are too large; expected fewer or shorter ones";
             set.build().map_err(|_| too_large.to_owned())
         };
-        Ok(Paths { set: build(set)?, lower: build(lower)?, rules })
+        Ok(Paths { set: build(set)?, lower: build(lower)?, has_upper, rules })
     }
 
     /// Calls `found` with each rule that has a pattern of this path, some of them several times.
@@ -147,9 +150,9 @@ impl Paths {
         self.each_of(&self.set, path, found);
     }
 
-    /// The same where upper and lower case are the same.
+    /// The same where upper and lower case are the same. Finds nothing if there is no letter in upper case.
     pub fn each_in_any_case(&self, path: &str, found: impl FnMut(usize)) {
-        if !self.rules.is_empty() {
+        if self.has_upper || is_upper(path) {
             self.each_of(&self.lower, &path.to_ascii_lowercase(), found);
         }
     }
@@ -159,6 +162,10 @@ impl Paths {
             set.matches(path).into_iter().for_each(|glob| found(self.rules[glob]));
         }
     }
+}
+
+fn is_upper(text: &str) -> bool {
+    text.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("purge", &[]),
     ("fields", &["clock", "message"]),
     ("policy", &["clock", "fields", "message", "purge"]),
-    ("rules", &["clock", "message"]),
+    ("rules", &["clock", "message", "units"]),
     ("store", &["blocking", "clock", "key", "message", "purge"]),
     ("origin", &["blocking", "clock", "fields", "message", "regular"]),
     ("client", &["clock", "fields", "message"]),
