@@ -25,11 +25,11 @@ use super::{
 use crate::{
     client::{ReplyBody, Trailers},
     clock::Timestamp,
-    fields::{digests_content, lines, tags::is_of_tags},
+    fields::{control::Controlled, digests_content, lines, tags::is_of_tags},
     message::{FieldName, FieldValue, Fields, Method, ResponseHead, StatusCode, StoredHead},
     origin::{OriginError, OriginResponse},
     policy::{
-        Controlled, Reason,
+        Reason,
         freshness::{current_age, freshness_lifetime, usable_for},
         parts,
         selection::{self, Selection, select},

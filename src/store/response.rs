@@ -9,10 +9,9 @@ use bytes::Bytes;
 
 use super::{StoreError, disk::body::DiskBody, format::record::Variant};
 use crate::{
-    fields::control::Control,
+    fields::control::{Control, Controlled},
     key::CacheKey,
     message::{StoredHead, WrittenFields},
-    policy,
     purge::{Checked, Judged, Standing},
 };
 
@@ -149,7 +148,7 @@ impl Judged for StoredResponse {
     }
 }
 
-impl policy::Controlled for StoredResponse {
+impl Controlled for StoredResponse {
     fn control(&self) -> Cow<'_, Control> {
         Cow::Borrowed(self.derived.control.or_derive(|| Box::new(Control::of(&self.head.head.fields))))
     }
