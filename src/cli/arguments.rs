@@ -54,7 +54,7 @@ const CLIENTS: &str = "Limits on clients";
     before_help = EXAMPLES,
     after_help = UNITS,
     help_template = "{before-help}{about-with-newline}\n{usage-heading} {usage}\n\n{all-args}{after-help}",
-    override_usage = "larder [--origin] URL [flags]\n       larder --clear-cache [--origin URL | --cache-dir DIR]\n       larder explain URL [-X METHOD] [-H 'NAME: VALUE'] [--ask] [--json] [--exit-code]\n       larder stats [--json] [--all] [--origin URL | --cache-dir DIR]\n       larder purge URL... | --prefix PATH | --tag TAG | --all [flags]\n       larder ls [GLOB] [flags]\n       larder --config FILE [flags]",
+    override_usage = "larder [run] [--origin] URL [flags]\n       larder --clear-cache [--origin URL | --cache-dir DIR]\n       larder explain URL [-X METHOD] [-H 'NAME: VALUE'] [--ask] [--json] [--exit-code]\n       larder stats [--json] [--all] [--origin URL | --cache-dir DIR]\n       larder purge URL... | --prefix PATH | --tag TAG | --all [flags]\n       larder ls [GLOB] [flags]\n       larder --config FILE [flags]",
     arg_required_else_help = true,
     args_override_self = true,
     max_term_width = 120
@@ -312,6 +312,13 @@ pub struct Arguments {
 
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
+    /// Serve the site: the same as larder without a command
+    #[command(after_help = ALL_FLAGS)]
+    Run {
+        /// The site to cache: http(s)://host[:port][/base]
+        #[arg(value_name = "URL")]
+        url: Option<String>,
+    },
     /// Show the hit ratio, why requests went to the origin, and how much room the cache takes
     Stats {
         /// As JSON, for programs
@@ -361,6 +368,7 @@ pub enum Command {
 impl Command {
     pub fn name(&self) -> &'static str {
         match self {
+            Command::Run { .. } => "run",
             Command::Stats { .. } => "stats",
             Command::Purge(_) => "purge",
             Command::Ls(_) => "ls",
@@ -382,9 +390,9 @@ pub enum ConfigCommand {
     Show,
 }
 
-/// Returns true for a command that takes every flag, because it looks at all settings.
+/// Returns true for a command that takes every flag, because it uses all settings.
 pub(super) fn takes_all_flags(command: &str) -> bool {
-    ["check", "config"].contains(&command)
+    ["run", "check", "config"].contains(&command)
 }
 
 /// Returns the name of the variable of a flag or of a field: `LARDER_MAX_HEAD`.

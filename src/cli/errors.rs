@@ -90,6 +90,11 @@ pub(super) fn several_origins() -> String {
     "several values of --origin: one Larder has one origin; start one Larder for each, with its own --port".to_owned()
 }
 
+/// Says that the word behind `run` is not a URL.
+pub(super) fn invalid_url(word: &str) -> String {
+    format!("invalid URL {word:?}: expected the site to cache, for example larder run http://example.com")
+}
+
 /// Returns true for a word that is meant as an origin. A URL without its scheme has one of these characters.
 pub(super) fn looks_like_origin(word: &str) -> bool {
     word.contains([':', '/', '.']) || word == "localhost"
@@ -104,7 +109,9 @@ fn unexpected(word: &str, words: &[OsString]) -> String {
     let name = command(words);
     let unknown = |word: &&String| !looks_like_origin(word) && Some(*word) != name.as_ref();
     match (others.iter().find(unknown), name) {
+        (Some(unknown), Some(name)) if name == "run" => invalid_url(unknown),
         (Some(unknown), _) => unknown_command(unknown, words),
+        (None, Some(name)) if name == "run" => several_origins(),
         (None, Some(name)) if word == name => format!("{name} is written twice: write larder {name}"),
         (None, Some(name)) => format!(
             "unexpected {word:?} after {name}: the origin needs its flag here; write larder {name} --origin {word}"

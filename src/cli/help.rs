@@ -8,7 +8,7 @@ use crate::default;
 const TEMPLATE: &str = "\
 Larder: a caching HTTP proxy that says why.
 
-Usage: larder [--origin] URL [flags]        larder COMMAND [flags]
+Usage: larder [run] [--origin] URL [flags]  larder COMMAND [flags]
 
   larder --origin http://dummyjson.com      use http://127.0.0.1:3000 instead
   larder explain http://127.0.0.1:3000/me   why was this not cached?

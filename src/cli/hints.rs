@@ -21,7 +21,7 @@ const FLAGS: [(&str, &str); 14] = [
 ];
 
 /// Names of commands elsewhere, and what to write instead.
-const COMMANDS: [(&str, &str); 10] = [
+const COMMANDS: [(&str, &str); 9] = [
     ("clear", "--clear-cache"),
     ("clean", "--clear-cache"),
     ("flush", "--clear-cache"),
@@ -29,9 +29,8 @@ const COMMANDS: [(&str, &str); 10] = [
     ("remove", "purge"),
     ("why", "explain"),
     ("log", "tail"),
-    ("run", "--origin URL"),
-    ("serve", "--origin URL"),
-    ("start", "--origin URL"),
+    ("serve", "run"),
+    ("start", "run"),
 ];
 
 /// Returns what to write in place of this flag, which is named without its dashes.

@@ -141,9 +141,18 @@ fn a_url_alone_is_the_origin_and_two_origins_are_an_error() {
     for words in [&[one][..], &["--port", "1", one], &[one, "--strict"], &[one, "stats"], &["--origin", one]] {
         assert_eq!(origin(words), Ok(one.to_owned()), "{words:?}");
     }
-    for words in
-        [&[one, two][..], &[one, "--origin", two], &["--origin", one, two], &["--origin", one, "--origin", two]]
-    {
+    for words in [&["run", one][..], &["run", "--origin", one], &["run", one, "--port", "1"], &[one, "run"]] {
+        assert_eq!(origin(words), Ok(one.to_owned()), "{words:?}");
+    }
+    for words in [
+        &[one, two][..],
+        &[one, "--origin", two],
+        &["--origin", one, two],
+        &["--origin", one, "--origin", two],
+        &["run", one, two],
+        &[one, "run", two],
+        &["run", one, "--origin", two],
+    ] {
         assert_eq!(origin(words), Err(errors::several_origins()), "{words:?}");
     }
 }

@@ -141,7 +141,7 @@ impl Task {
                 reader.config().map(|config| Task::Show(show::lines(arguments, file.as_ref(), &config)))
             }
             None if arguments.clear_cache => reader.folders().map(Task::Clear).map_err(one),
-            None => reader.config().map(|config| Task::Serve(Box::new(config))),
+            Some(Command::Run { .. }) | None => reader.config().map(|config| Task::Serve(Box::new(config))),
         }
     }
 }

@@ -106,6 +106,15 @@ fn what_cannot_be_understood_is_one_line_too_that_names_the_flag_or_the_variable
         (&["stats", "xyz"], &[], "unknown command \"xyz\": larder --help lists all; an origin is a URL, like http://example.com".to_owned()),
         (&["http://a", "http://b"], &[], one_origin.to_owned()),
         (&["--origin", "http://a", "--origin", "http://b"], &[], one_origin.to_owned()),
+        (&["run", "http://a", "http://b"], &[], one_origin.to_owned()),
+        (&["http://a", "run", "--origin", "http://b"], &[], one_origin.to_owned()),
+        (&["run", "shop"], &[], "invalid URL \"shop\": expected the site to cache, for example larder run http://example.com".to_owned()),
+        (&["run", "stats"], &[], "invalid URL \"stats\": expected the site to cache, for example larder run http://example.com".to_owned()),
+        (&["run", "a.example"], &[], "invalid --origin \"a.example\": missing scheme; write http://a.example or https://a.example".to_owned()),
+        (&["run"], &[], "missing --origin: the site to cache, for example --origin http://example.com".to_owned()),
+        (&["run", "--prot", "1"], &[], meant("flag --prot", "--port")),
+        (&["serve"], &[], meant("command \"serve\"", "run")),
+        (&["--clear-cache", "run"], &[], "--clear-cache: cannot be combined with run; run one, then the other".to_owned()),
         (&["--port"], &[], "missing value of --port: write --port N".to_owned()),
         (&["--origin", "--strict"], &[], "missing value of --origin: write --origin URL".to_owned()),
         (&["stats", "--port", "1"], &[], "unknown flag --port: larder stats --help lists all".to_owned()),
@@ -165,11 +174,16 @@ fn larder_alone_prints_the_short_help_and_serves_where_a_variable_names_the_orig
 }
 
 #[test]
-fn a_url_alone_is_the_origin_and_wins_over_the_variable() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut command = larder(&["http://127.0.0.1:9", "--port", "0", "--disk", "0.5G", "--default-ttl", "1h30m"]);
-    command.env("LARDER_ORIGIN", "http://127.0.0.1:8").env("LARDER_CACHE_DIR", folder.path().join("c"));
-    Spawned::from(&mut command).await_line("origin=http://127.0.0.1:9 ");
+fn a_url_alone_or_behind_run_is_the_origin_and_wins_over_the_variable() {
+    let flags = ["--port", "0", "--disk", "0.5G", "--default-ttl", "1h30m"];
+    for words in
+        [&["http://127.0.0.1:9"][..], &["run", "http://127.0.0.1:9"], &["run", "--origin", "http://127.0.0.1:9"]]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = larder(&[words, &flags[..]].concat());
+        command.env("LARDER_ORIGIN", "http://127.0.0.1:8").env("LARDER_CACHE_DIR", folder.path().join("c"));
+        Spawned::from(&mut command).await_line("origin=http://127.0.0.1:9 ");
+    }
 }
 
 #[test]
