@@ -32,6 +32,7 @@ impl List<'_> {
         let sort = sort.map(|sort| match sort {
             SortBy::Size => Sort::Size,
             SortBy::Age => Sort::Age,
+            SortBy::Hits => Sort::Hits,
             SortBy::Expires => Sort::Expires,
         });
         let command = Command::List(ListRequest { glob: glob.clone(), sort });

@@ -173,6 +173,7 @@ async fn assembled(asked: &Asked, newest: Arc<StoredResponse>, list: &[Variant],
         version: newest.version,
         checked: Checked::default(),
         written: Default::default(),
+        hits: Default::default(),
         parts: Some(Arc::new(Parts { newest, others, keys })),
     })
 }

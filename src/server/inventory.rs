@@ -121,7 +121,7 @@ impl Inventory<'_> {
     }
 
     fn row(&self, stored: &store::Listed) -> Row {
-        let store::Listed { head, length, standing, .. } = stored;
+        let store::Listed { head, hits, length, standing, .. } = stored;
         let now = self.outlook_of(head, *standing);
         let nominated = head.nominated.iter().map(|(name, _)| name.as_str().to_owned());
         let state = match now {
@@ -133,6 +133,7 @@ impl Inventory<'_> {
             url: self.directory.name(head),
             method: head.line.method.as_str().to_owned(),
             status: head.head.status.as_u16(),
+            hits: *hits,
             size: *length,
             age: now.age.0,
             left: now.left,
@@ -155,6 +156,7 @@ fn cut(rows: &mut Vec<Row>, sort: Sort) {
     match sort {
         Sort::Size => rows.sort_by_key(|row| std::cmp::Reverse(row.size)),
         Sort::Age => rows.sort_by_key(|row| std::cmp::Reverse(row.age)),
+        Sort::Hits => rows.sort_by_key(|row| std::cmp::Reverse(row.hits)),
         Sort::Expires => rows.sort_by_key(|row| row.left),
     }
     rows.truncate(SORTED);

@@ -90,7 +90,7 @@ fn what_cannot_be_understood_is_one_line_too_that_names_the_flag_or_the_variable
         (&["clear"], &[], meant("command \"clear\"", "--clear-cache")),
         (&["purge", "--cache-dir", "/x"], &[], format!("missing what to purge: {to_purge}")),
         (&["purge", "/a", "--all", "--cache-dir", "/x"], &[], format!("more than one thing to purge: {to_purge}")),
-        (&["ls", "--sort", "hits"], &[], "invalid --sort \"hits\": expected size, age or expires".to_owned()),
+        (&["ls", "--sort", "name"], &[], "invalid --sort \"name\": expected size, age, hits or expires".to_owned()),
         (&["list"], &[], meant("command \"list\"", "ls")),
         (&["stat"], &[], meant("command \"stat\"", "stats")),
         (&["clear-cache"], &[], meant("command \"clear-cache\"", "--clear-cache")),
