@@ -12,6 +12,7 @@ use larder::{
     admin::{self, AskError},
     allocator, blocking,
     cli::{self, Arguments, CliError, ExplainArguments, ListArguments, PurgeArguments, TailArguments, WarmArguments},
+    clock::Seconds,
     commands,
     config::{Config, ConfigError, Folders, Place, Sources, Surroundings, Task},
     explanation, logging, server,
@@ -72,13 +73,13 @@ fn run() -> ExitCode {
         Ok(Task::Check { config, connect }) => check(&config, connect),
         Ok(Task::Show(lines)) => print(&lines),
         Ok(Task::Clear(folders)) => clear(&folders),
-        Ok(Task::Stats { folders, json, all, watch: false }) => {
+        Ok(Task::Stats { folders, json, all, watch: false, since }) => {
             let mut output = Output::default();
-            let (lines, code) = stats(&folders, json, all);
+            let (lines, code) = stats(&folders, json, all, since);
             lines.iter().for_each(|line| output.say(line));
             output.end(code)
         }
-        Ok(Task::Stats { folders, json, all, watch: true }) => watch(&folders, json, all),
+        Ok(Task::Stats { folders, json, all, watch: true, since }) => watch(&folders, json, all, since),
         Ok(Task::Reload { folders, decided_by }) => reload(&folders, decided_by.as_deref()),
         Ok(Task::Purge(task)) => purge(&task.0, &task.1),
         Ok(Task::List(task)) => list(&task.0, &task.1),
@@ -223,10 +224,10 @@ const CLEAR: &str = "\x1b[H\x1b[2J";
 
 /// Shows the numbers again and again: on a terminal in place of those before, in a pipe as one line. Ends with a signal, when
 /// nobody reads them any more, or if there are none.
-fn watch(folders: &Folders, json: bool, all: bool) -> ExitCode {
+fn watch(folders: &Folders, json: bool, all: bool, since: Option<Seconds>) -> ExitCode {
     let mut output = Output::default();
     loop {
-        let (lines, code) = stats(folders, json, all);
+        let (lines, code) = stats(folders, json, all, since);
         if code != ExitCode::SUCCESS || output.ended {
             return output.end(code);
         }
@@ -240,12 +241,12 @@ fn watch(folders: &Folders, json: bool, all: bool) -> ExitCode {
 }
 
 /// Returns the numbers of each folder as lines.
-fn stats(folders: &Folders, json: bool, all: bool) -> (Vec<String>, ExitCode) {
+fn stats(folders: &Folders, json: bool, all: bool, since: Option<Seconds>) -> (Vec<String>, ExitCode) {
     let hides = matches!(folders, Folders::Below(_)) && !all;
     let (mut numbers, mut shown, mut hidden) = (Map::new(), 0, 0);
     let mut lines = Vec::new();
     let code = each(folders, |folder| {
-        let Some(stats) = admin::stats(folder, offline_stats)? else { return Ok(false) };
+        let Some(stats) = admin::stats(folder, since, offline_stats)? else { return Ok(false) };
         if json {
             numbers.insert(folder.display().to_string(), stats);
         } else if hides && admin::is_empty(&stats) {

@@ -54,7 +54,7 @@ const CLIENTS: &str = "Limits on clients";
     before_help = EXAMPLES,
     after_help = UNITS,
     help_template = "{before-help}{about-with-newline}\n{usage-heading} {usage}\n\n{all-args}{after-help}",
-    override_usage = "larder [run] [--origin] URL [flags]\n       larder --clear-cache [--origin URL | --cache-dir DIR]\n       larder explain URL [-X METHOD] [-H 'NAME: VALUE'] [--ask] [--json] [--exit-code]\n       larder stats [--json] [--all] [--origin URL | --cache-dir DIR]\n       larder purge URL... | --prefix PATH | --tag TAG | --all [flags]\n       larder ls [GLOB] [flags]\n       larder --config FILE [flags]",
+    override_usage = "larder [run] [--origin] URL [flags]\n       larder --clear-cache [--origin URL | --cache-dir DIR]\n       larder explain URL [-X METHOD] [-H 'NAME: VALUE'] [--ask] [--json] [--exit-code]\n       larder stats [--since TIME] [--watch] [--json] [--all]\n       larder purge URL... | --prefix PATH | --tag TAG | --all [flags]\n       larder ls [GLOB] [flags]\n       larder --config FILE [flags]",
     arg_required_else_help = true,
     args_override_self = true,
     max_term_width = 120
@@ -330,6 +330,9 @@ pub enum Command {
         /// Show them anew each 2 seconds; in a pipe one line each time
         #[arg(long)]
         watch: bool,
+        /// Count only what this last time has brought, from 1m to 1d: 1h [all that was counted]
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
     },
     /// Remove responses from the cache: URLs, a prefix, a tag, all
     Purge(Box<PurgeArguments>),

@@ -227,7 +227,7 @@ fn a_tilde_that_no_shell_has_replaced_is_pointed_out() {
 fn the_folder_can_be_named_behind_a_subcommand_too() {
     for words in [["larder", "--cache-dir", "/x", "stats"], ["larder", "stats", "--cache-dir", "/x"]] {
         let arguments = Arguments::read(words).unwrap();
-        assert_eq!(arguments.command, Some(Command::Stats { json: false, all: false, watch: false }));
+        assert_eq!(arguments.command, Some(Command::Stats { json: false, all: false, watch: false, since: None }));
         assert_eq!(arguments.cache_dir, Some(PathBuf::from("/x")));
     }
 }

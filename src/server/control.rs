@@ -8,7 +8,7 @@ use super::{counters::Counters, explaining::Explainer, inventory::Inventory, rel
 use crate::{
     admin::{self, figures::Figures},
     client,
-    clock::Clock,
+    clock::{Clock, Seconds},
     config::Config,
     policy::{self, DigestKey},
     proxy::{Directory, Plan},
@@ -36,11 +36,15 @@ pub(super) fn open(
             let cleared = rt.block_on(clearing).map_err(|error| error.to_string())?;
             Ok(admin::clear::to_json(cleared))
         }
-        admin::Command::Stats => {
+        admin::Command::Stats | admin::Command::StatsSince(_) => {
+            let since = match command {
+                admin::Command::StatsSince(seconds) => Some(Seconds(seconds)),
+                _ => None,
+            };
             let under_way = shared.counts.under_way();
             let (listening, origin) = (listening.clone(), origin.clone());
             let known = Figures { listening, origin, under_way, ..Figures::default() };
-            stats(&store, &counters, counted.figures(known)).map_err(|error| error.to_string())
+            stats(&store, &counters, counted.figures(known, since)).map_err(|error| error.to_string())
         }
         admin::Command::Reload => reloader.read_and_reload().map(|changes| Value::from(changes.to_string())),
         admin::Command::Ping => Ok(admin::identity()),
