@@ -138,6 +138,48 @@ fn a_glob_that_matches_everything_needs_a_confirmation() {
     assert!(!fixture.is_hit("/a"));
 }
 
+/// Runs a command on a terminal, and types an answer when it asks. Returns its exit code and what the terminal shows.
+fn on_terminal(cache: &Path, words: &[&str], answer: &[u8]) -> (i32, String) {
+    let (mut shows, tty) = terminal::open();
+    let mut command = larder(&[words, &["--cache-dir", cache.to_str().unwrap()]].concat());
+    let own = || tty.try_clone().unwrap();
+    command.env("NO_COLOR", "1").stdin(own()).stdout(own()).stderr(own());
+    let mut child = command.spawn().unwrap();
+    // whoever holds the other side of the terminal keeps it from ending
+    drop((command, tty));
+    let (mut shown, mut piece) = (Vec::new(), [0; 1024]);
+    let mut is_answered = false;
+    while let Ok(read @ 1..) = shows.read(&mut piece) {
+        shown.extend_from_slice(&piece[..read]);
+        if !is_answered && shown.ends_with(b"[y/N] ") {
+            shows.write_all(answer).unwrap();
+            is_answered = true;
+        }
+    }
+    (child.wait().unwrap().code().unwrap(), String::from_utf8(shown).unwrap().replace('\r', ""))
+}
+
+#[test]
+fn on_a_terminal_a_glob_that_matches_everything_is_asked_about_and_yes_alone_removes_it() {
+    let fixture = Fixture::with(&["/a", "/b"], &[]);
+    let asked = "/** matches everything that is stored (2). Remove it? [y/N] ";
+    // Ctrl-D, and Return alone, are no
+    for answer in [&b"n\n"[..], b"\n", b"nonsense\n", b"\x04"] {
+        let (code, shown) = on_terminal(&fixture.cache, &["purge", "--glob", "/**"], answer);
+        assert!(code == 1 && shown.starts_with(asked) && shown.ends_with("nothing is removed\n"), "{code} {shown}");
+        assert!(fixture.is_hit("/a") && fixture.is_hit("/b"));
+    }
+    let (code, shown) = on_terminal(&fixture.cache, &["purge", "--glob", "/**"], b"y\n");
+    assert_eq!((code, shown), (0, format!("{asked}y\nremoved 2 stored responses, 10 B\n")));
+    assert!(!fixture.is_hit("/a"));
+    // nobody is asked about a part, nor where --yes is given
+    ["/a", "/b"].iter().for_each(|target| fixture.store(target));
+    let (code, shown) = on_terminal(&fixture.cache, &["purge", "--glob", "/a*"], b"");
+    assert_eq!((code, &*shown), (0, "removed 1 stored response, 5 B\n"));
+    let (code, shown) = on_terminal(&fixture.cache, &["purge", "--glob", "/**", "--yes"], b"");
+    assert_eq!((code, &*shown), (0, "removed 1 stored response, 5 B\n"));
+}
+
 #[test]
 fn what_is_stale_is_purged_and_what_is_fresh_stays() {
     let fixture = Fixture::with(&["/a", "/stale"], &[]);
