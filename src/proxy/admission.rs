@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// The longest content of a QUERY, in bytes, that is read for the key. Longer content is relayed.
-const QUERY_CONTENT: u64 = 64 * 1024;
+pub const QUERY_CONTENT: u64 = 64 * 1024;
 
 /// A request that was understood, with its content and its connection.
 pub struct Admitted {
