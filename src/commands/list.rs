@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{ask, progress::Progress};
+use super::{ask, bar::Progress};
 use crate::{
     admin::{
         Command, Item,
@@ -36,7 +36,7 @@ impl List<'_> {
             SortBy::Expires => Sort::Expires,
         });
         let command = Command::List(ListRequest { glob: glob.clone(), sort });
-        let (style, mut progress, mut rows) = (terminal::stdout(), Progress::new(), 0_u64);
+        let (style, progress, mut rows) = (terminal::stdout(), Progress::of_scan(), 0_u64);
         let listed: Option<Listed> = ask(folder, self.place, &command, &mut |item| match item {
             Item::LookedAt(count) => progress.show(count),
             Item::Row(row) => {

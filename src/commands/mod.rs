@@ -5,7 +5,6 @@ mod bar;
 mod explain;
 mod list;
 mod place;
-mod progress;
 mod purge;
 mod sitemap;
 mod tail;
