@@ -50,6 +50,9 @@ impl Arguments {
         let mut arguments = Arguments::from_arg_matches(&matches).map_err(wrong)?;
         match &arguments.command {
             Some(Command::Completions { shell }) => return Err(CliError::Asked(Answer::Completions(*shell))),
+            Some(Command::Check { file: Some(file), .. }) if file.to_string_lossy().contains("://") => {
+                return Err(CliError::Wrong(errors::needs_flag(&file.to_string_lossy(), "check")));
+            }
             Some(Command::Man) => return Err(CliError::Asked(Answer::Manual)),
             _ => {}
         }

@@ -110,7 +110,11 @@ fn purge(arguments: &PurgeArguments, place: &Place) -> ExitCode {
 }
 
 fn list(arguments: &ListArguments, place: &Place) -> ExitCode {
-    let (mut list, mut output) = (commands::List::new(arguments, place), Output::default());
+    let mut list = match commands::List::new(arguments, place) {
+        Ok(list) => list,
+        Err(problem) => return fail(2, &problem),
+    };
+    let mut output = Output::default();
     let code = each(&place.folders, |folder| list.folder(folder, &mut |line| output.say(line)));
     let code = match list.nothing().filter(|_| code == ExitCode::SUCCESS) {
         Some(nothing) => {

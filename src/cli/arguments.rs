@@ -20,7 +20,7 @@ Examples:
   larder --origin https://api.example.com/v2         the same, below the path /v2 of the site
   larder --origin http://127.0.0.1:8080 --port 3001 --disk 50G --default-ttl 10m
   larder --clear-cache                               empties the cache, also while Larder runs
-  larder explain http://127.0.0.1:3000/me            says why it is, or is not, answered from the cache
+  larder explain --ask http://127.0.0.1:3000/me      says why it is, or is not, cached
   larder stats                                       shows the hit ratio, the reasons, and the room
   larder warm --sitemap http://127.0.0.1:3000/sitemap.xml
                                                      fetches all of it, so that it is cached
@@ -334,7 +334,7 @@ pub enum Command {
         #[arg(long, value_name = "TIME")]
         since: Option<String>,
     },
-    /// Remove responses from the cache: URLs, a prefix, a tag, all
+    /// Remove responses from the cache: URLs, a prefix, a tag, all; the next request fetches them anew
     Purge(Box<PurgeArguments>),
     /// List what is in the cache
     Ls(ListArguments),

@@ -66,7 +66,7 @@ impl Progress {
 
     fn begun(&self) -> ProgressBar {
         let (bar, template) = match self.all {
-            Some(all) => (ProgressBar::new(all), "{bar:30} {pos}/{len}  {per_sec}  {eta} left"),
+            Some(all) => (ProgressBar::new(all), "{bar:30} {pos}/{len}  {eta} left"),
             None => (ProgressBar::no_length(), "{human_pos} stored responses looked at ..."),
         };
         ProgressStyle::with_template(template).into_iter().for_each(|style| bar.set_style(style));

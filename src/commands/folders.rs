@@ -25,8 +25,9 @@ pub fn each(folders: &Folders, mut work: impl FnMut(&Path) -> Result<bool, Strin
             Ok(there) => found |= there,
             Err(error) => {
                 found = true;
-                let named = error.contains(&*path.to_string_lossy());
-                code = if named { fail(1, &error) } else { fail(1, &format!("{}: {error}", path.display())) };
+                // what is typed wrong has no folder
+                let has_place = error.contains(&*path.to_string_lossy()) || error.starts_with("invalid ");
+                code = if has_place { fail(1, &error) } else { fail(1, &format!("{}: {error}", path.display())) };
             }
         }
     }

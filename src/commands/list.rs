@@ -10,6 +10,7 @@ use crate::{
     },
     cli::{ListArguments, SortBy},
     config::Place,
+    rules::PathPattern,
     terminal,
 };
 
@@ -21,8 +22,10 @@ pub struct List<'a> {
 }
 
 impl List<'_> {
-    pub fn new<'a>(arguments: &'a ListArguments, place: &'a Place) -> List<'a> {
-        List { arguments, place, rows: 0 }
+    /// The error says what is wrong with the glob.
+    pub fn new<'a>(arguments: &'a ListArguments, place: &'a Place) -> Result<List<'a>, String> {
+        arguments.glob.as_deref().map(PathPattern::new).transpose()?;
+        Ok(List { arguments, place, rows: 0 })
     }
 
     /// Lists the responses that are stored in a folder, and calls `say` with each line. Returns false if the folder does not

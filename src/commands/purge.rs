@@ -14,6 +14,7 @@ use crate::{
     },
     cli::PurgeArguments,
     config::Place,
+    rules::PathPattern,
 };
 
 /// The most URLs on standard input.
@@ -114,6 +115,7 @@ fn what(arguments: &PurgeArguments) -> Result<What, String> {
         (Some(What::Tag(tag)), true) if tag.trim().is_empty() => {
             Err("invalid --tag \"\": expected a tag, for example product-1".to_owned())
         }
+        (Some(What::Glob(glob)), true) => PathPattern::new(&glob).map(|_| What::Glob(glob)),
         (Some(What::Urls(_)), true) => all_urls(urls).map(What::Urls),
         (Some(what), true) => Ok(what),
     }

@@ -130,6 +130,11 @@ impl Understood {
     }
 }
 
+/// Returns true if a POST that a rule has answered from the cache is taken for a query: nothing says that it changes something.
+pub fn is_taken_for_query(request: &Request, content: &Content) -> bool {
+    !overrides_method(&request.fields) && !may_change(request, content)
+}
+
 /// Returns true if a field may have the origin carry out another method.
 fn overrides_method(fields: &Fields) -> bool {
     fields.iter().any(|(name, _)| METHOD_OVERRIDES.contains(&&*hyphened(name)))

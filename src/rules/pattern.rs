@@ -74,9 +74,10 @@ fn has_wildcards(pattern: &str) -> bool {
 pub struct PathPattern(Vec<GlobMatcher>);
 
 impl PathPattern {
-    /// The error says what is wrong with the pattern, without the pattern itself.
+    /// Reads a pattern that an operator has typed. The error says what is wrong with it.
     pub fn new(pattern: &str) -> Result<PathPattern, String> {
-        Ok(PathPattern(path_globs(pattern)?.iter().map(Glob::compile_matcher).collect()))
+        let globs = path_globs(pattern).map_err(|problem| format!("invalid glob {:?}: {problem}", cut(pattern)))?;
+        Ok(PathPattern(globs.iter().map(Glob::compile_matcher).collect()))
     }
 
     /// Returns true if the pattern matches the path, whatever the query is.

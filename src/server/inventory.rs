@@ -58,11 +58,6 @@ impl Progress {
     }
 }
 
-/// Reads a pattern of paths.
-pub(super) fn pattern(glob: &str) -> Result<PathPattern, String> {
-    PathPattern::new(glob).map_err(|problem| format!("invalid glob {glob:?}: {problem}"))
-}
-
 impl Inventory<'_> {
     /// Answers a command about what is stored. Blocks.
     pub fn answer(&self, command: &Command, items: &mut Items<'_>) -> Result<Value, String> {
@@ -79,7 +74,7 @@ impl Inventory<'_> {
 
     /// Lists what is stored: unsorted as it is read, sorted at the end.
     pub async fn list(&self, request: &ListRequest, items: &mut Items<'_>) -> Result<Listed, String> {
-        let pattern = request.glob.as_deref().map(pattern).transpose()?;
+        let pattern = request.glob.as_deref().map(PathPattern::new).transpose()?;
         let (mut listed, mut progress) = (Listed::default(), Progress::new());
         let mut sorted: Vec<Row> = Vec::new();
         let mut scan = self.store.scan().await;

@@ -305,9 +305,14 @@ fn what_is_wrong_with_a_purge_is_told_with_what_would_be_right() {
     for (words, code, line) in [
         (&["purge"][..], 2, format!("error: missing what to purge: {named}\n")),
         (&["purge", "/a", "--all"], 2, format!("error: more than one thing to purge: {named}\n")),
-        (&["purge", "a"], 1, "invalid URL \"a\": expected a path, for example /products/1, or a URL".to_owned()),
-        (&["purge", "--glob", "*.css"], 1, "invalid glob \"*.css\": expected \"/\" in front".to_owned()),
-        (&["purge", "--prefix", "/a?b"], 1, "invalid prefix \"/a?b\": expected a path without ? and #".to_owned()),
+        (&["purge", "a"], 1, "error: invalid URL \"a\": expected a path, for example /products/1, or a URL".to_owned()),
+        (&["purge", "--glob", "*.css"], 2, "error: invalid glob \"*.css\": expected \"/\" in front".to_owned()),
+        (&["ls", "a"], 2, "error: invalid glob \"a\": expected \"/\" in front, for example \"/a\"\n".to_owned()),
+        (
+            &["purge", "--prefix", "/a?b"],
+            1,
+            "error: invalid prefix \"/a?b\": expected a path without ? and #".to_owned(),
+        ),
         (
             &["ls", "--sort", "name"],
             2,

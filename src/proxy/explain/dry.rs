@@ -79,8 +79,13 @@ impl Body {
 
     /// Returns the content as an admission gives it.
     pub fn content(&self) -> Content {
+        self.content_if(self.is_keyed)
+    }
+
+    /// Returns the content as an admission would give it, if it were read for the key or not.
+    pub fn content_if(&self, is_keyed: bool) -> Content {
         let (bytes, length) = (self.bytes.clone(), self.length());
-        match (length, self.is_keyed) {
+        match (length, is_keyed) {
             (0, _) => Content::None,
             (1..=QUERY_CONTENT, true) => Content::Read(bytes),
             _ => Content::Stream(Upload { length: Some(length), pieces: Box::pin(stream::iter([Ok(bytes)])) }),

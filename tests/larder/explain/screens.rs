@@ -107,6 +107,17 @@ fn the_content_of_a_request_is_part_of_what_is_explained() {
     assert!(said.starts_with("NEVER CACHED: ") && said.contains("\nwhy: the request has content, "), "{said}");
     let (_, said, _) = run(folder.path(), &["/bare", "-d", "x"]);
     assert!(said.starts_with("NEVER CACHED: ") && said.contains("\nwhy: this method is not cached: "), "{said}");
+    let change = "\nchange: To cache it for each content, only if it changes nothing at the origin: --rule '/bare methods=POST ttl=60s'\n";
+    assert!(said.contains(change), "{said}");
+    // no rule has these cached
+    for other in [
+        &["-d", "{\"query\":\"mutation { a }\"}", "-H", json][..],
+        &["-d", "x", "-H", "X-HTTP-Method-Override: PUT"],
+        &["-X", "PUT"],
+    ] {
+        let (_, said, _) = run(folder.path(), &[&["/bare"], other].concat());
+        assert!(said.starts_with("NEVER CACHED: ") && !said.contains("change: "), "{other:?}: {said}");
+    }
     let (code, _, error) = run(folder.path(), &["/bare", "-d", "x", "--ask"]);
     assert!(code == 1 && error.contains(": --ask sends the request to the origin, and POST may "), "{error}");
 }
