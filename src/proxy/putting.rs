@@ -59,7 +59,7 @@ impl Putting {
             body,
             version: 0,
             checked: Checked::default(),
-            written: Default::default(),
+            derived: Default::default(),
             hits: Default::default(),
             parts: None,
         };

@@ -172,8 +172,8 @@ async fn assembled(asked: &Asked, newest: Arc<StoredResponse>, list: &[Variant],
         body: newest.body.clone(),
         version: newest.version,
         checked: Checked::default(),
-        written: Default::default(),
-        hits: Default::default(),
+        derived: Default::default(),
+        hits: newest.hits.clone(),
         parts: Some(Arc::new(Parts { newest, others, keys })),
     })
 }

@@ -119,7 +119,7 @@ impl Store {
             body: stored.body.clone(),
             version: 0,
             checked: Checked::default(),
-            written: Default::default(),
+            derived: Default::default(),
             hits: stored.hits.clone(),
             parts: None,
         };

@@ -168,8 +168,8 @@ pub async fn dry_run(
     let (mut peer, mut scheme) = (Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), Scheme::Http);
     let said = believe(&mut peer, &mut scheme, &fields, &cx.trusted);
     let local = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, cx.port)));
-    let head = Head { method, target: &wanted.target, scheme, version: Version::Http11, peer };
-    let understood = match understand(&cx, &head, fields, local, &said) {
+    let head = Head { method, target: wanted.target.clone(), scheme, version: Version::Http11, peer };
+    let understood = match understand(&cx, head, fields, local, &said) {
         Ok(understood) => understood,
         Err(refusal) => return Ok(Err(refusal)),
     };

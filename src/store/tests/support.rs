@@ -106,7 +106,7 @@ pub fn response(name: &str, length: usize) -> StoredResponse {
         body: StoredBody::Memory(content(name, length).0),
         version: 0,
         checked: Default::default(),
-        written: Default::default(),
+        derived: Default::default(),
         hits: Default::default(),
         parts: None,
     }
@@ -125,7 +125,7 @@ pub fn variant(name: &str, language: &str, at: i64) -> StoredResponse {
         body,
         version: 0,
         checked: Default::default(),
-        written: Default::default(),
+        derived: Default::default(),
         hits: Default::default(),
         parts: None,
     }
