@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{ask, check_glob, progress::Progress};
+use super::{ask, bar::Progress, check_glob};
 use crate::{
     admin::{
         Command, Item,
@@ -34,10 +34,11 @@ impl List<'_> {
         let sort = sort.map(|sort| match sort {
             SortBy::Size => Sort::Size,
             SortBy::Age => Sort::Age,
+            SortBy::Hits => Sort::Hits,
             SortBy::Expires => Sort::Expires,
         });
         let command = Command::List(ListRequest { glob: glob.clone(), sort });
-        let (style, mut progress, mut rows) = (terminal::stdout(), Progress::new(), 0_u64);
+        let (style, progress, mut rows) = (terminal::stdout(), Progress::of_scan(), 0_u64);
         let listed: Option<Listed> = ask(folder, self.place, &command, &mut |item| match item {
             Item::LookedAt(count) => progress.show(count),
             Item::Row(row) => {

@@ -2,12 +2,17 @@
 //! the folder itself.
 
 mod bar;
+mod check;
+mod clear;
 mod explain;
+mod folders;
 mod list;
+mod output;
 mod place;
-mod progress;
 mod purge;
+mod reload;
 mod sitemap;
+mod stats;
 mod tail;
 mod warm;
 
@@ -16,9 +21,15 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 pub use self::{
+    check::check,
+    clear::clear,
     explain::explain,
+    folders::{NO_CACHE, each},
     list::List,
+    output::{Output, fail, fail_all},
     purge::Purge,
+    reload::reload,
+    stats::stats,
     tail::tail,
     warm::{Warmed, warm},
 };

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use super::{ask, check_glob, progress::Progress};
+use super::{ask, bar::Progress, check_glob};
 use crate::{
     admin::{
         Command, Item, LONGEST_LINE,
@@ -60,7 +60,7 @@ impl Purge<'_> {
     }
 
     fn ask(&self, folder: &Path, request: PurgeRequest) -> Result<Option<Purged>, String> {
-        let mut progress = Progress::new();
+        let progress = Progress::of_scan();
         let answer = ask(folder, self.place, &Command::Purge(request), &mut |item| {
             if let Item::LookedAt(count) = item {
                 progress.show(count);

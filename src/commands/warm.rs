@@ -134,7 +134,7 @@ pub fn warm(arguments: &WarmArguments, folders: &Folders, quiet: bool) -> Result
                 Err(why) => warmed.note(text, Err(why)),
             }
         }
-        let progress = Progress::new(urls.len() as u64, quiet);
+        let progress = Progress::of(urls.len() as u64, quiet);
         let pace = rate.map(|each| Mutex::new(tokio::time::interval(each)));
         let warmed = RefCell::new(warmed);
         let (pace, clients, fields, warmed_by, done) = (&pace, &clients, &fields, &warmed, &progress);
@@ -149,7 +149,7 @@ pub fn warm(arguments: &WarmArguments, folders: &Folders, quiet: bool) -> Result
             done.advance();
         };
         stream::iter(urls).for_each_concurrent(jobs, fetch_one).await;
-        progress.end();
+        progress.wipe();
         Ok(warmed.into_inner())
     })
 }

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// The longest content of a QUERY, in bytes, that is read for the key. Longer content is relayed.
-const QUERY_CONTENT: u64 = 64 * 1024;
+pub const QUERY_CONTENT: u64 = 64 * 1024;
 
 /// A request that was understood, with its content and its connection.
 pub struct Admitted {
@@ -128,6 +128,11 @@ impl Understood {
         let primary = key(&site, &steered, method, &request.target, &request.fields);
         Ok(Asked { cx, served, site, request: Rc::new(request), local, worker, primary, steered })
     }
+}
+
+/// Returns true if a POST that a rule has answered from the cache is taken for a query: nothing says that it changes something.
+pub fn is_taken_for_query(request: &Request, content: &Content) -> bool {
+    !overrides_method(&request.fields) && !may_change(request, content)
 }
 
 /// Returns true if a field may have the origin carry out another method.

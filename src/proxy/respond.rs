@@ -59,6 +59,7 @@ pub fn stored(
     verdict: Verdict,
     now: Timestamp,
 ) -> Answer {
+    stored.note_hit();
     let is_composite = stored.parts.as_ref().is_some_and(|parts| !parts.others.is_empty());
     let source = match is_composite {
         true => Source::Parts(Box::new(Composite::of_stored(asked, stored))),

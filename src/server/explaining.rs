@@ -1,4 +1,4 @@
-//! Answers `larder explain`: with what a running Larder knows, or from a folder that no Larder runs on.
+//! Answers `larder explain`.
 
 use std::{rc::Rc, sync::Arc};
 
@@ -14,7 +14,7 @@ use crate::{
     message::FieldValue,
     policy::DigestKey,
     proxy::{self, Context, Counts, Plan, Shared, Sites},
-    store::{self, State, Store},
+    store::Store,
 };
 
 /// What a request is explained with.
@@ -78,34 +78,6 @@ impl Explainer {
             counts: Counts::default().of_worker(),
         }))
     }
-}
-
-/// Explains what a Larder with these settings would do, from the folder of its cache. No Larder may run on it. Nothing is
-/// stored, counted or evicted. Blocks.
-pub fn explain_offline(config: &Config, wanted: &Wanted) -> Result<Explanation, String> {
-    let folder = &config.store.folder;
-    if !store::is_cache(folder) {
-        return Err(format!("there is no cache at {}, and no Larder runs on it", folder.display()));
-    }
-    let lock = Store::lock(folder).map_err(|error| error.to_string())?;
-    let secret = DigestKey::new(Store::secret(Some(&lock)).map_err(|error| error.to_string())?);
-    let plan = Arc::new(ArcSwap::from_pointee(plan(config, &secret, None)?));
-    // nothing is evicted, whatever the disk may hold by these settings
-    let disk = store::stats_of(folder).map_err(|error| error.to_string())?.disk_used * 2 + (1 << 30);
-    let options =
-        store::Options { memory: store::LEAST_MEMORY, disk: disk.max(config.store.disk), ..config.store.clone() };
-    let store = Store::open_with(options, |_| false, Some(lock));
-    let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
-    rt.block_on(store.opened());
-    let explained = match store.stats().state {
-        State::Down(why) => Err(why),
-        _ => {
-            let (clock, shared) = (Clock::system(), Arc::new(Shared::default()));
-            Explainer::new(config, config.listen.port, &plan, &store, &clock, &shared).explain(wanted)
-        }
-    };
-    rt.block_on(store.close());
-    explained
 }
 
 /// Returns a name for this process, so that a loop can be told from another Larder in the chain.

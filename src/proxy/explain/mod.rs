@@ -14,7 +14,6 @@ use self::{
 use super::{context::Context, refusal::Refusal, verdict::Verdict, words::Expected};
 use crate::{
     explanation::{Explanation, Outcome, Stored, Wanted, Why},
-    fields::method::is_safe,
     message::Method,
     policy::{Reason, freshness},
     units::show_seconds,
@@ -27,9 +26,6 @@ const REASONS: &str = include_str!("../../../docs/reasons.md");
 pub async fn explain(cx: Rc<Context>, wanted: &Wanted) -> Result<Explanation, String> {
     let method = Method::from_bytes(wanted.method.as_bytes())
         .map_err(|_| format!("invalid method {:?}: expected letters, for example GET", wanted.method))?;
-    if wanted.ask && !is_safe(&method) {
-        return Err(format!("--ask sends the request to the origin, and {method} may change something there"));
-    }
     if !wanted.target.starts_with('/') {
         return Err(format!("invalid path {:?}: expected \"/\" in front", wanted.target));
     }
