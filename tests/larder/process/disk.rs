@@ -130,7 +130,7 @@ fn stored_responses_that_512_connections_ask_for_at_once_after_a_restart_all_com
     assert!(larder.stop().success());
 
     let larder = match strace_is_there() {
-        true => traced(&origin, &cache, &trace, &flags, "pread64,preadv2:delay_enter=7ms"),
+        true => traced(&origin, &cache, &trace, &flags, "pread64,preadv2:delay_enter=3ms"),
         false => Spawned::start(&origin.url(), &cache, &flags),
     };
     let mut clients: Vec<_> = (0..CLIENTS).map(|_| larder.client()).collect();
