@@ -30,7 +30,7 @@ http {{ access_log off; keepalive_requests 1000000000; sendfile on; {temporary}
 """
 
 NGINX = """
-worker_processes 1; daemon off; pid {folder}/{name}.pid; error_log stderr; user root;
+worker_processes {workers}; daemon off; pid {folder}/{name}.pid; error_log stderr; user root;
 events {{ worker_connections 4096; }}
 http {{ access_log {log}; keepalive_requests 1000000000; sendfile on; tcp_nopush on; {temporary}
   proxy_cache_path {folder}/{name}-cache levels=1:2 keys_zone=cache:256m max_size={room} inactive=10h use_temp_path=off;
@@ -85,9 +85,10 @@ def await_answer(process, url):
 class Servers:
     """The origin and servers beside it, each on a port of its own, in one folder."""
 
-    def __init__(self, folder, names, larder, core, other):
-        """The servers run on `core`, the origin on the other one."""
-        self.folder, self.larder, self.core, self.other, self.processes = folder, larder, core, other, {}
+    def __init__(self, folder, names, larder, core, other, workers=1):
+        """The servers run on `core`, or, with more than one worker, on both; the origin runs on the other one."""
+        self.folder, self.larder, self.other, self.workers, self.processes = folder, larder, other, workers, {}
+        self.core = core if workers == 1 else f"{core},{other}"
         self.ports = {name: free_port() for name in ("origin", *names)}
         (folder / "site").mkdir()
 
@@ -102,22 +103,28 @@ class Servers:
         """The command that starts a server. It may store `room` bytes."""
         folder, port, log = self.folder, self.ports[name], self.log(name)
         if name.startswith("larder"):
-            return [self.larder, "--origin", self.url("origin", ""), "--port", str(port), "--workers", "1",
+            return [self.larder, "--origin", self.url("origin", ""), "--port", str(port), "--workers", str(self.workers),
                     "--cache-dir", str(folder / f"{name}-cache"), "--disk", f"{room}B", *([] if log else ["-q"]), *flags]
         if name == "floor":
             subprocess.run(["cc", "-O2", "-o", folder / "floor", ROOT / "benches/floor.c"], check=True)
             return [str(folder / "floor"), str(port), str(folder / "site/body")]
+        if name == "varnish":
+            return ["varnishd", "-F", "-a", f"127.0.0.1:{port}", "-b", f"127.0.0.1:{self.ports['origin']}", "-n",
+                    str(folder / "varnish"), "-s", "malloc,256m", "-p", "thread_pools=1", "-p", "http_max_hdr=128"]
         kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         temporary = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
         text = {"origin": ORIGIN, "haproxy": HAPROXY}.get(name, NGINX)
         conf = folder / f"{name}.conf"
-        conf.write_text(text.format(name=name, folder=folder, temporary=temporary, port=port, room=room,
+        conf.write_text(text.format(name=name, folder=folder, temporary=temporary, port=port, room=room, workers=self.workers,
                                     origin=self.ports["origin"], log=log or "off"))
         return ["haproxy", "-db", "-f", str(conf)] if name == "haproxy" else ["nginx", "-c", str(conf), "-e", "stderr"]
 
     def start(self, name, room=1 << 30, flags=(), under=()):
         """Starts a server, under another program if one is named, and awaits its first answer."""
-        stderr = open(self.log(name) or self.folder / f"{name}.err", "ab") if name.startswith("larder") else None
+        # Varnish tells of its start and its end there
+        stderr = subprocess.DEVNULL if name == "varnish" else None
+        if name.startswith("larder"):
+            stderr = open(self.log(name) or self.folder / f"{name}.err", "ab")
         core = self.other if name == "origin" else self.core
         words = ["taskset", "-c", str(core), *under, *self.words(name, room, flags)]
         self.processes[name] = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=stderr)
@@ -159,4 +166,7 @@ class Servers:
 
     def answers_from_its_cache(self, name):
         fields = urllib.request.urlopen(self.url(name)).headers
+        if name == "varnish":
+            # of a hit it names two requests: this one, and the one that fetched
+            return len(fields["X-Varnish"].split()) == 2
         return fields["Age"] is not None if name == "haproxy" else fields["X-Cache"] == "HIT"

@@ -54,12 +54,15 @@ impl Frame {
 }
 
 /// Encodes the head of a final response. The `written` ones stand before the others. `date` is used where none is a Date.
+/// `body` is a short body that goes out together with the head, or nothing. `out` is an empty buffer.
 pub(super) fn head(
+    out: Vec<u8>,
     frame: Frame,
     status: StatusCode,
     written: Option<&WrittenFields>,
     fields: &Fields,
     date: &Date,
+    body: &[u8],
 ) -> Vec<u8> {
     let dated = written.is_some_and(|written| written.dated) || fields.contains(&header::DATE);
     let written = written.map_or(&[][..], |written| &written.lines);
@@ -76,14 +79,16 @@ pub(super) fn head(
         connection.map(|connection| ("Connection", connection.as_bytes())),
     ];
     size += own.iter().flatten().map(|(name, value)| line_size(name, value.len())).sum::<usize>();
-    let mut out = begin(frame.version, status, size);
+    let mut out = begin(out, frame.version, status, size + body.len());
     for (name, value) in own.into_iter().flatten() {
         for part in [name.as_bytes(), b": ", value, b"\r\n"] {
             out.extend_from_slice(part);
         }
     }
     out.extend_from_slice(written);
-    end(out, fields)
+    let mut out = end(out, fields);
+    out.extend_from_slice(body);
+    out
 }
 
 /// Encodes an interim response (RFC 9110 §15.2). Returns `None` for a status that is not interim, that changes the
@@ -92,7 +97,7 @@ pub(super) fn interim(status: StatusCode, fields: &Fields) -> Option<Vec<u8>> {
     if !status.is_informational() || matches!(status.as_u16(), 100 | 101) {
         return None;
     }
-    Some(end(begin(Version::Http11, status, lines::size(fields)), fields))
+    Some(end(begin(Vec::new(), Version::Http11, status, lines::size(fields)), fields))
 }
 
 /// Encodes the last chunk and the trailer section (RFC 9112 §7.1.2).
@@ -113,12 +118,12 @@ pub(super) fn reason(status: StatusCode) -> &'static str {
 }
 
 /// Writes the status line into a buffer that has room for it, for `lines` bytes of field lines, and for the empty line.
-fn begin(version: Version, status: StatusCode, lines: usize) -> Vec<u8> {
+fn begin(mut out: Vec<u8>, version: Version, status: StatusCode, lines: usize) -> Vec<u8> {
     let (start, reason): (&[u8], _) = match version {
         Version::Http10 => (b"HTTP/1.0 ", reason(status)),
         Version::Http11 => (b"HTTP/1.1 ", reason(status)),
     };
-    let mut out = Vec::with_capacity(start.len() + "200 ".len() + reason.len() + "\r\n".len() + lines + "\r\n".len());
+    out.reserve_exact(start.len() + "200 ".len() + reason.len() + "\r\n".len() + lines + "\r\n".len());
     for part in [start, status.as_str().as_bytes(), b" ", reason.as_bytes(), b"\r\n"] {
         out.extend_from_slice(part);
     }
@@ -162,8 +167,8 @@ mod tests {
 
     fn text(frame: Frame, status: u16, lines: &[(&'static str, &'static str)]) -> String {
         let (status, fields) = (StatusCode::from_u16(status).unwrap(), fields(lines));
-        let at_once = head(frame, status, Some(&lines::written(&fields)), &Fields::new(), DATE);
-        let head = head(frame, status, None, &fields, DATE);
+        let at_once = head(Vec::new(), frame, status, Some(&lines::written(&fields)), &Fields::new(), DATE, b"");
+        let head = head(Vec::new(), frame, status, None, &fields, DATE, b"");
         assert!(at_once == head || fields.contains(&header::UPGRADE));
         assert_eq!(head.capacity(), head.len(), "one allocation, without room to spare");
         String::from_utf8(head).unwrap()

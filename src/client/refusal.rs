@@ -78,9 +78,7 @@ impl Refusal {
         CacheStatus { detail: Some(self.detail.into()), ..CacheStatus::default() }.append_to(&mut fields);
         fields.append(FieldName::from_static("x-cache"), FieldValue::from_static("MISS"));
         let frame = Frame { version: Version::Http11, persistent: false, length: Length::Known(body.len() as u64) };
-        let mut response = encode::head(frame, self.status, None, &fields, date);
-        response.extend_from_slice(body.as_bytes());
-        response
+        encode::head(Vec::new(), frame, self.status, None, &fields, date, body.as_bytes())
     }
 }
 

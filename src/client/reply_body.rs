@@ -26,8 +26,10 @@ pub(super) struct Answering {
     pub exchange: u64,
     /// Another request is read after this one.
     pub persistent: bool,
-    /// The bytes of its head.
-    pub head: Bytes,
+    /// The bytes of its head, and of a short body behind it.
+    pub head: Vec<u8>,
+    /// How many of them were sent.
+    pub sent: usize,
     pub content: Content,
 }
 
@@ -74,7 +76,8 @@ pub(super) struct Incomplete;
 
 impl Outgoing {
     pub fn new(connection: Handle, answering: Answering) -> Outgoing {
-        let Answering { exchange, head, content, .. } = answering;
+        let Answering { exchange, head, sent, content, .. } = answering;
+        let head = Bytes::from(head).slice(sent..);
         Outgoing { connection, exchange, pieces: VecDeque::from([Piece::Bytes(head)]), content, over: false }
     }
 }

@@ -26,6 +26,8 @@ pub(super) struct Worker {
     released: Notify,
     /// A connection's place is kept until `holds` is zero.
     awaited: Cell<bool>,
+    /// An empty buffer for the next answer. To allocate one costs more than to fill it.
+    pub buffer: Cell<Vec<u8>>,
 }
 
 /// A worker as the core sees it. It is bound to its thread.
@@ -59,6 +61,9 @@ impl Drop for Hold {
     }
 }
 
+/// The largest buffer that is kept for the next answer, in bytes.
+const KEPT: usize = 8 << 10;
+
 impl Worker {
     pub fn new(options: Arc<Options>) -> Rc<Worker> {
         Rc::new(Worker {
@@ -69,10 +74,19 @@ impl Worker {
             holds: Cell::new(0),
             released: Notify::new(),
             awaited: Cell::new(false),
+            buffer: Cell::default(),
         })
     }
 
     /// Returns the clock that deadlines are measured on, in milliseconds. It may be one tick behind.
+    /// Keeps a buffer for the next answer.
+    pub fn reuse(&self, mut buffer: Vec<u8>) {
+        if buffer.capacity() <= KEPT {
+            buffer.clear();
+            self.buffer.set(buffer);
+        }
+    }
+
     pub fn now(&self) -> u64 {
         self.now.get()
     }

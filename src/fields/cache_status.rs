@@ -28,36 +28,37 @@ pub struct CacheStatus {
 
 impl CacheStatus {
     /// Writes the member of this cache: `larder; hit; ttl=30; detail="..."`.
+    // every answer has a member: it is put together in one piece, without formatting
     pub fn member(&self) -> String {
-        let mut member = String::with_capacity(128);
-        // every answer has a member: pushing costs a third of formatting
-        let mut push = |parts: &[&str]| parts.iter().for_each(|part| member.push_str(part));
-        push(&["larder"]);
-        if self.hit {
-            push(&["; hit"]);
-        }
-        if let Some(fwd) = self.fwd {
-            push(&["; fwd=", fwd]);
-        }
-        if let Some(status) = self.fwd_status {
-            push(&["; fwd-status=", &status.to_string()]);
-        }
-        if self.stored {
-            push(&["; stored"]);
-        }
-        if self.collapsed {
-            push(&["; collapsed"]);
-        }
-        if let Some(ttl) = self.ttl {
-            push(&["; ttl=", &ttl.to_string()]);
-        }
-        if let Some(detail) = &self.detail {
-            let (colon, because) = self.because.map_or(("", ""), |because| (": ", because));
-            match detail {
-                Cow::Borrowed(detail) => push(&["; detail=\"", detail, colon, because, "\""]),
-                Cow::Owned(detail) => push(&["; detail=\"", &escaped(detail), colon, because, "\""]),
-            }
-        }
+        let (mut status, mut ttl) = (itoa::Buffer::new(), itoa::Buffer::new());
+        let status = self.fwd_status.map(|number| status.format(number));
+        let ttl = self.ttl.map(|seconds| ttl.format(seconds));
+        let detail = self.detail.as_ref().map(|detail| match detail {
+            Cow::Borrowed(words) => Cow::Borrowed(*words),
+            Cow::Owned(words) => Cow::Owned(escaped(words)),
+        });
+        let because = self.because.filter(|_| detail.is_some());
+        let flag = |is_set: bool, text: &'static str| if is_set { text } else { "" };
+        let parts = [
+            "larder",
+            flag(self.hit, "; hit"),
+            flag(self.fwd.is_some(), "; fwd="),
+            self.fwd.unwrap_or_default(),
+            flag(status.is_some(), "; fwd-status="),
+            status.unwrap_or_default(),
+            flag(self.stored, "; stored"),
+            flag(self.collapsed, "; collapsed"),
+            flag(ttl.is_some(), "; ttl="),
+            ttl.unwrap_or_default(),
+            flag(detail.is_some(), "; detail=\""),
+            detail.as_deref().unwrap_or_default(),
+            flag(because.is_some(), ": "),
+            because.unwrap_or_default(),
+            flag(detail.is_some(), "\""),
+        ];
+        // of the exact size, so that a field value can be made of it without a copy
+        let mut member = String::with_capacity(parts.iter().map(|part| part.len()).sum());
+        parts.iter().filter(|part| !part.is_empty()).for_each(|part| member.push_str(part));
         member
     }
 

@@ -4,6 +4,7 @@ pub mod age;
 pub mod authentication;
 pub mod cache_control;
 pub mod cache_status;
+pub mod control;
 pub mod credentials;
 pub mod date;
 pub mod etag;
@@ -41,13 +42,22 @@ pub static SET_COOKIE2: FieldName = FieldName::from_static("set-cookie2");
 pub const METHOD_OVERRIDES: [&str; 5] =
     ["x-http-method", "x-http-method-override", "x-http-verb", "x-method", "x-method-override"];
 
+/// For each byte: it is a hyphen, a letter or a digit. A table, because each request asks for each byte of its names.
+const STAYS: [bool; 256] = {
+    let (mut stays, mut byte) = ([false; 256], 0);
+    while byte < 256 {
+        stays[byte] = byte == b'-' as usize || (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    stays
+};
+
 /// Returns the name of a field with a hyphen for each character that is neither a letter nor a digit. Servers that make
 /// variables of names (CGI, RFC 3875 §4.1.18) cannot tell such names apart.
 pub fn hyphened(name: &FieldName) -> Cow<'_, str> {
-    let separates = |c: char| c != '-' && !c.is_ascii_alphanumeric();
     match name.as_str() {
-        name if name.contains(separates) => name.replace(separates, "-").into(),
-        name => name.into(),
+        name if name.bytes().all(|byte| STAYS[byte as usize]) => name.into(),
+        name => name.replace(|c: char| !STAYS[c as usize & 0xff], "-").into(),
     }
 }
 

@@ -5,6 +5,21 @@ use crate::message::FieldName;
 
 /// Appends the name: each of its words begins with a capital, or is spelled as in [`word`].
 pub fn write(name: &FieldName, out: &mut Vec<u8>) {
+    // those that Larder adds to every answer
+    let own: Option<&[u8]> = match name.as_str() {
+        "via" => Some(b"Via"),
+        "age" => Some(b"Age"),
+        "cache-status" => Some(b"Cache-Status"),
+        "x-cache" => Some(b"X-Cache"),
+        _ => None,
+    };
+    match own {
+        Some(own) => out.extend_from_slice(own),
+        None => write_words(name, out),
+    }
+}
+
+fn write_words(name: &FieldName, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(name.as_str().as_bytes());
     for part in out[start..].split_mut(|byte| *byte == b'-') {
@@ -66,6 +81,15 @@ fn word(lower: &[u8]) -> Option<&'static [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_names_that_larder_adds_are_spelled_by_the_same_rule() {
+        for name in ["via", "age", "cache-status", "x-cache"] {
+            let mut by_words = b"> ".to_vec();
+            write_words(&FieldName::from_static(name), &mut by_words);
+            assert_eq!(spelled(name).as_bytes(), by_words);
+        }
+    }
 
     fn spelled(name: &str) -> String {
         let mut out = b"> ".to_vec();

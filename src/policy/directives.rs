@@ -8,9 +8,10 @@ use crate::{
     fields::{
         SET_COOKIE2,
         cache_control::{RequestDirectives, ResponseDirectives, Scope, is_pragma_no_cache},
+        control::Control,
         credentials::is_in_field,
         date,
-        surrogate::{AccelExpires, accel_expires, edge_no_store},
+        surrogate::AccelExpires,
     },
     message::{FieldName, Fields, StatusCode, StoredHead},
 };
@@ -44,25 +45,28 @@ pub(super) enum Replaced {
 
 impl Governing {
     pub fn of(response: &Fields, options: &Options) -> Governing {
-        let targeted = ResponseDirectives::parse_targeted(response);
-        let is_targeted = targeted.is_some();
+        Governing::by(&Control::of(response), options)
+    }
+
+    /// The same for fields that were read already.
+    pub fn by(control: &Control, options: &Options) -> Governing {
         let mut governing = Governing {
-            directives: targeted.unwrap_or_else(|| ResponseDirectives::parse(response)),
-            targeted: is_targeted,
+            directives: control.directives.clone(),
+            targeted: control.targeted,
             replaced: None,
             surrogate_no_cache: false,
             forbidden: None,
             refreshed_by_rule: false,
         };
-        governing.follow_accel(response, options);
-        governing.follow_surrogate(response, options);
+        governing.follow_accel(control, options);
+        governing.follow_surrogate(control, options);
         governing.follow_rules(options);
         governing
     }
 
     /// Follows X-Accel-Expires and Edge-Control. RFC 9111 knows neither, so with `strict` they can only forbid storing.
-    fn follow_accel(&mut self, response: &Fields, options: &Options) {
-        let lifetime = match accel_expires(response) {
+    fn follow_accel(&mut self, control: &Control, options: &Options) {
+        let lifetime = match control.accel {
             Some(AccelExpires::Off) => {
                 self.forbidden = Some(Reason::AccelOff);
                 None
@@ -74,15 +78,15 @@ impl Governing {
         if let Some(lifetime) = lifetime.filter(|_| !self.targeted && !options.strict) {
             self.replace(lifetime);
         }
-        if edge_no_store(response) {
+        if control.edge_no_store {
             self.forbidden = Some(Reason::EdgeNoStore);
         }
     }
 
     /// Follows Surrogate-Control, which overrides X-Accel-Expires. RFC 9111 does not know it, so with `strict` it gives
     /// no lifetime and only forbids.
-    fn follow_surrogate(&mut self, response: &Fields, options: &Options) {
-        let Some(surrogate) = ResponseDirectives::parse_surrogate(response) else { return };
+    fn follow_surrogate(&mut self, control: &Control, options: &Options) {
+        let Some(surrogate) = &control.surrogate else { return };
         if surrogate.no_store {
             self.forbidden = Some(Reason::SurrogateNoStore);
         } else if surrogate.private.is_some() {

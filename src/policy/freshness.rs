@@ -7,7 +7,7 @@
 use http::header::{DATE, EXPIRES, LAST_MODIFIED};
 
 use super::{
-    Options, Reason, Times,
+    Controlled, Options, Reason, Times,
     content::{is_playlist, is_stream},
     directives::{Governing, Replaced},
     vary::answers_query,
@@ -24,11 +24,11 @@ const KEPT: Seconds = Seconds(30 * 24 * 3600);
 
 /// Returns for how long a response can be used without validation, from the time on when it was generated, and what
 /// determines that (RFC 9111 §4.2.1, §4.2.2, RFC 9213).
-pub fn freshness_lifetime(stored: &StoredHead, options: &Options) -> (Seconds, Reason) {
-    let governing = Governing::of(&stored.head.fields, options);
+pub fn freshness_lifetime(stored: &impl Controlled, options: &Options) -> (Seconds, Reason) {
+    let governing = Governing::by(&stored.control(), options);
     match governing.always_validate() {
         true => (Seconds(0), governing.reason(Reason::NoCache)),
-        false => lifetime(stored, &governing, options),
+        false => lifetime(stored.as_ref(), &governing, options),
     }
 }
 

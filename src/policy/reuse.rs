@@ -3,7 +3,7 @@
 use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE};
 
 use super::{
-    Fwd, Options, Reason,
+    Controlled, Fwd, Options, Reason,
     directives::{Followed, Governing, credentials, followed, is_refusal_to},
     freshness::{Freshness, explicit_lifetime, liveness},
     parts::gaps,
@@ -17,7 +17,7 @@ use crate::{
         method::{is_cached_request, is_query, is_safe_request},
         range,
     },
-    message::{Method, Request, StoredHead},
+    message::{Method, Request},
     purge::{Judged, Liveness},
 };
 
@@ -67,7 +67,7 @@ fn forward<S>(mode: Mode, fwd: Fwd, reason: Reason) -> Reuse<S> {
 
 /// Decides whether a stored response may answer a request (RFC 9111 §4). `stored` is the selected stored response, if
 /// any. `variants` is true where responses are stored for this URL, but none for this request's nominated fields.
-pub fn reuse<S: AsRef<StoredHead> + Judged>(
+pub fn reuse<S: Controlled + Judged>(
     request: &Request,
     stored: Option<S>,
     variants: bool,
@@ -135,7 +135,7 @@ pub fn unkeyed_content(request: &Request) -> Reason {
     if is_query(&request.method) || request.as_query { Reason::ContentTooLong } else { Reason::RequestContent }
 }
 
-fn decide<S: AsRef<StoredHead> + Judged>(
+fn decide<S: Controlled + Judged>(
     request: &Request,
     stored: Option<S>,
     variants: bool,
@@ -172,7 +172,7 @@ fn decide<S: AsRef<StoredHead> + Judged>(
     if is_refusal_to(&request.fields, stored) {
         return forward(Mode::Fetch, Fwd::Request, Reason::StoredUnauthorized);
     }
-    let governing = Governing::of(&stored.head.fields, options);
+    let governing = Governing::by(&selected.control(), options);
     match liveness(stored, standing, &governing) {
         Liveness::Alive | Liveness::Stale => {}
         Liveness::MustValidate => return validate(Fwd::Stale, Reason::Invalidated),

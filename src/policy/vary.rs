@@ -238,15 +238,19 @@ fn normalised(name: &FieldName, request: &Request, options: &Options) -> Option<
     if !fields.contains(name) {
         return None;
     }
-    let preferences = match name {
-        name if *name == ACCEPT_ENCODING => normal_form(name, fields, negotiation::codings),
-        name if *name == ACCEPT_LANGUAGE => normal_form(name, fields, negotiation::languages),
+    let preferences: Option<fn(&Fields) -> Option<Vec<u8>>> = match name {
+        name if *name == ACCEPT_ENCODING => Some(negotiation::codings),
+        name if *name == ACCEPT_LANGUAGE => Some(negotiation::languages),
         _ => None,
     };
-    let normal = match preferences {
-        Some(normal) => tagged(PREFERENCES, &normal),
-        None if is_list(name) || (options.strict && holds_tokens(name, fields)) => as_list(name, fields),
-        None => lines(name, fields),
+    if let Some(form) = preferences
+        && let Some(normal) = normal_form(name, fields, |fields| Some(tagged(PREFERENCES, &form(fields)?)))
+    {
+        return Some(normal);
+    }
+    let normal = match is_list(name) || (options.strict && holds_tokens(name, fields)) {
+        true => as_list(name, fields),
+        false => lines(name, fields),
     };
     Some(if tells_who_asks(name) { tagged(DIGEST, &options.digest_key.digest(&normal)) } else { normal })
 }

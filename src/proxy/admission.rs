@@ -51,11 +51,10 @@ pub struct Understood {
 
 /// Reads the request, and chooses its site.
 pub async fn admit(cx: Rc<Context>, mut presented: Presented, said: &Said) -> Result<Admitted, Refusal> {
-    let fields = std::mem::take(&mut presented.fields);
-    let Presented { method, target, scheme, version, peer, local, .. } = &presented;
+    let (fields, target) = (std::mem::take(&mut presented.fields), std::mem::take(&mut presented.target));
+    let Presented { method, scheme, version, peer, local, .. } = &presented;
     let head = Head { method, target, scheme: *scheme, version: *version, peer: *peer };
-    let understood =
-        understand(&cx, &head, fields, *local, said).inspect_err(|_| presented.connection.close_after())?;
+    let understood = understand(&cx, head, fields, *local, said).inspect_err(|_| presented.connection.close_after())?;
     if said.client.is_some_and(|client| !presented.connection.count_for(client)) {
         return Err(Refusal::TooManyForClient);
     }
@@ -77,7 +76,7 @@ pub async fn admit(cx: Rc<Context>, mut presented: Presented, said: &Said) -> Re
 #[inline(always)]
 pub fn understand(
     cx: &Context,
-    head: &Head<'_>,
+    head: Head<'_>,
     fields: Fields,
     local: Option<SocketAddr>,
     said: &Said,

@@ -16,13 +16,7 @@ pub fn normal_authority(authority: &str, scheme: Scheme) -> Option<String> {
         None => {
             let (host, port) = authority.split_once(':').unwrap_or((authority, ""));
             let name = host.strip_suffix('.').unwrap_or(host);
-            let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&b);
-            if name.is_empty()
-                || name.starts_with('.')
-                || name.ends_with('.')
-                || name.contains(',')
-                || !name.bytes().all(allowed)
-            {
+            if name.is_empty() || name.starts_with('.') || name.ends_with('.') || !name.bytes().all(is_of_names) {
                 return None;
             }
             // with room for the port
@@ -38,10 +32,21 @@ pub fn normal_authority(authority: &str, scheme: Scheme) -> Option<String> {
     match port {
         "" => Some(host),
         port => match port.parse::<u16>().ok()? {
-            port if port == scheme.default_port() => Some(host),
-            port => Some(host + ":" + &port.to_string()),
+            number if number == scheme.default_port() => Some(host),
+            0 => Some(host + ":0"),
+            // a leading zero means nothing
+            _ => Some(host + ":" + port.trim_start_matches('0')),
         },
     }
+}
+
+/// Returns true for the characters of a registered name (RFC 3986 §3.2.2), but for the comma, which separates hosts.
+fn is_of_names(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'=' | b'%'
+        )
 }
 
 /// Returns the host of an authority, and its port if it names one.

@@ -10,7 +10,7 @@ use crate::{
     key::CacheKey,
     message::{Nominated, Request, StoredHead},
     origin::OriginError,
-    policy::{Options, Times, vary},
+    policy::{Controlled, Options, Times, vary},
     purge::{Judged, Standing},
     store::StoredResponse,
 };
@@ -63,6 +63,8 @@ impl AsRef<StoredHead> for Looked<'_> {
         self.head
     }
 }
+
+impl Controlled for Looked<'_> {}
 
 impl Judged for Looked<'_> {
     fn standing(&self) -> Standing {

@@ -52,10 +52,10 @@ impl Putting {
         if !outdated.is_empty() {
             store.forget_variants(primary, outdated);
         }
-        let (checked, written) = (Checked::default(), Default::default());
+        let (checked, derived) = (Checked::default(), Default::default());
         store.put(
             *primary,
-            StoredResponse { key, primary: *primary, head, body, checked, written, parts: None, version: 0 },
+            StoredResponse { key, primary: *primary, head, body, checked, derived, parts: None, version: 0 },
             epoch,
         );
         shared.forget_if_invalidated(store, primary, *since);

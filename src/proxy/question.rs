@@ -172,7 +172,7 @@ async fn assembled(asked: &Asked, newest: Arc<StoredResponse>, list: &[Variant],
         body: newest.body.clone(),
         version: newest.version,
         checked: Checked::default(),
-        written: Default::default(),
+        derived: Default::default(),
         parts: Some(Arc::new(Parts { newest, others, keys })),
     })
 }

@@ -63,8 +63,8 @@ const OF_HTTP: [&str; 21] = [
 /// Returns true if a field must not reach the origin. An override of a safe method must not, because it would change an
 /// answer that others share. An override of an unsafe method may, because its answer is for this client alone.
 fn is_untrusted(name: &FieldName, method: &Method) -> bool {
-    let hyphened = hyphened(name);
     // most names begin with another letter than all of these
+    let hyphened = hyphened(name);
     if matches!(hyphened, Cow::Borrowed(name) if !name.starts_with(['b', 'c', 'f', 't', 'x'])) {
         return false;
     }
@@ -78,7 +78,7 @@ fn is_untrusted(name: &FieldName, method: &Method) -> bool {
 pub struct Head<'a> {
     pub method: &'a Method,
     /// The request-target of the request line.
-    pub target: &'a str,
+    pub target: String,
     pub scheme: Scheme,
     pub version: Version,
     pub peer: Option<IpAddr>,
@@ -96,8 +96,7 @@ pub struct Rules<'a> {
 
 /// Checks a request, and removes the fields that must not reach the origin. The error says what is wrong with the
 /// request.
-pub fn parse(presented: &Head<'_>, fields: Fields, rules: &Rules<'_>) -> Result<Request, Refusal> {
-    let mut fields = fields;
+pub fn parse(presented: Head<'_>, mut fields: Fields, rules: &Rules<'_>) -> Result<Request, Refusal> {
     if *presented.method == Method::CONNECT {
         return Err(Refusal::Connect);
     }
@@ -114,14 +113,14 @@ pub fn parse(presented: &Head<'_>, fields: Fields, rules: &Rules<'_>) -> Result<
         }
         None => None,
     };
-    let mut target = match target(presented.target, presented.method, scheme, named.clone()) {
-        Err(Refusal::Asterisk) if !names.serve(asked.as_ref().unwrap_or(&named), scheme) => {
-            return Err(Refusal::NotServed);
-        }
-        target => target?,
-    };
+    if presented.target == "*" && *presented.method == Method::OPTIONS {
+        let is_served = names.serve(asked.as_ref().unwrap_or(&named), scheme);
+        return Err(if is_served { Refusal::Asterisk } else { Refusal::NotServed });
+    }
+    let is_path = presented.target.starts_with('/');
+    let mut target = target(presented.target, scheme, named)?;
     // a client that uses Larder as a forward proxy must not get this site under the name of another one
-    if !presented.target.starts_with('/') && !names.include(&target.authority, scheme) {
+    if !is_path && !names.include(&target.authority, scheme) {
         return Err(Refusal::Foreign(target.authority));
     }
     target.authority = asked.unwrap_or(target.authority);
@@ -172,17 +171,14 @@ fn host(fields: &Fields, version: Version, scheme: Scheme) -> Result<String, Ref
     }
 }
 
-/// Parses the four forms of RFC 9112 §3.2. The authority of an absolute form must be the one in Host.
-pub(super) fn target(presented: &str, method: &Method, scheme: Scheme, host: String) -> Result<Target, Refusal> {
-    if presented == "*" && *method == Method::OPTIONS {
-        return Err(Refusal::Asterisk);
-    }
+/// Parses the origin-form and the absolute-form (RFC 9112 §3.2). The authority of the latter must be the one in Host.
+pub(super) fn target(presented: String, scheme: Scheme, host: String) -> Result<Target, Refusal> {
     // RFC 3986 forbids more characters, but clients send them; on the meaning of these no two parsers agree
     if presented.bytes().any(|byte| !byte.is_ascii_graphic() || matches!(byte, b'#' | b'\\')) {
         return Err(Refusal::Target("it holds a character that no target may hold"));
     }
     if presented.starts_with('/') {
-        return Ok(Target { scheme, authority: host, path_and_query: presented.to_owned() });
+        return Ok(Target { scheme, authority: host, path_and_query: presented });
     }
     let absolute = presented
         .get(..7)
@@ -217,7 +213,7 @@ mod tests {
     use super::*;
 
     fn target_of(presented: &str) -> Option<(String, String)> {
-        target(presented, &Method::GET, Scheme::Http, "good".to_owned()).ok().map(|t| (t.authority, t.path_and_query))
+        target(presented.to_owned(), Scheme::Http, "good".to_owned()).ok().map(|t| (t.authority, t.path_and_query))
     }
 
     #[test]

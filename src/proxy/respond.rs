@@ -29,7 +29,7 @@ use crate::{
     message::{FieldName, FieldValue, Fields, Method, ResponseHead, StatusCode, StoredHead},
     origin::{OriginError, OriginResponse},
     policy::{
-        Reason,
+        Controlled, Reason,
         freshness::{current_age, freshness_lifetime, usable_for},
         parts,
         selection::{self, Selection, select},
@@ -65,7 +65,7 @@ pub fn stored(
         false => Source::Stored(stored.body.clone()),
     };
     let length = stored.length();
-    let StoredResponse { head, written, .. } = stored;
+    let StoredResponse { head, derived, .. } = stored;
     let plain = cookies.is_empty()
         && !asked.steered.answer(&head.head).changes_answers()
         && !asked.policy().steering.forward_tags
@@ -78,9 +78,10 @@ pub fn stored(
         return from_stored_head(asked, head, (source, Some(length)), cookies, verdict, now);
     }
     // the same lines for every answer: they are written once
-    let written =
-        written.or_derive(|| lines::written(&relayed_fields(asked, &head.head.fields, |name| *name == header::AGE)));
-    let verdict = aged(asked, head, verdict, now);
+    let written = derived
+        .written
+        .or_derive(|| lines::written(&relayed_fields(asked, &head.head.fields, |name| *name == header::AGE)));
+    let verdict = aged(asked, stored, verdict, now);
     let body = body(&asked.request, source, 0, Some(length));
     Answer::new(head.head.status, Fields::with_capacity(4), body, Some(&asked.cx.via), verdict)
         .with_written(written.clone())
@@ -136,10 +137,10 @@ fn from_stored_head(
 }
 
 /// Returns the verdict with the age of a stored response, and how long it is fresh.
-pub fn aged(asked: &Asked, head: &StoredHead, mut verdict: Verdict, now: Timestamp) -> Verdict {
-    let age = current_age(head, now);
-    let effective = asked.steered.answer(&head.head);
-    let (lifetime, named_by) = freshness_lifetime(head, &effective.policy);
+pub fn aged(asked: &Asked, stored: &impl Controlled, mut verdict: Verdict, now: Timestamp) -> Verdict {
+    let age = current_age(stored.as_ref(), now);
+    let effective = asked.steered.answer(&stored.as_ref().head);
+    let (lifetime, named_by) = freshness_lifetime(stored, &effective.policy);
     verdict.steered = Some(effective);
     // the client is told where an invented lifetime comes from
     let invented = matches!(

@@ -200,7 +200,7 @@ fn append_own(fields: &mut Fields, via: Option<&FieldValue>, verdict: &Verdict) 
         fields.append(http::header::VIA, via.clone());
     }
     if let Some(age) = verdict.age {
-        fields.append(http::header::AGE, FieldValue::from(age));
+        append(fields, "age", itoa::Buffer::new().format(age));
     }
     verdict.cache_status().append_to(fields);
     fields.append(FieldName::from_static("x-cache"), FieldValue::from_static(verdict.word()));

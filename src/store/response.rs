@@ -1,13 +1,18 @@
 //! A stored response as the store takes and returns it.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    borrow::Cow,
+    sync::{Arc, OnceLock},
+};
 
 use bytes::Bytes;
 
 use super::{StoreError, disk::body::DiskBody, format::record::Variant};
 use crate::{
+    fields::control::Control,
     key::CacheKey,
     message::{StoredHead, WrittenFields},
+    policy,
     purge::{Checked, Judged, Standing},
 };
 
@@ -24,8 +29,7 @@ pub struct StoredResponse {
     pub version: u64,
     /// What the purge rules said about it when they were asked last.
     pub checked: Checked,
-    /// The lines of its head, as the first answer has written them.
-    pub written: Memo<WrittenFields>,
+    pub derived: Derived,
     /// The stored parts that it is put together from. `None` in the store, and for a stored whole.
     pub parts: Option<Arc<Parts>>,
 }
@@ -57,6 +61,15 @@ impl StoredResponse {
         let end = held().map(|part| part.last.saturating_add(1)).max().unwrap_or(0);
         end - held().map(|part| part.first).min().unwrap_or(end)
     }
+}
+
+/// What is made of a stored head once, for many answers.
+#[derive(Debug, Clone, Default)]
+pub struct Derived {
+    /// Its lines, as the first answer has written them.
+    pub written: Memo<WrittenFields>,
+    /// What its fields say about caching, as the first decision has read them.
+    pub control: Memo<Box<Control>>,
 }
 
 /// A value that is derived from a stored response when it is first needed. A clone has none, because its head may be
@@ -133,6 +146,12 @@ impl Slot {
 impl Judged for StoredResponse {
     fn standing(&self) -> Standing {
         self.checked.last()
+    }
+}
+
+impl policy::Controlled for StoredResponse {
+    fn control(&self) -> Cow<'_, Control> {
+        Cow::Borrowed(self.derived.control.or_derive(|| Box::new(Control::of(&self.head.head.fields))))
     }
 }
 

@@ -119,7 +119,7 @@ impl Store {
             body: stored.body.clone(),
             version: 0,
             checked: Checked::default(),
-            written: Default::default(),
+            derived: Default::default(),
             parts: None,
         };
         self.put_over(primary, fresh, epoch, Some(stored));

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     policy::{
-        Fwd,
+        Controlled, Fwd,
         reuse::{Forward, Mode, Reuse, alone},
         validation::on_error,
     },
@@ -323,6 +323,8 @@ impl AsRef<StoredHead> for Purged<'_> {
         self.0
     }
 }
+
+impl Controlled for Purged<'_> {}
 
 impl Judged for Purged<'_> {
     fn standing(&self) -> Standing {

@@ -137,8 +137,8 @@ pub async fn dry_run(
     let (mut peer, mut scheme) = (Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), Scheme::Http);
     let said = believe(&mut peer, &mut scheme, &fields, &cx.trusted);
     let local = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, cx.port)));
-    let head = Head { method, target: &wanted.target, scheme, version: Version::Http11, peer };
-    let asked = understand(&cx, &head, fields, local, &said)
+    let head = Head { method, target: wanted.target.clone(), scheme, version: Version::Http11, peer };
+    let asked = understand(&cx, head, fields, local, &said)
         .and_then(|understood| understood.asked(cx, &Content::None, local, WorkerHandle::idle()));
     Ok(match asked {
         Ok(asked) => Ok(run(asked, wanted).await),

@@ -106,7 +106,7 @@ pub fn response(name: &str, length: usize) -> StoredResponse {
         body: StoredBody::Memory(content(name, length).0),
         version: 0,
         checked: Default::default(),
-        written: Default::default(),
+        derived: Default::default(),
         parts: None,
     }
 }
@@ -124,7 +124,7 @@ pub fn variant(name: &str, language: &str, at: i64) -> StoredResponse {
         body,
         version: 0,
         checked: Default::default(),
-        written: Default::default(),
+        derived: Default::default(),
         parts: None,
     }
 }

@@ -3,6 +3,7 @@
 use quick_cache::{OptionsBuilder, Weighter, sync::Cache};
 
 use crate::{
+    fields::control::Control,
     key::CacheKey,
     message::{Nominated, ResponseHead, StoredHead},
     purge::Position,
@@ -133,8 +134,9 @@ fn slots_weight(slot: &Slot, open_file: u64) -> u64 {
                 StoredBody::Disk(_) => open_file,
                 StoredBody::Memory(_) => 0,
             };
-            // with the lines that the first answer writes
-            OVERHEAD + size(response) + response.head.head.fields.size() as u64 + file
+            // with the lines that the first answer writes, and what the first decision reads
+            let derived = response.head.head.fields.size() + size_of::<Control>();
+            OVERHEAD + size(response) + derived as u64 + file
         }
         Slot::Variants(variants) => {
             OVERHEAD + variants.iter().map(|variant| 64 + nominated_size(&variant.nominated)).sum::<u64>()

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`shared`] | all of the state below, which the workers and the writer share |
 //! | [`reading`], [`lookups`] | a lookup, and how many of them read the disk at the same time |
+//! | [`together`] | hands the reads of one turn of a worker to another thread together |
 //! | [`memory`] | the memory tier |
 //! | [`pending`] | changes that are not on the disk yet |
 //! | [`catalog`], [`index`], [`variants`] | what the disk holds: generations, keys, and the variants of each URL |
@@ -26,5 +27,6 @@ pub mod purges;
 mod reading;
 pub mod shared;
 pub mod sketch;
+mod together;
 pub mod unreadable;
 pub mod variants;

@@ -6,7 +6,7 @@ use std::sync::{
     atomic::Ordering::{Relaxed, SeqCst},
 };
 
-use super::{lookups::Turn, pending::Change, shared::Shared};
+use super::{lookups::Turn, pending::Change, shared::Shared, together};
 use crate::{
     key::CacheKey,
     purge::Checked,
@@ -17,7 +17,7 @@ use crate::{
             print::{Entry, Print},
             record::{self, Record, RecordBody, Variant},
         },
-        hop::{PATIENCE, patient_hop},
+        hop::PATIENCE,
         notice::Notice,
         response::{Slot, StoredBody, StoredResponse},
     },
@@ -200,7 +200,7 @@ impl Shared {
         turn: Turn,
     ) -> Result<Read, StoreError> {
         let (shared, key) = (self.clone(), *key);
-        let found = patient_hop(move || {
+        let found = together::read(move || {
             let read = match variants.is_empty() {
                 true => match shared.read(&key, version) {
                     Ok(slot) => Ok(Read { slot, ..Read::default() }),
@@ -309,7 +309,7 @@ impl Shared {
             body,
             version,
             checked: Checked::default(),
-            written: Default::default(),
+            derived: Default::default(),
             parts: None,
         })))
     }

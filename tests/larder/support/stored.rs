@@ -44,7 +44,7 @@ pub fn response(number: u64, names: &[&'static str], body: Bytes) -> StoredRespo
         head,
         body: StoredBody::Memory(body),
         checked: Default::default(),
-        written: Default::default(),
+        derived: Default::default(),
         version: 0,
         parts: None,
     }

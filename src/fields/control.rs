@@ -1,0 +1,33 @@
+//! What the fields of a response say about caching, read together.
+
+use super::{
+    cache_control::ResponseDirectives,
+    surrogate::{AccelExpires, accel_expires, edge_no_store},
+};
+use crate::message::Fields;
+
+/// The fields that control caches, as they came. The policy weighs them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Control {
+    /// The directives of CDN-Cache-Control if that is valid (RFC 9213 §2.2), or else those of Cache-Control.
+    pub directives: ResponseDirectives,
+    /// True if the directives come from CDN-Cache-Control.
+    pub targeted: bool,
+    pub accel: Option<AccelExpires>,
+    pub surrogate: Option<Box<ResponseDirectives>>,
+    /// True if Edge-Control says no-store.
+    pub edge_no_store: bool,
+}
+
+impl Control {
+    pub fn of(response: &Fields) -> Control {
+        let targeted = ResponseDirectives::parse_targeted(response);
+        Control {
+            targeted: targeted.is_some(),
+            directives: targeted.unwrap_or_else(|| ResponseDirectives::parse(response)),
+            accel: accel_expires(response),
+            surrogate: ResponseDirectives::parse_surrogate(response).map(Box::new),
+            edge_no_store: edge_no_store(response),
+        }
+    }
+}
