@@ -50,6 +50,9 @@ impl Arguments {
         let mut arguments = Arguments::from_arg_matches(&matches).map_err(wrong)?;
         match &arguments.command {
             Some(Command::Completions { shell }) => return Err(CliError::Asked(Answer::Completions(*shell))),
+            Some(Command::Check { file: Some(file), .. }) if file.to_string_lossy().contains("://") => {
+                return Err(CliError::Wrong(errors::needs_flag(&file.to_string_lossy(), "check")));
+            }
             Some(Command::Man) => return Err(CliError::Asked(Answer::Manual)),
             _ => {}
         }
@@ -94,9 +97,20 @@ impl Arguments {
         if of_kubernetes { definition.mut_arg("port", |port| port.env(Resettable::Reset)) } else { definition }
     }
 
-    /// Takes the origin from the flag or from the word alone. One of them wins over the variable; two are an error.
+    /// Takes the origin from the flag, from the word alone, or from the word behind `run`. One of them wins over the variable;
+    /// two are an error.
     fn choose_origin(&mut self, words: &[OsString]) -> Result<(), String> {
-        let Some(word) = self.word.take() else {
+        let of_run = match &mut self.command {
+            Some(Command::Run { url }) => url.take(),
+            _ => None,
+        };
+        if let Some(url) = of_run.as_ref().filter(|url| !errors::looks_like_origin(url)) {
+            return Err(errors::invalid_url(url));
+        }
+        if self.word.is_some() && of_run.is_some() {
+            return Err(errors::several_origins());
+        }
+        let Some(word) = self.word.take().or(of_run) else {
             self.origin = self.origins.pop();
             return if self.origins.is_empty() { Ok(()) } else { Err(errors::several_origins()) };
         };

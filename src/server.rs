@@ -5,6 +5,7 @@ mod control;
 mod counters;
 mod explaining;
 mod inventory;
+mod offline;
 mod origin;
 mod purging;
 mod reload;
@@ -30,8 +31,7 @@ use socket2::{Domain, Socket, Type};
 
 pub use self::{
     check::{check_folder, check_origins},
-    control::offline,
-    explaining::explain_offline,
+    offline::{explain_offline, offline},
     reload::{Changes, Reloader, Source},
     stopping::TOGETHER,
 };

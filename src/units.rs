@@ -113,6 +113,13 @@ pub fn show_size(bytes: u64) -> String {
     if tenths.fract() == 0.0 { format!("{tenths:.0} {}", NAMES[name]) } else { format!("{tenths:.1} {}", NAMES[name]) }
 }
 
+/// Returns a size as it can be typed, in the largest unit that needs no fraction: `1000B`, `64KiB`, `2560MiB`.
+pub fn exact_size(bytes: u64) -> String {
+    let units = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    let exact = units.iter().find(|(_, unit)| bytes > 0 && bytes.is_multiple_of(*unit));
+    exact.map_or_else(|| format!("{bytes}B"), |(name, unit)| format!("{}{name}", bytes / unit))
+}
+
 /// Shows a duration for people, in the largest unit that divides it: `1h`, `90s`.
 pub fn show_duration(duration: Duration) -> String {
     let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);

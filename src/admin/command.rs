@@ -16,6 +16,8 @@ pub enum Command {
     Clear,
     /// Tells what is stored. The answer is an object of numbers.
     Stats,
+    /// The same, with the counters of so many last seconds alone.
+    StatsSince(u64),
     /// Reads the settings once more, and takes them over. The answer is a text that says what has changed.
     Reload,
     /// Tells which process runs. The answer is [`identity`](super::identity).

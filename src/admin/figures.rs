@@ -15,6 +15,8 @@ pub struct Figures {
     pub running_seconds: u64,
     /// The wall clock when counting began, in milliseconds since 1970. `None`: at the start of this process.
     pub counted_since: Option<i64>,
+    /// The time whose answers were counted, if a time was asked for.
+    pub window: Option<Window>,
     /// The number of requests that were begun and have not ended.
     pub under_way: u64,
     /// The part of `answers` that came from the cache, validated ones included. Errors, refusals and clients that left do
@@ -29,6 +31,16 @@ pub struct Figures {
     pub origin_time: Times,
     /// By kind: fresh, validated, stale, miss, collapsed, not_cached, refused, error, left, lost.
     pub answers: BTreeMap<String, Answers>,
+}
+
+/// The last time, whose answers were counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Window {
+    /// The time that was asked for.
+    pub asked_seconds: u64,
+    /// The time that was counted: up to a minute more, or less, if Larder has run for less.
+    pub seconds: u64,
 }
 
 /// What the origin was spared.
@@ -104,6 +116,16 @@ impl Answers {
             let sum = self.reasons.entry(name.clone()).or_default();
             *sum = sum.saturating_add(*count);
         }
+    }
+
+    /// Takes away what was counted earlier. Reasons that have not occurred since go.
+    pub fn subtract(&mut self, earlier: &Answers) {
+        self.requests = self.requests.saturating_sub(earlier.requests);
+        self.bytes = self.bytes.saturating_sub(earlier.bytes);
+        for (name, count) in &mut self.reasons {
+            *count = count.saturating_sub(earlier.reasons.get(name).copied().unwrap_or(0));
+        }
+        self.reasons.retain(|_, count| *count > 0);
     }
 }
 

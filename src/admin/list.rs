@@ -27,6 +27,8 @@ pub enum Sort {
     Size,
     /// The oldest first.
     Age,
+    /// What has answered most often first.
+    Hits,
     /// What is stale soonest first.
     Expires,
 }
@@ -39,6 +41,8 @@ pub struct Row {
     pub url: String,
     pub method: String,
     pub status: u16,
+    /// How often it has answered since it came into memory. `None`: it is not in memory.
+    pub hits: Option<u64>,
     /// The bytes of the body.
     pub size: u64,
     /// Seconds since the origin made it (RFC 9111 §4.2.3).
@@ -72,8 +76,8 @@ pub struct Listed {
 /// Returns the line above the rows, on a terminal.
 pub fn header(long: bool, style: Style) -> Option<String> {
     let names = match long {
-        true => format!("{:>9} {:>6} {:>8}  STATUS  {:<6} URL", "SIZE", "AGE", "LEFT", "METHOD"),
-        false => format!("{:>9} {:>6} {:>8}  STATUS  URL", "SIZE", "AGE", "LEFT"),
+        true => format!("{:>7} {:>9} {:>6} {:>8}  STATUS  {:<6} URL", "HITS", "SIZE", "AGE", "LEFT", "METHOD"),
+        false => format!("{:>7} {:>9} {:>6} {:>8}  STATUS  URL", "HITS", "SIZE", "AGE", "LEFT"),
     };
     style.columns.then(|| style.paint(Colour::Bold, names).to_string())
 }
@@ -81,17 +85,22 @@ pub fn header(long: bool, style: Style) -> Option<String> {
 impl Row {
     /// Returns the line of the response: in columns on a terminal, with tabs and plain numbers in a pipe.
     pub fn show(&self, long: bool, style: Style) -> String {
-        let Row { url, method, status, size, age, left, state, .. } = self;
+        let Row { url, method, status, hits, size, age, left, state, .. } = self;
+        let hits = |show: fn(u64) -> String| hits.map_or("-".to_owned(), show);
         if !style.columns {
             let rest = if long { format!("\t{method}\t{}", self.more()) } else { String::new() };
-            return format!("{size}\t{age}\t{left}\t{state}\t{status}\t{url}{rest}");
+            return format!(
+                "{}\t{size}\t{age}\t{left}\t{state}\t{status}\t{url}{rest}",
+                hits(|count| count.to_string())
+            );
         }
         let (word, colour) = match state.as_str() {
             "fresh" => (show_seconds(left.unsigned_abs()).to_string(), None),
             state => (state.to_uppercase(), Some(Colour::Yellow)),
         };
         let word = style.paint(colour, format!("{word:>8}"));
-        let first = format!("{:>9} {:>6} {word}  {status:<6}", show_size(*size), show_seconds(*age).to_string());
+        let (hits, size, age) = (hits(show_count), show_size(*size), show_seconds(*age).to_string());
+        let first = format!("{hits:>7} {size:>9} {age:>6} {word}  {status:<6}");
         match long {
             true => {
                 let more = self.more();
@@ -136,6 +145,7 @@ mod tests {
             url: url.to_owned(),
             method: "GET".to_owned(),
             status: 200,
+            hits: Some(1402),
             size: 1536,
             age: 12,
             left,
@@ -146,8 +156,8 @@ mod tests {
 
     #[test]
     fn a_terminal_gets_columns_of_at_most_80_characters_and_a_pipe_tabs() {
-        let varies = Row { vary: vec!["accept-encoding".to_owned()], ..row("/list?page=2", -5, "stale") };
-        let rows = [row("/products/1", 48, "fresh"), varies, row("/me", 100, "validate")];
+        let varies = Row { vary: vec!["accept-encoding".to_owned()], ..row("/list", -5, "stale") };
+        let rows = [row("/products/1", 48, "fresh"), varies, Row { hits: None, ..row("/me", 100, "validate") }];
         let listed = Listed { responses: 3, bytes: 4608, shown: 3, stored: 204 };
         let screen = |long| {
             let mut lines = vec![header(long, TERMINAL).unwrap()];
@@ -158,23 +168,24 @@ mod tests {
         };
         assert_eq!(
             screen(false),
-            "     SIZE    AGE     LEFT  STATUS  URL
-  1.5 KiB    12s      48s  200     /products/1
-  1.5 KiB    12s    STALE  200     /list?page=2
-  1.5 KiB    12s VALIDATE  200     /me
+            "   HITS      SIZE    AGE     LEFT  STATUS  URL
+  1,402   1.5 KiB    12s      48s  200     /products/1
+  1,402   1.5 KiB    12s    STALE  200     /list
+      -   1.5 KiB    12s VALIDATE  200     /me
 3 of 204 stored responses, 4.5 KiB."
         );
         assert_eq!(
             screen(true),
-            "     SIZE    AGE     LEFT  STATUS  METHOD URL
-  1.5 KiB    12s      48s  200     GET    /products/1
-  1.5 KiB    12s    STALE  200     GET    /list?page=2  vary: accept-encoding
-  1.5 KiB    12s VALIDATE  200     GET    /me
+            "   HITS      SIZE    AGE     LEFT  STATUS  METHOD URL
+  1,402   1.5 KiB    12s      48s  200     GET    /products/1
+  1,402   1.5 KiB    12s    STALE  200     GET    /list  vary: accept-encoding
+      -   1.5 KiB    12s VALIDATE  200     GET    /me
 3 of 204 stored responses, 4.5 KiB."
         );
         assert_eq!(header(false, Style::PLAIN), None);
-        assert_eq!(rows[1].show(false, Style::PLAIN), "1536\t12\t-5\tstale\t200\t/list?page=2");
-        assert_eq!(rows[0].show(true, Style::PLAIN), "1536\t12\t48\tfresh\t200\t/products/1\tGET\t");
+        assert_eq!(rows[1].show(false, Style::PLAIN), "1402\t1536\t12\t-5\tstale\t200\t/list");
+        assert_eq!(rows[0].show(true, Style::PLAIN), "1402\t1536\t12\t48\tfresh\t200\t/products/1\tGET\t");
+        assert!(rows[2].show(false, Style::PLAIN).starts_with("-\t1536\t"), "a count that is not known");
         let cut = Listed { responses: 5000, shown: 1000, stored: 5000, bytes: 1 };
         assert_eq!(cut.show(TERMINAL).unwrap(), "5,000 stored responses, 1 B, the first 1,000 shown.");
     }

@@ -92,9 +92,14 @@ impl Purged {
         Purged { responses: Some(0), bytes: Some(0), ..Purged::default() }
     }
 
-    /// Returns the lines for stdout, of what `what` names.
-    pub fn show(&self, what: &What) -> Vec<String> {
-        let verb = if self.dry_run { "would remove" } else { "removed" };
+    /// Returns the lines for stdout, of what `what` names. `soft`: it was made stale.
+    pub fn show(&self, what: &What, soft: bool) -> Vec<String> {
+        let done = |of: String| match (self.dry_run, soft) {
+            (false, false) => format!("removed {of}"),
+            (true, false) => format!("would remove {of}"),
+            (false, true) => format!("made {of} stale"),
+            (true, true) => format!("would make {of} stale"),
+        };
         let (Some(responses), Some(bytes)) = (self.responses, self.bytes) else {
             let all = match what {
                 What::Urls(urls) if urls.len() == 1 => format!("all that is stored for {}", urls[0]),
@@ -104,13 +109,13 @@ impl Purged {
                 What::Tag(tag) => format!("everything with the tag {tag}"),
                 What::Glob(_) | What::Stale | What::All => "everything".to_owned(),
             };
-            return vec![format!("{verb} {all}")];
+            return vec![done(all)];
         };
         if responses == 0 {
             return Vec::new();
         }
         let colon = if self.dry_run && !self.urls.is_empty() { ":" } else { "" };
-        let mut lines = vec![format!("{verb} {}, {}{colon}", show_responses(responses), show_size(bytes))];
+        let mut lines = vec![format!("{}, {}{colon}", done(show_responses(responses)), show_size(bytes))];
         if self.dry_run {
             let mut left = responses;
             for (url, count) in &self.urls {
@@ -162,14 +167,16 @@ mod tests {
     fn what_a_purge_removed_is_told_in_a_line() {
         let urls = What::Urls(vec!["/products/1".to_owned()]);
         let one = Purged { responses: Some(1), bytes: Some(1536), ..Purged::default() };
-        assert_eq!(one.show(&urls), ["removed 1 stored response, 1.5 KiB"]);
+        assert_eq!(one.show(&urls, false), ["removed 1 stored response, 1.5 KiB"]);
         assert!(one.show_missing(&urls).is_empty());
         let prefix = What::Prefix("/products".to_owned());
-        assert_eq!(Purged::default().show(&prefix), ["removed /products and everything below it"]);
+        assert_eq!(Purged::default().show(&prefix, false), ["removed /products and everything below it"]);
+        assert_eq!(Purged::default().show(&prefix, true), ["made /products and everything below it stale"]);
+        assert_eq!(one.show(&urls, true), ["made 1 stored response stale, 1.5 KiB"]);
         let of_three = vec![("/products/1".to_owned(), 1), ("/products?limit=20".to_owned(), 2)];
         let dry = Purged { dry_run: true, responses: Some(4), bytes: Some(33 << 10), urls: of_three, ..one };
         assert_eq!(
-            dry.show(&prefix),
+            dry.show(&prefix, false),
             [
                 "would remove 4 stored responses, 33 KiB:",
                 "  /products/1",
@@ -184,7 +191,7 @@ mod tests {
         let urls = What::Urls(vec!["/nope".to_owned()]);
         let nearest = Some("/note".to_owned());
         let none = Purged { missing: vec!["/nope".to_owned()], missing_count: 1, nearest, ..Purged::none() };
-        assert!(none.show(&urls).is_empty());
+        assert!(none.show(&urls, false).is_empty());
         assert_eq!(none.show_missing(&urls), ["nothing is stored for /nope (nearest: /note)"]);
         let mut many = Purged::none();
         (0..10).for_each(|_| many.add(none.clone()));

@@ -49,9 +49,13 @@ fn head(folder: &Path, figures: &Figures, style: Style) -> String {
         seconds => show_took(Duration::from_secs(seconds)),
     };
     let way = format!("{} -> {}", figures.listening, figures.origin);
-    let counted = match figures.counted_since {
-        Some(since) => format!("counters since {}", terminal::day(Timestamp(since))),
-        None => "counted since the start".to_owned(),
+    let counted = match (figures.counted_since.map(Timestamp), figures.window) {
+        (Some(since), Some(window)) => {
+            let which = if window.seconds < window.asked_seconds { " (its start)" } else { "" };
+            format!("counters since {}{which}", terminal::time_of_day(since))
+        }
+        (Some(since), None) => format!("counters since {}", terminal::day(since)),
+        (None, _) => "counted since the start".to_owned(),
     };
     format!("{}   running {running}, {counted}", style.paint(Colour::Bold, way))
 }
@@ -119,7 +123,8 @@ fn kinds(stats: &Value, figures: &Figures) -> Vec<Row> {
     let refused = figures.sum(&["refused"]);
     let turned_away = stats["turned_away"].as_u64().unwrap_or(0);
     if refused.requests > 0 {
-        // both are counted as refused, with the same reason
+        // both are counted as refused, with the same reason; connections are counted since the start alone
+        let turned_away = if figures.window.is_some() { 0 } else { turned_away };
         let mut invalid = refused.clone();
         invalid.reasons.entry(REFUSED.to_owned()).and_modify(|count| *count -= turned_away.min(*count));
         let mut reasons = by_reason(&invalid);

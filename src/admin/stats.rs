@@ -5,11 +5,17 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::{AskError, Command, ask};
+use crate::clock::Seconds;
 
-/// Returns the numbers of one cache folder, from the Larder that runs on it, or else from `offline`. Returns `None` if
-/// there is no cache.
-pub fn stats(folder: &Path, offline: impl FnOnce(&Path) -> Result<Value, String>) -> Result<Option<Value>, String> {
-    match ask(folder, &Command::Stats) {
+/// Returns the numbers of one cache folder, from the Larder that runs on it, or else from `offline`. The counters are those of
+/// the last time `since`, if it is given. Returns `None` if there is no cache.
+pub fn stats(
+    folder: &Path,
+    since: Option<Seconds>,
+    offline: impl FnOnce(&Path) -> Result<Value, String>,
+) -> Result<Option<Value>, String> {
+    let command = since.map_or(Command::Stats, |since| Command::StatsSince(since.0));
+    match ask(folder, &command) {
         Ok(answer) => Ok(Some(answer)),
         Err(AskError::NotRunning) if !folder.exists() => Ok(None),
         Err(AskError::NotRunning) => offline(folder).map(Some),
@@ -33,9 +39,9 @@ mod tests {
     fn the_running_one_is_asked_before_the_disk() {
         let folder = tempfile::tempdir().unwrap();
         let offline = |_: &Path| Ok(json!({ "from": "disk" }));
-        assert_eq!(stats(folder.path(), offline).unwrap(), Some(json!({ "from": "disk" })));
+        assert_eq!(stats(folder.path(), None, offline).unwrap(), Some(json!({ "from": "disk" })));
         let _listening = listen(folder.path(), |_, _| Ok(json!({ "from": "process" }))).unwrap();
-        assert_eq!(stats(folder.path(), offline).unwrap(), Some(json!({ "from": "process" })));
-        assert_eq!(stats(&folder.path().join("missing"), offline).unwrap(), None);
+        assert_eq!(stats(folder.path(), None, offline).unwrap(), Some(json!({ "from": "process" })));
+        assert_eq!(stats(&folder.path().join("missing"), None, offline).unwrap(), None);
     }
 }

@@ -20,12 +20,12 @@ Examples:
   larder --origin https://api.example.com/v2         the same, below the path /v2 of the site
   larder --origin http://127.0.0.1:8080 --port 3001 --disk 50G --default-ttl 10m
   larder --clear-cache                               empties the cache, also while Larder runs
-  larder explain http://127.0.0.1:3000/me            says why it is, or is not, answered from the cache
+  larder explain --ask http://127.0.0.1:3000/me      says why it is, or is not, cached
   larder stats                                       shows the hit ratio, the reasons, and the room
   larder warm --sitemap http://127.0.0.1:3000/sitemap.xml
                                                      fetches all of it, so that it is cached
   larder --config larder.toml                        reads sites and rules from a file
-  larder check larder.toml --connect                 checks it, and connects to its origins";
+  larder check larder.toml --connect                 checks it, and asks its origins";
 
 const UNITS: &str = "\
 Sizes are whole or decimal numbers with a unit: B, K, M, G or T. 10G, 10GiB and 10GB are the same.
@@ -54,7 +54,7 @@ const CLIENTS: &str = "Limits on clients";
     before_help = EXAMPLES,
     after_help = UNITS,
     help_template = "{before-help}{about-with-newline}\n{usage-heading} {usage}\n\n{all-args}{after-help}",
-    override_usage = "larder [--origin] URL [flags]\n       larder --clear-cache [--origin URL | --cache-dir DIR]\n       larder explain URL [-X METHOD] [-H 'NAME: VALUE'] [--ask] [--json] [--exit-code]\n       larder stats [--json] [--all] [--origin URL | --cache-dir DIR]\n       larder purge URL... | --prefix PATH | --tag TAG | --all [flags]\n       larder ls [GLOB] [flags]\n       larder --config FILE [flags]",
+    override_usage = "larder [run] [--origin] URL [flags]\n       larder --clear-cache [--origin URL | --cache-dir DIR]\n       larder explain URL [-X METHOD] [-H 'NAME: VALUE'] [-d TEXT] [--ask] [--json] [--exit-code]\n       larder stats [--since TIME] [--watch] [--json] [--all]\n       larder purge URL... | --prefix PATH | --tag TAG | --all [flags]\n       larder ls [GLOB] [flags]\n       larder --config FILE [flags]",
     arg_required_else_help = true,
     args_override_self = true,
     max_term_width = 120
@@ -312,6 +312,13 @@ pub struct Arguments {
 
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
+    /// Serve the site: the same as larder without a command
+    #[command(after_help = ALL_FLAGS)]
+    Run {
+        /// The site to cache: http(s)://host[:port][/base]
+        #[arg(value_name = "URL")]
+        url: Option<String>,
+    },
     /// Show the hit ratio, why requests went to the origin, and how much room the cache takes
     Stats {
         /// As JSON, for programs
@@ -323,8 +330,11 @@ pub enum Command {
         /// Show them anew each 2 seconds; in a pipe one line each time
         #[arg(long)]
         watch: bool,
+        /// Count only what this last time has brought, from 1m to 1d: 1h [all that was counted]
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
     },
-    /// Remove responses from the cache: URLs, a prefix, a tag, all
+    /// Remove responses from the cache: URLs, a prefix, a tag, all; the next request fetches them anew
     Purge(Box<PurgeArguments>),
     /// List what is in the cache
     Ls(ListArguments),
@@ -342,7 +352,7 @@ pub enum Command {
         /// The file, in place of --config
         #[arg(value_name = "FILE", value_parser = path())]
         file: Option<PathBuf>,
-        /// Also look at the cache folder, and connect to each origin; the exit code is 1 if that fails
+        /// Also look at the cache folder, and ask each origin for its first page; the exit code is 1 if that fails
         #[arg(long)]
         connect: bool,
     },
@@ -361,6 +371,7 @@ pub enum Command {
 impl Command {
     pub fn name(&self) -> &'static str {
         match self {
+            Command::Run { .. } => "run",
             Command::Stats { .. } => "stats",
             Command::Purge(_) => "purge",
             Command::Ls(_) => "ls",
@@ -382,9 +393,9 @@ pub enum ConfigCommand {
     Show,
 }
 
-/// Returns true for a command that takes every flag, because it looks at all settings.
+/// Returns true for a command that takes every flag, because it uses all settings.
 pub(super) fn takes_all_flags(command: &str) -> bool {
-    ["check", "config"].contains(&command)
+    ["run", "check", "config"].contains(&command)
 }
 
 /// Returns the name of the variable of a flag or of a field: `LARDER_MAX_HEAD`.

@@ -71,6 +71,9 @@ impl CliError {
             ErrorKind::DisplayHelp if words.iter().skip(1).any(is_long) => CliError::Asked(Answer::Long),
             ErrorKind::DisplayHelp => CliError::Asked(Answer::Short),
             ErrorKind::DisplayVersion => CliError::Asked(Answer::Other(Box::new(error))),
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand if command(words).as_deref() == Some("config") => {
+                CliError::Wrong("missing command after config: write larder config show".to_owned())
+            }
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
                 CliError::Nothing(help::short().render_help().to_string())
             }
@@ -90,6 +93,19 @@ pub(super) fn several_origins() -> String {
     "several values of --origin: one Larder has one origin; start one Larder for each, with its own --port".to_owned()
 }
 
+/// Says that the word behind `run` is not a URL.
+pub(super) fn invalid_url(word: &str) -> String {
+    format!("invalid URL {word:?}: expected the site to cache, for example larder run http://example.com")
+}
+
+/// Says that a command takes the origin only by its flag.
+pub(super) fn needs_flag(word: &str, command: &str) -> String {
+    format!(
+        "unexpected {word:?} after {command}: write larder {command} alone, or name the site that Larder caches: larder \
+         {command} --origin URL"
+    )
+}
+
 /// Returns true for a word that is meant as an origin. A URL without its scheme has one of these characters.
 pub(super) fn looks_like_origin(word: &str) -> bool {
     word.contains([':', '/', '.']) || word == "localhost"
@@ -101,14 +117,15 @@ fn unexpected(word: &str, words: &[OsString]) -> String {
     if let Some((flag, value)) = others.iter().find_map(|word| Some((switch_before(word, words)?, word))) {
         return needs_no_value(&flag, value);
     }
-    let name = command(words);
-    let unknown = |word: &&String| !looks_like_origin(word) && Some(*word) != name.as_ref();
+    let name = command(words).map(|name| if name == "config" { "config show".to_owned() } else { name });
+    let is_of_name = |word: &&String| name.iter().flat_map(|name| name.split(' ')).any(|part| part == *word);
+    let unknown = |word: &&String| !looks_like_origin(word) && !is_of_name(word);
     match (others.iter().find(unknown), name) {
+        (Some(unknown), Some(name)) if name == "run" => invalid_url(unknown),
         (Some(unknown), _) => unknown_command(unknown, words),
+        (None, Some(name)) if name == "run" => several_origins(),
         (None, Some(name)) if word == name => format!("{name} is written twice: write larder {name}"),
-        (None, Some(name)) => format!(
-            "unexpected {word:?} after {name}: the origin needs its flag here; write larder {name} --origin {word}"
-        ),
+        (None, Some(name)) => needs_flag(word, &name),
         (None, None) => several_origins(),
     }
 }
@@ -161,6 +178,11 @@ fn switch_before(name: &str, words: &[OsString]) -> Option<String> {
     of_all.any(is_switch).then(|| before.to_owned())
 }
 
+/// Returns the name in `<URL>...`. A flag stays as it is.
+fn value_name(usage: &str) -> &str {
+    usage.trim_start_matches(['<', '[']).trim_end_matches(['>', ']', '.'])
+}
+
 fn needs_no_value(flag: &str, value: &str) -> String {
     format!("invalid {flag} \"{value}\": expected no value; write {flag} alone, or leave it out")
 }
@@ -206,7 +228,17 @@ fn in_one_line(error: &clap::Error, words: &[OsString]) -> String {
                 [] => last.clone(),
                 others => format!("{} or {last}", others.join(", ")),
             });
-            format!("invalid {flag} \"{value}\": expected {known}")
+            format!("invalid {} \"{value}\": expected {known}", value_name(flag))
+        }
+        // its text looks like `<URL>...`
+        ErrorKind::MissingRequiredArgument => {
+            let missing = value_name(&usage);
+            let name = command(words).unwrap_or_default();
+            let expected = match missing {
+                "SHELL" => ": bash, elvish, fish, powershell or zsh".to_owned(),
+                _ => format!(" (larder {name} --help says more)"),
+            };
+            format!("missing {missing}: write larder {name} {missing}{expected}")
         }
         ErrorKind::TooManyValues => needs_no_value(flag, &value),
         // clap checks the values of variables only

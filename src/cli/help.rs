@@ -8,16 +8,16 @@ use crate::default;
 const TEMPLATE: &str = "\
 Larder: a caching HTTP proxy that says why.
 
-Usage: larder [--origin] URL [flags]        larder COMMAND [flags]
+Usage: larder [run] [--origin] URL [flags]  larder COMMAND [flags]
 
   larder --origin http://dummyjson.com      use http://127.0.0.1:3000 instead
-  larder explain http://127.0.0.1:3000/me   why was this not cached?
+  larder explain --ask /me                  why was this not cached?
 
 Commands:
   explain  why is a URL (not) cached    stats   hit ratio, room, reasons
   ls       what is in the cache         tail    live log
   purge    remove a URL, prefix, all    warm    fill it from a list
-  check    test settings and file       reload  read the file once more
+  check    test settings and origin     reload  read the file once more
 
 Flags:
 {options}{after-help}";
@@ -80,5 +80,5 @@ pub(super) fn short() -> Command {
         .disable_help_flag(true)
         .disable_version_flag(true)
         .disable_help_subcommand(true)
-        .after_help(format!("{more} more: larder --help        Manual: larder man        Version: larder -V"))
+        .after_help(format!("{more} more: larder --help   Manual: larder man   More commands: config, completions"))
 }

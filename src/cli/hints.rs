@@ -21,17 +21,33 @@ const FLAGS: [(&str, &str); 14] = [
 ];
 
 /// Names of commands elsewhere, and what to write instead.
-const COMMANDS: [(&str, &str); 10] = [
+const COMMANDS: [(&str, &str); 26] = [
     ("clear", "--clear-cache"),
     ("clean", "--clear-cache"),
     ("flush", "--clear-cache"),
     ("list", "ls"),
     ("remove", "purge"),
+    ("rm", "purge"),
+    ("delete", "purge"),
+    ("ban", "purge"),
+    ("invalidate", "purge"),
+    ("refresh", "purge, and then warm"),
+    ("fetch", "warm"),
+    ("preload", "warm"),
+    ("prefetch", "warm"),
     ("why", "explain"),
+    ("get", "explain"),
     ("log", "tail"),
-    ("run", "--origin URL"),
-    ("serve", "--origin URL"),
-    ("start", "--origin URL"),
+    ("logs", "tail"),
+    ("watch", "stats --watch, or tail"),
+    ("top", "stats --watch, or tail"),
+    ("status", "stats"),
+    ("info", "stats"),
+    ("ps", "stats"),
+    ("test", "check"),
+    ("settings", "config show"),
+    ("serve", "run"),
+    ("start", "run"),
 ];
 
 /// Returns what to write in place of this flag, which is named without its dashes.

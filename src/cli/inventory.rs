@@ -46,7 +46,7 @@ pub struct ListArguments {
     /// Paths that match this pattern, as in rules: '/products', '/**/*.css'
     #[arg(value_name = "GLOB")]
     pub glob: Option<String>,
-    /// The largest, the oldest, or what is stale soonest first (looks at everything, shows 1,000)
+    /// The largest, the oldest, what answered most often, or what is stale soonest first (looks at everything, shows 1,000)
     #[arg(long, value_name = "ORDER")]
     pub sort: Option<SortBy>,
     /// Show the method, Vary and parts, too
@@ -62,5 +62,6 @@ pub struct ListArguments {
 pub enum SortBy {
     Size,
     Age,
+    Hits,
     Expires,
 }

@@ -75,6 +75,8 @@ mod tests {
             ("check --help --disk 1G", "--disk 1G check --help"),
             ("check --disk", "--disk"),
             ("check -- --disk", "check -- --disk"),
+            ("run http://a --disk 1G -v", "--disk 1G -v run http://a"),
+            ("run --origin http://a --strict", "--origin http://a --strict run"),
             ("stats --disk 1G", "stats --disk 1G"),
             ("stats check --disk 1G", "stats check --disk 1G"),
             ("--disk check", "--disk check"),

@@ -8,12 +8,15 @@ pub struct ExplainArguments {
     /// The URL at Larder or at the origin, or a path alone
     #[arg(value_name = "URL")]
     pub url: String,
-    /// Method of the request
-    #[arg(short = 'X', long, value_name = "METHOD", default_value = "GET")]
-    pub method: String,
+    /// Method of the request [GET; with --data POST]
+    #[arg(short = 'X', long, value_name = "METHOD")]
+    pub method: Option<String>,
     /// A header of the request, repeatable: 'Accept-Language: de'
     #[arg(short = 'H', long = "header", value_name = "'NAME: VALUE'")]
     pub headers: Vec<String>,
+    /// Content of the request; name its type with -H 'Content-Type: ...'
+    #[arg(short = 'd', long, value_name = "TEXT")]
+    pub data: Option<String>,
     /// Fetch it from the origin and say what would be stored; nothing is
     #[arg(long)]
     pub ask: bool,

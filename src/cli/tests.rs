@@ -141,9 +141,18 @@ fn a_url_alone_is_the_origin_and_two_origins_are_an_error() {
     for words in [&[one][..], &["--port", "1", one], &[one, "--strict"], &[one, "stats"], &["--origin", one]] {
         assert_eq!(origin(words), Ok(one.to_owned()), "{words:?}");
     }
-    for words in
-        [&[one, two][..], &[one, "--origin", two], &["--origin", one, two], &["--origin", one, "--origin", two]]
-    {
+    for words in [&["run", one][..], &["run", "--origin", one], &["run", one, "--port", "1"], &[one, "run"]] {
+        assert_eq!(origin(words), Ok(one.to_owned()), "{words:?}");
+    }
+    for words in [
+        &[one, two][..],
+        &[one, "--origin", two],
+        &["--origin", one, two],
+        &["--origin", one, "--origin", two],
+        &["run", one, two],
+        &[one, "run", two],
+        &["run", one, "--origin", two],
+    ] {
         assert_eq!(origin(words), Err(errors::several_origins()), "{words:?}");
     }
 }
@@ -218,7 +227,7 @@ fn a_tilde_that_no_shell_has_replaced_is_pointed_out() {
 fn the_folder_can_be_named_behind_a_subcommand_too() {
     for words in [["larder", "--cache-dir", "/x", "stats"], ["larder", "stats", "--cache-dir", "/x"]] {
         let arguments = Arguments::read(words).unwrap();
-        assert_eq!(arguments.command, Some(Command::Stats { json: false, all: false, watch: false }));
+        assert_eq!(arguments.command, Some(Command::Stats { json: false, all: false, watch: false, since: None }));
         assert_eq!(arguments.cache_dir, Some(PathBuf::from("/x")));
     }
 }

@@ -1,52 +1,75 @@
-//! How far a command has come, on stderr: a bar on a terminal, a line now and then elsewhere.
+//! How far a command has come, on stderr: a bar or a line that changes on a terminal, now and then a line elsewhere.
 
-use std::{cell::Cell, time::Duration, time::Instant};
+use std::{
+    cell::{Cell, RefCell},
+    time::{Duration, Instant},
+};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::{clock, logging, terminal};
+use crate::{clock, logging, terminal, units::show_count};
 
 /// The time between two lines, if stderr is no terminal.
 const EACH: Duration = Duration::from_secs(5);
 
-/// The progress of a command that has so many things to do.
+/// The progress of a command.
 pub(super) struct Progress {
-    all: u64,
+    /// The number of things to do. `None`: it is not known; stored responses are looked at.
+    all: Option<u64>,
     done: Cell<u64>,
     last: Cell<Instant>,
     quiet: bool,
-    /// The bar on a terminal. It is `None` if stderr is no terminal, and if the user wants no progress.
-    bar: Option<ProgressBar>,
+    /// What the terminal shows now.
+    bar: RefCell<Option<ProgressBar>>,
 }
 
 impl Progress {
-    pub fn new(all: u64, quiet: bool) -> Progress {
-        let bar = (terminal::stderr().columns && !quiet).then(|| {
-            let bar = ProgressBar::new(all);
-            let style = ProgressStyle::with_template("{bar:30} {pos}/{len}  {per_sec}  {eta} left");
-            style.into_iter().for_each(|style| bar.set_style(style));
-            bar
-        });
-        Progress { all, done: Cell::new(0), last: Cell::new(clock::instant()), quiet, bar }
+    /// Begins a command that does so many things. `quiet`: nothing is shown.
+    pub fn of(all: u64, quiet: bool) -> Progress {
+        Progress { all: Some(all), quiet, ..Progress::of_scan() }
+    }
+
+    /// Begins a command that looks at stored responses.
+    pub fn of_scan() -> Progress {
+        let last = Cell::new(clock::instant());
+        Progress { all: None, done: Cell::new(0), last, quiet: false, bar: RefCell::default() }
     }
 
     /// Notes that one more is done.
     pub fn advance(&self) {
-        self.done.set(self.done.get() + 1);
-        match &self.bar {
-            Some(bar) => bar.inc(1),
-            None if !self.quiet && self.last.get().elapsed() >= EACH => {
-                logging::say(&format!("{} of {}", self.done.get(), self.all));
-                self.last.set(clock::instant());
-            }
-            None => {}
+        self.show(self.done.get() + 1);
+    }
+
+    /// Shows how many are done.
+    pub fn show(&self, done: u64) {
+        self.done.set(done);
+        if self.quiet {
+            return;
+        }
+        if terminal::stderr().columns {
+            self.bar.borrow_mut().get_or_insert_with(|| self.begun()).set_position(done);
+        } else if self.last.get().elapsed() >= EACH {
+            logging::say(&match self.all {
+                Some(all) => format!("{done} of {all}"),
+                None => format!("{} stored responses looked at", show_count(done)),
+            });
+            self.last.set(clock::instant());
         }
     }
 
-    /// Wipes the bar.
-    pub fn end(&self) {
-        if let Some(bar) = &self.bar {
+    /// Wipes it from the terminal, so that a line can be written there.
+    pub fn wipe(&self) {
+        if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
+    }
+
+    fn begun(&self) -> ProgressBar {
+        let (bar, template) = match self.all {
+            Some(all) => (ProgressBar::new(all), "{bar:30} {pos}/{len}  {eta} left"),
+            None => (ProgressBar::no_length(), "{human_pos} stored responses looked at ..."),
+        };
+        ProgressStyle::with_template(template).into_iter().for_each(|style| bar.set_style(style));
+        bar
     }
 }

@@ -47,5 +47,8 @@ fn wanted(arguments: &ExplainArguments, host: Option<String>, target: String) ->
             false => fields.push((name.to_owned(), value.to_owned())),
         }
     }
-    Ok(Wanted { method: arguments.method.clone(), target, host: named, fields, ask: arguments.ask })
+    let data = arguments.data.clone();
+    let usual = if data.is_some() { "POST" } else { "GET" };
+    let method = arguments.method.clone().unwrap_or_else(|| usual.to_owned());
+    Ok(Wanted { method, target, host: named, fields, data, ask: arguments.ask })
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{ask, progress::Progress};
+use super::{ask, bar::Progress, check_glob};
 use crate::{
     admin::{
         Command, Item,
@@ -21,8 +21,10 @@ pub struct List<'a> {
 }
 
 impl List<'_> {
-    pub fn new<'a>(arguments: &'a ListArguments, place: &'a Place) -> List<'a> {
-        List { arguments, place, rows: 0 }
+    /// The error says what is wrong with the arguments.
+    pub fn new<'a>(arguments: &'a ListArguments, place: &'a Place) -> Result<List<'a>, String> {
+        arguments.glob.as_deref().map_or(Ok(()), |glob| check_glob("GLOB", glob))?;
+        Ok(List { arguments, place, rows: 0 })
     }
 
     /// Lists the responses that are stored in a folder, and calls `say` with each line. Returns false if the folder does not
@@ -32,10 +34,11 @@ impl List<'_> {
         let sort = sort.map(|sort| match sort {
             SortBy::Size => Sort::Size,
             SortBy::Age => Sort::Age,
+            SortBy::Hits => Sort::Hits,
             SortBy::Expires => Sort::Expires,
         });
         let command = Command::List(ListRequest { glob: glob.clone(), sort });
-        let (style, mut progress, mut rows) = (terminal::stdout(), Progress::new(), 0_u64);
+        let (style, progress, mut rows) = (terminal::stdout(), Progress::of_scan(), 0_u64);
         let listed: Option<Listed> = ask(folder, self.place, &command, &mut |item| match item {
             Item::LookedAt(count) => progress.show(count),
             Item::Row(row) => {

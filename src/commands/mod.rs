@@ -2,12 +2,17 @@
 //! the folder itself.
 
 mod bar;
+mod check;
+mod clear;
 mod explain;
+mod folders;
 mod list;
+mod output;
 mod place;
-mod progress;
 mod purge;
+mod reload;
 mod sitemap;
+mod stats;
 mod tail;
 mod warm;
 
@@ -16,17 +21,29 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 pub use self::{
+    check::check,
+    clear::clear,
     explain::explain,
+    folders::{NO_CACHE, each},
     list::List,
+    output::{Output, fail, fail_all},
     purge::Purge,
+    reload::reload,
+    stats::stats,
     tail::tail,
     warm::{Warmed, warm},
 };
 use crate::{
     admin::{self, AskError, Command, Item},
     config::Place,
+    rules::PathPattern,
     server,
 };
+
+/// Checks a glob of paths, before any folder is looked at. `name`: what the user knows it by.
+fn check_glob(name: &str, glob: &str) -> Result<(), String> {
+    PathPattern::new(glob).map(drop).map_err(|problem| format!("invalid {name} {glob:?}: {problem}"))
+}
 
 /// Asks the Larder that runs on this folder. If none runs, it opens the folder itself. Calls `item` with each item of the answer.
 /// Returns `None` if the folder does not exist.

@@ -1,9 +1,10 @@
 //! Finds the Larder that a URL is meant for.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+use super::folders::paths;
 use crate::{
     admin::{self, AskError},
     config::Folders,
@@ -96,12 +97,8 @@ impl Typed {
 
 /// Returns the Larders that run on these folders.
 pub fn running(folders: &Folders) -> Result<Vec<Running>, String> {
-    let paths = match folders {
-        Folders::One(folder) => vec![folder.clone()],
-        Folders::Below(parent) => below(parent)?,
-    };
     let mut running = Vec::new();
-    for folder in paths {
+    for folder in paths(folders)? {
         match admin::ask(&folder, &admin::Command::Stats) {
             Ok(stats) => {
                 let text = |name: &str| stats[name].as_str().unwrap_or_default().to_owned();
@@ -114,16 +111,6 @@ pub fn running(folders: &Folders) -> Result<Vec<Running>, String> {
         }
     }
     Ok(running)
-}
-
-fn below(parent: &Path) -> Result<Vec<PathBuf>, String> {
-    let folders = match std::fs::read_dir(parent) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        folders => folders.map_err(|error| format!("cannot list {}: {error}", parent.display()))?,
-    };
-    let mut paths: Vec<PathBuf> = folders.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
-    paths.sort();
-    Ok(paths)
 }
 
 /// Chooses the Larder that a URL is meant for. `named`: the flags name its folder. The error says what runs instead.

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use super::{ask, progress::Progress};
+use super::{ask, bar::Progress, check_glob};
 use crate::{
     admin::{
         Command, Item, LONGEST_LINE,
@@ -14,6 +14,7 @@ use crate::{
     },
     cli::PurgeArguments,
     config::Place,
+    purge::Target,
 };
 
 /// The most URLs on standard input.
@@ -59,7 +60,7 @@ impl Purge<'_> {
     }
 
     fn ask(&self, folder: &Path, request: PurgeRequest) -> Result<Option<Purged>, String> {
-        let mut progress = Progress::new();
+        let progress = Progress::of_scan();
         let answer = ask(folder, self.place, &Command::Purge(request), &mut |item| {
             if let Item::LookedAt(count) = item {
                 progress.show(count);
@@ -84,7 +85,7 @@ impl Purge<'_> {
         }
         let lines = match is_json {
             true => serde_json::to_string(&purged).into_iter().collect(),
-            false => purged.show(&request.what),
+            false => purged.show(&request.what, request.soft),
         };
         let code = match (is_foreign, is_nothing) {
             (true, _) => 1,
@@ -114,6 +115,11 @@ fn what(arguments: &PurgeArguments) -> Result<What, String> {
         (Some(What::Tag(tag)), true) if tag.trim().is_empty() => {
             Err("invalid --tag \"\": expected a tag, for example product-1".to_owned())
         }
+        (Some(What::Glob(glob)), true) => check_glob("--glob", &glob).map(|()| What::Glob(glob)),
+        (Some(What::Prefix(prefix)), true) if !prefix.contains("://") => match Target::prefix("", None, &prefix) {
+            Ok(_) => Ok(What::Prefix(prefix)),
+            Err(error) => Err(error.to_string()),
+        },
         (Some(What::Urls(_)), true) => all_urls(urls).map(What::Urls),
         (Some(what), true) => Ok(what),
     }

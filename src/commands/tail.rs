@@ -13,7 +13,7 @@ pub fn tail(
     say: &mut dyn FnMut(&str) -> bool,
 ) -> Result<(), String> {
     let running = running(folders)?;
-    let [Running { folder, .. }] = running.as_slice() else {
+    let [Running { folder, listening, .. }] = running.as_slice() else {
         let list: Vec<String> = running.iter().map(|of| format!("{} ({})", of.listening, of.origin)).collect();
         return Err(match list.is_empty() {
             true => "no Larder runs; start one, or name its folder with --cache-dir or --origin".to_owned(),
@@ -37,6 +37,9 @@ pub fn tail(
             std::process::exit(0);
         }
     };
+    if style.columns && !arguments.json {
+        logging::say(&format!("requests at {listening} as they end; Ctrl-C stops this, not Larder"));
+    }
     let command = admin::Command::Tail(arguments.filter.clone());
     admin::ask_each(folder, &command, show).map(drop).map_err(|error| error.to_string())
 }

@@ -134,7 +134,7 @@ pub fn warm(arguments: &WarmArguments, folders: &Folders, quiet: bool) -> Result
                 Err(why) => warmed.note(text, Err(why)),
             }
         }
-        let progress = Progress::new(urls.len() as u64, quiet);
+        let progress = Progress::of(urls.len() as u64, quiet);
         let pace = rate.map(|each| Mutex::new(tokio::time::interval(each)));
         let warmed = RefCell::new(warmed);
         let (pace, clients, fields, warmed_by, done) = (&pace, &clients, &fields, &warmed, &progress);
@@ -149,7 +149,7 @@ pub fn warm(arguments: &WarmArguments, folders: &Folders, quiet: bool) -> Result
             done.advance();
         };
         stream::iter(urls).for_each_concurrent(jobs, fetch_one).await;
-        progress.end();
+        progress.wipe();
         Ok(warmed.into_inner())
     })
 }
@@ -232,8 +232,12 @@ async fn fetch(client: &Origin, url: &Url, fields: &Fields, keeps: usize) -> Res
 /// Returns what has become of a URL, and the bytes of its body.
 fn kind(Answer { status, cache_status, length, .. }: Answer) -> Result<(&'static str, u64), String> {
     if status >= 400 {
-        let detail = cache_status.split("detail=").nth(1).unwrap_or_default();
-        return Err(format!("status {status} {detail}").trim_end().to_owned());
+        // where the origin gave this status, the rest is about the cache
+        let is_the_origins = cache_status.contains("fwd-status=");
+        let why = cache_status.split("detail=").nth(1).filter(|_| !is_the_origins);
+        return Err(
+            why.map_or_else(|| format!("status {status}"), |why| format!("status {status}: {}", why.trim_matches('"')))
+        );
     }
     let kind = match cache_status {
         said if said.contains("; stored") => "stored",

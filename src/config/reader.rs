@@ -122,6 +122,15 @@ impl<'a> Reader<'a> {
         self.noted(values::seconds(text).map_err(|problem| self.invalid(field, text, problem)))
     }
 
+    /// Parses the time whose counters are shown.
+    pub fn window(&self, field: &'static str, text: &str) -> Result<Seconds, ConfigError> {
+        let window = values::seconds(text).and_then(|window| match window.0 {
+            60..=86_400 => Ok(window),
+            _ => Err("expected 1m to 1d".to_owned()),
+        });
+        window.map_err(|problem| self.invalid(field, text, problem))
+    }
+
     pub fn policy(&self) -> policy::Options {
         let a = self.arguments;
         policy::Options {

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     cli::{Arguments, Given, Source, Takes},
     rules::{RuleSpec, quoted},
+    units::exact_size,
 };
 
 /// The column of the source.
@@ -35,7 +36,7 @@ fn line(Given { flag, values, source }: &Given, arguments: &Arguments, config: &
     };
     let values: Vec<String> = match (&*flag.field, &values[..]) {
         ("cache_dir", _) => vec![config.store.folder.display().to_string()],
-        ("max_object", []) => vec![format!("{}B", config.store.max_object)],
+        ("max_object", []) => vec![exact_size(config.store.max_object)],
         ("workers", []) => vec![config.client.workers.to_string()],
         (_, values) => values.to_vec(),
     };

@@ -13,6 +13,7 @@ use crate::{
         Arguments, Command, ConfigCommand, ExplainArguments, ListArguments, PurgeArguments, TailArguments,
         WarmArguments,
     },
+    clock::Seconds,
     policy,
 };
 
@@ -42,6 +43,8 @@ pub enum Task {
         json: bool,
         all: bool,
         watch: bool,
+        /// The time whose counters are shown. `None`: all of them are.
+        since: Option<Seconds>,
     },
     Reload {
         folders: Folders,
@@ -109,9 +112,10 @@ impl Task {
                 let problem = format!("cannot be combined with {}; run one, then the other", command.name());
                 Err(one(reader.error("clear_cache", problem)))
             }
-            Some(Command::Stats { json, all, watch }) => {
+            Some(Command::Stats { json, all, watch, since }) => {
                 let folders = reader.folders().map_err(one)?;
-                Ok(Task::Stats { folders, json: *json, all: *all, watch: *watch })
+                let since = since.as_deref().map(|since| reader.window("since", since)).transpose().map_err(one)?;
+                Ok(Task::Stats { folders, json: *json, all: *all, watch: *watch, since })
             }
             Some(Command::Purge(purge)) => {
                 let place = place(&reader)?;
@@ -141,7 +145,7 @@ impl Task {
                 reader.config().map(|config| Task::Show(show::lines(arguments, file.as_ref(), &config)))
             }
             None if arguments.clear_cache => reader.folders().map(Task::Clear).map_err(one),
-            None => reader.config().map(|config| Task::Serve(Box::new(config))),
+            Some(Command::Run { .. }) | None => reader.config().map(|config| Task::Serve(Box::new(config))),
         }
     }
 }

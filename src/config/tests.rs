@@ -212,7 +212,7 @@ fn an_origin_is_required_for_serving_only() {
     );
     assert!(matches!(
         task(&["stats", "--json"]).unwrap(),
-        Task::Stats { folders: Folders::Below(_), json: true, all: false, watch: false }
+        Task::Stats { folders: Folders::Below(_), json: true, all: false, watch: false, since: None }
     ));
     assert_eq!(task(&["--origin", "dummyjson.com", "--clear-cache"]).unwrap_err()[0].setting, "--origin");
 }

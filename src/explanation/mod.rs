@@ -21,6 +21,9 @@ pub struct Wanted {
     /// The other fields of the request: names and values.
     #[serde(default)]
     pub fields: Vec<(String, String)>,
+    /// The content of the request.
+    #[serde(default)]
+    pub data: Option<String>,
     /// The origin is asked, and nothing is stored.
     #[serde(default)]
     pub ask: bool,

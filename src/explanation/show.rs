@@ -48,6 +48,8 @@ fn in_pipe(explanation: &Explanation) -> Vec<String> {
     let Explanation { outcome, sentence, steps, reasons, changes, .. } = explanation;
     let mut lines = vec![format!("{}: {sentence}", outcome.word())];
     for Step { name, says, note } in steps {
+        // the arrow is for the eye
+        let note = note.trim_start_matches("<- ");
         lines.push(if note.is_empty() { format!("{name}: {says}") } else { format!("{name}: {says} -- {note}") });
     }
     for Why { words, advice, .. } in reasons {

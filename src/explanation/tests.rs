@@ -77,8 +77,8 @@ fn a_pipe_gets_a_line_for_each_fact() {
             "request: GET, no Cookie, Authorization -- may be cached",
             "rule: there is none",
             "key: /me -- utm_source, utm_campaign, utm_medium, utm_term left out",
-            "stored: 2 variants by accept-language: de (41s old), fr (3m old) -- <- no variant",
-            "response: 200, cache-control: private, max-age=60 -- <- Cache-Control: private",
+            "stored: 2 variants by accept-language: de (41s old), fr (3m old) -- no variant",
+            "response: 200, cache-control: private, max-age=60 -- Cache-Control: private",
             "why: Cache-Control: private -- the origin forbids it; change it there",
             "why: Authorization in the request, without public, s-maxage or must-revalidate in the response",
             "change: To cache it for each authorization, only if it is the same for everybody: --rule '/me \

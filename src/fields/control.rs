@@ -1,10 +1,12 @@
 //! What the fields of a response say about caching, read together.
 
+use std::borrow::Cow;
+
 use super::{
     cache_control::ResponseDirectives,
     surrogate::{AccelExpires, accel_expires, edge_no_store},
 };
-use crate::message::Fields;
+use crate::message::{Fields, StoredHead};
 
 /// The fields that control caches, as they came. The policy weighs them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,3 +33,18 @@ impl Control {
         }
     }
 }
+
+/// A stored response as the decisions see it: its head, and what its fields say about caching.
+pub trait Controlled: AsRef<StoredHead> {
+    fn control(&self) -> Cow<'_, Control> {
+        Cow::Owned(Control::of(&self.as_ref().head.fields))
+    }
+}
+
+impl<S: Controlled + ?Sized> Controlled for &S {
+    fn control(&self) -> Cow<'_, Control> {
+        S::control(self)
+    }
+}
+
+impl Controlled for StoredHead {}

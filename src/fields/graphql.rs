@@ -4,11 +4,23 @@
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
+use super::METHOD_OVERRIDES;
+
 /// The words that every mutation and every subscription holds.
 const CHANGING: [&[u8]; 2] = [b"mutation", b"subscription"];
 
 /// The names, in lower case, that stand in JSON of GraphQL beside a document, or in its place.
-const BESIDE: [&str; 6] = ["extensions", "operationname", "documentid", "doc_id", "variables", "queryid"];
+const BESIDE: [&str; 9] = [
+    "doc_id",
+    "documentid",
+    "extensions",
+    "operationid",
+    "operationname",
+    "queryhash",
+    "queryid",
+    "sha256hash",
+    "variables",
+];
 
 /// Returns true if a POST with this content may change something as far as GraphQL goes. `content_type` is the value of the
 /// only Content-Type, `None` if there is none. `query` is the query of the target.
@@ -24,7 +36,7 @@ pub fn may_change(content_type: Option<&[u8]>, query: &str, content: &[u8]) -> b
         // several types in one line
         several if several.contains(',') => true,
         "application/x-www-form-urlencoded" => names_a_document(text),
-        "multipart/form-data" => text.contains("query") || text.contains("operations") || text.contains("\\u"),
+        "multipart/form-data" => true,
         "application/graphql" => document_may_change(text),
         json if json.contains("json") || text.starts_with(['{', '[', ')']) => {
             has_escaped_letters(text) || serde_json::from_str(text).map_or(true, |value| json_may_change(&value))
@@ -45,7 +57,8 @@ fn names_a_document(form: &str) -> bool {
         || decoded.split(|byte| b"&;?".contains(byte)).any(|parameter| {
             let name = parameter.split(|byte| *byte == b'=').next().unwrap_or_default().to_ascii_lowercase();
             let name = String::from_utf8_lossy(&name);
-            name == "query" || name == "_method" || BESIDE.contains(&&*name)
+            let is_method = || METHOD_OVERRIDES.contains(&&*name) || name == "_method";
+            name == "query" || BESIDE.contains(&&*name) || is_method()
         })
 }
 
@@ -187,6 +200,7 @@ mod tests {
             (json, r#"{"operations": [{"query": "{ a"}]}"#, true),
             (json, r#"{"extensions": {"persistedQuery": {}}}"#, true),
             (json, r#"{"id": "123", "variables": {}}"#, true),
+            (json, r#"{"operationId": "123"}"#, true),
             (json, r#"{"q": "shoes"}"#, false),
             (json, r#"{"query": {"match": {}}}"#, false),
             (json, r#"{"query": "{ a }""#, true),
@@ -201,8 +215,9 @@ mod tests {
             ("application/x-www-form-urlencoded", "query=%7Ba%7D", true),
             ("application/x-www-form-urlencoded", "%71uery=%7Ba%7D", true),
             ("application/x-www-form-urlencoded", "a=1&_method=DELETE", true),
+            ("application/x-www-form-urlencoded", "a=1&X-HTTP-Method-Override=DELETE", true),
             ("application/x-www-form-urlencoded", "q=shoes", false),
-            ("multipart/form-data; boundary=x", "--x\r\n\r\n{\"\\u0071uery\":1}", true),
+            ("multipart/form-data; boundary=x", "--x\r\n\r\na", true),
             ("text/plain", "a", false),
             ("", "", false),
         ] {

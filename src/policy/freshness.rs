@@ -7,14 +7,14 @@
 use http::header::{DATE, EXPIRES, LAST_MODIFIED};
 
 use super::{
-    Controlled, Options, Reason, Times,
+    Options, Reason, Times,
     content::{is_playlist, is_stream},
     directives::{Governing, Replaced},
     vary::answers_query,
 };
 use crate::{
     clock::{Seconds, Timestamp},
-    fields::{age, cache_control::is_pragma_no_cache, date},
+    fields::{age, cache_control::is_pragma_no_cache, control::Controlled, date},
     message::{Fields, ResponseHead, StatusCode, StoredHead},
     purge::{Liveness, Standing},
 };

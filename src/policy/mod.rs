@@ -31,12 +31,10 @@ pub use digest::DigestKey;
 pub use reason::{Fwd, Reason};
 pub use steering::{Ignored, Steering};
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
     clock::{Seconds, Timestamp},
-    fields::control::Control,
-    message::StoredHead,
     purge::Position,
 };
 
@@ -73,21 +71,6 @@ pub struct Options {
     /// What rules say of the request and its answer. It is no choice for a whole site.
     pub steering: Steering,
 }
-
-/// A stored response as the decisions see it: its head, and what its fields say about caching.
-pub trait Controlled: AsRef<StoredHead> {
-    fn control(&self) -> Cow<'_, Control> {
-        Cow::Owned(Control::of(&self.as_ref().head.fields))
-    }
-}
-
-impl<S: Controlled + ?Sized> Controlled for &S {
-    fn control(&self) -> Cow<'_, Control> {
-        S::control(self)
-    }
-}
-
-impl Controlled for StoredHead {}
 
 /// The times of an exchange with the origin (RFC 9111 §4.2.3).
 #[derive(Debug, Clone, Copy)]

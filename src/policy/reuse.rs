@@ -3,7 +3,7 @@
 use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE};
 
 use super::{
-    Controlled, Fwd, Options, Reason,
+    Fwd, Options, Reason,
     directives::{Followed, Governing, credentials, followed, is_refusal_to},
     freshness::{Freshness, explicit_lifetime, liveness},
     parts::gaps,
@@ -14,6 +14,7 @@ use crate::{
     clock::{Seconds, Timestamp},
     fields::{
         cache_control::RequestDirectives,
+        control::Controlled,
         method::{is_cached_request, is_query, is_safe_request},
         range,
     },

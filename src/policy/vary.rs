@@ -238,15 +238,16 @@ fn normalised(name: &FieldName, request: &Request, options: &Options) -> Option<
     if !fields.contains(name) {
         return None;
     }
-    let preferences: Option<fn(&Fields) -> Option<Vec<u8>>> = match name {
-        name if *name == ACCEPT_ENCODING => Some(negotiation::codings),
-        name if *name == ACCEPT_LANGUAGE => Some(negotiation::languages),
+    let preferences = |form: fn(&Fields) -> Option<Vec<u8>>| {
+        normal_form(name, fields, |fields| Some(tagged(PREFERENCES, &form(fields)?)))
+    };
+    let preferences = match name {
+        name if *name == ACCEPT_ENCODING => preferences(negotiation::codings),
+        name if *name == ACCEPT_LANGUAGE => preferences(negotiation::languages),
         _ => None,
     };
-    if let Some(form) = preferences
-        && let Some(normal) = normal_form(name, fields, |fields| Some(tagged(PREFERENCES, &form(fields)?)))
-    {
-        return Some(normal);
+    if preferences.is_some() {
+        return preferences;
     }
     let normal = match is_list(name) || (options.strict && holds_tokens(name, fields)) {
         true => as_list(name, fields),

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// The longest content of a QUERY, in bytes, that is read for the key. Longer content is relayed.
-const QUERY_CONTENT: u64 = 64 * 1024;
+pub const QUERY_CONTENT: u64 = 64 * 1024;
 
 /// A request that was understood, with its content and its connection.
 pub struct Admitted {
@@ -86,7 +86,8 @@ pub fn understand(
     let request = request::parse(head, fields, &rules)?;
     let site = choose(&served, &request)?;
     let steered = site.book.steered(&request);
-    let may_be_query = steered.request().keys_content() && !overrides_method(&request.fields);
+    let is_post = request.method == Method::POST;
+    let may_be_query = is_post && steered.request().keys_content() && !overrides_method(&request.fields);
     Ok(Understood { served, site, request, steered, may_be_query })
 }
 
@@ -127,6 +128,11 @@ impl Understood {
         let primary = key(&site, &steered, method, &request.target, &request.fields);
         Ok(Asked { cx, served, site, request: Rc::new(request), local, worker, primary, steered })
     }
+}
+
+/// Returns true if a POST that a rule has answered from the cache is taken for a query: nothing says that it changes something.
+pub fn is_taken_for_query(request: &Request, content: &Content) -> bool {
+    !overrides_method(&request.fields) && !may_change(request, content)
 }
 
 /// Returns true if a field may have the origin carry out another method.

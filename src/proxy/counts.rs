@@ -120,9 +120,14 @@ impl Counts {
         self.lock().iter().map(|worker| worker.cut_off.get()).sum()
     }
 
+    /// Returns the time since the start.
+    pub fn running(&self) -> Duration {
+        self.since.elapsed()
+    }
+
     /// Returns the sums of the counts of all workers.
     pub fn total(&self) -> Total {
-        let mut total = Total { running: self.since.elapsed(), ..Total::default() };
+        let mut total = Total::default();
         total.outcomes[Kind::Refused as usize][Reason::Refused as usize] = self.refused.0.load(Relaxed);
         total.bytes[Kind::Refused as usize] = self.refused.1.load(Relaxed);
         for worker in self.lock().iter() {
@@ -146,7 +151,6 @@ impl Counts {
 
 /// The sums of the counts of all workers.
 pub struct Total {
-    pub running: Duration,
     pub outcomes: [[u64; REASONS]; KINDS],
     pub bytes: [u64; KINDS],
     pub unasked: u64,
@@ -157,7 +161,6 @@ pub struct Total {
 impl Default for Total {
     fn default() -> Total {
         Total {
-            running: Duration::ZERO,
             outcomes: [[0; REASONS]; KINDS],
             bytes: [0; KINDS],
             unasked: 0,

@@ -30,7 +30,7 @@ pub async fn after_effects(
         let targets = invalidation::invalidates(request, response);
         // a POST has a key of its own where a rule has it answered from the cache
         let methods = [Method::GET, query(), Method::POST];
-        let methods = if asked.steered.request().keys_content() { &methods[..] } else { &methods[..2] };
+        let methods = if asked.site.book.rules().is_empty() { &methods[..2] } else { &methods[..] };
         let keys: Vec<CacheKey> =
             targets.iter().flat_map(|target| methods.iter().map(|method| asked.key(method, target))).collect();
         if asked.site.book.has_keys() {

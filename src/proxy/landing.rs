@@ -7,10 +7,11 @@ use tokio::sync::Semaphore;
 use super::{collapse::Lead, fill::Fill};
 use crate::{
     clock::{Seconds, Timestamp},
+    fields::control::Controlled,
     key::CacheKey,
     message::{Nominated, Request, StoredHead},
     origin::OriginError,
-    policy::{Controlled, Options, Times, vary},
+    policy::{Options, Times, vary},
     purge::{Judged, Standing},
     store::StoredResponse,
 };

@@ -68,7 +68,7 @@ use self::{
 pub use self::{
     context::Context,
     counts::{Counts, Total, WorkerCounts},
-    explain::explain,
+    explain::{explain, first_answer},
     forward::OriginUrl,
     health::Health,
     histogram::Times,

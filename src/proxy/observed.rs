@@ -56,14 +56,7 @@ impl Observed {
                 target: if is_read { presented.target.clone() } else { String::new() },
                 version: Some(presented.version),
                 peer: presented.peer,
-                site: None,
-                status: None,
-                verdict: None,
-                received: 0,
-                sent: 0,
-                took: Duration::ZERO,
-                // if no answer ends, the client has left
-                end: End::Left,
+                ..Outcome::default()
             },
             is_settled: false,
         })
@@ -240,12 +233,10 @@ pub fn refused(shared: &Shared, refused: &Refused) {
         version: refused.version,
         peer: refused.peer,
         status: Some(refused.status),
-        site: None,
-        verdict: None,
-        received: 0,
         sent: refused.sent,
         took: refused.took,
         end: End::Refused(refused.detail),
+        ..Outcome::default()
     };
     access::log(&outcome, log::Level::Debug);
 }

@@ -35,6 +35,25 @@ pub struct Outcome {
     pub end: End,
 }
 
+/// The outcome of a request of which nothing is known, and that got no answer: its client has left.
+impl Default for Outcome {
+    fn default() -> Outcome {
+        Outcome {
+            site: None,
+            method: None,
+            target: String::new(),
+            version: None,
+            peer: None,
+            status: None,
+            verdict: None,
+            received: 0,
+            sent: 0,
+            took: Duration::ZERO,
+            end: End::Left,
+        }
+    }
+}
+
 /// How an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {

@@ -52,12 +52,18 @@ impl Putting {
         if !outdated.is_empty() {
             store.forget_variants(primary, outdated);
         }
-        let (checked, derived) = (Checked::default(), Default::default());
-        store.put(
-            *primary,
-            StoredResponse { key, primary: *primary, head, body, checked, derived, parts: None, version: 0 },
-            epoch,
-        );
+        let response = StoredResponse {
+            key,
+            primary: *primary,
+            head,
+            body,
+            version: 0,
+            checked: Checked::default(),
+            derived: Default::default(),
+            hits: Default::default(),
+            parts: None,
+        };
+        store.put(*primary, response, epoch);
         shared.forget_if_invalidated(store, primary, *since);
     }
 

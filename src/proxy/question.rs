@@ -173,6 +173,7 @@ async fn assembled(asked: &Asked, newest: Arc<StoredResponse>, list: &[Variant],
         version: newest.version,
         checked: Checked::default(),
         derived: Default::default(),
+        hits: newest.hits.clone(),
         parts: Some(Arc::new(Parts { newest, others, keys })),
     })
 }

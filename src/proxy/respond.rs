@@ -25,11 +25,11 @@ use super::{
 use crate::{
     client::{ReplyBody, Trailers},
     clock::Timestamp,
-    fields::{digests_content, lines, tags::is_of_tags},
+    fields::{control::Controlled, digests_content, lines, tags::is_of_tags},
     message::{FieldName, FieldValue, Fields, Method, ResponseHead, StatusCode, StoredHead},
     origin::{OriginError, OriginResponse},
     policy::{
-        Controlled, Reason,
+        Reason,
         freshness::{current_age, freshness_lifetime, usable_for},
         parts,
         selection::{self, Selection, select},
@@ -59,6 +59,7 @@ pub fn stored(
     verdict: Verdict,
     now: Timestamp,
 ) -> Answer {
+    stored.note_hit();
     let is_composite = stored.parts.as_ref().is_some_and(|parts| !parts.others.is_empty());
     let source = match is_composite {
         true => Source::Parts(Box::new(Composite::of_stored(asked, stored))),

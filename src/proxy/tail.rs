@@ -180,23 +180,6 @@ impl Tail {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proxy::outcome::End;
-
-    fn outcome() -> Outcome {
-        Outcome {
-            site: None,
-            method: None,
-            target: String::new(),
-            version: None,
-            peer: None,
-            status: None,
-            verdict: None,
-            received: 0,
-            sent: 0,
-            took: Duration::ZERO,
-            end: End::Left,
-        }
-    }
 
     #[test]
     fn who_does_not_read_loses_lines_which_are_counted_and_others_lose_none() {
@@ -204,12 +187,12 @@ mod tests {
         assert!(!tails.is_watched());
         let (slow, fast) = (tails.watch(), tails.watch());
         for _ in 0..WAITING + 10 {
-            tails.tell(&outcome(), Timestamp(0));
+            tails.tell(&Outcome::default(), Timestamp(0));
             assert!(matches!(fast.next(Duration::ZERO), Ok(Some(_))));
         }
         assert_eq!((slow.take_lost(), slow.take_lost(), fast.take_lost()), (10, 0, 0));
         drop((slow, fast));
-        tails.tell(&outcome(), Timestamp(0));
+        tails.tell(&Outcome::default(), Timestamp(0));
         assert!(!tails.is_watched(), "who has left is forgotten");
         let last = tails.watch();
         tails.close();

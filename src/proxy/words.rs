@@ -37,6 +37,18 @@ impl fmt::Display for Words<'_> {
     }
 }
 
+/// Shows what would become of an answer of the origin: `would be stored for 5s`, `would not be stored: Cache-Control: private`.
+pub struct Expected<'a>(pub &'a Verdict);
+
+impl fmt::Display for Expected<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.stored {
+            true => f.write_str("would be ").and_then(|()| stored(f, self.0, End::Whole)),
+            false => write!(f, "would not be stored: {}", self.0.words(self.0.reason)),
+        }
+    }
+}
+
 /// Writes the reason of an answer that is a stored response, or is shared with the request that stores it.
 fn left(f: &mut fmt::Formatter<'_>, verdict: &Verdict) -> fmt::Result {
     let source = source(verdict, verdict.reason);

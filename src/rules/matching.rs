@@ -19,6 +19,9 @@ use crate::{
     message::{Fields, Method, ResponseHead},
 };
 
+/// The bit of a pattern that matches if upper and lower case are the same. Some servers take `/Admin` for `/admin`.
+const IN_ANY_CASE: u16 = 1 << 15;
+
 /// The rules of a site, in order.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
@@ -128,12 +131,13 @@ impl Rules {
         let mut found = vec![0_u16; self.compiled.len()];
         for (bit, reading) in path.readings().iter().enumerate() {
             self.paths.each(reading, |rule| found[rule] |= 1 << bit);
+            self.paths.each_in_any_case(reading, |rule| found[rule] |= IN_ANY_CASE);
         }
         let all = (1_u16 << path.readings().len()) - 1;
         let how = |(compiled, found): (&Compiled, u16)| match found {
             _ if !compiled.has_path => Some(How::Wholly),
             0 => None,
-            found if found == all && path.is_plain => Some(How::Wholly),
+            found if found & all == all && path.is_plain => Some(How::Wholly),
             _ => Some(How::Partly),
         };
         self.compiled.iter().zip(found).map(how).collect()

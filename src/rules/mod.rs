@@ -14,7 +14,7 @@
 //!
 //! Every rule that matches applies; if two set the same thing, the later one wins. A path can be read in several ways. What
 //! forbids applies if one reading matches, what permits if all do: a careless origin may take `/static/../account` for
-//! `/account`, which must not get what /static is permitted.
+//! `/account`, which must not get what /static is permitted. What forbids applies in upper and in lower case.
 
 mod compile;
 mod matched;

@@ -46,6 +46,10 @@ pub fn path_globs(pattern: &str) -> Result<Vec<Glob>, String> {
     if !pattern.starts_with('/') {
         let hint = match pattern.trim_start_matches(['*', '/']) {
             "" => "\"/\" is every path".to_owned(),
+            url if url.contains("://") => {
+                let path = url.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
+                format!("expected a path without a host, for example \"{}\"", cut(path.unwrap_or("/")))
+            }
             rest if pattern.starts_with('*') => format!("expected \"/\" in front, for example \"/**/*{}\"", cut(rest)),
             rest => format!("expected \"/\" in front, for example \"/{}\"", cut(rest)),
         };
@@ -54,15 +58,16 @@ pub fn path_globs(pattern: &str) -> Result<Vec<Glob>, String> {
     if pattern.contains(['?', '#']) && pattern.contains('=') {
         return Err("a path has no query; use `query`, for example query = { format = \"json\" }".to_owned());
     }
-    let glob = |text: &str| {
-        let built = GlobBuilder::new(text).literal_separator(true).backslash_escape(true).build();
-        built.map_err(|error| problem(&error))
-    };
     if has_wildcards(pattern) {
-        return Ok(vec![glob(pattern)?]);
+        return Ok(vec![path_glob(pattern)?]);
     }
     let path = globset::escape(pattern);
-    Ok(vec![glob(&path)?, glob(&format!("{}/**", path.trim_end_matches('/')))?])
+    Ok(vec![path_glob(&path)?, path_glob(&format!("{}/**", path.trim_end_matches('/')))?])
+}
+
+fn path_glob(text: &str) -> Result<Glob, String> {
+    let built = GlobBuilder::new(text).literal_separator(true).backslash_escape(true).build();
+    built.map_err(|error| problem(&error))
 }
 
 fn has_wildcards(pattern: &str) -> bool {
@@ -113,28 +118,54 @@ impl Words {
 #[derive(Debug, Clone, Default)]
 pub struct Paths {
     set: GlobSet,
-    /// Which rule each glob of the set belongs to.
+    /// The same patterns in lower case.
+    lower: GlobSet,
+    /// A pattern has letters in upper case.
+    has_upper: bool,
+    /// Which rule each glob of the sets belongs to.
     rules: Vec<usize>,
 }
 
 impl Paths {
     /// `globs` are pairs of a rule and a glob.
     pub fn new(globs: Vec<(usize, Glob)>) -> Result<Paths, String> {
-        let mut builder = GlobSetBuilder::new();
+        let (mut set, mut lower) = (GlobSetBuilder::new(), GlobSetBuilder::new());
         let mut rules = Vec::with_capacity(globs.len());
+        let has_upper = globs.iter().any(|(_, glob)| is_upper(glob.glob()));
         for (rule, glob) in globs {
-            builder.add(glob);
+            // a range such as [Z-a] has no lower case
+            lower.add(path_glob(&glob.glob().to_ascii_lowercase()).unwrap_or_else(|_| glob.clone()));
+            set.add(glob);
             rules.push(rule);
         }
-        Ok(Paths { set: builder.build().map_err(|error| problem(&error))?, rules })
+        let build = |set: GlobSetBuilder| {
+            let too_large = "the patterns of all rules together are too large; expected fewer or shorter ones";
+            set.build().map_err(|_| too_large.to_owned())
+        };
+        Ok(Paths { set: build(set)?, lower: build(lower)?, has_upper, rules })
     }
 
     /// Calls `found` with each rule that has a pattern of this path, some of them several times.
-    pub fn each(&self, path: &str, mut found: impl FnMut(usize)) {
-        if !self.rules.is_empty() {
-            self.set.matches(path).into_iter().for_each(|glob| found(self.rules[glob]));
+    pub fn each(&self, path: &str, found: impl FnMut(usize)) {
+        self.each_of(&self.set, path, found);
+    }
+
+    /// The same where upper and lower case are the same. Finds nothing if there is no letter in upper case.
+    pub fn each_in_any_case(&self, path: &str, found: impl FnMut(usize)) {
+        if self.has_upper || is_upper(path) {
+            self.each_of(&self.lower, &path.to_ascii_lowercase(), found);
         }
     }
+
+    fn each_of(&self, set: &GlobSet, path: &str, mut found: impl FnMut(usize)) {
+        if !self.rules.is_empty() {
+            set.matches(path).into_iter().for_each(|glob| found(self.rules[glob]));
+        }
+    }
+}
+
+fn is_upper(text: &str) -> bool {
+    text.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 
 #[cfg(test)]
@@ -188,6 +219,7 @@ mod tests {
         for (pattern, problem) in [
             ("*.css", "expected \"/\" in front, for example \"/**/*.css\""),
             ("admin", "expected \"/\" in front, for example \"/admin\""),
+            ("http://a.example/b", "expected a path without a host, for example \"/b\""),
             ("", "\"/\" is every path"),
             ("**", "\"/\" is every path"),
             ("/a{b", "unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)"),

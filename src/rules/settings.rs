@@ -3,7 +3,7 @@
 use std::{fmt, fmt::Write};
 
 use super::values::{Edits, Ignore, Rewrite};
-use crate::{clock::Seconds, message::FieldName};
+use crate::{clock::Seconds, message::FieldName, units::exact_size};
 
 /// Declares the settings: each with its type, its word in the file, and the stage at which it is decided.
 macro_rules! settings {
@@ -168,7 +168,7 @@ impl Written for bool {
 
 impl Written for u64 {
     fn write(&self, out: &mut String) {
-        quoted(out, &format!("{self}B"));
+        quoted(out, &exact_size(*self));
     }
 }
 
@@ -312,7 +312,7 @@ mod tests {
                 "min-ttl = \"90s\"",
                 "max-ttl = \"0s\"",
                 "stale-if-error = \"7d\"",
-                "max-object = \"1024B\"",
+                "max-object = \"1KiB\"",
                 "ignore = [\"set-cookie\", \"no-store\"]",
                 "key-headers = [\"authorization\"]",
                 "response = { remove = [\"x-powered-by\"], set = { \"a\" = \"b\" } }",

@@ -1,18 +1,17 @@
 //! Answers the control socket, and collects the numbers of `larder stats`.
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use serde_json::Value;
 
-use super::{counters::Counters, explaining::Explainer, inventory::Inventory, reload::Reloader, sites, tailing::tail};
+use super::{counters::Counters, explaining::Explainer, inventory::Inventory, reload::Reloader, tailing::tail};
 use crate::{
     admin::{self, figures::Figures},
     client,
-    clock::Clock,
+    clock::Seconds,
     config::Config,
-    policy::{self, DigestKey},
-    proxy::{Directory, Plan},
-    store::{self, OpenError, Store},
+    proxy::Directory,
+    store::Store,
 };
 
 /// Opens the control socket. Without it Larder runs all the same.
@@ -36,11 +35,15 @@ pub(super) fn open(
             let cleared = rt.block_on(clearing).map_err(|error| error.to_string())?;
             Ok(admin::clear::to_json(cleared))
         }
-        admin::Command::Stats => {
+        admin::Command::Stats | admin::Command::StatsSince(_) => {
+            let since = match command {
+                admin::Command::StatsSince(seconds) => Some(Seconds(seconds)),
+                _ => None,
+            };
             let under_way = shared.counts.under_way();
             let (listening, origin) = (listening.clone(), origin.clone());
             let known = Figures { listening, origin, under_way, ..Figures::default() };
-            stats(&store, &counters, counted.figures(known)).map_err(|error| error.to_string())
+            stats(&store, &counters, counted.figures(known, since)).map_err(|error| error.to_string())
         }
         admin::Command::Reload => reloader.read_and_reload().map(|changes| Value::from(changes.to_string())),
         admin::Command::Ping => Ok(admin::identity()),
@@ -66,41 +69,6 @@ pub(super) fn open(
             None
         }
     }
-}
-
-/// Answers a command about what is stored in a folder that no Larder runs on. Without settings its sites are not known, and
-/// `policy` says what is fresh. `items` gets the items of the answer.
-pub fn offline(
-    folder: &Path,
-    config: Option<&Config>,
-    policy: &policy::Options,
-    command: &admin::Command,
-    items: &mut dyn FnMut(Vec<admin::Item>) -> Result<(), String>,
-) -> Result<Value, String> {
-    let words = |error: OpenError| error.to_string();
-    let lock = Store::lock(folder).map_err(words)?;
-    let secret = DigestKey::new(Store::secret(Some(&lock)).map_err(|error| error.to_string())?);
-    let plan = match config {
-        Some(config) => sites::plan(config, &secret, None)?,
-        None => Plan { hosts: Vec::new(), sites: Vec::new() },
-    };
-    // nothing is evicted, whatever the settings of the next start are
-    let disk = store::stats_of(folder).map_err(words)?.disk_used * 2 + (1 << 30);
-    let options = store::Options { folder: folder.to_owned(), memory: store::LEAST_MEMORY, disk, max_object: disk / 4 };
-    let store = Store::open_with(options, |_| false, Some(lock));
-    let clock = Clock::system();
-    let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
-    rt.block_on(store.opened());
-    let port = config.map_or(0, |config| config.listen.port);
-    let directory = Directory::new(&plan, port);
-    let inventory = Inventory { store: &store, directory, policy: Arc::new(policy.clone()), clock: &clock };
-    let answer = match store.stats().state {
-        store::State::Open => inventory.answer(command, items),
-        store::State::Down(why) => Err(why),
-        _ => Err("the cache cannot be opened".to_owned()),
-    };
-    rt.block_on(store.close());
-    answer
 }
 
 /// Puts the numbers of all parts into one object.

@@ -1,4 +1,4 @@
-//! Answers `larder explain`: with what a running Larder knows, or from a folder that no Larder runs on.
+//! Answers `larder explain`.
 
 use std::{rc::Rc, sync::Arc};
 
@@ -14,7 +14,7 @@ use crate::{
     message::FieldValue,
     policy::DigestKey,
     proxy::{self, Context, Counts, Plan, Shared, Sites},
-    store::{self, State, Store},
+    store::Store,
 };
 
 /// What a request is explained with.
@@ -50,54 +50,34 @@ impl Explainer {
         }
     }
 
+    /// Returns what is needed to say what a Larder with these settings and an empty cache would do.
+    pub fn of_empty_cache(config: &Config) -> Result<Explainer, String> {
+        let plan = Arc::new(ArcSwap::from_pointee(plan(config, &DigestKey::default(), None)?));
+        let store = Store::empty(config.store.clone());
+        Ok(Explainer::new(config, config.listen.port, &plan, &store, &Clock::system(), &Arc::default()))
+    }
+
     /// Explains what would happen to a request. Blocks.
     pub fn explain(&self, wanted: &Wanted) -> Result<Explanation, String> {
         let rt = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let rt = rt.map_err(|error| format!("no request can be explained now: {error}"))?;
-        LocalSet::new().block_on(&rt, async {
-            // as a worker without clients, whose counts nobody reads
-            let cx = Rc::new(Context {
-                sites: Sites::new(self.plan.clone()),
-                port: self.port,
-                trusted: self.trusted.clone(),
-                pseudonym: self.pseudonym.clone(),
-                via: FieldValue::try_from(format!("1.1 {}", self.pseudonym)).map_err(|error| error.to_string())?,
-                store: self.store.clone(),
-                clock: self.clock.clone(),
-                shared: self.shared.clone(),
-                counts: Counts::default().of_worker(),
-            });
-            proxy::explain(cx, wanted).await
-        })
+        LocalSet::new().block_on(&rt, async { proxy::explain(self.context()?, wanted).await })
     }
-}
 
-/// Explains what a Larder with these settings would do, from the folder of its cache. No Larder may run on it. Nothing is
-/// stored, counted or evicted. Blocks.
-pub fn explain_offline(config: &Config, wanted: &Wanted) -> Result<Explanation, String> {
-    let folder = &config.store.folder;
-    if !store::is_cache(folder) {
-        return Err(format!("there is no cache at {}, and no Larder runs on it", folder.display()));
+    /// Returns what a worker without clients has, whose counts nobody reads.
+    pub fn context(&self) -> Result<Rc<Context>, String> {
+        Ok(Rc::new(Context {
+            sites: Sites::new(self.plan.clone()),
+            port: self.port,
+            trusted: self.trusted.clone(),
+            pseudonym: self.pseudonym.clone(),
+            via: FieldValue::try_from(format!("1.1 {}", self.pseudonym)).map_err(|error| error.to_string())?,
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            shared: self.shared.clone(),
+            counts: Counts::default().of_worker(),
+        }))
     }
-    let lock = Store::lock(folder).map_err(|error| error.to_string())?;
-    let secret = DigestKey::new(Store::secret(Some(&lock)).map_err(|error| error.to_string())?);
-    let plan = Arc::new(ArcSwap::from_pointee(plan(config, &secret, None)?));
-    // nothing is evicted, whatever the disk may hold by these settings
-    let disk = store::stats_of(folder).map_err(|error| error.to_string())?.disk_used * 2 + (1 << 30);
-    let options =
-        store::Options { memory: store::LEAST_MEMORY, disk: disk.max(config.store.disk), ..config.store.clone() };
-    let store = Store::open_with(options, |_| false, Some(lock));
-    let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
-    rt.block_on(store.opened());
-    let explained = match store.stats().state {
-        State::Down(why) => Err(why),
-        _ => {
-            let (clock, shared) = (Clock::system(), Arc::new(Shared::default()));
-            Explainer::new(config, config.listen.port, &plan, &store, &clock, &shared).explain(wanted)
-        }
-    };
-    rt.block_on(store.close());
-    explained
 }
 
 /// Returns a name for this process, so that a loop can be told from another Larder in the chain.

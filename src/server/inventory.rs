@@ -58,11 +58,6 @@ impl Progress {
     }
 }
 
-/// Reads a pattern of paths.
-pub(super) fn pattern(glob: &str) -> Result<PathPattern, String> {
-    PathPattern::new(glob).map_err(|problem| format!("invalid glob {glob:?}: {problem}"))
-}
-
 impl Inventory<'_> {
     /// Answers a command about what is stored. Blocks.
     pub fn answer(&self, command: &Command, items: &mut Items<'_>) -> Result<Value, String> {
@@ -79,7 +74,7 @@ impl Inventory<'_> {
 
     /// Lists what is stored: unsorted as it is read, sorted at the end.
     pub async fn list(&self, request: &ListRequest, items: &mut Items<'_>) -> Result<Listed, String> {
-        let pattern = request.glob.as_deref().map(pattern).transpose()?;
+        let pattern = request.glob.as_deref().map(PathPattern::new).transpose()?;
         let (mut listed, mut progress) = (Listed::default(), Progress::new());
         let mut sorted: Vec<Row> = Vec::new();
         let mut scan = self.store.scan().await;
@@ -121,7 +116,7 @@ impl Inventory<'_> {
     }
 
     fn row(&self, stored: &store::Listed) -> Row {
-        let store::Listed { head, length, standing, .. } = stored;
+        let store::Listed { head, hits, length, standing, .. } = stored;
         let now = self.outlook_of(head, *standing);
         let nominated = head.nominated.iter().map(|(name, _)| name.as_str().to_owned());
         let state = match now {
@@ -133,6 +128,7 @@ impl Inventory<'_> {
             url: self.directory.name(head),
             method: head.line.method.as_str().to_owned(),
             status: head.head.status.as_u16(),
+            hits: *hits,
             size: *length,
             age: now.age.0,
             left: now.left,
@@ -155,6 +151,7 @@ fn cut(rows: &mut Vec<Row>, sort: Sort) {
     match sort {
         Sort::Size => rows.sort_by_key(|row| std::cmp::Reverse(row.size)),
         Sort::Age => rows.sort_by_key(|row| std::cmp::Reverse(row.age)),
+        Sort::Hits => rows.sort_by_key(|row| std::cmp::Reverse(row.hits)),
         Sort::Expires => rows.sort_by_key(|row| row.left),
     }
     rows.truncate(SORTED);

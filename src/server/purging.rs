@@ -7,11 +7,12 @@ use std::{
 
 use futures_util::future::try_join_all;
 
-use super::inventory::{Inventory, Items, Names, Progress, pattern};
+use super::inventory::{Inventory, Items, Names, Progress};
 use crate::{
     admin::purge::{MATCHED, NAMED, PurgeRequest, Purged, URLS, What},
     proxy::{LocateError, Located},
     purge::{Index, Liveness, Position, Rule, Stored, Strength, Target},
+    rules::PathPattern,
     store::{self, Slot},
 };
 
@@ -63,7 +64,7 @@ impl Inventory<'_> {
                 if is_empty { Purged::none() } else { purged }
             }
             What::Glob(glob) => {
-                let pattern = pattern(glob)?;
+                let pattern = PathPattern::new(glob)?;
                 let fits = |stored: &store::Listed| pattern.matches(stored.head.line.path_and_query());
                 self.purge_matching(fits, request, !request.yes, items).await?
             }

@@ -14,7 +14,7 @@ use crate::{
     config::{self, Config, Site},
     descriptors, logging,
     policy::DigestKey,
-    proxy::Plan,
+    proxy::{Plan, SitePlan},
     rules::RuleSpec,
     store,
 };
@@ -63,10 +63,11 @@ impl Reloader {
             let keys = fixed.join(", ");
             return Err(format!("{keys}: a change needs a restart of Larder; nothing has changed"));
         }
-        let changes = Changes::between(&running, &config);
         let mut shared_out = config.clone();
         descriptors::share_out(&mut shared_out);
-        let plan = plan(&shared_out, &self.secret, Some(&self.plan.load()))?;
+        let before = self.plan.load();
+        let plan = plan(&shared_out, &self.secret, Some(&before))?;
+        let changes = Changes { sites_renamed: renamed(&before, &plan), ..Changes::between(&running, &config) };
         self.plan.store(Arc::new(plan));
         logging::set_level(config.log.verbose, config.log.quiet);
         *running = config;
@@ -157,6 +158,8 @@ pub struct Changes {
     sites_removed: usize,
     /// Sites of the same hosts and path with another origin or other settings.
     sites_changed: usize,
+    /// See [`renamed`].
+    sites_renamed: usize,
     rules_added: usize,
     rules_removed: usize,
     rules_changed: usize,
@@ -207,6 +210,18 @@ impl Changes {
     }
 }
 
+/// Returns the number of sites that have other names in keys than before, although their origins have the same.
+fn renamed(before: &Plan, after: &Plan) -> usize {
+    let without = |sites: &[SitePlan], others: &[SitePlan]| {
+        let is_gone = |site: &&SitePlan| {
+            let mut same_origin = others.iter().filter(|other| other.url == site.url).peekable();
+            same_origin.peek().is_some() && same_origin.all(|other| other.policy.site != site.policy.site)
+        };
+        sites.iter().filter(is_gone).count()
+    };
+    without(&before.sites, &after.sites).min(without(&after.sites, &before.sites))
+}
+
 /// Returns true if two sites differ at most in their rules.
 fn is_same(one: &Site, other: &Site) -> bool {
     let Site { hosts: _, path: _, origin, host_mode, forward_client, origin_client, policy, rules: _ } = one;
@@ -238,9 +253,17 @@ impl fmt::Display for Changes {
             1 => "key settings of 1 rule changed: what it had stored is not found any more".to_owned(),
             several => format!("key settings of {several} rules changed: what they had stored is not found any more"),
         };
+        let names = match self.sites_renamed {
+            0 => String::new(),
+            count => format!(
+                "keys of {count} {} changed, since the sites of one origin are told apart by their hosts: what was stored \
+                 is not found any more, and is evicted in time",
+                if count == 1 { "site" } else { "sites" }
+            ),
+        };
         let hosts = if self.hosts_changed { "the hosts that are served changed".to_owned() } else { String::new() };
         let log = if self.log_changed { "the log level changed".to_owned() } else { String::new() };
-        let parts = [counted("site", sites), counted("rule", rules), hosts, log, keys];
+        let parts = [counted("site", sites), counted("rule", rules), hosts, log, keys, names];
         let said: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         match said.is_empty() {
             true => f.write_str("nothing has changed"),

@@ -58,7 +58,12 @@ fn names(sites: &[(String, &[String])]) -> Vec<String> {
     let name = |(origin, hosts): &(String, &[String])| {
         let is_shared = sites.iter().filter(|(other, _)| other == origin).count() > 1;
         match is_shared && !hosts.is_empty() {
-            true => format!("{origin} for {}", hosts.join(" ")),
+            true => {
+                // another order of the hosts is no other site
+                let mut hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
+                hosts.sort_unstable();
+                format!("{origin} for {}", hosts.join(" "))
+            }
             false => origin.clone(),
         }
     };
@@ -88,7 +93,7 @@ mod tests {
         assert_eq!(names(&[("http://x", &one), ("http://y", &two)]), ["http://x", "http://y"]);
         assert_eq!(
             names(&[("http://x", &none), ("http://x", &one), ("http://x below /p", &two), ("http://x", &two)]),
-            ["http://x", "http://x for a", "http://x below /p", "http://x for b *.c"]
+            ["http://x", "http://x for a", "http://x below /p", "http://x for *.c b"]
         );
     }
 }

@@ -229,6 +229,14 @@ impl Store {
         Store(Arc::new(Handle { shared, commands }))
     }
 
+    /// Returns an empty store without a folder and without a writer, which decides as an open one. Nothing may be put into it.
+    pub fn empty(options: Options) -> Store {
+        let (commands, _) = mpsc::channel();
+        let shared = Arc::new(Shared::new(options, Box::new(|_| false), Notices::new(|_| ())));
+        shared.state.send_replace(Some(State::Open));
+        Store(Arc::new(Handle { shared, commands }))
+    }
+
     /// Waits until opening was tried for the first time.
     pub async fn opened(&self) {
         // an error: the store is gone, and with it the wait

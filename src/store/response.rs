@@ -2,17 +2,19 @@
 
 use std::{
     borrow::Cow,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use bytes::Bytes;
 
 use super::{StoreError, disk::body::DiskBody, format::record::Variant};
 use crate::{
-    fields::control::Control,
+    fields::control::{Control, Controlled},
     key::CacheKey,
     message::{StoredHead, WrittenFields},
-    policy,
     purge::{Checked, Judged, Standing},
 };
 
@@ -30,6 +32,8 @@ pub struct StoredResponse {
     /// What the purge rules said about it when they were asked last.
     pub checked: Checked,
     pub derived: Derived,
+    /// How often it has answered.
+    pub hits: Hits,
     /// The stored parts that it is put together from. `None` in the store, and for a stored whole.
     pub parts: Option<Arc<Parts>>,
 }
@@ -60,6 +64,29 @@ impl StoredResponse {
         let held = || parts.all().filter_map(|part| part.head.part);
         let end = held().map(|part| part.last.saturating_add(1)).max().unwrap_or(0);
         end - held().map(|part| part.first).min().unwrap_or(end)
+    }
+
+    /// Counts that the response has answered, or each part that it is put together from.
+    pub fn note_hit(&self) {
+        match &self.parts {
+            Some(parts) => parts.all().for_each(|part| part.hits.add()),
+            None => self.hits.add(),
+        }
+    }
+}
+
+/// Counts how often a stored response has answered since it came into memory. Its clones, which may have another head, count
+/// together.
+#[derive(Debug, Clone, Default)]
+pub struct Hits(Arc<AtomicU64>);
+
+impl Hits {
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+
+    fn add(&self) {
+        self.0.fetch_add(1, Relaxed);
     }
 }
 
@@ -134,10 +161,17 @@ pub enum Slot {
 }
 
 impl Slot {
+    /// Returns the response, if there is one under this key and not a list of variants.
+    pub(in crate::store) fn response(&self) -> Option<&StoredResponse> {
+        match self {
+            Slot::Response(response) => Some(response),
+            Slot::Variants(_) => None,
+        }
+    }
+
     /// Returns the generation that holds the body, if it is large.
     pub(in crate::store) fn home(&self) -> Option<u32> {
-        let Slot::Response(response) = self else { return None };
-        let StoredBody::Disk(body) = &response.body else { return None };
+        let StoredBody::Disk(body) = &self.response()?.body else { return None };
         body.home().map(|home| home.generation)
     }
 }
@@ -149,7 +183,7 @@ impl Judged for StoredResponse {
     }
 }
 
-impl policy::Controlled for StoredResponse {
+impl Controlled for StoredResponse {
     fn control(&self) -> Cow<'_, Control> {
         Cow::Borrowed(self.derived.control.or_derive(|| Box::new(Control::of(&self.head.head.fields))))
     }

@@ -24,6 +24,8 @@ pub struct Listed {
     /// The key of its URL.
     pub primary: CacheKey,
     pub head: StoredHead,
+    /// How often it has answered since it came into memory. `None`: it is not in memory.
+    pub hits: Option<u64>,
     /// Bytes of the body.
     pub length: u64,
     /// The standing of the response by the purge rules.
@@ -111,7 +113,8 @@ fn read(shared: &Shared, number: u32, prints: Vec<Print>) -> Result<Vec<Listed>,
         };
         let standing = shared.purges.standing_of(&record.head);
         if standing.liveness != Liveness::Dead {
-            page.push(Listed { key, primary: record.primary, head: record.head, length, standing });
+            let hits = shared.memory.peek(&key).and_then(|slot| Some(slot.response()?.hits.get()));
+            page.push(Listed { key, primary: record.primary, head: record.head, hits, length, standing });
         }
     }
     Ok(page)

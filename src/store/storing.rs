@@ -120,6 +120,7 @@ impl Store {
             version: 0,
             checked: Checked::default(),
             derived: Default::default(),
+            hits: stored.hits.clone(),
             parts: None,
         };
         self.put_over(primary, fresh, epoch, Some(stored));

@@ -1,4 +1,5 @@
-//! `larder check`: what is wrong with the settings, and with `--connect` whether each origin can be reached.
+//! `larder check`: what is wrong with the settings, and with `--connect` whether each origin can be reached, and what its first
+//! answer would be in the cache.
 
 use std::{fs, net::TcpListener, path::Path};
 
@@ -34,8 +35,13 @@ fn to_be_made(folder: &Path) -> String {
 
 #[test]
 fn every_origin_is_connected_to_once_and_told_with_what_was_seen_and_how_long_it_took() {
-    let plain = Origin::always(respond(200, &[], "a"));
-    let secure = TlsOrigin::start(|_| (String::new(), TlsEnd::Open));
+    let plain = Origin::answering(|request| match &*request.target {
+        "/base/" => respond(403, &["Cache-Control: private"], "b"),
+        _ => respond(200, &[], "a"),
+    });
+    let secure = TlsOrigin::start(|_| {
+        ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nCache-Control: max-age=60\r\n\r\n".to_owned(), TlsEnd::Open)
+    });
     let (first, second, ca) = (plain.url(), secure.url(), secure.ca().display());
     let site = |path: &str, origin: &str| format!("[[site]]\npath = '{path}'\norigin = '{origin}'\n");
     let sites = [site("/a", &first), site("/b", &second), site("/c", &format!("{first}/base"))].concat();
@@ -44,17 +50,20 @@ fn every_origin_is_connected_to_once_and_told_with_what_was_seen_and_how_long_it
     let text = format!("cache-dir = '{}'\norigin-ca = '{ca}'\n{sites}", cache.display());
     let (code, stdout, stderr) = check(&text, &["--connect"]);
     let expected = format!(
-        "ok: 3 sites, 0 rules, 3 origins\n{}{first}: connected to {}, TIME\n{second}: connected to {}, TLS 1.3, TIME\n",
+        "ok: 3 sites, 0 rules, 3 origins\n{}{first}: connected to {}, TIME\n  /a/  200  would be stored for 1h (--default-ttl)\n  \
+         /c/  403  would not be stored: Cache-Control: private\n{second}: connected to {}, TLS 1.3, TIME\n  /b/  200  would be \
+         stored for 1m\n",
         to_be_made(&cache),
         plain.address,
         secure.address
     );
     assert_eq!((code, without_figures(&stdout), stderr), (0, expected, String::new()));
-    assert_eq!((plain.connection_count(), plain.request_count()), (1, 0));
+    assert_eq!(plain.request_count(), 2);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is made");
     // without the word nothing is opened
+    let connections = plain.connection_count();
     assert_eq!(check(&text, &[]).1, "ok: 3 sites, 0 rules, 3 origins\n");
-    assert_eq!(plain.connection_count(), 1);
+    assert_eq!(plain.connection_count(), connections);
 }
 
 #[test]
@@ -72,8 +81,11 @@ fn an_origin_that_cannot_be_reached_is_told_with_the_reason_and_the_others_are_t
     );
     let (code, stdout, stderr) = check(&text, &["--connect"]);
     let made = to_be_made(&cache);
-    let reached =
-        format!("ok: 3 sites, 0 rules, 3 origins\n{made}{}: connected to {}, TIME\n", plain.url(), plain.address);
+    let reached = format!(
+        "ok: 3 sites, 0 rules, 3 origins\n{made}{}: connected to {}, TIME\n  /  200  would be stored for 1h (--default-ttl)\n",
+        plain.url(),
+        plain.address
+    );
     assert_eq!((code, without_figures(&stdout)), (1, reached));
     let stderr = without_figures(&stderr);
     let lines: Vec<&str> = stderr.lines().collect();
@@ -86,6 +98,38 @@ fn an_origin_that_cannot_be_reached_is_told_with_the_reason_and_the_others_are_t
         "{stderr}"
     );
     assert_eq!(lines.len(), 2, "{stderr}");
+}
+
+#[test]
+fn the_first_answer_of_an_origin_is_judged_by_the_rules_of_its_site_and_asked_for_by_its_host() {
+    let origin = Origin::answering(|request| match request.field("Host") {
+        Some("www.shop.test") => respond(200, &[], "a"),
+        _ => respond(404, &[], ""),
+    });
+    let url = origin.url();
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "cache-dir = '{}'\n[[site]]\nhosts = ['*.shop.test']\norigin = '{url}'\nttl = '5m'\n[[site]]\nhosts = ['b.test']\n\
+         origin = '{url}'\nno-store = true\n",
+        folder.path().join("cache").display()
+    );
+    let (code, stdout, stderr) = check(&text, &["--connect"]);
+    let lines: Vec<&str> = stdout.lines().skip(3).collect();
+    let expected = [
+        "  *.shop.test/  200  would be stored for 5m (site 1 of larder.toml: ttl = \"5m\")",
+        "  b.test/  404  would not be stored: site 2 of larder.toml: no-store = true",
+    ];
+    assert_eq!((code, &*stderr, lines.as_slice()), (0, "", &expected[..]));
+    // who accepts a connection and answers nothing is reached, and has no answer
+    let silent = Origin::always(Vec::new());
+    let text = format!(
+        "cache-dir = '{}'\nfirst-byte-timeout = '100ms'\norigin = '{}'\n",
+        folder.path().join("cache").display(),
+        silent.url()
+    );
+    let (code, stdout, stderr) = check(&text, &["--connect"]);
+    assert_eq!((code, stdout.lines().count()), (1, 3), "{stdout}");
+    assert!(stderr.starts_with(&format!("error: / of {}: the origin ", silent.url())), "{stderr}");
 }
 
 #[test]
@@ -117,7 +161,7 @@ fn a_cache_folder_that_cannot_be_used_is_told() {
     let (path, url) = (file.path().display(), plain.url());
     let (code, stdout, stderr) = check(&format!("cache-dir = '{path}/cache'\norigin = '{url}'\n"), &["--connect"]);
     assert_eq!((code, stderr), (1, format!("error: {path} is not a folder; name another one with --cache-dir\n")));
-    assert_eq!(stdout.lines().count(), 2, "{stdout}");
+    assert_eq!(stdout.lines().count(), 3, "{stdout}");
 }
 
 #[test]

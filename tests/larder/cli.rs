@@ -90,7 +90,10 @@ fn what_cannot_be_understood_is_one_line_too_that_names_the_flag_or_the_variable
         (&["clear"], &[], meant("command \"clear\"", "--clear-cache")),
         (&["purge", "--cache-dir", "/x"], &[], format!("missing what to purge: {to_purge}")),
         (&["purge", "/a", "--all", "--cache-dir", "/x"], &[], format!("more than one thing to purge: {to_purge}")),
-        (&["ls", "--sort", "hits"], &[], "invalid --sort \"hits\": expected size, age or expires".to_owned()),
+        (&["purge", "--prefix", "a", "--cache-dir", "/x"], &[], "invalid prefix \"a\": expected a path that begins with /, for example /products/".to_owned()),
+        (&["ls", "*.css", "--cache-dir", "/x"], &[], "invalid GLOB \"*.css\": expected \"/\" in front, for example \"/**/*.css\"".to_owned()),
+        (&["completions", "sh"], &[], "invalid SHELL \"sh\": expected bash, elvish, fish, powershell or zsh".to_owned()),
+        (&["ls", "--sort", "name"], &[], "invalid --sort \"name\": expected size, age, hits or expires".to_owned()),
         (&["list"], &[], meant("command \"list\"", "ls")),
         (&["stat"], &[], meant("command \"stat\"", "stats")),
         (&["clear-cache"], &[], meant("command \"clear-cache\"", "--clear-cache")),
@@ -98,14 +101,34 @@ fn what_cannot_be_understood_is_one_line_too_that_names_the_flag_or_the_variable
         (&["port", "80"], &[], meant("command \"port\"", "--port N")),
         (&["version"], &[], meant("command \"version\"", "--version")),
         (&["qqq", "http://a"], &[], "unknown command \"qqq\": larder --help lists all; an origin is a URL, like http://example.com".to_owned()),
-        (&["stats", "http://a"], &[], "unexpected \"http://a\" after stats: the origin needs its flag here; write larder stats --origin http://a".to_owned()),
-        (&["http://a", "stats", "http://b"], &[], "unexpected \"http://b\" after stats: the origin needs its flag here; write larder stats --origin http://b".to_owned()),
+        (&["stats", "http://a"], &[], "unexpected \"http://a\" after stats: write larder stats alone, or name the site that Larder caches: larder stats --origin URL".to_owned()),
+        (&["config", "show", "http://a"], &[], "unexpected \"http://a\" after config show: write larder config show alone, or name the site that Larder caches: larder config show --origin URL".to_owned()),
+        (&["http://a", "stats", "http://b"], &[], "unexpected \"http://b\" after stats: write larder stats alone, or name the site that Larder caches: larder stats --origin URL".to_owned()),
         (&["stats", "stats"], &[], "stats is written twice: write larder stats".to_owned()),
         (&["--qqq"], &[], "unknown flag --qqq: larder --help lists all".to_owned()),
         (&["-x"], &[], "unknown flag -x: larder --help lists all".to_owned()),
         (&["stats", "xyz"], &[], "unknown command \"xyz\": larder --help lists all; an origin is a URL, like http://example.com".to_owned()),
         (&["http://a", "http://b"], &[], one_origin.to_owned()),
         (&["--origin", "http://a", "--origin", "http://b"], &[], one_origin.to_owned()),
+        (&["run", "http://a", "http://b"], &[], one_origin.to_owned()),
+        (&["http://a", "run", "--origin", "http://b"], &[], one_origin.to_owned()),
+        (&["run", "shop"], &[], "invalid URL \"shop\": expected the site to cache, for example larder run http://example.com".to_owned()),
+        (&["run", "stats"], &[], "invalid URL \"stats\": expected the site to cache, for example larder run http://example.com".to_owned()),
+        (&["run", "a.example"], &[], "invalid --origin \"a.example\": missing scheme; write http://a.example or https://a.example".to_owned()),
+        (&["run"], &[], "missing --origin: the site to cache, for example --origin http://example.com".to_owned()),
+        (&["run", "--prot", "1"], &[], meant("flag --prot", "--port")),
+        (&["serve"], &[], meant("command \"serve\"", "run")),
+        (&["--clear-cache", "run"], &[], "--clear-cache: cannot be combined with run; run one, then the other".to_owned()),
+        (&["explain"], &[], "missing URL: write larder explain URL (larder explain --help says more)".to_owned()),
+        (&["warm", "-q"], &[], "missing URL: write larder warm URL (larder warm --help says more)".to_owned()),
+        (&["completions"], &[], "missing SHELL: write larder completions SHELL: bash, elvish, fish, powershell or zsh".to_owned()),
+        (&["completions", "tcsh"], &[], "invalid SHELL \"tcsh\": expected bash, elvish, fish, powershell or zsh".to_owned()),
+        (&["config"], &[], "missing command after config: write larder config show".to_owned()),
+        (&["check", "http://a", "--connect"], &[], "unexpected \"http://a\" after check: write larder check alone, or name the site that Larder caches: larder check --origin URL".to_owned()),
+        (&["top"], &[], meant("command \"top\"", "stats --watch, or tail")),
+        (&["status"], &[], meant("command \"status\"", "stats")),
+        (&["refresh", "/a"], &[], meant("command \"refresh\"", "purge, and then warm")),
+        (&["rm", "/a"], &[], meant("command \"rm\"", "purge")),
         (&["--port"], &[], "missing value of --port: write --port N".to_owned()),
         (&["--origin", "--strict"], &[], "missing value of --origin: write --origin URL".to_owned()),
         (&["stats", "--port", "1"], &[], "unknown flag --port: larder stats --help lists all".to_owned()),
@@ -165,11 +188,16 @@ fn larder_alone_prints_the_short_help_and_serves_where_a_variable_names_the_orig
 }
 
 #[test]
-fn a_url_alone_is_the_origin_and_wins_over_the_variable() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut command = larder(&["http://127.0.0.1:9", "--port", "0", "--disk", "0.5G", "--default-ttl", "1h30m"]);
-    command.env("LARDER_ORIGIN", "http://127.0.0.1:8").env("LARDER_CACHE_DIR", folder.path().join("c"));
-    Spawned::from(&mut command).await_line("origin=http://127.0.0.1:9 ");
+fn a_url_alone_or_behind_run_is_the_origin_and_wins_over_the_variable() {
+    let flags = ["--port", "0", "--disk", "0.5G", "--default-ttl", "1h30m"];
+    for words in
+        [&["http://127.0.0.1:9"][..], &["run", "http://127.0.0.1:9"], &["run", "--origin", "http://127.0.0.1:9"]]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = larder(&[words, &flags[..]].concat());
+        command.env("LARDER_ORIGIN", "http://127.0.0.1:8").env("LARDER_CACHE_DIR", folder.path().join("c"));
+        Spawned::from(&mut command).await_line("origin=http://127.0.0.1:9 ");
+    }
 }
 
 #[test]

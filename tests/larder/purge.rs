@@ -147,6 +147,48 @@ fn a_glob_that_matches_everything_needs_a_confirmation() {
     assert!(!fixture.is_hit("/a"));
 }
 
+/// Runs a command on a terminal, and types an answer when it asks. Returns its exit code and what the terminal shows.
+fn on_terminal(cache: &Path, words: &[&str], answer: &[u8]) -> (i32, String) {
+    let (mut shows, tty) = terminal::open();
+    let mut command = larder(&[words, &["--cache-dir", cache.to_str().unwrap()]].concat());
+    let own = || tty.try_clone().unwrap();
+    command.env("NO_COLOR", "1").stdin(own()).stdout(own()).stderr(own());
+    let mut child = command.spawn().unwrap();
+    // whoever holds the other side of the terminal keeps it from ending
+    drop((command, tty));
+    let (mut shown, mut piece) = (Vec::new(), [0; 1024]);
+    let mut is_answered = false;
+    while let Ok(read @ 1..) = shows.read(&mut piece) {
+        shown.extend_from_slice(&piece[..read]);
+        if !is_answered && shown.ends_with(b"[y/N] ") {
+            shows.write_all(answer).unwrap();
+            is_answered = true;
+        }
+    }
+    (child.wait().unwrap().code().unwrap(), String::from_utf8(shown).unwrap().replace('\r', ""))
+}
+
+#[test]
+fn on_a_terminal_a_glob_that_matches_everything_is_asked_about_and_yes_alone_removes_it() {
+    let fixture = Fixture::with(&["/a", "/b"], &[]);
+    let asked = "/** matches everything that is stored (2). Remove it? [y/N] ";
+    // Ctrl-D, and Return alone, are no
+    for answer in [&b"n\n"[..], b"\n", b"nonsense\n", b"\x04"] {
+        let (code, shown) = on_terminal(&fixture.cache, &["purge", "--glob", "/**"], answer);
+        assert!(code == 1 && shown.starts_with(asked) && shown.ends_with("nothing is removed\n"), "{code} {shown}");
+        assert!(fixture.is_hit("/a") && fixture.is_hit("/b"));
+    }
+    let (code, shown) = on_terminal(&fixture.cache, &["purge", "--glob", "/**"], b"y\n");
+    assert_eq!((code, shown), (0, format!("{asked}y\nremoved 2 stored responses, 10 B\n")));
+    assert!(!fixture.is_hit("/a"));
+    // nobody is asked about a part, nor where --yes is given
+    ["/a", "/b"].iter().for_each(|target| fixture.store(target));
+    let (code, shown) = on_terminal(&fixture.cache, &["purge", "--glob", "/a*"], b"");
+    assert_eq!((code, &*shown), (0, "removed 1 stored response, 5 B\n"));
+    let (code, shown) = on_terminal(&fixture.cache, &["purge", "--glob", "/**", "--yes"], b"");
+    assert_eq!((code, &*shown), (0, "removed 1 stored response, 5 B\n"));
+}
+
 #[test]
 fn what_is_stale_is_purged_and_what_is_fresh_stays() {
     let fixture = Fixture::with(&["/a", "/stale"], &[]);
@@ -159,7 +201,7 @@ fn what_is_stale_is_purged_and_what_is_fresh_stays() {
 fn a_soft_purge_has_the_response_validated_or_served_stale() {
     let fixture = Fixture::with(&["/a"], &["--stale-if-error", "1h"]);
     let before = fixture.origin.request_count();
-    assert_eq!(fixture.run(&["purge", "/a", "--soft"]), ok("removed 1 stored response, 5 B\n"));
+    assert_eq!(fixture.run(&["purge", "/a", "--soft"]), ok("made 1 stored response stale, 5 B\n"));
     let (_, list, _) = fixture.run(&["ls"]);
     assert!(list.contains("\tstale\t200\t"), "{list}");
     assert!(!fixture.is_hit("/a") && fixture.origin.request_count() > before);
@@ -229,8 +271,8 @@ fn what_is_stored_is_listed_for_people_and_for_programs() {
     let (code, list, stderr) = fixture.run(&["ls", "--sort", "size"]);
     assert_eq!((code, &*stderr), (0, ""));
     let rows: Vec<Vec<&str>> = list.lines().map(|line| line.split('\t').collect()).collect();
-    assert_eq!(rows.iter().map(|row| row[0]).collect::<Vec<_>>(), ["5", "5", "3"], "{list}");
-    assert!(rows[2][5].ends_with("/stale") && rows[2][3] == "stale", "{list}");
+    assert_eq!(rows.iter().map(|row| row[1]).collect::<Vec<_>>(), ["5", "5", "3"], "{list}");
+    assert!(rows[2][6].ends_with("/stale") && rows[2][4] == "stale", "{list}");
     let (_, list, _) = fixture.run(&["ls", "/*.css", "--json"]);
     let row: Value = serde_json::from_str(&list).unwrap();
     assert_eq!((&row["status"], &row["state"], &row["size"]), (&200.into(), &"fresh".into(), &5.into()));
@@ -242,6 +284,30 @@ fn what_is_stored_is_listed_for_people_and_for_programs() {
 }
 
 #[test]
+fn the_list_has_how_often_each_response_has_answered_and_a_new_head_keeps_the_count() {
+    let mut fixture = Fixture::with(&["/a", "/b", "/stale"], &[]);
+    let hits = |fixture: &Fixture, words: &[&str]| -> Vec<(String, Value)> {
+        let (_, list, stderr) = fixture.run(&[&["ls", "--json"], words].concat());
+        assert_eq!(stderr, "");
+        let rows = list.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        rows.map(|mut row| (row["url"].as_str().unwrap().rsplit('/').next().unwrap().to_owned(), row["hits"].take()))
+            .collect()
+    };
+    // the fixture has asked until there was a hit; /stale is validated each time
+    let before = hits(&fixture, &["/stale"])[0].1.as_u64().unwrap();
+    (0..2).for_each(|_| assert!(fixture.is_hit("/stale")));
+    assert_eq!(hits(&fixture, &["/stale"]), [("stale".to_owned(), (before + 2).into())]);
+    (0..9).for_each(|_| assert!(fixture.is_hit("/b")));
+    let (a, b) = (("a".to_owned(), 1.into()), ("b".to_owned(), 10.into()));
+    let sorted = hits(&fixture, &["--sort", "hits"]);
+    assert_eq!((&sorted[0], sorted.contains(&a)), (&b, true), "{sorted:?}");
+    let (_, list, _) = fixture.run(&["ls", "/b"]);
+    assert!(list.starts_with("10\t5\t"), "{list}");
+    fixture.stop();
+    assert_eq!(hits(&fixture, &["/b"]), [("b".to_owned(), Value::Null)], "the counts end with Larder");
+}
+
+#[test]
 fn what_is_wrong_with_a_purge_is_told_with_what_would_be_right() {
     let fixture = Fixture::with(&[], &[]);
     let named = "name URLs, --prefix, --tag, --glob, --stale or --all, for example larder purge /products/1";
@@ -249,9 +315,14 @@ fn what_is_wrong_with_a_purge_is_told_with_what_would_be_right() {
         (&["purge"][..], 2, format!("error: missing what to purge: {named}\n")),
         (&["purge", "/a", "--all"], 2, format!("error: more than one thing to purge: {named}\n")),
         (&["purge", "a"], 1, "invalid URL \"a\": expected a path, for example /products/1, or a URL".to_owned()),
-        (&["purge", "--glob", "*.css"], 1, "invalid glob \"*.css\": expected \"/\" in front".to_owned()),
-        (&["purge", "--prefix", "/a?b"], 1, "invalid prefix \"/a?b\": expected a path without ? and #".to_owned()),
-        (&["ls", "--sort", "hits"], 2, "error: invalid --sort \"hits\": expected size, age or expires\n".to_owned()),
+        (&["purge", "--glob", "*.css"], 2, "error: invalid --glob \"*.css\": expected \"/\" in front".to_owned()),
+        (&["purge", "--prefix", "/a?b"], 2, "invalid prefix \"/a?b\": expected a path without ? and #".to_owned()),
+        (&["ls", "a"], 2, "error: invalid GLOB \"a\": expected \"/\" in front, for example \"/a\"\n".to_owned()),
+        (
+            &["ls", "--sort", "name"],
+            2,
+            "error: invalid --sort \"name\": expected size, age, hits or expires\n".to_owned(),
+        ),
     ] {
         let (is, stdout, stderr) = fixture.run(words);
         assert!(is == code && stdout.is_empty() && stderr.contains(&line), "{words:?}: {is} {stderr}");
@@ -291,8 +362,8 @@ fn on_a_terminal_the_list_has_a_head_and_columns_and_a_sum() {
     let _ = shows.read_to_end(&mut text);
     let text = String::from_utf8(text).unwrap().replace('\r', "");
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines[0], "     SIZE    AGE     LEFT  STATUS  URL");
-    assert!(lines[1].starts_with("      5 B     ") && lines[1].ends_with("  200     /b"), "{text}");
+    assert_eq!(lines[0], "   HITS      SIZE    AGE     LEFT  STATUS  URL");
+    assert!(lines[1].starts_with("      1       5 B     ") && lines[1].ends_with("  200     /b"), "{text}");
     assert_eq!(lines[2], "1 stored response, 5 B.");
 }
 

@@ -108,6 +108,27 @@ fn a_site_moves_to_another_origin_and_back() {
 }
 
 #[test]
+fn what_changes_the_keys_of_the_sites_of_one_origin_is_told() {
+    let origin = Origin::answering(|request| respond(200, &["Cache-Control: max-age=60"], request.index.to_string()));
+    let mut proxy = Proxy::start(&origin, &[]);
+    proxy.reload(|config| config.sites[0].hosts = vec!["larder.test".to_owned()]).unwrap();
+    proxy.get("/a");
+    assert_eq!(proxy.get("/a").x_cache(), "HIT");
+    let second = |config: &mut Config| {
+        config.sites.push(config.sites[0].clone());
+        config.sites[1].hosts = vec!["b.test".to_owned()];
+    };
+    let told = "keys of 1 site changed, since the sites of one origin are told apart by their hosts: what was stored is not \
+                found any more, and is evicted in time";
+    assert_eq!(proxy.reload(second).unwrap(), format!("1 site added; {told}"));
+    assert_eq!(proxy.get("/a").x_cache(), "MISS");
+    let third = |config: &mut Config| config.sites[1].hosts.push("c.test".to_owned());
+    assert_eq!(proxy.reload(third).unwrap(), format!("1 site added, 1 removed; {told}"));
+    assert_eq!(proxy.reload(|config| config.sites.truncate(1)).unwrap(), format!("1 site removed; {told}"));
+    assert_eq!(proxy.get("/a").x_cache(), "HIT");
+}
+
+#[test]
 fn no_request_is_lost_by_fifty_reloads_under_load_and_none_is_answered_by_half_of_the_new_rules() {
     let origin = Origin::always(respond(200, &["Cache-Control: max-age=600"], "a"));
     let mut proxy = Proxy::start(&origin, &[]);

@@ -240,6 +240,41 @@ fn who_sends_late_content_is_refused_and_who_reads_nothing_has_not_left() {
 }
 
 #[test]
+fn the_counters_of_the_last_hour_begin_at_the_start_if_larder_has_run_for_less() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let origin = Origin::always(respond(200, &["Cache-Control: max-age=600"], "hello"));
+    let start = || Spawned::start(&origin.url(), &cache, &["-q"]);
+    let larder_ = start();
+    assert_eq!(larder_.get("/a").status, 200);
+    until("it to be counted", || kinds(&numbers(&cache)).get("miss") == Some(&1));
+    assert_eq!(larder_.stop().code(), Some(0));
+    let larder_ = start();
+    until("a hit", || larder_.get("/a").x_cache() == "HIT");
+    until("it to be counted", || kinds(&numbers(&cache)).contains_key("fresh"));
+    let since = |words: &[&str]| {
+        let said = output(larder_stats(&cache).args(["--since", "1h"]).args(words));
+        assert!(said.status.success() && said.stderr.is_empty(), "{said:?}");
+        String::from_utf8(said.stdout).unwrap()
+    };
+    let now: Value = serde_json::from_str(&since(&["--json"])).unwrap();
+    let now = &now[cache.to_str().unwrap()];
+    let all = numbers(&cache);
+    assert_eq!((kinds(now)["fresh"], kinds(now).get("miss")), (kinds(&all)["fresh"], None), "{now}");
+    assert_eq!((&now["hit_ratio"], &now["window"]["asked_seconds"]), (&1.0.into(), &3600.into()), "{now}");
+    assert!(now["window"]["seconds"].as_u64() < Some(3600) && all["window"] == Value::Null, "{now}");
+    let head = since(&[]).lines().next().unwrap().to_owned();
+    assert!(head.contains(", counters since ") && head.ends_with(" (its start)"), "{head}");
+    for (time, problem) in
+        [("30s", "expected 1m to 1d"), ("2d", "expected 1m to 1d"), ("1", "missing unit (use ms, s, m, h, d or w)")]
+    {
+        let said = output(larder_stats(&cache).args(["--since", time]));
+        let expected = format!("error: invalid --since \"{time}\": {problem}\n");
+        assert_eq!((said.status.code(), String::from_utf8(said.stderr).unwrap()), (Some(2), expected));
+    }
+}
+
+#[test]
 fn counters_go_on_over_a_restart_and_a_watch_shows_them_again_and_again() {
     let folder = tempfile::tempdir().unwrap();
     let cache = folder.path().join("cache");

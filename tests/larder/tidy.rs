@@ -36,8 +36,8 @@ const FENCES: &[(&str, &[&str])] = &[
     ("purge", &[]),
     ("fields", &["clock", "message"]),
     ("policy", &["clock", "fields", "message", "purge"]),
-    ("rules", &["clock", "message"]),
-    ("store", &["blocking", "clock", "key", "message", "purge"]),
+    ("rules", &["clock", "message", "units"]),
+    ("store", &["blocking", "clock", "fields", "key", "message", "purge"]),
     ("origin", &["blocking", "clock", "fields", "message", "regular"]),
     ("client", &["clock", "fields", "message"]),
     // the client side gives it requests and takes its answers

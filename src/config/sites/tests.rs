@@ -348,7 +348,7 @@ fn what_is_set_is_shown_with_its_source_and_reads_as_the_same() {
         "host = \"127.0.0.1\"                       # default",
         "origin = \"https://api.example.com\"       # larder.toml:2",
         "default-ttl = \"1h\"                       # larder.toml:3",
-        "max-object = \"2684354560B\"               # default",
+        "max-object = \"2560MiB\"                   # default",
         "workers = 6                              # default",
         "hosts = []                               # default",
         "strict = false                           # default",

@@ -1,7 +1,8 @@
 use super::*;
 use crate::{
+    fields::control::Controlled,
     policy::{
-        Controlled, Fwd,
+        Fwd,
         reuse::{Forward, Mode, Reuse, alone},
         validation::on_error,
     },

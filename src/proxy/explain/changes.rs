@@ -12,9 +12,9 @@ use crate::{
     clock::Seconds,
     explanation::Change,
     fields::credentials::is_in_field,
-    message::{FieldName, Fields, ResponseHead},
+    message::{FieldName, Fields, Method, Request, ResponseHead},
     policy::{Reason, Times, storing},
-    proxy::steered::Book,
+    proxy::{admission::is_taken_for_query, question::Content, steered::Book},
     rules::{self, Conditions, Ignore, RuleSpec, Rules, Settings},
 };
 
@@ -27,11 +27,16 @@ const MOST: usize = 8;
 /// What must be true where a rule ignores that an answer is for one client.
 const SAME_FOR_ALL: &str = "it is the same for everybody";
 
+/// What must be true where a rule has the answers to POST cached.
+const CHANGES_NOTHING: &str = "it changes nothing at the origin";
+
 /// A rule that is tried.
 #[derive(Default)]
 struct Offer {
     set: Settings,
     status: Option<u16>,
+    /// The answer to a POST is stored, with its content in the key.
+    posts: bool,
     /// It ignores that the origin has made the answer for one client.
     ignores_client: bool,
     /// The fields and cookies for each of whose values a response would be stored.
@@ -112,6 +117,11 @@ impl Offer {
                 self.status = (reason == StatusWithoutFreshness).then_some(status.as_u16());
                 is_new && !run.asked.policy().strict
             }
+            UnsafeMethod if run.asked.request.method == Method::POST => {
+                self.set.ttl = Some(TTL);
+                self.each.push("content".to_owned());
+                !std::mem::replace(&mut self.posts, true) && !run.asked.policy().strict
+            }
             NoStoreByRule => self.set.no_store.replace(false).is_none(),
             BypassByRule => self.set.bypass.replace(false).is_none(),
             _ => false,
@@ -157,7 +167,8 @@ impl Offer {
             "/" => Conditions { path_regex: vec!["^/$".to_owned()], ..Conditions::default() },
             path => Conditions { path: vec![path.to_owned()], ..Conditions::default() },
         };
-        Conditions { status: self.status.into_iter().collect(), ..path }
+        let methods = if self.posts { vec![Method::POST.to_string()] } else { Vec::new() };
+        Conditions { methods, status: self.status.into_iter().collect(), ..path }
     }
 
     /// Returns the rule as the flag has it.
@@ -167,6 +178,7 @@ impl Offer {
             "/" => vec!["path-regex=^/$".to_owned()],
             path => vec![path.to_owned()],
         };
+        words.extend(self.posts.then(|| "methods=POST".to_owned()));
         words.extend(self.status.map(|status| format!("status={status}")));
         words.extend(bypass.map(|bypass| format!("bypass={bypass}")));
         words.extend(no_store.map(|no_store| format!("no-store={no_store}")));
@@ -199,8 +211,13 @@ fn tried(run: &DryRun, offer: &Offer) -> Option<Vec<Reason>> {
     let book = Book::new(Arc::new(Rules::new(specs).ok()?), book.base().clone());
     let asked = rules::Asked { method: &request.method, path_and_query: &run.target, fields: &request.fields };
     let (head, times) = answer(run);
-    let policy = book.asked(asked).answer(&head).policy.clone();
-    Some(storing::objections(request, &head, times, &policy))
+    let steered = book.asked(asked);
+    let content = run.body.content_if(true);
+    // what is too long for the key is relayed
+    let has_key = steered.request().keys_content() && !matches!(content, Content::Stream(_));
+    let as_query = has_key && is_taken_for_query(request, &content);
+    let request = Request { as_query, ..request.clone() };
+    Some(storing::objections(&request, &head, times, &steered.answer(&head).policy))
 }
 
 /// Returns the path of the request, if a rule can name it alone.
@@ -212,9 +229,12 @@ fn path(run: &DryRun) -> Option<&str> {
 
 fn change(run: &DryRun, purpose: String, offer: &Offer) -> Option<Change> {
     let write = offer.written(path(run)?);
-    let only_if = offer.ignores_client.then(|| match offer.each.as_slice() {
+    let of_client = offer.ignores_client.then(|| match offer.each.as_slice() {
         [] => SAME_FOR_ALL.to_owned(),
         each => format!("it is the same for all who send the same {}", each.join(" and ")),
     });
+    let of_post = offer.posts.then(|| CHANGES_NOTHING.to_owned());
+    let conditions: Vec<String> = of_post.into_iter().chain(of_client).collect();
+    let only_if = (!conditions.is_empty()).then(|| conditions.join(", and "));
     Some(Change { purpose, write, only_if })
 }

@@ -6,21 +6,23 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
+use futures_util::stream;
 use http::header::{CACHE_CONTROL, HOST, IF_MATCH, IF_UNMODIFIED_SINCE, PRAGMA, RANGE};
 
 use crate::{
     client::WorkerHandle,
     clock::Timestamp,
     explanation::Wanted,
-    fields::authentication::authenticates_connection,
+    fields::{authentication::authenticates_connection, method::is_safe_request},
     message::{FieldName, FieldValue, Fields, Method, Request, Scheme, Version},
-    origin::OriginError,
+    origin::{OriginError, Upload},
     policy::{
         Fwd, Reason, parts,
         reuse::{Forward, Mode, Reuse, reuse},
     },
     proxy::{
-        admission::understand,
+        admission::{QUERY_CONTENT, understand},
         context::{Asked, Context},
         exchange::{self, Answered},
         failure::status_of,
@@ -47,6 +49,7 @@ pub struct DryRun {
     pub asked: Asked,
     /// The target as the client sent it.
     pub target: String,
+    pub body: Body,
     pub found: Found,
     /// The responses that are stored for the URL, the newest first.
     pub variants: Vec<Arc<StoredResponse>>,
@@ -60,6 +63,34 @@ pub struct DryRun {
     pub ending: Ending,
     /// The origin's answer, if it was asked.
     pub answered: Option<Answered>,
+}
+
+/// The content of a request.
+pub struct Body {
+    bytes: Bytes,
+    /// It would be read for the key.
+    is_keyed: bool,
+}
+
+impl Body {
+    pub fn length(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    /// Returns the content as an admission gives it.
+    pub fn content(&self) -> Content {
+        self.content_if(self.is_keyed)
+    }
+
+    /// Returns the content as an admission would give it, if it were read for the key or not.
+    pub fn content_if(&self, is_keyed: bool) -> Content {
+        let (bytes, length) = (self.bytes.clone(), self.length());
+        match (length, is_keyed) {
+            (0, _) => Content::None,
+            (1..=QUERY_CONTENT, true) => Content::Read(bytes),
+            _ => Content::Stream(Upload { length: Some(length), pieces: Box::pin(stream::iter([Ok(bytes)])) }),
+        }
+    }
 }
 
 /// How a request would end.
@@ -126,7 +157,7 @@ impl DryRun {
     }
 }
 
-/// Runs a request that has no content. The error says which field is invalid.
+/// Runs a request. The error says which field is invalid, or why the origin is not asked.
 pub async fn dry_run(
     cx: Rc<Context>,
     method: &Method,
@@ -138,12 +169,20 @@ pub async fn dry_run(
     let said = believe(&mut peer, &mut scheme, &fields, &cx.trusted);
     let local = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, cx.port)));
     let head = Head { method, target: wanted.target.clone(), scheme, version: Version::Http11, peer };
-    let asked = understand(&cx, head, fields, local, &said)
-        .and_then(|understood| understood.asked(cx, &Content::None, local, WorkerHandle::idle()));
-    Ok(match asked {
-        Ok(asked) => Ok(run(asked, wanted).await),
-        Err(refusal) => Err(refusal),
-    })
+    let understood = match understand(&cx, head, fields, local, &said) {
+        Ok(understood) => understood,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let bytes = wanted.data.clone().unwrap_or_default().into();
+    let body = Body { bytes, is_keyed: understood.asks_with_content() };
+    let asked = match understood.asked(cx, &body.content(), local, WorkerHandle::idle()) {
+        Ok(asked) => asked,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    if wanted.ask && !is_safe_request(&asked.request) {
+        return Err(format!("--ask sends the request to the origin, and {method} may change something there"));
+    }
+    Ok(Ok(run(asked, body, wanted).await))
 }
 
 fn fields(host: &str, wanted: &Wanted) -> Result<Fields, String> {
@@ -160,8 +199,8 @@ fn fields(host: &str, wanted: &Wanted) -> Result<Fields, String> {
     Ok(fields)
 }
 
-async fn run(asked: Asked, wanted: &Wanted) -> DryRun {
-    let content = Content::None;
+async fn run(asked: Asked, body: Body, wanted: &Wanted) -> DryRun {
+    let content = body.content();
     let found = look(&asked, &content, Look::Peek).await;
     let variants = variants(&asked).await;
     let now = asked.cx.clock.now();
@@ -191,7 +230,8 @@ async fn run(asked: Asked, wanted: &Wanted) -> DryRun {
     };
     let target = wanted.target.clone();
     let ending = ending.unwrap_or(Ending::Asks);
-    let mut run = DryRun { asked, target, found, variants, now, forward, noes, refreshes, ending, answered: None };
+    let mut run =
+        DryRun { asked, target, body, found, variants, now, forward, noes, refreshes, ending, answered: None };
     if let Some(forward) = forward {
         (run.ending, run.answered) = ask(&run, forward, reloads, wanted.ask).await;
     }
@@ -212,7 +252,7 @@ fn from_cache(verdict: Verdict) -> Ending {
 async fn ask(run: &DryRun, forward: Forward, reloads: bool, really: bool) -> (Ending, Option<Answered>) {
     let DryRun { asked, found, now, .. } = run;
     let Way { mode, alone } = way(asked, found, forward.mode);
-    let mut question = Question::new(asked.clone(), Content::None, None, found.clone(), mode);
+    let mut question = Question::new(asked.clone(), run.body.content(), None, found.clone(), mode);
     question.choose_flight();
     if !alone && question.collapses() && asked.cx.shared.flights.has(&question.flight) {
         return (Ending::Waits, None);
@@ -228,17 +268,17 @@ async fn ask(run: &DryRun, forward: Forward, reloads: bool, really: bool) -> (En
         return (hit(asked, stored, reason, *now), None);
     }
     match really {
-        true => answered(question, run.forwarded()).await,
+        true => answered(question, &run.body, run.forwarded()).await,
         false => (Ending::Asks, None),
     }
 }
 
 /// Asks the origin, and says what its answer would mean.
-async fn answered(mut question: Question, forwarded: Verdict) -> (Ending, Option<Answered>) {
+async fn answered(mut question: Question, body: &Body, forwarded: Verdict) -> (Ending, Option<Answered>) {
     for _ in 0..MOST_QUESTIONS {
         let (conditions, added) = question.conditions();
         let asked = &question.asked;
-        let sent = exchange::send(asked, Content::None, conditions, &added, ClientSide::default()).await;
+        let sent = exchange::send(asked, body.content(), conditions, &added, ClientSide::default()).await;
         let answered = match sent {
             Ok(answered) => answered,
             Err(error) => return (failed(&question, forwarded, error), None),

@@ -11,10 +11,9 @@ use self::{
     dry::{DryRun, Ending, dry_run},
     steps::{objections, steps},
 };
-use super::{context::Context, refusal::Refusal, verdict::Verdict};
+use super::{context::Context, refusal::Refusal, verdict::Verdict, words::Expected};
 use crate::{
     explanation::{Explanation, Outcome, Stored, Wanted, Why},
-    fields::method::is_safe,
     message::Method,
     policy::{Reason, freshness},
     units::show_seconds,
@@ -27,9 +26,6 @@ const REASONS: &str = include_str!("../../../docs/reasons.md");
 pub async fn explain(cx: Rc<Context>, wanted: &Wanted) -> Result<Explanation, String> {
     let method = Method::from_bytes(wanted.method.as_bytes())
         .map_err(|_| format!("invalid method {:?}: expected letters, for example GET", wanted.method))?;
-    if wanted.ask && !is_safe(&method) {
-        return Err(format!("--ask sends the request to the origin, and {method} may change something there"));
-    }
     if !wanted.target.starts_with('/') {
         return Err(format!("invalid path {:?}: expected \"/\" in front", wanted.target));
     }
@@ -40,6 +36,21 @@ pub async fn explain(cx: Rc<Context>, wanted: &Wanted) -> Result<Explanation, St
         Err(refusal) => of_refusal(&refusal),
     };
     Ok(Explanation { method: method.to_string(), url, ..explanation })
+}
+
+/// Asks the origin for a target, and says in one line what its answer would be in the cache:
+/// `200  would be stored for 1h (--default-ttl)`. `host`: the Host of the request. The error says why there is no answer.
+pub async fn first_answer(cx: Rc<Context>, host: &str, target: &str) -> Result<String, String> {
+    let wanted = Wanted { target: target.to_owned(), ask: true, ..Wanted::default() };
+    let run = dry_run(cx, &Method::GET, host, &wanted).await?.map_err(|refusal| refusal.detail())?;
+    match (&run.ending, run.verdict()) {
+        (Ending::Failed(error), _) => Err(error.to_string()),
+        (_, Some(verdict)) => {
+            let status = verdict.fwd_status.map_or_else(|| "-".to_owned(), |status| status.to_string());
+            Ok(format!("{status}  {}", Expected(&verdict)))
+        }
+        (_, None) => Err(Reason::Refused.as_str().to_owned()),
+    }
 }
 
 fn of_refusal(refusal: &Refusal) -> Explanation {

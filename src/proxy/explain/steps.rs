@@ -5,14 +5,16 @@ use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGU
 use super::dry::{DryRun, Ending};
 use crate::{
     explanation::Step,
-    fields::credentials::is_in_field,
+    fields::{credentials::is_in_field, method::is_safe_request},
     logging::{escape, redact},
     message::{FieldName, FieldValue, Fields, ResponseHead, StatusCode},
     policy::{
         Reason, Times,
         freshness::{current_age, freshness_lifetime, usable_for},
+        reuse::unkeyed_content,
         storing, vary,
     },
+    proxy::question::Content,
     store::StoredResponse,
     units::{show_seconds, show_size},
 };
@@ -58,7 +60,11 @@ pub fn objections(run: &DryRun) -> Vec<Reason> {
             let mut best = bare();
             best.fields.append(CACHE_CONTROL, FieldValue::from_static("public, max-age=3600, s-maxage=3600"));
             best.fields.append(ETAG, FieldValue::from_static("\"1\""));
-            storing::objections(request, &best, times_now(run), &asked.policy_on(&best))
+            // the content may change the answer
+            let is_unkeyed = matches!(run.body.content(), Content::Stream(_)) && is_safe_request(request);
+            let of_content = is_unkeyed.then(|| unkeyed_content(request));
+            let others = storing::objections(request, &best, times_now(run), &asked.policy_on(&best));
+            of_content.into_iter().chain(others).collect()
         }
         _ => Vec::new(),
     }
@@ -81,7 +87,9 @@ fn request(run: &DryRun, objections: &[Reason]) -> Step {
         true => words.to_owned(),
         false => format!("no {words}"),
     };
-    let mut parts = vec![request.method.to_string(), has(&COOKIE, "Cookie"), has(&AUTHORIZATION, "Authorization")];
+    let mut parts = vec![request.method.to_string()];
+    parts.extend((run.body.length() > 0).then(|| format!("{} of content", show_size(run.body.length()))));
+    parts.extend([has(&COOKIE, "Cookie"), has(&AUTHORIZATION, "Authorization")]);
     let others =
         request.fields.iter().map(|(name, _)| name).filter(|name| is_in_field(name) && **name != AUTHORIZATION);
     parts.extend(others.map(ToString::to_string));
@@ -142,6 +150,7 @@ fn key(run: &DryRun) -> Step {
         notes.push(format!("{} left out", escape(&names.join(", "))));
     }
     notes.extend(keying.values());
+    notes.extend(matches!(run.body.content(), Content::Read(_)).then(|| "and the content".to_owned()));
     Step::new("key", shown_target(&keyed), notes.join("; "))
 }
 

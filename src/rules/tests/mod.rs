@@ -117,6 +117,9 @@ fn what_forbids_holds_for_every_reading_of_a_path_and_what_permits_for_all_toget
         "/admin%00.css",
         "/./admin",
         "/static/..;/admin",
+        "/ADMIN",
+        "/x/../Admin/Users",
+        "/%41dmin",
     ] {
         let merged = merged(&rules, target);
         assert_eq!((merged.set.bypass, merged.set.ttl), (Some(true), None), "{target}");
@@ -133,6 +136,7 @@ fn what_forbids_holds_for_every_reading_of_a_path_and_what_permits_for_all_toget
         "/st%61tic",
         "/static/..;/account",
         "/account/..%2fstatic/x",
+        "/Static/x",
     ] {
         assert_eq!(merged(&rules, target).set, Settings::default(), "{target}");
     }
@@ -140,6 +144,19 @@ fn what_forbids_holds_for_every_reading_of_a_path_and_what_permits_for_all_toget
         assert_eq!(merged(&rules, target).set, ttl(60), "{target}");
     }
     assert_eq!(merged(&rules, "/administrator").set, Settings::default());
+    let rules = Rules::new(vec![rule(1, path("/[Z-a]dmin"), bypass()), rule(2, path("/Cart/*"), bypass())]).unwrap();
+    for target in ["/Zdmin", "/cart/X", "/CART/x"] {
+        assert_eq!(merged(&rules, target).set, bypass(), "{target}");
+    }
+}
+
+#[test]
+fn patterns_that_are_too_large_together_are_told_as_such() {
+    let many = |nth: usize| (0..20).map(|of| format!("/a{nth}-{of}/*")).collect();
+    let when = |nth| Conditions { path: many(nth), ..Conditions::default() };
+    let faults = Rules::new((0..1000).map(|nth| rule(nth, when(nth), bypass())).collect()).unwrap_err();
+    let told: Vec<_> = faults.iter().map(|fault| (fault.word, fault.problem.as_str())).collect();
+    assert_eq!(told, [("path", "the patterns of all rules together are too large; expected fewer or shorter ones")]);
 }
 
 #[test]

@@ -119,9 +119,10 @@ fn naive(spec: &RuleSpec, method: &Method, path: &str, query: &[&str], language:
     let Conditions { path: patterns, methods, header, query: parameters, .. } = &spec.when;
     let (readings, is_plain) = readings(path);
     let is = |reading: &&str| patterns.iter().any(|pattern| path_fits(pattern, reading));
+    let is_in_any_case = |reading: &&str| is(&&*reading.to_ascii_lowercase());
     let by_path = match patterns.is_empty() {
         true => (true, true),
-        false => (readings.iter().any(is), readings.iter().all(is) && is_plain),
+        false => (readings.iter().any(is_in_any_case), readings.iter().all(is) && is_plain),
     };
     let of_word = |word: &str, value: &str| match word.strip_suffix('*') {
         Some(start) => value.starts_with(start),

@@ -107,6 +107,7 @@ pub fn response(name: &str, length: usize) -> StoredResponse {
         version: 0,
         checked: Default::default(),
         derived: Default::default(),
+        hits: Default::default(),
         parts: None,
     }
 }
@@ -125,6 +126,7 @@ pub fn variant(name: &str, language: &str, at: i64) -> StoredResponse {
         version: 0,
         checked: Default::default(),
         derived: Default::default(),
+        hits: Default::default(),
         parts: None,
     }
 }

@@ -310,6 +310,7 @@ impl Shared {
             version,
             checked: Checked::default(),
             derived: Default::default(),
+            hits: Default::default(),
             parts: None,
         })))
     }

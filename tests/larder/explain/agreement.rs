@@ -21,10 +21,13 @@ const CASES: usize = 300;
 const OF_ONE: usize = 100;
 
 const PATHS: [&str; 6] = ["/a", "/b?x=1", "/b?x=1&utm_source=m", "/c/d", "/e", "/f"];
-const METHODS: [&str; 16] = [
-    "GET", "GET", "GET", "GET", "GET", "GET", "GET", "GET", "GET", "GET", "GET", "GET", "HEAD", "HEAD", "POST",
-    "OPTIONS",
+const METHODS: [&str; 19] = [
+    "GET", "GET", "GET", "GET", "GET", "GET", "GET", "GET", "GET", "GET", "GET", "GET", "HEAD", "HEAD", "POST", "POST",
+    "QUERY", "QUERY", "OPTIONS",
 ];
+
+/// Contents of a request.
+const CONTENTS: [&str; 5] = ["a=1", "a=1", "a=1", "a=2", "mutation { delete }"];
 
 /// Fields of a request, each of which comes now and then.
 const ASKED: [&str; 19] = [
@@ -83,7 +86,7 @@ const ANSWERED: [&str; 27] = [
 const STATUSES: [u16; 16] = [200, 200, 200, 200, 200, 200, 200, 203, 204, 301, 302, 404, 403, 500, 503, 410];
 
 /// Settings of one Larder.
-const SETTINGS: [&[&str]; 14] = [
+const SETTINGS: [&[&str]; 15] = [
     &[],
     &["--rule", "/a ttl=10s"],
     &["--rule", "/b bypass"],
@@ -98,6 +101,7 @@ const SETTINGS: [&[&str]; 14] = [
     &["--client-reload", "--negative-ttl", "1m"],
     &["--default-ttl", "0s"],
     &["--stale-if-error", "0s", "--memory", "0B"],
+    &["--rule", "/a methods=POST ttl=60s", "--rule", "/b methods=POST default-ttl=15s"],
 ];
 
 /// How the origin answers a path for now.
@@ -214,6 +218,8 @@ fn a_dry_run_and_what_then_happens_agree() {
     println!("{done} cases: {kinds:?}");
     let has = |word: &str| kinds.keys().any(|kind| kind.starts_with(word));
     assert!(["Hit", "Miss", "Never"].iter().all(|word| has(word)), "{kinds:?}");
+    let of_many = ["Miss of QUERY with content", "Miss of POST with content", "Never of GET with content"];
+    assert!(cases < 5_000 || of_many.iter().all(|word| has(word)), "{kinds:?}");
 }
 
 /// One request, explained and then asked. Returns what became of it.
@@ -224,7 +230,10 @@ fn one(
     settings: &[&str],
     behaviours: &Mutex<HashMap<String, Behaviour>>,
 ) -> String {
-    let (target, method) = (PATHS[random.below(PATHS.len())], METHODS[random.below(METHODS.len())]);
+    let (target, mut method) = (PATHS[random.below(PATHS.len())], METHODS[random.below(METHODS.len())]);
+    if settings.iter().any(|setting| setting.contains("methods=POST")) && random.below(2) == 0 {
+        method = "POST";
+    }
     let path = target.split('?').next().unwrap().to_owned();
     let pause = [1, 1, 400, 3_000, 12_000, 40_000, 300_000][random.below(7)];
     // changes of one path within a second are put together, behind the answers
@@ -237,14 +246,21 @@ fn one(
     for _ in 0..[0, 0, 0, 0, 1, 1, 1, 2, 3][random.below(9)] {
         fields.push(ASKED[random.below(ASKED.len())]);
     }
+    let has_content = match method {
+        "POST" | "QUERY" => random.below(4) > 0,
+        _ => random.below(20) == 0,
+    };
+    let data = has_content.then(|| CONTENTS[random.below(CONTENTS.len())]);
     let asks = random.below(2) == 0 && method != "POST";
-    let wanted = Wanted { ask: asks, ..wanted(method, target, &fields) };
+    let wanted = Wanted { ask: asks, data: data.map(str::to_owned), ..wanted(method, target, &fields) };
     let said = explain(proxy, &wanted);
     assert_eq!(said, explain(proxy, &wanted), "explaining changes nothing");
     let before = origin.request_count();
     let mut lines = format!("{method} {target} HTTP/1.1\r\nHost: larder.test\r\n");
     fields.iter().for_each(|field| lines.push_str(&format!("{field}\r\n")));
-    let answer = Client::connect(proxy.address).send(format!("{lines}\r\n")).response(method);
+    data.iter().for_each(|data| lines.push_str(&format!("Content-Length: {}\r\n", data.len())));
+    let sent = format!("{lines}\r\n{}", data.unwrap_or_default());
+    let answer = Client::connect(proxy.address).send(sent).response(method);
     let behaviour = behaviours.lock().unwrap()[&path].clone();
     let case = Case { settings, wanted: &wanted, said: &said, answer: &answer, behaviour };
     let (happened, is_stored) = (answer.cache_status(), answer.cache_status().contains("; stored"));
@@ -268,7 +284,8 @@ fn one(
     if is_stored {
         await_stored(proxy, &Wanted { ask: false, ..wanted.clone() });
     }
-    format!("{:?}{}", said.outcome, if asks { "+ask" } else { "" })
+    let kind = if data.is_some() { format!(" of {method} with content") } else { String::new() };
+    format!("{:?}{kind}{}", said.outcome, if asks { "+ask" } else { "" })
 }
 
 /// Waits until a response is found that came in now, as far as the request finds one: it is put behind the answer.

@@ -18,6 +18,7 @@ pub fn wanted(method: &str, target: &str, fields: &[&str]) -> Wanted {
         target: target.to_owned(),
         host: Some("larder.test".to_owned()),
         fields: fields.iter().map(pair).collect(),
+        data: None,
         ask: false,
     }
 }

@@ -44,7 +44,7 @@ fn a_running_larder_says_why_a_url_is_or_is_not_cached_and_what_would_change_it(
          rule: there is none\n\
          key: /private\n\
          stored: nothing -- not in the cache yet\n\
-         response: 200, cache-control: private -- <- Cache-Control: private\n\
+         response: 200, cache-control: private -- Cache-Control: private\n\
          why: Cache-Control: private -- the origin forbids it; change it there\n\
          why: Authorization in the request, without public, s-maxage or must-revalidate in the response -- let the origin \
          add one of them if the answer is not personal\n\
@@ -74,6 +74,52 @@ fn a_running_larder_says_why_a_url_is_or_is_not_cached_and_what_would_change_it(
         assert!(code == 1 && said.is_empty() && error.starts_with(beginning), "{words:?}: {code} {said} {error}");
         assert_eq!(error.lines().count(), 1, "{error}");
     }
+}
+
+#[test]
+fn the_content_of_a_request_is_part_of_what_is_explained() {
+    let origin = Origin::answering(|request| match request.target.as_str() {
+        "/graphql" => respond(200, &["Cache-Control: max-age=100000"], "data"),
+        _ => respond(200, &[], "bare"),
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let spawned = Spawned::start(&origin.url(), folder.path(), &["--rule", "/graphql methods=POST default-ttl=1m"]);
+    let (query, other) = ("{\"query\":\"{ me }\"}", "{\"query\":\"{ you }\"}");
+    let json = "Content-Type: application/json";
+    let post = |content: &str| {
+        let head =
+            format!("POST /graphql HTTP/1.1\r\nHost: larder.test\r\n{json}\r\nContent-Length: {}", content.len());
+        spawned.client().send(format!("{head}\r\n\r\n{content}")).response("POST")
+    };
+    until("it to be stored", || post(query).x_cache() == "HIT");
+    // as with curl, content alone makes it a POST
+    let words = |content| ["/graphql", "-d", content, "-H", json, "--exit-code"];
+    let (code, said, _) = run(folder.path(), &words(query));
+    assert!(code == 0 && said.starts_with("HIT: "), "{said}");
+    assert!(said.contains("\nrequest: POST, 18 B of content, no Cookie, no Authorization -- "), "{said}");
+    assert!(said.contains("\nkey: /graphql -- and the content\n"), "{said}");
+    let (code, said, _) = run(folder.path(), &words(other));
+    assert!(code == 4 && said.starts_with("MISS: "), "{said}");
+    let (code, said, _) = run(folder.path(), &[&words(other)[..], &["--ask"]].concat());
+    assert!(code == 4 && said.starts_with("MISS: it goes to the origin, and the answer would be stored."), "{said}");
+    assert_eq!(post(other).x_cache(), "MISS", "nothing was stored");
+    let (_, said, _) = run(folder.path(), &["/bare", "-X", "GET", "--data", "x"]);
+    assert!(said.starts_with("NEVER CACHED: ") && said.contains("\nwhy: the request has content, "), "{said}");
+    let (_, said, _) = run(folder.path(), &["/bare", "-d", "x"]);
+    assert!(said.starts_with("NEVER CACHED: ") && said.contains("\nwhy: this method is not cached: "), "{said}");
+    let change = "\nchange: To cache it for each content, only if it changes nothing at the origin: --rule '/bare methods=POST ttl=60s'\n";
+    assert!(said.contains(change), "{said}");
+    // no rule has these cached
+    for other in [
+        &["-d", "{\"query\":\"mutation { a }\"}", "-H", json][..],
+        &["-d", "x", "-H", "X-HTTP-Method-Override: PUT"],
+        &["-X", "PUT"],
+    ] {
+        let (_, said, _) = run(folder.path(), &[&["/bare"], other].concat());
+        assert!(said.starts_with("NEVER CACHED: ") && !said.contains("change: "), "{other:?}: {said}");
+    }
+    let (code, _, error) = run(folder.path(), &["/bare", "-d", "x", "--ask"]);
+    assert!(code == 1 && error.contains(": --ask sends the request to the origin, and POST may "), "{error}");
 }
 
 #[test]

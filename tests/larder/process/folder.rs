@@ -143,6 +143,22 @@ fn a_fifo_in_place_of_a_file_or_a_folder_is_named_in_one_line_and_holds_up_neith
 }
 
 #[test]
+fn a_fifo_in_place_of_the_counters_is_told_and_replaced_and_holds_up_neither_start_nor_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let origin = Origin::always(respond(200, &["Cache-Control: max-age=600"], "hello"));
+    assert_eq!(Spawned::start(&origin.url(), &cache, &[]).stop().code(), Some(0));
+    put_fifo(&cache.join("counters"));
+    fs::write(cache.join("counters.new"), "").unwrap();
+    put_fifo(&cache.join("counters.new"));
+    let spawned = Spawned::start(&origin.url(), &cache, &[]);
+    let place = cache.join("counters").display().to_string();
+    spawned.await_line(&format!("{place} cannot be used: it is a pipe; the counts of answers begin anew"));
+    assert_eq!((spawned.get("/a").status, spawned.stop().code()), (200, Some(0)));
+    assert!(cache.join("counters").is_file());
+}
+
+#[test]
 fn stats_name_what_is_not_a_regular_file_and_clear_cache_removes_it() {
     let folder = tempfile::tempdir().unwrap();
     let cache = folder.path().join("cache");

@@ -146,6 +146,18 @@ fn what_changes_a_url_makes_the_copies_under_all_of_its_keys_unusable() {
 }
 
 #[test]
+fn a_put_makes_the_answer_to_a_post_unusable_that_a_rule_lets_be_stored_for_its_url() {
+    let origin = numbering(&[]);
+    let proxy = ruled(&origin, &[], vec![(methods("/graphql", "POST"), ttl(60))]);
+    let read = r#"{"query":"{ a }"}"#;
+    post(&proxy, read, &[]);
+    assert_eq!(post(&proxy, read, &[]).x_cache(), "HIT");
+    proxy.advance(1);
+    sent(&proxy, "PUT", "/graphql", "X: y");
+    assert_eq!(post(&proxy, read, &[]).x_cache(), "MISS");
+}
+
+#[test]
 fn a_host_that_is_not_in_the_key_does_not_reach_the_origin() {
     let origin = Origin::answering(|request| {
         let forwarded = request.field("X-Forwarded-Host").unwrap_or("-").to_owned();

@@ -181,6 +181,22 @@ fn a_post_is_answered_from_the_cache_for_the_same_content_and_a_mutation_is_carr
 }
 
 #[test]
+fn of_the_methods_that_a_rule_lists_post_alone_is_answered_from_the_cache_by_its_content() {
+    let origin = numbering(&[]);
+    let all = Conditions { methods: ["GET", "POST", "PUT"].map(str::to_owned).to_vec(), ..path("/a") };
+    let proxy = ruled(&origin, &[], vec![(all, ttl(60))]);
+    let put = || proxy.client().send(request("PUT", "/a", &["Content-Length: 1"])).send("x").response("PUT");
+    assert_eq!([put().text(), put().text()], ["0", "1"]);
+    proxy.advance(1);
+    assert!(!proxy.client().ask("HEAD", "/a", &[]).cache_status().contains("stored"));
+    assert_eq!(proxy.get("/a").text(), "3");
+    assert_eq!(proxy.get("/a").x_cache(), "HIT");
+    assert_eq!(proxy.client().ask("HEAD", "/a", &[]).x_cache(), "HIT");
+    let post = || sent(&proxy, "POST", "/a", "Content-Type: text/plain");
+    assert_eq!([post().x_cache(), post().x_cache(), proxy.get("/a").x_cache()], ["MISS", "HIT", "HIT"]);
+}
+
+#[test]
 fn a_post_that_names_another_method_or_is_coded_is_carried_out_each_time() {
     let origin = numbering(&[]);
     let proxy = ruled(&origin, &[], vec![(methods("/graphql", "POST"), ttl(60))]);

@@ -45,6 +45,7 @@ pub fn response(number: u64, names: &[&'static str], body: Bytes) -> StoredRespo
         body: StoredBody::Memory(body),
         checked: Default::default(),
         derived: Default::default(),
+        hits: Default::default(),
         version: 0,
         parts: None,
     }
