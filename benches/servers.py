@@ -23,6 +23,7 @@ events {{ worker_connections 4096; }}
 http {{ access_log off; keepalive_requests 1000000000; sendfile on; {temporary}
   server {{ listen 127.0.0.1:{port} backlog=4096; root {folder}/site;
     location / {{ add_header Cache-Control max-age=36000; rewrite ^ /body break; }}
+    location /validate {{ add_header Cache-Control no-cache; rewrite ^ /body break; }}
     location /vary {{ add_header Cache-Control max-age=36000; add_header Vary Accept-Encoding; rewrite ^ /body break; }}
     location /vary-two {{ add_header Cache-Control max-age=36000; add_header Vary "Accept-Encoding, Accept-Language";
       rewrite ^ /body break; }} }} }}

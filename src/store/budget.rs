@@ -38,6 +38,11 @@ impl Budget {
         self.0 / 12 + (self.0 - LEAST) / 4
     }
 
+    /// Bytes of pages that the same may hold until the next of them is opened anew. The memory tier makes way for them.
+    pub fn pages_in_a_pause(self) -> u64 {
+        self.read_pages() + self.0 / 6
+    }
+
     /// The memory tier makes way for so many bytes of pages at a time.
     pub fn growth(self) -> u64 {
         self.0 / 64

@@ -254,8 +254,7 @@ impl Store {
     /// Lets no database be opened anew from now on, or any. For benches/easing.rs. Returns how many were since the last call.
     #[doc(hidden)]
     pub fn keep_pages(&self, keeps: bool) -> u64 {
-        // where this is set nobody asks for it
-        self.0.shared.easing.store(keeps, Relaxed);
+        self.0.shared.keeps_pages.store(keeps, Relaxed);
         self.0.shared.counters.eased.swap(0, Relaxed)
     }
 

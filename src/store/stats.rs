@@ -78,4 +78,7 @@ pub struct Counters {
     pub refused: AtomicU64,
     /// Databases that were opened anew.
     pub eased: AtomicU64,
+    /// The number of times that the writer synced.
+    #[cfg(test)]
+    pub syncs: AtomicU64,
 }

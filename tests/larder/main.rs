@@ -36,6 +36,7 @@ mod parts_many;
 mod poisoning;
 mod process;
 mod purge;
+mod purge_many;
 mod query;
 mod ranges;
 mod ranges_on_their_way;

@@ -1,6 +1,7 @@
 //! The database of one generation, how much of it is in memory, and how it lets go of that while others go on reading.
 
 use std::{
+    io,
     path::PathBuf,
     sync::{
         RwLock, RwLockReadGuard, TryLockError,
@@ -48,6 +49,9 @@ pub struct Database {
     /// Records that were read since then.
     #[cfg(test)]
     pub reads: AtomicU64,
+    /// The number of times that it was synced since then.
+    #[cfg(test)]
+    pub syncs: AtomicU64,
 }
 
 impl Database {
@@ -71,6 +75,8 @@ impl Database {
             touched,
             #[cfg(test)]
             reads: AtomicU64::new(0),
+            #[cfg(test)]
+            syncs: AtomicU64::new(0),
         })
     }
 
@@ -94,6 +100,13 @@ impl Database {
     /// Returns true if the database is being opened anew.
     pub fn is_reopening(&self) -> bool {
         self.is_reopening.load(SeqCst)
+    }
+
+    /// Makes what was written reach the disk.
+    pub fn sync(&self) -> io::Result<()> {
+        #[cfg(test)]
+        self.syncs.fetch_add(1, Relaxed);
+        self.records().sync()
     }
 
     /// Writes records, and how far the journal must have come.

@@ -1,11 +1,14 @@
 //! Space that is given back, and what must not go with it.
 
-use std::{os::unix::fs::MetadataExt, sync::atomic::Ordering::Relaxed};
+use std::{collections::VecDeque, os::unix::fs::MetadataExt, sync::atomic::Ordering::Relaxed};
+
+use futures_util::future::join_all;
+use tokio::sync::oneshot;
 
 use super::support::*;
 use crate::{
     clock::Timestamp,
-    store::{Options, StoredBody, stats_of},
+    store::{Options, Store, StoredBody, stats_of, writer::Command},
 };
 
 #[test]
@@ -238,5 +241,76 @@ fn a_generation_that_is_full_stays_open() {
         // one that was closed, or opened anew, holds none
         assert!(first.database.pages() > 0);
         assert!(std::sync::Arc::ptr_eq(&first, &generation(1).expect("the first one")));
+    });
+}
+
+/// Stores so many responses on the disk.
+async fn put_many(store: &Store, count: usize, length: usize) {
+    for number in 0..count {
+        put(store, &number.to_string(), length);
+        if number % 20 == 19 {
+            store.flush().await;
+        }
+    }
+}
+
+#[test]
+fn what_is_invalidated_at_the_same_time_is_made_durable_together_and_no_database_is_synced_for_it() {
+    run(async {
+        let folder = folder();
+        let store = open(disk_only(folder.path())).await;
+        put_many(&store, 200, 300).await;
+        let shared = &store.0.shared;
+        let databases = || -> u64 {
+            shared.catalog.generations().iter().map(|generation| generation.database.syncs.load(Relaxed)).sum()
+        };
+        let (before, before_databases) = (shared.counters.syncs.load(Relaxed), databases());
+        let keys: Vec<_> = (0..200).map(|number| [key(&number.to_string())]).collect();
+        join_all(keys.iter().map(|key| store.invalidate_durably(key, None))).await;
+        let syncs = shared.counters.syncs.load(Relaxed) - before;
+        assert!((1..100).contains(&syncs), "{syncs} for 200");
+        assert_eq!(databases(), before_databases, "only the journal is written to");
+        assert_eq!(stats_of(&shared.options.folder).expect("readable").responses, 0);
+    });
+}
+
+#[test]
+fn what_is_due_is_done_though_commands_never_end() {
+    run(async {
+        let folder = folder();
+        let store = open(disk_only(folder.path())).await;
+        put_many(&store, 50, 300).await;
+        put(&store, "new", 300);
+        let mut sweeps = VecDeque::new();
+        let mut commands = 0;
+        while store.0.shared.catalog.entry(&key("new")).is_none() {
+            let (reply, done) = oneshot::channel();
+            assert!(store.0.commands.send(Command::Sweep(reply)).is_ok());
+            sweeps.push_back(done);
+            commands += 1;
+            assert!(commands < 5_000, "it is not written");
+            if sweeps.len() > 200 {
+                let _ = sweeps.pop_front().expect("a sweep").await;
+            }
+        }
+    });
+}
+
+#[test]
+fn room_is_made_for_a_large_body_when_its_length_is_known_and_before_a_byte_has_come() {
+    run(async {
+        let folder = folder();
+        let store = open(Options { disk: 64 * MIB, ..disk_only(folder.path()) }).await;
+        // not tight yet
+        put_many(&store, 500, 100_000).await;
+        assert_eq!((store.stats().evicted, store.stats().responses), (0, 500));
+        let _body = store.begin_body(Some(12 * MIB)).expect("room for it");
+        for beats in 0.. {
+            if store.stats().evicted > 0 {
+                break;
+            }
+            assert!(beats < 500, "no room is made: {:?}", store.stats());
+            beat(10).await;
+        }
     });
 }

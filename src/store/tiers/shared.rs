@@ -55,6 +55,8 @@ pub struct Shared {
     pub woken: AtomicBool,
     /// It is known that the databases hold too many pages, or many more than the memory tier makes way for.
     pub easing: AtomicBool,
+    /// True if no database may be opened anew: for benches/easing.rs.
+    pub keeps_pages: AtomicBool,
     /// Bytes of pages that the memory tier makes way for.
     shared_pages: AtomicU64,
     /// Tells the lookups that wait for it when a database was opened anew.
@@ -87,6 +89,7 @@ impl Shared {
             purges: Purges::default(),
             forgetting: AtomicBool::new(false),
             easing: AtomicBool::new(false),
+            keeps_pages: AtomicBool::new(false),
             shared_pages: AtomicU64::new(0),
             reopened: Notify::new(),
             remover: Remover::start(space.clone()),
@@ -111,7 +114,7 @@ impl Shared {
     pub fn ease_if_needed(&self) {
         let (pages, shared) = (self.catalog.pages(), self.shared_pages.load(Relaxed));
         let most = self.budget.read_pages().min(shared + self.budget.growth());
-        if pages > most && !self.easing.swap(true, Relaxed) {
+        if pages > most && !self.keeps_pages.load(Relaxed) && !self.easing.swap(true, Relaxed) {
             self.notices.send(Notice::Ease);
         }
     }

@@ -113,7 +113,7 @@ impl Active {
             if let Some(segment) = &mut self.segment {
                 segment.sync()?;
             }
-            self.generation.database.records().sync()?;
+            self.generation.database.sync()?;
         }
         Ok(())
     }

@@ -156,6 +156,8 @@ impl Generations {
 
     /// Waits until what was written is on the disk: bodies, then records, then the journal that names them.
     pub fn sync(&mut self) -> io::Result<()> {
+        #[cfg(test)]
+        self.shared.counters.syncs.fetch_add(1, Relaxed);
         self.fresh.sync()?;
         if let Some(proven) = &mut self.proven {
             proven.sync()?;

@@ -359,3 +359,36 @@ fn moved(from: &Generation, to: &mut Active, key: &CacheKey, record: Vec<u8>) ->
     };
     Ok(home.and_then(|home| prefix::relocated(key, &record, home)).map(|record| Moved { record, primary, body: own }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Options, tests::support::*};
+
+    #[test]
+    fn what_is_dropped_without_a_copy_is_what_is_asked_for_least_and_not_what_is_oldest() {
+        run(async {
+            let folder = folder();
+            let store = open(Options { disk: 64 * MIB, ..disk_only(folder.path()) }).await;
+            for number in 0..250 {
+                put(&store, &number.to_string(), 100_000);
+                if number % 10 == 9 {
+                    store.flush().await;
+                }
+            }
+            let shared = &store.0.shared;
+            let number = lightest(shared).expect("a sealed generation").number;
+            let oldest = shared.catalog.generations()[0].number;
+            assert_eq!(number, oldest, "all are asked for as often");
+            for _ in 0..3 {
+                for number in 0..250 {
+                    let name = number.to_string();
+                    if shared.catalog.entry(&key(&name)).is_some_and(|entry| entry.generation == oldest) {
+                        assert!(found(&store, &name).await.is_some());
+                    }
+                }
+            }
+            assert_ne!(lightest(shared).expect("a sealed generation").number, oldest);
+        });
+    }
+}

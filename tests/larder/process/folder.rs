@@ -200,6 +200,52 @@ fn a_cache_of_an_older_larder_is_said_once_and_begun_anew() {
     }
 }
 
+/// Makes a journal one of a newer format: counts the version in its first line up, and puts the sum of the line right.
+fn make_newer(journal: &Path) {
+    let mut bytes = fs::read(journal).unwrap();
+    bytes[4] += 1;
+    let (serial, first_line) = (&bytes[8..16], 0_u64.to_be_bytes());
+    let sum = crc32fast::hash(&[serial, &first_line, &bytes[..28]].concat());
+    bytes[28..32].copy_from_slice(&sum.to_be_bytes());
+    fs::write(journal, bytes).unwrap();
+}
+
+#[test]
+fn a_cache_of_a_newer_larder_is_said_once_and_its_room_is_given_back() {
+    const LENGTH: usize = 4 << 20;
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let body = vec![7; LENGTH];
+    let origin = Origin::always(respond(200, &["Cache-Control: max-age=600"], body.clone()));
+    let used = || crate::support::proxy::stats(&cache)["disk_used"].as_u64().unwrap();
+    let moved_away = || -> Vec<String> {
+        let names = fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with("gone-") || name.starts_with("set-aside-")).collect()
+    };
+    let spawned = Spawned::start(&origin.url(), &cache, &[]);
+    for target in ["/a", "/b", "/c"] {
+        until("a hit", || spawned.get(target).x_cache() == "HIT");
+    }
+    until("the bodies on the disk", || used() > 3 * LENGTH as u64);
+    assert_eq!(spawned.stop().code(), Some(0));
+    make_newer(&cache.join("live/journal"));
+    for times in [1, 0] {
+        let spawned = Spawned::start(&origin.url(), &cache, &[]);
+        until("the disk to be open", || spawned.client().ask("GET", "/other", &[]).x_cache() == "HIT");
+        let asked = origin.request_count();
+        let answer = spawned.get("/a");
+        assert!(answer.body == body);
+        assert_eq!(origin.request_count(), asked + times, "nothing of the newer format is used");
+        until("its room to be given back", || moved_away().is_empty() && used() < 3 * LENGTH as u64);
+        let log = spawned.stop_and_read();
+        let said: Vec<_> = log.iter().filter(|line| line.contains(" WARN ")).collect();
+        assert_eq!(said.len(), times, "{log:#?}");
+        let words = "the cache was written by a newer Larder (format 3; this one uses format 2); the cache starts empty and the \
+                     disk space is given back";
+        assert!(said.iter().all(|line| line.ends_with(words)), "{said:#?}");
+    }
+}
+
 #[test]
 fn a_file_that_is_cut_while_it_is_sent_breaks_the_answer_off_and_is_fetched_again() {
     const LENGTH: usize = 64 << 20;
