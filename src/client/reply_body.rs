@@ -58,6 +58,8 @@ pub(super) enum Content {
         /// Those that the client takes.
         trailers: Trailers,
     },
+    /// The stream has failed, or ended too early.
+    Incomplete,
     /// The connection is being broken off.
     Broken,
 }
@@ -87,6 +89,7 @@ impl Content {
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Piece>, Incomplete>> {
         match self {
             Content::Nothing => Poll::Ready(Ok(None)),
+            Content::Incomplete => Poll::Ready(Err(Incomplete)),
             Content::Broken => Poll::Pending,
             Content::Bytes(bytes) if bytes.is_empty() => Poll::Ready(Ok(None)),
             Content::Bytes(bytes) => Poll::Ready(Ok(Some(mem::take(bytes).into()))),
@@ -191,8 +194,15 @@ impl Outgoing {
         while self.pieces.iter().map(Piece::length).sum::<u64>() < GATHERED {
             match self.content.poll_piece(cx) {
                 Poll::Ready(Ok(Some(piece))) => self.pieces.push_back(piece),
-                Poll::Ready(Ok(None)) => return Ok(Gathered::All),
-                Poll::Ready(Err(incomplete)) => return Err(incomplete),
+                // what is gathered may have to wait for the socket: the stream must not be asked again then
+                Poll::Ready(Ok(None)) => {
+                    self.content = Content::Nothing;
+                    return Ok(Gathered::All);
+                }
+                Poll::Ready(Err(incomplete)) => {
+                    self.content = Content::Incomplete;
+                    return Err(incomplete);
+                }
                 Poll::Pending => return Ok(Gathered::AllThereIs),
             }
         }

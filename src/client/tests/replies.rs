@@ -1,6 +1,13 @@
 //! What the core answers, on the wire.
 
-use std::{io, pin::Pin};
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -205,6 +212,44 @@ impl Stream for ThenNothing {
             _ => std::task::Poll::Pending,
         }
     }
+}
+
+/// Counts how often it is asked after its end.
+struct Ended(Ready, bool, Arc<AtomicUsize>);
+
+impl Stream for Ended {
+    type Item = io::Result<Piece>;
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<Option<Self::Item>> {
+        let asked = Pin::new(&mut self.0).poll_next(cx);
+        if self.1 {
+            self.2.fetch_add(1, Relaxed);
+        }
+        self.1 = matches!(asked, std::task::Poll::Ready(None));
+        asked
+    }
+}
+
+#[test]
+fn a_stream_is_not_asked_again_after_its_end_while_its_last_bytes_wait_for_the_client() {
+    const PIECE: usize = 20_000;
+    let too_often = Arc::new(AtomicUsize::new(0));
+    let count = too_often.clone();
+    let server = Server::start(Options::default(), move |presented: Presented| {
+        let pieces: usize = presented.target[1..].parse().unwrap();
+        let pieces: Vec<_> = (0..pieces).map(|_| Ok(Bytes::from(vec![b'x'; PIECE]).into())).collect();
+        let pieces = Ended(Ready(pieces.into_iter()), false, count.clone());
+        let answer = reply(200, ReplyBody::Stream { length: None, pieces: Box::pin(pieces) });
+        async move { answer }
+    });
+    // they read only when all have asked, so that the sockets of some are full within the last bytes
+    let mut clients: Vec<_> = (1..120).map(|pieces| (pieces, server.connect())).collect();
+    for (pieces, client) in &mut clients {
+        client.send(format!("GET /{pieces} HTTP/1.0\r\n\r\n"));
+    }
+    for (pieces, client) in clients.into_iter().rev() {
+        assert_eq!(client.rest().text.split_once("\r\n\r\n").unwrap().1.len(), pieces * PIECE);
+    }
+    assert_eq!(too_often.load(Relaxed), 0);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use self::{
     changes::changes,
     dry::{DryRun, Ending, dry_run},
-    steps::{objections, steps},
+    steps::{is_never_stored, objections, steps},
 };
 use super::{context::Context, refusal::Refusal, verdict::Verdict, words::Expected};
 use crate::{
@@ -77,8 +77,8 @@ fn of_run(run: &DryRun) -> Explanation {
         Ending::FromCache { stale: true, .. } => Outcome::Stale,
         Ending::Refused(_) => Outcome::Refused,
         Ending::Failed(_) => Outcome::Error,
-        Ending::Answered(_) | Ending::Asks | Ending::Waits if objections.is_empty() => Outcome::Miss,
-        Ending::Answered(_) | Ending::Asks | Ending::Waits => Outcome::Never,
+        Ending::Answered(_) | Ending::Asks | Ending::Waits if is_never_stored(run, &objections) => Outcome::Never,
+        Ending::Answered(_) | Ending::Asks | Ending::Waits => Outcome::Miss,
     };
     let mut reasons: Vec<(Reason, String)> = Vec::new();
     if asks_origin || outcome == Outcome::Refused {

@@ -57,17 +57,28 @@ pub fn objections(run: &DryRun) -> Vec<Reason> {
             [verdict.reason].into_iter().chain(others).collect()
         }
         (Ending::Asks | Ending::Waits, _) => {
-            let mut best = bare();
-            best.fields.append(CACHE_CONTROL, FieldValue::from_static("public, max-age=3600, s-maxage=3600"));
-            best.fields.append(ETAG, FieldValue::from_static("\"1\""));
             // the content may change the answer
             let is_unkeyed = matches!(run.body.content(), Content::Stream(_)) && is_safe_request(request);
             let of_content = is_unkeyed.then(|| unkeyed_content(request));
-            let others = storing::objections(request, &best, times_now(run), &asked.policy_on(&best));
-            of_content.into_iter().chain(others).collect()
+            of_content.into_iter().chain(objections_to_best(run, StatusCode::OK)).collect()
         }
         _ => Vec::new(),
     }
+}
+
+/// Returns what would be in the way of storing the answer with this status that an origin could do most to have stored.
+fn objections_to_best(run: &DryRun, status: StatusCode) -> Vec<Reason> {
+    let mut best = ResponseHead { status, ..bare() };
+    best.fields.append(CACHE_CONTROL, FieldValue::from_static("public, max-age=3600, s-maxage=3600"));
+    best.fields.append(ETAG, FieldValue::from_static("\"1\""));
+    storing::objections(&run.asked.request, &best, times_now(run), &run.asked.policy_on(&best))
+}
+
+/// Returns true if no answer would be stored. `objections`: what is in the way of the origin's answer, or, before there is
+/// one, of a success. A rule may keep a success out and let an error be stored, for which it sets no lifetime.
+pub fn is_never_stored(run: &DryRun, objections: &[Reason]) -> bool {
+    let lets_errors = || run.answered.is_none() && objections_to_best(run, StatusCode::NOT_FOUND).is_empty();
+    !objections.is_empty() && !lets_errors()
 }
 
 /// Returns an answer that says nothing about how long it may be used.
