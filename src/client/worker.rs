@@ -78,7 +78,6 @@ impl Worker {
         })
     }
 
-    /// Returns the clock that deadlines are measured on, in milliseconds. It may be one tick behind.
     /// Keeps a buffer for the next answer.
     pub fn reuse(&self, mut buffer: Vec<u8>) {
         if buffer.capacity() <= KEPT {
@@ -87,6 +86,7 @@ impl Worker {
         }
     }
 
+    /// Returns the clock that deadlines are measured on, in milliseconds. It may be one tick behind.
     pub fn now(&self) -> u64 {
         self.now.get()
     }

@@ -124,11 +124,8 @@ impl<'a> Reader<'a> {
 
     /// Parses the time whose counters are shown.
     pub fn window(&self, field: &'static str, text: &str) -> Result<Seconds, ConfigError> {
-        let window = values::seconds(text).and_then(|window| match window.0 {
-            60..=86_400 => Ok(window),
-            _ => Err("expected 1m to 1d".to_owned()),
-        });
-        window.map_err(|problem| self.invalid(field, text, problem))
+        let window = values::seconds(text).ok().filter(|window| (60..=86_400).contains(&window.0));
+        window.ok_or_else(|| self.invalid(field, text, "expected 1m to 1d, for example 15m".to_owned()))
     }
 
     pub fn policy(&self) -> policy::Options {

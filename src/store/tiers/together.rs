@@ -39,6 +39,8 @@ struct Batch {
     done: Mutex<Vec<Delivery>>,
     /// The turn is over: nothing joins any more.
     is_handed_over: AtomicBool,
+    /// The disk holds a read up: what is done must not wait for the next one.
+    is_held_up: AtomicBool,
 }
 
 thread_local! {
@@ -87,6 +89,9 @@ impl Batch {
                 // whoever waits for a read that panics is told by its end
                 let delivery = caught(work);
                 lock(&batch.done).extend(delivery);
+                if batch.is_held_up.load(Relaxed) {
+                    batch.deliver();
+                }
             }
         });
         if done.await.is_err() {
@@ -107,16 +112,27 @@ pub async fn read<T: Send + 'static>(
     read: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
     if is_slow() {
-        let began = clock::instant();
-        let done = patient_hop(read).await;
-        if began.elapsed() > HELD_UP {
+        // not what it waits for a thread counts, but the read alone
+        let timed = || {
+            let began = clock::instant();
+            read().map(|done| (done, began.elapsed()))
+        };
+        let (done, took) = match patient_hop(timed).await {
+            Ok((done, took)) => (Ok(done), took),
+            Err(error) => (Err(error), SLOW),
+        };
+        if took > HELD_UP {
             HELD_UP_AT.set(Some(clock::instant()));
         }
         return done;
     }
     let (reply, mut answer) = oneshot::channel();
     let batch = Batch::of_this_turn();
-    lock(&batch.to_do).push_back(Box::new(move || {
+    lock(&batch.to_do).push_back(Box::new(move || -> Delivery {
+        if reply.is_closed() {
+            // whoever asked has left: the others must not wait for this read
+            return Box::new(|| ());
+        }
         let read = read();
         Box::new(move || {
             // an error: nobody waits any more
@@ -127,6 +143,7 @@ pub async fn read<T: Send + 'static>(
         return answer.unwrap_or(Err(StoreError::Closed));
     }
     HELD_UP_AT.set(Some(clock::instant()));
+    batch.is_held_up.store(true, Relaxed);
     batch.deliver();
     if !lock(&batch.to_do).is_empty() {
         tokio::spawn(batch.finish());
@@ -168,6 +185,32 @@ mod tests {
             };
             let (slow, others) = tokio::join!(slow, others);
             assert_eq!((slow.expect("read"), others), (true, 45));
+        });
+    }
+
+    #[test]
+    fn a_read_does_not_wait_for_those_whose_askers_have_left() {
+        let (go, may_go) = mpsc::channel::<()>();
+        let may_go = Arc::new(Mutex::new(may_go));
+        let (held_up, is_held_up) = mpsc::channel();
+        run(async {
+            let mut first = Box::pin(read(move || Ok(is_held_up.recv().is_ok())));
+            assert!(first.as_mut().now_or_never().is_none(), "it waits for others to join");
+            for _ in 0..2 {
+                let may_go = may_go.clone();
+                let mut left = Box::pin(read(move || Ok(lock(&may_go).recv().is_ok())));
+                assert!(left.as_mut().now_or_never().is_none(), "it has joined");
+            }
+            let noticed = async {
+                while HELD_UP_AT.get().is_none() {
+                    yield_now().await;
+                }
+                held_up.send(()).expect("it waits");
+            };
+            let (first, ()) = tokio::join!(timeout(Duration::from_secs(4), first), noticed);
+            // before the assertion: the runtime waits for its threads
+            drop(go);
+            assert!(first.expect("in time").expect("read"));
         });
     }
 
