@@ -265,9 +265,11 @@ fn the_counters_of_the_last_hour_begin_at_the_start_if_larder_has_run_for_less()
     assert!(now["window"]["seconds"].as_u64() < Some(3600) && all["window"] == Value::Null, "{now}");
     let head = since(&[]).lines().next().unwrap().to_owned();
     assert!(head.contains(", counters since ") && head.ends_with(" (its start)"), "{head}");
-    for (time, problem) in
-        [("30s", "expected 1m to 1d"), ("2d", "expected 1m to 1d"), ("1", "expected 1m to 1d, for example 15m")]
-    {
+    for (time, problem) in [
+        ("30s", "expected 1m to 1d, for example 15m"),
+        ("2d", "expected 1m to 1d, for example 15m"),
+        ("1", "expected 1m to 1d, for example 15m"),
+    ] {
         let said = output(larder_stats(&cache).args(["--since", time]));
         let expected = format!("error: invalid --since \"{time}\": {problem}\n");
         assert_eq!((said.status.code(), String::from_utf8(said.stderr).unwrap()), (Some(2), expected));

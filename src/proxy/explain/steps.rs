@@ -57,13 +57,17 @@ pub fn objections(run: &DryRun) -> Vec<Reason> {
             [verdict.reason].into_iter().chain(others).collect()
         }
         (Ending::Asks | Ending::Waits, _) => {
-            // the content may change the answer
-            let is_unkeyed = matches!(run.body.content(), Content::Stream(_)) && is_safe_request(request);
-            let of_content = is_unkeyed.then(|| unkeyed_content(request));
-            of_content.into_iter().chain(objections_to_best(run, StatusCode::OK)).collect()
+            unkeyed(run).into_iter().chain(objections_to_best(run, StatusCode::OK)).collect()
         }
         _ => Vec::new(),
     }
+}
+
+/// Returns why the content of the request, which may change the answer, is not part of the key, if it is not.
+fn unkeyed(run: &DryRun) -> Option<Reason> {
+    let request = &run.asked.request;
+    let is_unkeyed = matches!(run.body.content(), Content::Stream(_)) && is_safe_request(request);
+    is_unkeyed.then(|| unkeyed_content(request))
 }
 
 /// Returns what would be in the way of storing the answer with this status that an origin could do most to have stored.
@@ -77,7 +81,9 @@ fn objections_to_best(run: &DryRun, status: StatusCode) -> Vec<Reason> {
 /// Returns true if no answer would be stored. `objections`: what is in the way of the origin's answer, or, before there is
 /// one, of a success. A rule may keep a success out and let an error be stored, for which it sets no lifetime.
 pub fn is_never_stored(run: &DryRun, objections: &[Reason]) -> bool {
-    let lets_errors = || run.answered.is_none() && objections_to_best(run, StatusCode::NOT_FOUND).is_empty();
+    let lets_errors = || {
+        run.answered.is_none() && unkeyed(run).is_none() && objections_to_best(run, StatusCode::NOT_FOUND).is_empty()
+    };
     !objections.is_empty() && !lets_errors()
 }
 

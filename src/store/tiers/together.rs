@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::FutureExt;
 use tokio::{sync::oneshot, task::yield_now, time::timeout};
 
 use crate::{
@@ -23,6 +24,8 @@ use crate::{
     },
 };
 
+/// The most reads that share a thread.
+const TOGETHER: usize = 8;
 /// A read that waits longer is done by a thread of its own: the one that was to do it is held up by a slow disk.
 const HELD_UP: Duration = Duration::from_millis(2);
 /// For so long after a read was held up, each read gets a thread of its own.
@@ -73,8 +76,9 @@ impl Batch {
         tokio::spawn(async move {
             // the others that are ready now join
             yield_now().await;
-            handed_over.is_handed_over.store(true, Relaxed);
-            handed_over.finish().await;
+            if !handed_over.is_handed_over.swap(true, Relaxed) {
+                handed_over.finish().await;
+            }
         });
         batch
     }
@@ -99,6 +103,15 @@ impl Batch {
             lock(&self.to_do).clear();
         }
         self.deliver();
+    }
+
+    /// Hands what is not done yet to another thread at once.
+    fn hand_over(self: &Arc<Batch>) {
+        self.is_handed_over.store(true, Relaxed);
+        let mut finishing = Box::pin(self.clone().finish());
+        if (&mut finishing).now_or_never().is_none() {
+            tokio::spawn(finishing);
+        }
     }
 
     fn deliver(&self) {
@@ -139,6 +152,9 @@ pub async fn read<T: Send + 'static>(
             let _ = reply.send(read);
         })
     }));
+    if lock(&batch.to_do).len() >= TOGETHER && !batch.is_handed_over.load(Relaxed) {
+        batch.hand_over();
+    }
     if let Ok(answer) = timeout(HELD_UP, &mut answer).await {
         return answer.unwrap_or(Err(StoreError::Closed));
     }
@@ -146,7 +162,7 @@ pub async fn read<T: Send + 'static>(
     batch.is_held_up.store(true, Relaxed);
     batch.deliver();
     if !lock(&batch.to_do).is_empty() {
-        tokio::spawn(batch.finish());
+        batch.hand_over();
     }
     match timeout(PATIENCE, answer).await {
         Ok(answer) => answer.unwrap_or(Err(StoreError::Closed)),
@@ -158,7 +174,7 @@ pub async fn read<T: Send + 'static>(
 mod tests {
     use std::{collections::HashSet, sync::mpsc, thread};
 
-    use futures_util::{FutureExt, future::join_all};
+    use futures_util::future::join_all;
 
     use super::*;
 
@@ -168,7 +184,7 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_in_one_turn_shares_a_thread() {
-        let threads = run(join_all((0..50).map(|_| read(|| Ok(thread::current().id())))));
+        let threads = run(join_all((0..TOGETHER).map(|_| read(|| Ok(thread::current().id())))));
         let threads: HashSet<_> = threads.into_iter().map(|thread| thread.expect("read")).collect();
         assert!(threads.len() == 1 && !threads.contains(&thread::current().id()), "{threads:?}");
     }
