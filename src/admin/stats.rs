@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::{AskError, Command, ask};
 use crate::clock::Seconds;
 
-/// Returns the numbers of one cache folder, from the Larder that runs on it, or else from `offline`. The counters are those of
-/// the last time `since`, if it is given. Returns `None` if there is no cache.
+/// Returns the numbers of one cache folder, from the Larder that runs on it, or else from `offline`. `since`: only what was
+/// counted in this span up to now. Returns `None` if the folder holds no cache.
 pub fn stats(
     folder: &Path,
     since: Option<Seconds>,

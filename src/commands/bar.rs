@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{clock, logging, terminal, units::show_count};
 
-/// The time between two lines, if stderr is no terminal.
+/// If stderr is not a terminal, a line is written each time that this span has passed.
 const EACH: Duration = Duration::from_secs(5);
 
 /// The progress of a command.

@@ -9,7 +9,7 @@ use std::{
 use super::output::fail;
 use crate::{config::Folders, logging, store};
 
-/// The exit code if there is no cache to show or to clear, or nothing in it that was asked for.
+/// The exit code if no cache exists, or if the cache holds nothing that matches.
 pub const NO_CACHE: u8 = 3;
 
 /// Does `work` for each cache folder, and says so if there is none. `work` returns false if the folder is gone. The exit

@@ -29,7 +29,7 @@ impl Output {
     /// Notes what became of a write to stdout.
     pub fn note(&mut self, written: io::Result<()>) {
         match written {
-            // whoever stopped reading does not want to know
+            // the reader has closed the pipe: nothing is wrong
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => drop(self.failed.get_or_insert(error)),
             Err(_) => self.has_ended = true,
             Ok(()) => {}

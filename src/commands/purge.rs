@@ -40,7 +40,7 @@ impl Purge<'_> {
         Ok(Purge { place, request, is_json: json, purged, foreign: HashMap::new(), folders: 0 })
     }
 
-    /// Removes responses from a folder. Returns false if there is no folder.
+    /// Purges responses in a cache folder. Returns false if the folder does not exist.
     pub fn folder(&mut self, folder: &Path) -> Result<bool, String> {
         let requests = in_parts(&self.request);
         for request in requests {

@@ -16,7 +16,7 @@ pub struct Sitemap {
 }
 
 impl Sitemap {
-    /// Reads the URLs of a sitemap, [`MOST_URLS`] at most. Text that is no sitemap has none.
+    /// Reads the URLs of a sitemap, [`MOST_URLS`] at most. Returns none for text that is not a sitemap.
     pub fn parse(text: &str) -> Sitemap {
         let pieces = text.split("<loc>").skip(1).filter_map(|rest| Some(rest.split_once("</loc>")?.0));
         let urls = pieces.map(plain).filter(|url| !url.is_empty()).take(MOST_URLS).collect();

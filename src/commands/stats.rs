@@ -19,9 +19,9 @@ const WATCH: Duration = Duration::from_secs(2);
 /// Clears the screen of a terminal.
 const CLEAR: &str = "\x1b[H\x1b[2J";
 
-/// Shows the numbers of each folder: those of the last time `since`, if it is given. `watch`: it shows them again and again, on a
-/// terminal in place of those before, in a pipe as one line; that ends with a signal, when nobody reads them any more, or if there
-/// are none.
+/// Shows the numbers of each folder. `since`: only what was counted in this span up to now. `watch`: it shows them again and
+/// again, on a terminal in place of those before, in a pipe as one line. That ends with a signal, when nobody reads them any more,
+/// or if there are none.
 pub fn stats(folders: &Folders, json: bool, all: bool, watch: bool, since: Option<Seconds>) -> ExitCode {
     let mut output = Output::default();
     loop {

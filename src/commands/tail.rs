@@ -33,7 +33,7 @@ pub fn tail(
             Ok(TailItem::Beat) | Err(_) => true,
         };
         if !is_read {
-            // whoever stopped reading does not want to know
+            // the reader has closed the pipe: nothing is wrong
             std::process::exit(0);
         }
     };

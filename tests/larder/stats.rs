@@ -239,6 +239,12 @@ fn who_sends_late_content_is_refused_and_who_reads_nothing_has_not_left() {
     until("it to be counted", || kinds(&numbers(&cache)) == expected);
 }
 
+/// Asks for a page that is not stored yet, and waits until that is counted.
+fn count_one_miss(larder_: &Spawned, cache: &Path) {
+    assert_eq!(larder_.get("/a").status, 200);
+    until("it to be counted", || kinds(&numbers(cache)).get("miss") == Some(&1));
+}
+
 #[test]
 fn the_counters_of_the_last_hour_begin_at_the_start_if_larder_has_run_for_less() {
     let folder = tempfile::tempdir().unwrap();
@@ -246,8 +252,7 @@ fn the_counters_of_the_last_hour_begin_at_the_start_if_larder_has_run_for_less()
     let origin = Origin::always(respond(200, &["Cache-Control: max-age=600"], "hello"));
     let start = || Spawned::start(&origin.url(), &cache, &["-q"]);
     let larder_ = start();
-    assert_eq!(larder_.get("/a").status, 200);
-    until("it to be counted", || kinds(&numbers(&cache)).get("miss") == Some(&1));
+    count_one_miss(&larder_, &cache);
     assert_eq!(larder_.stop().code(), Some(0));
     let larder_ = start();
     until("a hit", || larder_.get("/a").x_cache() == "HIT");
@@ -265,11 +270,8 @@ fn the_counters_of_the_last_hour_begin_at_the_start_if_larder_has_run_for_less()
     assert!(now["window"]["seconds"].as_u64() < Some(3600) && all["window"] == Value::Null, "{now}");
     let head = since(&[]).lines().next().unwrap().to_owned();
     assert!(head.contains(", counters since ") && head.ends_with(" (its start)"), "{head}");
-    for (time, problem) in [
-        ("30s", "expected 1m to 1d, for example 15m"),
-        ("2d", "expected 1m to 1d, for example 15m"),
-        ("1", "expected 1m to 1d, for example 15m"),
-    ] {
+    let problem = "expected 1m to 1d, for example 15m";
+    for time in ["30s", "2d", "1"] {
         let said = output(larder_stats(&cache).args(["--since", time]));
         let expected = format!("error: invalid --since \"{time}\": {problem}\n");
         assert_eq!((said.status.code(), String::from_utf8(said.stderr).unwrap()), (Some(2), expected));
@@ -283,8 +285,7 @@ fn counters_go_on_over_a_restart_and_a_watch_shows_them_again_and_again() {
     let origin = Origin::always(respond(200, &["Cache-Control: max-age=600"], "hello"));
     let start = || Spawned::start(&origin.url(), &cache, &["-q"]);
     let larder_ = start();
-    assert_eq!(larder_.get("/a").status, 200);
-    until("it to be counted", || kinds(&numbers(&cache)).get("miss") == Some(&1));
+    count_one_miss(&larder_, &cache);
     assert_eq!(numbers(&cache)["counted_since"], Value::Null);
     assert_eq!(larder_.stop().code(), Some(0));
     let larder_ = start();

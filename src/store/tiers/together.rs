@@ -1,6 +1,6 @@
 //! Short reads of the disk that are handed to another thread together. To change threads, and to wake the worker again, costs
-//! more than such a read: what a worker is asked for in one turn of its loop shares one thread and one wake-up. On a slow disk
-//! each read has a thread of its own.
+//! more than such a read: the reads that a worker is asked for in one turn of its loop share a thread and a wake-up, up to eight of them.
+//! On a slow disk each read has a thread of its own.
 
 use std::{
     cell::{Cell, RefCell},
@@ -62,7 +62,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Batch {
-    /// Returns the batch of this turn, which a task hands over when the turn ends.
+    /// Returns the batch of this turn. A task hands it over when the turn ends, unless it is full before.
     fn of_this_turn() -> Arc<Batch> {
         NEXT.with_borrow_mut(|next| {
             next.take_if(|batch| batch.is_handed_over.load(Relaxed));
@@ -128,12 +128,10 @@ pub async fn read<T: Send + 'static>(
         // not what it waits for a thread counts, but the read alone
         let timed = || {
             let began = clock::instant();
-            read().map(|done| (done, began.elapsed()))
+            let done = read();
+            Ok((done, began.elapsed()))
         };
-        let (done, took) = match patient_hop(timed).await {
-            Ok((done, took)) => (Ok(done), took),
-            Err(error) => (Err(error), SLOW),
-        };
+        let (done, took) = patient_hop(timed).await.unwrap_or_else(|error| (Err(error), SLOW));
         if took > HELD_UP {
             HELD_UP_AT.set(Some(clock::instant()));
         }
