@@ -1,8 +1,12 @@
+use std::{sync::atomic::Ordering::SeqCst, time::Instant};
+
 use super::support::*;
 use crate::{
     clock::Timestamp,
     message::{FieldName, FieldValue, StoredHead},
-    store::{Cleared, Slot, State, Store, StoreError, StoredBody, StoredResponse, clear_folder, stats_of},
+    store::{
+        Cleared, Slot, State, Store, StoreError, StoredBody, StoredResponse, clear_folder, stats_of, writer::GATHER,
+    },
 };
 
 /// Below and above every length at which something changes.
@@ -33,6 +37,25 @@ fn what_was_put_is_found_byte_for_byte_at_once_on_disk_and_after_a_restart() {
         let store = open(disk_only(folder.path())).await;
         assert_eq!(store.stats().responses, LENGTHS.len() as u64);
         check(&store).await;
+    });
+}
+
+#[test]
+fn the_writer_is_woken_once_for_what_is_put_while_it_gathers() {
+    run(async {
+        let folder = folder();
+        let store = open(options(folder.path())).await;
+        store.flush().await;
+        let (woken, began) = (&store.0.shared.woken, Instant::now());
+        put(&store, "first", 100);
+        while began.elapsed() < GATHER / 2 {
+            // whoever finds it set does not wake the writer
+            let is_woken = woken.load(SeqCst);
+            assert!(is_woken || began.elapsed() >= GATHER, "after {:?}", began.elapsed());
+        }
+        put(&store, "second", 100);
+        store.flush().await;
+        assert!(!woken.load(SeqCst) && store.stats().waiting == 0);
     });
 }
 

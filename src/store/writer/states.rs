@@ -100,7 +100,8 @@ impl Writer {
         self.rooms.clear();
         answer(&mut self.flushes);
         answer(&mut self.forgotten);
-        (self.write_at, self.sync_at, self.rotate_at, self.measure_at, self.sweep_at) = Default::default();
+        self.await_wake();
+        (self.sync_at, self.rotate_at, self.measure_at, self.sweep_at) = Default::default();
         self.retry = Some((clock::instant() + retry_after, (retry_after * 2).min(RETRY.1)));
     }
 
@@ -114,12 +115,14 @@ impl Writer {
         let (responses, bytes) = shared.held();
         let cleared = Cleared { responses, bytes };
         let open = self.open.take();
+        // before what waits goes: what comes after that is woken for
+        self.await_wake();
         shared.catalog.generations_mut().clear();
         shared.catalog.index.remove_all();
         shared.pending.clear();
         shared.memory.clear();
         drop(clearing);
-        (self.write_at, self.sync_at, self.rotate_at, self.measure_at, self.sweep_at) = Default::default();
+        (self.sync_at, self.rotate_at, self.measure_at, self.sweep_at) = Default::default();
         if let Some(Open { set, rotation, sweeping }) = open {
             self.next_number = Some(set.next_number);
             // closing many databases takes a while
