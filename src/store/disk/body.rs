@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, IoSliceMut, Write},
+    io::{self, IoSlice, IoSliceMut, Write},
     os::unix::fs::FileExt,
     path::PathBuf,
     sync::{
@@ -188,8 +188,8 @@ impl DiskBody {
         self.0.filling.as_ref().map(|filling| &filling.space)
     }
 
-    /// Writes bytes to the end of its file. Nobody reads them yet. Blocks.
-    pub(super) fn append(&self, bytes: &[u8]) -> io::Result<()> {
+    /// Writes bytes to the end of its file, all of them at once if the system takes them. Nobody reads them yet. Blocks.
+    pub(super) fn append<'a>(&self, pieces: impl Iterator<Item = &'a [u8]>) -> io::Result<()> {
         let file = match (self.0.file.get(), &self.0.filling) {
             (Some(file), _) => file,
             (None, Some(filling)) => {
@@ -198,7 +198,17 @@ impl DiskBody {
             }
             (None, None) => return Err(io::ErrorKind::NotFound.into()),
         };
-        (&**file).write_all(bytes)
+        let mut slices: Vec<_> = pieces.filter(|piece| !piece.is_empty()).map(IoSlice::new).collect();
+        let mut left = &mut slices[..];
+        while !left.is_empty() {
+            match (&**file).write_vectored(left) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => IoSlice::advance_slices(&mut left, written),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Makes what was written reach the disk. Blocks.

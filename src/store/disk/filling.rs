@@ -1,6 +1,6 @@
 //! Large bodies while they stream in. Each is written to a file of its own, and made durable when it is whole.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -10,14 +10,22 @@ use super::{
     removing::Remover,
     space::{Promise, Space},
 };
-use crate::store::{
-    StoreError,
-    format::sums::{PIECE, Sums, behind},
-    hop::{hop, patient_hop},
+use crate::{
+    clock,
+    store::{
+        StoreError,
+        format::sums::{PIECE, Sums, behind},
+        hop::{hop, patient_hop},
+    },
 };
 
 /// The bytes that are written before they are synced, so that the end of a large body waits for few.
 const SYNC: u64 = 32 * 1024 * 1024;
+
+/// No write is longer than [`PIECE`], because the kernel takes memory of the size of a write for its cache. Large parts are
+/// rarely free, and where the memory of a virtual machine was not used before, each page costs it ten times the copy. If a write
+/// takes so long that calls are what costs, the rest is written at once.
+const SLOW: Duration = Duration::from_millis(10);
 
 /// A body that is being written. If it is dropped before it is finished, its space is given back.
 pub struct BodyWriter {
@@ -27,6 +35,8 @@ pub struct BodyWriter {
     /// The most bytes that the body may have.
     longest: u64,
     unsynced: u64,
+    /// The last write took long.
+    slow: bool,
     _promise: Promise,
     finishing: Finishing,
 }
@@ -47,7 +57,15 @@ impl BodyWriter {
         remover: Remover,
     ) -> BodyWriter {
         let body = DiskBody::begin(path, space, remover);
-        BodyWriter { body, sums: Some(Sums::default()), longest, unsynced: 0, _promise: promise, finishing }
+        BodyWriter {
+            body,
+            sums: Some(Sums::default()),
+            longest,
+            unsynced: 0,
+            slow: false,
+            _promise: promise,
+            finishing,
+        }
     }
 
     /// Appends bytes. On return, `reader` can read them. Multiples of [`PIECE`] cost least. After an error, and after an
@@ -63,21 +81,26 @@ impl BodyWriter {
         let taken = space.take(count).await?;
         self.unsynced += count;
         let sync = self.unsynced >= SYNC;
+        let mut slow = self.slow;
         let write = move || {
-            in_blocks(&pieces, |block| {
-                sums.add(block);
-                at += block.len() as u64;
-                body.append(block)
-            })
-            .map_err(StoreError::Io)?;
+            let mut left = pieces;
+            while !left.is_empty() {
+                let block = if slow { std::mem::take(&mut left) } else { first(&mut left, PIECE as usize) };
+                let began = clock::instant();
+                body.append(block.iter().map(|part| &part[..])).map_err(StoreError::Io)?;
+                slow = began.elapsed() >= SLOW;
+                sums.add_parts(&block);
+            }
+            at += count;
             if sync {
                 body.sync().map_err(StoreError::Io)?;
             }
             body.has_grown(at);
             taken.fill();
-            Ok(sums)
+            Ok((sums, slow))
         };
-        self.sums = Some(patient_hop(write).await?);
+        let (sums, slow) = patient_hop(write).await?;
+        (self.sums, self.slow) = (Some(sums), slow);
         if sync {
             self.unsynced = 0;
         }
@@ -116,7 +139,7 @@ impl WholeBody {
         let sums = writer.sums.ok_or(StoreError::Closed)?.finish();
         let body = writer.body;
         hop(move || {
-            body.append(behind(&sums)).and_then(|()| body.sync()).map_err(StoreError::Io)?;
+            body.append([behind(&sums)].into_iter()).and_then(|()| body.sync()).map_err(StoreError::Io)?;
             body.is_whole(sums);
             let done = then(body);
             drop(counted);
@@ -126,32 +149,19 @@ impl WholeBody {
     }
 }
 
-/// Calls `write` with all these bytes, in blocks of [`PIECE`]. The last block may be shorter. A block is contiguous, so that it
-/// is hashed with all lanes of the processor. It is not larger, because the kernel takes memory of the size of a write for its
-/// cache: large parts are rarely free, and where the memory of a virtual machine was never used before, each page costs it a
-/// fault (10 times the copy, measured).
-fn in_blocks(pieces: &[Bytes], mut write: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-    let mut block = Vec::new();
-    for mut bytes in pieces.iter().map(|piece| &piece[..]) {
-        while !bytes.is_empty() {
-            if block.is_empty()
-                && let Some((whole, rest)) = bytes.split_at_checked(PIECE as usize)
-            {
-                write(whole)?;
-                bytes = rest;
-                continue;
-            }
-            let (now, rest) = bytes.split_at(bytes.len().min(PIECE as usize - block.len()));
-            block.reserve_exact(PIECE as usize - block.len());
-            block.extend_from_slice(now);
-            bytes = rest;
-            if block.len() == PIECE as usize {
-                write(&block)?;
-                block.clear();
-            }
-        }
+/// Takes the first bytes away from the pieces, at most so many, and returns them.
+fn first(pieces: &mut Vec<Bytes>, mut bytes: usize) -> Vec<Bytes> {
+    let whole = pieces.iter().scan(0, |end, piece| {
+        *end += piece.len();
+        Some(*end)
+    });
+    let whole = whole.take_while(|end| *end <= bytes).count();
+    let mut taken: Vec<_> = pieces.drain(..whole).collect();
+    bytes -= taken.iter().map(Bytes::len).sum::<usize>();
+    if let Some(next) = pieces.first_mut().filter(|_| bytes > 0) {
+        taken.push(next.split_to(bytes));
     }
-    if block.is_empty() { Ok(()) } else { write(&block) }
+    taken
 }
 
 /// Counts the whole bodies that are not finished yet.
@@ -185,27 +195,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_written_in_blocks_however_they_come() {
-        let piece = PIECE as usize;
-        let bytes = Bytes::from((0..5 * piece + 7).map(|at| (at / 251) as u8).collect::<Vec<_>>());
-        for lengths in
-            [vec![], vec![1], vec![piece], vec![piece - 1, 1], vec![piece + 1, 2 * piece], vec![0, 100, 3 * piece, 0]]
-        {
-            let mut rest = bytes.clone();
-            let mut pieces: Vec<_> = lengths.iter().map(|length| rest.split_to(*length)).collect();
-            pieces.push(rest);
-            let mut blocks: Vec<Vec<u8>> = Vec::new();
-            in_blocks(&pieces, |block| {
-                blocks.push(block.to_vec());
-                Ok(())
-            })
-            .expect("written");
-            assert_eq!(
-                blocks.iter().map(Vec::len).collect::<Vec<_>>(),
-                [piece, piece, piece, piece, piece, 7],
-                "{lengths:?}"
-            );
-            assert!(blocks.concat() == bytes, "{lengths:?}");
+    fn the_first_bytes_are_taken_away_from_pieces() {
+        let lengths = |pieces: &[Bytes]| pieces.iter().map(Bytes::len).collect::<Vec<_>>();
+        for (bytes, taken, left) in [
+            (2, vec![2], vec![1, 4, 5]),
+            (3, vec![3], vec![4, 5]),
+            (8, vec![3, 4, 1], vec![4]),
+            (12, vec![3, 4, 5], vec![]),
+            (13, vec![3, 4, 5], vec![]),
+        ] {
+            let whole = Bytes::from_static(b"0123456789ab");
+            let mut pieces = vec![whole.slice(..3), whole.slice(3..7), whole.slice(7..)];
+            let first = first(&mut pieces, bytes);
+            assert_eq!((lengths(&first), lengths(&pieces)), (taken, left), "{bytes}");
+            assert_eq!([first, pieces].concat().concat(), whole, "{bytes}");
         }
     }
 }
