@@ -22,10 +22,12 @@ use crate::{
 /// The bytes that are written before they are synced, so that the end of a large body waits for few.
 const SYNC: u64 = 32 * 1024 * 1024;
 
-/// No write is longer than [`PIECE`], because the kernel takes memory of the size of a write for its cache. Large parts are
-/// rarely free, and where the memory of a virtual machine was not used before, each page costs it ten times the copy. If a write
-/// takes so long that calls are what costs, the rest is written at once.
-const SLOW: Duration = Duration::from_millis(10);
+/// The most bytes of a write. The kernel takes memory of the size of a write for its cache. It keeps parts of up to 32 KiB at
+/// hand. Larger ones are rarely free, and where the memory of a virtual machine was not used before, each page costs it ten
+/// times the copy.
+const WRITE: usize = 32 * 1024;
+/// If a write takes so long, calls are what costs: the rest is written at once.
+const SLOW: Duration = Duration::from_millis(25);
 
 /// A body that is being written. If it is dropped before it is finished, its space is given back.
 pub struct BodyWriter {
@@ -83,13 +85,16 @@ impl BodyWriter {
         let sync = self.unsynced >= SYNC;
         let mut slow = self.slow;
         let write = move || {
+            let mut unwritten = pieces.clone();
+            while !unwritten.is_empty() {
+                let parts = if slow { std::mem::take(&mut unwritten) } else { first(&mut unwritten, WRITE) };
+                let began = clock::instant();
+                body.append(parts.iter().map(|part| &part[..])).map_err(StoreError::Io)?;
+                slow = began.elapsed() >= SLOW;
+            }
             let mut left = pieces;
             while !left.is_empty() {
-                let block = if slow { std::mem::take(&mut left) } else { first(&mut left, PIECE as usize) };
-                let began = clock::instant();
-                body.append(block.iter().map(|part| &part[..])).map_err(StoreError::Io)?;
-                slow = began.elapsed() >= SLOW;
-                sums.add_parts(&block);
+                sums.add_parts(&first(&mut left, PIECE as usize));
             }
             at += count;
             if sync {
