@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::state::{Fill, Progress};
@@ -44,6 +45,12 @@ impl FillReader {
     /// Returns the trailers. They are set once the body was read.
     pub fn trailers(&self) -> Trailers {
         self.trailers.clone()
+    }
+
+    /// Returns all bytes of a body that is whole, if memory holds them in one piece.
+    pub fn in_memory(&self) -> Option<Bytes> {
+        let Progress::Whole(length) = *self.progress.borrow() else { return None };
+        self.fill.lock().piece_at(0).filter(|piece| piece.len() as u64 == length)
     }
 
     /// Continues at another offset.
