@@ -21,6 +21,7 @@ use crate::{
     key::CacheKey,
     store::{
         Options, StoreError,
+        budget::Budget,
         format::{
             lines::Mark,
             print::Print,
@@ -57,11 +58,13 @@ pub struct Database {
 impl Database {
     /// Opens a database, or begins it if it is not there. `share`: the bytes that its generation is meant to have.
     pub fn open(folder: PathBuf, options: &Options, share: u64) -> Result<Database, DatabaseError> {
-        let cache = (options.memory / 8).min(64 << 20) / 8;
+        // memory has room for all pages of what is written to: sled need not let go of one and read it again. It counts the bytes
+        // of a page as the next power of two.
+        let cache = Budget::new(options.memory).pages() * 2;
         // a power of two, small if the share is small
         let segment = 1 << (share / 16).clamp(128 << 10, 512 << 10).ilog2();
         let segment = Records::segment_of(&folder).unwrap_or(segment);
-        let records = RwLock::new(Records::open(&folder, cache.max(256 << 10), segment)?);
+        let records = RwLock::new(Records::open(&folder, cache, segment)?);
         folder::restrict(&folder).map_err(DatabaseError::Io)?;
         let bytes = folder::occupied(&folder);
         let (touched, bytes) = (RwLock::new(Touched::none_of(bytes)), AtomicU64::new(bytes));

@@ -251,6 +251,10 @@ impl Writer {
             }
             let share = self.shared.space.share();
             let (mut some, bytes) = self.shared.pending.batch((share / 8).clamp(BATCH.0, BATCH.1));
+            if some.is_empty() {
+                self.waits_for_room = false;
+                break;
+            }
             // sled needs twice the bytes of small records; large bodies are in files already
             self.waits_for_room = !self.make_room(bytes + bytes.min(share / 4));
             if self.waits_for_room {
@@ -261,7 +265,6 @@ impl Writer {
                 if !all {
                     thread::park_timeout(REOPENING);
                 }
-                open.set.measure()?;
                 open.rotation.step(&mut open.set)
             });
             self.sync_at.get_or_insert_with(|| clock::instant() + SYNC);
