@@ -254,6 +254,10 @@ impl Writer {
             let share = self.shared.space.share();
             let most = (share / 8).clamp(BATCH.0, BATCH.1);
             let (mut some, bytes) = self.shared.pending.batch(most);
+            if some.is_empty() {
+                self.waits_for_room = false;
+                break;
+            }
             // sled needs twice the bytes of small records; large bodies are in files already
             self.waits_for_room = !self.make_room(bytes + bytes.min(share / 4));
             if self.waits_for_room {
