@@ -1,5 +1,6 @@
-//! The direct lane. A request whose answer is ready at once is answered here, and actix never learns of it: a hit costs no
-//! second parser, no second future and no copy of its body. All others are handed to actix.
+//! The direct lane. A request is answered here, and actix never learns of it: it costs no second parser, no second future and
+//! no copy of its body. Only where the answer is not ready at once and content of the request is still to come is it handed to
+//! actix.
 
 use std::{
     cell::Cell,
@@ -15,7 +16,7 @@ use bytes::{Buf, Bytes};
 use futures_util::future::OptionFuture;
 
 use super::{
-    Connection, Options, Presented, Reply, ReplyBody, RequestBody, Trailers,
+    Connection, Presented, Reply, ReplyBody, RequestBody, Trailers,
     connection::{Phase, Shared, State},
     encode::{self, Frame, Length},
     exchange::{Exchange, Http1},
@@ -36,6 +37,9 @@ const AT_ONCE: usize = 16;
 
 /// The core: it answers each request of a worker's clients.
 pub(super) trait Core {
+    /// Asks for an answer. Returns the future that it will come from.
+    fn begin(&self, presented: Presented) -> Pending;
+
     /// Asks for an answer. Returns it if it is ready, or else the future that it will come from.
     fn ask(&self, presented: Presented, cx: &mut Context<'_>) -> Result<Reply, Pending>;
 }
@@ -46,14 +50,12 @@ type Pending = Pin<Box<dyn Future<Output = Option<Reply>>>>;
 /// A core that is a function. The place of a future that was ready at once is used again: it is too large to be cheap.
 pub(super) struct Handler<H, F> {
     handler: H,
-    /// No answer is awaited here: all requests go through actix.
-    by_actix: bool,
     spare: Cell<Option<Pin<Box<OptionFuture<F>>>>>,
 }
 
 impl<H, F> Handler<H, F> {
-    pub fn new(handler: H, options: &Options) -> Handler<H, F> {
-        Handler { handler, by_actix: !options.direct, spare: Cell::new(None) }
+    pub fn new(handler: H) -> Handler<H, F> {
+        Handler { handler, spare: Cell::new(None) }
     }
 }
 
@@ -62,12 +64,13 @@ where
     H: Fn(Presented) -> F,
     F: Future<Output = Reply> + 'static,
 {
+    fn begin(&self, presented: Presented) -> Pending {
+        Box::pin(OptionFuture::from(Some((self.handler)(presented))))
+    }
+
     fn ask(&self, presented: Presented, cx: &mut Context<'_>) -> Result<Reply, Pending> {
         let mut place = self.spare.take().unwrap_or_else(|| Box::pin(OptionFuture::from(None)));
         place.set(OptionFuture::from(Some((self.handler)(presented))));
-        if self.by_actix {
-            return Err(place);
-        }
         match place.as_mut().poll(cx) {
             Poll::Ready(Some(reply)) => {
                 place.set(OptionFuture::from(None));
@@ -85,7 +88,9 @@ pub(super) struct Lane {
     /// What actix reads next.
     for_actix: Cell<Option<&'static [u8]>>,
     /// The running exchange, until actix takes it.
-    handed_over: Cell<Option<HandedOver>>,
+    handed_over: Cell<Option<Unanswered>>,
+    /// The running exchange, if it is answered here and not yet.
+    unanswered: Cell<Option<Unanswered>>,
     /// The rest of an answer that the socket did not take at once.
     rest: Cell<Option<Outgoing>>,
 }
@@ -99,11 +104,12 @@ pub(super) struct Asked {
 }
 
 /// A request that the core has not answered yet.
-pub(super) type HandedOver = (Asked, Pending);
+pub(super) type Unanswered = (Asked, Pending);
 
 impl Lane {
     pub fn new(core: Rc<dyn Core>) -> Lane {
-        Lane { core, for_actix: Cell::new(None), handed_over: Cell::new(None), rest: Cell::new(None) }
+        let (for_actix, handed_over, unanswered, rest) = Default::default();
+        Lane { core, for_actix, handed_over, unanswered, rest }
     }
 
     /// Serves a connection. `dispatcher`, which is actix's, is polled only while it has something to do.
@@ -128,26 +134,70 @@ impl Lane {
         }
         shared.borrow_mut().register(cx.waker());
         for _ in 0..AT_ONCE {
-            if let Some(for_actix) = ready!(self.poll_rest(shared, cx)) {
-                return Poll::Ready(for_actix);
+            if let Some(ended) = ready!(self.poll_answer(shared, cx)) {
+                return Poll::Ready(ended);
+            }
+            if let Some(ended) = ready!(self.poll_rest(shared, cx)) {
+                return Poll::Ready(ended);
             }
             let for_actix = ready!(shared.borrow_mut().poll_input(cx));
             let Some((asked, presented)) = present(shared) else { return Poll::Ready(for_actix) };
-            match self.core.ask(presented, cx) {
+            let direct = shared.borrow().worker.options.direct;
+            let answer = if direct { self.core.ask(presented, cx) } else { Err(self.core.begin(presented)) };
+            match answer {
+                Ok(reply) => self.answer(shared, &asked, reply),
+                Err(reply) if direct && shared.borrow().body.is_over() => {
+                    if let Some(ended) = ready!(self.await_answer(shared, (asked, reply), cx)) {
+                        return Poll::Ready(ended);
+                    }
+                }
                 Err(reply) => {
                     self.handed_over.set(Some((asked, reply)));
                     return Poll::Ready(for_actix);
-                }
-                Ok(reply) => {
-                    let mut state = shared.borrow_mut();
-                    let answering = begin(&mut state, &asked, reply);
-                    let rest = state.send_at_once(answering);
-                    self.rest.set(rest.map(|rest| Outgoing::new(Rc::downgrade(shared), rest)));
                 }
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Sends the answer that was awaited, as soon as there is one. Returns what actix reads if the connection has ended
+    /// meanwhile.
+    fn poll_answer(&self, shared: &Shared, cx: &mut Context<'_>) -> Poll<Option<&'static [u8]>> {
+        let Some((asked, mut reply)) = self.unanswered.take() else { return Poll::Ready(None) };
+        match reply.as_mut().poll(cx) {
+            Poll::Ready(Some(reply)) => {
+                self.answer(shared, &asked, reply);
+                Poll::Ready(None)
+            }
+            _ => self.await_answer(shared, (asked, reply), cx),
+        }
+    }
+
+    fn await_answer(
+        &self,
+        shared: &Shared,
+        unanswered: Unanswered,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<&'static [u8]>> {
+        let mut state = shared.borrow_mut();
+        // interim responses
+        if let Poll::Ready(Err(_)) = state.poll_output(cx) {
+            state.fail();
+        }
+        // reading on is how a client that leaves is noticed
+        let input = state.poll_input(cx);
+        if input.is_pending() {
+            self.unanswered.set(Some(unanswered));
+        }
+        input.map(Some)
+    }
+
+    fn answer(&self, shared: &Shared, asked: &Asked, reply: Reply) {
+        let mut state = shared.borrow_mut();
+        let answering = begin(&mut state, asked, reply);
+        let rest = state.send_at_once(answering);
+        self.rest.set(rest.map(|rest| Outgoing::new(Rc::downgrade(shared), rest)));
     }
 
     /// Sends the rest of an answer. Returns what actix reads if the connection has ended meanwhile.
@@ -167,7 +217,7 @@ impl Lane {
     }
 
     /// Takes the exchange that was handed to actix.
-    pub fn take(&self) -> Option<HandedOver> {
+    pub fn take(&self) -> Option<Unanswered> {
         self.handed_over.take()
     }
 }

@@ -114,7 +114,7 @@ where
         let (options, admissions, stop, factory) = (options.clone(), admissions.clone(), stop.clone(), factory.clone());
         server = server.listen("larder", listener, move || {
             let handler = factory();
-            let core: Rc<dyn Core> = Rc::new(Handler::new(handler, &options));
+            let core: Rc<dyn Core> = Rc::new(Handler::new(handler));
             let worker = Worker::new(options.clone());
             let deadlines = Deadlines::new(worker.clone());
             let app = App::new().default_service(fn_service(adapter::answer));

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use futures_core::Stream;
 
 use super::{fill::FillReader, gaps::Composite, pieces, warning::Warning};
@@ -40,13 +40,13 @@ impl Segment {
 /// Returns the body with `length` bytes of the source from offset `from`. If `length` is `None`, the body goes to the
 /// end.
 pub fn body(request: &Request, source: Source, from: u64, length: Option<u64>) -> ReplyBody {
-    match (source, length) {
-        (Source::Stored(StoredBody::Memory(bytes)), Some(length))
-            if request.method != Method::HEAD && from + length <= bytes.len() as u64 =>
-        {
-            ReplyBody::Bytes(bytes.slice(from as usize..(from + length) as usize))
+    match (source.in_memory(), length) {
+        (Some(mut bytes), Some(length)) if request.method != Method::HEAD && from + length <= bytes.len() as u64 => {
+            bytes.truncate((from + length) as usize);
+            bytes.advance(from as usize);
+            ReplyBody::Bytes(bytes)
         }
-        (source, length) => stream(request, source, vec![Segment::Body(from, length.unwrap_or(u64::MAX))], length),
+        _ => stream(request, source, vec![Segment::Body(from, length.unwrap_or(u64::MAX))], length),
     }
 }
 
@@ -91,6 +91,15 @@ fn all(source: Source, segments: Vec<Segment>) -> impl Stream<Item = io::Result<
 }
 
 impl Source {
+    /// Returns all bytes, if memory holds them in one piece.
+    fn in_memory(&self) -> Option<Bytes> {
+        match self {
+            Source::Stored(StoredBody::Memory(bytes)) => Some(bytes.clone()),
+            Source::Fill(reader) => reader.in_memory(),
+            Source::Stored(StoredBody::Disk(_)) | Source::Parts(_) => None,
+        }
+    }
+
     fn seek(&mut self, from: u64) {
         if let Source::Fill(reader) = self {
             reader.skip_to(from);

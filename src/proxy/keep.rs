@@ -1,6 +1,10 @@
 //! Stores a response while all clients that wait for it read it.
 
-use std::{rc::Rc, sync::Arc};
+use std::{
+    rc::Rc,
+    sync::Arc,
+    task::{self, Waker},
+};
 
 use tokio::sync::Semaphore;
 
@@ -127,7 +131,11 @@ fn begin(
     let storing =
         Storing { cx, longest, site, goes_on, filling: filling.clone(), primary, outdated, since, epoch, held };
     // boxed: tokio copies a task each time that it begins or ends
-    tokio::task::spawn_local(Box::pin(storing.run(body, lead)));
+    let mut running = Box::pin(storing.run(body, lead));
+    // a short body that came with its head needs no task
+    if running.as_mut().poll(&mut task::Context::from_waker(Waker::noop())).is_pending() {
+        tokio::task::spawn_local(running);
+    }
     Fetched::Filling { head, filling, reader, completes, not_stored: None }
 }
 

@@ -14,7 +14,8 @@ use super::{
 };
 
 impl State {
-    pub(super) fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Sends what waits of the client side's own bytes.
+    pub fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.output.poll_flush(&self.io, cx, self.worker.now())
     }
 

@@ -46,6 +46,12 @@ impl FillReader {
         self.trailers.clone()
     }
 
+    /// Returns all bytes of a body that is whole, if memory holds them in one piece.
+    pub fn in_memory(&self) -> Option<Bytes> {
+        let Progress::Whole(length) = *self.progress.borrow() else { return None };
+        self.fill.lock().piece_at(0).filter(|piece| piece.len() as u64 == length)
+    }
+
     /// Continues at another offset.
     pub fn skip_to(&mut self, offset: u64) {
         self.at = offset;

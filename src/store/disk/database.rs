@@ -21,6 +21,7 @@ use crate::{
     key::CacheKey,
     store::{
         Options, StoreError,
+        budget::Budget,
         format::{
             lines::Mark,
             print::Print,
@@ -39,6 +40,8 @@ const MAKE_WAY: Duration = Duration::from_millis(250);
 pub struct Database {
     folder: PathBuf,
     records: RwLock<Records>,
+    /// Bytes of pages that sled holds once the database is only read.
+    resting_cache: u64,
     is_reopening: AtomicBool,
     /// The bytes that it occupies on the disk, as they were measured last.
     bytes: AtomicU64,
@@ -54,14 +57,20 @@ pub struct Database {
     pub syncs: AtomicU64,
 }
 
+/// Returns the bytes of pages that sled holds of a database that is only read.
+fn resting_cache(options: &Options) -> u64 {
+    (options.memory / 64).clamp(256 << 10, 8 << 20)
+}
+
 impl Database {
     /// Opens a database, or begins it if it is not there. `share`: the bytes that its generation is meant to have.
     pub fn open(folder: PathBuf, options: &Options, share: u64) -> Result<Database, DatabaseError> {
-        let cache = (options.memory / 8).min(64 << 20) / 8;
+        // while it is written to, sled is to hold all of its pages: else it reads them for each record that comes to them
+        let cache = if folder.exists() { resting_cache(options) } else { Budget::new(options.memory).pages() };
         // a power of two, small if the share is small
         let segment = 1 << (share / 16).clamp(128 << 10, 512 << 10).ilog2();
         let segment = Records::segment_of(&folder).unwrap_or(segment);
-        let records = RwLock::new(Records::open(&folder, cache.max(256 << 10), segment)?);
+        let records = RwLock::new(Records::open(&folder, cache, segment)?);
         folder::restrict(&folder).map_err(DatabaseError::Io)?;
         let bytes = folder::occupied(&folder);
         let (touched, bytes) = (RwLock::new(Touched::none_of(bytes)), AtomicU64::new(bytes));
@@ -69,6 +78,7 @@ impl Database {
         Ok(Database {
             folder,
             records,
+            resting_cache: resting_cache(options),
             is_reopening,
             bytes,
             pages,
@@ -171,7 +181,7 @@ impl Database {
                 Err(TryLockError::WouldBlock) => thread::park_timeout(MAKE_WAY / 1_000),
             }
         };
-        records.reopen(&self.folder)?;
+        records.reopen(&self.folder, self.resting_cache)?;
         drop(records);
         // sled takes another segment when it opens
         self.measure();
