@@ -17,33 +17,38 @@ pub fn only(fields: &Fields, name: &http::HeaderName, now: Timestamp) -> Option<
 /// Parses the three forms of a date; letters may have any case. `now` determines the century of a year with two digits.
 /// The day of the week is not compared with the date.
 pub fn parse(text: &[u8], now: Timestamp) -> Option<Timestamp> {
-    let text = std::str::from_utf8(text).ok()?.trim_matches([' ', '\t']);
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let begin = text.iter().position(|byte| !blank(byte))?;
+    let end = text.iter().rposition(|byte| !blank(byte))?;
+    let text = &text[begin..=end];
     imf_fixdate(text).or_else(|| rfc850_date(text, now)).or_else(|| asctime_date(text))
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`
-fn imf_fixdate(text: &str) -> Option<Timestamp> {
-    let [weekday, day, month, year, time, zone] = words(text)?;
-    let weekday = weekday.strip_suffix(',')?;
-    if !is_short_weekday(weekday) || !zone.eq_ignore_ascii_case("GMT") {
+fn imf_fixdate(text: &[u8]) -> Option<Timestamp> {
+    let [weekday @ .., b',', b' ', d, e, b' ', m, n, o, b' ', y, z, a, b, b' ', _, _, _, _, _, _, _, _, b' ', _, _, _] =
+        text
+    else {
+        return None;
+    };
+    if !is_short_weekday(weekday) || !text[26..].eq_ignore_ascii_case(b"GMT") {
         return None;
     }
-    timestamp(number(year, 4)?, self::month(month)?, number(day, 2)?, time)
+    timestamp(number(&[*y, *z, *a, *b])?, month(&[*m, *n, *o])?, number(&[*d, *e])?, &text[17..25])
 }
 
 /// `Sunday, 06-Nov-94 08:49:37 GMT`
-fn rfc850_date(text: &str, now: Timestamp) -> Option<Timestamp> {
-    let [weekday, date, time, zone] = words(text)?;
-    let weekday = weekday.strip_suffix(',')?;
-    if !WEEKDAYS.iter().any(|name| name.eq_ignore_ascii_case(weekday)) || !zone.eq_ignore_ascii_case("GMT") {
+fn rfc850_date(text: &[u8], now: Timestamp) -> Option<Timestamp> {
+    let comma = text.iter().position(|byte| *byte == b',')?;
+    let (weekday, rest) = (&text[..comma], &text[comma..]);
+    let [b',', b' ', d, e, b'-', m, n, o, b'-', y, z, b' ', _, _, _, _, _, _, _, _, b' ', zone @ ..] = rest else {
+        return None;
+    };
+    if !WEEKDAYS.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(weekday)) || !zone.eq_ignore_ascii_case(b"GMT")
+    {
         return None;
     }
-    let mut date = date.split('-');
-    let (day, month, year) = (date.next()?, date.next()?, date.next()?);
-    if date.next().is_some() {
-        return None;
-    }
-    let (day, month, short) = (number(day, 2)?, self::month(month)?, number(year, 2)?);
+    let (day, month, short, time) = (number(&[*d, *e])?, month(&[*m, *n, *o])?, number(&[*y, *z])?, &rest[12..20]);
     // a date more than 50 years ahead means the latest year in the past with these digits (RFC 9110 §5.6.7)
     let this_year = civil(now.0.div_euclid(1000).div_euclid(DAY)).0;
     let mut year = this_year.div_euclid(100) * 100 + short;
@@ -58,52 +63,40 @@ fn rfc850_date(text: &str, now: Timestamp) -> Option<Timestamp> {
 }
 
 /// `Sun Nov  6 08:49:37 1994`
-fn asctime_date(text: &str) -> Option<Timestamp> {
-    // the day of the month is padded with a space
-    let (head, day, tail) = (text.get(..8)?, text.get(8..10)?, text.get(10..)?);
-    let (weekday, month) = (head.get(..3)?, head.get(4..7)?);
-    let shaped = head.as_bytes()[3] == b' ' && head.as_bytes()[7] == b' ' && tail.starts_with(' ');
-    if !shaped || !is_short_weekday(weekday) {
+fn asctime_date(text: &[u8]) -> Option<Timestamp> {
+    let [weekday @ .., b' ', m, n, o, b' ', d, e, b' ', _, _, _, _, _, _, _, _, b' ', y, z, a, b] = text else {
+        return None;
+    };
+    if !is_short_weekday(weekday) {
         return None;
     }
-    let day = match day.strip_prefix(' ') {
-        Some(digit) => number(digit, 1)?,
-        None => number(day, 2)?,
-    };
-    let [time, year] = words(&tail[1..])?;
-    timestamp(number(year, 4)?, self::month(month)?, day, time)
+    // the day of the month is padded with a space
+    let day = if *d == b' ' { number(&[*e])? } else { number(&[*d, *e])? };
+    timestamp(number(&[*y, *z, *a, *b])?, month(&[*m, *n, *o])?, day, &text[11..19])
 }
 
-/// Splits the text into exactly `N` words with one space between them.
-fn words<const N: usize>(text: &str) -> Option<[&str; N]> {
-    let mut words = text.split(' ');
-    let mut found = [""; N];
-    for word in &mut found {
-        *word = words.next()?;
-    }
-    words.next().is_none().then_some(found)
+/// Returns the number that these digits write.
+fn number(digits: &[u8]) -> Option<i64> {
+    let add = |number, digit: &u8| digit.is_ascii_digit().then(|| number * 10 + i64::from(digit - b'0'));
+    digits.iter().try_fold(0, add)
 }
 
-fn number(text: &str, digits: usize) -> Option<i64> {
-    (text.len() == digits && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())?
-}
-
-fn is_short_weekday(text: &str) -> bool {
-    WEEKDAYS.iter().any(|name| name[..3].eq_ignore_ascii_case(text))
+fn is_short_weekday(text: &[u8]) -> bool {
+    WEEKDAYS.iter().any(|name| name.as_bytes()[..3].eq_ignore_ascii_case(text))
 }
 
 /// Returns the number of a month, from 1 to 12.
-fn month(text: &str) -> Option<i64> {
-    let position = MONTHS.iter().position(|name| name.eq_ignore_ascii_case(text))?;
+fn month(text: &[u8]) -> Option<i64> {
+    let position = MONTHS.iter().position(|name| name.as_bytes().eq_ignore_ascii_case(text))?;
     Some(position as i64 + 1)
 }
 
-fn timestamp(year: i64, month: i64, day: i64, time: &str) -> Option<Timestamp> {
-    let mut time = time.split(':');
-    let (hour, minute, second) = (time.next()?, time.next()?, time.next()?);
-    let (hour, minute, second) = (number(hour, 2)?, number(minute, 2)?, number(second, 2)?);
+/// Returns the point in time of a date and a time as `08:49:37`.
+fn timestamp(year: i64, month: i64, day: i64, time: &[u8]) -> Option<Timestamp> {
+    let [h, i, b':', m, n, b':', s, t] = time else { return None };
+    let (hour, minute, second) = (number(&[*h, *i])?, number(&[*m, *n])?, number(&[*s, *t])?);
     // second 60 is a leap second
-    if time.next().is_some() || hour > 23 || minute > 59 || second > 60 {
+    if hour > 23 || minute > 59 || second > 60 {
         return None;
     }
     let days = days(year, month, day);
@@ -144,9 +137,15 @@ pub fn format(at: Timestamp) -> FieldValue {
     // 1970-01-01 was a Thursday
     let weekday = &WEEKDAYS[(day_count + 3).rem_euclid(7) as usize][..3];
     let month = MONTHS[month as usize - 1];
+    let mut text = *b"Www, DD Mmm YYYY hh:mm:ss GMT";
+    text[..3].copy_from_slice(weekday.as_bytes());
+    text[8..11].copy_from_slice(month.as_bytes());
+    let (century, short) = (year / 100, year % 100);
     let (hour, minute, second) = (time / 3600, time / 60 % 60, time % 60);
-    let text = format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT");
-    FieldValue::try_from(text).unwrap_or_else(|_| FieldValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT"))
+    for (at, number) in [(5, day), (12, century), (14, short), (17, hour), (20, minute), (23, second)] {
+        text[at..at + 2].copy_from_slice(&[b'0' + (number / 10) as u8, b'0' + (number % 10) as u8]);
+    }
+    FieldValue::from_bytes(&text).unwrap_or_else(|_| FieldValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT"))
 }
 
 #[cfg(test)]

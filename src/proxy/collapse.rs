@@ -2,7 +2,7 @@
 //! requests that follow it, and the result that the leader lands.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     hash::Hash,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -64,11 +64,11 @@ pub struct Follow<T>(watch::Receiver<Option<T>>);
 impl<K: Eq + Hash + Clone, T: Clone> Flights<K, T> {
     pub fn join(&self, key: &K) -> Join<K, T> {
         let mut flights = self.lock();
-        if let Some(flight) = flights.get(key) {
-            return Join::Follow(Follow(flight.subscribe()));
-        }
-        let landing = watch::Sender::new(None);
-        flights.insert(key.clone(), landing.clone());
+        let vacant = match flights.entry(key.clone()) {
+            Entry::Occupied(flight) => return Join::Follow(Follow(flight.get().subscribe())),
+            Entry::Vacant(vacant) => vacant,
+        };
+        let landing = vacant.insert(watch::Sender::new(None)).clone();
         Join::Lead(Lead { flights: self.clone(), key: key.clone(), landing, began: self.now() })
     }
 }
@@ -140,8 +140,10 @@ impl<K: Eq + Hash + Clone, T> Drop for Lead<K, T> {
     fn drop(&mut self) {
         let mut flights = self.flights.lock();
         // the key may belong to another flight by now: flights can be forgotten
-        if flights.get(&self.key).is_some_and(|flight| flight.same_channel(&self.landing)) {
-            flights.remove(&self.key);
+        if let Entry::Occupied(flight) = flights.entry(self.key.clone())
+            && flight.get().same_channel(&self.landing)
+        {
+            flight.remove();
             // within the lock, so that the next leader of this key sees the new count
             self.flights.0.ended.fetch_add(1, Release);
         }

@@ -1,7 +1,7 @@
 //! Sends one request to the origin, and translates between the messages of both sides: conditions, forwarded fields,
 //! references to the origin.
 
-use std::{pin::Pin, task::Poll};
+use std::{pin::Pin, rc::Rc, task::Poll};
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -14,6 +14,7 @@ use super::{
     outward::Outward,
     question::{ClientSide, Content},
     secure::Secure,
+    site::Site,
     warning::Warning,
 };
 use crate::{
@@ -51,15 +52,16 @@ pub async fn send(
     let again = site.secure.as_ref().filter(|_| may_follow);
     let content = upload(content, &request.method);
     let origin = site.origin.owned_by(client.owner);
-    let mut urls = site.named_as(&request.target);
-    let first = ask(asked, &origin, &urls, fields, content, client.interim.clone()).await?;
+    let named = Named { site: site.clone(), request: asked.request.clone(), by_https: None };
+    let first = ask(asked, &origin, &named, fields, content, client.interim.clone()).await?;
     let again = again.filter(|_| points_to_https(&site.url, request, &first.response.head));
     let Some(secure) = again.and_then(Secure::client) else { return Ok(first) };
     let url = OriginUrl { https: true, ..site.url.clone() };
-    urls.extend([url.clone(), OriginUrl { https: true, ..heard.clone() }]);
-    let fields = outgoing(asked, &OriginUrl { https: true, ..heard }, conditions, added);
+    let heard = OriginUrl { https: true, ..heard };
+    let fields = outgoing(asked, &heard, conditions, added);
+    let named = Named { by_https: Some([url.clone(), heard]), ..named };
     // an owner keeps connections to the first origin only
-    let followed = ask(asked, secure, &urls, fields, None, client.interim).await;
+    let followed = ask(asked, secure, &named, fields, None, client.interim).await;
     Ok(followed.unwrap_or_else(|error| {
         static NOT_FOLLOWED: Warning = Warning::new();
         NOT_FOLLOWED.say(format_args!("the origin redirects to https, which fails: {error} ({})", url.url()));
@@ -83,11 +85,28 @@ fn outgoing(asked: &Asked, heard: &OriginUrl, conditions: Conditions, added: &[(
     fields
 }
 
-/// Sends one request to the origin. Turns references to `urls` in the response into references to Larder.
+/// What tells the URLs by which the response may name the origin. Few responses name it.
+#[derive(Clone)]
+struct Named {
+    site: Rc<Site>,
+    request: Rc<Request>,
+    /// The URLs after a redirect to https.
+    by_https: Option<[OriginUrl; 2]>,
+}
+
+impl Named {
+    fn urls(&self) -> Vec<OriginUrl> {
+        let mut urls = self.site.named_as(&self.request.target);
+        urls.extend(self.by_https.iter().flatten().cloned());
+        urls
+    }
+}
+
+/// Sends one request to the origin. Turns references to the URLs of `named` in the response into references to Larder.
 async fn ask(
     asked: &Asked,
     origin: &Origin,
-    urls: &[OriginUrl],
+    named: &Named,
     fields: Fields,
     body: Option<Upload>,
     interim: Option<Connection>,
@@ -96,12 +115,12 @@ async fn ask(
     let outgoing = OriginRequest { method: request.method.clone(), target: site.url.target(request), fields, body };
     // taken before the origin is asked: a purge that comes later applies to the answer
     let (position, sent) = (cx.store.position(cx.clock.wall()), cx.clock.now());
-    let interim = interim.map(|client| (client, urls.to_vec()));
+    let interim = interim.map(|client| (client, named.clone()));
     let mut response = origin
         .send(outgoing, move |response| {
-            if let Some((client, urls)) = &interim {
+            if let Some((client, named)) = &interim {
                 let mut fields = response.fields.clone();
-                turn_inward(urls, &mut fields);
+                turn_inward(|| named.urls(), &mut fields);
                 client.send_interim(response.status, &fields);
             }
         })
@@ -111,7 +130,7 @@ async fn ask(
     if !response.head.fields.contains(&header::DATE) {
         response.head.fields.append(header::DATE, date::format(times.received));
     }
-    turn_inward(urls, &mut response.head.fields);
+    turn_inward(|| named.urls(), &mut response.head.fields);
     hint(asked, &response.head);
     Ok(Answered { response, times })
 }

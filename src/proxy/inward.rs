@@ -5,12 +5,14 @@ use http::header::{CONTENT_LOCATION, LINK, LOCATION, REFRESH};
 use super::forward::OriginUrl;
 use crate::message::{FieldName, FieldValue, Fields};
 
-/// Turns the references to any of these URLs in Location, Content-Location, Link and Refresh into references to Larder.
-pub fn turn_inward(urls: &[OriginUrl], fields: &mut Fields) {
+/// Turns the references to any of these URLs in Location, Content-Location, Link and Refresh into references to Larder. Calls
+/// `urls` only if there are such fields.
+pub fn turn_inward(urls: impl FnOnce() -> Vec<OriginUrl>, fields: &mut Fields) {
     let holds_references = |name: &FieldName| [LOCATION, CONTENT_LOCATION, LINK, REFRESH].contains(name);
     if !fields.iter().any(|(name, _)| holds_references(name)) {
         return;
     }
+    let urls = &urls();
     let turned = |(name, value): (FieldName, FieldValue)| {
         let inward = value.to_str().ok().and_then(|text| match name {
             LINK => link(urls, text),

@@ -58,13 +58,12 @@ impl Site {
     /// client or the origin speaks TLS: an https origin that is told http redirects to itself for ever.
     pub fn heard_as(&self, target: &Target) -> OriginUrl {
         match &self.host_mode {
-            HostMode::Client => OriginUrl {
-                https: self.url.https || target.scheme == Scheme::Https,
-                authority: target.authority.clone(),
-                ..self.url.clone()
-            },
+            HostMode::Client => {
+                let https = self.url.https || target.scheme == Scheme::Https;
+                OriginUrl { https, ..self.url.with_authority(target.authority.clone()) }
+            }
             HostMode::Origin => self.url.clone(),
-            HostMode::Named(name) => OriginUrl { authority: name.clone(), ..self.url.clone() },
+            HostMode::Named(name) => self.url.with_authority(name.clone()),
         }
     }
 
@@ -83,7 +82,7 @@ impl Site {
                     (_, Some(port)) => format!("{host}:{port}"),
                     (_, None) => host.to_owned(),
                 };
-                let own_port = OriginUrl { authority, ..self.url.clone() };
+                let own_port = self.url.with_authority(authority);
                 // a reference that the client can follow as it is stays as it is
                 if heard.scheme() != target.scheme || !heard.base.is_empty() || !heard.prefix.is_empty() {
                     urls.push(heard);
