@@ -58,9 +58,8 @@ pub struct Database {
 impl Database {
     /// Opens a database, or begins it if it is not there. `share`: the bytes that its generation is meant to have.
     pub fn open(folder: PathBuf, options: &Options, share: u64) -> Result<Database, DatabaseError> {
-        // memory has room for all pages of what is written to: sled need not let go of one and read it again. It counts the bytes
-        // of a page as the next power of two.
-        let cache = Budget::new(options.memory).pages() * 2;
+        // memory has room for the pages of what is written to: sled need not let go of them and read them again
+        let cache = Budget::new(options.memory).pages();
         // a power of two, small if the share is small
         let segment = 1 << (share / 16).clamp(128 << 10, 512 << 10).ilog2();
         let segment = Records::segment_of(&folder).unwrap_or(segment);
