@@ -30,6 +30,10 @@ use crate::message::ConnectionScheme;
 /// Interim responses in front of one final response.
 const MAX_INTERIMS: usize = 32;
 
+/// The first reads of a body end here. awc reads so many bytes at a time: where the origin is fast enough, the others end at
+/// multiples of it then, and no part of them has to be copied to be hashed.
+const ALIGNED: usize = 32 << 10;
+
 /// The response, as far as it came.
 enum Rx {
     /// Between exchanges.
@@ -52,6 +56,8 @@ pub(super) struct Connection {
     unread: BytesMut,
     /// `unread` may hold a whole head.
     parse: bool,
+    /// The bytes of the body that were read, and of its framing.
+    came: usize,
     /// For awc, before anything else.
     out: BytesMut,
     interims: usize,
@@ -78,6 +84,7 @@ impl Connection {
             sending: Sending::default(),
             unread: BytesMut::new(),
             parse: false,
+            came: 0,
             out: BytesMut::new(),
             interims: 0,
             keep: true,
@@ -151,7 +158,7 @@ impl Connection {
         self.bind(&exchange, exchange.authenticates);
         self.sending = Sending::of(&exchange);
         self.exchange = Some(exchange);
-        (self.rx, self.keep, self.parse, self.interims) = (Rx::Head, true, false, 0);
+        (self.rx, self.keep, self.parse, self.interims, self.came) = (Rx::Head, true, false, 0, 0);
     }
 
     fn bind(&mut self, exchange: &Exchange, by: Option<ConnectionScheme>) {
@@ -296,7 +303,16 @@ impl Connection {
         let start = buf.filled().len();
         if self.unread.is_empty() {
             let Some(io) = &mut self.io else { return self.fail(OriginError::Truncated) };
-            let read = ready!(Pin::new(io).poll_read(cx, buf));
+            let most = ALIGNED.saturating_sub(self.came);
+            let read = if 0 < most && most < buf.remaining() {
+                let mut first = ReadBuf::new(buf.initialize_unfilled_to(most));
+                let read = ready!(Pin::new(io).poll_read(cx, &mut first));
+                let read_bytes = first.filled().len();
+                buf.advance(read_bytes);
+                read
+            } else {
+                ready!(Pin::new(io).poll_read(cx, buf))
+            };
             if read.is_err() || buf.filled().len() == start {
                 // over TLS only close_notify is an end without an error
                 if read.is_ok() && matches!(self.rx, Rx::Close) {
@@ -311,6 +327,7 @@ impl Connection {
         }
         let bytes = &buf.filled()[start..];
         let got = bytes.len();
+        self.came = self.came.saturating_add(got);
         let (taken, ended) = match &mut self.rx {
             Rx::Length(left) => {
                 let taken = (*left).min(got as u64);

@@ -109,8 +109,8 @@ impl Source {
     async fn read(&mut self, from: u64, left: u64) -> Option<io::Result<Piece>> {
         match self {
             Source::Fill(reader) => {
-                let bytes = reader.next(left).await?;
-                Some(bytes.map(Piece::Bytes).map_err(|_| io::Error::other("the origin broke the response off")))
+                let piece = reader.next(left).await?;
+                Some(piece.map_err(|_| io::Error::other("the origin broke the response off")))
             }
             Source::Parts(composite) => Some(composite.read(from, left).await),
             Source::Stored(body) if from >= body.length() => None,

@@ -92,7 +92,7 @@ impl Composite {
                     Part::Fill(reader) => {
                         reader.skip_to(offset);
                         match reader.next(most).await {
-                            Some(Ok(bytes)) => Ok(bytes.into()),
+                            Some(Ok(piece)) => Ok(piece),
                             _ => Err(io::Error::other("the origin broke the response off")),
                         }
                     }

@@ -22,7 +22,8 @@ pub async fn next(body: &StoredBody, from: u64, left: u64) -> io::Result<Piece> 
     }
 }
 
-/// Returns bytes of a stored body that the kernel can send: they are on disk, were found right and are in its memory.
+/// Returns bytes of a stored body that the kernel can send: they are on disk and in its memory, and they were found right or
+/// are of a body that is still being written.
 fn in_file(body: &StoredBody, from: u64, left: u64) -> Option<FilePiece> {
     let StoredBody::Disk(body) = body else { return None };
     let span = body.span(from, left.min(SPAN)).filter(Span::is_in_memory)?;

@@ -124,11 +124,7 @@ use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
-    sync::{
-        Arc,
-        atomic::Ordering::{Relaxed, SeqCst},
-        mpsc,
-    },
+    sync::{Arc, atomic::Ordering::Relaxed, mpsc},
     time::Duration,
 };
 
@@ -144,7 +140,7 @@ pub use disk::{
 pub use error::{OpenError, StoreError};
 pub use format::record::Variant;
 pub use inspect::{clear_folder, stats_of};
-use notice::{Notice, Notices};
+use notice::Notices;
 pub use options::Options;
 pub use response::{Parts, Slot, StoredBody, StoredResponse, read};
 pub use scan::{Listed, Scan};
@@ -353,9 +349,7 @@ impl Store {
     }
 
     fn wake(&self) {
-        if !self.0.shared.woken.swap(true, SeqCst) {
-            self.0.shared.notices.send(Notice::Wake);
-        }
+        self.0.shared.wake();
     }
 }
 

@@ -10,6 +10,8 @@ use crate::key::CacheKey;
 pub enum Notice {
     /// Something waits to be written.
     Wake,
+    /// So much waits that no more is gathered.
+    Enough,
     /// The stored body under this key cannot be read.
     Unreadable(CacheKey),
     /// A purge rule waits for the journal.

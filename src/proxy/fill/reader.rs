@@ -6,10 +6,14 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::state::{Fill, Progress};
-use crate::client::Trailers;
+use crate::{
+    client::{Piece, Trailers},
+    proxy::pieces,
+    store::StoredBody,
+};
 
-/// The most bytes that a reader reads from disk at a time.
-const READ: usize = 64 * 1024;
+/// The most bytes that a reader takes from disk at a time. It counts as a reader that has moved on by so many.
+const READ: u64 = 128 * 1024;
 
 /// The error of a body that was broken off before its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,34 +60,35 @@ impl FillReader {
     }
 
     /// Returns the next bytes, at most `most` of them. Returns `None` at the end of a whole body.
-    pub async fn next(&mut self, most: u64) -> Option<Result<Bytes, Broken>> {
+    pub async fn next(&mut self, most: u64) -> Option<Result<Piece, Broken>> {
         loop {
             let progress = *self.progress.borrow_and_update();
             let (in_memory, on_disk, total, known) = {
                 let state = self.fill.lock();
                 (state.piece_at(self.at), state.disk.clone(), state.total, state.known)
             };
-            let most = usize::try_from(most).unwrap_or(usize::MAX);
-            let bytes = match (in_memory, on_disk) {
-                (Some(mut piece), _) => {
-                    piece.truncate(most);
-                    Some(piece)
+            let next = match (in_memory, on_disk) {
+                (Some(mut bytes), _) => {
+                    bytes.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+                    Some(Piece::Bytes(bytes))
                 }
-                (None, Some(disk)) if self.at < disk.length() => match disk.read(self.at, most.min(READ)).await {
-                    Ok(bytes) if !bytes.is_empty() => Some(bytes),
-                    _ => return Some(Err(Broken)),
-                },
+                (None, Some(disk)) if self.at < disk.length() => {
+                    match pieces::next(&StoredBody::Disk(disk), self.at, most.min(READ)).await {
+                        Ok(piece) => Some(piece),
+                        Err(_) => return Some(Err(Broken)),
+                    }
+                }
                 // this reader lagged too far behind in a relay
                 (None, _) if self.at < total => return Some(Err(Broken)),
                 (None, _) => None,
             };
             // The last bytes are held back until the body is proven whole: a client with Content-Length bytes considers
             // the response complete.
-            let is_last = |bytes: &Bytes| known.is_some_and(|known| self.at + bytes.len() as u64 >= known);
+            let is_last = |piece: &Piece| known.is_some_and(|known| self.at + piece.length() >= known);
             let proven = matches!(progress, Progress::Whole(_));
-            if let Some(bytes) = bytes.filter(|bytes| proven || !is_last(bytes)) {
-                self.skip_to(self.at + bytes.len() as u64);
-                return Some(Ok(bytes));
+            if let Some(piece) = next.filter(|piece| proven || !is_last(piece)) {
+                self.skip_to(self.at + piece.length());
+                return Some(Ok(piece));
             }
             match progress {
                 Progress::Whole(length) if self.at >= length => {

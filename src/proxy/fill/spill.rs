@@ -12,6 +12,9 @@ use crate::{
 
 /// The most pieces of one body that wait for the disk, beside the limit in bytes ([`LAG`] windows, which is 4 MiB).
 const PIECES: usize = 1024;
+/// The fewest bytes that are written at once, while more are to come and memory holds less of each body. Each write is handed to
+/// another thread, and that costs as much as to write so many bytes.
+const LEAST: u64 = 64 << 10;
 /// How long the clients of one body wait for the disk in all. If more than the limit waits for the disk, the origin is not
 /// read on. When clients have waited for so long, the body is not stored any more, and the origin is read on.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -67,15 +70,20 @@ impl Behind {
         Behind { writer: Some(writer), longest, writing: None, waiting, bytes, waits }
     }
 
-    /// Begins to write the pieces that wait, unless it writes already or too few wait to be worth it.
+    /// Begins to write the pieces that wait, unless it writes already or fewer than `least` bytes wait. If `least` is not 0,
+    /// the bytes behind the last full block go on waiting.
     fn write(&mut self, least: u64) {
         let is_due = self.bytes >= least || self.waiting.len() >= PIECES / 16;
         if self.waiting.is_empty() || !is_due {
             return;
         }
         if let Some(mut writer) = self.writer.take() {
-            let pieces = std::mem::take(&mut self.waiting);
-            self.bytes = 0;
+            let mut pieces = std::mem::take(&mut self.waiting);
+            let over = writer.over(self.bytes);
+            if least > 0 && over < self.bytes {
+                self.waiting = last(&mut pieces, over);
+            }
+            self.bytes = self.waiting.iter().map(|piece| piece.len() as u64).sum();
             self.writing = Some(Box::pin(async move { writer.append(pieces).await.map(|()| writer) }));
         }
     }
@@ -96,7 +104,7 @@ impl Behind {
             window
         };
         self.writer = Some(writer);
-        self.write(window / 2);
+        self.write(at_once(window));
         Ok(())
     }
 
@@ -145,6 +153,28 @@ impl Behind {
     }
 }
 
+/// Returns how many bytes are written at once, while more are to come.
+fn at_once(window: u64) -> u64 {
+    window.max(LEAST)
+}
+
+/// Takes the last bytes away from the pieces, and returns them.
+fn last(pieces: &mut Vec<Bytes>, mut bytes: u64) -> Vec<Bytes> {
+    let mut taken = Vec::new();
+    while bytes > 0
+        && let Some(mut piece) = pieces.pop()
+    {
+        let before = (piece.len() as u64).saturating_sub(bytes);
+        taken.push(piece.split_off(before as usize));
+        bytes = bytes.saturating_sub(taken.last().map_or(0, |piece| piece.len() as u64));
+        if before > 0 {
+            pieces.push(piece);
+        }
+    }
+    taken.reverse();
+    taken
+}
+
 impl Spill {
     /// Takes the piece that was just pushed to memory. `total` is the number of bytes so far, including the piece, and
     /// `known` the length of the body, if it is known.
@@ -161,14 +191,14 @@ impl Spill {
             Spill::Memory if total <= window => {}
             Spill::Memory => {
                 let mut behind = Behind::begin(store.begin_body(known)?, fill.lock().held());
-                behind.write(window / 2);
+                behind.write(at_once(window));
                 *self = Spill::Disk(Box::new(behind));
             }
             Spill::Disk(behind) if total > behind.longest => return Err(StoreError::TooLarge),
             Spill::Disk(behind) => {
                 behind.bytes += piece.len() as u64;
                 behind.waiting.push(piece);
-                behind.write(window / 2);
+                behind.write(at_once(window));
             }
             Spill::Refused(_) => {}
         }
@@ -202,6 +232,24 @@ impl Spill {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_bytes_are_taken_away_from_pieces() {
+        let lengths = |pieces: &[Bytes]| pieces.iter().map(Bytes::len).collect::<Vec<_>>();
+        for (bytes, kept, taken) in [
+            (0, vec![3, 4, 5], vec![]),
+            (2, vec![3, 4, 3], vec![2]),
+            (5, vec![3, 4], vec![5]),
+            (10, vec![2], vec![1, 4, 5]),
+            (12, vec![], vec![3, 4, 5]),
+        ] {
+            let whole = Bytes::from_static(b"0123456789ab");
+            let mut pieces = vec![whole.slice(..3), whole.slice(3..7), whole.slice(7..)];
+            let last = last(&mut pieces, bytes);
+            assert_eq!((lengths(&pieces), lengths(&last)), (kept, taken), "{bytes}");
+            assert_eq!([pieces, last].concat().concat(), whole, "{bytes}");
+        }
+    }
 
     #[test]
     fn clients_wait_for_the_disk_for_a_second_in_all_but_for_what_the_origin_makes_up_for() {

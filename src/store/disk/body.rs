@@ -114,15 +114,19 @@ impl DiskBody {
         hop(move || body.read_now(from, length)).await
     }
 
-    /// Returns where bytes `from..from + length` stand (fewer at the end of the body). Returns `None` if there are none,
-    /// if the body is not whole yet, or if a piece of them was not found right yet: a read verifies it. If the file turns
-    /// out to have fewer bytes than the span, [`DiskBody::is_cut`] must be called, and the answer broken off.
+    /// Returns where bytes `from..from + length` stand (fewer at the end of the body). Returns `None` if there are none, or
+    /// if the body is whole and a piece of them was not found right yet: a read verifies it. What was just written to a body
+    /// that still grows needs no proof. If the file turns out to have fewer bytes than the span, [`DiskBody::is_cut`] must be
+    /// called, and the answer broken off.
     pub fn span(&self, from: u64, length: u64) -> Option<Span> {
         let body = &*self.0;
         let end = from.saturating_add(length).min(body.length.load(Acquire));
-        let (file, verified) = (body.file.get().filter(|_| from < end)?, body.sums.get()?);
+        let file = body.file.get().filter(|_| from < end)?;
         let piece = u64::from(body.piece);
-        let is_right = (from / piece..=(end - 1) / piece).all(|piece| verified.right.has(piece));
+        let is_right = body
+            .sums
+            .get()
+            .is_none_or(|verified| (from / piece..=(end - 1) / piece).all(|piece| verified.right.has(piece)));
         is_right.then(|| Span { file: file.clone(), offset: body.offset + from, length: end - from })
     }
 

@@ -40,6 +40,8 @@ const MAKE_WAY: Duration = Duration::from_millis(250);
 pub struct Database {
     folder: PathBuf,
     records: RwLock<Records>,
+    /// Bytes of pages that sled holds once the database is only read.
+    resting_cache: u64,
     is_reopening: AtomicBool,
     /// The bytes that it occupies on the disk, as they were measured last.
     bytes: AtomicU64,
@@ -55,11 +57,17 @@ pub struct Database {
     pub syncs: AtomicU64,
 }
 
+/// Returns the bytes of pages that sled holds of a database that is only read.
+fn resting_cache(options: &Options) -> u64 {
+    (options.memory / 64).clamp(256 << 10, 8 << 20)
+}
+
 impl Database {
     /// Opens a database, or begins it if it is not there. `share`: the bytes that its generation is meant to have.
     pub fn open(folder: PathBuf, options: &Options, share: u64) -> Result<Database, DatabaseError> {
-        // memory has room for the pages of what is written to: sled need not let go of them and read them again
-        let cache = Budget::new(options.memory).pages();
+        // while it is written to, sled is to hold all of its pages: else it reads them for each record that comes to them. It counts
+        // the bytes of a page as the next power of two
+        let cache = if folder.exists() { resting_cache(options) } else { Budget::new(options.memory).pages() * 2 };
         // a power of two, small if the share is small
         let segment = 1 << (share / 16).clamp(128 << 10, 512 << 10).ilog2();
         let segment = Records::segment_of(&folder).unwrap_or(segment);
@@ -71,6 +79,7 @@ impl Database {
         Ok(Database {
             folder,
             records,
+            resting_cache: resting_cache(options),
             is_reopening,
             bytes,
             pages,
@@ -173,7 +182,7 @@ impl Database {
                 Err(TryLockError::WouldBlock) => thread::park_timeout(MAKE_WAY / 1_000),
             }
         };
-        records.reopen(&self.folder)?;
+        records.reopen(&self.folder, self.resting_cache)?;
         drop(records);
         // sled takes another segment when it opens
         self.measure();

@@ -1,6 +1,6 @@
 //! Large bodies while they stream in. Each is written to a file of its own, and made durable when it is whole.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -10,14 +10,24 @@ use super::{
     removing::Remover,
     space::{Promise, Space},
 };
-use crate::store::{
-    StoreError,
-    format::sums::{Sums, behind},
-    hop::{hop, patient_hop},
+use crate::{
+    clock,
+    store::{
+        StoreError,
+        format::sums::{PIECE, Sums, behind},
+        hop::{hop, patient_hop},
+    },
 };
 
 /// The bytes that are written before they are synced, so that the end of a large body waits for few.
 const SYNC: u64 = 32 * 1024 * 1024;
+
+/// The most bytes of a write. The kernel takes memory of the size of a write for its cache. It keeps parts of up to 32 KiB at
+/// hand. Larger ones are rarely free, and where the memory of a virtual machine was not used before, each page costs it ten
+/// times the copy.
+const WRITE: usize = 32 * 1024;
+/// If a write takes so long, calls are what costs: the rest is written at once.
+const SLOW: Duration = Duration::from_millis(25);
 
 /// A body that is being written. If it is dropped before it is finished, its space is given back.
 pub struct BodyWriter {
@@ -27,6 +37,8 @@ pub struct BodyWriter {
     /// The most bytes that the body may have.
     longest: u64,
     unsynced: u64,
+    /// The last write took long.
+    slow: bool,
     _promise: Promise,
     finishing: Finishing,
 }
@@ -47,10 +59,18 @@ impl BodyWriter {
         remover: Remover,
     ) -> BodyWriter {
         let body = DiskBody::begin(path, space, remover);
-        BodyWriter { body, sums: Some(Sums::default()), longest, unsynced: 0, _promise: promise, finishing }
+        BodyWriter {
+            body,
+            sums: Some(Sums::default()),
+            longest,
+            unsynced: 0,
+            slow: false,
+            _promise: promise,
+            finishing,
+        }
     }
 
-    /// Appends bytes. On return, `reader` can read them. 64 KiB or more at a time cost least. After an error, and after an
+    /// Appends bytes. On return, `reader` can read them. Multiples of [`PIECE`] cost least. After an error, and after an
     /// `append` that was not waited for, the body cannot be finished.
     pub async fn append(&mut self, pieces: Vec<Bytes>) -> Result<(), StoreError> {
         let mut sums = self.sums.take().ok_or(StoreError::Closed)?;
@@ -63,20 +83,29 @@ impl BodyWriter {
         let taken = space.take(count).await?;
         self.unsynced += count;
         let sync = self.unsynced >= SYNC;
+        let mut slow = self.slow;
         let write = move || {
-            body.append(pieces.iter().map(|piece| &piece[..])).map_err(StoreError::Io)?;
-            for piece in &pieces {
-                sums.add(piece);
-                at += piece.len() as u64;
+            let mut unwritten = pieces.clone();
+            while !unwritten.is_empty() {
+                let parts = if slow { std::mem::take(&mut unwritten) } else { first(&mut unwritten, WRITE) };
+                let began = clock::instant();
+                body.append(parts.iter().map(|part| &part[..])).map_err(StoreError::Io)?;
+                slow = began.elapsed() >= SLOW;
             }
+            let mut left = pieces;
+            while !left.is_empty() {
+                sums.add_parts(&first(&mut left, PIECE as usize));
+            }
+            at += count;
             if sync {
                 body.sync().map_err(StoreError::Io)?;
             }
             body.has_grown(at);
             taken.fill();
-            Ok(sums)
+            Ok((sums, slow))
         };
-        self.sums = Some(patient_hop(write).await?);
+        let (sums, slow) = patient_hop(write).await?;
+        (self.sums, self.slow) = (Some(sums), slow);
         if sync {
             self.unsynced = 0;
         }
@@ -86,6 +115,11 @@ impl BodyWriter {
     /// Returns the body as it grows: what has been appended so far can be read.
     pub fn reader(&self) -> DiskBody {
         self.body.clone()
+    }
+
+    /// Returns how many of so many more bytes would stand behind the last full [`PIECE`].
+    pub fn over(&self, bytes: u64) -> u64 {
+        (self.body.length() + bytes) % u64::from(PIECE)
     }
 
     /// Returns the most bytes that the body may have.
@@ -120,6 +154,21 @@ impl WholeBody {
     }
 }
 
+/// Takes the first bytes away from the pieces, at most so many, and returns them.
+fn first(pieces: &mut Vec<Bytes>, mut bytes: usize) -> Vec<Bytes> {
+    let whole = pieces.iter().scan(0, |end, piece| {
+        *end += piece.len();
+        Some(*end)
+    });
+    let whole = whole.take_while(|end| *end <= bytes).count();
+    let mut taken: Vec<_> = pieces.drain(..whole).collect();
+    bytes -= taken.iter().map(Bytes::len).sum::<usize>();
+    if let Some(next) = pieces.first_mut().filter(|_| bytes > 0) {
+        taken.push(next.split_to(bytes));
+    }
+    taken
+}
+
 /// Counts the whole bodies that are not finished yet.
 #[derive(Clone, Default)]
 pub struct Finishing(Arc<watch::Sender<usize>>);
@@ -143,5 +192,28 @@ impl Finishing {
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.0.send_modify(|count| *count -= 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_bytes_are_taken_away_from_pieces() {
+        let lengths = |pieces: &[Bytes]| pieces.iter().map(Bytes::len).collect::<Vec<_>>();
+        for (bytes, taken, left) in [
+            (2, vec![2], vec![1, 4, 5]),
+            (3, vec![3], vec![4, 5]),
+            (8, vec![3, 4, 1], vec![4]),
+            (12, vec![3, 4, 5], vec![]),
+            (13, vec![3, 4, 5], vec![]),
+        ] {
+            let whole = Bytes::from_static(b"0123456789ab");
+            let mut pieces = vec![whole.slice(..3), whole.slice(3..7), whole.slice(7..)];
+            let first = first(&mut pieces, bytes);
+            assert_eq!((lengths(&first), lengths(&pieces)), (taken, left), "{bytes}");
+            assert_eq!([first, pieces].concat().concat(), whole, "{bytes}");
+        }
     }
 }

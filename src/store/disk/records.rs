@@ -98,7 +98,6 @@ pub struct Records {
     db: Option<sled::Db>,
     /// sled's file, for fsync.
     file: File,
-    cache: u64,
     /// The folder where sled has a file of its own for each page that is too long for a segment, and those of these files
     /// that have reached the disk.
     blobs: PathBuf,
@@ -129,7 +128,7 @@ impl Records {
         THREADS.call_once(|| _ = caught(|| start_threads(&db)));
         let file = File::open(folder.join("db")).map_err(DatabaseError::Io)?;
         let (blobs, synced, broken) = (folder.join("blobs"), Mutex::default(), AtomicBool::new(false));
-        Ok(Records { db: Some(db), file, cache, blobs, synced, broken })
+        Ok(Records { db: Some(db), file, blobs, synced, broken })
     }
 
     /// Returns true if the database was there before it was opened.
@@ -137,11 +136,11 @@ impl Records {
         self.db.as_ref().is_some_and(sled::Db::was_recovered)
     }
 
-    /// Closes the database and opens it again.
-    pub fn reopen(&mut self, folder: &Path) -> Result<(), DatabaseError> {
+    /// Closes the database and opens it again. `cache`: as in [`Records::open`].
+    pub fn reopen(&mut self, folder: &Path, cache: u64) -> Result<(), DatabaseError> {
         let segment = Records::segment_of(folder).ok_or_else(|| DatabaseError::Damaged("no conf".to_owned()))?;
         caught(|| drop(self.db.take()));
-        *self = Records::open(folder, self.cache, segment)?;
+        *self = Records::open(folder, cache, segment)?;
         Ok(())
     }
 

@@ -53,6 +53,27 @@ fn there_is_a_span_where_the_pieces_are_verified_and_the_generation_remembers_wh
 }
 
 #[test]
+fn a_body_that_grows_has_a_span_of_what_was_written_and_a_whole_one_of_what_was_verified() {
+    run(async {
+        let folder = folder();
+        let store = open(options(folder.path())).await;
+        let expected = content("a", LENGTH).0;
+        let mut writer = store.begin_body(None).expect("a writer");
+        let body = writer.reader();
+        assert!(body.span(0, u64::MAX).is_none(), "there is no byte");
+        writer.append(vec![expected.slice(..300_000)]).await.expect("appended");
+        assert_eq!(bytes(&body, 100, u64::MAX).as_deref(), Some(&expected[100..300_000]));
+        assert!(body.span(300_000, 1).is_none());
+        writer.append(vec![expected.slice(300_000..)]).await.expect("appended");
+        writer.whole().finish(drop).await.expect("finished");
+        assert!(body.span(0, 1).is_none(), "nobody has read it");
+        body.read(0, 1).await.expect("bytes");
+        assert_eq!(bytes(&body, 0, 1).as_deref(), Some(&expected[..1]));
+        store.close().await;
+    });
+}
+
+#[test]
 fn what_was_verified_before_its_record_was_written_is_known_after() {
     run(async {
         let folder = folder();

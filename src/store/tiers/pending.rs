@@ -46,6 +46,8 @@ pub struct Shard {
 const SHARDS: usize = 64;
 /// Bytes of memory that a change costs beside its response.
 const OVERHEAD: u64 = 128;
+/// The part of the limit from which on what waits is written without gathering more.
+const ENOUGH: u64 = 8;
 
 pub struct Pending {
     shards: Vec<Mutex<Shard>>,
@@ -72,6 +74,11 @@ impl Pending {
             forgotten: AtomicU64::new(0),
             overflowed: AtomicBool::new(false),
         }
+    }
+
+    /// Returns true if so much waits that it should be written at once.
+    pub fn has_enough(&self) -> bool {
+        self.bytes.load(Relaxed) > self.limit / ENOUGH
     }
 
     /// Returns the lowest position of all responses that wait.

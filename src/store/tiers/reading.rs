@@ -1,10 +1,7 @@
 //! A lookup: it looks in the memory tier, then in what waits to be written, then on the disk. The first that knows the key
 //! wins.
 
-use std::sync::{
-    Arc,
-    atomic::Ordering::{Relaxed, SeqCst},
-};
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use super::{lookups::Turn, pending::Change, shared::Shared, together};
 use crate::{
@@ -18,7 +15,6 @@ use crate::{
             record::{self, Record, RecordBody, Variant},
         },
         hop::PATIENCE,
-        notice::Notice,
         response::{Slot, StoredBody, StoredResponse},
     },
 };
@@ -139,9 +135,7 @@ impl Shared {
                 self.memory.remove(key);
                 self.pending.forget(&mut shard, Print::of(key));
                 drop(shard);
-                if !self.woken.swap(true, SeqCst) {
-                    self.notices.send(Notice::Wake);
-                }
+                self.wake();
                 return None;
             }
             if keeps {

@@ -2,7 +2,10 @@
 
 use std::sync::{
     Arc, Mutex,
-    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    atomic::{
+        AtomicBool, AtomicU64,
+        Ordering::{Relaxed, SeqCst},
+    },
 };
 
 use tokio::sync::{Notify, watch};
@@ -51,8 +54,10 @@ pub struct Shared {
     pub counters: Counters,
     /// The state of the disk. `None` until the first opening has ended.
     pub state: watch::Sender<Option<State>>,
-    /// True if the writer was told that there is something to write.
+    /// True if the writer was told that something waits to be written.
     pub woken: AtomicBool,
+    /// True if the writer was told that enough waits.
+    pub has_enough: AtomicBool,
     /// It is known that the databases hold too many pages, or many more than the memory tier makes way for.
     pub easing: AtomicBool,
     /// True if no database may be opened anew: for benches/easing.rs.
@@ -100,6 +105,7 @@ impl Shared {
             counters: Counters::default(),
             state: watch::Sender::new(None),
             woken: AtomicBool::new(false),
+            has_enough: AtomicBool::new(false),
             next_filling: AtomicU64::new(0),
             finishing: Finishing::default(),
             lookups: Arc::new(Lookups::new()),
@@ -107,6 +113,16 @@ impl Shared {
             said: Mutex::default(),
             budget,
             options,
+        }
+    }
+
+    /// Tells the writer, once until it writes, that something waits, and that enough does.
+    pub fn wake(&self) {
+        if !self.woken.swap(true, SeqCst) {
+            self.notices.send(Notice::Wake);
+        }
+        if self.pending.has_enough() && !self.has_enough.swap(true, SeqCst) {
+            self.notices.send(Notice::Enough);
         }
     }
 

@@ -131,6 +131,7 @@ pub fn run(shared: Arc<Shared>, (commands, received): (Sender<Command>, Receiver
             Ok(Command::Notice(Notice::Wake)) => {
                 writer.write_at.get_or_insert_with(|| clock::instant() + GATHER);
             }
+            Ok(Command::Notice(Notice::Enough)) => writer.write_at = Some(clock::instant()),
             Ok(Command::Notice(Notice::Unreadable(key))) => writer.forget_unreadable(&key),
             Ok(Command::Notice(Notice::Purged)) => {
                 writer.sync_at.get_or_insert_with(|| clock::instant() + SYNC);
@@ -234,8 +235,9 @@ impl Writer {
         self.shared.woken.store(false, SeqCst);
     }
 
-    /// Writes what waits, for 50 ms at most, because other commands wait, too. If there is room only for what was forgotten, the
-    /// rest waits until something was removed.
+    /// Writes what waits, for 50 ms at most, because other commands wait, too. What comes meanwhile is gathered first, because a
+    /// batch costs more than a few records. If there is room only for what was forgotten, the rest waits until something was
+    /// removed.
     fn write(&mut self) {
         self.await_wake();
         if self.open.is_some() && self.shared.pending.overflowed() {
@@ -250,7 +252,8 @@ impl Writer {
                 break;
             }
             let share = self.shared.space.share();
-            let (mut some, bytes) = self.shared.pending.batch((share / 8).clamp(BATCH.0, BATCH.1));
+            let most = (share / 8).clamp(BATCH.0, BATCH.1);
+            let (mut some, bytes) = self.shared.pending.batch(most);
             if some.is_empty() {
                 self.waits_for_room = false;
                 break;
@@ -261,8 +264,10 @@ impl Writer {
                 some = self.shared.pending.all(|change| matches!(change, Change::Forgotten));
             }
             let Some(open) = self.open.as_mut().filter(|_| !some.is_empty()) else { break };
+            let mut is_done = bytes < most && !self.shared.pending.has_enough();
             let written = open.set.write(some).and_then(|all| {
                 if !all {
+                    is_done = false;
                     thread::park_timeout(REOPENING);
                 }
                 open.rotation.step(&mut open.set)
@@ -276,6 +281,13 @@ impl Writer {
             if self.sync_at.is_some_and(|at| at <= clock::instant()) {
                 self.sync();
             }
+            if is_done {
+                break;
+            }
+        }
+        // while the disk takes nothing, nobody is to say so once more
+        if !self.shared.pending.has_enough() {
+            self.shared.has_enough.store(false, SeqCst);
         }
         if self.shared.is_tight() {
             self.rotate_at = Some(clock::instant());
