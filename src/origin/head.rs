@@ -165,7 +165,8 @@ impl Lines {
             let name = FieldName::from_bytes(line.name.as_bytes()).map_err(|_| "a field name is malformed")?;
             if name == header::CONTENT_LENGTH {
                 if let Some(length) = length.take() {
-                    fields.append(name, length.into());
+                    let is_plain = itoa::Buffer::new().format(length).as_bytes() == line.value;
+                    fields.append(name, if is_plain { values.value(line.value)? } else { length.into() });
                 }
             } else if name != header::TRANSFER_ENCODING {
                 fields.append(name, values.value(line.value)?);
