@@ -22,6 +22,19 @@ fn answer(asked: &RecordedRequest) -> Vec<Step> {
         "/gone" => respond(410, &[date, FRESH], "gone"),
         "/moved" => respond(301, &[date, FRESH, "Location: /etag"], ""),
         "/204" => vec![Step::Send(format!("HTTP/1.1 204 No Content\r\n{date}\r\n{FRESH}\r\n\r\n").into())],
+        "/hints" => {
+            let hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n".to_vec();
+            [vec![Step::Send(hints)], respond(200, &[date, FRESH], "after hints")].concat()
+        }
+        "/cut" => {
+            let head = format!("HTTP/1.1 200 OK\r\n{date}\r\n{FRESH}\r\nContent-Length: 10\r\n\r\ncut");
+            vec![Step::Send(head.into()), Step::Close]
+        }
+        "/close" => {
+            vec![Step::Send(format!("HTTP/1.1 200 OK\r\n{date}\r\n{FRESH}\r\n\r\nto the end").into()), Step::Close]
+        }
+        "/no-answer" => vec![Step::Close],
+        "/nonsense" => vec![Step::Send(b"nonsense\r\n\r\n".to_vec())],
         "/private" => respond(200, &[date, "Cache-Control: private"], "private"),
         "/error" => respond(500, &[date], "an error"),
         _ => respond(200, &[date, FRESH], "plain"),
@@ -36,8 +49,23 @@ fn conversations() -> Vec<Vec<u8>> {
     let get = |target: &str, fields: &str| line("GET", target, "1.1", fields);
     let mut all = Vec::new();
     for target in [
-        "/", "/etag", "/vary", "/empty", "/large", "/beside", "/chunked", "/gone", "/moved", "/204", "/private",
+        "/",
+        "/etag",
+        "/vary",
+        "/empty",
+        "/large",
+        "/beside",
+        "/chunked",
+        "/gone",
+        "/moved",
+        "/204",
+        "/private",
         "/error",
+        "/hints",
+        "/cut",
+        "/close",
+        "/no-answer",
+        "/nonsense",
     ] {
         all.push(get(target, ""));
         all.push(line("HEAD", target, "1.1", ""));
@@ -77,14 +105,14 @@ fn conversations() -> Vec<Vec<u8>> {
 }
 
 /// What two clients get, one after the other, up to the end of their connections; without what is each Larder's own.
-fn heard(proxy: &Proxy, asked: &[u8]) -> Vec<String> {
+fn heard(proxy: &Proxy, origin: &Origin, asked: &[u8]) -> Vec<String> {
     let twice = (0..2).map(|_| {
         let mut client = proxy.client();
         let _ = client.try_send(asked);
         client.finish();
         String::from_utf8_lossy(&client.rest()).into_owned()
     });
-    twice.map(|text| without_own(&text)).collect()
+    twice.map(|text| without_own(&text).replace(&origin.url(), "ORIGIN")).collect()
 }
 
 fn without_own(text: &str) -> String {
@@ -118,7 +146,7 @@ fn every_kind_of_reply_has_the_same_bytes_with_and_without_the_direct_lane() {
     }
     let before = origins.each_ref().map(Origin::request_count);
     for asked in conversations() {
-        let (direct, by_actix) = (heard(&lane, &asked), heard(&actix, &asked));
+        let (direct, by_actix) = (heard(&lane, &origins[0], &asked), heard(&actix, &origins[1], &asked));
         assert_eq!(direct, by_actix, "{}", String::from_utf8_lossy(&asked));
         assert!(
             direct.iter().all(|text| text.starts_with("HTTP/1.")),

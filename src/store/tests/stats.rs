@@ -96,7 +96,8 @@ fn how_many_responses_were_not_written_is_said_once_at_the_next_measuring() {
         let folder = folder();
         let store = open(options(folder.path())).await;
         // the writer does not hear of them
-        store.0.shared.woken.store(true, SeqCst);
+        let shared = &store.0.shared;
+        [&shared.woken, &shared.has_enough].iter().for_each(|is_told| is_told.store(true, SeqCst));
         for number in 0.. {
             put(&store, &number.to_string(), 100_000);
             if store.stats().not_written == 3 {

@@ -60,6 +60,28 @@ fn the_writer_is_woken_once_for_what_is_put_while_it_gathers() {
 }
 
 #[test]
+fn where_enough_waits_it_is_written_without_gathering_more() {
+    run(async {
+        let folder = folder();
+        let store = open(options(folder.path())).await;
+        store.flush().await;
+        let shared = &store.0.shared;
+        // the writer does not hear that something waits, only that enough does
+        shared.woken.store(true, SeqCst);
+        let mut number = 0;
+        while !shared.pending.has_enough() {
+            assert!(store.stats().waiting >= number * 100_000, "it was told before, of {number}");
+            put(&store, &number.to_string(), 100_000);
+            number += 1;
+        }
+        while store.stats().waiting > 0 {
+            beat(1).await;
+        }
+        assert_eq!(store.stats().responses, number);
+    });
+}
+
+#[test]
 fn the_memory_tier_answers_without_waiting_and_leaves_out_what_is_too_heavy() {
     run(async {
         let folder = folder();
