@@ -5,23 +5,22 @@ use http::header::*;
 use super::list::members;
 use crate::message::{FieldName, Fields};
 
-static HOP_BY_HOP: [&str; 11] = [
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "proxy-authenticate",
-    "proxy-authentication-info",
-    "proxy-authorization",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "http2-settings",
-];
-
 /// Returns true if the field is for one connection only.
 pub fn is_hop_by_hop(name: &FieldName) -> bool {
-    HOP_BY_HOP.contains(&name.as_str())
+    matches!(
+        name.as_str(),
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authentication-info"
+            | "proxy-authorization"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "http2-settings"
+    )
 }
 
 /// Returns true if Connection must not remove the field, because it is for everyone on the way, or because others rely
@@ -46,9 +45,12 @@ fn is_end_to_end(name: &FieldName) -> bool {
     END_TO_END.contains(name) || *name == super::CDN_CACHE_CONTROL || name.as_str().starts_with("x-forwarded-")
 }
 
+/// Returns the names that Connection nominates.
 fn nominated(fields: &Fields) -> Vec<FieldName> {
     let lines = fields.values(&CONNECTION).flat_map(|line| members(line.as_bytes()));
-    lines.filter_map(|member| FieldName::from_bytes(member).ok()).collect()
+    // keep-alive is removed in any case, and most origins nominate it
+    let others = lines.filter(|member| !member.eq_ignore_ascii_case(b"keep-alive"));
+    others.filter_map(|member| FieldName::from_bytes(member).ok()).collect()
 }
 
 /// Removes the hop-by-hop fields of a response, and those that Connection nominates. If Connection nominates an

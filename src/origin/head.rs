@@ -1,5 +1,7 @@
 //! Heads: the response's parsed, the request's written. What either says about framing is decided here (RFC 9112 §6).
 
+use std::mem::MaybeUninit;
+
 use bytes::Bytes;
 use http::header;
 
@@ -8,6 +10,9 @@ use crate::{
     fields::{authentication::connection_scheme, hop_by_hop, members, spelling, trailer::may_trail},
     message::{ConnectionScheme, FieldName, FieldValue, Fields, Method, StatusCode},
 };
+
+/// Up to so many slots for field lines are on the stack.
+const FEW: usize = 256;
 
 /// Lines of a trailer section that are passed on; of a longer one none is.
 const MAX_TRAILERS: usize = 64;
@@ -47,12 +52,15 @@ pub(super) struct Limits {
 
 /// Parses the head that `bytes` begin with, and how long it is; `None`: there is more of it to come.
 pub(super) fn parse(bytes: &[u8], method: &Method, limits: Limits) -> Result<Option<(Head, usize)>, &'static str> {
-    let mut slots = Vec::<httparse::Header>::with_capacity(limits.fields);
+    let (mut few, mut many) = ([const { MaybeUninit::uninit() }; FEW], Vec::<httparse::Header>::new());
     let mut response = httparse::Response::new(&mut []);
     let mut parser = httparse::ParserConfig::default();
     // RFC 9112 §5.1: a proxy removes them from responses
     parser.allow_spaces_after_header_name_in_responses(true);
-    let slots = &mut slots.spare_capacity_mut()[..limits.fields];
+    let slots = few.get_mut(..limits.fields).unwrap_or_else(|| {
+        many.reserve_exact(limits.fields);
+        &mut many.spare_capacity_mut()[..limits.fields]
+    });
     let end = match parser.parse_response_with_uninit_headers(&mut response, bytes, slots) {
         Ok(httparse::Status::Complete(end)) => end,
         Ok(httparse::Status::Partial) => return Ok(None),
@@ -73,12 +81,12 @@ pub(super) fn parse(bytes: &[u8], method: &Method, limits: Limits) -> Result<Opt
     };
     // RFC 9110 §8.6: neither may have one
     let length = lines.length.filter(|_| !status.is_informational() && code != 204);
-    let mut fields = lines.fields(response.headers, length)?;
+    let values = Values::of(&bytes[..end]);
+    let mut fields = lines.fields(response.headers, length, &values)?;
     if status == StatusCode::UPGRADE_REQUIRED {
         // RFC 9110 §15.5.22: without it the client cannot know what is required
         for line in response.headers.iter().filter(|line| line.name.eq_ignore_ascii_case("upgrade")) {
-            fields
-                .append(header::UPGRADE, FieldValue::from_bytes(line.value).map_err(|_| "a field value is malformed")?);
+            fields.append(header::UPGRADE, values.value(line.value)?);
         }
     }
     let head = Head {
@@ -145,22 +153,47 @@ impl Lines {
         Ok(this)
     }
 
-    fn fields(&self, lines: &[httparse::Header<'_>], length: Option<u64>) -> Result<Fields, &'static str> {
+    fn fields(
+        &self,
+        lines: &[httparse::Header<'_>],
+        length: Option<u64>,
+        values: &Values<'_>,
+    ) -> Result<Fields, &'static str> {
         let mut fields = Fields::with_capacity(lines.len());
         let mut length = length;
         for line in lines {
             let name = FieldName::from_bytes(line.name.as_bytes()).map_err(|_| "a field name is malformed")?;
             if name == header::CONTENT_LENGTH {
                 if let Some(length) = length.take() {
-                    fields.append(name, length.into());
+                    let is_plain = itoa::Buffer::new().format(length).as_bytes() == line.value;
+                    fields.append(name, if is_plain { values.value(line.value)? } else { length.into() });
                 }
             } else if name != header::TRANSFER_ENCODING {
-                let value = FieldValue::from_bytes(line.value).map_err(|_| "a field value is malformed")?;
-                fields.append(name, value);
+                fields.append(name, values.value(line.value)?);
             }
         }
         hop_by_hop::strip(&mut fields);
         Ok(fields)
+    }
+}
+
+/// The values of a head's fields. They share one copy of the head.
+struct Values<'a> {
+    head: &'a [u8],
+    copy: Bytes,
+}
+
+impl<'a> Values<'a> {
+    fn of(head: &'a [u8]) -> Values<'a> {
+        Values { head, copy: Bytes::copy_from_slice(head) }
+    }
+
+    /// Returns a value that is a part of the head.
+    fn value(&self, value: &[u8]) -> Result<FieldValue, &'static str> {
+        let at = (value.as_ptr() as usize).wrapping_sub(self.head.as_ptr() as usize);
+        // httparse has another place for an empty value
+        let part = if value.is_empty() { Bytes::new() } else { self.copy.slice(at..at + value.len()) };
+        FieldValue::from_maybe_shared(part).map_err(|_| "a field value is malformed")
     }
 }
 

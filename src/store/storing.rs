@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::{
     Epoch, Slot, Store, StoredBody, StoredResponse, Variant,
     format::print::Print,
@@ -216,10 +218,15 @@ fn same(held: &StoredResponse, stored: &StoredResponse) -> bool {
     held.head == stored.head && held.body.length() == stored.body.length()
 }
 
-/// Copies the fields, so that they do not keep the buffer that they were read into.
+/// Copies the fields, so that they do not keep the buffer that they were read into. The values share one buffer.
 fn exact(mut response: StoredResponse) -> StoredResponse {
     let fields = &response.head.head.fields;
-    let copy = |value: &FieldValue| FieldValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone());
+    let mut values = Vec::with_capacity(fields.iter().map(|(_, value)| value.len()).sum());
+    fields.iter().for_each(|(_, value)| values.extend_from_slice(value.as_bytes()));
+    let mut rest = Bytes::from(values);
+    let mut copy = |value: &FieldValue| {
+        FieldValue::from_maybe_shared(rest.split_to(value.len())).unwrap_or_else(|_| value.clone())
+    };
     response.head.head.fields = fields.iter().map(|(name, value)| (name.clone(), copy(value))).collect::<Fields>();
     response
 }

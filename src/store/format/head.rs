@@ -12,7 +12,7 @@
 //! A name that has a number ([`names`]) is that one byte. bincode is in its standard configuration. Sections 1 to 3 must be there. A section holds nothing behind what it says.
 
 use bincode::config;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::{
     names,
@@ -38,6 +38,24 @@ type TimesForm = (i64, i64, i64, u64);
 type NominatedForm<'a> = Vec<(&'a [u8], Option<&'a [u8]>)>;
 type PartForm = (u64, u64, Option<u64>);
 
+/// The list of names and values in [`ResponseForm`], as it is written.
+struct Lines<'a>(&'a Fields);
+
+impl Serialize for Lines<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(self.0.iter().map(|(name, value)| (Raw(names::form(name)), Raw(value.as_bytes()))))
+    }
+}
+
+/// Bytes that are written at once. serde writes a slice one by one, to the same form.
+struct Raw<'a>(&'a [u8]);
+
+impl Serialize for Raw<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(self.0)
+    }
+}
+
 /// Returns the flags of a head.
 pub fn flags(head: &StoredHead) -> Flags {
     Flags { invalidated: head.invalidated, credentials: head.credentials, part: head.part.is_some() }
@@ -53,8 +71,7 @@ pub fn encode(head: &StoredHead, record: &mut Vec<u8>) -> Option<()> {
     };
     let form: LineForm<'_> = (line.site(), line.method.as_str(), scheme, line.authority(), line.path_and_query());
     sections.section(REQUEST_LINE, |out| write(&form, out))?;
-    let fields = head.head.fields.iter().map(|(name, value)| (names::form(name), value.as_bytes()));
-    let form: ResponseForm<'_> = (head.head.status.as_u16(), fields.collect());
+    let form = (head.head.status.as_u16(), Lines(&head.head.fields));
     sections.section(RESPONSE, |out| write(&form, out))?;
     let Timestamp(response_time) = head.response_time;
     let (asked, received) = (head.request_time.0, head.received.0);
