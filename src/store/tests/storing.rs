@@ -1,8 +1,8 @@
-use std::{sync::atomic::Ordering::SeqCst, time::Instant};
+use std::sync::atomic::Ordering::SeqCst;
 
 use super::support::*;
 use crate::{
-    clock::Timestamp,
+    clock::{self, Timestamp},
     message::{FieldName, FieldValue, StoredHead},
     store::{
         Cleared, Slot, State, Store, StoreError, StoredBody, StoredResponse, clear_folder, stats_of, writer::GATHER,
@@ -46,7 +46,7 @@ fn the_writer_is_woken_once_for_what_is_put_while_it_gathers() {
         let folder = folder();
         let store = open(options(folder.path())).await;
         store.flush().await;
-        let (woken, began) = (&store.0.shared.woken, Instant::now());
+        let (woken, began) = (&store.0.shared.woken, clock::instant());
         put(&store, "first", 100);
         while began.elapsed() < GATHER / 2 {
             // whoever finds it set does not wake the writer
