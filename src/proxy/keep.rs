@@ -115,8 +115,10 @@ fn begin(
     let filling = Filling { head: Arc::new(stored), fill, length, status, times, audience, stored: epoch.is_some() };
     // a request for the whole must not follow one for a part
     let lead = lead.filter(|lead| {
-        let is_for_parts = completes.is_some() || lead.key().variant == ranged_key(asked);
-        filling.head.part.is_none() || request.method != Method::GET || is_for_parts
+        filling.head.part.is_none()
+            || request.method != Method::GET
+            || completes.is_some()
+            || lead.key().variant == ranged_key(asked)
     });
     if let Some(lead) = lead.as_ref().filter(|_| audience != Audience::Anonymous) {
         lead.land(Landing::Filling(filling.clone()));

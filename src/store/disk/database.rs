@@ -67,7 +67,7 @@ impl Database {
     pub fn open(folder: PathBuf, options: &Options, share: u64) -> Result<Database, DatabaseError> {
         // while it is written to, sled is to hold most of its pages: else it reads them for each record that comes to them. (It
         // counts the bytes of a page as the next power of two. With room for all of them so, 331 MB were resident at 256M.)
-        let cache = if folder.exists() { resting_cache(options) } else { Budget::new(options.memory).pages() };
+        let cache = if folder.exists() { resting_cache(options) } else { Budget::new(options.memory).pages() / 4 * 3 };
         // a power of two, small if the share is small
         let segment = 1 << (share / 16).clamp(128 << 10, 512 << 10).ilog2();
         let segment = Records::segment_of(&folder).unwrap_or(segment);
