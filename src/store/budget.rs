@@ -58,7 +58,7 @@ impl Budget {
         self.0 / 8
     }
 
-    /// Returns the bytes that are copied from one generation to another at a time.
+    /// Returns the most bytes that are written, or copied from one generation to another, at a time.
     pub fn step(self) -> u64 {
         (self.0 / 64).min(4 << 20)
     }

@@ -61,8 +61,8 @@ const SWEEP_STEP: Duration = Duration::from_millis(50);
 /// The time after which the disk is measured again, also if nothing is written: others may fill it. (The store's own tests do
 /// not wait for a minute.)
 const MEASURE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 60 });
-/// Bytes that are written together: at least, and at most.
-const BATCH: (u64, u64) = (64 << 10, 1 << 20);
+/// The least bytes that are written together if so many wait. The most are [`Budget::step`](super::budget::Budget::step).
+const BATCH: u64 = 64 << 10;
 
 struct Writer {
     shared: Arc<Shared>,
@@ -252,7 +252,7 @@ impl Writer {
                 break;
             }
             let share = self.shared.space.share();
-            let most = (share / 8).clamp(BATCH.0, BATCH.1);
+            let most = (share / 8).min(self.shared.budget.step()).max(BATCH);
             let (mut some, bytes) = self.shared.pending.batch(most);
             if some.is_empty() {
                 self.waits_for_room = false;
