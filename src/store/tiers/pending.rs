@@ -81,6 +81,11 @@ impl Pending {
         self.bytes.load(Relaxed) > self.limit / ENOUGH
     }
 
+    /// Returns true if the half of what may wait does.
+    pub fn is_crowded(&self) -> bool {
+        self.bytes.load(Relaxed) > self.limit / 2
+    }
+
     /// Returns the lowest position of all responses that wait.
     pub fn oldest(&self) -> Option<Position> {
         let of_shard = |number| {

@@ -1,11 +1,14 @@
 //! The state that the workers and the writer share.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{
-        AtomicBool, AtomicU64,
-        Ordering::{Relaxed, SeqCst},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{
+            AtomicBool, AtomicU64,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
+    thread,
 };
 
 use tokio::sync::{Notify, watch};
@@ -123,6 +126,10 @@ impl Shared {
         }
         if self.pending.has_enough() && !self.has_enough.swap(true, SeqCst) {
             self.notices.send(Notice::Enough);
+        }
+        // where both share a processor, a worker with nothing but misses would leave the writer behind
+        if self.pending.is_crowded() {
+            thread::yield_now();
         }
     }
 
