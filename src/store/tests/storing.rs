@@ -49,7 +49,7 @@ fn the_writer_is_woken_once_for_what_is_put_while_it_gathers() {
         let (woken, began) = (&store.0.shared.woken, clock::instant());
         put(&store, "first", 100);
         while began.elapsed() < GATHER / 2 {
-            // whoever finds it set does not wake the writer
+            // a put that finds the flag set does not wake the writer
             let is_woken = woken.load(SeqCst);
             assert!(is_woken || began.elapsed() >= GATHER, "after {:?}", began.elapsed());
         }

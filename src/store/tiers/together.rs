@@ -141,7 +141,7 @@ pub async fn read<T: Send + 'static>(
     let batch = Batch::of_this_turn();
     lock(&batch.to_do).push_back(Box::new(move || -> Delivery {
         if reply.is_closed() {
-            // whoever asked has left: the others must not wait for this read
+            // the client has left: the other reads must not wait for this one
             return Box::new(|| ());
         }
         let read = read();
