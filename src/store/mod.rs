@@ -134,7 +134,7 @@ pub use budget::{Incoming, LEAST as LEAST_MEMORY};
 use disk::folder;
 pub use disk::{
     body::{DiskBody, Span},
-    filling::{BodyWriter, WholeBody},
+    filling::{BodyWriter, WholeBody, take_first},
     folder::{FolderLock, is_cache, restrict_umask},
 };
 pub use error::{OpenError, StoreError};

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::state::{Fill, LAG};
 use crate::{
     clock,
-    store::{BodyWriter, Store, StoreError},
+    store::{BodyWriter, Store, StoreError, take_first},
 };
 
 /// The most pieces of one body that wait for the disk, beside the limit in bytes ([`LAG`] windows, which is 4 MiB).
@@ -78,12 +78,10 @@ impl Behind {
             return;
         }
         if let Some(mut writer) = self.writer.take() {
-            let mut pieces = std::mem::take(&mut self.waiting);
             let over = writer.over(self.bytes);
-            if least > 0 && over < self.bytes {
-                self.waiting = last(&mut pieces, over);
-            }
-            self.bytes = self.waiting.iter().map(|piece| piece.len() as u64).sum();
+            self.bytes = if least > 0 && over < self.bytes { over } else { 0 };
+            let all: usize = self.waiting.iter().map(Bytes::len).sum();
+            let pieces = take_first(&mut self.waiting, all - self.bytes as usize);
             self.writing = Some(Box::pin(async move { writer.append(pieces).await.map(|()| writer) }));
         }
     }
@@ -158,23 +156,6 @@ fn at_once(window: u64) -> u64 {
     window.max(LEAST)
 }
 
-/// Takes the last bytes away from the pieces, and returns them.
-fn last(pieces: &mut Vec<Bytes>, mut bytes: u64) -> Vec<Bytes> {
-    let mut taken = Vec::new();
-    while bytes > 0
-        && let Some(mut piece) = pieces.pop()
-    {
-        let before = (piece.len() as u64).saturating_sub(bytes);
-        taken.push(piece.split_off(before as usize));
-        bytes = bytes.saturating_sub(taken.last().map_or(0, |piece| piece.len() as u64));
-        if before > 0 {
-            pieces.push(piece);
-        }
-    }
-    taken.reverse();
-    taken
-}
-
 impl Spill {
     /// Takes the piece that was just pushed to memory. `total` is the number of bytes so far, including the piece, and
     /// `known` the length of the body, if it is known.
@@ -232,24 +213,6 @@ impl Spill {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_last_bytes_are_taken_away_from_pieces() {
-        let lengths = |pieces: &[Bytes]| pieces.iter().map(Bytes::len).collect::<Vec<_>>();
-        for (bytes, kept, taken) in [
-            (0, vec![3, 4, 5], vec![]),
-            (2, vec![3, 4, 3], vec![2]),
-            (5, vec![3, 4], vec![5]),
-            (10, vec![2], vec![1, 4, 5]),
-            (12, vec![], vec![3, 4, 5]),
-        ] {
-            let whole = Bytes::from_static(b"0123456789ab");
-            let mut pieces = vec![whole.slice(..3), whole.slice(3..7), whole.slice(7..)];
-            let last = last(&mut pieces, bytes);
-            assert_eq!((lengths(&pieces), lengths(&last)), (kept, taken), "{bytes}");
-            assert_eq!([pieces, last].concat().concat(), whole, "{bytes}");
-        }
-    }
 
     #[test]
     fn clients_wait_for_the_disk_for_a_second_in_all_but_for_what_the_origin_makes_up_for() {

@@ -87,14 +87,14 @@ impl BodyWriter {
         let write = move || {
             let mut unwritten = pieces.clone();
             while !unwritten.is_empty() {
-                let parts = if slow { std::mem::take(&mut unwritten) } else { first(&mut unwritten, WRITE) };
+                let parts = if slow { std::mem::take(&mut unwritten) } else { take_first(&mut unwritten, WRITE) };
                 let began = clock::instant();
                 body.append(parts.iter().map(|part| &part[..])).map_err(StoreError::Io)?;
                 slow = began.elapsed() >= SLOW;
             }
             let mut left = pieces;
             while !left.is_empty() {
-                sums.add_parts(&first(&mut left, PIECE as usize));
+                sums.add_parts(&take_first(&mut left, PIECE as usize));
             }
             at += count;
             if sync {
@@ -155,7 +155,7 @@ impl WholeBody {
 }
 
 /// Takes the first bytes away from the pieces, at most so many, and returns them.
-fn first(pieces: &mut Vec<Bytes>, mut bytes: usize) -> Vec<Bytes> {
+pub fn take_first(pieces: &mut Vec<Bytes>, mut bytes: usize) -> Vec<Bytes> {
     let whole = pieces.iter().scan(0, |end, piece| {
         *end += piece.len();
         Some(*end)
@@ -211,7 +211,7 @@ mod tests {
         ] {
             let whole = Bytes::from_static(b"0123456789ab");
             let mut pieces = vec![whole.slice(..3), whole.slice(3..7), whole.slice(7..)];
-            let first = first(&mut pieces, bytes);
+            let first = take_first(&mut pieces, bytes);
             assert_eq!((lengths(&first), lengths(&pieces)), (taken, left), "{bytes}");
             assert_eq!([first, pieces].concat().concat(), whole, "{bytes}");
         }
