@@ -92,10 +92,7 @@ impl BodyWriter {
                 body.append(parts.iter().map(|part| &part[..])).map_err(StoreError::Io)?;
                 slow = began.elapsed() >= SLOW;
             }
-            let mut left = pieces;
-            while !left.is_empty() {
-                sums.add_parts(&take_first(&mut left, PIECE as usize));
-            }
+            pieces.iter().for_each(|piece| sums.add(piece));
             at += count;
             if sync {
                 body.sync().map_err(StoreError::Io)?;
