@@ -72,7 +72,14 @@ pub fn record(data: &[u8]) {
     assert!(record::decode(&key, &again).is_some(), "what was written can be read again");
     let home = Home {
         generation: 1,
-        location: Location { file: FileName::Body(2), offset: 3, length: 4, piece: 8, sums: [6; 16], algorithm: WRITTEN },
+        location: Location {
+            file: FileName::Body(2),
+            offset: 3,
+            length: 4,
+            piece: 8,
+            sums: [6; 16],
+            algorithm: WRITTEN,
+        },
     };
     match prefix::relocated(&key, &again, home) {
         Some(moved) => {

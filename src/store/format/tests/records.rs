@@ -26,7 +26,14 @@ const KEY: CacheKey = CacheKey([0xab; 32]);
 const PRIMARY: CacheKey = CacheKey([0xcd; 32]);
 
 fn home() -> Home {
-    let location = Location { file: FileName::Body(7), offset: 4_096, length: 1 << 40, piece: 65_536, sums: [9; 16], algorithm: WRITTEN };
+    let location = Location {
+        file: FileName::Body(7),
+        offset: 4_096,
+        length: 1 << 40,
+        piece: 65_536,
+        sums: [9; 16],
+        algorithm: WRITTEN,
+    };
     Home { generation: 3, location }
 }
 
@@ -249,7 +256,8 @@ fn sections_that_are_too_long_missing_out_of_order_or_not_all_used_make_the_reco
 
 #[test]
 fn a_body_is_moved_without_its_head_and_a_damaged_record_is_not() {
-    let location = Location { file: FileName::Segment(1), offset: 5, length: 6, piece: 8, sums: [8; 16], algorithm: WRITTEN };
+    let location =
+        Location { file: FileName::Segment(1), offset: 5, length: 6, piece: 8, sums: [8; 16], algorithm: WRITTEN };
     let moved = Home { generation: 99, location };
     let record = prefix::relocated(&KEY, &beside(&full_head()), moved).expect("moved");
     assert_eq!(record, encode(&KEY, &KEY, &full_head(), BodyForm::Beside(moved)).expect("encoded"));
