@@ -190,7 +190,8 @@ impl Connection {
             let held_back = matches!(self.rx, Rx::Ended) && self.sending.unfinished();
             if !self.out.is_empty() && !held_back {
                 let n = self.out.len().min(buf.remaining());
-                buf.put_slice(&self.out.split_to(n));
+                buf.put_slice(&self.out[..n]);
+                self.out.advance(n);
                 if self.out.is_empty() && matches!(self.rx, Rx::Ended) {
                     self.finish();
                 }
@@ -323,7 +324,8 @@ impl Connection {
             }
         } else {
             let n = self.unread.len().min(buf.remaining());
-            buf.put_slice(&self.unread.split_to(n));
+            buf.put_slice(&self.unread[..n]);
+            self.unread.advance(n);
         }
         let bytes = &buf.filled()[start..];
         let got = bytes.len();
