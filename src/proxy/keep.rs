@@ -235,11 +235,10 @@ impl Storing {
         match filled {
             Ok(Filled::Memory(bytes)) => put(StoredBody::Memory(bytes)),
             // this runs on a disk thread, because the worker may end meanwhile
-            Ok(Filled::Disk(body)) => {
-                if let Err(why) = Box::pin(body.finish(move |body| put(StoredBody::Disk(body)))).await {
-                    log::debug!("{}: not stored: {why}", redact(&named.line.to_string()));
-                }
-            }
+            Ok(Filled::Disk(body)) => match Box::pin(body.finish(move |body| put(StoredBody::Disk(body)))).await {
+                Ok(()) => fill.is_written(),
+                Err(why) => log::debug!("{}: not stored: {why}", redact(&named.line.to_string())),
+            },
             Err(why @ FillError::Origin(_)) => {
                 static NOT_STORED: Warning = Warning::new();
                 NOT_STORED.say(format_args!("{}: not stored: {why}", redact(&named.line.to_string())));

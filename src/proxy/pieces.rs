@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::{
     client::{FilePiece, Piece},
-    store::{self, Span, StoredBody},
+    store::{self, DiskBody, Span, StoredBody},
 };
 
 /// The most bytes that are read from a file at a time.
@@ -16,7 +16,8 @@ const SPAN: u64 = 512 * 1024;
 
 /// Returns the next piece of the bytes `from..from + left` of a stored body.
 pub async fn next(body: &StoredBody, from: u64, left: u64) -> io::Result<Piece> {
-    match in_file(body, from, left) {
+    let in_file = if let StoredBody::Disk(body) = body { in_file(body, from, left) } else { None };
+    match in_file {
         Some(piece) => Ok(Piece::File(piece)),
         None => read(body, from, left).await.map(Piece::Bytes),
     }
@@ -24,8 +25,7 @@ pub async fn next(body: &StoredBody, from: u64, left: u64) -> io::Result<Piece> 
 
 /// Returns bytes of a stored body that the kernel can send: they are on disk and in its memory, and they were found right or
 /// are of a body that is still being written.
-fn in_file(body: &StoredBody, from: u64, left: u64) -> Option<FilePiece> {
-    let StoredBody::Disk(body) = body else { return None };
+pub fn in_file(body: &DiskBody, from: u64, left: u64) -> Option<FilePiece> {
     let span = body.span(from, left.min(SPAN)).filter(Span::is_in_memory)?;
     let body = body.clone();
     let on_cut = Rc::new(move || {

@@ -77,16 +77,25 @@ impl Budget {
     }
 }
 
-/// Counts the bytes of all bodies on their way from the origin that memory holds.
+/// Counts the bodies on their way from the origin, and the bytes of them that memory holds.
 #[derive(Debug)]
 pub struct Incoming {
+    bodies: AtomicU64,
     held: AtomicU64,
     limit: u64,
 }
 
 impl Incoming {
     pub fn new(budget: Budget) -> Incoming {
-        Incoming { held: AtomicU64::new(0), limit: budget.incoming() }
+        Incoming { bodies: AtomicU64::new(0), held: AtomicU64::new(0), limit: budget.incoming() }
+    }
+
+    pub fn begin(&self) {
+        self.bodies.fetch_add(1, Relaxed);
+    }
+
+    pub fn end(&self) {
+        self.bodies.fetch_sub(1, Relaxed);
     }
 
     pub fn add(&self, bytes: u64) {
@@ -104,6 +113,11 @@ impl Incoming {
     /// Returns the most bytes of one body that memory holds. A longer body goes through the disk.
     pub fn window(&self) -> u64 {
         if self.is_crowded() { CROWDED } else { WINDOW }
+    }
+
+    /// Returns the bytes of each body that may wait to be written together: half of what all may hold, divided among them.
+    pub fn share(&self) -> u64 {
+        (self.limit / 2 / self.bodies.load(Relaxed).max(1)).min(WINDOW)
     }
 
     /// Returns true if each body must hold less.

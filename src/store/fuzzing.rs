@@ -17,7 +17,7 @@ use super::{
         prefix::{self, Flags, Prefix},
         print::{Entry, Print, Size},
         record::{self, BodyForm, Record, RecordBody, Variant},
-        sums::{behind, sum_of_sums, sums},
+        sums::{Algorithm, WRITTEN, behind},
     },
     tiers::index::Index,
 };
@@ -42,6 +42,7 @@ pub fn mended(key: &CacheKey, data: &[u8]) -> Vec<u8> {
         length: number(17),
         piece: 1 << (byte(25) % 32),
         sums: [byte(26); 16],
+        algorithm: if flag(64) { Algorithm::Blake3 } else { WRITTEN },
     };
     let body = match flag(16) {
         true => BodyForm::Beside(Home { generation: number(17) as u32, location }),
@@ -71,7 +72,14 @@ pub fn record(data: &[u8]) {
     assert!(record::decode(&key, &again).is_some(), "what was written can be read again");
     let home = Home {
         generation: 1,
-        location: Location { file: FileName::Body(2), offset: 3, length: 4, piece: 8, sums: [6; 16] },
+        location: Location {
+            file: FileName::Body(2),
+            offset: 3,
+            length: 4,
+            piece: 8,
+            sums: [6; 16],
+            algorithm: WRITTEN,
+        },
     };
     match prefix::relocated(&key, &again, home) {
         Some(moved) => {
@@ -182,7 +190,8 @@ thread_local! {
 pub fn body(data: &[u8]) {
     let Some(([piece, offset, high, low, bit, wild @ ..], body)) = data.split_first_chunk::<9>() else { return };
     let piece = u32::from(*piece) + 1;
-    let sums = sums(body, piece);
+    let algorithm = if bit % 16 < 8 { WRITTEN } else { Algorithm::Blake3 };
+    let sums = algorithm.of_pieces(body, piece);
     let mut bytes = vec![0xaa; usize::from(*offset)];
     bytes.extend_from_slice(body);
     bytes.extend_from_slice(behind(&sums));
@@ -193,7 +202,8 @@ pub fn body(data: &[u8]) {
         offset: u64::from(*offset),
         length: body.len() as u64,
         piece,
-        sums: sum_of_sums(&sums),
+        sums: algorithm.of_sums(&sums),
+        algorithm,
     };
     let whole = stored(&bytes, location).expect("it is what was written");
     assert_eq!(whole.read_whole().expect("all of it"), body);

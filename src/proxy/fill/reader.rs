@@ -9,11 +9,13 @@ use super::state::{Fill, Progress};
 use crate::{
     client::{Piece, Trailers},
     proxy::pieces,
-    store::StoredBody,
+    store::{DiskBody, StoredBody},
 };
 
 /// The most bytes that a reader takes from disk at a time. It counts as a reader that has moved on by so many.
 const READ: u64 = 128 * 1024;
+/// If so many bytes are on the disk, they are sent from there, also where memory has them: they are not copied then.
+const FROM_DISK: u64 = 64 * 1024;
 
 /// The error of a body that was broken off before its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,20 +69,24 @@ impl FillReader {
                 let state = self.fill.lock();
                 (state.piece_at(self.at), state.disk.clone(), state.total, state.known)
             };
-            let next = match (in_memory, on_disk) {
-                (Some(mut bytes), _) => {
+            let is_worth = |disk: &&DiskBody| disk.length() >= self.at + FROM_DISK;
+            let in_file =
+                on_disk.as_ref().filter(is_worth).and_then(|disk| pieces::in_file(disk, self.at, most.min(READ)));
+            let next = match (in_file, in_memory, on_disk) {
+                (Some(piece), _, _) => Some(Piece::File(piece)),
+                (None, Some(mut bytes), _) => {
                     bytes.truncate(usize::try_from(most).unwrap_or(usize::MAX));
                     Some(Piece::Bytes(bytes))
                 }
-                (None, Some(disk)) if self.at < disk.length() => {
+                (None, None, Some(disk)) if self.at < disk.length() => {
                     match pieces::next(&StoredBody::Disk(disk), self.at, most.min(READ)).await {
                         Ok(piece) => Some(piece),
                         Err(_) => return Some(Err(Broken)),
                     }
                 }
                 // this reader lagged too far behind in a relay
-                (None, _) if self.at < total => return Some(Err(Broken)),
-                (None, _) => None,
+                (None, None, _) if self.at < total => return Some(Err(Broken)),
+                (None, None, _) => None,
             };
             // The last bytes are held back until the body is proven whole: a client with Content-Length bytes considers
             // the response complete.
@@ -108,5 +114,40 @@ impl FillReader {
 impl Drop for FillReader {
     fn drop(&mut self) {
         self.fill.leave(self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Options, Store};
+
+    #[test]
+    fn bytes_that_are_on_the_disk_are_sent_from_there_also_where_memory_has_them_and_the_others_from_memory() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let folder = tempfile::tempdir().expect("a folder");
+            let options =
+                Options { folder: folder.path().join("cache"), memory: 0, disk: 64 << 20, max_object: 1 << 20 };
+            let store = Store::open(options);
+            store.opened().await;
+            let fill = Fill::new(store.incoming());
+            let mut reader = FillReader::of(&fill).expect("it has its beginning");
+            let piece = Bytes::from(vec![b'x'; 100_000]);
+            let mut writer = store.begin_body(None).expect("a writer");
+            writer.append(vec![piece.clone()]).await.expect("written");
+            for piece in [piece.clone(), piece] {
+                fill.push(piece);
+            }
+            fill.lock().disk = Some(writer.reader());
+            let first = reader.next(90_000).await.expect("bytes").expect("not broken off");
+            assert!(matches!(first, Piece::File(file) if file.length == 90_000));
+            // less than a send from the disk is worth
+            let second = reader.next(1 << 20).await.expect("bytes").expect("not broken off");
+            assert!(matches!(second, Piece::Bytes(bytes) if bytes.len() == 10_000));
+            let third = reader.next(1 << 20).await.expect("bytes").expect("not broken off");
+            assert!(matches!(third, Piece::Bytes(bytes) if bytes.len() == 100_000));
+            store.close().await;
+        });
     }
 }

@@ -117,7 +117,7 @@ pub async fn run<P>(
         Spill::Disk(behind) => {
             whole();
             match behind.end(fill).await {
-                Ok(writer) => Ok(Filled::Disk(Box::new(writer.whole()))),
+                Ok(body) => Ok(Filled::Disk(Box::new(body))),
                 Err(why) => {
                     fill.become_relay(reason(&why));
                     Err(FillError::Store(why))

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::state::{Fill, LAG};
 use crate::{
     clock,
-    store::{BodyWriter, Store, StoreError, take_first},
+    store::{BodyWriter, Store, StoreError, WholeBody, take_first},
 };
 
 /// The most pieces of one body that wait for the disk, beside the limit in bytes ([`LAG`] windows, which is 4 MiB).
@@ -92,17 +92,14 @@ impl Behind {
         let written = writing.await;
         self.writing = None;
         let writer = written?;
-        let window = {
+        let share = {
             let mut state = fill.lock();
-            let disk = writer.reader();
-            let window = state.window();
-            let kept = state.total.saturating_sub(window).min(disk.length());
-            state.forget_before(kept);
-            state.disk = Some(disk);
-            window
+            state.disk = Some(writer.reader());
+            state.forget_written();
+            state.share()
         };
         self.writer = Some(writer);
-        self.write(at_once(window));
+        self.write(at_once(share));
         Ok(())
     }
 
@@ -139,12 +136,15 @@ impl Behind {
         Ok(())
     }
 
-    /// Writes all that waits, and returns the writer.
-    pub async fn end(mut self, fill: &Fill) -> Result<BodyWriter, StoreError> {
+    /// Writes what waits, except for the last bytes: those are written when the body is finished.
+    pub async fn end(mut self, fill: &Fill) -> Result<WholeBody, StoreError> {
         loop {
-            self.write(0);
+            self.write(at_once(fill.lock().share()));
             match self.writer {
-                Some(writer) => return Ok(writer),
+                Some(writer) => {
+                    fill.lock().disk = Some(writer.reader());
+                    return writer.whole_with(self.waiting).await;
+                }
                 None => self.written(fill).await?,
             }
         }
@@ -152,8 +152,8 @@ impl Behind {
 }
 
 /// Returns how many bytes are written at once, while more are to come.
-fn at_once(window: u64) -> u64 {
-    window.max(LEAST)
+fn at_once(share: u64) -> u64 {
+    share.max(LEAST)
 }
 
 impl Spill {
@@ -167,19 +167,25 @@ impl Spill {
         fill: &Fill,
         store: &Store,
     ) -> Result<(), StoreError> {
-        let window = fill.lock().window();
+        let (window, share) = {
+            let state = fill.lock();
+            (state.window(), state.share())
+        };
         match self {
             Spill::Memory if total <= window => {}
             Spill::Memory => {
                 let mut behind = Behind::begin(store.begin_body(known)?, fill.lock().held());
-                behind.write(at_once(window));
+                behind.write(at_once(share));
                 *self = Spill::Disk(Box::new(behind));
             }
             Spill::Disk(behind) if total > behind.longest => return Err(StoreError::TooLarge),
             Spill::Disk(behind) => {
                 behind.bytes += piece.len() as u64;
                 behind.waiting.push(piece);
-                behind.write(at_once(window));
+                // the last bytes wait for the end
+                if known != Some(total) {
+                    behind.write(at_once(share));
+                }
             }
             Spill::Refused(_) => {}
         }

@@ -74,6 +74,7 @@ pub enum Prospect {
 impl Fill {
     /// Makes an empty fill. `incoming` counts the bytes that the fill holds in memory.
     pub fn new(incoming: Arc<Incoming>) -> Arc<Fill> {
+        incoming.begin();
         let (progress, _) = watch::channel(Progress::Growing(0));
         let (pieces, total, known, trailers, disk, readers, next_reader, relay) = Default::default();
         let state = Mutex::new(State { pieces, incoming, total, known, trailers, disk, readers, next_reader, relay });
@@ -162,6 +163,11 @@ impl Fill {
         }
     }
 
+    /// The body is on the disk.
+    pub fn is_written(&self) {
+        self.lock().forget_written();
+    }
+
     // after a panic while the lock was held the fill is broken at worst; its readers learn that from `progress`
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -173,6 +179,11 @@ impl State {
     /// bytes.
     pub fn window(&self) -> u64 {
         self.incoming.window()
+    }
+
+    /// Returns how many bytes of the body may wait until they are written together.
+    pub fn share(&self) -> u64 {
+        self.incoming.share()
     }
 
     pub fn is_deserted(&self) -> bool {
@@ -192,6 +203,12 @@ impl State {
         let kept = slowest.max(spilled).max(self.total.saturating_sub(LAG * self.window()));
         self.forget_before(kept.min(fastest));
         Some(self.total.saturating_sub(fastest.max(spilled)) <= self.window())
+    }
+
+    /// Drops the bytes that are on the disk, except for the last window.
+    pub fn forget_written(&mut self) {
+        let written = self.disk.as_ref().map_or(0, DiskBody::length);
+        self.forget_before(self.total.saturating_sub(self.window()).min(written));
     }
 
     pub fn forget_before(&mut self, offset: u64) {
@@ -222,5 +239,6 @@ impl fmt::Debug for Fill {
 impl Drop for State {
     fn drop(&mut self) {
         self.incoming.remove(self.pieces.iter().map(|(_, piece)| piece.len() as u64).sum());
+        self.incoming.end();
     }
 }

@@ -21,7 +21,7 @@ use crate::{
         StoreError,
         format::{
             location::{FileName, Home, Location},
-            sums::{PIECE, Sum, first_half, sum_of_sums},
+            sums::{Algorithm, PIECE, Sum, WRITTEN},
         },
         hop::hop,
         notice::{Notice, Notices},
@@ -71,6 +71,7 @@ struct Filling {
 /// The sums of the pieces, and which pieces were found right.
 struct Verified {
     sums: Vec<Sum>,
+    algorithm: Algorithm,
     right: Arc<Right>,
 }
 
@@ -160,7 +161,11 @@ impl DiskBody {
             offset: location.offset,
             length: AtomicU64::new(location.length),
             piece: location.piece,
-            sums: OnceLock::from(Verified { right: right.unwrap_or_else(|| Right::none_of(sums.len())), sums }),
+            sums: OnceLock::from(Verified {
+                right: right.unwrap_or_else(|| Right::none_of(sums.len())),
+                sums,
+                algorithm: location.algorithm,
+            }),
             home: Mutex::new(Some(Home { generation, location })),
             watch: OnceLock::new(),
             filling: None,
@@ -223,7 +228,7 @@ impl DiskBody {
 
     /// Notes that the body does not grow any more. From now on it is verified.
     pub(super) fn is_whole(&self, sums: Vec<Sum>) {
-        self.0.sums.get_or_init(|| Verified { right: Right::none_of(sums.len()), sums });
+        self.0.sums.get_or_init(|| Verified { right: Right::none_of(sums.len()), sums, algorithm: WRITTEN });
     }
 
     /// Reads the whole body. Blocks.
@@ -275,7 +280,8 @@ impl DiskBody {
             offset: 0,
             length: self.length(),
             piece: self.0.piece,
-            sums: sum_of_sums(&verified.sums),
+            sums: verified.algorithm.of_sums(&verified.sums),
+            algorithm: verified.algorithm,
         };
         Some((filling.path.clone(), location))
     }
@@ -347,7 +353,7 @@ impl Drop for Body {
 
 impl Verified {
     fn verify(&self, piece: u64, bytes: &[u8]) -> Result<(), StoreError> {
-        if self.sums.get(piece as usize) != Some(&first_half(blake3::hash(bytes))) {
+        if self.sums.get(piece as usize) != Some(&self.algorithm.of_piece(bytes)) {
             return Err(StoreError::Damaged("a piece of a body"));
         }
         if let Some(word) = self.right.0.get((piece / 64) as usize) {

@@ -1,6 +1,6 @@
 //! Large bodies while they stream in. Each is written to a file of its own, and made durable when it is whole.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::{
     body::DiskBody,
     removing::Remover,
-    space::{Promise, Space},
+    space::{Promise, Space, Taken},
 };
 use crate::{
     clock,
@@ -33,12 +33,9 @@ const SLOW: Duration = Duration::from_millis(25);
 pub struct BodyWriter {
     body: DiskBody,
     /// `None` while an `append` runs, and for ever if an `append` did not come to its end.
-    sums: Option<Sums>,
+    sink: Option<Sink>,
     /// The most bytes that the body may have.
     longest: u64,
-    unsynced: u64,
-    /// The last write took long.
-    slow: bool,
     _promise: Promise,
     finishing: Finishing,
 }
@@ -46,7 +43,47 @@ pub struct BodyWriter {
 /// A body of which all was appended. The store closes only after it is finished or dropped.
 pub struct WholeBody {
     writer: BodyWriter,
+    last: Option<Part>,
     counted: Counted,
+}
+
+/// Where the bytes of a body go.
+struct Sink {
+    body: DiskBody,
+    sums: Sums,
+    unsynced: u64,
+    /// The last write took long.
+    slow: bool,
+}
+
+/// Bytes for which there is space.
+struct Part {
+    pieces: Vec<Bytes>,
+    taken: Taken,
+}
+
+impl Sink {
+    /// Blocks.
+    fn write(&mut self, part: Part) -> io::Result<()> {
+        let Part { mut pieces, taken } = part;
+        let count: u64 = pieces.iter().map(|piece| piece.len() as u64).sum();
+        while !pieces.is_empty() {
+            let now = if self.slow { std::mem::take(&mut pieces) } else { take_first(&mut pieces, WRITE) };
+            let began = clock::instant();
+            self.body.append(now.iter().map(|piece| &piece[..]))?;
+            self.slow = began.elapsed() >= SLOW;
+            // the processor still has them at hand
+            now.iter().for_each(|piece| self.sums.add(piece));
+        }
+        self.unsynced += count;
+        if self.unsynced >= SYNC {
+            self.body.sync()?;
+            self.unsynced = 0;
+        }
+        self.body.has_grown(self.body.length() + count);
+        taken.fill();
+        Ok(())
+    }
 }
 
 impl BodyWriter {
@@ -59,57 +96,28 @@ impl BodyWriter {
         remover: Remover,
     ) -> BodyWriter {
         let body = DiskBody::begin(path, space, remover);
-        BodyWriter {
-            body,
-            sums: Some(Sums::default()),
-            longest,
-            unsynced: 0,
-            slow: false,
-            _promise: promise,
-            finishing,
-        }
+        let sink = Sink { body: body.clone(), sums: Sums::default(), unsynced: 0, slow: false };
+        BodyWriter { body, sink: Some(sink), longest, _promise: promise, finishing }
     }
 
     /// Appends bytes. On return, `reader` can read them. Multiples of [`PIECE`] cost least. After an error, and after an
     /// `append` that was not waited for, the body cannot be finished.
     pub async fn append(&mut self, pieces: Vec<Bytes>) -> Result<(), StoreError> {
-        let mut sums = self.sums.take().ok_or(StoreError::Closed)?;
-        let body = self.body.clone();
-        let (mut at, count) = (body.length(), pieces.iter().map(|piece| piece.len() as u64).sum());
-        let space = body.space().ok_or(StoreError::Closed)?;
-        if at.saturating_add(count) > self.longest {
+        let mut sink = self.sink.take().ok_or(StoreError::Closed)?;
+        let part = self.part(pieces).await?;
+        let write = move || sink.write(part).map(|()| sink).map_err(StoreError::Io);
+        self.sink = Some(patient_hop(write).await?);
+        Ok(())
+    }
+
+    /// Takes the space for more bytes.
+    async fn part(&self, pieces: Vec<Bytes>) -> Result<Part, StoreError> {
+        let count = pieces.iter().map(|piece| piece.len() as u64).sum();
+        let space = self.body.space().ok_or(StoreError::Closed)?;
+        if self.body.length().saturating_add(count) > self.longest {
             return Err(StoreError::TooLarge);
         }
-        let taken = space.take(count).await?;
-        self.unsynced += count;
-        let sync = self.unsynced >= SYNC;
-        let mut slow = self.slow;
-        let write = move || {
-            let mut unwritten = pieces.clone();
-            while !unwritten.is_empty() {
-                let parts = if slow { std::mem::take(&mut unwritten) } else { take_first(&mut unwritten, WRITE) };
-                let began = clock::instant();
-                body.append(parts.iter().map(|part| &part[..])).map_err(StoreError::Io)?;
-                slow = began.elapsed() >= SLOW;
-            }
-            let mut left = pieces;
-            while !left.is_empty() {
-                sums.add_parts(&take_first(&mut left, PIECE as usize));
-            }
-            at += count;
-            if sync {
-                body.sync().map_err(StoreError::Io)?;
-            }
-            body.has_grown(at);
-            taken.fill();
-            Ok((sums, slow))
-        };
-        let (sums, slow) = patient_hop(write).await?;
-        (self.sums, self.slow) = (Some(sums), slow);
-        if sync {
-            self.unsynced = 0;
-        }
-        Ok(())
+        Ok(Part { pieces, taken: space.take(count).await? })
     }
 
     /// Returns the body as it grows: what has been appended so far can be read.
@@ -130,7 +138,13 @@ impl BodyWriter {
     /// Ends the appending.
     pub fn whole(self) -> WholeBody {
         let counted = self.finishing.count();
-        WholeBody { writer: self, counted }
+        WholeBody { writer: self, last: None, counted }
+    }
+
+    /// Ends the appending with these bytes. They are written when the body is finished: that saves a change of threads.
+    pub async fn whole_with(self, last: Vec<Bytes>) -> Result<WholeBody, StoreError> {
+        let last = self.part(last).await?;
+        Ok(WholeBody { last: Some(last), ..self.whole() })
     }
 }
 
@@ -140,10 +154,12 @@ impl WholeBody {
         self,
         then: impl FnOnce(DiskBody) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
-        let WholeBody { writer, counted } = self;
-        let sums = writer.sums.ok_or(StoreError::Closed)?.finish();
-        let body = writer.body;
+        let WholeBody { writer, last, counted } = self;
+        let mut sink = writer.sink.ok_or(StoreError::Closed)?;
         hop(move || {
+            last.map_or(Ok(()), |last| sink.write(last)).map_err(StoreError::Io)?;
+            let Sink { body, sums, .. } = sink;
+            let sums = sums.finish();
             body.append([behind(&sums)].into_iter()).and_then(|()| body.sync()).map_err(StoreError::Io)?;
             body.is_whole(sums);
             let done = then(body);

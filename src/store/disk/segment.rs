@@ -13,7 +13,7 @@ use crate::store::{
     StoreError,
     format::{
         location::{FileName, Location},
-        sums::{PIECE, Sum, behind, sum_of_sums, sums},
+        sums::{PIECE, Sum, WRITTEN, behind},
     },
 };
 
@@ -45,13 +45,14 @@ impl Segment {
 
     /// Adds a body, and returns where it is after the next `write`.
     pub fn append(&mut self, body: &[u8]) -> Location {
-        let sums = sums(body, PIECE);
+        let sums = WRITTEN.of_pieces(body, PIECE);
         let location = Location {
             file: FileName::Segment(self.number),
             offset: self.end + self.buffer.len() as u64,
             length: body.len() as u64,
             piece: PIECE,
-            sums: sum_of_sums(&sums),
+            sums: WRITTEN.of_sums(&sums),
+            algorithm: WRITTEN,
         };
         self.buffer.extend_from_slice(body);
         self.buffer.extend_from_slice(behind(&sums));
@@ -99,5 +100,5 @@ pub fn read_sums(file: &File, location: &Location) -> Result<Vec<Sum>, StoreErro
     }
     let mut sums = vec![Sum::default(); usize::try_from(pieces).map_err(|_| WRONG)?];
     file.read_exact_at(sums.as_flattened_mut(), at).map_err(StoreError::Io)?;
-    if sum_of_sums(&sums) != location.sums { Err(WRONG) } else { Ok(sums) }
+    if location.algorithm.of_sums(&sums) != location.sums { Err(WRONG) } else { Ok(sums) }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::sums::Sum;
+use super::sums::{Algorithm, Sum};
 
 /// The place of a body in its generation: a file, and the bytes of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,8 +13,10 @@ pub struct Location {
     pub length: u64,
     /// Bytes of a piece; the last one may be shorter.
     pub piece: u32,
-    /// The first half of blake3 over the sums.
+    /// The sum of the sums.
     pub sums: Sum,
+    /// How all its sums are made.
+    pub algorithm: Algorithm,
 }
 
 /// The place of a stored body. Its generation need not be the record's.

@@ -1,10 +1,10 @@
-//! What stands at the beginning of each record, version 2. A number is as in [`numbers`], all else little-endian:
+//! What stands at the beginning of each record, version 3. A number is as in [`numbers`], all else little-endian:
 //!
 //! | bytes | |
 //! |---|---|
-//! | 1 | format version: 2 |
+//! | 1 | format version: 3; a record of version 2 has other sums ([`Algorithm`]), and all else as version 3 has it |
 //! | 2 | flags: 1 invalidated, 2 the request carried credentials, 4 the body is a part, 8 a variant, 16 the body is in a file |
-//! | 16 | sum of prefix and head: the first half of blake3 over the key, the 3 bytes before and all behind up to the end of the head |
+//! | 16 | sum of prefix and head: over the key with the 3 bytes before, and all behind up to the end of the head |
 //! | number | position in the purge log, milliseconds |
 //! | number | position in the purge log, sequence |
 //! | 32 | variants only: primary key, the key of the URL; for all others that is the record's own key |
@@ -14,7 +14,7 @@
 //! | bytes | |
 //! |---|---|
 //! | number | length of the body, b |
-//! | 16 | sum of the body, the first half of blake3 |
+//! | 16 | sum of the body (see [`super::sums`]) |
 //!
 //! or, if it is in a file, its location:
 //!
@@ -33,16 +33,16 @@
 //!
 //! A flag that this version does not know makes the record invalid: flags change the meaning of what stands elsewhere.
 //! A body behind the head has a sum of its own, so that a head is rewritten without hashing the body. The location is here,
-//! so that a body is moved without decoding the head ([`relocated`]).
+//! so that a body is moved without decoding the head ([`relocated`]). A record is as old as the sums of the body that it names:
+//! a new head for an old body makes a record of version 2.
 
 use super::{
     location::{FileName, Home, Location},
     numbers,
-    sums::{Sum, first_half},
+    sums::{Algorithm, Sum, WRITTEN},
 };
 use crate::{key::CacheKey, purge::Position};
 
-pub const VERSION: u8 = 2;
 /// The longest head. A length that a damaged record claims must not become an allocation.
 pub const HEAD_LIMIT: usize = 1 << 20;
 
@@ -91,6 +91,7 @@ pub struct Parts<'a> {
     body: BodyForm<'a>,
     /// The sum of the inline body.
     sum: Sum,
+    algorithm: Algorithm,
 }
 
 impl<'a> Parts<'a> {
@@ -105,7 +106,7 @@ impl<'a> Parts<'a> {
     /// The body, if it is not an inline body that is damaged.
     pub fn body(&self) -> Option<BodyForm<'a>> {
         match self.body {
-            BodyForm::Inline(bytes) if first_half(blake3::hash(bytes)) != self.sum => None,
+            BodyForm::Inline(bytes) if self.algorithm.of_piece(bytes) != self.sum => None,
             body => Some(body),
         }
     }
@@ -121,12 +122,12 @@ pub fn record(
 ) -> Option<Vec<u8>> {
     let Prefix { flags, primary, position } = prefix;
     let is_variant = primary != key;
-    let inline = match body {
-        BodyForm::Inline(bytes) => bytes,
-        BodyForm::Beside(_) => &[],
+    let (inline, algorithm) = match body {
+        BodyForm::Inline(bytes) => (bytes, WRITTEN),
+        BodyForm::Beside(home) => (&[][..], home.location.algorithm),
     };
     let mut record = Vec::with_capacity(1024 + inline.len());
-    record.push(VERSION);
+    record.push(version_with(algorithm));
     record.extend_from_slice(&bits(*flags, is_variant, &body).to_le_bytes());
     record.extend_from_slice(&Sum::default());
     numbers::append(&mut record, position.milliseconds);
@@ -137,7 +138,7 @@ pub fn record(
     match body {
         BodyForm::Inline(bytes) => {
             numbers::append(&mut record, bytes.len() as u64);
-            record.extend_from_slice(&first_half(blake3::hash(bytes)));
+            record.extend_from_slice(&algorithm.of_piece(bytes));
         }
         BodyForm::Beside(home) => append_location(&mut record, &home)?,
     }
@@ -146,15 +147,27 @@ pub fn record(
     if record.len() - begin > HEAD_LIMIT {
         return None;
     }
-    seal(key, &mut record);
+    seal(key, algorithm, &mut record);
     record.extend_from_slice(inline);
     Some(record)
 }
 
 /// Writes the sum of prefix and head into them.
-pub fn seal(key: &CacheKey, prefix_and_head: &mut [u8]) {
-    let sum = sum(key, prefix_and_head);
+pub fn seal(key: &CacheKey, algorithm: Algorithm, prefix_and_head: &mut [u8]) {
+    let sum = sum(key, algorithm, prefix_and_head);
     prefix_and_head[SUM..FIXED].copy_from_slice(&sum);
+}
+
+fn version_with(algorithm: Algorithm) -> u8 {
+    match algorithm {
+        Algorithm::Blake3 => 2,
+        Algorithm::Xxh3 => 3,
+    }
+}
+
+/// Returns how this version makes its sums. `None`: it is not read.
+fn algorithm_of(version: u8) -> Option<Algorithm> {
+    [Algorithm::Blake3, Algorithm::Xxh3].into_iter().find(|algorithm| version_with(*algorithm) == version)
 }
 
 fn bits(flags: Flags, is_variant: bool, body: &BodyForm<'_>) -> u16 {
@@ -177,16 +190,17 @@ pub fn position(record: &[u8]) -> Position {
 pub fn parse<'a>(key: &CacheKey, record: &'a [u8]) -> Option<Parts<'a>> {
     let (fixed, rest) = record.split_first_chunk::<FIXED>()?;
     let flags = u16::from_le_bytes([fixed[FLAGS], fixed[FLAGS + 1]]);
-    if fixed[0] != VERSION || flags & !KNOWN != 0 {
+    if flags & !KNOWN != 0 {
         return None;
     }
+    let algorithm = algorithm_of(fixed[0])?;
     let (position, rest) = split_position(rest)?;
     let (primary, rest) = match flags & VARIANT {
         0 => (*key, rest),
         _ => rest.split_first_chunk().map(|(primary, rest)| (CacheKey(*primary), rest)).filter(|(it, _)| it != key)?,
     };
     let (body, own, head) = if flags & BESIDE != 0 {
-        let (home, head) = split_location(rest)?;
+        let (home, head) = split_location(rest, algorithm)?;
         (BodyForm::Beside(home), Sum::default(), head)
     } else {
         let (length, rest) = numbers::split(rest)?;
@@ -195,12 +209,12 @@ pub fn parse<'a>(key: &CacheKey, record: &'a [u8]) -> Option<Parts<'a>> {
         (BodyForm::Inline(inline), *own, head)
     };
     let inline = if let BodyForm::Inline(bytes) = body { bytes.len() } else { 0 };
-    if head.len() > HEAD_LIMIT || sum(key, &record[..record.len() - inline]) != fixed[SUM..] {
+    if head.len() > HEAD_LIMIT || sum(key, algorithm, &record[..record.len() - inline]) != fixed[SUM..] {
         return None;
     }
     let flags =
         Flags { invalidated: flags & INVALIDATED != 0, credentials: flags & CREDENTIALS != 0, part: flags & PART != 0 };
-    Some(Parts { prefix: Prefix { flags, primary, position }, head, body, sum: own })
+    Some(Parts { prefix: Prefix { flags, primary, position }, head, body, sum: own, algorithm })
 }
 
 /// Returns a record whose body, which is in a file, is in another place now. Neither decodes the head nor looks at the body.
@@ -214,10 +228,11 @@ pub fn relocated(key: &CacheKey, record: &[u8], home: Home) -> Option<Vec<u8>> {
     })
 }
 
-fn sum(key: &CacheKey, prefix_and_head: &[u8]) -> Sum {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&key.0).update(&prefix_and_head[..SUM]).update(&prefix_and_head[FIXED..]);
-    first_half(hasher.finalize())
+fn sum(key: &CacheKey, algorithm: Algorithm, prefix_and_head: &[u8]) -> Sum {
+    let mut before = [0; 32 + SUM];
+    before[..32].copy_from_slice(&key.0);
+    before[32..].copy_from_slice(&prefix_and_head[..SUM]);
+    algorithm.of_both(&before, &prefix_and_head[FIXED..])
 }
 
 fn split_position(bytes: &[u8]) -> Option<(Position, &[u8])> {
@@ -227,7 +242,7 @@ fn split_position(bytes: &[u8]) -> Option<(Position, &[u8])> {
 }
 
 fn append_location(record: &mut Vec<u8>, home: &Home) -> Option<()> {
-    let Home { generation, location: Location { file, offset, length, piece, sums } } = home;
+    let Home { generation, location: Location { file, offset, length, piece, sums, .. } } = home;
     let alone = matches!(file, FileName::Body(_));
     let file = u64::from(file.number()) * 2 + u64::from(alone);
     for number in [u64::from(*generation), file, *offset, *length] {
@@ -238,7 +253,7 @@ fn append_location(record: &mut Vec<u8>, home: &Home) -> Option<()> {
     Some(())
 }
 
-fn split_location(bytes: &[u8]) -> Option<(Home, &[u8])> {
+fn split_location(bytes: &[u8], algorithm: Algorithm) -> Option<(Home, &[u8])> {
     let (generation, rest) = numbers::split(bytes)?;
     let (file, rest) = numbers::split(rest)?;
     let (offset, rest) = numbers::split(rest)?;
@@ -248,6 +263,6 @@ fn split_location(bytes: &[u8]) -> Option<(Home, &[u8])> {
     let number = u32::try_from(file / 2).ok()?;
     let file = if file % 2 == 1 { FileName::Body(number) } else { FileName::Segment(number) };
     let piece = 1_u32.checked_shl(u32::from(*piece))?;
-    let location = Location { file, offset, length, piece, sums: *sums };
+    let location = Location { file, offset, length, piece, sums: *sums, algorithm };
     Some((Home { generation: u32::try_from(generation).ok()?, location }, rest))
 }

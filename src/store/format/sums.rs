@@ -1,38 +1,59 @@
-//! Sums against damage: the first half of blake3 over each piece of a body. The sum of a body of one piece is in its record.
-//! The sums of several pieces stand behind the body, and the first half of blake3 over all of them is in the record. That one
-//! is in a mode of its own, so that the sums never pass for a body.
+//! Sums against damage, over each piece of a body. The sum of a body of one piece is in its record. The sums of several pieces
+//! stand behind the body, and the sum of them is in the record. That one is made in another way than the sum of a piece, so
+//! that the sums never pass for a body.
 
-use bytes::Bytes;
+use twox_hash::{XxHash3_64, XxHash3_128, xxhash3_128::Hasher};
 
 /// Bytes that are verified together.
 pub const PIECE: u32 = 64 * 1024;
 
-/// blake3 hashes so many bytes at the same time, if they follow each other.
-const LANES: usize = 16 * 1024;
-
-/// The context in which the sums of pieces are summed.
-const SUMS: &str = "larder 2026 the sums of a body's pieces";
-
-/// The first half of blake3 over a piece.
 pub type Sum = [u8; 16];
 
-/// The first 16 bytes of a digest: enough against damage.
-pub fn first_half(digest: blake3::Hash) -> Sum {
-    let mut half = [0; 16];
-    half.copy_from_slice(&digest.as_bytes()[..16]);
-    half
+/// How sums are made. They tell what a disk damages, not what an attacker changes: he would write the sum as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Algorithm {
+    /// The first half of BLAKE3. Not written any more: it costs nine times as much for a piece, and forty times for a record.
+    Blake3,
+    /// XXH3 with 128 bits, little-endian.
+    Xxh3,
 }
 
-/// The sums of a body's pieces.
-pub fn sums(body: &[u8], piece: u32) -> Vec<Sum> {
-    body.chunks(piece.max(1) as usize).map(|piece| first_half(blake3::hash(piece))).collect()
-}
+/// With this all is summed that is written.
+pub const WRITTEN: Algorithm = Algorithm::Xxh3;
 
-/// Returns the sum that is in the record.
-pub fn sum_of_sums(sums: &[Sum]) -> Sum {
-    match sums {
-        [only] => *only,
-        sums => first_half(blake3::Hasher::new_derive_key(SUMS).update(sums.as_flattened()).finalize()),
+impl Algorithm {
+    /// Returns the sum of a piece.
+    pub fn of_piece(self, piece: &[u8]) -> Sum {
+        match self {
+            Algorithm::Blake3 => first_half(blake3::hash(piece)),
+            Algorithm::Xxh3 => XxHash3_128::oneshot(piece).to_le_bytes(),
+        }
+    }
+
+    /// The sums of a body's pieces.
+    pub fn of_pieces(self, body: &[u8], piece: u32) -> Vec<Sum> {
+        body.chunks(piece.max(1) as usize).map(|piece| self.of_piece(piece)).collect()
+    }
+
+    /// Returns the sum that is in the record.
+    pub fn of_sums(self, sums: &[Sum]) -> Sum {
+        const CONTEXT: &str = "larder 2026 the sums of a body's pieces";
+        const SEED: u64 = 1;
+        match (sums, self) {
+            ([only], _) => *only,
+            (sums, Algorithm::Blake3) => {
+                first_half(blake3::Hasher::new_derive_key(CONTEXT).update(sums.as_flattened()).finalize())
+            }
+            (sums, Algorithm::Xxh3) => XxHash3_128::oneshot_with_seed(SEED, sums.as_flattened()).to_le_bytes(),
+        }
+    }
+
+    /// Returns the sum of two things, of which the first is short.
+    pub fn of_both<const SHORT: usize>(self, short: &[u8; SHORT], rest: &[u8]) -> Sum {
+        match self {
+            Algorithm::Blake3 => first_half(blake3::Hasher::new().update(short).update(rest).finalize()),
+            Algorithm::Xxh3 => XxHash3_128::oneshot_with_seed(XxHash3_64::oneshot(short), rest).to_le_bytes(),
+        }
     }
 }
 
@@ -44,39 +65,32 @@ pub fn behind(sums: &[Sum]) -> &[u8] {
     }
 }
 
-/// The sums of a body that comes in parts, and of the piece that is not full yet.
+fn first_half(digest: blake3::Hash) -> Sum {
+    let mut half = [0; 16];
+    half.copy_from_slice(&digest.as_bytes()[..16]);
+    half
+}
+
+/// The sums of a body that comes in parts, by [`WRITTEN`], and of the piece that is not full yet.
 #[derive(Default)]
 pub struct Sums {
     whole: Vec<Sum>,
-    part: blake3::Hasher,
+    part: Hasher,
     in_part: usize,
 }
 
 impl Sums {
-    /// Adds bytes that come in parts. If they are one piece, and the parts are such that its lanes would not all be used, they
-    /// are copied together first: that costs less.
-    pub fn add_parts(&mut self, parts: &[Bytes]) {
-        let length: usize = parts.iter().map(Bytes::len).sum();
-        let fit = parts.iter().all(|part| part.len() % LANES == 0);
-        if self.in_part == 0 && length == PIECE as usize && !fit {
-            self.add(&parts.concat());
-        } else {
-            parts.iter().for_each(|part| self.add(part));
-        }
-    }
-
     pub fn add(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            // a piece that is there as a whole is hashed with all lanes of the processor
             if self.in_part == 0
                 && let Some((piece, rest)) = bytes.split_at_checked(PIECE as usize)
             {
-                self.whole.push(first_half(blake3::hash(piece)));
+                self.whole.push(WRITTEN.of_piece(piece));
                 bytes = rest;
                 continue;
             }
             let (now, rest) = bytes.split_at(bytes.len().min(PIECE as usize - self.in_part));
-            self.part.update(now);
+            self.part.write(now);
             self.in_part += now.len();
             bytes = rest;
             if self.in_part == PIECE as usize {
@@ -93,8 +107,7 @@ impl Sums {
     }
 
     fn end_piece(&mut self) {
-        self.whole.push(first_half(self.part.finalize()));
-        self.part.reset();
+        self.whole.push(std::mem::take(&mut self.part).finish_128().to_le_bytes());
         self.in_part = 0;
     }
 }
@@ -106,7 +119,7 @@ mod tests {
     #[test]
     fn the_sums_of_a_body_are_the_same_however_it_comes() {
         let piece = PIECE as usize;
-        let body = Bytes::from((0..3 * piece + 7).map(|at| (at / 251) as u8).collect::<Vec<_>>());
+        let body: Vec<u8> = (0..3 * piece + 7).map(|at| (at / 251) as u8).collect();
         for lengths in [
             vec![],
             vec![1, 2, 3],
@@ -116,12 +129,26 @@ mod tests {
             vec![piece + 1, piece],
             vec![0, 100, piece - 100, 0],
         ] {
-            let mut rest = body.clone();
-            let parts: Vec<_> = lengths.iter().map(|length| rest.split_to(*length)).collect();
+            let mut rest = &body[..];
             let mut by_parts = Sums::default();
-            by_parts.add_parts(&parts);
-            by_parts.add_parts(&[rest]);
-            assert_eq!(by_parts.finish(), sums(&body, PIECE), "{lengths:?}");
+            for length in &lengths {
+                let (part, behind) = rest.split_at(*length);
+                by_parts.add(part);
+                rest = behind;
+            }
+            by_parts.add(rest);
+            assert_eq!(by_parts.finish(), WRITTEN.of_pieces(&body, PIECE), "{lengths:?}");
+        }
+    }
+
+    #[test]
+    fn the_sums_of_a_body_never_pass_for_a_body() {
+        let sums: Vec<Sum> = (0..40).map(|number| [number; 16]).collect();
+        for algorithm in [Algorithm::Blake3, Algorithm::Xxh3] {
+            for count in [0, 2, 3, 15, 16, 40] {
+                let sums = &sums[..count];
+                assert_ne!(algorithm.of_sums(sums), algorithm.of_piece(sums.as_flattened()), "{algorithm:?} {count}");
+            }
         }
     }
 }

@@ -1,8 +1,8 @@
 //! A response that the origin confirmed gets a new head, and its body stays where it is.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::support::*;
+use super::{damage::copied, support::*};
 use crate::{
     clock::Timestamp,
     message::StoredHead,
@@ -61,6 +61,32 @@ fn a_confirmed_response_gets_a_new_head_and_its_body_is_not_written_again() {
             assert_eq!(store.stats().damaged, 0);
         });
     }
+}
+
+/// The golden folder was written with records of version 2, whose sums are made in another way.
+#[test]
+fn a_folder_with_records_of_version_2_answers_and_its_responses_get_new_heads() {
+    run(async {
+        let folder = folder();
+        let options = Options { memory: 0, ..options(folder.path()) };
+        let golden = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/folder-v2");
+        copied(&golden, &options.folder);
+        let store = open(options.clone()).await;
+        let stored = [("inline", 200), ("small", 300), ("usual", 70_000), ("large", 66_000)];
+        for (name, length) in stored {
+            assert_eq!(served(&store, name).await, Some(content(name, length)), "{name}");
+            freshen(&store, name, 1).await;
+        }
+        put(&store, "new", 70_000);
+        store.close().await;
+        let store = open(options).await;
+        for (name, length) in stored {
+            assert_freshened(&store, name, 1, length).await;
+        }
+        assert_eq!(served(&store, "new").await, Some(content("new", 70_000)));
+        assert_eq!((store.stats().damaged, store.stats().responses), (0, 5));
+        store.close().await;
+    });
 }
 
 /// Puts what nobody asks for again until this holds, at most so often.

@@ -22,7 +22,6 @@ use crate::{
             prefix,
             print::{Entry, Print, Size},
             record::{self, BodyForm},
-            sums::{sum_of_sums, sums},
         },
         response::{StoredBody, StoredResponse},
         tiers::{
@@ -333,11 +332,12 @@ impl Generations {
 
 /// Returns true if these bytes were written to that place. The file may have been damaged since.
 fn is_the_body(home: &Home, bytes: &[u8]) -> bool {
-    let Location { length, piece, sums: sum, .. } = home.location;
-    length == bytes.len() as u64 && sum_of_sums(&sums(bytes, piece)) == sum
+    let Location { length, piece, sums, algorithm, .. } = home.location;
+    length == bytes.len() as u64 && algorithm.of_sums(&algorithm.of_pieces(bytes, piece)) == sums
 }
 
 /// Returns true if the same bytes are in both places: a body may have been copied since.
 fn is_same(home: &Home, other: &Home) -> bool {
-    (home.location.length, home.location.sums) == (other.location.length, other.location.sums)
+    let Location { length, sums, algorithm, .. } = home.location;
+    (length, sums, algorithm) == (other.location.length, other.location.sums, other.location.algorithm)
 }

@@ -17,6 +17,7 @@ use crate::{
         prefix::{self, HEAD_LIMIT, Prefix},
         record::{BodyForm, Record, RecordBody, Variant, decode, decode_variant, encode},
         sections,
+        sums::{Algorithm, WRITTEN},
     },
     store::fuzzing::mended,
 };
@@ -25,7 +26,14 @@ const KEY: CacheKey = CacheKey([0xab; 32]);
 const PRIMARY: CacheKey = CacheKey([0xcd; 32]);
 
 fn home() -> Home {
-    let location = Location { file: FileName::Body(7), offset: 4_096, length: 1 << 40, piece: 65_536, sums: [9; 16] };
+    let location = Location {
+        file: FileName::Body(7),
+        offset: 4_096,
+        length: 1 << 40,
+        piece: 65_536,
+        sums: [9; 16],
+        algorithm: WRITTEN,
+    };
     Home { generation: 3, location }
 }
 
@@ -92,12 +100,31 @@ fn beside(head: &StoredHead) -> Vec<u8> {
 
 /// What each version wrote can be read for ever, and this version writes what it always wrote.
 #[test]
-fn golden_records_of_version_2_are_read_and_written_byte_for_byte() {
-    let (primary, head, body) = response(&KEY, &golden("record-v2-inline", &inline(&small_head(), b"the body")));
+fn golden_records_of_version_3_are_read_and_written_byte_for_byte() {
+    let (primary, head, body) = response(&KEY, &golden("record-v3-inline", &inline(&small_head(), b"the body")));
     assert!(matches!(body, RecordBody::Inline(body) if body == b"the body"[..]));
     assert_eq!((primary, head), (PRIMARY, small_head()));
-    let (primary, head, body) = response(&KEY, &golden("record-v2-beside", &beside(&full_head())));
+    let (primary, head, body) = response(&KEY, &golden("record-v3-beside", &beside(&full_head())));
     assert!(matches!(body, RecordBody::Beside(found) if found == home()));
+    assert_eq!((primary, head), (KEY, full_head()));
+}
+
+/// Its sums are of blake3. It is written again where a body of that time gets a new head.
+#[test]
+fn golden_records_of_version_2_are_read_and_those_of_its_bodies_written_byte_for_byte() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let record = std::fs::read(folder.join("record-v2-inline")).expect("a golden file");
+    let (primary, head, body) = response(&KEY, &record);
+    assert!(matches!(body, RecordBody::Inline(body) if body == b"the body"[..]));
+    assert_eq!((primary, head), (PRIMARY, small_head()));
+    let mut damaged = record;
+    *damaged.last_mut().expect("a body") ^= 1;
+    assert!(decode(&KEY, &damaged).is_none(), "its body is verified");
+    let Home { generation, location } = home();
+    let old = Home { generation, location: Location { algorithm: Algorithm::Blake3, ..location } };
+    let written = encode(&KEY, &KEY, &full_head(), BodyForm::Beside(old)).expect("encoded");
+    let (primary, head, body) = response(&KEY, &golden("record-v2-beside", &written));
+    assert!(matches!(body, RecordBody::Beside(found) if found == old));
     assert_eq!((primary, head), (KEY, full_head()));
 }
 
@@ -134,16 +161,16 @@ fn resealed(record: &[u8], at: usize, bytes: &[u8], inline: usize) -> Vec<u8> {
     let mut record = record.to_vec();
     record[at..at + bytes.len()].copy_from_slice(bytes);
     let end = record.len() - inline;
-    prefix::seal(&KEY, &mut record[..end]);
+    prefix::seal(&KEY, WRITTEN, &mut record[..end]);
     record
 }
 
 #[test]
 fn a_sound_record_of_another_version_or_with_an_unknown_flag_is_no_record() {
     let record = inline(&small_head(), b"body");
-    assert!(decode(&KEY, &resealed(&record, 0, &[2], 4)).is_some());
+    assert!(decode(&KEY, &resealed(&record, 0, &[3], 4)).is_some());
     // one that is no variant any more, or says that its body is in a file, has its head elsewhere
-    for (at, byte) in [(0, 1), (0, 3), (1, 0), (1, 24), (1, 40), (2, 1)] {
+    for (at, byte) in [(0, 1), (0, 2), (0, 4), (1, 0), (1, 24), (1, 40), (2, 1)] {
         assert!(decode(&KEY, &resealed(&record, at, &[byte], 4)).is_none(), "{byte} at {at}");
     }
     let primary = record.windows(32).position(|bytes| bytes == PRIMARY.0).expect("its primary key");
@@ -229,12 +256,13 @@ fn sections_that_are_too_long_missing_out_of_order_or_not_all_used_make_the_reco
 
 #[test]
 fn a_body_is_moved_without_its_head_and_a_damaged_record_is_not() {
-    let location = Location { file: FileName::Segment(1), offset: 5, length: 6, piece: 8, sums: [8; 16] };
+    let location =
+        Location { file: FileName::Segment(1), offset: 5, length: 6, piece: 8, sums: [8; 16], algorithm: WRITTEN };
     let moved = Home { generation: 99, location };
     let record = prefix::relocated(&KEY, &beside(&full_head()), moved).expect("moved");
     assert_eq!(record, encode(&KEY, &KEY, &full_head(), BodyForm::Beside(moved)).expect("encoded"));
     assert!(prefix::relocated(&PRIMARY, &record, moved).is_none(), "of another key");
-    for other in [inline(&small_head(), b"body"), resealed(&record, 0, &[3], 0), [&record[..], &[0]].concat()] {
+    for other in [inline(&small_head(), b"body"), resealed(&record, 0, &[4], 0), [&record[..], &[0]].concat()] {
         assert_eq!(prefix::relocated(&KEY, &other, moved), None);
     }
 }
