@@ -21,6 +21,7 @@
 //! | [`admin`] | the control socket: what a running Larder can be asked for |
 //! | [`commands`], [`explanation`] | the commands that need more than one question; what `larder explain` says, and how it is shown |
 //! | [`clock`] | the time; the only file that reads it |
+//! | `boxes` | boxes of futures, used again |
 //! | [`blocking`] | threads for what may block, and what panics, caught |
 //! | [`announce`], [`logging`], [`terminal`] | what Larder says on stderr, and how a terminal shows it |
 //! | [`descriptors`], [`allocator`] | what the system lends the process: open files, memory |
@@ -51,6 +52,7 @@ pub mod admin;
 pub mod allocator;
 pub mod announce;
 pub mod blocking;
+mod boxes;
 pub mod cli;
 pub mod client;
 pub mod clock;

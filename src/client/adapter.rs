@@ -22,9 +22,7 @@ pub(super) async fn answer(request: ServiceRequest) -> Result<ServiceResponse, a
     let Some((shared, (asked, reply))) = shared.zip(handed_over) else {
         return Ok(request.into_response(HttpResponse::InternalServerError().finish()));
     };
-    let Some(reply) = reply.await else {
-        return Ok(request.into_response(HttpResponse::InternalServerError().finish()));
-    };
+    let reply = reply.await;
     let answering = lane::begin(&mut shared.borrow_mut(), &asked, reply);
     Ok(request.into_response(respond(&shared, answering)))
 }

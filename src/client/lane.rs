@@ -13,7 +13,6 @@ use std::{
 
 use actix_http::body::MessageBody;
 use bytes::{Buf, Bytes};
-use futures_util::future::OptionFuture;
 
 use super::{
     Connection, Presented, Reply, ReplyBody, RequestBody, Trailers,
@@ -24,6 +23,7 @@ use super::{
     worker::WorkerHandle,
 };
 use crate::{
+    boxes::Boxes,
     fields::trailer::takes_trailers,
     message::{Method, Scheme, StatusCode, Version},
 };
@@ -45,17 +45,17 @@ pub(super) trait Core {
 }
 
 /// A future that becomes ready once, with an answer.
-type Pending = Pin<Box<dyn Future<Output = Option<Reply>>>>;
+type Pending = Pin<Box<dyn Future<Output = Reply>>>;
 
-/// A core that is a function. The place of a future that was ready at once is used again: it is too large to be cheap.
+/// A core that is a function.
 pub(super) struct Handler<H, F> {
     handler: H,
-    spare: Cell<Option<Pin<Box<OptionFuture<F>>>>>,
+    boxes: Boxes<F>,
 }
 
 impl<H, F> Handler<H, F> {
     pub fn new(handler: H) -> Handler<H, F> {
-        Handler { handler, spare: Cell::new(None) }
+        Handler { handler, boxes: Boxes::default() }
     }
 }
 
@@ -65,19 +65,14 @@ where
     F: Future<Output = Reply> + 'static,
 {
     fn begin(&self, presented: Presented) -> Pending {
-        Box::pin(OptionFuture::from(Some((self.handler)(presented))))
+        Box::pin(self.boxes.pin((self.handler)(presented)))
     }
 
     fn ask(&self, presented: Presented, cx: &mut Context<'_>) -> Result<Reply, Pending> {
-        let mut place = self.spare.take().unwrap_or_else(|| Box::pin(OptionFuture::from(None)));
-        place.set(OptionFuture::from(Some((self.handler)(presented))));
-        match place.as_mut().poll(cx) {
-            Poll::Ready(Some(reply)) => {
-                place.set(OptionFuture::from(None));
-                self.spare.set(Some(place));
-                Ok(reply)
-            }
-            _ => Err(place),
+        let mut answering = self.boxes.pin((self.handler)(presented));
+        match Pin::new(&mut answering).poll(cx) {
+            Poll::Ready(reply) => Ok(reply),
+            Poll::Pending => Err(Box::pin(answering)),
         }
     }
 }
@@ -166,11 +161,11 @@ impl Lane {
     fn poll_answer(&self, shared: &Shared, cx: &mut Context<'_>) -> Poll<Option<&'static [u8]>> {
         let Some((asked, mut reply)) = self.unanswered.take() else { return Poll::Ready(None) };
         match reply.as_mut().poll(cx) {
-            Poll::Ready(Some(reply)) => {
+            Poll::Ready(reply) => {
                 self.answer(shared, &asked, reply);
                 Poll::Ready(None)
             }
-            _ => self.await_answer(shared, (asked, reply), cx),
+            Poll::Pending => self.await_answer(shared, (asked, reply), cx),
         }
     }
 

@@ -4,14 +4,15 @@
 
 use std::{
     io,
-    pin::{Pin, pin},
+    mem::MaybeUninit,
+    pin::Pin,
     rc::Rc,
     task::{Context, Poll, Waker, ready},
 };
 
 use bytes::{Buf, BytesMut};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, ReadBuf},
+    io::{AsyncRead, ReadBuf},
     time::Instant,
 };
 
@@ -30,9 +31,11 @@ use crate::message::ConnectionScheme;
 /// Interim responses in front of one final response.
 const MAX_INTERIMS: usize = 32;
 
-/// The first reads of a body end here. awc reads so many bytes at a time: where the origin is fast enough, the others end at
-/// multiples of it then, and no part of them has to be copied to be hashed.
-const ALIGNED: usize = 32 << 10;
+/// The most bytes that are read at once as long as the head is incomplete: a short body comes with it.
+const FIRST: usize = 17 << 10;
+
+/// What awc sees of a head is no longer, in bytes.
+const SHOWN: usize = 96;
 
 /// The response, as far as it came.
 enum Rx {
@@ -56,8 +59,6 @@ pub(super) struct Connection {
     unread: BytesMut,
     /// `unread` may hold a whole head.
     parse: bool,
-    /// The bytes of the body that were read, and of its framing.
-    came: usize,
     /// For awc, before anything else.
     out: BytesMut,
     interims: usize,
@@ -84,7 +85,6 @@ impl Connection {
             sending: Sending::default(),
             unread: BytesMut::new(),
             parse: false,
-            came: 0,
             out: BytesMut::new(),
             interims: 0,
             keep: true,
@@ -158,7 +158,7 @@ impl Connection {
         self.bind(&exchange, exchange.authenticates);
         self.sending = Sending::of(&exchange);
         self.exchange = Some(exchange);
-        (self.rx, self.keep, self.parse, self.interims, self.came) = (Rx::Head, true, false, 0, 0);
+        (self.rx, self.keep, self.parse, self.interims) = (Rx::Head, true, false, 0);
     }
 
     fn bind(&mut self, exchange: &Exchange, by: Option<ConnectionScheme>) {
@@ -190,7 +190,8 @@ impl Connection {
             let held_back = matches!(self.rx, Rx::Ended) && self.sending.unfinished();
             if !self.out.is_empty() && !held_back {
                 let n = self.out.len().min(buf.remaining());
-                buf.put_slice(&self.out.split_to(n));
+                buf.put_slice(&self.out[..n]);
+                self.out.advance(n);
                 if self.out.is_empty() && matches!(self.rx, Rx::Ended) {
                     self.finish();
                 }
@@ -220,15 +221,18 @@ impl Connection {
                 }
             }
             let Some(io) = &mut self.io else { return self.fail(OriginError::Closed) };
-            let before = self.unread.len();
-            self.unread.reserve(4096);
-            match ready!(pin!(io.read_buf(&mut self.unread)).poll(cx)) {
-                Ok(n) if n > 0 => {
+            // on the stack, so that who waits for a head holds no buffer
+            let mut first = [const { MaybeUninit::uninit() }; FIRST];
+            let mut first = ReadBuf::uninit(&mut first);
+            let read = ready!(Pin::new(io).poll_read(cx, &mut first));
+            match first.filled() {
+                came @ [_, ..] if read.is_ok() => {
+                    self.unread.extend_from_slice(came);
                     if let Some(exchange) = &self.exchange {
                         exchange.responded.set(true);
                     }
                     // no head is complete without another line's end: spares the re-parsing of what comes slowly
-                    let line_end = memchr::memchr(b'\n', &self.unread[before..]).is_some();
+                    let line_end = memchr::memchr(b'\n', came).is_some();
                     self.parse = line_end || self.unread.len() > self.limits.head;
                 }
                 _ => return self.fail(OriginError::Closed),
@@ -279,6 +283,7 @@ impl Connection {
 
     /// What awc sees of the head: nothing but the framing, so that its parser cannot find another.
     fn show(&mut self, framing: Framing) {
+        self.out.reserve(SHOWN);
         // awc reads to the end of the stream only where the version is 1.0
         self.out.extend_from_slice(if framing == Framing::Close {
             b"HTTP/1.0 200 OK\r\n"
@@ -303,16 +308,7 @@ impl Connection {
         let start = buf.filled().len();
         if self.unread.is_empty() {
             let Some(io) = &mut self.io else { return self.fail(OriginError::Truncated) };
-            let most = ALIGNED.saturating_sub(self.came);
-            let read = if 0 < most && most < buf.remaining() {
-                let mut first = ReadBuf::new(buf.initialize_unfilled_to(most));
-                let read = ready!(Pin::new(io).poll_read(cx, &mut first));
-                let read_bytes = first.filled().len();
-                buf.advance(read_bytes);
-                read
-            } else {
-                ready!(Pin::new(io).poll_read(cx, buf))
-            };
+            let read = ready!(Pin::new(io).poll_read(cx, buf));
             if read.is_err() || buf.filled().len() == start {
                 // over TLS only close_notify is an end without an error
                 if read.is_ok() && matches!(self.rx, Rx::Close) {
@@ -323,11 +319,11 @@ impl Connection {
             }
         } else {
             let n = self.unread.len().min(buf.remaining());
-            buf.put_slice(&self.unread.split_to(n));
+            buf.put_slice(&self.unread[..n]);
+            self.unread.advance(n);
         }
         let bytes = &buf.filled()[start..];
         let got = bytes.len();
-        self.came = self.came.saturating_add(got);
         let (taken, ended) = match &mut self.rx {
             Rx::Length(left) => {
                 let taken = (*left).min(got as u64);

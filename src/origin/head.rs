@@ -159,7 +159,8 @@ impl Lines {
         length: Option<u64>,
         values: &Values<'_>,
     ) -> Result<Fields, &'static str> {
-        let mut fields = Fields::with_capacity(lines.len());
+        // one more for the Date that a recipient adds
+        let mut fields = Fields::with_capacity(lines.len() + 1);
         let mut length = length;
         for line in lines {
             let name = FieldName::from_bytes(line.name.as_bytes()).map_err(|_| "a field name is malformed")?;

@@ -64,7 +64,10 @@ use self::{
     tls::Tls,
     transport::Transport,
 };
-use crate::message::{ConnectionScheme, FieldValue, Fields, ResponseHead};
+use crate::{
+    boxes::Boxes,
+    message::{ConnectionScheme, FieldValue, Fields, ResponseHead},
+};
 
 impl Prepared {
     /// Connects to the origin, by TCP and TLS alone, and closes the connection again. Returns what is known of it.
@@ -142,17 +145,20 @@ impl Origin {
         let uri = Uri::from_static("http://origin/");
         let mut head = RequestHead::default();
         head.uri = uri.clone();
+        // else awc makes a map with it for each request
+        head.headers.insert(http::header::HOST, FieldValue::from_static("origin"));
         let head = Rc::new(head);
         // without limits of its own: what it is handed has been chosen already
         let awc = Rc::new(awc::Connector::new().connector(Handing).limit(0).finish());
+        let boxes = Boxes::default();
         let call: Call = Box::new(move || {
             let (awc, connect) = (awc.clone(), awc::Connect { uri: uri.clone(), addr: None });
             let head = RequestHeadType::Rc(head.clone(), None);
-            Box::pin(async move {
+            Box::pin(boxes.pin(async move {
                 let connection = awc.call(connect).await?;
                 let (_, payload) = connection.send_request(head, NoBody::new()).await?;
                 Ok(payload)
-            })
+            }))
         });
         let timeouts = Timeouts {
             connect: options.connect_timeout,

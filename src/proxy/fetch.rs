@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use http::header::RANGE;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     ask::{ask, spared, stand_in},
@@ -14,6 +14,7 @@ use super::{
     fill::{FillReader, Prospect},
     gaps,
     landing::{Audience, Filling, FlightKey, Flying, Landing, Looked},
+    led::Led,
     question::{Again, Content, Found, Question, Way, head_key, way},
     respond,
     verdict::{Answer, Tier, Verdict},
@@ -90,9 +91,7 @@ async fn lead_or_follow(
     match joined {
         Joined::Answered(answer) => *answer,
         Joined::Leads(lead) => {
-            let (told, tell) = oneshot::channel();
-            tokio::task::spawn_local(Box::pin(lead_flight(question, lead, Some(told))));
-            let fetched = tell.await.unwrap_or(Fetched::Failed(OriginError::Closed));
+            let fetched = Led::begin(question, lead).await;
             answer(&asked, fetched, verdict)
         }
         Joined::Alone(place) => {
@@ -119,7 +118,9 @@ pub fn refresh(asked: Asked, content: Content, found: Found) {
             {
                 return lead.land(Landing::Found(stored));
             }
-            lead_flight(question, lead, None).await;
+            // followers may be on other workers
+            let _held = question.asked.worker.hold();
+            ask(question, Some(lead)).await;
         });
     }
 }
@@ -218,31 +219,6 @@ fn validatable(question: &Question, landing: &Landing) -> Option<(Filling, FillR
         && filling.may_be_joined(asked.cx.clock.now());
     let reader = if fits { FillReader::of(&filling.fill)? } else { return None };
     Some((filling.clone(), reader))
-}
-
-/// Asks the origin for all followers, and for the request behind `told`. If all of them leave before the answer comes,
-/// the question is given up. A few such questions go on, because the next request may use the answer.
-async fn lead_flight(question: Question, lead: Flying, told: Option<oneshot::Sender<Fetched>>) {
-    // followers may be on other workers
-    let _held = question.asked.worker.hold();
-    let followers = lead.followers();
-    let site = question.asked.site.clone();
-    let mut asking = Box::pin(ask(question, Some(lead)));
-    let Some(mut told) = told else {
-        asking.await;
-        return;
-    };
-    let deserted = async {
-        told.closed().await;
-        followers.gone().await;
-        if let Some(_place) = site.origin.unattended() {
-            std::future::pending().await
-        }
-    };
-    tokio::select! {
-        fetched = &mut asking => drop(told.send(fetched)),
-        () = deserted => log::debug!("a question to the origin was given up: nobody waits for its answer"),
-    }
 }
 
 /// Makes the answer for the client whose request went to the origin.

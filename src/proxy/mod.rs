@@ -30,6 +30,7 @@ mod judgement;
 mod keep;
 mod keying;
 mod landing;
+mod led;
 mod locating;
 mod observed;
 mod outcome;
