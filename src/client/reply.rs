@@ -20,17 +20,26 @@ pub struct Reply {
     pub trailers: Trailers,
 }
 
-/// The fields behind a body. They are known when its last piece is. Cheap to clone: all clones are the same.
+/// The fields behind a body. They are known when its last piece is. Cheap to clone: all clones are the same. The default has
+/// none, and no place for any: most replies are so.
 #[derive(Clone, Default)]
-pub struct Trailers(Rc<RefCell<Fields>>);
+pub struct Trailers(Option<Rc<RefCell<Fields>>>);
 
 impl Trailers {
+    /// Returns a place for trailers that are not known yet.
+    pub fn to_come() -> Trailers {
+        Trailers(Some(Rc::default()))
+    }
+
+    /// Sets the trailers, where there is a place for them.
     pub fn set(&self, fields: Fields) {
-        self.0.replace(fields);
+        if let Some(place) = &self.0 {
+            place.replace(fields);
+        }
     }
 
     pub(super) fn take(&self) -> Fields {
-        self.0.take()
+        self.0.as_ref().map(|place| place.take()).unwrap_or_default()
     }
 }
 

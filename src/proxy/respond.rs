@@ -202,7 +202,7 @@ pub fn relayed(asked: &Asked, response: OriginResponse, verdict: Verdict) -> Ans
     let OriginResponse { head, length, body, .. } = response;
     let verdict = Verdict { steered: Some(asked.steered.answer(&head)), ..verdict };
     let fields = relayed_fields(asked, &head.fields, |_| false);
-    let trailers = Trailers::default();
+    let trailers = Trailers::to_come();
     let body = match (asked.request.method == Method::HEAD, head.status.as_u16()) {
         (true, _) => ReplyBody::Empty(length),
         (_, 204 | 304) => ReplyBody::Empty(None),
