@@ -5,14 +5,14 @@ use std::{cell::RefCell, fs::File, io, os::unix::fs::FileExt, pin::Pin, rc::Rc, 
 use bytes::Bytes;
 use futures_core::Stream;
 
-use crate::message::{Fields, StatusCode, WrittenFields};
+use crate::message::{Fields, StatusCode, WrittenLines};
 
 /// The core's answer to one request. Content-Length, Transfer-Encoding and Connection follow from `body` and the
 /// connection; if they stand in `fields` they are left out. Date is added if there is none. A 400 ends the connection.
 pub struct Reply {
     pub status: StatusCode,
     /// They stand before `fields`, and none of them is Upgrade.
-    pub written: Option<WrittenFields>,
+    pub written: Option<WrittenLines>,
     /// They are sent in this order.
     pub fields: Fields,
     pub body: ReplyBody,

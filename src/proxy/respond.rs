@@ -84,8 +84,7 @@ pub fn stored(
         .or_derive(|| lines::written(&relayed_fields(asked, &head.head.fields, |name| *name == header::AGE)));
     let verdict = aged(asked, stored, verdict, now);
     let body = body(&asked.request, source, 0, Some(length));
-    Answer::new(head.head.status, Fields::with_capacity(4), body, Some(&asked.cx.via), verdict)
-        .with_written(written.clone())
+    Answer::of_written(head.head.status, written.clone(), body, &asked.cx.via, verdict)
 }
 
 /// Makes an answer from a response that another request fetches. `cookies` are the cookies that the origin sent to this
