@@ -100,9 +100,10 @@ pub async fn serve(cx: Rc<Context>, mut presented: Presented) -> Reply {
     let said = believe(peer, scheme, fields, &cx.trusted);
     let mut observed = Observed::begin(&cx, &presented);
     let mut answer = match admit(cx, presented, &said).await {
-        Ok(admitted) => {
-            observed.chose(&admitted.asked.site);
-            handle(admitted).await
+        Ok(Admitted { asked, content, connection }) => {
+            observed.chose(&asked.site);
+            let found = find(&asked, &content).await;
+            answer(asked, content, connection, found).await
         }
         Err(refusal) => {
             if let Refusal::Foreign(host) = &refusal {
@@ -118,13 +119,6 @@ pub async fn serve(cx: Rc<Context>, mut presented: Presented) -> Reply {
         steered.change(&mut answer.reply.fields);
     }
     observed.end(answer)
-}
-
-/// Answers a request that was admitted.
-async fn handle(admitted: Admitted) -> Answer {
-    let Admitted { asked, content, connection } = admitted;
-    let found = find(&asked, &content).await;
-    answer(asked, content, connection, found).await
 }
 
 /// Returns true if the client's connection to the origin is authenticated, or will be by this request.

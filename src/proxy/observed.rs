@@ -71,7 +71,7 @@ impl Observed {
     /// client takes no more of it.
     pub fn end(self, answer: Answer) -> Reply {
         let Answer { mut reply, verdict } = answer;
-        let mut observation = self.0;
+        let Observed(mut observation) = self;
         // the client does not get this answer: it has left, or the client side has answered
         if observation.connection.content_failure().is_some() {
             return reply;
@@ -168,10 +168,14 @@ impl Observation {
 
     /// Logs and counts the request: at once, or, if the client has ended its side of the connection, when it is known
     /// whether it has left.
-    fn end(mut self) {
-        if self.outcome.end != End::Whole || !self.connection.has_ended_its_side() {
-            return;
+    fn end(self) {
+        if self.outcome.end == End::Whole && self.connection.has_ended_its_side() {
+            self.end_by_fate();
         }
+    }
+
+    /// Logs and counts the request when it is known whether the client, which has ended its side, has left.
+    fn end_by_fate(mut self) {
         self.note_time();
         let may_have_got_nothing = self.connection.may_have_got_nothing(self.outcome.sent);
         let connection = self.connection.clone();

@@ -106,8 +106,8 @@ pub enum Look {
 }
 
 /// Looks up what is stored for a request that is answered (RFC 9111 §4.1).
-pub async fn find(asked: &Asked, content: &Content) -> Found {
-    look(asked, content, Look::Use).await
+pub fn find(asked: &Asked, content: &Content) -> impl Future<Output = Found> {
+    look(asked, content, Look::Use)
 }
 
 /// Looks up what is stored for a request (RFC 9111 §4.1).
