@@ -2,8 +2,6 @@
 
 use std::net::{Ipv6Addr, SocketAddr};
 
-use memchr::memchr;
-
 use crate::message::Scheme;
 
 /// `host [":" port]` (RFC 3986 §3.2) in one spelling: lower case, without a trailing dot or the scheme's own port.
@@ -16,14 +14,11 @@ pub fn normal_authority(authority: &str, scheme: Scheme) -> Option<String> {
             (format!("[{address}]"), port.strip_prefix(':').or_else(|| port.is_empty().then_some(""))?)
         }
         None => {
-            let colon = memchr(b':', authority.as_bytes());
-            let (host, port) = colon.map_or((authority, ""), |colon| (&authority[..colon], &authority[colon + 1..]));
+            let end = authority.bytes().position(|byte| !OF_NAMES[byte as usize]).unwrap_or(authority.len());
+            let (host, behind) = authority.split_at(end);
+            let port = if behind.is_empty() { "" } else { behind.strip_prefix(':')? };
             let name = host.strip_suffix('.').unwrap_or(host);
-            if name.is_empty()
-                || name.starts_with('.')
-                || name.ends_with('.')
-                || !name.bytes().all(|byte| OF_NAMES[byte as usize])
-            {
+            if name.is_empty() || name.starts_with('.') || name.ends_with('.') {
                 return None;
             }
             // with room for the port

@@ -130,7 +130,7 @@ fn is_bound(request: &Request, connection: &Connection) -> bool {
 /// Answers from the stored response, from the origin, or with a refusal.
 async fn answer(asked: Asked, content: Content, connection: Connection, found: Found) -> Answer {
     let now = asked.cx.clock.now();
-    let decision = decide(&asked, &content, &found, is_bound(&asked.request, &connection), now);
+    let decision = decide(&asked, &content, &found, || is_bound(&asked.request, &connection), now);
     match decision {
         Reuse::Serve(stored, reason) => respond::hit(&asked, stored, reason, found.tier, now),
         Reuse::Refresh(stored, reason) => {

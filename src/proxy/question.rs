@@ -211,7 +211,7 @@ pub fn decide<'a>(
     asked: &Asked,
     content: &Content,
     found: &'a Found,
-    is_bound: bool,
+    is_bound: impl FnOnce() -> bool,
     now: Timestamp,
 ) -> Reuse<&'a StoredResponse> {
     let request = &*asked.request;
@@ -224,7 +224,7 @@ pub fn decide<'a>(
     };
     match decision {
         Reuse::Serve(..) => decision,
-        _ if is_bound => alone(decision),
+        _ if is_bound() => alone(decision),
         _ => decision,
     }
 }

@@ -161,7 +161,7 @@ fn host(fields: &Fields, version: Version, scheme: Scheme) -> Result<String, Ref
     let mut lines = fields.values(&header::HOST);
     match (lines.next(), lines.next()) {
         (Some(value), None) => {
-            let host = std::str::from_utf8(value.as_bytes()).ok().and_then(|value| normal_authority(value, scheme));
+            let host = value.to_str().ok().and_then(|value| normal_authority(value, scheme));
             host.ok_or(Refusal::Host("the Host field is no host name"))
         }
         (None, _) if version == Version::Http10 => Ok(String::new()),
