@@ -26,6 +26,15 @@ pub struct WrittenFields {
     pub dated: bool,
 }
 
+/// The field lines of one answer from a stored response, as bytes.
+#[derive(Debug)]
+pub struct WrittenLines {
+    /// The lines of the stored response, but for those that Larder adds.
+    pub stored: WrittenFields,
+    /// The lines that Larder adds, behind the others. None of them is Date.
+    pub own: Vec<u8>,
+}
+
 impl Fields {
     pub fn new() -> Fields {
         Fields::default()

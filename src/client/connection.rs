@@ -239,10 +239,11 @@ impl State {
     }
 
     fn take_head(&mut self) -> Result<Option<&'static [u8]>, Refusal> {
+        if self.input.is_empty() {
+            return Ok(None);
+        }
         let Some(head) = self.scan.head(&mut self.input, &self.worker.options)? else {
-            if !self.input.is_empty() {
-                self.begun.get_or_insert_with(clock::instant);
-            }
+            self.begun.get_or_insert_with(clock::instant);
             return Ok(None);
         };
         self.worker.options.counters.requests.add();

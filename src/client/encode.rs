@@ -9,7 +9,7 @@ use http::header;
 
 use crate::{
     fields::lines,
-    message::{Fields, StatusCode, Version, WrittenFields},
+    message::{Fields, StatusCode, Version, WrittenLines},
 };
 
 /// A date of RFC 9110 §5.6.7.
@@ -59,14 +59,14 @@ pub(super) fn head(
     out: Vec<u8>,
     frame: Frame,
     status: StatusCode,
-    written: Option<&WrittenFields>,
+    written: Option<&WrittenLines>,
     fields: &Fields,
     date: &Date,
     body: &[u8],
 ) -> Vec<u8> {
-    let dated = written.is_some_and(|written| written.dated) || fields.contains(&header::DATE);
-    let written = written.map_or(&[][..], |written| &written.lines);
-    let mut size = written.len() + lines::size(fields);
+    let dated = written.is_some_and(|written| written.stored.dated) || fields.contains(&header::DATE);
+    let written: [&[u8]; 2] = written.map(|WrittenLines { stored, own }| [&stored.lines[..], own]).unwrap_or_default();
+    let mut size = written[0].len() + written[1].len() + lines::size(fields);
     let (mut digits, connection) = ([0; 20], frame.connection(fields.contains(&header::UPGRADE)));
     let length: Option<(&str, &[u8])> = match frame.length {
         Length::Untold => None,
@@ -85,7 +85,7 @@ pub(super) fn head(
             out.extend_from_slice(part);
         }
     }
-    out.extend_from_slice(written);
+    written.into_iter().for_each(|lines| out.extend_from_slice(lines));
     let mut out = end(out, fields);
     out.extend_from_slice(body);
     out
@@ -167,7 +167,8 @@ mod tests {
 
     fn text(frame: Frame, status: u16, lines: &[(&'static str, &'static str)]) -> String {
         let (status, fields) = (StatusCode::from_u16(status).unwrap(), fields(lines));
-        let at_once = head(Vec::new(), frame, status, Some(&lines::written(&fields)), &Fields::new(), DATE, b"");
+        let written = WrittenLines { stored: lines::written(&fields), own: Vec::new() };
+        let at_once = head(Vec::new(), frame, status, Some(&written), &Fields::new(), DATE, b"");
         let head = head(Vec::new(), frame, status, None, &fields, DATE, b"");
         assert!(at_once == head || fields.contains(&header::UPGRADE));
         assert_eq!(head.capacity(), head.len(), "one allocation, without room to spare");

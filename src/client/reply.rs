@@ -5,14 +5,14 @@ use std::{cell::RefCell, fs::File, io, os::unix::fs::FileExt, pin::Pin, rc::Rc, 
 use bytes::Bytes;
 use futures_core::Stream;
 
-use crate::message::{Fields, StatusCode, WrittenFields};
+use crate::message::{Fields, StatusCode, WrittenLines};
 
 /// The core's answer to one request. Content-Length, Transfer-Encoding and Connection follow from `body` and the
 /// connection; if they stand in `fields` they are left out. Date is added if there is none. A 400 ends the connection.
 pub struct Reply {
     pub status: StatusCode,
     /// They stand before `fields`, and none of them is Upgrade.
-    pub written: Option<WrittenFields>,
+    pub written: Option<WrittenLines>,
     /// They are sent in this order.
     pub fields: Fields,
     pub body: ReplyBody,
@@ -20,17 +20,26 @@ pub struct Reply {
     pub trailers: Trailers,
 }
 
-/// The fields behind a body. They are known when its last piece is. Cheap to clone: all clones are the same.
+/// The fields behind a body. They are known when its last piece is. Cheap to clone: all clones are the same. The default has
+/// none, and no place for any: most replies are so.
 #[derive(Clone, Default)]
-pub struct Trailers(Rc<RefCell<Fields>>);
+pub struct Trailers(Option<Rc<RefCell<Fields>>>);
 
 impl Trailers {
+    /// Returns a place for trailers that are not known yet.
+    pub fn to_come() -> Trailers {
+        Trailers(Some(Rc::default()))
+    }
+
+    /// Sets the trailers, where there is a place for them.
     pub fn set(&self, fields: Fields) {
-        self.0.replace(fields);
+        if let Some(place) = &self.0 {
+            place.replace(fields);
+        }
     }
 
     pub(super) fn take(&self) -> Fields {
-        self.0.take()
+        self.0.as_ref().map(|place| place.take()).unwrap_or_default()
     }
 }
 

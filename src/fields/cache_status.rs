@@ -5,6 +5,9 @@ use std::borrow::Cow;
 use super::CACHE_STATUS;
 use crate::message::{FieldValue, Fields};
 
+/// The length of most members, in bytes, rounded up.
+const MEMBER: usize = 64;
+
 /// What this cache did with one request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CacheStatus {
@@ -27,44 +30,57 @@ pub struct CacheStatus {
 }
 
 impl CacheStatus {
-    /// Writes the member of this cache: `larder; hit; ttl=30; detail="..."`.
-    // every answer has a member: it is put together in one piece, without formatting
+    /// Returns the member of this cache: `larder; hit; ttl=30; detail="..."`.
     pub fn member(&self) -> String {
-        let (mut status, mut ttl) = (itoa::Buffer::new(), itoa::Buffer::new());
-        let status = self.fwd_status.map(|number| status.format(number));
-        let ttl = self.ttl.map(|seconds| ttl.format(seconds));
-        let detail = self.detail.as_ref().map(|detail| match detail {
-            Cow::Borrowed(words) => Cow::Borrowed(*words),
-            Cow::Owned(words) => Cow::Owned(escaped(words)),
-        });
-        let because = self.because.filter(|_| detail.is_some());
-        let flag = |is_set: bool, text: &'static str| if is_set { text } else { "" };
-        let parts = [
-            "larder",
-            flag(self.hit, "; hit"),
-            flag(self.fwd.is_some(), "; fwd="),
-            self.fwd.unwrap_or_default(),
-            flag(status.is_some(), "; fwd-status="),
-            status.unwrap_or_default(),
-            flag(self.stored, "; stored"),
-            flag(self.collapsed, "; collapsed"),
-            flag(ttl.is_some(), "; ttl="),
-            ttl.unwrap_or_default(),
-            flag(detail.is_some(), "; detail=\""),
-            detail.as_deref().unwrap_or_default(),
-            flag(because.is_some(), ": "),
-            because.unwrap_or_default(),
-            flag(detail.is_some(), "\""),
-        ];
-        // of the exact size, so that a field value can be made of it without a copy
-        let mut member = String::with_capacity(parts.iter().map(|part| part.len()).sum());
-        parts.iter().filter(|part| !part.is_empty()).for_each(|part| member.push_str(part));
-        member
+        let mut member = Vec::new();
+        self.write(&mut member);
+        String::from_utf8(member).unwrap_or_default()
+    }
+
+    /// Appends the member to `out`: printable ASCII.
+    // every answer has a member: it is written without formatting
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"larder");
+        if self.hit {
+            out.extend_from_slice(b"; hit");
+        }
+        if let Some(fwd) = self.fwd {
+            out.extend_from_slice(b"; fwd=");
+            out.extend_from_slice(fwd.as_bytes());
+        }
+        if let Some(status) = self.fwd_status {
+            out.extend_from_slice(b"; fwd-status=");
+            out.extend_from_slice(itoa::Buffer::new().format(status).as_bytes());
+        }
+        if self.stored {
+            out.extend_from_slice(b"; stored");
+        }
+        if self.collapsed {
+            out.extend_from_slice(b"; collapsed");
+        }
+        if let Some(ttl) = self.ttl {
+            out.extend_from_slice(b"; ttl=");
+            out.extend_from_slice(itoa::Buffer::new().format(ttl).as_bytes());
+        }
+        if let Some(detail) = &self.detail {
+            out.extend_from_slice(b"; detail=\"");
+            match detail {
+                Cow::Borrowed(words) => out.extend_from_slice(words.as_bytes()),
+                Cow::Owned(words) => out.extend_from_slice(escaped(words).as_bytes()),
+            }
+            if let Some(because) = self.because {
+                out.extend_from_slice(b": ");
+                out.extend_from_slice(because.as_bytes());
+            }
+            out.push(b'"');
+        }
     }
 
     /// Appends the member behind those of the caches that are nearer to the origin.
     pub fn append_to(&self, fields: &mut Fields) {
-        if let Ok(value) = FieldValue::try_from(self.member()) {
+        let mut member = Vec::with_capacity(MEMBER);
+        self.write(&mut member);
+        if let Ok(value) = FieldValue::from_bytes(&member) {
             fields.append(CACHE_STATUS.clone(), value);
         }
     }

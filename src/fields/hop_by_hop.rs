@@ -47,6 +47,9 @@ fn is_end_to_end(name: &FieldName) -> bool {
 
 /// Returns the names that Connection nominates.
 fn nominated(fields: &Fields) -> Vec<FieldName> {
+    if !fields.contains(&CONNECTION) {
+        return Vec::new();
+    }
     let lines = fields.values(&CONNECTION).flat_map(|line| members(line.as_bytes()));
     // keep-alive is removed in any case, and most origins nominate it
     let others = lines.filter(|member| !member.eq_ignore_ascii_case(b"keep-alive"));

@@ -39,8 +39,8 @@ pub fn may_trail(name: &FieldName) -> bool {
 
 /// Returns true if the sender of a request takes trailers (RFC 9110 §10.1.4).
 pub fn takes_trailers(request: &Fields) -> bool {
-    let mut members = request.values(&header::TE).flat_map(|line| members(line.as_bytes()));
-    members.any(|member| member.eq_ignore_ascii_case(b"trailers"))
+    let is_trailers = |member: &[u8]| member.eq_ignore_ascii_case(b"trailers");
+    request.values(&header::TE).any(|line| members(line.as_bytes()).any(is_trailers))
 }
 
 #[cfg(test)]

@@ -43,7 +43,8 @@ pub struct Admitted {
 pub struct Understood {
     pub served: Rc<Served>,
     pub site: Rc<Site>,
-    pub request: Request,
+    // made at its last place, because it is large
+    pub request: Rc<Request>,
     pub steered: Steered,
     /// A POST may be answered from the cache, as a QUERY is.
     may_be_query: bool,
@@ -83,7 +84,7 @@ pub fn understand(
 ) -> Result<Understood, Refusal> {
     let served = cx.sites.served();
     let rules = request::Rules { names: cx.names(&served, local), pseudonym: &cx.pseudonym, said };
-    let request = request::parse(head, fields, &rules)?;
+    let request = Rc::new(request::parse(head, fields, &rules)?);
     let site = choose(&served, &request)?;
     let steered = site.book.steered(&request);
     let is_post = request.method == Method::POST;
@@ -108,7 +109,8 @@ impl Understood {
         worker: WorkerHandle,
     ) -> Result<Asked, Refusal> {
         let asks_with_content = self.asks_with_content();
-        let Understood { served, site, mut request, steered, may_be_query } = self;
+        let Understood { served, site, request: mut shared, steered, may_be_query } = self;
+        let request = Rc::make_mut(&mut shared);
         if asks_with_content {
             request.content = match content {
                 Content::None => Some(key::content_digest(&request.fields, b"")),
@@ -116,17 +118,17 @@ impl Understood {
                 Content::Stream(_) => None,
             };
         }
-        request.as_query = may_be_query && !may_change(&request, content);
+        request.as_query = may_be_query && !may_change(request, content);
         if !request.as_query && may_be_query {
             request.content = None;
         }
         // what is too long for the key is relayed, for this client alone
         let is_shared = !matches!(content, Content::Stream(_));
-        shape(&site, &steered, is_shared, &mut request)?;
+        shape(&site, &steered, is_shared, request)?;
         let has_own_key = is_query(&request.method) || request.as_query;
         let method = if has_own_key { &request.method } else { &Method::GET };
         let primary = key(&site, &steered, method, &request.target, &request.fields);
-        Ok(Asked { cx, served, site, request: Rc::new(request), local, worker, primary, steered })
+        Ok(Asked { cx, served, site, request: shared, local, worker, primary, steered })
     }
 }
 

@@ -101,9 +101,10 @@ pub async fn serve(cx: Rc<Context>, mut presented: Presented) -> Reply {
     let said = believe(peer, scheme, fields, &cx.trusted);
     let mut observed = Observed::begin(&cx, &presented);
     let mut answer = match admit(cx, presented, &said).await {
-        Ok(admitted) => {
-            observed.chose(&admitted.asked.site);
-            handle(admitted).await
+        Ok(Admitted { asked, content, connection }) => {
+            observed.chose(&asked.site);
+            let found = find(&asked, &content).await;
+            answer(asked, content, connection, found).await
         }
         Err(refusal) => {
             if let Refusal::Foreign(host) = &refusal {
@@ -121,13 +122,6 @@ pub async fn serve(cx: Rc<Context>, mut presented: Presented) -> Reply {
     observed.end(answer)
 }
 
-/// Answers a request that was admitted.
-async fn handle(admitted: Admitted) -> Answer {
-    let Admitted { asked, content, connection } = admitted;
-    let found = find(&asked, &content).await;
-    answer(asked, content, connection, found).await
-}
-
 /// Returns true if the client's connection to the origin is authenticated, or will be by this request.
 fn is_bound(request: &Request, connection: &Connection) -> bool {
     let owner = connection.attachment::<Owner>().filter(|_| !request.forwarded);
@@ -137,7 +131,7 @@ fn is_bound(request: &Request, connection: &Connection) -> bool {
 /// Answers from the stored response, from the origin, or with a refusal.
 async fn answer(asked: Asked, content: Content, connection: Connection, found: Found) -> Answer {
     let now = asked.cx.clock.now();
-    let decision = decide(&asked, &content, &found, is_bound(&asked.request, &connection), now);
+    let decision = decide(&asked, &content, &found, || is_bound(&asked.request, &connection), now);
     match decision {
         Reuse::Serve(stored, reason) => respond::hit(&asked, stored, reason, found.tier, now),
         Reuse::Refresh(stored, reason) => {

@@ -69,9 +69,9 @@ impl Observed {
 
     /// Returns the reply. The outcome is logged and counted when the last byte of the reply was sent, or when the
     /// client takes no more of it.
-    pub fn end(self, answer: Answer) -> Reply {
+    pub fn end(mut self, answer: Answer) -> Reply {
         let Answer { mut reply, verdict } = answer;
-        let mut observation = self.0;
+        let observation = &mut self.0;
         // the client does not get this answer: it has left, or the client side has answered
         if observation.connection.content_failure().is_some() {
             return reply;
@@ -82,7 +82,7 @@ impl Observed {
         (outcome.status, outcome.verdict) = (Some(reply.status), Some(verdict));
         reply.body = match reply.body {
             ReplyBody::Stream { length, pieces } => {
-                let watched = Watched { pieces, left: length, observation: Ending(Some(observation)) };
+                let watched = Watched { pieces, left: length, observation: Ending(Some(self.0)) };
                 ReplyBody::Stream { length, pieces: Box::pin(watched) }
             }
             body => {
@@ -95,7 +95,9 @@ impl Observed {
                     0
                 };
                 (outcome.end, outcome.took) = (End::Whole, waited);
-                observation.end();
+                if observation.awaits_fate() {
+                    self.0.await_fate();
+                }
                 body
             }
         };
@@ -140,7 +142,7 @@ impl Stream for Watched {
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        self.0.take().into_iter().for_each(Observation::end);
+        self.0.take_if(|observation| observation.awaits_fate()).into_iter().for_each(Observation::await_fate);
     }
 }
 
@@ -166,12 +168,14 @@ impl Observation {
         }
     }
 
-    /// Logs and counts the request: at once, or, if the client has ended its side of the connection, when it is known
-    /// whether it has left.
-    fn end(mut self) {
-        if self.outcome.end != End::Whole || !self.connection.has_ended_its_side() {
-            return;
-        }
+    /// Returns true if the answer is whole, and the client has ended its side of the connection: whether it has left is not
+    /// known yet.
+    fn awaits_fate(&self) -> bool {
+        self.outcome.end == End::Whole && self.connection.has_ended_its_side()
+    }
+
+    /// Logs and counts the request when it is known whether the client has left.
+    fn await_fate(mut self) {
         self.note_time();
         let may_have_got_nothing = self.connection.may_have_got_nothing(self.outcome.sent);
         let connection = self.connection.clone();

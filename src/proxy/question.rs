@@ -106,8 +106,8 @@ pub enum Look {
 }
 
 /// Looks up what is stored for a request that is answered (RFC 9111 §4.1).
-pub async fn find(asked: &Asked, content: &Content) -> Found {
-    look(asked, content, Look::Use).await
+pub fn find(asked: &Asked, content: &Content) -> impl Future<Output = Found> {
+    look(asked, content, Look::Use)
 }
 
 /// Looks up what is stored for a request (RFC 9111 §4.1).
@@ -211,7 +211,7 @@ pub fn decide<'a>(
     asked: &Asked,
     content: &Content,
     found: &'a Found,
-    is_bound: bool,
+    is_bound: impl FnOnce() -> bool,
     now: Timestamp,
 ) -> Reuse<&'a StoredResponse> {
     let request = &*asked.request;
@@ -224,7 +224,7 @@ pub fn decide<'a>(
     };
     match decision {
         Reuse::Serve(..) => decision,
-        _ if is_bound => alone(decision),
+        _ if is_bound() => alone(decision),
         _ => decision,
     }
 }

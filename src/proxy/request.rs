@@ -138,12 +138,11 @@ pub fn parse(presented: Head<'_>, mut fields: Fields, rules: &Rules<'_>) -> Resu
     if fields.values(&header::EXPECT).any(|expect| !expect.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
         return Err(Refusal::Expectation);
     }
-    let max_forwards = FieldName::from_static("max-forwards");
     if matches!(*presented.method, Method::OPTIONS | Method::TRACE)
-        && let Some(hops) = fields.only(&max_forwards).and_then(|hops| hops.to_str().ok()?.parse::<u32>().ok())
+        && let Some(hops) = fields.only(&header::MAX_FORWARDS).and_then(|hops| hops.to_str().ok()?.parse::<u32>().ok())
     {
         let Some(left) = hops.checked_sub(1) else { return Err(Refusal::LastHop) };
-        fields.set(max_forwards, FieldValue::from(left));
+        fields.set(header::MAX_FORWARDS, FieldValue::from(left));
     }
     let mut forwarded = rules.said.by_proxy || fields.contains(&header::VIA);
     let mut claims_https = false;
@@ -197,10 +196,8 @@ pub(super) fn target(presented: String, scheme: Scheme, host: String) -> Result<
 
 /// Returns true if a list-valued field contains this token.
 fn lists(fields: &Fields, name: &FieldName, token: &str) -> bool {
-    fields
-        .values(name)
-        .flat_map(|value| value.as_bytes().split(|&b| b == b','))
-        .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+    let is_token = |item: &[u8]| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes());
+    fields.values(name).any(|value| value.as_bytes().split(|&b| b == b',').any(is_token))
 }
 
 /// Returns true if a Via field names this pseudonym as a received-by (RFC 9110 §7.6.3).

@@ -84,8 +84,7 @@ pub fn stored(
         .or_derive(|| lines::written(&relayed_fields(asked, &head.head.fields, |name| *name == header::AGE)));
     let verdict = aged(asked, stored, verdict, now);
     let body = body(&asked.request, source, 0, Some(length));
-    Answer::new(head.head.status, Fields::with_capacity(4), body, Some(&asked.cx.via), verdict)
-        .with_written(written.clone())
+    Answer::of_written(head.head.status, written.clone(), body, &asked.cx.via, verdict)
 }
 
 /// Makes an answer from a response that another request fetches. `cookies` are the cookies that the origin sent to this
@@ -202,7 +201,7 @@ pub fn relayed(asked: &Asked, response: OriginResponse, verdict: Verdict) -> Ans
     let OriginResponse { head, length, body, .. } = response;
     let verdict = Verdict { steered: Some(asked.steered.answer(&head)), ..verdict };
     let fields = relayed_fields(asked, &head.fields, |_| false);
-    let trailers = Trailers::default();
+    let trailers = Trailers::to_come();
     let body = match (asked.request.method == Method::HEAD, head.status.as_u16()) {
         (true, _) => ReplyBody::Empty(length),
         (_, 204 | 304) => ReplyBody::Empty(None),

@@ -7,7 +7,7 @@ use crate::{
     client::{Reply, ReplyBody, Trailers},
     clock::Seconds,
     fields::cache_status::CacheStatus,
-    message::{FieldName, FieldValue, Fields, StatusCode, WrittenFields},
+    message::{FieldName, FieldValue, Fields, StatusCode, WrittenFields, WrittenLines},
     origin::OriginError,
     policy::{Fwd, Reason, Times},
 };
@@ -174,15 +174,25 @@ impl Answer {
         verdict: Verdict,
     ) -> Answer {
         append_own(&mut fields, via, &verdict);
-        let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        let body = if bodiless { ReplyBody::Empty(None) } else { body };
-        Answer { reply: Reply { status, written: None, fields, body, trailers: Trailers::default() }, verdict }
+        Answer { reply: Answer::reply(status, None, fields, body), verdict }
     }
 
-    /// The same with fields that were written already.
-    pub fn with_written(mut self, written: WrittenFields) -> Answer {
-        self.reply.written = Some(written);
-        self
+    /// The same for a response whose lines were written already: Larder's own lines are written behind them.
+    pub fn of_written(
+        status: StatusCode,
+        stored: WrittenFields,
+        body: ReplyBody,
+        via: &FieldValue,
+        verdict: Verdict,
+    ) -> Answer {
+        let written = WrittenLines { stored, own: own_lines(via, &verdict) };
+        Answer { reply: Answer::reply(status, Some(written), Fields::new(), body), verdict }
+    }
+
+    fn reply(status: StatusCode, written: Option<WrittenLines>, fields: Fields, body: ReplyBody) -> Reply {
+        let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let body = if bodiless { ReplyBody::Empty(None) } else { body };
+        Reply { status, written, fields, body, trailers: Trailers::default() }
     }
 }
 
@@ -206,9 +216,53 @@ fn append_own(fields: &mut Fields, via: Option<&FieldValue>, verdict: &Verdict) 
     fields.append(FieldName::from_static("x-cache"), FieldValue::from_static(verdict.word()));
 }
 
+/// The length of Larder's own lines in most answers, in bytes, rounded up.
+const OWN_LINES: usize = 192;
+
+/// Returns the lines of the fields that [`append_own`] appends.
+fn own_lines(via: &FieldValue, verdict: &Verdict) -> Vec<u8> {
+    let mut lines = Vec::with_capacity(OWN_LINES);
+    for part in [b"Via: ", via.as_bytes(), b"\r\n"] {
+        lines.extend_from_slice(part);
+    }
+    if let Some(age) = verdict.age {
+        for part in [b"Age: ", itoa::Buffer::new().format(age).as_bytes(), b"\r\n"] {
+            lines.extend_from_slice(part);
+        }
+    }
+    lines.extend_from_slice(b"Cache-Status: ");
+    verdict.cache_status().write(&mut lines);
+    for part in [b"\r\nX-Cache: ", verdict.word().as_bytes(), b"\r\n"] {
+        lines.extend_from_slice(part);
+    }
+    lines
+}
+
 /// Appends a field line whose value Larder has made.
 pub fn append(fields: &mut Fields, name: &'static str, value: &str) {
     if let Ok(value) = FieldValue::from_str(value) {
         fields.append(FieldName::from_static(name), value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fields::lines;
+
+    #[test]
+    fn larders_own_lines_are_those_of_its_own_fields() {
+        let via = FieldValue::from_static("1.1 larder");
+        let fresh = Verdict { age: Some(17), ttl: Some(-3), ..Verdict::hit(Reason::Fresh, Tier::Memory) };
+        let forwarded =
+            Verdict { fwd_status: Some(304), stored: true, ..Verdict::forwarded(Fwd::Stale, Reason::Stale) };
+        let collapsed = Verdict { collapsed: true, ..forwarded.clone() };
+        let failed = fresh.clone().failed(&OriginError::Crowded).using_stored(Reason::StaleByDefault);
+        for verdict in [fresh, forwarded, collapsed, failed, Verdict::refused(Reason::OnlyIfCached)] {
+            let mut fields = Fields::new();
+            append_own(&mut fields, Some(&via), &verdict);
+            let own = String::from_utf8(own_lines(&via, &verdict)).unwrap();
+            assert_eq!(own, String::from_utf8(lines::written(&fields).lines.to_vec()).unwrap());
+        }
     }
 }

@@ -205,7 +205,7 @@ async fn run(asked: Asked, body: Body, wanted: &Wanted) -> DryRun {
     let variants = variants(&asked).await;
     let now = asked.cx.clock.now();
     let is_bound = authenticates_connection(&asked.request.fields).is_some();
-    let decision = decide(&asked, &content, &found, is_bound, now);
+    let decision = decide(&asked, &content, &found, || is_bound, now);
     let (mut refreshes, mut forward, mut reloads) = (false, None, false);
     let ending = match decision {
         Reuse::Serve(stored, reason) => Some(hit(&asked, stored, reason, now)),

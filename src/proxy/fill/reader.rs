@@ -40,7 +40,7 @@ impl FillReader {
             progress: fill.progress.subscribe(),
             id,
             at: 0,
-            trailers: Trailers::default(),
+            trailers: Trailers::to_come(),
         })
     }
 
