@@ -1,7 +1,10 @@
 //! The cache key: blake3 over parts, each behind its length, so that moving a byte from one part to the next gives
 //! another key.
 
-use std::hash::{Hash, Hasher};
+use std::{
+    cell::{Cell, RefCell},
+    hash::{Hash, Hasher},
+};
 
 use http::header::{CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE};
 
@@ -29,18 +32,23 @@ struct Parts(Vec<u8>);
 
 impl Parts {
     fn new(kind: u8) -> Parts {
-        let mut parts = Vec::with_capacity(256);
-        parts.extend([VERSION, kind]);
-        Parts(parts)
+        Parts::within(Vec::with_capacity(256), kind)
+    }
+
+    /// The same in a buffer that is there already.
+    fn within(mut buffer: Vec<u8>, kind: u8) -> Parts {
+        buffer.clear();
+        buffer.extend_from_slice(&[VERSION, kind]);
+        Parts(buffer)
     }
 
     fn add(mut self, part: &[u8]) -> Parts {
-        self.0.extend((part.len() as u64).to_le_bytes());
-        self.0.extend(part);
+        self.0.extend_from_slice(&(part.len() as u64).to_le_bytes());
+        self.0.extend_from_slice(part);
         self
     }
 
-    fn key(self) -> CacheKey {
+    fn key(&self) -> CacheKey {
         CacheKey(*blake3::hash(&self.0).as_bytes())
     }
 }
@@ -61,14 +69,13 @@ pub struct UrlParts<'a> {
     pub besides: Option<&'a [u8]>,
 }
 
-impl CacheKey {
-    /// Returns the key of a URL.
-    pub fn of(parts: UrlParts<'_>) -> CacheKey {
-        let UrlParts { site, host_mode, method, path_and_query, client, besides } = parts;
+impl UrlParts<'_> {
+    fn within(self, buffer: Vec<u8>) -> Parts {
+        let UrlParts { site, host_mode, method, path_and_query, client, besides } = self;
         let method = if *method == Method::HEAD { &Method::GET } else { method };
         // a kind of its own, so that what is besides is never taken for the client's scheme
         let kind = if besides.is_some() { b'r' } else { b'u' };
-        let parts = Parts::new(kind)
+        let parts = Parts::within(buffer, kind)
             .add(site.as_bytes())
             .add(host_mode.as_bytes())
             .add(method.as_str().as_bytes())
@@ -78,9 +85,16 @@ impl CacheKey {
             None => parts,
         };
         match client {
-            Some((scheme, authority)) => parts.add(scheme.as_str().as_bytes()).add(authority.as_bytes()).key(),
-            None => parts.key(),
+            Some((scheme, authority)) => parts.add(scheme.as_str().as_bytes()).add(authority.as_bytes()),
+            None => parts,
         }
+    }
+}
+
+impl CacheKey {
+    /// Returns the key of a URL.
+    pub fn of(parts: UrlParts<'_>) -> CacheKey {
+        parts.within(Vec::new()).key()
     }
 
     /// Returns the key of the response without nominated fields that stands beside the variants of this key's URL.
@@ -110,6 +124,49 @@ impl CacheKey {
     pub fn part(&self, first: u64, last: u64, version: &[u8]) -> CacheKey {
         let parts = Parts::new(b'p').add(&self.0).add(version);
         parts.add(&first.to_le_bytes()).add(&last.to_le_bytes()).key()
+    }
+}
+
+/// The keys of the URLs that were asked for last. Most requests are for few URLs, and to compare the parts of a key costs a
+/// fifth of hashing them. Each worker has its own.
+pub struct RecentKeys {
+    /// The parts of a URL and its key, each at the place that a checksum of the parts gives it. The last one has the place.
+    keys: RefCell<Vec<Option<(Box<[u8]>, CacheKey)>>>,
+    /// The buffer for the parts of the next URL.
+    buffer: Cell<Vec<u8>>,
+}
+
+/// The number of places for keys of URLs that were asked for last.
+const RECENT: usize = 1024;
+
+/// The most bytes of a URL's parts that are remembered.
+const LONGEST: usize = 256;
+
+impl Default for RecentKeys {
+    fn default() -> RecentKeys {
+        RecentKeys { keys: RefCell::new(vec![None; RECENT]), buffer: Cell::default() }
+    }
+}
+
+impl RecentKeys {
+    /// Returns the key of a URL: the same as [`CacheKey::of`].
+    pub fn of(&self, parts: UrlParts<'_>) -> CacheKey {
+        let parts = parts.within(self.buffer.take());
+        let key = if parts.0.len() > LONGEST { parts.key() } else { self.remembered(&parts) };
+        self.buffer.set(parts.0);
+        key
+    }
+
+    fn remembered(&self, parts: &Parts) -> CacheKey {
+        let place = &mut self.keys.borrow_mut()[crc32fast::hash(&parts.0) as usize % RECENT];
+        match place {
+            Some((known, key)) if **known == *parts.0 => *key,
+            _ => {
+                let key = parts.key();
+                *place = Some((parts.0.as_slice().into(), key));
+                key
+            }
+        }
     }
 }
 
@@ -224,6 +281,27 @@ mod tests {
             }
         }
         assert!(equal > PAIRS / 1000 && different > PAIRS / 2, "{equal} {different}");
+    }
+
+    #[test]
+    fn a_key_that_is_remembered_is_the_one_that_is_made() {
+        let recent = RecentKeys::default();
+        let mut rng = Rng(2);
+        for _ in 0..20 * RECENT {
+            // some URLs come again soon, some have given their place to another one, some are too long
+            let bound = [8, 4 * RECENT][rng.below(2)];
+            let number = rng.below(bound);
+            let path = format!("/{number}{}", "x".repeat(number % 7 * LONGEST / 5));
+            let parts = UrlParts {
+                site: "http://o",
+                host_mode: "origin",
+                method: &Method::GET,
+                path_and_query: &path,
+                client: (number % 3 == 0).then_some((Scheme::Http, "a")),
+                besides: None,
+            };
+            assert_eq!(recent.of(parts), CacheKey::of(parts), "{path}");
+        }
     }
 
     #[test]

@@ -327,6 +327,7 @@ fn serve(
             pseudonym: pseudonym.clone(),
             via: via.clone(),
             store: store.clone(),
+            keys: Default::default(),
             clock: clock.clone(),
             counts: shared.counts.of_worker(),
             shared: shared.clone(),

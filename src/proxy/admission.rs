@@ -127,7 +127,7 @@ impl Understood {
         shape(&site, &steered, is_shared, request)?;
         let has_own_key = is_query(&request.method) || request.as_query;
         let method = if has_own_key { &request.method } else { &Method::GET };
-        let primary = key(&site, &steered, method, &request.target, &request.fields);
+        let primary = key(&cx.keys, &site, &steered, method, &request.target, &request.fields);
         Ok(Asked { cx, served, site, request: shared, local, worker, primary, steered })
     }
 }

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     client::{TrustedProxies, WorkerHandle},
     clock::Clock,
-    key::{CacheKey, UrlParts},
+    key::{CacheKey, RecentKeys, UrlParts},
     message::{FieldValue, Fields, Method, Request, ResponseHead, StoredHead, Target},
     policy, rules,
     store::Store,
@@ -33,6 +33,7 @@ pub struct Context {
     /// The Via line of every answer.
     pub via: FieldValue,
     pub store: Store,
+    pub keys: RecentKeys,
     pub clock: Clock,
     pub shared: Arc<Shared>,
     pub counts: Arc<WorkerCounts>,
@@ -69,7 +70,7 @@ impl Asked {
     pub fn key(&self, method: &Method, target: &Target) -> CacheKey {
         let fields = &self.request.fields;
         let asked = rules::Asked { method, path_and_query: &target.path_and_query, fields };
-        key(&self.site, &self.site.book.asked(asked), method, target, fields)
+        key(&self.cx.keys, &self.site, &self.site.book.asked(asked), method, target, fields)
     }
 
     /// Returns the names under which this request's client may reach Larder.
@@ -111,10 +112,17 @@ impl Asked {
 }
 
 /// Returns the key of a method and a URL of a site. `fields` are those of the request.
-pub fn key(site: &Site, steered: &Steered, method: &Method, target: &Target, fields: &Fields) -> CacheKey {
+pub fn key(
+    keys: &RecentKeys,
+    site: &Site,
+    steered: &Steered,
+    method: &Method,
+    target: &Target,
+    fields: &Fields,
+) -> CacheKey {
     let keying = &steered.request().key;
     let besides = keying.besides(fields, &site.book.base().digest_key);
-    CacheKey::of(UrlParts {
+    keys.of(UrlParts {
         site: &site.keyed,
         host_mode: site.host_mode.as_str(),
         method,

@@ -128,6 +128,7 @@ impl Rig {
                     pseudonym: "larder".into(),
                     via: FieldValue::from_static("1.1 larder"),
                     store: store.clone(),
+                    keys: Default::default(),
                     clock: clock.clone(),
                     counts: shared.counts.of_worker(),
                     shared: shared.clone(),

@@ -73,6 +73,7 @@ impl Explainer {
             pseudonym: self.pseudonym.clone(),
             via: FieldValue::try_from(format!("1.1 {}", self.pseudonym)).map_err(|error| error.to_string())?,
             store: self.store.clone(),
+            keys: Default::default(),
             clock: self.clock.clone(),
             shared: self.shared.clone(),
             counts: Counts::default().of_worker(),
