@@ -130,11 +130,14 @@ impl CacheKey {
 /// The keys of the URLs that were asked for last. Most requests are for few URLs, and to compare the parts of a key costs a
 /// fifth of hashing them. Each worker has its own.
 pub struct RecentKeys {
-    /// The parts of a URL and its key, each at the place that a checksum of the parts gives it. The last one has the place.
-    keys: RefCell<Vec<Option<(Box<[u8]>, CacheKey)>>>,
+    /// Each at the place that a checksum of its parts gives it. The last one has the place.
+    keys: RefCell<Vec<Option<Recent>>>,
     /// The buffer for the parts of the next URL.
     buffer: Cell<Vec<u8>>,
 }
+
+/// The parts of a URL, and its key.
+type Recent = (Box<[u8]>, CacheKey);
 
 /// The number of places for keys of URLs that were asked for last.
 const RECENT: usize = 1024;
@@ -297,7 +300,7 @@ mod tests {
                 host_mode: "origin",
                 method: &Method::GET,
                 path_and_query: &path,
-                client: (number % 3 == 0).then_some((Scheme::Http, "a")),
+                client: number.is_multiple_of(3).then_some((Scheme::Http, "a")),
                 besides: None,
             };
             assert_eq!(recent.of(parts), CacheKey::of(parts), "{path}");
