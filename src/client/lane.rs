@@ -160,6 +160,10 @@ impl Lane {
     /// meanwhile.
     fn poll_answer(&self, shared: &Shared, cx: &mut Context<'_>) -> Poll<Option<&'static [u8]>> {
         let Some((asked, mut reply)) = self.unanswered.take() else { return Poll::Ready(None) };
+        // first, so that a client that has left before its answer is known to have
+        if let Poll::Ready(ended) = shared.borrow_mut().poll_input(cx) {
+            return Poll::Ready(Some(ended));
+        }
         match reply.as_mut().poll(cx) {
             Poll::Ready(reply) => {
                 self.answer(shared, &asked, reply);
