@@ -243,7 +243,10 @@ impl State {
             return Ok(None);
         }
         let Some(head) = self.scan.head(&mut self.input, &self.worker.options)? else {
-            self.begun.get_or_insert_with(clock::instant);
+            // the scan skips empty lines
+            if !self.input.is_empty() {
+                self.begun.get_or_insert_with(clock::instant);
+            }
             return Ok(None);
         };
         self.worker.options.counters.requests.add();

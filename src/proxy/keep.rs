@@ -237,7 +237,10 @@ impl Storing {
             // this runs on a disk thread, because the worker may end meanwhile
             Ok(Filled::Disk(body)) => match Box::pin(body.finish(move |body| put(StoredBody::Disk(body)))).await {
                 Ok(()) => fill.is_written(),
-                Err(why) => log::debug!("{}: not stored: {why}", redact(&named.line.to_string())),
+                Err(why) => {
+                    fill.is_refused(&why);
+                    log::debug!("{}: not stored: {why}", redact(&named.line.to_string()));
+                }
             },
             Err(why @ FillError::Origin(_)) => {
                 static NOT_STORED: Warning = Warning::new();

@@ -15,6 +15,7 @@ const LONGEST_FILE: usize = 450;
 const FENCES: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("blocking", &[]),
+    ("boxes", &[]),
     ("logging", &["clock", "fields", "terminal"]),
     ("default", &[]),
     ("units", &[]),
@@ -38,8 +39,8 @@ const FENCES: &[(&str, &[&str])] = &[
     ("policy", &["clock", "fields", "message", "purge"]),
     ("rules", &["clock", "message", "units"]),
     ("store", &["blocking", "clock", "fields", "key", "message", "purge"]),
-    ("origin", &["blocking", "clock", "fields", "message", "regular"]),
-    ("client", &["clock", "fields", "message"]),
+    ("origin", &["blocking", "boxes", "clock", "fields", "message", "regular"]),
+    ("client", &["boxes", "clock", "fields", "message"]),
     // the client side gives it requests and takes its answers
     (
         "proxy",

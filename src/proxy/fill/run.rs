@@ -138,6 +138,13 @@ fn refuse(fill: &Fill, spill: &mut Spill, why: StoreError, on_relay: &mut impl F
     *spill = Spill::Refused(why);
 }
 
+impl Fill {
+    /// The store has not taken the body that came whole.
+    pub fn is_refused(&self, why: &StoreError) {
+        self.become_relay(reason(why));
+    }
+}
+
 /// Returns the reason for a body that the store does not take.
 fn reason(why: &StoreError) -> Reason {
     match why {

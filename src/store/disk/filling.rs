@@ -143,8 +143,8 @@ impl BodyWriter {
 
     /// Ends the appending with these bytes. They are written when the body is finished: that saves a change of threads.
     pub async fn whole_with(self, last: Vec<Bytes>) -> Result<WholeBody, StoreError> {
-        let last = self.part(last).await?;
-        Ok(WholeBody { last: Some(last), ..self.whole() })
+        let last = if last.is_empty() { None } else { Some(self.part(last).await?) };
+        Ok(WholeBody { last, ..self.whole() })
     }
 }
 

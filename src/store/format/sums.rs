@@ -9,7 +9,8 @@ pub const PIECE: u32 = 64 * 1024;
 
 pub type Sum = [u8; 16];
 
-/// How sums are made. They tell what a disk damages, not what an attacker changes: he would write the sum as well.
+/// How sums are made. They tell what a disk damages. They do not tell that two bodies are the same: others with the same sum are
+/// easy to make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Algorithm {
     /// The first half of BLAKE3. Not written any more: it costs nine times as much for a piece, and forty times for a record.

@@ -256,7 +256,7 @@ impl Generations {
             StoredBody::Memory(bytes) => {
                 // the origin confirmed the body, or sent the same once more: it stays where it is, unless it cannot be read there
                 let is_unreadable = self.shared.unreadable.take(print);
-                let stays = |old: &Home| !is_unreadable && self.may_keep(old) && is_the_body(old, bytes);
+                let stays = |old: &Home| !is_unreadable && self.may_keep(old) && self.is_there(old, bytes);
                 match old.filter(stays) {
                     Some(old) => BodyForm::Beside(old),
                     None => BodyForm::Beside(self.fresh.append(bytes)?),
@@ -323,17 +323,20 @@ impl Generations {
         }
     }
 
+    /// Returns true if these bytes are in that place. Their sum does not tell: two bodies with the same one are easy to make.
+    fn is_there(&self, home: &Home, bytes: &[u8]) -> bool {
+        let generation = self.shared.catalog.generation(home.generation);
+        let found = generation
+            .filter(|_| home.location.length == bytes.len() as u64)
+            .and_then(|generation| generation.body(home.location).and_then(|body| body.read_whole()).ok());
+        found.is_some_and(|found| found == bytes)
+    }
+
     /// Returns true if a record that is written now may name this body.
     fn may_keep(&self, old: &Home) -> bool {
         self.shared.catalog.generation(old.generation).is_some()
             && lines::can_name(self.fresh.generation.number, old.generation)
     }
-}
-
-/// Returns true if these bytes were written to that place. The file may have been damaged since.
-fn is_the_body(home: &Home, bytes: &[u8]) -> bool {
-    let Location { length, piece, sums, algorithm, .. } = home.location;
-    length == bytes.len() as u64 && algorithm.of_sums(&algorithm.of_pieces(bytes, piece)) == sums
 }
 
 /// Returns true if the same bytes are in both places: a body may have been copied since.
