@@ -8,7 +8,7 @@ use std::{
 };
 
 /// The most boxes that are kept.
-const KEPT: usize = 64;
+const KEPT: usize = 16;
 
 /// The boxes of one worker that hold no future.
 pub struct Boxes<F>(Rc<RefCell<Vec<Place<F>>>>);

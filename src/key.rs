@@ -140,7 +140,7 @@ pub struct RecentKeys {
 type Recent = (Box<[u8]>, CacheKey);
 
 /// The number of places for keys of URLs that were asked for last.
-const RECENT: usize = 1024;
+const RECENT: usize = 256;
 
 /// The most bytes of a URL's parts that are remembered.
 const LONGEST: usize = 256;
