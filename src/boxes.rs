@@ -15,7 +15,7 @@ pub struct Boxes<F>(Rc<RefCell<Vec<Place<F>>>>);
 
 type Place<F> = Pin<Box<Option<F>>>;
 
-/// A future in a box that is used again once the future was dropped. After it was ready it is pending for ever.
+/// A future in a box. When the future is dropped, the box is used again. A future that was ready once is pending for ever.
 pub struct Boxed<F> {
     /// `None` only while it is dropped.
     place: Option<Place<F>>,

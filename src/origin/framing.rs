@@ -34,7 +34,7 @@ const MAX_INTERIMS: usize = 32;
 /// The most bytes that are read at once as long as the head is incomplete: a short body comes with it.
 const FIRST: usize = 17 << 10;
 
-/// What awc sees of a head is no longer, in bytes.
+/// The most bytes that awc sees of a head.
 const SHOWN: usize = 96;
 
 /// The response, as far as it came.

@@ -33,8 +33,8 @@
 //!
 //! A flag that this version does not know makes the record invalid: flags change the meaning of what stands elsewhere.
 //! A body behind the head has a sum of its own, so that a head is rewritten without hashing the body. The location is here,
-//! so that a body is moved without decoding the head ([`relocated`]). A record is as old as the sums of the body that it names:
-//! a new head for an old body makes a record of version 2.
+//! so that a body is moved without decoding the head ([`relocated`]). The version of a record
+//! tells how the sums of its body are made, too: a new head for a body of version 2 makes a record of version 2.
 
 use super::{
     location::{FileName, Home, Location},
