@@ -190,17 +190,23 @@ impl Origin {
     ///
     /// A response may come before the body of the request is out. If it is a refusal, the rest is not sent; otherwise it
     /// is sent while the response's body is read.
-    pub async fn send(
+    // no `async fn`: that would hold the request twice, and each request writes all of the future
+    pub fn send(
         &self,
         mut request: OriginRequest,
         interim: impl FnMut(Interim) + 'static,
-    ) -> Result<OriginResponse, OriginError> {
-        let Client { pool, timeouts, reuse, .. } = &*self.client;
+    ) -> impl Future<Output = Result<OriginResponse, OriginError>> {
+        let Client { pool, reuse, .. } = &*self.client;
         if !(*reuse && pool.may_keep(&request, self.owner.as_ref())) {
             request.fields.set(http::header::CONNECTION, FieldValue::from_static("close"));
         }
         let has_content = request.body.as_ref().is_some_and(|body| body.length != Some(0));
-        let exchange = Exchange::new(request, interim)?;
+        let exchange = Exchange::new(request, interim);
+        async move { self.exchange(exchange?, has_content).await }
+    }
+
+    async fn exchange(&self, exchange: Rc<Exchange>, has_content: bool) -> Result<OriginResponse, OriginError> {
+        let timeouts = &self.client.timeouts;
         let place = match timeout(timeouts.connect, self.client.places.take(has_content)).await {
             Ok(Ok(place)) => place,
             _ => return Err(OriginError::Exhausted),

@@ -50,25 +50,40 @@ pub struct Understood {
     may_be_query: bool,
 }
 
-/// Reads the request, and chooses its site.
-pub async fn admit(cx: Rc<Context>, mut presented: Presented, said: &Said) -> Result<Admitted, Refusal> {
-    let (fields, target) = (std::mem::take(&mut presented.fields), std::mem::take(&mut presented.target));
-    let Presented { method, scheme, version, peer, local, .. } = &presented;
-    let head = Head { method, target, scheme: *scheme, version: *version, peer: *peer };
-    let understood = understand(&cx, head, fields, *local, said).inspect_err(|_| presented.connection.close_after())?;
-    if said.client.is_some_and(|client| !presented.connection.count_for(client)) {
-        return Err(Refusal::TooManyForClient);
-    }
-    if !presented.body.is_empty() {
-        Box::pin(presented.body.read_ahead()).await.map_err(|_| Refusal::Content)?;
-    }
+/// Reads a request without content, and chooses its site.
+// a hit would pay for moving the request
+#[inline(always)]
+pub fn admit(cx: Rc<Context>, mut presented: Presented, said: &Said) -> Result<Admitted, Refusal> {
+    let understood = read_head(&cx, &mut presented, said)?;
+    let asked = understood.asked(cx, &Content::None, presented.local, presented.worker)?;
+    Ok(Admitted { asked, content: Content::None, connection: presented.connection })
+}
+
+/// Reads a request that has content, and chooses its site.
+pub async fn admit_with_content(cx: Rc<Context>, mut presented: Presented, said: &Said) -> Result<Admitted, Refusal> {
+    let understood = read_head(&cx, &mut presented, said)?;
+    presented.body.read_ahead().await.map_err(|_| Refusal::Content)?;
     let content = match presented.body {
         body if body.is_empty() => Content::None,
-        body if understood.asks_with_content() => Box::pin(read_content(body)).await?,
+        body if understood.asks_with_content() => read_content(body).await?,
         body => Content::Stream(Upload { length: body.length(), pieces: body.into_stream() }),
     };
     let asked = understood.asked(cx, &content, presented.local, presented.worker)?;
     Ok(Admitted { asked, content, connection: presented.connection })
+}
+
+/// Reads the head of a request. It loses its fields and its target. Fails if its client has too many connections.
+// see `admit`
+#[inline(always)]
+fn read_head(cx: &Context, presented: &mut Presented, said: &Said) -> Result<Understood, Refusal> {
+    let (fields, target) = (std::mem::take(&mut presented.fields), std::mem::take(&mut presented.target));
+    let Presented { method, scheme, version, peer, local, .. } = &*presented;
+    let head = Head { method, target, scheme: *scheme, version: *version, peer: *peer };
+    let understood = understand(cx, head, fields, *local, said).inspect_err(|_| presented.connection.close_after())?;
+    if said.client.is_some_and(|client| !presented.connection.count_for(client)) {
+        return Err(Refusal::TooManyForClient);
+    }
+    Ok(understood)
 }
 
 /// Checks the head of a request, and chooses its site and the rules for it. `local` is the address that the client has

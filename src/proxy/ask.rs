@@ -30,21 +30,28 @@ struct AskAnew;
 
 /// Asks the origin, and updates the store by its answer. Tells the followers of `lead` what landed. The lead ends when
 /// the response is stored.
-pub async fn ask(question: Question, lead: Option<Flying>) -> Fetched {
+// no `async fn`: that would hold the question twice, and each miss writes all of the future
+pub fn ask(question: Question, lead: Option<Flying>) -> impl Future<Output = Fetched> {
     let epoch = question.asked.cx.store.epoch();
     let mut asking = Asking { question, lead, epoch };
-    if let Some(spared) = asking.spare_a_failing_origin() {
-        return spared;
-    }
-    loop {
-        let (conditions, added) = asking.question.conditions();
-        let fetched = match asking.send(conditions, &added).await {
-            Ok(answered) => asking.use_answer(answered).await,
-            Err(error) => Ok(asking.failed(error)),
-        };
-        match fetched {
-            Ok(fetched) => return fetched,
-            Err(AskAnew) => asking.question.mode = Mode::Fetch,
+    async move {
+        if let Some(spared) = asking.spare_a_failing_origin() {
+            return spared;
+        }
+        loop {
+            let (conditions, added) = asking.question.conditions();
+            let answered = match asking.send(conditions, &added).await {
+                Ok(answered) => answered,
+                Err(error) => return asking.failed(error),
+            };
+            let judgement = judge(&asking.question, &answered);
+            if matches!(judgement, Judgement::Kept { .. } | Judgement::NotStored(_)) {
+                asking.update_others(&answered).await;
+            }
+            match asking.use_answer(judgement, answered) {
+                Ok(fetched) => return fetched,
+                Err(AskAnew) => asking.question.mode = Mode::Fetch,
+            }
         }
     }
 }
@@ -112,9 +119,8 @@ impl Asking {
         }
     }
 
-    /// Does what an answer means.
-    async fn use_answer(&mut self, answered: Answered) -> Result<Fetched, AskAnew> {
-        let judgement = judge(&self.question, &answered);
+    /// Does what the judgement on an answer says.
+    fn use_answer(&mut self, judgement: Judgement, answered: Answered) -> Result<Fetched, AskAnew> {
         let begun = self.question.begun.take();
         match judgement {
             Judgement::Freshened { stored, head, use_of } => Ok(self.freshened(&stored, head, use_of, answered)),
@@ -124,14 +130,8 @@ impl Asking {
                 self.land(Landing::Erred(status));
                 Ok(Fetched::StoodIn { stored, reason, status: Some(status), failure: None })
             }
-            Judgement::Kept { head, completes } => {
-                self.update_others(&answered).await;
-                Ok(self.kept(head, completes, answered))
-            }
-            Judgement::NotStored(reason) => {
-                self.update_others(&answered).await;
-                Ok(self.not_stored(answered, reason))
-            }
+            Judgement::Kept { head, completes } => Ok(self.kept(head, completes, answered)),
+            Judgement::NotStored(reason) => Ok(self.not_stored(answered, reason)),
             Judgement::Unasked => Ok(self.failed(OriginError::UnaskedNotModified)),
             Judgement::Anew { for_others: Anew::Wait } => Err(AskAnew),
             Judgement::Anew { for_others: Anew::Ask } => {

@@ -27,26 +27,8 @@ pub async fn after_effects(
 ) {
     let (cx, request) = (&asked.cx, &*asked.request);
     if !is_safe_request(request) {
-        let targets = invalidation::invalidates(request, response);
-        // a POST has a key of its own where a rule has it answered from the cache
-        let methods = [Method::GET, query(), Method::POST];
-        let methods = if asked.site.book.rules().is_empty() { &methods[..2] } else { &methods[..] };
-        let keys: Vec<CacheKey> =
-            targets.iter().flat_map(|target| methods.iter().map(|method| asked.key(method, target))).collect();
-        if asked.site.book.has_keys() {
-            // a URL may have many keys: for other fields, by other rules
-            let own = asked.steered.request().key.target(&request.target.path_and_query);
-            let paths = targets.iter().map(|target| &*target.path_and_query).chain([&*own]);
-            for path in paths.collect::<HashSet<_>>() {
-                let target = purge::Target::url(&asked.policy().site, None, path);
-                cx.store.purge_behind(target, Strength::Hard, cx.clock.wall());
-            }
-        }
-        keys.iter().for_each(|key| cx.shared.note_invalidated(*key, times.response));
-        let has_changed = response.status.is_success() || response.status == StatusCode::SEE_OTHER;
-        let path = has_changed.then(|| purge_other_queries(asked));
-        cx.store.invalidate_durably(&keys, path).await;
-        purge_groups(asked, response).await;
+        // boxed, so that a GET does not pay for its state
+        Box::pin(invalidate(asked, response, times)).await;
     } else if request.method == Method::HEAD
         && let Some(stored) = stored
     {
@@ -57,6 +39,31 @@ pub async fn after_effects(
             HeadSays::Nothing => {}
         }
     }
+}
+
+/// Invalidates what the answer to an unsafe request may have changed (RFC 9111 §4.4).
+async fn invalidate(asked: &Asked, response: &ResponseHead, times: Times) {
+    let (cx, request) = (&asked.cx, &*asked.request);
+    let targets = invalidation::invalidates(request, response);
+    // a POST has a key of its own where a rule has it answered from the cache
+    let methods = [Method::GET, query(), Method::POST];
+    let methods = if asked.site.book.rules().is_empty() { &methods[..2] } else { &methods[..] };
+    let keys: Vec<CacheKey> =
+        targets.iter().flat_map(|target| methods.iter().map(|method| asked.key(method, target))).collect();
+    if asked.site.book.has_keys() {
+        // a URL may have many keys: for other fields, by other rules
+        let own = asked.steered.request().key.target(&request.target.path_and_query);
+        let paths = targets.iter().map(|target| &*target.path_and_query).chain([&*own]);
+        for path in paths.collect::<HashSet<_>>() {
+            let target = purge::Target::url(&asked.policy().site, None, path);
+            cx.store.purge_behind(target, Strength::Hard, cx.clock.wall());
+        }
+    }
+    keys.iter().for_each(|key| cx.shared.note_invalidated(*key, times.response));
+    let has_changed = response.status.is_success() || response.status == StatusCode::SEE_OTHER;
+    let path = has_changed.then(|| purge_other_queries(asked));
+    cx.store.invalidate_durably(&keys, path).await;
+    purge_groups(asked, response).await;
 }
 
 /// The longest time that an unsafe request waits for a purge of groups to be on the disk.

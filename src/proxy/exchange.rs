@@ -59,9 +59,9 @@ pub async fn send(
     let url = OriginUrl { https: true, ..site.url.clone() };
     let heard = OriginUrl { https: true, ..heard };
     let fields = outgoing(asked, &heard, conditions, added);
-    let named = Named { by_https: Some([url.clone(), heard]), ..named };
+    let named = Named { by_https: Some(Rc::new([url.clone(), heard])), ..named };
     // an owner keeps connections to the first origin only
-    let followed = ask(asked, secure, &named, fields, None, client.interim).await;
+    let followed = Box::pin(ask(asked, secure, &named, fields, None, client.interim)).await;
     Ok(followed.unwrap_or_else(|error| {
         static NOT_FOLLOWED: Warning = Warning::new();
         NOT_FOLLOWED.say(format_args!("the origin redirects to https, which fails: {error} ({})", url.url()));
@@ -91,13 +91,13 @@ struct Named {
     site: Rc<Site>,
     request: Rc<Request>,
     /// The URLs after a redirect to https.
-    by_https: Option<[OriginUrl; 2]>,
+    by_https: Option<Rc<[OriginUrl; 2]>>,
 }
 
 impl Named {
     fn urls(&self) -> Vec<OriginUrl> {
         let mut urls = self.site.named_as(&self.request.target);
-        urls.extend(self.by_https.iter().flatten().cloned());
+        urls.extend(self.by_https.iter().flat_map(|urls| urls.iter()).cloned());
         urls
     }
 }

@@ -6,6 +6,7 @@ use http::header::RANGE;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
+    admission::Admitted,
     ask::{ask, spared, stand_in},
     collapse::Join,
     context::Asked,
@@ -20,7 +21,6 @@ use super::{
     verdict::{Answer, Tier, Verdict},
 };
 use crate::{
-    client::Connection,
     clock::{self, Timestamp},
     message::{Method, StoredHead},
     origin::OriginError,
@@ -40,13 +40,13 @@ use crate::{
 const DUE: Duration = Duration::from_secs(1);
 
 /// Answers a request from the origin.
-pub async fn fetch(asked: Asked, content: Content, connection: Connection, found: Found, forward: Forward) -> Answer {
-    lead_or_follow(asked, content, connection, found, forward, |_| None).await
+pub fn fetch(admitted: Admitted, found: Found, forward: Forward) -> impl Future<Output = Answer> {
+    lead_or_follow(admitted, found, forward, |_| None)
 }
 
 /// Answers a request whose client wishes to reload: from the origin, or from the stored response if the URL was
 /// reloaded a moment ago.
-pub async fn reload(asked: Asked, content: Content, connection: Connection, found: Found, forward: Forward) -> Answer {
+pub fn reload(admitted: Admitted, found: Found, forward: Forward) -> impl Future<Output = Answer> {
     let tier = found.tier;
     let just_asked = move |question: &Question| {
         let Question { asked, stored, .. } = question;
@@ -54,50 +54,52 @@ pub async fn reload(asked: Asked, content: Content, connection: Connection, foun
         let may_reload = asked.cx.shared.may_reload(asked.primary, now);
         (!may_reload).then(|| respond::hit(asked, stored, Reason::JustAsked, tier, now))
     };
-    lead_or_follow(asked, content, connection, found, forward, just_asked).await
+    lead_or_follow(admitted, found, forward, just_asked)
 }
 
 /// Answers a request from the origin, together with other requests for the same. `instead` may give another answer
 /// before the origin is asked. It is not called for a request that follows another one.
-async fn lead_or_follow(
-    asked: Asked,
-    content: Content,
-    connection: Connection,
+// no `async fn`: see `ask`
+fn lead_or_follow(
+    admitted: Admitted,
     found: Found,
     forward: Forward,
     instead: impl FnOnce(&Question) -> Option<Answer>,
-) -> Answer {
+) -> impl Future<Output = Answer> {
+    let Admitted { asked, content, connection } = admitted;
     let verdict = Verdict::forwarded(forward.fwd, forward.reason);
     let Way { mode, alone } = way(&asked, &found, forward.mode);
     let mut question = Question::new(asked.clone(), content, Some(connection), found, mode);
-    // a HEAD follows nobody, but finds what was received whole
-    if asked.request.method == Method::HEAD
-        && let Some(landing @ Landing::Filling(_)) = asked.cx.shared.flights.landed(&question.flight)
-        && is_received(&landing)
-        && let Some(answer) = followed(&question, landing, false, &verdict)
-    {
-        return answer;
-    }
-    let joined = match alone {
-        true => Joined::Alone(None),
-        false => join(&mut question, &verdict).await,
-    };
-    if let Joined::Answered(answer) = joined {
-        return *answer;
-    }
-    if let Some(answer) = instead(&question) {
-        return answer;
-    }
-    match joined {
-        Joined::Answered(answer) => *answer,
-        Joined::Leads(lead) => {
-            let fetched = Led::begin(question, lead).await;
-            answer(&asked, fetched, verdict)
+    async move {
+        // a HEAD follows nobody, but finds what was received whole
+        if asked.request.method == Method::HEAD
+            && let Some(landing @ Landing::Filling(_)) = asked.cx.shared.flights.landed(&question.flight)
+            && is_received(&landing)
+            && let Some(answer) = followed(&question, landing, false, &verdict)
+        {
+            return answer;
         }
-        Joined::Alone(place) => {
-            let fetched = ask(question, None).await;
-            drop(place);
-            answer(&asked, fetched, verdict)
+        let joined = match alone {
+            true => Joined::Alone(None),
+            false => join(&mut question, &verdict).await,
+        };
+        if let Joined::Answered(answer) = joined {
+            return *answer;
+        }
+        if let Some(answer) = instead(&question) {
+            return answer;
+        }
+        match joined {
+            Joined::Answered(answer) => *answer,
+            Joined::Leads(lead) => {
+                let fetched = Led::begin(question, lead).await;
+                answer(&asked, fetched, verdict)
+            }
+            Joined::Alone(place) => {
+                let fetched = Box::pin(ask(question, None)).await;
+                drop(place);
+                answer(&asked, fetched, verdict)
+            }
         }
     }
 }

@@ -188,77 +188,80 @@ struct Storing {
 }
 
 impl Storing {
-    async fn run(self, mut body: OriginBody, mut lead: Option<Flying>) {
+    // no `async fn`: that would hold the arguments twice, and each response that is stored writes all of the future
+    fn run(self, mut body: OriginBody, mut lead: Option<Flying>) -> impl Future<Output = ()> {
         let Storing { cx, longest, site, mut goes_on, filling, primary, outdated, since, epoch, held } = self;
-        let whole = filling.clone();
-        let Filling { head, fill, length, .. } = filling;
-        let named = head.clone();
-        let putting = Putting { store: cx.store.clone(), shared: cx.shared.clone(), primary, since };
-        let put = {
-            let putting = putting.clone();
-            move |body: StoredBody| {
-                if let Some(epoch) = epoch {
-                    putting.put(Arc::unwrap_or_clone(head), body, &outdated, epoch);
+        async move {
+            let whole = filling.clone();
+            let Filling { head, fill, length, .. } = filling;
+            let named = head.clone();
+            let putting = Putting { store: cx.store.clone(), shared: cx.shared.clone(), primary, since };
+            let put = {
+                let putting = putting.clone();
+                move |body: StoredBody| {
+                    if let Some(epoch) = epoch {
+                        putting.put(Arc::unwrap_or_clone(head), body, &outdated, epoch);
+                    }
                 }
-            }
-        };
-        let mut came = 0;
-        let next = async || {
-            let mut next = body.next().await;
-            if let Some(Err(error)) = &next
-                && let Some(asked) = goes_on.take()
-                && let Some(rest) = Box::pin(rest(&asked, &whole.head, came, length)).await
+            };
+            let mut came = 0;
+            let next = async || {
+                let mut next = body.next().await;
+                if let Some(Err(error)) = &next
+                    && let Some(asked) = goes_on.take()
+                    && let Some(rest) = Box::pin(rest(&asked, &whole.head, came, length)).await
+                {
+                    log::debug!("{}: it broke off and goes on: {error}", redact(&whole.head.line.to_string()));
+                    body = rest;
+                    next = body.next().await;
+                }
+                match &next {
+                    Some(Ok(bytes)) => came += bytes.len() as u64,
+                    Some(Err(_)) => {}
+                    None => fill.keep_trailers(body.take_trailers()),
+                }
+                next
+            };
+            let on_relay = || drop(lead.take());
+            let alone = || site.origin.unattended();
+            let filled = fill::run(&fill, next, length, longest, &cx.store, on_relay, alone).await;
+            let is_part = filled.is_ok() && named.part.is_some();
+            if let (Some(lead), Ok(Filled::Memory(bytes))) = (&lead, &filled)
+                && whole.audience == Audience::Anonymous
             {
-                log::debug!("{}: it broke off and goes on: {error}", redact(&whole.head.line.to_string()));
-                body = rest;
-                next = body.next().await;
+                lead.land(match bytes.len() as u64 <= SHARED_ERROR {
+                    true => Landing::Filling(whole),
+                    false => Landing::Failing(few()),
+                });
             }
-            match &next {
-                Some(Ok(bytes)) => came += bytes.len() as u64,
-                Some(Err(_)) => {}
-                None => fill.keep_trailers(body.take_trailers()),
-            }
-            next
-        };
-        let on_relay = || drop(lead.take());
-        let alone = || site.origin.unattended();
-        let filled = fill::run(&fill, next, length, longest, &cx.store, on_relay, alone).await;
-        let is_part = filled.is_ok() && named.part.is_some();
-        if let (Some(lead), Ok(Filled::Memory(bytes))) = (&lead, &filled)
-            && whole.audience == Audience::Anonymous
-        {
-            lead.land(match bytes.len() as u64 <= SHARED_ERROR {
-                true => Landing::Filling(whole),
-                false => Landing::Failing(few()),
-            });
-        }
-        match filled {
-            Ok(Filled::Memory(bytes)) => put(StoredBody::Memory(bytes)),
-            // this runs on a disk thread, because the worker may end meanwhile
-            Ok(Filled::Disk(body)) => match Box::pin(body.finish(move |body| put(StoredBody::Disk(body)))).await {
-                Ok(()) => fill.is_written(),
+            match filled {
+                Ok(Filled::Memory(bytes)) => put(StoredBody::Memory(bytes)),
+                // this runs on a disk thread, because the worker may end meanwhile
+                Ok(Filled::Disk(body)) => match Box::pin(body.finish(move |body| put(StoredBody::Disk(body)))).await {
+                    Ok(()) => fill.is_written(),
+                    Err(why) => {
+                        fill.is_refused(&why);
+                        log::debug!("{}: not stored: {why}", redact(&named.line.to_string()));
+                    }
+                },
+                Err(why @ FillError::Origin(_)) => {
+                    static NOT_STORED: Warning = Warning::new();
+                    NOT_STORED.say(format_args!("{}: not stored: {why}", redact(&named.line.to_string())));
+                }
                 Err(why) => {
-                    fill.is_refused(&why);
+                    if matches!(why, FillError::Abandoned) {
+                        cx.shared.note_abandoned(primary, cx.clock.now());
+                    }
                     log::debug!("{}: not stored: {why}", redact(&named.line.to_string()));
                 }
-            },
-            Err(why @ FillError::Origin(_)) => {
-                static NOT_STORED: Warning = Warning::new();
-                NOT_STORED.say(format_args!("{}: not stored: {why}", redact(&named.line.to_string())));
             }
-            Err(why) => {
-                if matches!(why, FillError::Abandoned) {
-                    cx.shared.note_abandoned(primary, cx.clock.now());
-                }
-                log::debug!("{}: not stored: {why}", redact(&named.line.to_string()));
+            drop(lead);
+            if let Some(epoch) = epoch.filter(|_| is_part)
+                && let Err(why) = Box::pin(putting.join_parts(&named, epoch)).await
+            {
+                log::debug!("{}: parts are not joined: {why}", redact(&named.line.to_string()));
             }
+            drop(held);
         }
-        drop(lead);
-        if let Some(epoch) = epoch.filter(|_| is_part)
-            && let Err(why) = Box::pin(putting.join_parts(&named, epoch)).await
-        {
-            log::debug!("{}: parts are not joined: {why}", redact(&named.line.to_string()));
-        }
-        drop(held);
     }
 }

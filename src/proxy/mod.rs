@@ -57,10 +57,9 @@ mod words;
 use std::{pin::pin, rc::Rc};
 
 use self::{
-    admission::{Admitted, admit},
-    context::Asked,
+    admission::{Admitted, admit, admit_with_content},
     observed::Observed,
-    question::{Content, Found, decide, find},
+    question::{Found, decide, find},
     refusal::{Refusal, refused},
     said::believe,
     verdict::{Answer, Verdict},
@@ -96,30 +95,39 @@ use crate::{
 const ALLOW: &str = "it serves one site; --allow-host lets it do so under this name";
 
 /// Answers a request. Its outcome is logged and counted when the answer has been sent.
-pub async fn serve(cx: Rc<Context>, mut presented: Presented) -> Reply {
+// no `async fn`: that would hold the request twice, and each request writes all of the future
+pub fn serve(cx: Rc<Context>, mut presented: Presented) -> impl Future<Output = Reply> {
     let Presented { peer, scheme, fields, .. } = &mut presented;
     let said = believe(peer, scheme, fields, &cx.trusted);
     let mut observed = Observed::begin(&cx, &presented);
-    let mut answer = match admit(cx, presented, &said).await {
-        Ok(Admitted { asked, content, connection }) => {
-            observed.chose(&asked.site);
-            let found = find(&asked, &content).await;
-            answer(asked, content, connection, found).await
-        }
-        Err(refusal) => {
-            if let Refusal::Foreign(host) = &refusal {
-                static FOREIGN: Warning = Warning::each_minute();
-                let host = escape(host);
-                FOREIGN
-                    .say(format_args!("somebody uses Larder as a proxy for {host}, which is refused (421): {ALLOW}"));
+    async move {
+        let admitted = match presented.body.is_empty() {
+            true => admit(cx, presented, &said),
+            // boxed, so that a request without content does not pay for its state
+            false => Box::pin(admit_with_content(cx, presented, &said)).await,
+        };
+        let mut answer = match admitted {
+            Ok(admitted) => {
+                observed.chose(&admitted.asked.site);
+                let found = find(&admitted.asked, &admitted.content).await;
+                answer(admitted, found).await
             }
-            refused(&refusal)
+            Err(refusal) => {
+                if let Refusal::Foreign(host) = &refusal {
+                    static FOREIGN: Warning = Warning::each_minute();
+                    let host = escape(host);
+                    FOREIGN.say(format_args!(
+                        "somebody uses Larder as a proxy for {host}, which is refused (421): {ALLOW}"
+                    ));
+                }
+                refused(&refusal)
+            }
+        };
+        if let Some(steered) = answer.verdict.steered.clone() {
+            steered.change(&mut answer.reply.fields);
         }
-    };
-    if let Some(steered) = answer.verdict.steered.clone() {
-        steered.change(&mut answer.reply.fields);
+        observed.end(answer)
     }
-    observed.end(answer)
 }
 
 /// Returns true if the client's connection to the origin is authenticated, or will be by this request.
@@ -129,42 +137,43 @@ fn is_bound(request: &Request, connection: &Connection) -> bool {
 }
 
 /// Answers from the stored response, from the origin, or with a refusal.
-async fn answer(asked: Asked, content: Content, connection: Connection, found: Found) -> Answer {
-    let now = asked.cx.clock.now();
-    let decision = decide(&asked, &content, &found, || is_bound(&asked.request, &connection), now);
-    match decision {
-        Reuse::Serve(stored, reason) => respond::hit(&asked, stored, reason, found.tier, now),
-        Reuse::Refresh(stored, reason) => {
-            let answer = respond::hit(&asked, stored, reason, found.tier, now);
-            fetch::refresh(asked, content, found);
-            answer
+// no `async fn`: see `serve`
+fn answer(admitted: Admitted, found: Found) -> impl Future<Output = Answer> {
+    let now = admitted.asked.cx.clock.now();
+    async move {
+        let Admitted { asked, content, connection } = &admitted;
+        let decision = decide(asked, content, &found, || is_bound(&asked.request, connection), now);
+        match decision {
+            Reuse::Serve(stored, reason) => respond::hit(asked, stored, reason, found.tier, now),
+            Reuse::Refresh(stored, reason) => {
+                let answer = respond::hit(asked, stored, reason, found.tier, now);
+                fetch::refresh(admitted.asked, admitted.content, found);
+                answer
+            }
+            Reuse::Refuse(reason) => refused(&Refusal::OnlyIfCached(reason)),
+            // boxed, so that a hit does not pay for the state of a fetch
+            Reuse::Reload(_, forward) => Box::pin(forwarded(fetch::reload, admitted, found, forward)).await,
+            Reuse::Forward(forward) => Box::pin(forwarded(fetch::fetch, admitted, found, forward)).await,
         }
-        Reuse::Refuse(reason) => refused(&Refusal::OnlyIfCached(reason)),
-        // boxed, so that a hit does not pay for the state of a fetch
-        Reuse::Reload(_, forward) => {
-            Box::pin(forwarded(fetch::reload, asked, content, connection, found, forward)).await
-        }
-        Reuse::Forward(forward) => Box::pin(forwarded(fetch::fetch, asked, content, connection, found, forward)).await,
     }
 }
 
 /// Answers from the origin, with `fetch`. A client that has ended its side of the connection may have left; only a few
 /// such clients may wait.
 async fn forwarded<F: Future<Output = Answer>>(
-    fetch: impl FnOnce(Asked, Content, Connection, Found, Forward) -> F,
-    asked: Asked,
-    content: Content,
-    connection: Connection,
+    fetch: impl FnOnce(Admitted, Found, Forward) -> F,
+    admitted: Admitted,
     found: Found,
     forward: Forward,
 ) -> Answer {
+    let (asked, connection) = (admitted.asked.clone(), admitted.connection.clone());
     let crowded_out = async {
         connection.half_closed().await;
         if let Some(_place) = asked.site.origin.unattended() {
             std::future::pending().await
         }
     };
-    let mut fetching = pin!(fetch(asked.clone(), content, connection.clone(), found, forward));
+    let mut fetching = pin!(fetch(admitted, found, forward));
     tokio::select! {
         biased;
         answer = &mut fetching => answer,

@@ -137,7 +137,7 @@ pub async fn look(asked: &Asked, content: &Content, how: Look) -> Found {
                 found.stored = Some(stored.clone());
                 if stored.head.part.is_some() {
                     found.key = primary.variant(&stored.head.nominated);
-                    found.stored = Some(assembled(asked, stored, &list, how).await);
+                    found.stored = Some(Box::pin(assembled(asked, stored, &list, how)).await);
                 }
                 break;
             }

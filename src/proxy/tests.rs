@@ -181,17 +181,15 @@ impl Rig {
 
 async fn held(cx: Rc<Context>, presented: Presented, hold: Arc<Hold>) -> Reply {
     let holds = presented.fields.contains(&http::HeaderName::from_static("x-held"));
-    let Ok(Admitted { asked, content, connection }) = admit(cx, presented, &Said::default()).await else {
-        panic!("a request that is refused")
-    };
-    let found = find(&asked, &content).await;
+    let Ok(admitted) = admit(cx, presented, &Said::default()) else { panic!("a request that is refused") };
+    let found = find(&admitted.asked, &admitted.content).await;
     if holds {
         hold.looked_up.fetch_add(1, Relaxed);
         hold.go.acquire().await.unwrap().forget();
         let together = hold.together.lock().unwrap().clone();
         together.wait().await;
     }
-    answer(asked, content, connection, found).await.reply
+    answer(admitted, found).await.reply
 }
 
 async fn until(mut happened: impl FnMut() -> bool) {

@@ -1,6 +1,10 @@
 //! The task that reads the origin's body into a fill.
 
-use std::{fmt, time::Instant};
+use std::{
+    fmt,
+    pin::{Pin, pin},
+    time::Instant,
+};
 
 use bytes::Bytes;
 
@@ -63,7 +67,8 @@ pub async fn run<P>(
     loop {
         let began = clock::instant();
         let next = {
-            let mut coming = std::pin::pin!(attendance.attended(next()));
+            let next = pin!(next());
+            let mut coming = pin!(attendance.attended(next));
             loop {
                 tokio::select! {
                     biased;
@@ -116,7 +121,8 @@ pub async fn run<P>(
         }
         Spill::Disk(behind) => {
             whole();
-            match behind.end(fill).await {
+            // boxed, so that a body in memory does not pay for its state
+            match Box::pin(behind.end(fill)).await {
                 Ok(body) => Ok(Filled::Disk(Box::new(body))),
                 Err(why) => {
                     fill.become_relay(reason(&why));
@@ -166,8 +172,7 @@ struct Attendance<'a, P, A: Fn() -> Option<P>> {
 
 impl<P, A: Fn() -> Option<P>> Attendance<'_, P, A> {
     /// Waits for the origin's next bytes. Fails when no client waits any more and the rest is not expected soon.
-    async fn attended<T>(&mut self, next: impl Future<Output = T>) -> Result<T, FillError> {
-        let mut next = std::pin::pin!(next);
+    async fn attended<T>(&mut self, mut next: Pin<&mut impl Future<Output = T>>) -> Result<T, FillError> {
         loop {
             let deserted = self.judge()?;
             tokio::select! {
