@@ -7,7 +7,6 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::VecDeque,
     future::Future,
     rc::{Rc, Weak},
     sync::Arc,
@@ -22,8 +21,15 @@ use tokio::{
 };
 
 use super::{
-    errors::OriginError, framing::Connection, head::Limits, kept::Kept, owner::Owner, places::Places,
-    request::OriginRequest, transport::Transport, unasked::Unasked,
+    errors::OriginError,
+    framing::Connection,
+    head::Limits,
+    kept::{Idle, Kept},
+    owner::Owner,
+    places::Places,
+    request::OriginRequest,
+    transport::Transport,
+    unasked::Unasked,
 };
 use crate::fields::authentication::authenticates_connection;
 
@@ -39,8 +45,8 @@ pub(super) struct Pool {
     options: PoolOptions,
     places: Arc<Places>,
     unasked: Arc<Unasked>,
-    /// Those that every request may use, in the order in which they have rested.
-    idle: RefCell<VecDeque<Kept>>,
+    /// Those that every request may use.
+    idle: RefCell<Idle>,
     /// A new one is under way, for `idle`.
     opening: Cell<bool>,
     /// Wakes a request that waits: a new one has come.
@@ -130,18 +136,14 @@ impl Pool {
     fn choose(&self, now: Instant) -> Choice {
         let mut idle = self.idle.borrow_mut();
         if !idle.is_empty() && !self.unasked.may_keep() {
-            idle.clear();
+            *idle = Idle::default();
         }
-        loop {
-            let rested = idle.partition_point(|kept| kept.rested <= now);
-            let Some(newest) = rested.checked_sub(1) else { break };
-            if let Some(Kept { mut connection, .. }) = idle.remove(newest)
-                && self.is_usable(&mut connection, now)
-            {
+        while let Some(Kept { mut connection, .. }) = idle.take(now) {
+            if self.is_usable(&mut connection, now) {
                 return Choice::Rested(connection);
             }
         }
-        idle.front().map_or(Choice::Nothing, |kept| Choice::Resting(kept.rested))
+        idle.next().map_or(Choice::Nothing, Choice::Resting)
     }
 
     /// Waits until a connection has rested, or a new one has come. `None`: there is none to wait for any more.
@@ -174,9 +176,7 @@ impl Pool {
             if let Ok(connection) = opened {
                 // it has nothing to rest from
                 let kept = Kept::new(connection, Duration::ZERO, place);
-                let mut idle = pool.idle.borrow_mut();
-                let at = idle.partition_point(|other| other.rested <= kept.rested);
-                idle.insert(at, kept);
+                pool.idle.borrow_mut().add(kept);
                 pool.opened.notify_one();
             }
         });
@@ -192,7 +192,7 @@ impl Pool {
         match (connection.bound, owner) {
             (None, _) if self.unasked.may_keep() => {
                 let kept = Kept::new(connection, settle, self.places.idle());
-                self.idle.borrow_mut().push_back(kept);
+                self.idle.borrow_mut().rest(kept);
             }
             (Some(_), Some(owner)) => self.keep_bound(connection, &owner),
             _ => {}
@@ -274,7 +274,7 @@ impl Pool {
         if !self.asks.take() {
             self.make_room(0);
         }
-        self.idle.borrow_mut().retain_mut(|kept| self.is_usable(&mut kept.connection, now));
+        self.idle.borrow_mut().retain(|connection| self.is_usable(connection, now));
         self.owners.borrow_mut().retain(|owner| {
             let Some(owner) = owner.upgrade() else { return false };
             if let Some(mut kept) = owner.take()
